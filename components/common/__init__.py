@@ -1,0 +1,1 @@
+"""What every component shares: artifacts on disk, storage, errors, lineage."""

@@ -1,0 +1,58 @@
+"""The two kinds of failure, and how a task reports them.
+
+A `UserError` is bad input or configuration: one clear line, exit code 2, never retried.
+Everything else is a failure of the system: a traceback, exit code 1, may be retried.
+"""
+
+import difflib
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+USER_ERROR_EXIT_CODE = 2
+USER_ERROR_PREFIX = "kfp-tabular: error: "
+
+_logger = logging.getLogger(__name__)
+
+
+class UserError(Exception):
+    """Bad input or configuration.
+
+    The message is one line that names the file, column, row or field at fault and what to do.
+    """
+
+
+def closest(name: str, candidates: Iterable[str], most: int = 3) -> str:
+    """Names what somebody may have meant.
+
+    Args:
+        name: What was given.
+        candidates: What would have been accepted.
+        most: At most this many are named.
+
+    Returns:
+        `" Did you mean 'a' or 'b'?"` with a leading space, or the empty string where nothing is
+        close. Appended to an error message.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=0.6)
+    if not matches:
+        return ""
+    return f" Did you mean {' or '.join(repr(by_folded[match]) for match in matches)}?"
+
+
+@contextmanager
+def reported_to_user() -> Iterator[None]:
+    """Turns a `UserError` into one line in the task's log and exit code 2.
+
+    Every component's interface wraps its logic in this. Other exceptions pass through.
+
+    Raises:
+        SystemExit: With code 2, where the block raised `UserError`.
+    """
+    try:
+        yield
+    except UserError as error:
+        message = " ".join(str(error).split())
+        _logger.error("%s%s", USER_ERROR_PREFIX, message)
+        raise SystemExit(USER_ERROR_EXIT_CODE) from error

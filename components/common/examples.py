@@ -1,0 +1,172 @@
+"""The examples artifact: Parquet shards by split, `split=train/part-00000.parquet`.
+
+One Arrow schema holds for all splits. Columns are `int64`, `float64` or `string`; a missing value
+is null. Anything that reads hive-partitioned Parquet (pyarrow, DuckDB, Spark, BigQuery) reads it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kfp_tabular.components.common.errors import UserError, closest
+
+_SPLIT_PREFIX = "split="
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Reads an examples (or transformed examples) artifact.
+
+    Attributes:
+        path: The artifact's directory.
+    """
+
+    path: Path
+
+    @cached_property
+    def shards(self) -> dict[str, list[Path]]:
+        """The Parquet files of each split, in order; splits without a file are absent.
+
+        Raises:
+            UserError: Where the directory holds no split.
+        """
+        found = {
+            directory.name.removeprefix(_SPLIT_PREFIX): sorted(directory.glob("*.parquet"))
+            for directory in sorted(self.path.glob(f"{_SPLIT_PREFIX}*"))
+        }
+        found = {split: files for split, files in found.items() if files}
+        if not found:
+            raise UserError(
+                f"{self.path}: no examples here. Expected Parquet files under split=<name>/; "
+                "ingest_data writes them."
+            )
+        return found
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits, sorted."""
+        return list(self.shards)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that all splits share."""
+        first = next(iter(self.shards.values()))[0]
+        return pq.read_schema(first)
+
+    def rows(self) -> dict[str, int]:
+        """Gives the number of rows of each split, from the files' footers."""
+        return {
+            split: sum(pq.read_metadata(file).num_rows for file in files)
+            for split, files in self.shards.items()
+        }
+
+    def require(self, split: str) -> list[Path]:
+        """Gives the files of a split.
+
+        Raises:
+            UserError: Where there is no such split.
+        """
+        if split not in self.shards:
+            raise UserError(
+                f"{self.path}: no split {split!r}; there are {', '.join(self.splits)}."
+                + closest(split, self.splits)
+            )
+        return self.shards[split]
+
+    def batches(
+        self, split: str, columns: Sequence[str] | None = None, batch_size: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams a split with bounded memory, in the order it was written.
+
+        Args:
+            split: The split's name.
+            columns: The columns to read; all where None.
+            batch_size: The largest number of rows in a batch.
+
+        Yields:
+            Record batches. A batch never crosses a file, so one may be smaller.
+
+        Raises:
+            UserError: Where there is no such split.
+        """
+        for file in self.require(split):
+            with pq.ParquetFile(file, memory_map=True) as parquet:
+                yield from parquet.iter_batches(
+                    batch_size=batch_size, columns=None if columns is None else list(columns)
+                )
+
+
+class ExamplesWriter:
+    """Writes an examples artifact, a shard at a time, with bounded memory.
+
+    Used as a context manager inside `files.atomic_directory`. Rows keep the order in which they
+    come. Every split gets a file, even one without rows.
+
+    Args:
+        path: An existing directory to write into.
+        schema: The schema that every batch has.
+        splits: The names of the splits.
+        rows_per_shard: A shard is closed once it holds at least so many rows.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        schema: pa.Schema,
+        splits: Sequence[str],
+        rows_per_shard: int = 1_000_000,
+    ) -> None:
+        self.rows = dict.fromkeys(splits, 0)
+        self._path = Path(path)
+        self._schema = schema
+        self._rows_per_shard = rows_per_shard
+        self._shards = dict.fromkeys(splits, 0)
+        self._in_shard = dict.fromkeys(splits, 0)
+        self._open: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> "ExamplesWriter":
+        for split in self.rows:
+            self._next_shard(split)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for writer in self._open.values():
+            writer.close()
+
+    def write(self, split: str, batch: pa.RecordBatch | pa.Table) -> None:
+        """Appends rows to a split.
+
+        Args:
+            split: One of the writer's splits.
+            batch: Rows in the writer's schema.
+        """
+        if not batch.num_rows:
+            return
+        if self._in_shard[split] >= self._rows_per_shard:
+            self._next_shard(split)
+        writer = self._open[split]
+        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        writer.write_table(table)
+        self.rows[split] += batch.num_rows
+        self._in_shard[split] += batch.num_rows
+
+    def _next_shard(self, split: str) -> None:
+        if split in self._open:
+            self._open[split].close()
+        directory = self._path / f"{_SPLIT_PREFIX}{split}"
+        directory.mkdir(exist_ok=True)
+        file = directory / f"part-{self._shards[split]:05d}.parquet"
+        self._open[split] = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._shards[split] += 1
+        self._in_shard[split] = 0

@@ -1,0 +1,142 @@
+"""Raw features: how a column of the schema becomes a tensor, in the transform and when serving.
+
+A raw feature is a dense tensor of shape `[batch]`: `float32`, `int64` or `string`. A missing value
+is NaN, the smallest int64, or the empty string. So every row has every feature, nothing is
+sparse, and the transform graph, not its caller, decides what stands in for a missing value.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_tabular.components.common.errors import UserError
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+DType = Literal["float32", "int64", "string"]
+
+MISSING_FLOAT = float("nan")
+MISSING_INT = -(2**63)
+MISSING_STRING = ""
+
+SCHEMA_FILE = "schema.pbtxt"
+
+
+@dataclass(frozen=True)
+class RawFeature:
+    """One column as the model sees it.
+
+    Attributes:
+        name: The column's name, as in the data; any text.
+        dtype: The tensor's type.
+        required: Whether the schema says that every example has a value.
+    """
+
+    name: str
+    dtype: DType
+    required: bool
+
+    @property
+    def missing(self) -> float | int | str:
+        """What stands for a missing value of this feature."""
+        by_dtype = {"float32": MISSING_FLOAT, "int64": MISSING_INT, "string": MISSING_STRING}
+        return by_dtype[self.dtype]
+
+
+def read_schema(path: str | os.PathLike[str]) -> "schema_pb2.Schema":
+    """Reads a TensorFlow Metadata schema.
+
+    Args:
+        path: A text proto, or a directory that holds `schema.pbtxt`.
+
+    Raises:
+        UserError: Where there is none, or it cannot be parsed.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    file = Path(path)
+    if file.is_dir():
+        file = file / SCHEMA_FILE
+    try:
+        return text_format.Parse(file.read_text(encoding="utf-8"), schema_pb2.Schema())
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no schema here; validate_data writes one.") from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a TensorFlow Metadata schema in text form: {error}") from error
+
+
+def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
+    """Gives the raw features of a schema, by name, in the schema's order.
+
+    Args:
+        schema: A TensorFlow Metadata schema with a feature per column.
+
+    Raises:
+        UserError: Where a feature's type is neither INT, FLOAT nor BYTES.
+    """
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    dtypes: dict[int, DType] = {
+        schema_pb2.INT: "int64",
+        schema_pb2.FLOAT: "float32",
+        schema_pb2.BYTES: "string",
+    }
+    found = {}
+    for feature in schema.feature:
+        if feature.type not in dtypes:
+            raise UserError(f"schema: feature {feature.name!r} has no type; give INT, FLOAT or BYTES.")
+        found[feature.name] = RawFeature(
+            name=feature.name,
+            dtype=dtypes[feature.type],
+            required=feature.presence.min_fraction >= 1.0,
+        )
+    return found
+
+
+def dense_column(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> pa.Array:
+    """Gives a column of examples as the raw feature's values, missing ones filled in.
+
+    Args:
+        column: An `int64`, `float64` or `string` column, or one that casts safely.
+        feature: What the column is to become.
+
+    Returns:
+        A null-free Arrow array: `float32`, `int64` or `string`.
+
+    Raises:
+        UserError: Where a value does not fit the feature's type.
+    """
+    arrow_types = {"float32": pa.float32(), "int64": pa.int64(), "string": pa.string()}
+    wanted = arrow_types[feature.dtype]
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if column.type != wanted:
+        try:
+            # A double that float32 rounds is the same feature; one that int64 cuts is not.
+            column = pc.cast(column, wanted, safe=feature.dtype != "float32")
+        except pa.ArrowInvalid as error:
+            raise UserError(
+                f"column {feature.name!r}: {column.type} values do not fit the schema's "
+                f"{feature.dtype}: {error}"
+            ) from error
+    if column.null_count:
+        column = pc.fill_null(column, pa.scalar(feature.missing, type=wanted))
+    return column
+
+
+def dense_numpy(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> "np.ndarray[Any, Any]":
+    """Gives `dense_column` as numpy, shape `[rows]`; strings are objects of type `bytes`.
+
+    `tf.constant` takes the result as it is.
+    """
+    dense = dense_column(column, feature)
+    if feature.dtype == "string":
+        return np.asarray(dense.cast(pa.binary()).to_numpy(zero_copy_only=False), dtype=object)
+    return np.asarray(dense.to_numpy(zero_copy_only=False))

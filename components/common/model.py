@@ -1,0 +1,110 @@
+"""`model.json`: what a caller must know of a SavedModel, beside it in the same directory."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.features import DType, RawFeature
+from kfp_tabular.components.common.task import TaskKind
+
+FILE_NAME = "model.json"
+
+SERVING_SIGNATURE = "serving_default"
+"""Takes the raw features by name, tensors of shape `[batch]`."""
+
+EXAMPLES_SIGNATURE = "serving_examples"
+"""Takes `examples`, serialized tf.Example protos of shape `[batch]`."""
+
+PROBABILITIES = "probabilities"
+"""Output of a classifier: float32 `[batch, classes]`, in the order of `ModelSpec.classes`."""
+
+CLASSES = "classes"
+"""Output of a classifier: string `[batch]`, the class after the decision threshold."""
+
+PREDICTION = "prediction"
+"""Output of a regression model: float32 `[batch]`."""
+
+
+@dataclass(frozen=True)
+class ModelInput(RawFeature):
+    """A raw feature that the model takes.
+
+    Attributes:
+        input: The name of the signature's input. It differs from the feature's name only where
+            that is not fit for a signature (spaces, dots, unicode).
+    """
+
+    input: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The content of `model.json`.
+
+    Attributes:
+        task: `binary`, `multiclass` or `regression`.
+        label: The label's column.
+        classes: The classes as text; of a binary task the second is the positive one. Empty for
+            regression.
+        decision_threshold: A binary model answers the positive class where its probability is at
+            least this. None for the other tasks.
+        inputs: The raw features that the model takes. Columns that the transform dropped are not
+            among them.
+        schema_digest: `sha256:<hex>` of the schema the model was trained with.
+        versions: Versions of this package and the libraries that made the model.
+        hyperparameters: What the model was trained with.
+    """
+
+    task: TaskKind
+    label: str
+    classes: tuple[str, ...]
+    decision_threshold: float | None
+    inputs: tuple[ModelInput, ...]
+    schema_digest: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes `model.json` into the SavedModel's directory."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        files.write_text(Path(directory) / FILE_NAME, text)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "ModelSpec":
+        """Reads `model.json` from a model's directory.
+
+        Raises:
+            UserError: Where there is none, or it lacks a field.
+        """
+        file = Path(directory) / FILE_NAME
+        try:
+            fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            return cls(
+                task=fields["task"],
+                label=fields["label"],
+                classes=tuple(fields["classes"]),
+                decision_threshold=fields["decision_threshold"],
+                inputs=tuple(_model_input(entry) for entry in fields["inputs"]),
+                schema_digest=fields["schema_digest"],
+                versions=fields["versions"],
+                hyperparameters=fields["hyperparameters"],
+            )
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{file}: not found. A model directory holds saved_model.pb and model.json; "
+                "train_model writes both."
+            ) from error
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise UserError(f"{file}: not a model description: {error!r}") from error
+
+
+def _model_input(entry: Mapping[str, Any]) -> ModelInput:
+    dtype: DType = entry["dtype"]
+    return ModelInput(
+        name=entry["name"], dtype=dtype, required=entry["required"], input=entry["input"]
+    )

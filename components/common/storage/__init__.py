@@ -1,0 +1,1 @@
+"""Where data lives: local files and object stores, behind one interface."""

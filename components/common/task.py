@@ -1,0 +1,58 @@
+"""What is to be predicted: the supervised task and its label."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.errors import UserError
+
+TaskKind = Literal["binary", "multiclass", "regression"]
+TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+
+FILE_NAME = "task.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task that a transform graph was made for; `task.json` in the graph's directory.
+
+    Attributes:
+        kind: `binary`, `multiclass` or `regression`.
+        label: The label's column.
+        classes: The classes as text, sorted (integers by value, text by code point); the
+            transformed label is the index here. Of a binary task the second is the positive
+            one. Empty for regression.
+        class_counts: Rows of the train split by class, in the order of `classes`.
+    """
+
+    kind: TaskKind
+    label: str
+    classes: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes `task.json` into a directory."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        files.write_text(Path(directory) / FILE_NAME, text)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "Task":
+        """Reads `task.json` from a directory.
+
+        Raises:
+            UserError: Where there is none.
+        """
+        file = Path(directory) / FILE_NAME
+        try:
+            fields = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{file}: not found; transform_features writes it.") from error
+        return cls(
+            kind=fields["kind"],
+            label=fields["label"],
+            classes=tuple(fields["classes"]),
+            class_counts=tuple(fields["class_counts"]),
+        )

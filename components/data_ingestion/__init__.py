@@ -1,0 +1,1 @@
+"""Reads tabular data into split, typed examples."""

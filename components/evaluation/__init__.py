@@ -1,0 +1,1 @@
+"""Measures a model and decides whether it is blessed."""

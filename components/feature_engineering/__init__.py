@@ -1,0 +1,1 @@
+"""Turns examples into model-ready features (TFT)."""

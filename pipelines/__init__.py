@@ -1,0 +1,1 @@
+"""Components wired into pipelines, and the command line."""

@@ -1,0 +1,1 @@
+"""The training pipeline: from tabular data to a served model."""

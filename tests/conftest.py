@@ -1,0 +1,21 @@
+"""Fixtures and rules for the whole suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+
+REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
+
+os.environ.update(ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def chicago_taxi() -> Path:
+    """The reference data set; the test is skipped where it is not at hand."""
+    folder = os.environ.get(REFERENCE_DATA)
+    if not folder:
+        pytest.skip(f"{REFERENCE_DATA} is unset")
+    return Path(folder) / "chicago_taxi.csv"
