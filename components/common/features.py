@@ -69,7 +69,9 @@ def read_schema(path: str | os.PathLike[str]) -> "schema_pb2.Schema":
     except FileNotFoundError as error:
         raise UserError(f"{file}: no schema here; validate_data writes one.") from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not a TensorFlow Metadata schema in text form: {error}") from error
+        raise UserError(
+            f"{file}: not a TensorFlow Metadata schema in text form: {error}"
+        ) from error
 
 
 def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
@@ -91,7 +93,9 @@ def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
     found = {}
     for feature in schema.feature:
         if feature.type not in dtypes:
-            raise UserError(f"schema: feature {feature.name!r} has no type; give INT, FLOAT or BYTES.")
+            raise UserError(
+                f"schema: feature {feature.name!r} has no type; give INT, FLOAT or BYTES."
+            )
         found[feature.name] = RawFeature(
             name=feature.name,
             dtype=dtypes[feature.type],
