@@ -1,0 +1,138 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kfp_tabular.components.common.features import MISSING_INT
+from kfp_tabular.components.common.instances import InstanceError, tensors
+from kfp_tabular.components.common.model import ModelInput
+
+INPUTS = (
+    ModelInput(name="Ämount paid", dtype="float32", required=False, input="mount_paid"),
+    ModelInput(name="hour", dtype="int64", required=False, input="hour"),
+    ModelInput(name="kind", dtype="string", required=True, input="kind"),
+)
+
+float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
+int64s = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)
+instances = st.lists(
+    st.fixed_dictionaries(
+        {"kind": st.text()},
+        optional={"Ämount paid": st.none() | float32s, "hour": st.none() | int64s},
+    ),
+    max_size=5,
+)
+
+
+@given(instances)
+def test_values_survive_json_and_missing_ones_become_sentinels(given_instances):
+    decoded = tensors(json.loads(json.dumps(given_instances)), INPUTS)
+
+    assert {name: array.dtype for name, array in decoded.items()} == {
+        "mount_paid": np.float32,
+        "hour": np.int64,
+        "kind": object,
+    }
+    for row, instance in enumerate(given_instances):
+        assert decoded["kind"][row] == instance["kind"].encode()
+        assert decoded["hour"][row] == (
+            MISSING_INT if instance.get("hour") is None else instance["hour"]
+        )
+        amount = instance.get("Ämount paid")
+        if amount is None:
+            assert math.isnan(decoded["mount_paid"][row])
+        else:
+            assert decoded["mount_paid"][row] == amount
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "expected"),
+    [
+        ("hour", True, 1),
+        ("hour", False, 0),
+        ("hour", 3.0, 3),
+        ("Ämount paid", 7, 7.0),
+        ("Ämount paid", -0.0, 0.0),
+    ],
+)
+def test_numbers_that_mean_the_same_are_taken(feature, value, expected):
+    (model_input,) = (item for item in INPUTS if item.name == feature)
+    decoded = tensors([{"kind": "x", feature: value}], INPUTS)
+    assert decoded[model_input.input].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "found"),
+    [
+        ("Ämount paid", math.nan, "nan"),
+        ("Ämount paid", math.inf, "inf"),
+        ("Ämount paid", 1e39, "1e+39"),
+        ("Ämount paid", 10**400, "more than 38 digits"),
+        ("Ämount paid", True, "true"),
+        ("Ämount paid", "1.5", "the text '1.5'"),
+        ("Ämount paid", [1.5], "a list"),
+        ("hour", 1.5, "1.5"),
+        ("hour", math.nan, "nan"),
+        ("hour", math.inf, "inf"),
+        ("hour", 2**63, str(2**63)),
+        ("hour", 1e19, "1e+19"),
+        ("hour", MISSING_INT, str(MISSING_INT)),
+        ("hour", "7", "the text '7'"),
+        ("hour", {"value": 7}, "an object"),
+        ("kind", 7, "the number 7"),
+        ("kind", True, "true"),
+        ("kind", "\ud800", "the text"),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_row_feature_and_what_was_found(feature, value, found):
+    with pytest.raises(InstanceError) as caught:
+        tensors([{"kind": "fine"}, {"kind": "fine", feature: value}], INPUTS)
+    assert (caught.value.feature, caught.value.row) == (feature, 1)
+    assert repr(feature) in str(caught.value)
+    assert found in str(caught.value)
+
+
+def test_an_unknown_feature_names_the_closest():
+    with pytest.raises(
+        InstanceError, match=r"instance 0: feature 'Hour' .* mean 'hour'\?"
+    ) as caught:
+        tensors([{"kind": "x", "Hour": 1}], INPUTS)
+    assert (caught.value.feature, caught.value.row) == ("Hour", 0)
+
+
+@pytest.mark.parametrize("instance", [{}, {"kind": None}])
+def test_a_required_feature_must_be_there(instance):
+    with pytest.raises(InstanceError, match="'kind' is required") as caught:
+        tensors([{"kind": "x"}, instance], INPUTS)
+    assert (caught.value.feature, caught.value.row) == ("kind", 1)
+
+
+@pytest.mark.parametrize("instance", [[1, 2], "text", 3, None])
+def test_an_instance_is_an_object(instance):
+    with pytest.raises(InstanceError, match="expected an object") as caught:
+        tensors([instance], INPUTS)
+    assert (caught.value.feature, caught.value.row) == (None, 0)
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["kind", "hour", "Ämount paid", "other"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+                lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            ),
+        )
+    )
+)
+def test_whatever_comes_is_either_decoded_or_an_instance_error(anything):
+    try:
+        decoded = tensors(anything, INPUTS)
+    except InstanceError as error:
+        assert 0 <= error.row < len(anything)
+        assert "\n" not in str(error)
+    else:
+        assert {len(array) for array in decoded.values()} == {len(anything)}
+        assert not np.isinf(decoded["mount_paid"]).any()
