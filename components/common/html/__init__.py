@@ -1,0 +1,45 @@
+"""Self-contained HTML pages: tables, figures and charts, without a script or anything fetched.
+
+The Kubeflow UI shows a task's page in a sandboxed frame, so a page is plain HTML with inline CSS
+and charts drawn as SVG; tooltips are `<title>` elements and folding is `<details>`. Light and dark
+follow the reader's setting. Every text is escaped but `Markup`.
+
+    page = html.page("Report", [html.Section("Rows", (html.facts({"train": 210_000}),))])
+"""
+
+from kfp_tabular.components.common.html.blocks import (
+    badge,
+    code,
+    details,
+    facts,
+    link,
+    paragraph,
+    row,
+    table,
+)
+from kfp_tabular.components.common.html.charts import bar_chart, heatmap, histogram, line_chart
+from kfp_tabular.components.common.html.markup import Markup, escape, format_number, format_value
+from kfp_tabular.components.common.html.page import Section, page
+from kfp_tabular.components.common.html.parallel import parallel_coordinates
+
+__all__ = [
+    "Markup",
+    "Section",
+    "badge",
+    "bar_chart",
+    "code",
+    "details",
+    "escape",
+    "facts",
+    "format_number",
+    "format_value",
+    "heatmap",
+    "histogram",
+    "line_chart",
+    "link",
+    "page",
+    "paragraph",
+    "parallel_coordinates",
+    "row",
+    "table",
+]

@@ -1,0 +1,118 @@
+"""Scales: from values to pixels, with ticks at round numbers."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LARGEST = 1e300  # beyond, the difference of two values is infinite
+_UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear or logarithmic axis.
+
+    Attributes:
+        low: The value at `start`.
+        high: The value at `end`; larger than `low`.
+        start: Pixels.
+        end: Pixels; smaller than `start` for an axis that points up.
+        logarithmic: Whether equal distances are equal ratios; `low` is positive then.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Gives a value's position in pixels; values outside are put at the axis' end."""
+        bounded = min(max(value, self.low), self.high)
+        if self.logarithmic:
+            share = math.log(bounded / self.low) / math.log(self.high / self.low)
+        else:
+            share = (bounded - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
+        """Gives round values within the scale, and how to write them."""
+        if self.logarithmic:
+            return _logarithmic_ticks(self.low, self.high, most)
+        return _linear_ticks(self.low, self.high, most)
+
+
+def fit(
+    values: Iterable[float],
+    start: float,
+    end: float,
+    *,
+    zero: bool = False,
+    rounded: bool = True,
+    logarithmic: bool = False,
+) -> Scale:
+    """Makes a scale that holds all values.
+
+    Args:
+        values: Those that are not finite are ignored; without any, the scale is 0 to 1.
+        start: Pixels of the lowest value.
+        end: Pixels of the highest.
+        zero: Whether 0 is on the scale too.
+        rounded: Whether a linear scale ends at ticks.
+        logarithmic: Equal ratios instead of equal distances; values must be positive.
+    """
+    finite = [min(max(float(v), -_LARGEST), _LARGEST) for v in values if math.isfinite(v)]
+    if zero and not logarithmic:
+        finite.append(0.0)
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    if logarithmic:
+        return Scale(low, high if high > low else low * 10, start, end, logarithmic=True)
+    if not high - low > abs(high) * 1e-12:
+        margin = max(abs(high) * 0.05, 0.5)
+        low, high = (low, high + 2 * margin) if zero and low == 0 else (low - margin, high + margin)
+    if rounded:
+        step = _step(high - low, 6)
+        low, high = math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step
+    return Scale(low, high, start, end)
+
+
+def _step(span: float, most: int) -> float:
+    rough = span / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power >= rough)
+
+
+def _linear_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    step = _step(high - low, most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [index * step for index in range(first, min(last, first + 2 * most) + 1)]
+    return [(value, tick_label(value, step, max(abs(low), abs(high)))) for value in values]
+
+
+def _logarithmic_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    stride = max(1, math.ceil((last - first) / most))
+    powers = [10.0**power for power in range(first, last + 1, stride)]
+    inside = [value for value in powers if low * 0.999 <= value <= high * 1.001]
+    return [(value, f"{value:g}") for value in inside or [low, high]]
+
+
+def tick_label(value: float, step: float, largest: float) -> str:
+    """Writes a tick so that neighbours differ, with k, M, B or T for large ones.
+
+    Args:
+        value: The tick.
+        step: The distance between two ticks.
+        largest: The largest absolute value on the axis.
+    """
+    if largest >= 1e15 or largest < 1e-4:
+        return "0" if value == 0 else f"{value:.3g}"
+    unit, suffix = next((u for u in _UNITS if largest >= 10 * u[0]), (1.0, ""))
+    smallest = step / unit
+    decimals = 0
+    while decimals < 9 and abs(smallest - round(smallest, decimals)) > 1e-9 * smallest:
+        decimals += 1
+    text = f"{value / unit:.{decimals}f}"
+    if not float(text):
+        return "0"
+    return f"{text}{suffix}"

@@ -1,0 +1,328 @@
+"""Charts with axes: lines, bars, histograms and heat maps."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from kfp_tabular.components.common.html import svg
+from kfp_tabular.components.common.html.axes import Scale, fit
+from kfp_tabular.components.common.html.markup import Markup, escape, format_number
+
+_WIDTH, _HEIGHT = 640.0, 320.0
+_MARKED_POINTS = 60  # beyond, points with tooltips crowd the line and swell the page
+_DRAWN_POINTS = 1200
+_WRITTEN_CELLS = 400  # a heat map with more cells shows its values in tooltips alone
+
+
+def line_chart(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    diagonal: bool = False,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+) -> Markup:
+    """Lines through points.
+
+    Args:
+        series: Each line's points `(x, y)`, by its name. Points that are not finite are left out;
+            a long line is thinned so that its highs and lows stay.
+        x_label: The horizontal axis' label.
+        y_label: The vertical axis' label.
+        title: Above the chart.
+        diagonal: Whether to draw the line x = y, dashed.
+        x_range: The horizontal axis' ends; from the data where None.
+        y_range: The vertical axis' ends; from the data where None.
+    """
+    lines = {
+        name: [(float(x), float(y)) for x, y in points if svg.finite(x) and svg.finite(y)]
+        for name, points in series.items()
+    }
+    every = [point for points in lines.values() for point in points]
+    bottom = _HEIGHT - 44
+    y = fit(y_range or [p[1] for p in every], bottom, 10, rounded=y_range is None)
+    left = svg.label_width(y) + 20
+    x = fit(x_range or [p[0] for p in every], left, _WIDTH - 14, rounded=False)
+    plot = svg.Plot(_WIDTH, _HEIGHT, left, 10, _WIDTH - 14, bottom)
+    parts = svg.left_axis(plot, y, y_label) + svg.bottom_axis(plot, x, x_label)
+    if diagonal:
+        ends = max(x.low, y.low), min(x.high, y.high)
+        parts.append(f"<path class='dash' d='{svg.path((x(e), y(e)) for e in ends)}'/>")
+    for index, (name, points) in enumerate(lines.items()):
+        line = _line(name, points, (x, y), (x_label, y_label))
+        parts.append(f"<g class='{svg.colour(index)}'>{line}</g>")
+    return svg.figure(
+        _WIDTH, _HEIGHT, parts, title=title, legend=list(lines) if len(lines) > 1 else ()
+    )
+
+
+def bar_chart(
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    *,
+    title: str = "",
+    y_label: str = "",
+) -> Markup:
+    """Bars by label; with several series, side by side.
+
+    They stand upright where the labels are few and short, and lie otherwise.
+
+    Args:
+        labels: What each group of bars is for.
+        series: A value per label, by the series' name. Values that are not finite have no bar.
+        title: Above the chart.
+        y_label: What the values are.
+
+    Raises:
+        ValueError: Where a series has not as many values as there are labels.
+    """
+    _check_lengths(series, len(labels))
+    longest = max((len(str(label)) for label in labels), default=0)
+    upright = len(labels) * max(longest * svg.CHARACTER + 8, 18.0 * len(series)) <= _WIDTH - 70
+    draw = _upright_bars if upright else _lying_bars
+    return draw(labels, series, title, y_label)
+
+
+def histogram(
+    edges: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    *,
+    title: str = "",
+    y_label: str = "",
+    size: tuple[float, float] = (_WIDTH, 260.0),
+    legend: bool = True,
+    tooltips: bool = True,
+) -> Markup:
+    """Distributions over the same bins, laid over one another.
+
+    Args:
+        edges: The bins' edges, ascending; one more than there are bins. Bins with an edge that is
+            not finite are left out.
+        series: A height per bin, by the series' name. Heights are drawn as given: for bins of
+            different widths, give densities.
+        title: Above the chart.
+        y_label: What the heights are.
+        size: Width and height in pixels.
+        legend: Whether several series are named above the drawing.
+        tooltips: Whether bins show their values; without, a page of many charts stays small.
+
+    Raises:
+        ValueError: Where a series has not as many heights as there are bins.
+    """
+    _check_lengths(series, max(len(edges) - 1, 0))
+    bins = [i for i in range(len(edges) - 1) if svg.finite(edges[i]) and svg.finite(edges[i + 1])]
+    width, height = size
+    bottom = height - 26
+    y = fit([h for heights in series.values() for h in heights], bottom, 8, zero=True)
+    rows = max(2, int(height / 45))
+    left = svg.label_width(y, rows) + (16 if y_label else 2)
+    used = [float(edge) for i in bins for edge in edges[i : i + 2]]
+    x = fit(used, left, width - 14, rounded=False)
+    plot = svg.Plot(width, height, left, 8, width - 14, bottom)
+    parts = svg.left_axis(plot, y, y_label, rows)
+    for index, heights in enumerate(series.values()):
+        points = [(x(used[0]), y(0))] if bins else []
+        for place, i in enumerate(bins):
+            top = y(heights[i]) if svg.finite(heights[i]) else y(0)
+            points += [(x(used[2 * place]), top), (x(used[2 * place + 1]), top)]
+        if points:
+            points.append((x(used[-1]), y(0)))
+            parts.append(f"<path class='area {svg.colour(index)}' d='{svg.path(points)}Z'/>")
+    if tooltips:
+        for place, i in enumerate(bins):
+            start, end = used[2 * place], used[2 * place + 1]
+            values = [f"{name}: {format_number(heights[i])}" for name, heights in series.items()]
+            written = "\n".join([f"{format_number(start)} to {format_number(end)}", *values])
+            parts.append(svg.rect((x(start), 8, x(end) - x(start), bottom - 8), "hit", written))
+    parts += svg.bottom_axis(plot, x, ticks=max(2, int(width / 90)))
+    return svg.figure(
+        width,
+        height,
+        parts,
+        title=title,
+        legend=list(series) if legend and len(series) > 1 else (),
+        grows=width >= _WIDTH,
+    )
+
+
+def heatmap(
+    values: Sequence[Sequence[float]],
+    *,
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    row_title: str,
+    column_title: str,
+    title: str = "",
+) -> Markup:
+    """A grid of cells, the darker the larger.
+
+    Args:
+        values: A row of values per row label; NaN leaves a cell blank.
+        row_labels: The rows' names, from the top.
+        column_labels: The columns' names, from the left.
+        row_title: What the rows are.
+        column_title: What the columns are.
+        title: Above the chart.
+
+    Raises:
+        ValueError: Where values and labels differ in number.
+    """
+    if len(values) != len(row_labels) or any(len(r) != len(column_labels) for r in values):
+        raise ValueError(f"values are not {len(row_labels)} rows of {len(column_labels)}")
+    largest = max((abs(v) for r in values for v in r if svg.finite(v)), default=0) or 1.0
+    rows, columns = len(row_labels), max(len(column_labels), 1)
+    margin = svg.CHARACTER * max((min(len(str(n)), 24) for n in row_labels), default=1)
+    left, top = margin + 34, 22.0
+    cell = min(max(560.0 / columns, 6.0), 84.0)
+    tall = min(cell, max(520.0 / max(rows, 1), 4.0), 48.0)
+    written = rows * columns <= _WRITTEN_CELLS and cell >= 26
+    turned = any(len(str(n)) * svg.CHARACTER > cell - 4 for n in column_labels)
+    below = svg.CHARACTER * max((min(len(str(n)), 24) for n in column_labels), default=1)
+    grid_bottom = top + rows * tall
+    height = grid_bottom + (below + 14 if turned else 20)
+    width = max(left + columns * cell + 8, 240.0)
+    parts = [
+        svg.text(left + columns * cell / 2, 13, column_title, anchor="middle", css="al"),
+        svg.text(11, top + rows * tall / 2, row_title, anchor="middle", css="al", turn=-90),
+    ]
+    every_row, every_column = math.ceil(13 / tall), math.ceil(13 / cell)
+    for i, name in enumerate(row_labels):
+        y = top + i * tall
+        if i % every_row == 0:
+            parts.append(svg.text(left - 6, y + tall / 2 + 4, svg.shorten(name, 24), anchor="end"))
+        for j, other in enumerate(column_labels):
+            at = left + j * cell, y, cell, tall
+            tip = f"{row_title}: {name}\n{column_title}: {other}"
+            parts.append(_heat_cell(values[i][j], largest, at, tip, written))
+    for j, name in enumerate(column_labels):
+        x = left + (j + 0.5) * cell
+        if turned and j % every_column == 0:
+            short = svg.shorten(name, 24)
+            parts.append(svg.text(x + 4, grid_bottom + 8, short, anchor="end", turn=-90))
+        elif not turned:
+            parts.append(svg.text(x, grid_bottom + 15, name, anchor="middle"))
+    return svg.figure(width, height, parts, title=title, grows=False)
+
+
+def _line(
+    name: str,
+    points: Sequence[tuple[float, float]],
+    scales: tuple[Scale, Scale],
+    labels: tuple[str, str],
+) -> str:
+    if not points:
+        return ""
+    x, y = scales
+    drawn = _thinned(points)
+    shape = f"<path class='ln' d='{svg.path((x(a), y(b)) for a, b in drawn)}'>"
+    parts = [shape, f"<title>{escape(name)}</title></path>"]
+    few = len(drawn) <= _MARKED_POINTS
+    for a, b in drawn[:: max(1, math.ceil(len(drawn) / _MARKED_POINTS))]:
+        tip = f"{name}\n{labels[0]}: {format_number(a)}\n{labels[1]}: {format_number(b)}"
+        radius, kind = ("2.6", "pt") if few and len(drawn) <= 30 else ("7", "hit")
+        parts.append(
+            f"<circle class='{kind}' cx='{svg.pixels(x(a))}' cy='{svg.pixels(y(b))}' "
+            f"r='{radius}'><title>{escape(tip)}</title></circle>"
+        )
+    return "".join(parts)
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """Keeps each stretch's first, lowest, highest and last point."""
+    if len(points) <= _DRAWN_POINTS:
+        return points
+    stretch = math.ceil(len(points) / (_DRAWN_POINTS // 4))
+    kept: list[tuple[float, float]] = []
+    for start in range(0, len(points), stretch):
+        here = range(start, min(start + stretch, len(points)))
+        low = min(here, key=lambda i: points[i][1])
+        high = max(here, key=lambda i: points[i][1])
+        kept += [points[i] for i in sorted({here[0], low, high, here[-1]})]
+    return kept
+
+
+def _upright_bars(
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y_label: str
+) -> Markup:
+    height, bottom = 280.0, 280.0 - 26
+    y = fit([v for values in series.values() for v in values], bottom, 8, zero=True)
+    left = svg.label_width(y) + (20 if y_label else 2)
+    plot = svg.Plot(_WIDTH, height, left, 8, _WIDTH - 8, bottom)
+    group = (plot.right - left) / max(len(labels), 1)
+    bar = min(group * 0.78 / max(len(series), 1), 64.0)
+    parts = svg.left_axis(plot, y, y_label)
+    for i, label in enumerate(labels):
+        middle = left + (i + 0.5) * group
+        for j, (name, values) in enumerate(series.items()):
+            if svg.finite(values[i]):
+                at = middle + (j - len(series) / 2) * bar
+                start, end = sorted((y(0), y(values[i])))
+                tip = f"{label}\n{name}: {format_number(values[i])}"
+                parts.append(svg.rect((at, start, bar - 1, end - start), _bar(j), tip))
+        parts.append(svg.text(middle, bottom + 16, label, anchor="middle"))
+    base = svg.pixels(y(0))
+    parts.append(f"<path class='ax' d='M{svg.pixels(left)} {base}H{svg.pixels(plot.right)}'/>")
+    legend = list(series) if len(series) > 1 else ()
+    return svg.figure(_WIDTH, height, parts, title=title, legend=legend)
+
+
+def _lying_bars(
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y_label: str
+) -> Markup:
+    bar = 18.0 if len(series) == 1 else 12.0
+    group = bar * max(len(series), 1) + 8
+    bottom = 8 + group * len(labels)
+    height = bottom + (42 if y_label else 24)
+    left = svg.CHARACTER * max((min(len(str(n)), 40) for n in labels), default=1) + 12
+    x = fit([v for values in series.values() for v in values], left, _WIDTH - 60, zero=True)
+    plot = svg.Plot(_WIDTH, height, left, 8, _WIDTH - 60, bottom)
+    parts = [
+        f"<path class='g' d='M{svg.pixels(x(value))} 8V{svg.pixels(bottom)}'/>"
+        for value, _ in x.ticks()
+    ]
+    for i, label in enumerate(labels):
+        top = 8 + i * group + 4
+        middle = top + (group - 8) / 2 + 4
+        parts.append(svg.text(left - 8, middle, svg.shorten(label, 40), anchor="end", css="al"))
+        for j, (name, values) in enumerate(series.items()):
+            if svg.finite(values[i]):
+                start, end = sorted((x(0), x(values[i])))
+                tip = f"{label}\n{name}: {format_number(values[i])}"
+                at = top + j * bar
+                parts.append(svg.rect((start, at, end - start, bar - 1), _bar(j), tip))
+                if len(series) == 1:
+                    parts.append(svg.text(end + 5, middle, format_number(values[i])))
+    parts += svg.bottom_axis(plot, x, y_label)
+    legend = list(series) if len(series) > 1 else ()
+    return svg.figure(_WIDTH, height, parts, title=title, legend=legend)
+
+
+def _heat_cell(
+    value: float, largest: float, at: tuple[float, float, float, float], tip: str, written: bool
+) -> str:
+    x, y, width, height = at
+    if not svg.finite(value):
+        return svg.rect((x, y, width - 1, height - 1), "void", tip)
+    share = abs(value) / largest
+    tip = f"{tip}\n{format_number(value)}"
+    # Never fully transparent, so that a zero is still a cell.
+    cell = svg.rect((x, y, width - 1, height - 1), "cell", tip)
+    cell = cell.replace("class=", f"fill-opacity='{0.05 + 0.95 * share:.3g}' class=", 1)
+    if not written:
+        return cell
+    css = "on" if share > 0.5 else "off"
+    content = format_number(value)
+    if len(content) * svg.CHARACTER > width - 2:
+        return cell
+    return cell + svg.text(x + width / 2, y + height / 2 + 4, content, anchor="middle", css=css)
+
+
+def _bar(index: int) -> str:
+    return f"bar {svg.colour(index)}"
+
+
+def _check_lengths(series: Mapping[str, Sequence[float]], wanted: int) -> None:
+    for name, values in series.items():
+        if len(values) != wanted:
+            raise ValueError(f"series {name!r} has {len(values)} values, not {wanted}")

@@ -1,0 +1,137 @@
+"""What all charts share: the figure around them, the plot's frame, and shapes."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kfp_tabular.components.common.html.axes import Scale
+from kfp_tabular.components.common.html.markup import Markup, escape, join
+from kfp_tabular.components.common.html.style import SERIES_COLOURS
+
+CHARACTER = 6.2
+"""About a character's width in pixels, in the charts' font."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Where a chart's data go, in pixels of its own coordinates."""
+
+    width: float
+    height: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def pixels(value: float) -> str:
+    """Writes a coordinate: a tenth of a pixel is enough."""
+    text = f"{value:.1f}"
+    return text[:-2] if text.endswith(".0") else text
+
+
+def colour(index: int) -> str:
+    """Gives the CSS class of a chart's series."""
+    return f"s{index % SERIES_COLOURS}"
+
+
+def figure(
+    width: float,
+    height: float,
+    parts: Iterable[str],
+    *,
+    title: str = "",
+    legend: Sequence[str] = (),
+    grows: bool = True,
+) -> Markup:
+    """Puts a drawing into a figure with a title and a legend.
+
+    Args:
+        width: Of the drawing, in pixels.
+        height: Of the drawing, in pixels.
+        parts: SVG.
+        title: Above the drawing; also its name for screen readers.
+        legend: The series' names, in the order of their colours.
+        grows: Whether the drawing may become wider than `width`.
+    """
+    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+    names = join(
+        Markup(f"<span class='{colour(i)}'>{escape(name)}</span>") for i, name in enumerate(legend)
+    )
+    keys = f"<div class='legend'>{names}</div>" if names else ""
+    limit = "" if grows else f" style='max-width:{pixels(width)}px'"
+    return Markup(
+        f"<figure{limit}>{caption}{keys}"
+        f"<svg viewBox='0 0 {pixels(width)} {pixels(height)}' role='img' "
+        f"aria-label='{escape(title or 'chart')}'>{''.join(parts)}</svg></figure>"
+    )
+
+
+def text(
+    x: float, y: float, content: object, *, anchor: str = "start", css: str = "", turn: float = 0
+) -> str:
+    """Writes text; `turn` rotates it by degrees about its anchor."""
+    style = f" class='{css}'" if css else ""
+    rotation = f" transform='rotate({pixels(turn)} {pixels(x)} {pixels(y)})'" if turn else ""
+    return (
+        f"<text x='{pixels(x)}' y='{pixels(y)}' text-anchor='{anchor}'{style}{rotation}>"
+        f"{escape(content)}</text>"
+    )
+
+
+def rect(at: tuple[float, float, float, float], css: str, tooltip: object = "") -> str:
+    """Draws a rectangle at `(x, y, width, height)`, with a tooltip where one is given."""
+    x, y, width, height = at
+    shape = (
+        f"<rect x='{pixels(x)}' y='{pixels(y)}' width='{pixels(max(width, 0))}' "
+        f"height='{pixels(max(height, 0))}' class='{css}'"
+    )
+    return f"{shape}><title>{escape(tooltip)}</title></rect>" if tooltip else f"{shape}/>"
+
+
+def path(points: Iterable[tuple[float, float]]) -> str:
+    """Gives a path's data: straight lines through the points."""
+    return "M" + "L".join(f"{pixels(x)} {pixels(y)}" for x, y in points)
+
+
+def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list[str]:
+    """Draws horizontal grid lines with their values, and the axis' label."""
+    parts = []
+    for value, written in scale.ticks(ticks):
+        y = scale(value)
+        parts.append(f"<path class='g' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>")
+        parts.append(text(plot.left - 6, y + 4, written, anchor="end"))
+    if label:
+        middle = (plot.top + plot.bottom) / 2
+        parts.append(text(11, middle, label, anchor="middle", css="al", turn=-90))
+    return parts
+
+
+def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> list[str]:
+    """Draws the horizontal axis with ticks, their values, and the axis' label."""
+    y = plot.bottom
+    parts = [f"<path class='ax' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>"]
+    for value, written in scale.ticks(ticks):
+        x = scale(value)
+        parts.append(f"<path class='ax' d='M{pixels(x)} {pixels(y)}v4'/>")
+        parts.append(text(x, y + 16, written, anchor="middle"))
+    if label:
+        middle = (plot.left + plot.right) / 2
+        parts.append(text(middle, y + 34, label, anchor="middle", css="al"))
+    return parts
+
+
+def label_width(scale: Scale, ticks: int = 6) -> float:
+    """Gives the room that a left axis' values need, in pixels."""
+    return CHARACTER * max((len(written) for _, written in scale.ticks(ticks)), default=1) + 10
+
+
+def shorten(content: object, most: int) -> str:
+    """Cuts text to at most `most` characters, with an ellipsis."""
+    whole = str(content)
+    return whole if len(whole) <= most else whole[: most - 1] + "…"
+
+
+def finite(value: float | None) -> bool:
+    """Tells whether a value can be drawn."""
+    return value is not None and math.isfinite(value)
