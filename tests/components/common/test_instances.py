@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.instances import InstanceError, tensors
+from kfp_tabular.components.common.instances import InstanceError, column, tensors
 from kfp_tabular.components.common.model import ModelInput
 
 INPUTS = (
@@ -66,32 +67,80 @@ def test_numbers_that_mean_the_same_are_taken(feature, value, expected):
 @pytest.mark.parametrize(
     ("feature", "value", "found"),
     [
-        ("Ämount paid", math.nan, "nan"),
-        ("Ämount paid", math.inf, "inf"),
-        ("Ämount paid", 1e39, "1e+39"),
-        ("Ämount paid", 10**400, "more than 38 digits"),
-        ("Ämount paid", True, "true"),
-        ("Ämount paid", "1.5", "the text '1.5'"),
+        ("Ämount paid", math.nan, "a number that is not finite"),
+        ("Ämount paid", math.inf, "a number that is not finite"),
+        ("Ämount paid", 1e39, "a number out of range"),
+        ("Ämount paid", 10**400, "a number out of range"),
+        ("Ämount paid", True, "a boolean"),
+        ("Ämount paid", "1.5", "text"),
         ("Ämount paid", [1.5], "a list"),
-        ("hour", 1.5, "1.5"),
-        ("hour", math.nan, "nan"),
-        ("hour", math.inf, "inf"),
-        ("hour", 2**63, str(2**63)),
-        ("hour", 1e19, "1e+19"),
-        ("hour", MISSING_INT, str(MISSING_INT)),
-        ("hour", "7", "the text '7'"),
+        ("hour", 1.5, "a number with a fraction"),
+        ("hour", math.nan, "a number that is not finite"),
+        ("hour", -math.inf, "a number that is not finite"),
+        ("hour", 2**63, "a number out of range"),
+        ("hour", 1e19, "a number out of range"),
+        ("hour", MISSING_INT, "a number out of range"),
+        ("hour", "7", "text"),
         ("hour", {"value": 7}, "an object"),
-        ("kind", 7, "the number 7"),
-        ("kind", True, "true"),
-        ("kind", "\ud800", "the text"),
+        ("kind", 7, "a number"),
+        ("kind", True, "a boolean"),
+        ("kind", "\ud800", "text"),
     ],
 )
-def test_a_value_of_the_wrong_type_names_row_feature_and_what_was_found(feature, value, found):
+def test_a_value_of_the_wrong_type_names_row_feature_and_type(feature, value, found):
     with pytest.raises(InstanceError) as caught:
         tensors([{"kind": "fine"}, {"kind": "fine", feature: value}], INPUTS)
     assert (caught.value.feature, caught.value.row) == (feature, 1)
     assert repr(feature) in str(caught.value)
-    assert found in str(caught.value)
+    assert str(caught.value).endswith(f"found {found}.")
+
+
+@pytest.mark.parametrize("value", ["4111 1111", 12345.678, [98765], {"secret": 1}])
+def test_no_message_holds_a_value(value):
+    with pytest.raises(InstanceError) as caught:
+        tensors([{"kind": "x", "hour": value}], INPUTS)
+    assert not any(text in str(caught.value) for text in ("4111", "12345", "98765", "secret"))
+    assert caught.value.__cause__ is None
+
+
+def test_ignored_names_may_be_there_and_others_may_not():
+    decoded = tensors([{"kind": "x", "id": [1]}], INPUTS, ignored={"id"})
+    assert sorted(decoded) == ["hour", "kind", "mount_paid"]
+    with pytest.raises(InstanceError, match="'ids' is unknown"):
+        tensors([{"kind": "x", "ids": 1}], INPUTS, ignored={"id"})
+
+
+@given(
+    st.one_of(
+        st.lists(st.none() | kind, min_size=5, max_size=9)
+        for kind in (
+            st.floats() | st.integers(),
+            st.integers(min_value=-(2**63), max_value=2**63) | st.booleans(),
+            st.text(),
+            st.booleans() | st.floats() | st.text(),
+        )
+    ),
+    st.sampled_from(INPUTS),
+)
+def test_decoding_at_once_agrees_with_one_by_one(values, model_input):
+    # A plain class that is not `float` or `str` itself forces the slow path.
+    class Real(float):
+        pass
+
+    class Text(str):
+        __slots__ = ()
+
+    disguised = [
+        Real(value) if type(value) is float else Text(value) if type(value) is str else value
+        for value in values
+    ]
+    results = []
+    for given_values in (values, disguised):
+        try:
+            results.append(column(given_values, model_input).tolist())
+        except InstanceError as error:
+            results.append(str(error))
+    assert repr(results[0]) == repr(results[1])
 
 
 def test_an_unknown_feature_names_the_closest():
