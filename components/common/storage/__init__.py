@@ -1,1 +1,233 @@
-"""Where data lives: local files and object stores, behind one interface."""
+"""Where data lives: local files and object stores, behind one interface.
+
+A component names data by URI: a local path, `file://`, `gs://`, `s3://` or `minio://`. Local data
+is used where it lies; remote data is fetched into a temporary directory first, in parallel
+ranges, because that is faster than reading through and gives every reader a plain file.
+"""
+
+import glob
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.storage.location import Location, matcher, parse
+from kfp_tabular.components.common.storage.stores import Store, StoredObject, open_store
+
+__all__ = ["LocalFile", "local_copy", "local_files", "upload"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file that can be read here, and where it came from.
+
+    Attributes:
+        uri: What the user would call it.
+        path: Where it lies on this machine.
+    """
+
+    uri: str
+    path: Path
+
+
+@contextmanager
+def local_copy(uri: str) -> Iterator[Path]:
+    """Makes a file or a directory available as a local path.
+
+    Args:
+        uri: A local path, `file://`, `gs://`, `s3://` or `minio://`; no pattern.
+
+    Yields:
+        The path itself where it is local, else a copy that is removed afterwards. Do not write
+        there.
+
+    Raises:
+        UserError: Where there is nothing, access is denied, or the scheme is unknown.
+    """
+    location = parse(uri)
+    if location.is_local:
+        if not location.path.exists():
+            raise UserError(_missing(location))
+        yield location.path
+        return
+    with _temporary_directory() as folder:
+        target = folder / (PurePosixPath(location.key).name or location.bucket)
+        store = open_store(location)
+        exact = store.stat(location.key)
+        if exact is not None:
+            _download(store, location, [(exact, target)])
+        else:
+            target.mkdir()
+            found = _below(store, location)
+            _download(store, location, _into(target, location.key, found))
+        yield target
+
+
+@contextmanager
+def local_files(uri: str) -> Iterator[list[LocalFile]]:
+    """Makes the files that a URI stands for available as local files.
+
+    Args:
+        uri: A file, a directory (all files below it, at any depth), or a glob (`*` and `?` stop
+            at a slash, `**` does not). Local, `file://`, `gs://`, `s3://` or `minio://`. Where
+            something has exactly this name, wildcards in it are taken literally. Names that
+            start with `_` or `.` are bookkeeping and left out, unless asked for by name.
+
+    Yields:
+        The files, sorted by name; at least one. Copies are removed afterwards.
+
+    Raises:
+        UserError: Where nothing is found, access is denied, or the scheme is unknown.
+    """
+    location = parse(uri)
+    if location.is_local:
+        yield _local(location)
+        return
+    store = open_store(location)
+    found, root = _remote(store, location)
+    with _temporary_directory() as folder:
+        wanted = _into(folder, root, found)
+        _download(store, location, wanted)
+        yield [LocalFile(location.uri(stored.key), path) for stored, path in wanted]
+
+
+def upload(path: Path, uri: str) -> None:
+    """Copies a file or a directory to a URI.
+
+    Args:
+        path: An existing local file or directory.
+        uri: Where to: a local path, `file://`, `gs://`, `s3://` or `minio://`. A directory's files
+            go below it under their relative names. A local target is replaced as a whole; in a
+            store objects of the same names are replaced and others stay.
+
+    Raises:
+        UserError: Where access is denied or the scheme is unknown.
+    """
+    location = parse(uri)
+    if location.is_local:
+        _copy_local(path, location.path)
+        return
+    store = open_store(location)
+    if path.is_file():
+        pairs = [(path, location.key)]
+    else:
+        pairs = [
+            (file, str(PurePosixPath(location.key) / file.relative_to(path).as_posix()))
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+    store.upload(pairs)
+    _logger.info("Uploaded %d files to %s", len(pairs), location)
+
+
+def _local(location: Location) -> list[LocalFile]:
+    path = location.path
+    if path.is_file():
+        return [LocalFile(str(path), path)]
+    if path.is_dir():
+        found = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.is_file() and not _is_bookkeeping(file.relative_to(path))
+        ]
+    else:
+        matches = [Path(name) for name in glob.glob(location.key, recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found = sorted(file for file in matches if file.is_file())
+    if not found:
+        raise UserError(_missing(location))
+    return [LocalFile(str(file), file) for file in found]
+
+
+def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
+    """Gives the objects that a location stands for, and the prefix that their names share."""
+    exact = store.stat(location.key)
+    if exact is not None:
+        return [exact], str(PurePosixPath(location.key).parent).removeprefix(".")
+    if not location.is_pattern:
+        found = [
+            stored
+            for stored in _below(store, location)
+            if not _is_bookkeeping(PurePosixPath(stored.key.removeprefix(f"{location.key}/")))
+        ]
+        if not found:
+            raise UserError(_missing(location))
+        return found, location.key
+    matches = matcher(location.key).fullmatch
+    found = [stored for stored in store.list(location.fixed_prefix) if matches(stored.key)]
+    if not found:
+        raise UserError(_missing(location))
+    return found, location.fixed_prefix.rpartition("/")[0]
+
+
+def _below(store: Store, location: Location) -> list[StoredObject]:
+    prefix = f"{location.key}/" if location.key else ""
+    # Consoles make an empty object with a trailing slash for a folder.
+    found = [stored for stored in store.list(prefix) if not stored.key.endswith("/")]
+    if not found:
+        raise UserError(_missing(location))
+    return found
+
+
+def _into(folder: Path, root: str, found: list[StoredObject]) -> list[tuple[StoredObject, Path]]:
+    """Gives each object's file below a folder, which has the folders it needs."""
+    wanted = []
+    for stored in found:
+        relative = PurePosixPath(stored.key.removeprefix(root).lstrip("/"))
+        if ".." in relative.parts:
+            raise UserError(f"{stored.key}: an object's name may not hold '..'; rename it.")
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        wanted.append((stored, path))
+    return wanted
+
+
+def _download(store: Store, location: Location, wanted: list[tuple[StoredObject, Path]]) -> None:
+    size = sum(stored.size for stored, _ in wanted)
+    _logger.info("Fetching %d files, %.1f MB, from %s", len(wanted), size / 1e6, location)
+    start = time.monotonic()
+    store.download(wanted)
+    _logger.info("Fetched in %.1f s", time.monotonic() - start)
+
+
+@contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
+        yield Path(folder)
+
+
+def _copy_local(path: Path, target: Path) -> None:
+    if path.is_dir():
+        with files.atomic_directory(target) as partial:
+            shutil.copytree(path, partial, dirs_exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.copyfile(path, partial_file)
+        partial_file.replace(target)
+    finally:
+        partial_file.unlink(missing_ok=True)
+
+
+def _is_bookkeeping(relative: PurePosixPath | Path) -> bool:
+    return any(part[0] in "_." for part in relative.parts)
+
+
+def _missing(location: Location) -> str:
+    if not location.is_local:
+        return f"{location}: not found, or it holds no files; check the bucket and the path."
+    path = location.path
+    if path.is_dir():
+        return f"{path}: the directory holds no files."
+    if location.is_pattern:
+        return f"{path}: no file matches."
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"{path}: not found.{closest(path.name, siblings)}"

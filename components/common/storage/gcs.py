@@ -1,0 +1,115 @@
+"""Google Cloud Storage."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from google.api_core import exceptions as api_errors
+from google.auth import exceptions as auth_errors
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.storage import transfer_manager
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage.stores import CHUNK_BYTES, CONNECTIONS, StoredObject
+
+EMULATOR = "STORAGE_EMULATOR_HOST"
+_SCHEME = "gs"
+
+
+class GcsBucket:
+    """A bucket, reached with the application's default credentials.
+
+    Without any credentials requests are anonymous, which is enough for public buckets. Where
+    `STORAGE_EMULATOR_HOST` names a server, that is used, anonymously.
+
+    Args:
+        name: The bucket's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bucket = _client().bucket(name)
+
+    def stat(self, key: str) -> StoredObject | None:
+        """Gives the object with this key, or None."""
+        if not key:
+            return None
+        with self._user_errors(key):
+            blob = self._bucket.get_blob(key)
+        return None if blob is None else StoredObject(key, int(blob.size))
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        """Gives all objects whose key starts with `prefix`, sorted by key."""
+        with self._user_errors(prefix):
+            blobs = list(self._bucket.list_blobs(prefix=prefix))
+        return sorted(
+            (StoredObject(blob.name, int(blob.size)) for blob in blobs), key=lambda blob: blob.key
+        )
+
+    def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
+        """Fetches objects: large ones in ranges at the same time, small ones side by side."""
+        large = [(stored, path) for stored, path in wanted if stored.size > CHUNK_BYTES]
+        small = [(stored, path) for stored, path in wanted if stored.size <= CHUNK_BYTES]
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(lambda pair: self._download_whole(*pair), small))
+        for stored, path in large:
+            self._download_in_ranges(stored, path)
+
+    def upload(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Stores files under keys, side by side."""
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(lambda pair: self._upload(*pair), files))
+
+    def _download_whole(self, stored: StoredObject, path: Path) -> None:
+        with self._user_errors(stored.key):
+            # Raw: an object stored with a gzip encoding stays the bytes that were uploaded.
+            self._bucket.blob(stored.key).download_to_filename(str(path), raw_download=True)
+
+    def _download_in_ranges(self, stored: StoredObject, path: Path) -> None:
+        with self._user_errors(stored.key):
+            blob = self._bucket.get_blob(stored.key)
+            if blob is None:
+                raise api_errors.NotFound(stored.key)
+            transfer_manager.download_chunks_concurrently(
+                blob,
+                str(path),
+                chunk_size=CHUNK_BYTES,
+                download_kwargs={"raw_download": True},
+                worker_type=transfer_manager.THREAD,
+                max_workers=CONNECTIONS,
+            )
+
+    def _upload(self, path: Path, key: str) -> None:
+        with self._user_errors(key):
+            self._bucket.blob(key).upload_from_filename(str(path))
+
+    @contextmanager
+    def _user_errors(self, key: str) -> Iterator[None]:
+        uri = f"{_SCHEME}://{self._name}/{key}"
+        try:
+            yield
+        except api_errors.NotFound as error:
+            raise UserError(f"{uri}: not found; check the bucket and the path.") from error
+        except (api_errors.Forbidden, api_errors.Unauthorized) as error:
+            raise UserError(
+                f"{uri}: access denied. Give the task's service account access to the bucket, or "
+                "set GOOGLE_APPLICATION_CREDENTIALS."
+            ) from error
+        except auth_errors.RefreshError as error:
+            raise UserError(f"{uri}: the Google credentials do not work: {error}") from error
+
+
+def _client() -> Any:
+    if os.environ.get(EMULATOR):
+        return storage.Client(project="emulated", credentials=AnonymousCredentials())
+    try:
+        return storage.Client()
+    except auth_errors.DefaultCredentialsError:
+        return storage.Client.create_anonymous_client()
+    except OSError:
+        # Credentials without a project, which reading and writing objects does not need.
+        return storage.Client(project="unknown")

@@ -1,0 +1,59 @@
+"""The object stores, behind one interface."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kfp_tabular.components.common.storage.location import Location
+
+CHUNK_BYTES = 32 << 20
+"""Larger objects are fetched in ranges of this size, at the same time."""
+
+CONNECTIONS = 8
+"""Requests in flight. One stream of an object store gives some 50-100 MB/s; eight fill a NIC."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in a bucket.
+
+    Attributes:
+        key: Its key, without the bucket.
+        size: Its size in bytes.
+    """
+
+    key: str
+    size: int
+
+
+class Store(Protocol):
+    """One bucket of an object store.
+
+    Failures that the user can mend (no such bucket, no permission, no credentials) are raised as
+    `UserError`; what may pass (network, server) goes through as the client library raises it.
+    """
+
+    def stat(self, key: str) -> StoredObject | None:
+        """Gives the object with this key, or None."""
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        """Gives all objects whose key starts with `prefix`, sorted by key."""
+
+    def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
+        """Fetches objects into files whose parents exist."""
+
+    def upload(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Stores files under keys, replacing objects of that key."""
+
+
+def open_store(location: Location) -> Store:
+    """Connects to the store of a remote location."""
+    # Client libraries are loaded only for the store in use: not every image holds every one.
+    if location.scheme == "gs":
+        from kfp_tabular.components.common.storage.gcs import GcsBucket
+
+        return GcsBucket(location.bucket)
+    from kfp_tabular.components.common.storage.s3 import S3Bucket
+
+    return S3Bucket(location.scheme, location.bucket)
