@@ -1,0 +1,111 @@
+# make demo    from sample data to an answered prediction
+# make test    all tests
+# make help    the rest
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENVS := .venvs
+UV := $(VENVS)/uv/bin/uv
+IMAGES := components/images
+ENVIRONMENTS := author tensorflow tfdv serving launcher test-servers tools
+READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
+
+# The newest TFDV wheel needs glibc 2.38; older hosts get the last one that loads there.
+GLIBC := $(lastword $(shell getconf GNU_LIBC_VERSION 2>/dev/null))
+TFDV_LOCK := $(if $(filter 2.38,$(firstword $(shell printf '%s\n' 2.38 $(GLIBC) | sort -V))),requirements,requirements-glibc-2.36)
+
+LOCK_author := $(IMAGES)/author/requirements.txt
+LOCK_tensorflow := $(IMAGES)/tensorflow/requirements.txt
+LOCK_tfdv := $(IMAGES)/tfdv/$(TFDV_LOCK).txt
+LOCK_serving := serving/image/requirements.txt
+LOCK_launcher := $(IMAGES)/launcher/requirements.txt
+LOCK_test-servers := tests/servers/requirements.txt
+LOCK_tools := tests/tools/requirements.txt
+
+# The package and pytest go into every environment that runs the package.
+WITH_PACKAGE := author tensorflow tfdv serving launcher
+
+DEMO ?= demo
+DEMO_ROWS ?= 20000
+AUTHOR := $(VENVS)/author/bin
+PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(PYTEST_ARGS) $(2)
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check lint typecheck docs locks format golden clean
+
+help:
+	@echo 'make demo       from sample data to a served, answered prediction'
+	@echo 'make test       all tests, each in the environment of its image'
+	@echo 'make check      lint, types, generated documentation'
+	@echo 'make setup      the environments alone; does nothing where they are ready'
+	@echo 'make docs       write the generated documentation anew'
+	@echo 'make golden     write the golden compiled specs anew'
+	@echo 'make locks      resolve every lock file anew'
+	@echo 'make clean      remove environments and everything built'
+
+setup: $(READY)
+
+# An environment counts as made once .ready is there; one that was interrupted is made anew.
+$(VENVS)/%/.ready: $(UV) setup.cfg tests/requirements.txt
+	@rm -rf $(VENVS)/$*
+	@echo "environment $*"
+	@$(UV) venv -q --python $(PYTHON) $(VENVS)/$*
+	@$(UV) pip sync -q --require-hashes --python $(VENVS)/$*/bin/python $(LOCK_$*) \
+		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt)
+	@$(if $(filter $*,$(WITH_PACKAGE)),$(UV) pip install -q --no-deps --build-constraints $(IMAGES)/build.txt \
+		--python $(VENVS)/$*/bin/python --editable .)
+	@touch $@
+
+$(foreach name,$(ENVIRONMENTS),$(eval $(VENVS)/$(name)/.ready: $(LOCK_$(name))))
+
+$(UV): $(IMAGES)/uv.txt
+	@rm -rf $(VENVS)/uv
+	@$(PYTHON) -m venv $(VENVS)/uv
+	@$(VENVS)/uv/bin/pip install -q --disable-pip-version-check --require-hashes -r $(IMAGES)/uv.txt
+	@touch $@
+
+demo: setup
+	@$(AUTHOR)/python -m kfp_tabular.pipelines.local.demo --output $(DEMO) --rows $(DEMO_ROWS)
+
+# Tests run where their code runs: each folder in the environment of its image.
+test: setup
+	$(call PYTEST,author,tests/pipelines tests/compile)
+	$(call PYTEST,tensorflow,tests/components --ignore=tests/components/data_validation --ignore=tests/components/deployment)
+	$(call PYTEST,tfdv,tests/components/data_validation)
+	$(call PYTEST,serving,tests/components/deployment tests/serving)
+	$(call PYTEST,author,tests/local)
+
+check: lint typecheck
+	$(AUTHOR)/python -m kfp_tabular.pipelines.catalog --check
+
+lint: $(VENVS)/tools/.ready
+	$(VENVS)/tools/bin/ruff check .
+	$(VENVS)/tools/bin/ruff format --check .
+
+# mypy follows folders, not the package_dir mapping, so it gets the package's real shape.
+typecheck: $(VENVS)/tools/.ready $(VENVS)/author/.ready
+	@mkdir -p build/typecheck/kfp_tabular
+	@for part in components pipelines serving; do ln -sfn $(CURDIR)/$$part build/typecheck/kfp_tabular/$$part; done
+	MYPYPATH=build/typecheck $(VENVS)/tools/bin/mypy --config-file pyproject.toml \
+		--python-executable $(AUTHOR)/python -p kfp_tabular
+
+docs: setup
+	$(AUTHOR)/python -m kfp_tabular.pipelines.catalog
+
+format: $(VENVS)/tools/.ready
+	$(VENVS)/tools/bin/ruff check --fix .
+	$(VENVS)/tools/bin/ruff format .
+
+golden: setup
+	$(AUTHOR)/python -m pytest -q tests/compile --write-golden
+
+UV_COMPILE = $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11
+locks: $(UV)
+	echo 'setuptools>=77' | $(UV_COMPILE) - -o $(IMAGES)/build.txt
+	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv serving/image tests/tools tests/servers; do \
+		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
+	$(UV_COMPILE) --universal tests/requirements.in -c $(LOCK_tensorflow) -o tests/requirements.txt
+	$(UV_COMPILE) --python-platform x86_64-manylinux_2_31 $(IMAGES)/tfdv/requirements-glibc-2.36.in \
+		--override $(IMAGES)/tfdv/overrides-glibc-2.36.txt -o $(IMAGES)/tfdv/requirements-glibc-2.36.txt
+
+clean:
+	rm -rf $(VENVS) build demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,51 @@
+"""Compiles this project's pipelines to pipeline specs."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.pipelines import parameters
+from kfp_tabular.pipelines.training.config import PipelineConfig
+
+if TYPE_CHECKING:
+    from kfp import dsl
+
+
+def _training(config: PipelineConfig) -> "dsl.base_component.BaseComponent":
+    from kfp_tabular.pipelines.training.pipeline import training_pipeline
+
+    return training_pipeline(config)
+
+
+PIPELINES: Mapping[str, Callable[[PipelineConfig], "dsl.base_component.BaseComponent"]] = {
+    "training": _training,
+}
+
+
+def compile_pipeline(name: str, config: PipelineConfig, output: Path) -> None:
+    """Writes the compiled spec of a pipeline. The same configuration gives the same bytes.
+
+    Args:
+        name: The pipeline's name, a key of `PIPELINES`.
+        config: Its compile-time configuration.
+        output: The YAML file to write, whole or not at all.
+
+    Raises:
+        UserError: For an unknown pipeline, a parameter that it does not have or a value that
+            does not fit the parameter.
+    """
+    from kfp import compiler
+
+    if name not in PIPELINES:
+        raise UserError(
+            f"no pipeline {name!r}.{closest(name, PIPELINES)} Known: {', '.join(PIPELINES)}."
+        )
+    pipeline = PIPELINES[name](config)
+    defaults = parameters.convert(config.parameters, parameters.types(pipeline.pipeline_spec))
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(compiled), pipeline_parameters=defaults)
+        files.write_text(output, compiled.read_text(encoding="utf-8"))

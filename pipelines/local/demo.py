@@ -1,0 +1,140 @@
+"""`make demo`: sample data, the training pipeline, a served model, one request and its answer.
+
+python -m kfp_tabular.pipelines.local.demo --output DIR --rows 20000
+"""
+
+import argparse
+import contextlib
+import csv
+import json
+import logging
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common.model import ModelSpec
+
+NAME = "transactions"
+LABEL = "is_fraud"
+SEED = 7
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 30.0
+_logger = logging.getLogger("demo")
+
+
+def main() -> int:
+    """Runs the demo.
+
+    Returns:
+        0, or the exit code of the step that failed.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description="From sample data to an answered prediction.")
+    parser.add_argument("--output", type=Path, required=True, help="where everything goes")
+    parser.add_argument("--rows", type=int, default=20_000, help="rows of sample data")
+    arguments = parser.parse_args()
+    output: Path = arguments.output.resolve()
+    data = output / f"{NAME}.csv"
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        _command(
+            "sample-data", "--rows", str(arguments.rows), "--seed", str(SEED), "--output", data
+        )
+        _command(
+            *("run", "--data", data, "--label", LABEL, "--output", output),
+            *("--param", f"model_name={NAME}", "--param", f"seed={SEED}"),
+        )
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    model = Path(json.loads((output / "summary.json").read_text(encoding="utf-8"))["model"])
+    request = {"instances": [_first_instance(data, model)]}
+    with _served(model, output / "serve.log") as address:
+        _logger.info("\nPOST %s\n%s", address, json.dumps(request, ensure_ascii=False, indent=2))
+        answer = _post(address, request)
+    _logger.info("\n%s\n", json.dumps(answer, ensure_ascii=False, indent=2))
+    _logger.info("report: %s", output / "report.html")
+    _logger.info("serve it yourself: %s", shlex.join(_serve_command(model, 8080)))
+    return 0
+
+
+def _command(*arguments: str | Path) -> None:
+    program = Path(sys.executable).with_name("kfp-tabular")
+    words = [str(argument) for argument in arguments]
+    _logger.info("$ kfp-tabular %s", shlex.join(words))
+    subprocess.run([str(program), *words], check=True)
+
+
+def _serve_command(model: Path, port: int) -> Sequence[str]:
+    program = Path(sys.executable).with_name("kfp-tabular")
+    return [str(program), "serve", "--model", str(model), "--name", NAME, "--port", str(port)]
+
+
+def _first_instance(data: Path, model: Path) -> dict[str, Any]:
+    """Gives the first row of the data as a request's instance: the features that the model takes.
+
+    What CSV holds is text; each value is sent in its feature's JSON type, and a missing one not
+    at all.
+    """
+    with data.open(newline="", encoding="utf-8") as stream:
+        row = next(csv.DictReader(stream))
+    types = {"float32": float, "int64": int, "string": str}
+    return {
+        entry.name: types[entry.dtype](row[entry.name])
+        for entry in ModelSpec.load(model).inputs
+        if row[entry.name] != ""
+    }
+
+
+@contextlib.contextmanager
+def _served(model: Path, log: Path) -> Iterator[str]:
+    """Serves the model on a free port for as long as the block lasts; gives the predict URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = _serve_command(model, port)
+    _logger.info("\n$ %s", shlex.join(["kfp-tabular", *command[1:]]))
+    with log.open("w", encoding="utf-8") as stream:
+        server = subprocess.Popen(command, stdout=stream, stderr=stream)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}/v2/models/{NAME}/ready", server, log)
+        yield f"http://127.0.0.1:{port}/v1/models/{NAME}:predict"
+    finally:
+        server.terminate()
+        try:
+            server.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _wait_until_ready(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"the server ended with code {server.returncode}; see {log}")
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError),
+            urllib.request.urlopen(address, timeout=5),  # noqa: S310 - a loopback address
+        ):
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"the server is not ready after {_START_SECONDS:.0f} s; see {log}")
+
+
+def _post(address: str, body: Mapping[str, Any]) -> Any:
+    request = urllib.request.Request(  # noqa: S310 - a loopback address
+        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        return json.load(response)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

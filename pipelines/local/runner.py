@@ -1,0 +1,111 @@
+"""Runs a compiled pipeline spec on this machine, each task in its image's environment.
+
+The Kubeflow Pipelines SDK orchestrates (`kfp.local`): it orders tasks, passes artifacts and decides
+conditions. What it lacks is an interpreter per image; that is put in place for the duration of a
+run. Why this way: docs/decisions/local-runner.md.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.pipelines.local import spec
+from kfp_tabular.pipelines.local.environments import Environments, image_name
+from kfp_tabular.pipelines.local.preload import Preloader
+from kfp_tabular.pipelines.local.tasks import Listener, TaskLauncher, TaskResult
+
+_KFP_LOG = "kfp.log"
+_PRELOAD_LOG = "preload.log"
+
+
+def run_spec(
+    spec_file: Path,
+    arguments: Mapping[str, Any],
+    output: Path,
+    listener: Listener,
+    environments: Environments,
+) -> list[TaskResult]:
+    """Runs a spec to its end, or to the first task that fails.
+
+    Artifacts are written below `output/artifacts/<pipeline>-<time>/<task>/`, logs to
+    `output/logs/<task>.log`.
+
+    Args:
+        spec_file: A compiled pipeline spec.
+        arguments: Values of the pipeline's parameters; the others have their defaults.
+        output: A folder for everything that the run writes. Made where it does not exist.
+        listener: Hears of tasks as they run.
+        environments: The virtual environments that stand for the spec's images.
+
+    Returns:
+        How the tasks that ran ended, in order. The last one tells whether the run succeeded.
+
+    Raises:
+        UserError: Where an image has no environment here; nothing has run then.
+    """
+    from kfp import components, local
+
+    images = list(spec.tasks(spec.load(spec_file)).values())
+    for image in images:
+        environments.python(image)
+    logs = output / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    pipeline = components.load_component_from_file(str(spec_file))
+    # The first task starts at once with a plain interpreter: nothing could be loaded for it yet.
+    names = [image_name(image) for image in images[1:]]
+    with (
+        _kfp_output(logs / _KFP_LOG),
+        Preloader(environments, names, logs / _PRELOAD_LOG) as preloader,
+    ):
+        launcher = TaskLauncher(preloader, logs, listener, Path.cwd())
+        try:
+            with _task_handler(launcher):
+                local.init(
+                    local.SubprocessRunner(use_venv=False),
+                    pipeline_root=str(output / "artifacts"),
+                    raise_on_error=False,
+                )
+                pipeline(**arguments)
+        finally:
+            launcher.stop()
+    return launcher.results
+
+
+@contextlib.contextmanager
+def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
+    """Has `kfp.local` run its tasks through the launcher, for as long as the block lasts."""
+    from kfp.local import status, subprocess_task_handler
+
+    original = subprocess_task_handler.SubprocessTaskHandler
+
+    class EnvironmentTaskHandler(original):  # type: ignore[misc, valid-type]
+        """Runs a task in its image's environment instead of the current one."""
+
+        def validate_image(self, image: str) -> None:
+            """Accepts the image: its environment was found before the run began."""
+
+        def run(self) -> Any:
+            """Runs the task to its end."""
+            result = launcher.run(self.image, self.full_command, self.env_vars)
+            return status.Status.SUCCESS if result.succeeded else status.Status.FAILURE
+
+    subprocess_task_handler.SubprocessTaskHandler = EnvironmentTaskHandler
+    try:
+        yield
+    finally:
+        subprocess_task_handler.SubprocessTaskHandler = original
+
+
+@contextlib.contextmanager
+def _kfp_output(log: Path) -> Iterator[None]:
+    """Sends what `kfp.local` prints and logs to a file; tasks have logs of their own."""
+    root = logging.getLogger()
+    with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+        try:
+            yield
+        finally:
+            root.handlers = [
+                handler for handler in root.handlers if getattr(handler, "stream", None) != stream
+            ]

@@ -1,0 +1,185 @@
+"""The training pipeline: ingest, validate, transform, tune, train, evaluate, deploy."""
+
+from kfp import dsl
+
+from kfp_tabular.components import (
+    deploy_model,
+    evaluate_model,
+    ingest_data,
+    train_model,
+    transform_features,
+    tune_hyperparameters,
+    validate_data,
+)
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.training.config import PipelineConfig, Resources
+
+NAME = "kfp-tabular-training"
+
+
+def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponent:
+    """Builds the training pipeline.
+
+    Args:
+        config: Images and resources of its tasks.
+
+    Returns:
+        A pipeline for `kfp.compiler.Compiler` or `kfp.Client.create_run_from_pipeline_func`.
+    """
+
+    def place(task: dsl.PipelineTask) -> dsl.PipelineTask:
+        task.set_container_image(config.image(task.name))
+        return _request(task, config.resources.get(task.name, Resources()))
+
+    @dsl.pipeline(
+        name=NAME,
+        display_name="Tabular training",
+        description="From tabular data to a served TensorFlow model.",
+    )
+    def pipeline(
+        data_uri: str,
+        label: str,
+        task: str = "auto",
+        exclude: list[str] = [],  # noqa: B006 - KFP reads the default into the spec
+        data_format: str = "auto",
+        split_method: str = "hash",
+        split_fractions: dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006
+        split_column: str = "",
+        split_keys: list[str] = [],  # noqa: B006
+        max_rejected_fraction: float = 0.01,
+        schema_uri: str = "",
+        previous_statistics_uri: str = "",
+        skew_thresholds: dict[str, float] = {},  # noqa: B006
+        drift_thresholds: dict[str, float] = {},  # noqa: B006
+        fail_on: str = "error",
+        feature_config: dict[str, dict] = {},  # noqa: B006
+        preprocessing_fn: str = "",
+        model_type: str = "wide_and_deep",
+        model_fn: str = "",
+        epochs: int = 10,
+        train_steps: int = 0,
+        batch_size: int = 256,
+        learning_rate: float = 0.001,
+        hyperparameters: dict[str, str] = {},  # noqa: B006
+        class_weights: str = "none",
+        early_stopping_patience: int = 3,
+        workers: int = 1,
+        search_space: list[dict] = [],  # noqa: B006
+        algorithm: str = "tpe",
+        max_trials: int = 0,
+        parallel_trials: int = 1,
+        evaluation_split: str = "",
+        slice_columns: list[str] = [],  # noqa: B006
+        thresholds: dict[str, dict] = {},  # noqa: B006
+        change_thresholds: dict[str, dict] = {},  # noqa: B006
+        baseline_model_uri: str = "",
+        model_name: str = "model",
+        model_repository: str = "",
+        seed: int = 0,
+    ) -> None:
+        ingestion = place(
+            ingest_data(
+                data_uri=data_uri,
+                label=label,
+                data_format=data_format,
+                split_method=split_method,
+                split_fractions=split_fractions,
+                split_column=split_column,
+                split_keys=split_keys,
+                max_rejected_fraction=max_rejected_fraction,
+            )
+        )
+        examples = ingestion.outputs["examples"]
+        validation = place(
+            validate_data(
+                examples=examples,
+                label=label,
+                schema_uri=schema_uri,
+                previous_statistics_uri=previous_statistics_uri,
+                skew_thresholds=skew_thresholds,
+                drift_thresholds=drift_thresholds,
+                fail_on=fail_on,
+            )
+        )
+        features = place(
+            transform_features(
+                examples=examples,
+                schema=validation.outputs["schema"],
+                label=label,
+                task=task,
+                exclude=exclude,
+                feature_config=feature_config,
+                preprocessing_fn=preprocessing_fn,
+            )
+        )
+        transformed = {
+            "transformed_examples": features.outputs["transformed_examples"],
+            "transform_graph": features.outputs["transform_graph"],
+        }
+        tuning = place(
+            tune_hyperparameters(
+                **transformed,
+                search_space=search_space,
+                algorithm=algorithm,
+                max_trials=max_trials,
+                parallel_trials=parallel_trials,
+                model_type=model_type,
+                epochs=epochs,
+                train_steps=train_steps,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                base_hyperparameters=hyperparameters,
+                seed=seed,
+            )
+        )
+        training = place(
+            train_model(
+                **transformed,
+                hyperparameters=tuning.outputs["hyperparameters"],
+                class_weights=class_weights,
+                early_stopping_patience=early_stopping_patience,
+                model_fn=model_fn,
+                workers=workers,
+                seed=seed,
+            )
+        )
+        evaluation = place(
+            evaluate_model(
+                examples=examples,
+                model=training.outputs["model"],
+                baseline_model_uri=baseline_model_uri,
+                split=evaluation_split,
+                slice_columns=slice_columns,
+                thresholds=thresholds,
+                change_thresholds=change_thresholds,
+                seed=seed,
+            )
+        )
+        with dsl.If(evaluation.outputs["Output"] == True, name="blessed"):  # noqa: E712 - a KFP condition
+            place(
+                deploy_model(
+                    model=training.outputs["model"],
+                    golden_examples=evaluation.outputs["golden_examples"],
+                    model_name=model_name,
+                    model_repository=model_repository,
+                )
+            )
+
+    return pipeline
+
+
+def _request(task: dsl.PipelineTask, resources: Resources) -> dsl.PipelineTask:
+    try:
+        if resources.cpu:
+            task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
+        if resources.memory:
+            task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
+    except ValueError as error:
+        raise UserError(f"resources.{task.name}: {error}") from error
+    if resources.gpus:
+        task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(resources.gpus)
+    if resources.retries:
+        task.set_retry(resources.retries)
+    if not resources.caching:
+        task.set_caching_options(False)
+    return task
