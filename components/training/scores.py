@@ -1,0 +1,120 @@
+"""Metrics of predictions held in memory: what early stopping and tuning look at."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kfp_tabular.components.common.task import TaskKind
+
+Array = "np.ndarray[Any, Any]"
+
+OBJECTIVES: Mapping[TaskKind, str] = {
+    "binary": "auc",
+    "multiclass": "log_loss",
+    "regression": "rmse",
+}
+"""The metric of the eval split that decides which weights are best."""
+
+_LOWER_IS_BETTER = {"log_loss", "rmse", "mae"}
+_SMALLEST_PROBABILITY = 1e-7
+
+
+def better(metric: str, value: float, best: float | None) -> bool:
+    """Says whether a value improves on the best one; NaN never does."""
+    if best is None:
+        return not np.isnan(value)
+    return value < best if metric in _LOWER_IS_BETTER else value > best
+
+
+def binary(label: "np.ndarray[Any, Any]", probability: "np.ndarray[Any, Any]") -> dict[str, float]:
+    """Gives `auc`, `log_loss` and `accuracy` (at threshold 0.5).
+
+    Args:
+        label: 0 or 1, shape `[rows]`.
+        probability: Of class 1, shape `[rows]`.
+
+    Returns:
+        The metrics; `auc` is NaN where only one class is present.
+    """
+    p = np.clip(probability.astype(np.float64), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    positive = label == 1
+    return {
+        "auc": auc(positive, probability),
+        "log_loss": float(-np.where(positive, np.log(p), np.log1p(-p)).mean()),
+        "accuracy": float(((probability >= 0.5) == positive).mean()),
+    }
+
+
+def auc(positive: "np.ndarray[Any, Any]", score: "np.ndarray[Any, Any]") -> float:
+    """Area under the ROC curve: the Mann-Whitney statistic, ties counted half.
+
+    Args:
+        positive: Boolean, shape `[rows]`.
+        score: Higher for the positive class, shape `[rows]`.
+    """
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    mean_rank = last - (counts - 1) / 2
+    ranks = float(mean_rank[inverse][positive].sum())
+    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def multiclass(
+    label: "np.ndarray[Any, Any]", probabilities: "np.ndarray[Any, Any]"
+) -> dict[str, float]:
+    """Gives `log_loss` and `accuracy`.
+
+    Args:
+        label: Class indices, shape `[rows]`.
+        probabilities: Shape `[rows, classes]`.
+    """
+    of_label = probabilities[np.arange(len(label)), label].astype(np.float64)
+    return {
+        "log_loss": float(-np.log(np.maximum(of_label, _SMALLEST_PROBABILITY)).mean()),
+        "accuracy": float((probabilities.argmax(axis=1) == label).mean()),
+    }
+
+
+def regression(
+    label: "np.ndarray[Any, Any]", prediction: "np.ndarray[Any, Any]"
+) -> dict[str, float]:
+    """Gives `rmse`, `mae` and `r2`.
+
+    Args:
+        label: Shape `[rows]`.
+        prediction: Shape `[rows]`.
+
+    Returns:
+        The metrics in the label's unit; `r2` is NaN where the label does not vary.
+    """
+    truth = label.astype(np.float64)
+    error = prediction.astype(np.float64) - truth
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    squares = float((error**2).sum())
+    return {
+        "rmse": float(np.sqrt(squares / len(truth))),
+        "mae": float(np.abs(error).mean()),
+        "r2": 1 - squares / spread if spread else float("nan"),
+    }
+
+
+def score(
+    kind: TaskKind, label: "np.ndarray[Any, Any]", prediction: "np.ndarray[Any, Any]"
+) -> dict[str, float]:
+    """Gives the metrics of a task.
+
+    Args:
+        kind: The task's kind.
+        label: Shape `[rows]`.
+        prediction: Probabilities `[rows, classes]`, or values `[rows]` for regression.
+    """
+    if kind == "binary":
+        return binary(label, prediction[:, 1])
+    if kind == "multiclass":
+        return multiclass(label, prediction)
+    return regression(label, prediction)
