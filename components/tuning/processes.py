@@ -1,0 +1,148 @@
+"""A trial's process: how it is started, watched and ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from types import FrameType
+
+from kfp_tabular.components.common.errors import USER_ERROR_PREFIX
+from kfp_tabular.components.tuning import objective
+
+# Started through this, a trial dies with the tuning task however that ends: no trial goes on
+# writing where the retried task starts it again. 1 is PR_SET_PDEATHSIG of prctl(2).
+_DIES_WITH_PARENT = (
+    "import ctypes, os, signal, sys\n"
+    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
+    "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+_GRACE_SECONDS = 10.0
+_LONGEST_MESSAGE = 400
+
+
+class TrialProcess:
+    """A running trial.
+
+    Args:
+        argv: The program and its arguments; the program as an absolute path.
+        environment: The process's whole environment.
+        metrics_file: Where the program writes its metrics.
+        log_file: Where its output goes.
+        metric: The metric to watch.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        metrics_file: Path,
+        log_file: Path,
+        metric: str,
+    ) -> None:
+        self.reports: list[float] = []
+        self.stopping = False
+        self._metrics_file = metrics_file
+        self._log_file = log_file
+        self._metric = metric
+        self._read = 0
+        self._started = time.monotonic()
+        self._kill_at = float("inf")
+        wrapper = [sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, str(os.getpid())]
+        with log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*wrapper, *argv],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._started
+
+    def poll(self) -> int | None:
+        """Takes in new reports; gives the exit code once the process has ended, else None."""
+        code = self._process.poll()
+        self._read_reports(ended=code is not None)
+        if code is None and time.monotonic() > self._kill_at:
+            self._signal(signal.SIGKILL)
+        return code
+
+    def stop(self) -> None:
+        """Asks the process to end; `poll` kills it where it has not done so in ten seconds."""
+        if not self.stopping:
+            self.stopping = True
+            self._kill_at = time.monotonic() + _GRACE_SECONDS
+            self._signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Waits for the end of a process that was asked to end."""
+        try:
+            self._process.wait(max(0.0, self._kill_at - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def last_words(self) -> str:
+        """Gives the line of the log that says most about a failure: the error, or the last."""
+        with self._log_file.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 65_536))
+            lines = stream.read().decode("utf-8", errors="replace").splitlines()
+        lines = [line.strip() for line in lines if line.strip()]
+        for line in reversed(lines):
+            _, found, message = line.partition(USER_ERROR_PREFIX)
+            if found:
+                return message[:_LONGEST_MESSAGE]
+        return lines[-1][:_LONGEST_MESSAGE] if lines else "nothing in its log"
+
+    def _read_reports(self, ended: bool) -> None:
+        try:
+            with self._metrics_file.open("rb") as stream:
+                stream.seek(self._read)
+                new = stream.read()
+        except FileNotFoundError:
+            return
+        # A line may be half-written as long as the process runs.
+        whole = len(new) if ended else new.rfind(b"\n") + 1
+        self._read += whole
+        text = new[:whole].decode("utf-8", errors="replace")
+        self.reports += objective.reports(text, self._metric)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+
+@contextmanager
+def termination() -> Iterator[Event]:
+    """Turns SIGTERM into an event for the duration of the block.
+
+    Python calls signal handlers in the main thread only; elsewhere the event is never set.
+
+    Yields:
+        The event.
+    """
+    event = Event()
+    if current_thread() is not main_thread():
+        yield event
+        return
+
+    def ask_to_end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
+        event.set()
+
+    before = signal.signal(signal.SIGTERM, ask_to_end)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)

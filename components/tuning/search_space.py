@@ -1,0 +1,334 @@
+"""The search space: Katib's `parameters` list, parsed and checked before any trial starts."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, cast, get_args
+
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
+
+NumberType = Literal["double", "int"]
+ChoiceType = Literal["categorical", "discrete"]
+Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
+Value = int | float | str
+
+PARAMETER_TYPES: tuple[str, ...] = (*get_args(NumberType), *get_args(ChoiceType))
+DISTRIBUTIONS: tuple[Distribution, ...] = get_args(Distribution)
+
+_NUMBER_KEYS = ("min", "max", "step", "distribution")
+_CHOICE_KEYS = ("list",)
+_FIELD_TYPES = {
+    field.name: getattr(field.type, "__name__", field.type) for field in fields(Hyperparameters)
+}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A hyperparameter between two bounds.
+
+    Bounds are decimals, so that `0.1` plus twice a step of `0.1` is `0.3`.
+
+    Attributes:
+        name: The hyperparameter.
+        kind: Katib's `parameterType`, `double` or `int`.
+        low: The smallest value.
+        high: The largest value that may come up; with a step, the largest on its grid is at most
+            this.
+        step: The distance between values, counted from `low`; None where every value between the
+            bounds may come up.
+        distribution: How values are spread over the range.
+    """
+
+    name: str
+    kind: NumberType
+    low: Decimal
+    high: Decimal
+    step: Decimal | None = None
+    distribution: Distribution = "uniform"
+
+    @property
+    def size(self) -> int | None:
+        """How many values there are; None where they are not on a grid."""
+        if self.step is None:
+            return None
+        return int((self.high - self.low) / self.step) + 1
+
+    def at(self, index: int) -> int | float:
+        """Gives a value of the grid, counted from 0. Only where `size` is not None."""
+        step = self.step or Decimal(0)
+        return self.typed(self.low + index * step)
+
+    def typed(self, value: Decimal) -> int | float:
+        """Gives a decimal as the type of the hyperparameter."""
+        return int(value) if self.kind == "int" else float(value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A hyperparameter from a list.
+
+    Attributes:
+        name: The hyperparameter.
+        kind: Katib's `parameterType`, `categorical` or `discrete`.
+        values: The values, distinct. Those of `discrete` are numbers in ascending order.
+    """
+
+    name: str
+    kind: ChoiceType
+    values: tuple[Value, ...]
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+    def at(self, index: int) -> Value:
+        """Gives a value, counted from 0."""
+        return self.values[index]
+
+
+Parameter = Number | Choice
+SearchSpace = tuple[Parameter, ...]
+
+
+def parse(parameters: Iterable[object]) -> SearchSpace:
+    """Parses Katib's `parameters` list.
+
+    Args:
+        parameters: Mappings with `name`, `parameterType` and `feasibleSpace`. Numbers may be
+            text, as Katib has them, or numbers.
+
+    Returns:
+        The parameters in the order in which they were given.
+
+    Raises:
+        UserError: For the first entry that cannot be used; the message names the entry, the field
+            and what it should be.
+    """
+    parsed: list[Parameter] = []
+    for position, entry in enumerate(parameters):
+        parameter = _parse_entry(entry, f"search_space[{position}]")
+        if any(parameter.name == other.name for other in parsed):
+            raise UserError(
+                f"search_space[{position}]: {parameter.name!r} is there twice; give each "
+                "hyperparameter once."
+            )
+        parsed.append(parameter)
+    return tuple(parsed)
+
+
+def default(model_type: str) -> list[dict[str, Any]]:
+    """Gives the search space that stands in where none is given.
+
+    Args:
+        model_type: What is trained; hyperparameters that it does not have are left out.
+
+    Returns:
+        Entries in Katib's vocabulary, fit for `parse`.
+    """
+    space: list[dict[str, Any]] = [
+        {
+            "name": "learning_rate",
+            "parameterType": "double",
+            "feasibleSpace": {"min": "0.0001", "max": "0.03", "distribution": "logUniform"},
+        },
+        {
+            "name": "batch_size",
+            "parameterType": "discrete",
+            "feasibleSpace": {"list": ["64", "128", "256", "512", "1024"]},
+        },
+    ]
+    if model_type != "linear":
+        space += [
+            {
+                "name": "hidden_units",
+                "parameterType": "categorical",
+                "feasibleSpace": {"list": ["64", "128,64", "256,128", "256,128,64"]},
+            },
+            {
+                "name": "dropout",
+                "parameterType": "double",
+                "feasibleSpace": {"min": "0", "max": "0.5", "step": "0.05"},
+            },
+        ]
+    if model_type == "dcn_v2":
+        space.append(
+            {
+                "name": "cross_layers",
+                "parameterType": "int",
+                "feasibleSpace": {"min": "1", "max": "4"},
+            }
+        )
+    return space
+
+
+def to_katib(space: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Gives a search space in Katib's vocabulary again; `parse` of it is the same space."""
+    return [_entry(parameter) for parameter in space]
+
+
+def _entry(parameter: Parameter) -> dict[str, Any]:
+    if isinstance(parameter, Choice):
+        feasible: dict[str, Any] = {"list": [str(value) for value in parameter.values]}
+    else:
+        feasible = {
+            "min": str(parameter.low),
+            "max": str(parameter.high),
+            "distribution": parameter.distribution,
+        }
+        if parameter.step is not None:
+            feasible["step"] = str(parameter.step)
+    return {
+        "name": parameter.name,
+        "parameterType": parameter.kind,
+        "feasibleSpace": feasible,
+    }
+
+
+def _parse_entry(entry: object, where: str) -> Parameter:
+    fields_ = _mapping(entry, where, ("name", "parameterType", "feasibleSpace"))
+    name = _text(fields_, "name", where)
+    if name not in _FIELD_TYPES:
+        raise UserError(
+            f"{where}: hyperparameter {name!r} is unknown.{closest(name, _FIELD_TYPES)} "
+            f"There are {', '.join(_FIELD_TYPES)}."
+        )
+    where = f"{where} ({name})"
+    kind = _one_of(_text(fields_, "parameterType", where), PARAMETER_TYPES, where, "parameterType")
+    if "feasibleSpace" not in fields_:
+        raise UserError(f"{where}: 'feasibleSpace' is missing.")
+    where_feasible = f"{where}: feasibleSpace"
+    keys = _CHOICE_KEYS if kind in get_args(ChoiceType) else _NUMBER_KEYS
+    feasible = _mapping(fields_["feasibleSpace"], where_feasible, keys, of=f" of a {kind}")
+    if kind in get_args(ChoiceType):
+        parameter: Parameter = _choice(name, cast(ChoiceType, kind), feasible, where)
+    else:
+        parameter = _number_range(name, cast(NumberType, kind), feasible, where)
+    return parameter
+
+
+def _choice(name: str, kind: ChoiceType, feasible: Mapping[str, Any], where: str) -> Choice:
+    given = feasible.get("list")
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes) or not given:
+        raise UserError(
+            f"{where}: feasibleSpace.list must be a list with at least one value, found {given!r}."
+        )
+    if kind == "discrete" and _FIELD_TYPES[name] == "str":
+        raise UserError(f"{where}: this hyperparameter is text; use parameterType categorical.")
+    values = [_choice_value(name, value, f"{where}: feasibleSpace.list") for value in given]
+    for value in values:
+        if values.count(value) > 1:
+            raise UserError(f"{where}: feasibleSpace.list holds {value!r} twice.")
+    if kind == "discrete":
+        values.sort()
+    return Choice(name=name, kind=kind, values=tuple(values))
+
+
+def _choice_value(name: str, value: object, where: str) -> Value:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(f"{where}: expected text or a number, found {value!r}.")
+    kind = _FIELD_TYPES[name]
+    if kind != "str":
+        number = _decimal(value, where)
+        if kind == "int" and number != number.to_integral_value():
+            raise UserError(f"{where}: {name} takes whole numbers, found {value!r}.")
+        return int(number) if kind == "int" else float(number)
+    # A KFP struct turns 64 into 64.0, and "64.0" is no width of a layer.
+    is_whole = isinstance(value, float) and value.is_integer()
+    text = str(int(value)) if is_whole else str(value)
+    if name == "model_type" and text not in MODEL_TYPES:
+        raise UserError(
+            f"{where}: model type {text!r} is unknown.{closest(text, MODEL_TYPES)} "
+            f"There are {', '.join(MODEL_TYPES)}."
+        )
+    return text
+
+
+def _number_range(name: str, kind: NumberType, feasible: Mapping[str, Any], where: str) -> Number:
+    if _FIELD_TYPES[name] == "str":
+        raise UserError(
+            f"{where}: this hyperparameter is text; use parameterType categorical, not {kind}."
+        )
+    if _FIELD_TYPES[name] == "int" and kind == "double":
+        raise UserError(f"{where}: this hyperparameter takes whole numbers; use parameterType int.")
+    where = f"{where}: feasibleSpace"
+    low = _bound(feasible, "min", kind, where)
+    high = _bound(feasible, "max", kind, where)
+    if low > high:
+        raise UserError(f"{where}: min {low} is larger than max {high}.")
+    distribution: Distribution = "uniform"
+    if feasible.get("distribution") not in (None, ""):
+        given = _text(feasible, "distribution", where)
+        distribution = cast(Distribution, _one_of(given, DISTRIBUTIONS, where, "distribution"))
+    if distribution in ("logUniform", "logNormal") and low <= 0:
+        raise UserError(f"{where}: {distribution} needs a min above 0, found {low}.")
+    step = None
+    if feasible.get("step") not in (None, ""):
+        step = _bound(feasible, "step", kind, where)
+        if step <= 0:
+            raise UserError(f"{where}: step must be above 0, found {step}.")
+        if step > high - low > 0:
+            raise UserError(
+                f"{where}: step {step} is larger than the range from {low} to {high}; only min "
+                "would ever come up."
+            )
+    elif kind == "int":
+        step = Decimal(1)
+    return Number(name=name, kind=kind, low=low, high=high, step=step, distribution=distribution)
+
+
+def _bound(feasible: Mapping[str, Any], key: str, kind: NumberType, where: str) -> Decimal:
+    if feasible.get(key) in (None, ""):
+        raise UserError(f"{where}: '{key}' is missing; a {kind} has min and max.")
+    number = _decimal(feasible[key], f"{where}.{key}")
+    if kind == "int" and number != number.to_integral_value():
+        raise UserError(f"{where}.{key}: an int takes whole numbers, found {feasible[key]!r}.")
+    return number
+
+
+def _decimal(value: object, where: str) -> Decimal:
+    number = None
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            number = Decimal(str(value).strip())
+        except InvalidOperation:
+            number = None
+    # Beyond what a double holds, a bound means nothing to training.
+    if number is None or not number.is_finite() or not math.isfinite(float(number)):
+        raise UserError(f"{where}: expected a finite number, found {value!r}.")
+    return number
+
+
+def _mapping(value: object, where: str, keys: Sequence[str], of: str = "") -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UserError(
+            f"{where}: expected an object with {', '.join(keys)}; found {type(value).__name__}."
+        )
+    for key in value:
+        if key not in keys:
+            raise UserError(
+                f"{where}: unknown field {key!r}{of}.{closest(str(key), keys)} "
+                f"There are {', '.join(keys)}."
+            )
+    return value
+
+
+def _text(value: Mapping[str, Any], key: str, where: str) -> str:
+    found = value.get(key)
+    if not isinstance(found, str) or not found:
+        raise UserError(
+            f"{where}: '{key}' "
+            + ("is missing." if found in (None, "") else f"must be text, found {found!r}.")
+        )
+    return found
+
+
+def _one_of(value: str, allowed: Sequence[str], where: str, field: str) -> str:
+    if value not in allowed:
+        raise UserError(
+            f"{where}: {field} {value!r} is unknown.{closest(value, allowed)} "
+            f"There are {', '.join(allowed)}."
+        )
+    return value

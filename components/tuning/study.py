@@ -1,0 +1,283 @@
+"""The study: which trials there are and how they ended, on disk, so that a search can be resumed.
+
+A study lives in a directory of its own, named by a digest of all that its results depend on, so
+that two searches never mix. Optuna's journal is the record; a trial's outcome is written into it
+before the trial is closed.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.tuning import algorithms, sampling
+from kfp_tabular.components.tuning.objective import Goal
+from kfp_tabular.components.tuning.search_space import SearchSpace, Value
+
+if TYPE_CHECKING:
+    import optuna
+
+State = Literal["running", "succeeded", "early_stopped", "diverged", "failed"]
+
+_JOURNAL = "journal.log"
+_SETTINGS = "settings.json"
+_VALUES = "values"
+_OUTCOME = "outcome"
+_FORGIVEN = "forgiven"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training with one set of hyperparameters.
+
+    Attributes:
+        number: Counted from 0 in the order in which trials started.
+        values: The hyperparameters that were searched.
+        state: `running`; `succeeded`; `early_stopped` by the early stopping rule; `diverged`
+            where training ended well but its objective was never finite; `failed`.
+        objective: The trial's value; None unless it succeeded or was stopped early.
+        reports: Every value of the objective that it reported.
+        seconds: How long it ran.
+        message: Of a failed trial, why.
+    """
+
+    number: int
+    values: Mapping[str, Value]
+    state: State = "running"
+    objective: float | None = None
+    reports: tuple[float, ...] = ()
+    seconds: float = 0.0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the choice of hyperparameters depends on.
+
+    Attributes:
+        space: What is searched.
+        algorithm: How.
+        goal: `maximize` or `minimize`.
+        seed: The seed of the choice.
+        base: The hyperparameters that hold where the search does not say otherwise. Where the
+            search space holds them, they are the first trial, so that the result is never worse
+            than what was there before.
+    """
+
+    space: SearchSpace
+    algorithm: algorithms.Algorithm
+    goal: Goal
+    seed: int
+    base: Mapping[str, Value]
+
+
+class Study:
+    """A search's trials.
+
+    Use `open_study`; one process at a time works on a study.
+
+    Args:
+        directory: The study's own directory, locked by the caller.
+        plan: What to search and how.
+    """
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.directory = directory
+        self._plan = plan
+        self._states = optuna.trial.TrialState
+        self._storage = JournalStorage(JournalFileBackend(str(directory / _JOURNAL)))
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name="study",
+            direction=plan.goal,
+            load_if_exists=True,
+            pruner=optuna.pruners.NopPruner(),
+        )
+        self._distributions = {
+            parameter.name: sampling.distribution(parameter) for parameter in plan.space
+        }
+        self._close_interrupted()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials, by number, but those that a failed search left as failed."""
+        forgiven = self._study.user_attrs.get(_FORGIVEN, [])
+        return [trial for trial in self._all_trials() if trial.number not in forgiven]
+
+    def trial_directory(self, number: int) -> Path:
+        """Gives the directory of a trial's files."""
+        return self.directory / "trials" / f"{number:04d}"
+
+    def ask(self) -> Trial | None:
+        """Starts a trial.
+
+        Returns:
+            The trial, `running`; None where a grid has no point left.
+        """
+        plan = self._plan
+        point = self._point()
+        if plan.algorithm.name == "grid" and point is None:
+            return None
+        if point is not None and not self._study.get_trials(
+            deepcopy=False, states=(self._states.WAITING,)
+        ):
+            self._study.enqueue_trial(point)
+        with warnings.catch_warnings():
+            # Optuna calls multivariate TPE, which Katib has had for years, experimental.
+            warnings.simplefilter("ignore", category=FutureWarning)
+            self._study.sampler = plan.algorithm.sampler(
+                algorithms.trial_seed(plan.seed, len(self._all_trials()))
+            )
+        asked = self._study.ask(fixed_distributions=self._distributions)
+        values = {
+            parameter.name: sampling.value(parameter, asked.params[parameter.name])
+            for parameter in plan.space
+        }
+        asked.set_user_attr(_VALUES, values)
+        return Trial(number=asked.number, values=values)
+
+    def close(self, trial: Trial) -> None:
+        """Records how a trial ended."""
+        outcome = {name: value for name, value in asdict(trial).items() if name != _VALUES}
+        identity = self._identity(trial.number)
+        self._storage.set_trial_user_attr(identity, _OUTCOME, outcome)
+        self._tell(trial)
+
+    def forgive(self) -> None:
+        """Lets a later attempt at the search make up for the trials that failed so far."""
+        failed = [trial.number for trial in self._all_trials() if trial.state == "failed"]
+        self._study.set_user_attr(_FORGIVEN, failed)
+
+    def _all_trials(self) -> list[Trial]:
+        return [
+            self._trial(frozen)
+            for frozen in self._study.get_trials(deepcopy=False)
+            # One without was interrupted while it was set up.
+            if _VALUES in frozen.user_attrs
+        ]
+
+    def _point(self) -> dict[str, sampling.Raw] | None:
+        """Gives what the next trial is to be, where that is not up to the sampler."""
+        plan = self._plan
+        values: Mapping[str, Value] | None
+        if plan.algorithm.name == "grid":
+            used = [trial.values for trial in self.trials]
+            candidates = algorithms.grid(plan.space, plan.seed)
+            values = next((point for point in candidates if point not in used), None)
+        else:
+            values = None if self.trials else plan.base
+        if values is None:
+            return None
+        raws = {p.name: sampling.raw(p, values[p.name]) for p in plan.space}
+        found = {name: raw for name, raw in raws.items() if raw is not None}
+        return found if len(found) == len(raws) else None
+
+    def _close_interrupted(self) -> None:
+        """Finishes what a kill left half-written: trials without values, outcomes not told."""
+        for frozen in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
+            if _VALUES not in frozen.user_attrs:
+                self._study.tell(frozen.number, state=self._states.FAIL)
+            elif _OUTCOME in frozen.user_attrs:
+                self._tell(self._trial(frozen))
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.state == "succeeded":
+            self._study.tell(trial.number, trial.objective)
+        elif trial.state == "failed":
+            self._study.tell(trial.number, state=self._states.FAIL)
+        else:
+            identity = self._identity(trial.number)
+            if trial.state == "early_stopped":
+                for step, report in enumerate(trial.reports):
+                    self._storage.set_trial_intermediate_value(identity, step, report)
+            self._study.tell(trial.number, state=self._states.PRUNED)
+
+    def _identity(self, number: int) -> int:
+        study = self._storage.get_study_id_from_name(self._study.study_name)
+        return int(self._storage.get_trial_id_from_study_id_trial_number(study, number))
+
+    @staticmethod
+    def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
+        trial = Trial(number=frozen.number, values=frozen.user_attrs[_VALUES])
+        outcome: dict[str, Any] | None = frozen.user_attrs.get(_OUTCOME)
+        if outcome is None:
+            return trial
+        return replace(trial, **{**outcome, "reports": tuple(outcome["reports"])})
+
+
+@contextmanager
+def open_study(root: Path, plan: Plan, dependencies: Mapping[str, Any]) -> Iterator[Study]:
+    """Opens the study of a search, or makes it.
+
+    Args:
+        root: The directory that holds studies.
+        plan: What to search and how.
+        dependencies: What else the results depend on, JSON-able. Another plan or other
+            dependencies make another study.
+
+    Yields:
+        The study; trials that a killed search left are `running` in it.
+
+    Raises:
+        RuntimeError: Where another process works on it.
+    """
+    settings = json.dumps(
+        {"plan": asdict(plan), **dependencies}, sort_keys=True, indent=2, default=str
+    )
+    digest = hashlib.sha256(settings.encode()).hexdigest()
+    directory = root / f"study-{digest[:16]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory):
+        files.write_text(directory / _SETTINGS, settings)
+        _repair(directory / _JOURNAL)
+        study = Study(directory, plan)
+        if study.trials:
+            _logger.info("resuming the study in %s with %s", directory, _states(study.trials))
+        yield study
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"{directory}: another tuning task works on this study; wait for its end."
+            ) from error
+        yield
+
+
+def _repair(journal: Path) -> None:
+    """Removes what a kill in the middle of a write left, which Optuna would stumble over."""
+    for leftover in journal.parent.glob(f"{journal.name}.lock*"):
+        leftover.unlink()
+    if not journal.exists():
+        return
+    with journal.open("rb+") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            stream.truncate(whole)
+            os.fsync(stream.fileno())
+
+
+def _states(trials: Sequence[Trial]) -> str:
+    states = [trial.state for trial in trials]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())

@@ -1,0 +1,228 @@
+"""Finds hyperparameters: by a search, or by passing on those that were given."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.tuning import (
+    algorithms,
+    early_stopping,
+    objective,
+    report,
+    search,
+    search_space,
+    study,
+)
+
+BACKENDS = ("local",)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `run` is to do. The component's docstring says more about each.
+
+    Attributes:
+        transformed_examples: The transformed examples artifact.
+        transform_graph: The transform graph artifact.
+        hyperparameters: The file to write.
+        report: The HTML file to write.
+        base: The hyperparameters that hold where the search does not say otherwise.
+        search_space: Katib's `parameters` list; empty for a default that fits the model type.
+        algorithm: Katib's name of the search algorithm.
+        algorithm_settings: Katib's settings of the algorithm.
+        limits: How much is tried.
+        objective_metric: The metric to judge trials by; empty for the task's default.
+        objective_goal: `maximize` or `minimize`; empty where it follows from the metric.
+        objective_strategy: `max`, `min` or `latest`; empty for the best report.
+        early_stopping: `medianstop` or `none`.
+        min_trials_required: A setting of `medianstop`.
+        start_step: A setting of `medianstop`.
+        training_flags: More flags of the training worker, by name without dashes.
+        study_directory: Where trials are recorded; None for beside `hyperparameters`, where they
+            are removed once the search is done.
+        seed: The seed of the search and of every trial.
+        backend: Where trials run.
+        program: The training program.
+    """
+
+    transformed_examples: Path
+    transform_graph: Path
+    hyperparameters: Path
+    report: Path
+    base: Hyperparameters = field(default_factory=Hyperparameters)
+    search_space: Sequence[object] = ()
+    algorithm: str = "tpe"
+    algorithm_settings: Mapping[str, object] = field(default_factory=dict)
+    limits: search.Limits = field(default_factory=lambda: search.Limits(max_trials=0))
+    objective_metric: str = ""
+    objective_goal: str = ""
+    objective_strategy: str = ""
+    early_stopping: str = "medianstop"
+    min_trials_required: int = 3
+    start_step: int = 4
+    training_flags: Mapping[str, str] = field(default_factory=dict)
+    study_directory: Path | None = None
+    seed: int = 0
+    backend: str = "local"
+    program: tuple[str, ...] = search.WORKER
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `run` did.
+
+    Attributes:
+        hyperparameters: The base with the best trial's values.
+        metrics: The best objective under its name, and the number of trials by how they ended.
+        lineage: What the hyperparameters were made from; the artifact's metadata.
+    """
+
+    hyperparameters: Hyperparameters
+    metrics: Mapping[str, float]
+    lineage: Mapping[str, Any]
+
+
+def run(request: Request) -> Result:
+    """Finds hyperparameters and writes them, and a page about how they were found.
+
+    Raises:
+        UserError: Where the request cannot be met as it stands, or every trial failed for bad
+            input or configuration.
+        RuntimeError: Where too many trials failed otherwise.
+    """
+    if request.backend not in BACKENDS:
+        raise UserError(
+            f"backend: {request.backend!r} is not in this release; there is "
+            f"{', '.join(BACKENDS)}.{closest(request.backend, BACKENDS)}"
+        )
+    if request.base.model_type not in MODEL_TYPES:
+        raise UserError(
+            f"model_type: {request.base.model_type!r} is unknown."
+            f"{closest(request.base.model_type, MODEL_TYPES)} "
+            f"There are {', '.join(MODEL_TYPES)}."
+        )
+    given = request.search_space or search_space.default(request.base.model_type)
+    space = search_space.parse(given)
+    algorithm = algorithms.parse(request.algorithm, request.algorithm_settings, space)
+    rule = early_stopping.rule(
+        request.early_stopping, request.min_trials_required, request.start_step
+    )
+    if request.limits.max_trials == 0:
+        _logger.info("max_trials is 0: the given hyperparameters are passed on")
+        return _write(request, request.base, report.passed_through(request.base), {}, {})
+    goal = objective.resolve(
+        Task.load(request.transform_graph).kind,
+        request.objective_metric,
+        request.objective_goal,
+        request.objective_strategy,
+    )
+    plan = study.Plan(
+        space=space,
+        algorithm=algorithm,
+        goal=goal.goal,
+        seed=request.seed,
+        base=asdict(request.base),
+    )
+    if not request.search_space:
+        names = ", ".join(parameter.name for parameter in space)
+        _logger.info("no search_space is given; the default one searches %s", names)
+    return _search(request, plan, goal, rule)
+
+
+def _search(
+    request: Request,
+    plan: study.Plan,
+    goal: objective.Objective,
+    rule: early_stopping.MedianStop | None,
+) -> Result:
+    beside = request.hyperparameters.with_name(f".{request.hyperparameters.name}.study")
+    root = request.study_directory or beside
+    training = search.Training(
+        transformed_examples=request.transformed_examples,
+        transform_graph=request.transform_graph,
+        base=request.base,
+        seed=request.seed,
+        flags=request.training_flags,
+        program=request.program,
+    )
+    dependencies = {
+        "objective": asdict(goal),
+        "early_stopping": rule and asdict(rule),
+        "training_flags": dict(request.training_flags),
+        "inputs": {name: read["digest"] for name, read in _inputs(request).items()},
+        "versions": lineage.versions(()),
+    }
+    with study.open_study(root, plan, dependencies) as opened:
+        try:
+            search.run(opened, training, goal, request.limits, rule)
+            trials = opened.trials
+            leader = search.best(trials, goal)
+            if leader is None:
+                raise search.failure(trials, "no trial succeeded")
+        except (UserError, RuntimeError):
+            _logger.error("the trials' logs are in %s", opened.directory / "trials")
+            opened.forgive()
+            raise
+        states = [trial.state for trial in trials]
+        _logger.info(
+            "best: trial %d, %s=%.6g with %s",
+            leader.number,
+            goal.metric,
+            leader.objective,
+            search.describe(leader),
+        )
+    metrics = {
+        goal.metric: leader.objective or 0.0,
+        "best_trial": float(leader.number),
+        "trials": float(len(trials)),
+        **{
+            f"trials_{state}": float(states.count(state))
+            for state in ("succeeded", "early_stopped", "diverged", "failed")
+        },
+    }
+    page = report.searched(trials, plan.space, goal, request.base, plan.algorithm.name)
+    facts = {
+        "objective": {**asdict(goal), "value": leader.objective},
+        "best_trial": leader.number,
+        "searched": dict(leader.values),
+        "algorithm": plan.algorithm.name,
+        "search_space": search_space.to_katib(plan.space),
+    }
+    result = _write(request, request.base.updated(leader.values), page, metrics, facts)
+    if request.study_directory is None:
+        files.remove(root)
+    return result
+
+
+def _write(
+    request: Request,
+    hyperparameters: Hyperparameters,
+    page: str,
+    metrics: Mapping[str, float],
+    facts: Mapping[str, Any],
+) -> Result:
+    files.write_text(request.report, page)
+    hyperparameters.save(request.hyperparameters)
+    made_from = {
+        "digest": lineage.digest(request.hyperparameters),
+        "versions": lineage.versions(("optuna",) if facts else ()),
+        "inputs": _inputs(request),
+        "seed": request.seed,
+        **facts,
+    }
+    return Result(hyperparameters=hyperparameters, metrics=metrics, lineage=made_from)
+
+
+def _inputs(request: Request) -> dict[str, dict[str, Any]]:
+    return {
+        "transformed_examples": lineage.read(request.transformed_examples),
+        "transform_graph": lineage.read(request.transform_graph),
+    }
