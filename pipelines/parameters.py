@@ -1,5 +1,6 @@
 """Run-time parameters of a pipeline: from text or YAML to the types that the spec declares."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ def _list(value: Any) -> list[Any]:
         text = value.strip()
         if not text.startswith("["):
             return [part.strip() for part in text.split(",") if part.strip()]
-        value = yaml.safe_load(text)
+        value = _parse(text)
     if not isinstance(value, list):
         raise TypeError
     return value
@@ -101,10 +102,18 @@ def _list(value: Any) -> list[Any]:
 
 def _struct(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
-        value = yaml.safe_load(value) if value.strip() else {}
+        value = _parse(value) if value.strip() else {}
     if not isinstance(value, dict):
         raise TypeError
     return value
+
+
+def _parse(text: str) -> Any:
+    # JSON first: YAML reads some of it otherwise (1e-05 as text, escaped surrogates apart).
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return yaml.safe_load(text)
 
 
 _CONVERTERS = {

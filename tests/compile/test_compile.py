@@ -1,0 +1,115 @@
+"""Compiled specs: golden files, what must not be in them, and what compiling costs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import compiler
+
+from kfp_tabular import components
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.compile import PIPELINES, compile_pipeline
+from kfp_tabular.pipelines.training import config
+
+GOLDEN = Path(__file__).parent / "golden"
+CONFIGURED = config.PipelineConfig(
+    images={"tfdv": "registry.local:5000/team/tfdv@sha256:" + "0" * 64},
+    resources={"train-model": config.Resources("4", "16G", 1, 2, False)},
+    parameters={"epochs": 3, "exclude": ["tips"], "split_fractions": {"train": 2, "test": 1}},
+)
+CONFIGURATIONS = {"training": config.PipelineConfig(), "training-configured": CONFIGURED}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_golden(name: str, tmp_path: Path, write_golden: bool) -> None:
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline("training", CONFIGURATIONS[name], output)
+    golden = GOLDEN / f"{name}.yaml"
+    if write_golden:
+        golden.write_bytes(output.read_bytes())
+
+    assert output.read_text() == golden.read_text(), "make golden, and review the difference"
+
+
+def test_every_golden_file_belongs_to_a_configuration() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(CONFIGURATIONS)
+
+
+@pytest.mark.parametrize("name", components.COMPONENTS)
+def test_every_component_compiles_alone(name: str, tmp_path: Path) -> None:
+    output = tmp_path / "component.yaml"
+
+    compiler.Compiler().compile(getattr(components, name), str(output))
+
+    spec = yaml.safe_load(output.read_text())
+    assert spec["pipelineInfo"]["name"] == name.replace("_", "-")
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_spec_holds_nothing_of_this_machine(name: str) -> None:
+    text = (GOLDEN / f"{name}.yaml").read_text()
+
+    assert "pip install" not in text
+    assert ":latest" not in text
+    assert not re.search(r"(?<![\w.>])/(home|root|tmp|work|Users)/", text)
+    assert len(text) < 700_000
+
+
+def test_a_configuration_reaches_the_spec() -> None:
+    spec = yaml.safe_load((GOLDEN / "training-configured.yaml").read_text())
+
+    executors = spec["deploymentSpec"]["executors"]
+    assert executors["exec-validate-data"]["container"]["image"] == CONFIGURED.images["tfdv"]
+    resources = executors["exec-train-model"]["container"]["resources"]
+    assert resources["resourceCpuLimit"] == "4"
+    assert resources["accelerator"]["resourceCount"] == "1"
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    assert inputs["epochs"]["defaultValue"] == 3.0
+    assert inputs["exclude"]["defaultValue"] == ["tips"]
+    assert spec["root"]["dag"]["tasks"]["train-model"]["cachingOptions"] == {}
+
+
+def test_the_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+
+    compile_pipeline("training", CONFIGURED, first)
+    compile_pipeline("training", CONFIGURED, second)
+
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_compiling_imports_no_tensorflow(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path;"
+        "from kfp_tabular.pipelines.compile import compile_pipeline;"
+        "from kfp_tabular.pipelines.training.config import PipelineConfig;"
+        "compile_pipeline('training', PipelineConfig(), Path(sys.argv[1]));"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'apache_beam', 'pandas')))"
+    )
+
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "p.yaml")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("trainning", {}, "Did you mean 'training'"),
+        ("training", {"epoch": 3}, "'epoch' is unknown. Did you mean 'epochs'"),
+        ("training", {"epochs": "three"}, "expected a whole number, found 'three'"),
+    ],
+)
+def test_what_cannot_be_compiled_is_said(
+    name: str, parameters: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "pipeline.yaml"
+
+    with pytest.raises(UserError, match=re.escape(message)):
+        compile_pipeline(name, config.PipelineConfig(parameters=parameters), output)
+    assert not output.exists()
+
+
+def test_every_pipeline_is_covered_by_a_golden_file() -> None:
+    assert all((GOLDEN / f"{name}.yaml").exists() for name in PIPELINES)
