@@ -1,0 +1,287 @@
+"""From a file to an answered prediction, through the command line and real processes."""
+
+import contextlib
+import csv
+import json
+import math
+import random
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from kfp import compiler, dsl
+
+from kfp_tabular.components import ingest_data, validate_data
+from kfp_tabular.pipelines.compile import compile_pipeline
+from kfp_tabular.pipelines.local import runner
+from kfp_tabular.pipelines.local.environments import Environments
+from kfp_tabular.pipelines.training.config import PipelineConfig
+
+PROGRAM = Path(sys.executable).with_name("kfp-tabular")
+TASKS = [
+    "ingest-data",
+    "validate-data",
+    "transform-features",
+    "tune-hyperparameters",
+    "train-model",
+    "evaluate-model",
+    "deploy-model",
+]
+
+
+def kfp_tabular(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    data: Path
+    summary: dict[str, Any]
+
+    def artifact(self, task: str, name: str) -> Path:
+        return next((self.folder / "artifacts").glob(f"*/{task}")) / name
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run")
+    data = folder / "transactions.csv"
+    made = kfp_tabular("sample-data", "--rows", 6000, "--seed", 7, "--output", data)
+    assert made.returncode == 0, made.stderr
+    output = folder / "out"
+    done = kfp_tabular(
+        *("run", "--data", data, "--label", "is_fraud", "--output", output),
+        *("--param", "epochs=4", "--param", "model_name=fraud"),
+    )
+    assert done.returncode == 0, done.stderr
+    return Run(output, data, json.loads((output / "summary.json").read_text()))
+
+
+def test_the_summary_tells_what_happened(run: Run) -> None:
+    assert run.summary["status"] == "succeeded"
+    assert [task["name"] for task in run.summary["tasks"]] == TASKS
+    assert all(task["status"] == "succeeded" for task in run.summary["tasks"])
+    assert all(task["seconds"] > 0 for task in run.summary["tasks"])
+    assert run.summary["blessed"] is True
+    assert 0.7 < run.summary["metrics"]["auc"] < 1.0
+    assert {"pr_auc", "accuracy", "log_loss"} <= run.summary["metrics"].keys()
+    assert run.summary["model"] == str(run.folder / "models" / "fraud" / "1")
+    assert Path(run.summary["report"]).is_file()
+
+
+def test_the_report_links_to_pages_that_exist(run: Run) -> None:
+    page = (run.folder / "report.html").read_text()
+
+    links = [part.split('"', 1)[0] for part in page.split('href="')[1:]]
+    files = [link for link in links if not link.startswith("#")]
+    assert sum(link.endswith(("report.html", "report")) for link in files) >= 3
+    assert all((run.folder / urllib.request.unquote(link)).exists() for link in files)
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+def test_the_spec_that_ran_is_the_one_that_compile_writes(run: Run, tmp_path: Path) -> None:
+    compile_pipeline("training", PipelineConfig(), tmp_path / "training.yaml")
+
+    assert (run.folder / "pipeline.yaml").read_bytes() == (tmp_path / "training.yaml").read_bytes()
+
+
+def test_the_models_lineage_goes_back_to_the_data(run: Run) -> None:
+    folder = run.artifact("train-model", "")
+    output = json.loads((folder / "executor_output.json").read_text())
+    lineage = output["artifacts"]["model"]["artifacts"][0]["metadata"]
+
+    assert lineage["seed"] == 0
+    assert lineage["versions"]["tensorflow"]
+    assert lineage["versions"]["kfp-tabular"]
+    transformed = lineage["inputs"]["transformed_examples"]
+    examples = transformed["inputs"]["examples"]
+    assert sum(examples["rows"].values()) == 6000
+    assert run.data.name in json.dumps(examples)
+
+
+@contextlib.contextmanager
+def served(model: str, name: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(PROGRAM), "serve", "--model", model, "--name", name, "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 120
+            while True:
+                try:
+                    urllib.request.urlopen(f"{address}/v2/models/{name}/ready", timeout=5).close()
+                    break
+                except (urllib.error.URLError, ConnectionError):
+                    assert server.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            yield address
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0
+
+
+def post(address: str, body: object) -> Any:
+    request = urllib.request.Request(
+        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def test_served_predictions_equal_the_evaluators(run: Run) -> None:
+    golden = json.loads(
+        (run.artifact("evaluate-model", "golden_examples") / "golden.json").read_text()
+    )
+    expected = [prediction["probabilities"] for prediction in golden["predictions"]]
+    instances = golden["instances"]
+    with served(run.summary["model"], "fraud") as address:
+        v1 = post(f"{address}/v1/models/fraud:predict", {"instances": instances})
+        inputs = json.loads((Path(run.summary["model"]) / "model.json").read_text())["inputs"]
+        datatypes = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
+        tensors = [
+            {
+                "name": entry["name"],
+                "datatype": datatypes[entry["dtype"]],
+                "shape": [len(instances)],
+                "data": [instance.get(entry["name"]) for instance in instances],
+            }
+            for entry in inputs
+        ]
+        v2 = post(f"{address}/v2/models/fraud/infer", {"inputs": tensors})
+
+    for answer, wanted in zip(v1["predictions"], expected, strict=True):
+        assert answer["probabilities"] == pytest.approx(wanted, abs=1e-5)
+    outputs = {output["name"]: output["data"] for output in v2["outputs"]}
+    flat = [probability for row in expected for probability in row]
+    assert outputs["probabilities"] == pytest.approx(flat, abs=1e-5)
+    assert outputs["classes"] == [prediction["class"] for prediction in golden["predictions"]]
+
+
+def test_the_same_seed_gives_the_same_run(run: Run, tmp_path: Path) -> None:
+    done = kfp_tabular(
+        *("run", "--data", run.data, "--label", "is_fraud", "--output", tmp_path),
+        *("--param", "epochs=4", "--param", "model_name=fraud"),
+    )
+    assert done.returncode == 0, done.stderr
+    again = Run(tmp_path, run.data, json.loads((tmp_path / "summary.json").read_text()))
+
+    for task, name in [
+        ("ingest-data", "examples"),
+        ("validate-data", "schema"),
+        ("transform-features", "transformed_examples"),
+    ]:
+        digests = [
+            json.loads((each.artifact(task, name) / "_lineage.json").read_text())["digest"]
+            for each in (run, again)
+        ]
+        assert digests[0] == digests[1], name
+    for metric in ("auc", "accuracy", "log_loss"):
+        assert again.summary["metrics"][metric] == pytest.approx(
+            run.summary["metrics"][metric], abs=1e-3
+        )
+
+
+def _write(path: Path, header: list[str], rows: list[list[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+def test_a_multiclass_data_set_needs_nothing_but_data_and_label(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    rows: list[list[object]] = []
+    for _ in range(1500):
+        length, width = draw.uniform(1, 8), draw.uniform(0, 3)
+        noise = draw.gauss(0, 0.3)
+        kind = "long" if length + noise > 5 else "wide" if width + noise > 1.5 else "small"
+        rows.append([round(length, 2), round(width, 2), draw.choice("ab"), kind])
+    data = _write(tmp_path / "flowers.csv", ["length mm", "width.mm", "größe", "kind"], rows)
+
+    done = kfp_tabular("run", "--data", data, "--label", "kind", "--output", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["blessed"] is True
+    assert summary["metrics"]["accuracy"] > 0.75
+
+
+def test_a_regression_data_set_needs_nothing_but_data_and_label(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    rows: list[list[object]] = []
+    for _ in range(1500):
+        size, age = draw.uniform(20, 200), draw.uniform(0, 80)
+        price = 1000 * size * (1 - age / 160) * math.exp(draw.gauss(0, 0.1))
+        rows.append([round(size, 1), round(age), draw.choice(["north", "south"]), round(price)])
+    data = _write(tmp_path / "houses.csv", ["size", "age", "side", "price"], rows)
+
+    done = kfp_tabular("run", "--data", data, "--label", "price", "--output", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["blessed"] is True
+    assert summary["metrics"]["r2"] > 0.7
+
+
+@pytest.mark.reference_data
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_taxi_trips_reach_the_boosted_trees(chicago_taxi: Path, tmp_path: Path, seed: int) -> None:
+    done = kfp_tabular(
+        *("run", "--data", chicago_taxi, "--label", "big_tipper", "--exclude", "tips"),
+        *("--param", f"seed={seed}", "--output", tmp_path),
+    )
+
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["metrics"]["auc"] >= 0.945
+
+
+@dsl.component(base_image="registry.example/analytics/launcher:3", install_kfp_package=False)
+def count_columns(schema: dsl.Input[dsl.Artifact], valid: bool) -> int:
+    from pathlib import Path
+
+    text = (Path(schema.path) / "schema.pbtxt").read_text()
+    return text.count("\nfeature {") + text.startswith("feature {") if valid else -1
+
+
+def test_components_fit_into_anybodys_pipeline(run: Run, tmp_path: Path) -> None:
+    @dsl.pipeline(name="somebody-elses")
+    def pipeline(data: str) -> int:
+        examples = ingest_data(data_uri=data).outputs["examples"]
+        validation = validate_data(examples=examples)
+        return count_columns(
+            schema=validation.outputs["schema"], valid=validation.outputs["Output"]
+        ).output
+
+    path = tmp_path / "pipeline.yaml"
+    compiler.Compiler().compile(pipeline, str(path))
+
+    results = runner.run_spec(
+        path, {"data": str(run.data)}, tmp_path / "out", _Silent(), Environments.find()
+    )
+
+    assert [result.error for result in results] == ["", "", ""]
+    columns = pq.read_schema(next(results[0].folder.glob("examples/split=train/*.parquet"))).names
+    counted = json.loads((results[2].folder / "executor_output.json").read_text())
+    assert counted["parameterValues"]["Output"] == len(columns)
+
+
+class _Silent:
+    def started(self, name: str) -> None: ...
+
+    def printed(self, name: str, line: str) -> None: ...
+
+    def finished(self, result: object) -> None: ...
