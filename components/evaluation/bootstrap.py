@@ -1,0 +1,71 @@
+"""Confidence intervals without holding the rows: a Poisson bootstrap over random groups.
+
+Each row falls into one of `GROUPS` random groups, and a metric's sufficient statistics are summed
+per group. A resample draws a Poisson(1) weight for every group (Chamandy et al., "Estimating
+Uncertainty for Massive Data Streams", 2012), so that all resamples of a metric are one matrix
+product. Models that are compared see the same groups and weights, hence the same resampled rows.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+GROUPS = 256
+"""The variance estimate's own relative error is about sqrt(2 / GROUPS), 9 %; of the width, 4 %."""
+
+CONFIDENCE = 0.95
+
+_DEFINED_SHARE = 0.9
+
+
+def groups(start: int, rows: int, seed: int) -> Ints:
+    """Gives the group of each of a run of rows.
+
+    It depends on the row's position and the seed alone, so not on how rows were batched.
+
+    Args:
+        start: The position of the first row in the split.
+        rows: The number of rows.
+        seed: Any integer.
+
+    Returns:
+        Shape `[rows]`, values from 0 to `GROUPS` - 1.
+    """
+    # splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+    state = np.arange(start, start + rows, dtype=np.uint64) + np.uint64(1)
+    state *= np.uint64(0x9E3779B97F4A7C15)
+    state += np.uint64(seed % 2**64)
+    state ^= state >> np.uint64(30)
+    state *= np.uint64(0xBF58476D1CE4E5B9)
+    state ^= state >> np.uint64(27)
+    state *= np.uint64(0x94D049BB133111EB)
+    state ^= state >> np.uint64(31)
+    return (state % np.uint64(GROUPS)).astype(np.int64)
+
+
+def weights(samples: int, seed: int) -> Floats:
+    """Draws how often each group counts in each resample; shape `[samples, GROUPS]`."""
+    drawn = np.random.default_rng(seed % 2**64).poisson(1.0, size=(samples, GROUPS))
+    return drawn.astype(np.float64)
+
+
+def interval(replicates: npt.NDArray[Any]) -> tuple[float, float] | None:
+    """Gives the percentile interval at `CONFIDENCE`.
+
+    Args:
+        replicates: A metric's value in every resample; NaN where it was undefined.
+
+    Returns:
+        The lower and upper end; None where the metric was undefined in more than a tenth of the
+        resamples.
+    """
+    defined = replicates[np.isfinite(replicates)]
+    if not len(defined) or len(defined) < _DEFINED_SHARE * len(replicates):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,188 @@
+"""Which slice of the data a row belongs to.
+
+A slicing is a column, or a cross of columns. A text column and one of few numbers have a slice for
+each value; other numbers are cut at their quartiles. The slices are fixed by one pass over the
+slicing columns alone, so that the pass over the data counts a bounded number of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.evaluation.bootstrap import Ints
+
+MISSING = "(missing)"
+
+_MOST_NUMBERS = 50
+_MOST_VALUES = 100_000
+_ROWS_FOR_QUARTILES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a column's values become the names of slices.
+
+    Attributes:
+        column: The column.
+        quartiles: Where numbers are cut, ascending; empty where each value stands for itself.
+    """
+
+    column: str
+    quartiles: tuple[float, ...] = ()
+
+    def names(self, values: pa.Array) -> pa.Array:
+        """Gives the name of each value; those of missing ones included."""
+        if not self.quartiles:
+            return pc.fill_null(pc.cast(values, pa.string()), MISSING)
+        numbers = np.asarray(pc.cast(values, pa.float64(), safe=False).fill_null(np.nan))
+        part = np.searchsorted(self.quartiles, numbers, side="right")
+        part[np.isnan(numbers)] = len(self.quartiles) + 1
+        ends = [f"{end:.6g}" for end in self.quartiles]
+        between = [f"{low} to {high}" for low, high in pairwise(ends)]
+        names = [f"below {ends[0]}", *between, f"{ends[-1]} and up", MISSING]
+        return pa.array(names).take(pa.array(part))
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """The slices of a column or of a cross of columns.
+
+    Attributes:
+        name: The column's name, or those of the crossed columns joined by commas.
+        cuts: How each column's values become names.
+        slices: The slices that are measured, largest first: a name by column.
+        left_out: How many smaller slices are not measured.
+    """
+
+    name: str
+    cuts: tuple[Cut, ...]
+    slices: tuple[tuple[str, ...], ...]
+    left_out: int
+
+    def titles(self) -> list[str]:
+        """Gives what each slice is called, such as `company=Flash Cab`."""
+        return [
+            ", ".join(f"{cut.column}={value}" for cut, value in zip(self.cuts, values, strict=True))
+            for values in self.slices
+        ]
+
+    def cells(self, batch: pa.RecordBatch) -> Ints:
+        """Gives the slice of each row by its position in `slices`; -1 where it has none."""
+        codes = np.zeros(batch.num_rows, np.int64)
+        slice_codes = np.zeros(len(self.slices), np.int64)
+        for position, cut in enumerate(self.cuts):
+            known = list(dict.fromkeys(values[position] for values in self.slices))
+            found = pc.index_in(cut.names(batch.column(cut.column)), value_set=pa.array(known))
+            # 0 stands for a value that is in no slice.
+            place = np.asarray(pc.fill_null(found, -1)).astype(np.int64) + 1
+            codes = codes * (len(known) + 1) + place
+            index = {value: number for number, value in enumerate(known, start=1)}
+            slice_codes = slice_codes * (len(known) + 1) + np.array(
+                [index[values[position]] for values in self.slices], np.int64
+            )
+        order = np.argsort(slice_codes)
+        at = np.minimum(np.searchsorted(slice_codes[order], codes), len(order) - 1)
+        return np.where(slice_codes[order][at] == codes, order[at], -1)
+
+
+def plan(
+    examples: Examples, split: str, slice_columns: Sequence[str], most: int
+) -> tuple[Slicing, ...]:
+    """Finds the slices of a split.
+
+    Args:
+        examples: The examples.
+        split: The split.
+        slice_columns: Columns, or crosses as `a,b`.
+        most: At most so many slices in all; the largest are kept.
+
+    Raises:
+        UserError: For a column that is unknown or has more than 100,000 values.
+    """
+    crosses = {
+        ",".join(columns): columns
+        for columns in (_columns(entry, examples.schema.names) for entry in slice_columns)
+    }
+    columns = dict.fromkeys(column for cross in crosses.values() for column in cross)
+    cuts = {column: _cut(examples, split, column) for column in columns}
+    counts = {
+        name: _count(examples, split, [cuts[column] for column in cross])
+        for name, cross in crosses.items()
+    }
+    ranked = sorted(
+        ((rows, name, values) for name, found in counts.items() for values, rows in found.items()),
+        key=lambda entry: (-entry[0], entry[1:]),
+    )
+    kept = {(name, values) for _, name, values in ranked[:most]}
+    return tuple(
+        Slicing(
+            name=name,
+            cuts=tuple(cuts[column] for column in cross),
+            slices=tuple(
+                values for _, owner, values in ranked if owner == name and (name, values) in kept
+            ),
+            left_out=sum((name, values) not in kept for values in counts[name]),
+        )
+        for name, cross in crosses.items()
+    )
+
+
+def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
+    if entry in known:
+        return (entry,)
+    columns = tuple(part.strip() for part in entry.split(","))
+    for column in columns:
+        if column not in known:
+            raise UserError(
+                f"slice_columns: {column!r} is no column of the examples.{closest(column, known)}"
+            )
+    if len(set(columns)) < len(columns):
+        raise UserError(f"slice_columns: {entry!r} crosses a column with itself.")
+    return columns
+
+
+def _cut(examples: Examples, split: str, column: str) -> Cut:
+    kind = examples.schema.field(column).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return Cut(column)
+    distinct: set[Any] = set()
+    sample: list[npt.NDArray[np.float64]] = []
+    rows = 0
+    for batch in examples.batches(split, [column]):
+        values = batch.column(0).drop_null()
+        distinct.update(pc.unique(values).to_pylist() if len(distinct) <= _MOST_NUMBERS else ())
+        sample.append(np.asarray(values.cast(pa.float64(), safe=False)))
+        rows += len(values)
+        if rows >= _ROWS_FOR_QUARTILES:
+            break
+    if len(distinct) <= _MOST_NUMBERS:
+        return Cut(column)
+    ends = np.unique(np.nanquantile(np.concatenate(sample), [0.25, 0.5, 0.75]))
+    return Cut(column, tuple(ends.tolist()))
+
+
+def _count(examples: Examples, split: str, cuts: Iterable[Cut]) -> Counter[tuple[str, ...]]:
+    cuts = tuple(cuts)
+    counts: Counter[tuple[str, ...]] = Counter()
+    names = [str(position) for position in range(len(cuts))]
+    for batch in examples.batches(split, [cut.column for cut in cuts]):
+        table = pa.table([cut.names(batch.column(cut.column)) for cut in cuts], names=names)
+        grouped = table.group_by(names).aggregate([([], "count_all")])
+        values = zip(*(grouped.column(name).to_pylist() for name in names), strict=True)
+        for key, rows in zip(values, grouped.column("count_all").to_pylist(), strict=True):
+            counts[key] += rows
+        if len(counts) > _MOST_VALUES:
+            raise UserError(
+                f"slice_columns: {','.join(cut.column for cut in cuts)!r} has more than "
+                f"{_MOST_VALUES:,} values; slice by a column with fewer."
+            )
+    return counts
