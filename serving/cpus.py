@@ -1,0 +1,35 @@
+"""How many CPUs this process may use. TensorFlow counts the host's, whatever the container's."""
+
+import math
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available(cgroup: Path = _CGROUP) -> int:
+    """Gives the CPUs that the scheduler and the container's quota leave to this process.
+
+    Args:
+        cgroup: Where the control group file system is mounted; version 2 and 1 are understood.
+
+    Returns:
+        A whole number, at least 1. A quota of 1.5 CPUs counts as 2.
+    """
+    usable = len(os.sched_getaffinity(0))
+    quota = _quota(cgroup)
+    return usable if quota is None else max(1, min(usable, math.ceil(quota)))
+
+
+def _quota(cgroup: Path) -> float | None:
+    try:
+        limit, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        try:
+            limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+        except OSError:
+            return None
+    if not (limit.isdecimal() and period.isdecimal() and int(limit) and int(period)):
+        return None
+    return int(limit) / int(period)

@@ -1,0 +1,155 @@
+"""The loaded model: raw tensors in, named outputs out. Knows nothing of HTTP."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.features import SCHEMA_FILE, DType, read_schema
+from kfp_tabular.components.common.model import (
+    CLASSES,
+    FILE_NAME,
+    PREDICTION,
+    PROBABILITIES,
+    SERVING_SIGNATURE,
+    ModelSpec,
+)
+from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.serving.errors import RequestError
+
+_logger = logging.getLogger(__name__)
+
+_WARM_UP_ROWS = (1, 2, 32)
+
+
+def output_names(spec: ModelSpec) -> tuple[str, ...]:
+    """Names the outputs of a model's `serving_default` signature."""
+    return (PREDICTION,) if spec.task == "regression" else (PROBABILITIES, CLASSES)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model in memory. Its methods may be called from several threads at once.
+
+    Attributes:
+        spec: The model's description.
+        ignored: Columns of the training data that the model does not use, the label among them. A
+            client may send a whole raw row; these are let through.
+    """
+
+    spec: ModelSpec
+    ignored: frozenset[str]
+    _signature: Any
+    # The signature's variables live only as long as the object that was loaded.
+    _loaded: Any
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str], threads: int = 0) -> "Predictor":
+        """Loads a model.
+
+        Args:
+            directory: Holds `saved_model.pb`, `model.json` and, usually, `schema.pbtxt`.
+            threads: Threads that TensorFlow uses within and between operations; 0 leaves it to
+                TensorFlow. Takes effect for the first model of a process.
+
+        Raises:
+            UserError: Where it is no model, cannot be loaded, or its parts do not fit together.
+        """
+        path = Path(directory)
+        spec = ModelSpec.load(path)
+        inputs = {model_input.name for model_input in spec.inputs}
+        columns = (
+            {feature.name for feature in read_schema(path).feature}
+            if (path / SCHEMA_FILE).is_file()
+            else set()
+        )
+        tf = import_tensorflow()
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        try:
+            loaded = tf.saved_model.load(str(path))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"{path}: not a SavedModel that can be loaded: {error}") from error
+        if SERVING_SIGNATURE not in loaded.signatures:
+            raise UserError(
+                f"{path}: the SavedModel has no signature {SERVING_SIGNATURE!r}; "
+                f"it has {', '.join(map(repr, loaded.signatures)) or 'none'}."
+            )
+        signature = loaded.signatures[SERVING_SIGNATURE]
+        _check(path, spec, signature)
+        return cls(
+            spec=spec, ignored=frozenset(columns - inputs), _signature=signature, _loaded=loaded
+        )
+
+    def predict(
+        self, tensors: Mapping[str, "np.ndarray[Any, Any]"]
+    ) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Predicts a batch.
+
+        Args:
+            tensors: An array of shape `[batch]` for every input, by `ModelInput.input`.
+
+        Returns:
+            The outputs that `output_names` names; strings are objects of type `bytes`.
+
+        Raises:
+            RequestError: Where the model's own graph refuses a value, as a preprocessing function
+                of the user's may.
+        """
+        tf = import_tensorflow()
+        try:
+            outputs = self._signature(**{name: tf.constant(a) for name, a in tensors.items()})
+            return {name: outputs[name].numpy() for name in output_names(self.spec)}
+        except tf.errors.InvalidArgumentError:
+            # TensorFlow's message may hold the value.
+            raise RequestError("the model cannot process a value of this request.") from None
+
+    def warm_up(self) -> None:
+        """Predicts made-up rows, so that no client waits for what TensorFlow does only once."""
+        for rows in _WARM_UP_ROWS:
+            tensors = {
+                model_input.input: np.full(
+                    rows,
+                    b"" if model_input.dtype == "string" else 0,
+                    dtype=_NUMPY_TYPES[model_input.dtype],
+                )
+                for model_input in self.spec.inputs
+            }
+            try:
+                self.predict(tensors)
+            except RequestError:
+                _logger.warning("the model refuses the made-up rows that were to warm it up")
+                return
+
+
+def _check(path: Path, spec: ModelSpec, signature: Any) -> None:
+    """Checks that `model.json` describes the SavedModel beside it."""
+    taken = {
+        name: tensor.dtype.name for name, tensor in signature.structured_input_signature[1].items()
+    }
+    described = {model_input.input: model_input.dtype for model_input in spec.inputs}
+    wrong = sorted(
+        name for name in taken.keys() | described.keys() if taken.get(name) != described.get(name)
+    )
+    if wrong:
+        name = wrong[0]
+        raise UserError(
+            f"{path}: {FILE_NAME} does not describe this SavedModel: input {name!r} is "
+            f"{described.get(name, 'absent')} in {FILE_NAME} and {taken.get(name, 'absent')} in "
+            f"its {SERVING_SIGNATURE} signature ({len(wrong)} inputs differ)."
+        )
+    absent = sorted(set(output_names(spec)) - set(signature.structured_outputs))
+    if absent:
+        raise UserError(
+            f"{path}: a {spec.task} model's {SERVING_SIGNATURE} signature gives "
+            f"{', '.join(map(repr, output_names(spec)))}; {', '.join(map(repr, absent))} is absent."
+        )
+
+
+_NUMPY_TYPES: Mapping[DType, Any] = {"float32": np.float32, "int64": np.int64, "string": object}
