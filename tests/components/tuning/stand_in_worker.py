@@ -19,7 +19,7 @@ def main() -> None:
     values = json.loads(Path(flags["hyperparameters"]).read_text())
     logging.basicConfig()
     if values["l2"] > 0.5:
-        logging.error("kfp-tabular: error: l2 of %s is too much", values["l2"])
+        logging.getLogger("worker").error("kfp-tabular: error: l2 of %s is too much", values["l2"])
         raise SystemExit(2)
     if values["embedding_dimension"] == 13:
         raise RuntimeError("no memory for embeddings")

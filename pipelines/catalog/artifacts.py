@@ -1,0 +1,58 @@
+"""What lies inside each artifact, for the reference pages."""
+
+_BY_NAME = {
+    "examples": (
+        "Parquet shards by split, `split=train/part-00000.parquet`, one Arrow schema for all: "
+        "`int64`, `float64` and `string` columns, a missing value is null. pyarrow, DuckDB, "
+        "Spark and BigQuery read it as a hive-partitioned data set."
+    ),
+    "rejected_rows": (
+        "Parquet: the rows that could not be parsed, as raw text with their file, line and reason."
+    ),
+    "statistics": (
+        "TFDV statistics per split: `<split>.binpb`, a binary `DatasetFeatureStatisticsList`."
+    ),
+    "schema": "`schema.pbtxt`, a TensorFlow Metadata `Schema` in text form.",
+    "anomalies": "TensorFlow Metadata `Anomalies` in text form, one per split.",
+    "transform_graph": (
+        "A TensorFlow Transform output directory, with `task.json` (kind of task, label, "
+        "classes), `schema.pbtxt` (the raw schema) and `features.json` (what became of each "
+        "column, and why)."
+    ),
+    "transformed_examples": (
+        "Parquet shards by split, like examples: `float32` numbers and `int64` ids, without "
+        "missing values, and the label."
+    ),
+    "hyperparameters": "A file with a JSON object of hyperparameters by name.",
+    "model": (
+        "A SavedModel with two signatures: `serving_default` takes the raw features by name, "
+        "`serving_examples` serialized `tf.Example`. Beside it `model.json` (task, label, classes, "
+        "decision threshold, inputs, versions, hyperparameters) and `schema.pbtxt`."
+    ),
+    "training_logs": "TensorBoard logs, and `training.json` with the metrics at each evaluation.",
+    "golden_examples": (
+        "`golden.json`: a few raw rows, and what the model answered for them when it was evaluated."
+    ),
+    "evaluation": "`evaluation.json`: everything that was measured.",
+}
+_SAME_AS = {"baseline_model": "model"}
+
+_BY_TYPE = {
+    "Metrics": "Numbers by name, shown in the Kubeflow UI.",
+    "ClassificationMetrics": "ROC curve and confusion matrix, shown in the Kubeflow UI.",
+    "HTML": "One self-contained page; nothing is loaded from a network.",
+    "Markdown": "A short text, shown in the Kubeflow UI.",
+}
+
+
+def format_of(name: str, artifact_type: str) -> str | None:
+    """Describes an artifact's content in a sentence or two of Markdown.
+
+    Args:
+        name: The argument's name.
+        artifact_type: KFP's type, such as `Dataset`.
+
+    Returns:
+        The description; None for an artifact that this module does not know.
+    """
+    return _BY_TYPE.get(artifact_type) or _BY_NAME.get(_SAME_AS.get(name, name))
