@@ -1,0 +1,208 @@
+"""Where rows of CSV start and end.
+
+Rows end at a line end that is not inside quotes. A quote opens only at the start of a field;
+elsewhere it is a character like any other. Inside quotes a doubled quote stands for one. This is
+RFC 4180, and what pyarrow's parser does with the blocks that are cut here.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+_QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
+
+_Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class ByteStream(Protocol):
+    """What can be read in pieces."""
+
+    def read(self, size: int, /) -> bytes:
+        """Gives at most `size` bytes; none at the end."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive bytes of a file.
+
+    Attributes:
+        data: Whole rows; or, if `unclosed`, one line.
+        line: The number of its first line, counted from 1.
+        unclosed: Whether this line opens a quote that is never closed.
+    """
+
+    data: bytes
+    line: int
+    unclosed: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the rows of a piece lie; blank lines are none.
+
+    Attributes:
+        starts: Offset of each row's first byte.
+        ends: Offset after each row's last byte, without its line end.
+        lines: The number of each row's first line, counted from 0.
+    """
+
+    starts: _Numbers
+    ends: _Numbers
+    lines: _Numbers
+
+
+def cut(
+    stream: ByteStream, delimiter: bytes, line: int, piece_bytes: int, longest_row: int
+) -> Iterator[Piece]:
+    """Cuts a stream into pieces of whole rows.
+
+    Args:
+        stream: Stands at the start of a row.
+        delimiter: One byte.
+        line: The number of the line that it stands at.
+        piece_bytes: Pieces are about so long.
+        longest_row: A row that does not end within so many bytes has a quote that was never
+            meant as one. Its first line becomes a piece of its own and cutting goes on after it;
+            the same happens to a quote that is still open at the end.
+
+    Yields:
+        Pieces that together are the stream.
+    """
+    rest = b""
+    while True:
+        read = stream.read(piece_bytes)
+        data = rest + read
+        if not data:
+            return
+        end = last_row_end(data, delimiter)
+        if not read and end < len(data) and not _is_open(data[end:], delimiter):
+            end = len(data)
+        if end:
+            yield Piece(data[:end], line)
+            line += count_line_ends(data[:end])
+            rest = data[end:]
+        elif read and len(data) < longest_row:
+            rest = data
+        else:
+            first = _first_line_end(data)
+            yield Piece(data[:first], line, unclosed=True)
+            line += 1
+            rest = data[first:]
+        if not read and not rest:
+            return
+
+
+def last_row_end(data: bytes, delimiter: bytes) -> int:
+    """Gives the offset after the last row that ends in `data`; 0 where none does.
+
+    Args:
+        data: Starts at the start of a row.
+        delimiter: One byte.
+    """
+    line_end = b"\n" if b"\n" in data else b"\r"
+    if b'"' not in data:
+        return data.rfind(line_end) + 1
+    quotes = _paired_quotes(data, delimiter)
+    if quotes is None:
+        last = 0
+        for match in _lexer(delimiter).finditer(data):
+            if data[match.start()] != _QUOTE:
+                last = match.end()
+        return last
+    position = data.rfind(line_end)
+    while position >= 0:
+        before = int(np.searchsorted(quotes, position))
+        if before % 2 == 0:
+            break
+        position = data.rfind(line_end, 0, int(quotes[before - 1]))
+    return position + 1
+
+
+def find_rows(data: bytes, delimiter: bytes) -> Rows:
+    """Finds the rows of a piece.
+
+    Args:
+        data: Whole rows; the last may lack its line end.
+        delimiter: One byte.
+    """
+    plain = b'"' not in data and b"\r" not in data
+    if plain:
+        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
+        ends = feeds.astype(np.int64)
+        nexts = ends + 1
+        lines = np.arange(len(ends) + 1, dtype=np.int64)
+    else:
+        found = []
+        line = 0
+        numbers = [0]
+        for match in _lexer(delimiter).finditer(data):
+            start, end = match.span()
+            if data[start] == _QUOTE:
+                line += count_line_ends(data[start:end])
+            else:
+                line += 1
+                numbers.append(line)
+                found.append((start, end))
+        pairs = np.array(found, np.int64).reshape(-1, 2)
+        ends, nexts = pairs[:, 0], pairs[:, 1]
+        lines = np.array(numbers, np.int64)
+    starts = np.concatenate([[0], nexts]).astype(np.int64)
+    ends = np.concatenate([ends, [len(data)]]).astype(np.int64)
+    filled = ends > starts
+    return Rows(starts[filled], ends[filled], lines[filled])
+
+
+def count_line_ends(data: bytes) -> int:
+    r"""Counts `\n`, `\r\n` and lone `\r`."""
+    feeds, returns = data.count(b"\n"), data.count(b"\r")
+    return feeds + returns - (data.count(b"\r\n") if returns else 0)
+
+
+def first_row_end(data: bytes, delimiter: bytes) -> int:
+    """Gives the offset after the first row that ends in `data`; 0 where none does."""
+    for match in _lexer(delimiter).finditer(data):
+        if data[match.start()] != _QUOTE:
+            return match.end()
+    return 0
+
+
+def _first_line_end(data: bytes) -> int:
+    match = re.search(rb"\r\n|\r|\n", data)
+    return len(data) if match is None else match.end()
+
+
+def _is_open(row: bytes, delimiter: bytes) -> bool:
+    """Whether a row's last field opens a quote and does not close it."""
+    last = None
+    for match in _lexer(delimiter).finditer(row):
+        last = match
+    return last is not None and last.group("open") is not None
+
+
+@lru_cache
+def _lexer(delimiter: bytes) -> re.Pattern[bytes]:
+    """Matches quoted text at the start of a field, and line ends outside of quotes."""
+    edge = re.escape(delimiter) + rb"\r\n"
+    quoted = rb'(?<![^%s])"[^"]*+(?:""[^"]*+)*+(?:"|(?P<open>\Z))' % edge
+    return re.compile(rb"%s|\r\n|\r|\n" % quoted)
+
+
+def _paired_quotes(data: bytes, delimiter: bytes) -> _Numbers | None:
+    """Gives the offsets of all quotes, if every second one opens and the others close.
+
+    Then a position is inside quotes just if an odd number of quotes comes before it. That holds
+    if each quote that should open stands at the start of a field and each one that should close
+    at the end of one (or the two stand together, for a quote inside quotes).
+    """
+    view = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(view == _QUOTE)
+    opening, closing = quotes[0::2], quotes[1::2]
+    edges = np.zeros(256, np.bool_)
+    edges[[_QUOTE, _LINE_FEED, _RETURN, delimiter[0]]] = True
+    before = view[opening[opening > 0] - 1]
+    after = view[closing[closing < len(data) - 1] + 1]
+    return quotes if edges[before].all() and edges[after].all() else None

@@ -1,0 +1,274 @@
+"""What a column of text holds: decided over all of its values, whatever order they come in.
+
+A column is given the narrowest kind that all of its values fit. Kinds only ever widen:
+
+    nothing -> integer -> number -> text
+    nothing -> boolean -> text
+
+So the result is the same however the input is cut into blocks. A value fits
+
+- `integer`: a decimal integer of 64 bits;
+- `number`: what a double can be parsed from. An integer beyond 2^53 does not fit, because two of
+  them could become the same double: they are identifiers;
+- neither, where it has a leading zero (`00123`): that is a code, and `123` is another one;
+- `boolean`: `true` or `false` in lower case, upper case or capitalised.
+
+In columns of these kinds blanks around a value do not count, and what pandas reads as missing
+(`NA`, `NULL`, `nan`, ...) is missing. In a text column only the empty string is.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_tabular.components.common.errors import UserError, closest
+
+MISSING_MARKERS = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+"""Missing in columns that are not text: the defaults of `pandas.read_csv`."""
+
+_MARKERS = pa.array(MISSING_MARKERS)
+_BOOLEANS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
+_TRUE = _BOOLEANS[:3]
+_EXACT_DOUBLE = 2.0**53
+_INTEGER_TEXT = r"^[+-]?[0-9]+$"
+_NUMBER_TEXT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+class Kind(enum.Enum):
+    """What the values of a column are."""
+
+    NOTHING = "all missing"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type of such a column in the examples."""
+        if self in (Kind.INTEGER, Kind.BOOLEAN):
+            return pa.int64()
+        return pa.float64() if self is Kind.NUMBER else pa.string()
+
+
+_ALIASES = {
+    "integer": Kind.INTEGER,
+    "int": Kind.INTEGER,
+    "int64": Kind.INTEGER,
+    "number": Kind.NUMBER,
+    "float": Kind.NUMBER,
+    "float64": Kind.NUMBER,
+    "double": Kind.NUMBER,
+    "text": Kind.TEXT,
+    "string": Kind.TEXT,
+    "str": Kind.TEXT,
+}
+
+_LADDERS = {
+    Kind.NOTHING: (Kind.NOTHING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.TEXT),
+    Kind.INTEGER: (Kind.INTEGER, Kind.NUMBER, Kind.TEXT),
+    Kind.NUMBER: (Kind.NUMBER, Kind.TEXT),
+    Kind.BOOLEAN: (Kind.BOOLEAN, Kind.TEXT),
+    Kind.TEXT: (Kind.TEXT,),
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A column in one of the three types of the examples.
+
+    Attributes:
+        values: `int64`, `float64` or `string`; missing is null. May hold infinities.
+        kind: What the values turned out to be.
+        misfits: Which rows do not fit the kind that was asked for (boolean, by row; their value
+            is null), or None where all do.
+    """
+
+    values: pa.Array
+    kind: Kind
+    misfits: "np.ndarray[Any, np.dtype[np.bool_]] | None" = None
+
+
+def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
+    """Reads the `column_types` argument.
+
+    Args:
+        column_types: Kinds by column: `integer`, `number`, `text`, or a common synonym.
+
+    Raises:
+        UserError: Where a kind is unknown.
+    """
+    found = {}
+    for column, name in column_types.items():
+        kind = _ALIASES.get(str(name).lower())
+        if kind is None:
+            raise UserError(
+                f"column_types: {column!r} is to be {name!r}; give integer, number or text."
+                + closest(str(name), _ALIASES)
+            )
+        found[column] = kind
+    return found
+
+
+def join(one: Kind, other: Kind) -> Kind:
+    """Gives the narrowest kind that holds the values of both."""
+    if other in _LADDERS[one]:
+        return other
+    return one if one in _LADDERS[other] else Kind.TEXT
+
+
+def infer(text: pa.StringArray, least: Kind) -> Converted:
+    """Converts a piece of a column to the narrowest kind that it fits.
+
+    Args:
+        text: The values as text; null or empty is missing.
+        least: The kind that the rest of the column is known to need at least.
+    """
+    if text.null_count == len(text):
+        return Converted(pa.nulls(len(text), least.arrow), least)
+    for kind in _LADDERS[least]:
+        values = _CONVERSIONS[kind](text)
+        if values is not None:
+            return Converted(values, kind)
+    raise AssertionError("text holds everything")
+
+
+def force(text: pa.StringArray, kind: Kind) -> Converted:
+    """Converts a piece of a column to a given kind, whatever it looks like.
+
+    Args:
+        text: The values as text; null or empty is missing.
+        kind: `INTEGER`, `NUMBER` or `TEXT`. Leading zeros are dropped from numbers.
+    """
+    if kind is Kind.TEXT:
+        return Converted(text, kind)
+    values = _cleaned(text)
+    pattern = _INTEGER_TEXT if kind is Kind.INTEGER else _NUMBER_TEXT
+    fits = pc.fill_null(pc.match_substring_regex(values, pattern), True)
+    values = pc.replace_substring_regex(values, r"^\+", "")
+    # A double first: Arrow's integers would stop at the first one of more than 64 bits.
+    numbers = pc.cast(pc.if_else(fits, values, None), pa.float64())
+    if kind is Kind.INTEGER:
+        within = pc.fill_null(pc.less(pc.abs(numbers), 2.0**63), True)
+        fits = pc.and_(fits, within)
+        numbers = pc.cast(pc.if_else(fits, values, None), pa.int64())
+    misfits = ~fits.to_numpy(zero_copy_only=False)
+    return Converted(numbers, kind, misfits if misfits.any() else None)
+
+
+def _nothing(text: pa.StringArray) -> pa.Array | None:
+    return pa.nulls(len(text), pa.string()) if _all_markers(text) else None
+
+
+def _all_markers(text: pa.StringArray) -> bool:
+    # Most columns give themselves away by their first value.
+    first = next((value for value in text[:64] if value.is_valid), None)
+    if first is not None and first.as_py().strip() not in MISSING_MARKERS:
+        return False
+    return _cleaned(text).null_count == len(text)
+
+
+def _integers(text: pa.StringArray) -> pa.Array | None:
+    return _numeric(text, pa.int64())
+
+
+def _numbers(text: pa.StringArray) -> pa.Array | None:
+    values = _numeric(text, pa.float64())
+    if values is None:
+        return None
+    plain = values.to_numpy(zero_copy_only=False)  # null becomes NaN
+    with np.errstate(invalid="ignore"):
+        large = np.abs(plain) > _EXACT_DOUBLE
+    if large.any():
+        suspects = text.filter(pa.array(large))
+        if pc.any(pc.match_substring_regex(suspects, r"^\s*[+-]?[0-9]+\s*$")).as_py():
+            return None
+    if np.isnan(plain).sum() > values.null_count:
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    return values
+
+
+def _numeric(text: pa.StringArray, kind: pa.DataType) -> pa.Array | None:
+    for candidate in (lambda: text, lambda: _cleaned(text)):
+        values = candidate()
+        try:
+            converted = pc.cast(values, kind)
+        except pa.ArrowInvalid:
+            continue
+        return None if has_leading_zero(values) else converted
+    return None
+
+
+def _booleans(text: pa.StringArray) -> pa.Array | None:
+    values = _cleaned(text)
+    if not pc.all(pc.or_(pc.is_in(values, _BOOLEANS), pc.is_null(values))).as_py():
+        return None
+    truth = pc.cast(pc.is_in(values, _TRUE), pa.int64())
+    return pc.if_else(pc.is_valid(values), truth, pa.scalar(None, pa.int64()))
+
+
+def _text(text: pa.StringArray) -> pa.Array:
+    return text
+
+
+_CONVERSIONS = {
+    Kind.NOTHING: _nothing,
+    Kind.INTEGER: _integers,
+    Kind.NUMBER: _numbers,
+    Kind.BOOLEAN: _booleans,
+    Kind.TEXT: _text,
+}
+
+
+def _cleaned(text: pa.StringArray) -> pa.StringArray:
+    trimmed = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(trimmed, _MARKERS), pa.scalar(None, pa.string()), trimmed)
+
+
+def has_leading_zero(text: pa.StringArray) -> bool:
+    """Whether a value starts with a zero that another digit (or an `x`) follows.
+
+    Args:
+        text: Values that parse as numbers.
+    """
+    offsets_buffer, data_buffer = text.buffers()[1:3]
+    if data_buffer is None or data_buffer.size == 0:
+        return False
+    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
+    data = np.frombuffer(data_buffer, np.uint8)
+    starts = offsets[:-1][offsets[1:] > offsets[:-1]]
+    if not starts.size:
+        return False
+    signed = np.isin(data[starts], (ord("-"), ord("+")))
+    first = starts + signed
+    # The byte after a lone "0" belongs to the next value: the ends rule it out.
+    ends = offsets[1:][offsets[1:] > offsets[:-1]]
+    zero = np.flatnonzero((ends - first > 1) & (data[np.minimum(first, data.size - 1)] == ord("0")))
+    if not zero.size:
+        return False
+    return bool((~np.isin(data[first[zero] + 1], (ord("."), ord("e"), ord("E")))).any())

@@ -1,0 +1,133 @@
+"""Chooses the splitter; where the split depends on all rows, by looking through one column."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.data_ingestion import splits
+from kfp_tabular.components.data_ingestion.kinds import Kind, join
+from kfp_tabular.components.data_ingestion.ordered import Window
+from kfp_tabular.components.data_ingestion.source import Block, Parsed, Source
+from kfp_tabular.components.data_ingestion.splits import (
+    SPLIT_METHODS,
+    ColumnSplitter,
+    HashSplitter,
+    Splitter,
+    TimeSplitter,
+)
+from kfp_tabular.components.data_ingestion.writing import threads
+
+_logger = logging.getLogger(__name__)
+
+_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """How rows are to be assigned to splits; see `component.ingest_data` for each field."""
+
+    method: str = "hash"
+    fractions: Mapping[str, float] = field(
+        default_factory=lambda: {"train": 0.7, "eval": 0.15, "test": 0.15}
+    )
+    column: str = ""
+    keys: Sequence[str] = ()
+    salt: str = ""
+    time_format: str = ""
+
+    def check(self) -> None:
+        """Checks what can be checked without the data.
+
+        Raises:
+            UserError: Where the method is unknown, the fractions are bad, or a column is needed
+                and not given, or given and not used.
+        """
+        if self.method not in SPLIT_METHODS:
+            raise UserError(
+                f"split_method: {self.method!r} is unknown; give {', '.join(SPLIT_METHODS)}."
+                + closest(self.method, SPLIT_METHODS)
+            )
+        if self.method != "column":
+            splits.parse_fractions(self.fractions)
+        if self.method == "hash" and self.column:
+            raise UserError(
+                f"split_column: {self.column!r} is given, but split_method is 'hash', which does "
+                "not use it; give split_method 'time' or 'column', or split_keys."
+            )
+        if self.method != "hash" and not self.column:
+            raise UserError(f"split_column is empty; split_method {self.method!r} needs it.")
+        if self.method != "hash" and self.keys:
+            raise UserError(
+                f"split_keys is given, but split_method is {self.method!r}; only 'hash' uses keys."
+            )
+
+
+def choose(request: SplitRequest, source: Source, label: str) -> Splitter:
+    """Gives the splitter that a request asks for.
+
+    Args:
+        request: A checked request.
+        source: The data. Read once, one column of it, where the method is `time` or `column`.
+        label: The label's column; empty where there is none.
+
+    Raises:
+        UserError: Where a column does not exist, or its values cannot be used.
+    """
+    if request.method == "hash":
+        splits.require_columns(request.keys, source.columns, "split_keys")
+        shares = splits.parse_fractions(request.fractions)
+        return HashSplitter(
+            tuple(shares), splits.limits(list(shares.values())), tuple(request.keys), request.salt
+        )
+    splits.require_columns([request.column], source.columns, "split_column")
+    if request.method == "time":
+        return _by_time(request, source)
+    if request.column == label:
+        raise UserError(f"split_column: {label!r} is the label; it cannot also name the splits.")
+    return _by_column(request, source)
+
+
+def _by_time(request: SplitRequest, source: Source) -> TimeSplitter:
+    shares = splits.parse_fractions(request.fractions)
+    gathered = [
+        splits.time_keys(values, request.column, request.time_format)
+        for values in _settled(source, request.column)
+    ]
+    keys = np.concatenate(gathered) if gathered else np.empty(0)
+    cuts = splits.time_cuts(keys, list(shares.values()))
+    if not cuts and len(shares) > 1:
+        raise UserError(f"column {request.column!r}: no row has a time; nothing to split by.")
+    return TimeSplitter(tuple(shares), request.column, cuts, request.time_format)
+
+
+def _by_column(request: SplitRequest, source: Source) -> ColumnSplitter:
+    distinct = pa.array([], pa.string())
+    for values in _settled(source, request.column):
+        texts = pc.unique(pc.cast(values, pa.string()))
+        distinct = pc.unique(pa.concat_arrays([distinct, texts]))
+        names = splits.split_names(distinct, request.column)
+    if not distinct.drop_null():
+        raise UserError(f"split_column: {request.column!r} is missing in every row.")
+    return ColumnSplitter(tuple(names), request.column)
+
+
+def _settled(source: Source, column: str) -> list[pa.Array]:
+    """Gives a column's values, block by block, all of the type that holds for all of them."""
+    kind = Kind.NOTHING
+    while True:
+        start = kind
+        found: list[pa.Array] = []
+        with Window[Block, Parsed](threads(), _AHEAD) as window:
+            parsing = window.map(
+                lambda block, least=kind: block.parse({column: least}), source.blocks([column])
+            )
+            for _, parsed in parsing:
+                kind = join(kind, parsed.kinds.get(column, Kind.NOTHING))
+                found.append(parsed.columns[column])
+        if kind in (start, Kind.NOTHING) or all(v.type == kind.arrow for v in found):
+            return found

@@ -1,0 +1,79 @@
+"""What the readers of the file formats have in common."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from kfp_tabular.components.data_ingestion.kinds import Kind
+from kfp_tabular.components.data_ingestion.rejected import Rejected
+
+RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands in its source.
+
+    Attributes:
+        line: See `Rejected.line`.
+        text: See `Rejected.text`.
+    """
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A block of rows as columns.
+
+    Attributes:
+        columns: The values by column, all of the same length: `int64`, `float64` or `string`;
+            missing is null. May hold infinities.
+        kinds: What the values turned out to be: at least the kinds that were asked for.
+        rows: The number of rows.
+        file: The URI of the file that they are from.
+        places: Gives the places of the rows of these numbers (counted from 0 in this block).
+            Costs time, so it is asked only for rows that are rejected.
+        unreadable: Rows that could not be parsed; they are not in `columns`.
+        misfits: By column, which rows do not fit the kind that was forced upon it.
+    """
+
+    columns: Mapping[str, pa.Array]
+    kinds: Mapping[str, Kind]
+    rows: int
+    file: str
+    places: Callable[[RowNumbers], list[Place]]
+    unreadable: Sequence[Rejected] = ()
+    misfits: Mapping[str, Mask] = field(default_factory=dict)
+
+
+class Block(Protocol):
+    """Some consecutive rows of a file, not parsed yet. Parsing may run in any thread."""
+
+    def parse(self, least: Mapping[str, Kind]) -> Parsed:
+        """Parses the rows.
+
+        Args:
+            least: The kinds that columns are known to need at least. Columns that are not in
+                here may hold anything.
+        """
+
+
+class Source(Protocol):
+    """Files of one format that hold the same columns."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns, in the order of the first file."""
+
+    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
+        """Cuts the files into blocks, in order; can be called again.
+
+        Args:
+            columns: The columns that are wanted; all where None.
+        """
