@@ -31,8 +31,11 @@ class SavedModel:
         self._tensorflow = import_tensorflow()
         if not (Path(path) / "saved_model.pb").is_file():
             raise UserError(f"{path}: no saved_model.pb here; train_model writes one.")
-        # Kept: its variables live no longer than the loaded object.
-        self._loaded = self._tensorflow.saved_model.load(os.fspath(path))
+        try:
+            # Kept: its variables live no longer than the loaded object.
+            self._loaded = self._tensorflow.saved_model.load(os.fspath(path))
+        except (OSError, ValueError, self._tensorflow.errors.OpError) as error:
+            raise UserError(f"{path}: not a SavedModel that can be loaded here: {error}") from error
         signature = self._loaded.signatures.get(model.SERVING_SIGNATURE)
         if signature is None:
             raise UserError(f"{path}: the SavedModel has no signature {model.SERVING_SIGNATURE!r}.")
