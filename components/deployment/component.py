@@ -15,7 +15,7 @@ def deploy_model(
     model_repository: str,
     model_name: str = "model",
     backend: str = "local",
-) -> NamedTuple("Outputs", [("model_uri", str), ("version", str)]):
+) -> NamedTuple("Outputs", [("model_uri", str), ("version", str)]):  # type: ignore[valid-type]
     """Publishes a model for serving, after checking that it answers as it did in evaluation.
 
     The model is loaded in the serving environment and asked for the golden examples; an answer that
@@ -60,5 +60,5 @@ def deploy_model(
                 backend=backend,
             )
         )
-    outputs = namedtuple("Outputs", ["model_uri", "version"])
+    outputs = namedtuple("outputs", ["model_uri", "version"])
     return outputs(deployed.model_uri, deployed.version)

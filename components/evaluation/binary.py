@@ -95,7 +95,7 @@ class BinaryStatistics:
         totals = self._totals[cell]
         area, precision = self.ranks.areas(cell)
         areas, precisions = self.ranks.resampled(cell, weights)
-        points = _metrics(np.float64(area), np.float64(precision), totals.sum(0))
+        points = _metrics(np.asarray(area), np.asarray(precision), totals.sum(0))
         return Measured(
             rows=int(totals[:, :4].sum()),
             points={name: float(value) for name, value in points.items()},
@@ -104,7 +104,8 @@ class BinaryStatistics:
 
     def confusion(self, cell: int) -> Ints:
         """Gives the confusion matrix, shape `[actual, answered]`."""
-        return self._totals[cell, :, :4].sum(0).reshape(2, 2).astype(np.int64)
+        counts = self._totals[cell, :, :4].sum(0).reshape(2, 2)
+        return np.asarray(counts, np.int64)
 
 
 class BinaryPictures:

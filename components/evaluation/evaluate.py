@@ -345,18 +345,22 @@ def _write(
     golden: GoldenExamples,
     inputs: Mapping[str, Path],
 ) -> dict[str, dict[str, Any]]:
-    facts = {
-        "rows": {content["split"]: content["rows"]},
-        "seed": request.seed,
-        "libraries": ["tensorflow", "numpy", "pyarrow"],
-    }
+    def record(directory: Path) -> dict[str, Any]:
+        return lineage.record(
+            directory,
+            inputs=inputs,
+            rows={content["split"]: content["rows"]},
+            seed=request.seed,
+            libraries=["tensorflow", "numpy", "pyarrow"],
+        )
+
     recorded = {}
     with files.atomic_directory(request.golden_examples) as directory:
         golden.save(directory)
-        recorded["golden_examples"] = lineage.record(directory, inputs=inputs, **facts)
+        recorded["golden_examples"] = record(directory)
     files.write_text(request.report, report.page(content))
     with files.atomic_directory(request.evaluation) as directory:
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(directory / EVALUATION_FILE, text)
-        recorded["evaluation"] = lineage.record(directory, inputs=inputs, **facts)
+        recorded["evaluation"] = record(directory)
     return recorded

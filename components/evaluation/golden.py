@@ -106,7 +106,7 @@ class GoldenExamples:
 
 def _missing(values: "np.ndarray[Any, Any]", entry: ModelInput) -> npt.NDArray[np.bool_]:
     if entry.dtype == "float32":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     wanted: Any = b"" if entry.dtype == "string" else entry.missing
     return np.asarray(values == wanted, bool)
 

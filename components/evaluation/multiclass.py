@@ -68,11 +68,16 @@ class MulticlassStatistics:
         """Takes rows in; see `measured.Statistics`."""
         actual = labels.astype(np.int64)
         answered = predictions.argmax(axis=1)
-        np.add.at(self._confusion, (cells, actual, answered), 1)
+        classes = self._confusion.shape[-1]
+        # Adding at flat positions is several times faster than at tuples of them.
+        confusion = (cells * classes + actual) * classes + answered
+        np.add.at(self._confusion.reshape(-1), confusion, 1)
+        by_class = self._by_class.reshape(-1)
+        first = (cells * GROUPS + groups) * 3 * classes
         right = actual == answered
-        np.add.at(self._by_class, (cells[right], groups[right], 0, actual[right]), 1)
-        np.add.at(self._by_class, (cells, groups, 1, answered), 1)
-        np.add.at(self._by_class, (cells, groups, 2, actual), 1)
+        np.add.at(by_class, first[right] + actual[right], 1)
+        np.add.at(by_class, first + classes + answered, 1)
+        np.add.at(by_class, first + 2 * classes + actual, 1)
         given = np.take_along_axis(predictions, actual[:, None], axis=1)[:, 0].astype(np.float64)
         add_up(self._loss, cells, groups, -np.log(np.clip(given, SMALLEST_PROBABILITY, 1)))
         for index, rank in enumerate(self._ranks):
@@ -96,7 +101,7 @@ class MulticlassStatistics:
 
     def confusion(self, cell: int) -> Ints:
         """Gives the confusion matrix, shape `[actual, answered]`."""
-        return self._confusion[cell]
+        return np.asarray(self._confusion[cell])
 
     def per_class(self, cell: int) -> dict[str, Floats]:
         """Gives `precision`, `recall`, `f1`, `auc` and `rows`, each of shape `[classes]`."""
@@ -134,4 +139,6 @@ def _mean_defined(values: Floats) -> Floats:
     defined = np.isfinite(values)
     count = defined.sum(-1)
     total = np.where(defined, values, 0.0).sum(-1)
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+    mean = np.full(np.shape(total), np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
