@@ -59,9 +59,12 @@ def serve(found: Found, settings: Settings) -> None:
         with logs.without_start_up_notes():
             # Both take seconds to import; nothing above needs them.
             from kfp_tabular.serving.model import TabularModel
+            from kfp_tabular.serving.predictor import use_threads
             from kfp_tabular.serving.server import Server
 
-            model = TabularModel(found, settings.limits, cpus.available())
+            threads = cpus.available()
+            use_threads(threads)
+            model = TabularModel(found, settings.limits, threads)
             model.load()
         Server(settings, listener).start([model])
 

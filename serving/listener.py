@@ -18,14 +18,14 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         UserError: Where the address is not one of this machine's, or the port is taken.
     """
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port {port}: not a port; give 0 to 65535.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
         raise UserError(f"--host {host!r}: not an address: {error}") from error
-    except OverflowError as error:
-        raise UserError(f"--port {port}: not a port; give 0 to 65535.") from error
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -25,7 +25,7 @@ class TabularModel(kserve.Model):  # type: ignore[misc]  # kserve has no types
     Args:
         found: Where the model is, and its name and version.
         limits: The largest request that is answered.
-        threads: Requests that are worked on at once, and TensorFlow's threads for one of them.
+        threads: Requests that are worked on at once; more of them wait.
     """
 
     def __init__(self, found: Found, limits: Limits, threads: int) -> None:
@@ -33,7 +33,6 @@ class TabularModel(kserve.Model):  # type: ignore[misc]  # kserve has no types
         self.version = found.version
         self._directory = found.directory
         self._limits = limits
-        self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._predictor: Predictor | None = None
 
@@ -55,7 +54,7 @@ class TabularModel(kserve.Model):  # type: ignore[misc]  # kserve has no types
             UserError: Where it cannot be loaded.
         """
         begin = time.monotonic()
-        self._predictor = Predictor.load(self._directory, self._threads)
+        self._predictor = Predictor.load(self._directory)
         self._predictor.warm_up()
         self.ready = True
         _logger.info(

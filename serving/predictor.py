@@ -32,6 +32,20 @@ def output_names(spec: ModelSpec) -> tuple[str, ...]:
     return (PREDICTION,) if spec.task == "regression" else (PROBABILITIES, CLASSES)
 
 
+def use_threads(threads: int) -> None:
+    """Sets how many threads TensorFlow uses, within and between operations.
+
+    Args:
+        threads: Usually the CPUs that the process may use.
+
+    Raises:
+        RuntimeError: Where this process has used TensorFlow already.
+    """
+    threading = import_tensorflow().config.threading
+    threading.set_intra_op_parallelism_threads(threads)
+    threading.set_inter_op_parallelism_threads(threads)
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A model in memory. Its methods may be called from several threads at once.
@@ -49,13 +63,11 @@ class Predictor:
     _loaded: Any
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str], threads: int = 0) -> "Predictor":
+    def load(cls, directory: str | os.PathLike[str]) -> "Predictor":
         """Loads a model.
 
         Args:
             directory: Holds `saved_model.pb`, `model.json` and, usually, `schema.pbtxt`.
-            threads: Threads that TensorFlow uses within and between operations; 0 leaves it to
-                TensorFlow. Takes effect for the first model of a process.
 
         Raises:
             UserError: Where it is no model, cannot be loaded, or its parts do not fit together.
@@ -69,9 +81,6 @@ class Predictor:
             else set()
         )
         tf = import_tensorflow()
-        if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
         try:
             loaded = tf.saved_model.load(str(path))
         except (OSError, ValueError, tf.errors.OpError) as error:

@@ -1,0 +1,288 @@
+"""The server as a process of its own, called over HTTP."""
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import requests
+
+MODULE = [sys.executable, "-m", "kfp_tabular.serving"]
+STARTING = 120
+SECRET = "4111-1111-geheim"
+ROW = {"amount": 3.25, "商户": "店", "hour": 7}
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Process:
+    """A serving process and what it logs."""
+
+    def __init__(self, *arguments):
+        self.child = subprocess.Popen(
+            [*MODULE, *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.lines = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        self.lines.extend(iter(self.child.stderr.readline, ""))
+
+    @property
+    def log(self):
+        return "".join(self.lines)
+
+    def wait_for(self, pattern):
+        """Waits until a line that matches is logged, and gives the match."""
+        end = time.monotonic() + STARTING
+        while time.monotonic() < end:
+            found = re.search(pattern, self.log)
+            if found or self.child.poll() is not None:
+                assert found, self.log
+                return found
+            time.sleep(0.05)
+        raise AssertionError(self.log)
+
+    def stop(self, number=signal.SIGTERM):
+        """Sends a signal, and gives the exit code and the seconds until it came."""
+        begin = time.monotonic()
+        self.child.send_signal(number)
+        return self.ended(), time.monotonic() - begin
+
+    def ended(self):
+        code = self.child.wait(60)
+        self._reader.join(10)
+        assert self.child.stdout.read() == ""
+        return code
+
+    def close(self):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+        self._reader.join()
+        self.child.stderr.close()
+        self.child.stdout.close()
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def run(*arguments):
+        started.append(Process(*arguments))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory, model_directory):
+    root = tmp_path_factory.mktemp("repository")
+    shutil.copytree(model_directory("regression"), root / "fraud" / "9")
+    shutil.copytree(model_directory("binary"), root / "fraud" / "10")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    """A process that serves the newest version, and its address."""
+    process = Process("--model", repository / "fraud", "--port", 0, "--access-log")
+    try:
+        process.url = process.wait_for(r"ready: (http://127\.0\.0\.1:\d+)/v1/models/fraud")[1]
+        yield process
+    finally:
+        process.close()
+
+
+def predict(url, *rows, timeout=30):
+    return requests.post(
+        f"{url}/v1/models/fraud:predict", json={"instances": list(rows)}, timeout=timeout
+    )
+
+
+def test_the_newest_version_answers(server):
+    answer = predict(server.url, ROW).json()
+    assert answer["model_version"] == "10"
+    assert set(answer["predictions"][0]) == {"class", "probabilities"}
+
+
+def test_the_log_is_tidy_and_holds_no_value(server):
+    predict(server.url, ROW | {"amount": SECRET})
+    predict(server.url, ROW | {"商户": SECRET})
+    requests.post(f"{server.url}/v2/models/fraud/infer", data=SECRET, timeout=10)
+    server.wait_for(r"infer HTTP/1.1\" 400")
+    assert SECRET not in server.log
+    for line in server.lines:
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ INFO [\w.]+: ", line)
+
+
+@pytest.mark.parametrize("kind", ["v1", "v2", "v2 json", "v2 binary"])
+def test_kserves_own_client_works_unmodified(server, kind):
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+    names = [("amount", "FP32", np.float32), ("商户", "BYTES", object), ("hour", "INT64", np.int64)]
+
+    def request():
+        if kind == "v1":
+            return {"instances": [ROW]}
+        if kind == "v2":
+            return {
+                "inputs": [
+                    {"name": name, "datatype": datatype, "shape": [1], "data": [ROW[name]]}
+                    for name, datatype, _ in names
+                ]
+            }
+        inputs = []
+        for name, datatype, dtype in names:
+            tensor = InferInput(name=name, datatype=datatype, shape=[1])
+            tensor.set_data_from_numpy(
+                np.array([ROW[name]], dtype=dtype), binary_data=kind == "v2 binary"
+            )
+            inputs.append(tensor)
+        return InferRequest(model_name="fraud", infer_inputs=inputs)
+
+    async def ask():
+        async with InferenceRESTClient(RESTConfig(protocol=kind[:2])) as client:
+            assert await client.is_server_live(server.url)
+            assert await client.is_model_ready(server.url, "fraud")
+            if kind != "v1":
+                assert await client.is_server_ready(server.url)
+            return await client.infer(server.url, request(), model_name="fraud")
+
+    answer = asyncio.run(ask())
+    expected = predict(server.url, ROW).json()["predictions"][0]
+    if kind == "v1":
+        assert answer["predictions"] == [expected]
+    else:
+        probabilities, classes = answer.outputs
+        assert probabilities.data == pytest.approx(expected["probabilities"], abs=1e-6)
+        assert classes.data == [expected["class"]]
+
+
+def test_many_clients_at_once_each_get_their_own_answer(server):
+    rows = [{"amount": float(n), "商户": "x"} for n in range(40)]
+    together = predict(server.url, *rows).json()["predictions"]
+    answers = {}
+
+    def ask(place):
+        answers[place] = predict(server.url, rows[place]).json()["predictions"][0]
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(rows))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place, expected in enumerate(together):
+        assert answers[place]["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+
+
+def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
+    port = server.url.rpartition(":")[2]
+    process = start("--model", repository / "fraud", "--port", port)
+    assert process.ended() == 2
+    assert f"kfp-tabular: error: cannot serve on 127.0.0.1 port {port}: another" in process.log
+    assert len(process.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere"], "nowhere: not found"),
+        (["--model", "."], "no model here"),
+        (["--model", "{model}", "--name", "a/b"], "model name 'a/b'"),
+        (["--model", "{model}", "--port", "70000"], "--port"),
+        (["--model", "{model}", "--host", "no such host"], "--host"),
+        (["--model", "{model}", "--host", "203.0.113.1"], "no such address"),
+        (["--model", "{model}", "--max-rows", "0"], "--max-rows"),
+        ([], "--model"),
+    ],
+)
+def test_wrong_arguments_are_errors_of_the_user(
+    repository, tmp_path, monkeypatch, capfd, caplog, arguments, message
+):
+    from kfp_tabular.serving.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(sys, "argv", ["serving"])
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main([text.format(model=repository / "fraud") for text in arguments])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert caught.value.code == 2
+    assert message in capfd.readouterr().err + caplog.text
+
+
+def test_nobody_is_let_in_before_the_model_is_ready_and_sigterm_loses_no_request(repository, start):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = start("--model", repository / "fraud" / "9", "--port", port, "--name", "fraud")
+    process.wait_for("loading")
+
+    refused = 0
+    end = time.monotonic() + STARTING
+    while time.monotonic() < end:
+        try:
+            first = predict(url, ROW)
+            break
+        except requests.ConnectionError:
+            refused += 1
+            time.sleep(0.05)
+    assert refused
+    assert first.status_code == 200
+    assert first.json()["model_version"] == "9"
+    assert requests.get(f"{url}/v2/models/fraud/ready", timeout=10).status_code == 200
+
+    # A request that has begun when the signal comes is answered.
+    body = json.dumps({"instances": [ROW]}).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        head = f"POST /v1/models/fraud:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+        connection.sendall(head.encode() + b"\r\n\r\n" + body[:10])
+        time.sleep(0.3)
+        process.child.terminate()
+        time.sleep(0.7)
+        connection.sendall(body[10:])
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"prediction":' in answer
+    assert process.ended() == 0
+    assert process.lines[-1].endswith("stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_loading_ends_the_process_cleanly(repository, start, number):
+    process = start("--model", repository / "fraud", "--port", 0)
+    process.wait_for("loading")
+    code, seconds = process.stop(number)
+    assert code == 0, process.log
+    assert seconds < 30
+    assert "Traceback" not in process.log
+
+
+def test_sigint_ends_a_ready_server_cleanly(server):
+    """Comes last: it ends the server that the tests above share."""
+    predict(server.url, ROW)
+    code, seconds = server.stop(signal.SIGINT)
+    assert code == 0, server.log
+    assert seconds < 10
+    assert "Traceback" not in server.log
