@@ -16,17 +16,17 @@ def ingest_data(
     data_format: str = "auto",
     label: str = "",
     split_method: str = "hash",
-    split_fractions: Dict = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006 - KFP copies
+    split_fractions: Dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006 - KFP copies
     split_column: str = "",
-    split_keys: List = [],  # noqa: B006 - KFP copies
+    split_keys: List[str] = [],  # noqa: B006 - KFP copies
     split_salt: str = "",
     split_time_format: str = "",
     max_rejected_fraction: float = 0.01,
-    column_types: Dict = {},  # noqa: B006 - KFP copies
+    column_types: Dict[str, str] = {},  # noqa: B006 - KFP copies
     csv_delimiter: str = ",",
     csv_encoding: str = "utf-8",
-    missing_values: List = [],  # noqa: B006 - KFP copies
-):
+    missing_values: List[str] = [],  # noqa: B006 - KFP copies
+) -> None:
     """Reads CSV, Parquet or TFRecord into split, typed Parquet examples.
 
     The type of a CSV column is the narrowest that fits all of its values: integer, number, or
@@ -76,6 +76,8 @@ def ingest_data(
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.data_ingestion import ingest
+    from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
+    from kfp_tabular.components.data_ingestion.planning import SplitRequest
 
     with reported_to_user():
         result = ingest.run(
@@ -86,7 +88,7 @@ def ingest_data(
                 summary=Path(summary.path),
                 data_format=data_format,
                 label=label,
-                split=ingest.SplitRequest(
+                split=SplitRequest(
                     method=split_method,
                     fractions=split_fractions,
                     column=split_column,
@@ -95,7 +97,7 @@ def ingest_data(
                     time_format=split_time_format,
                 ),
                 max_rejected_fraction=max_rejected_fraction,
-                csv=ingest.CsvOptions(csv_delimiter, csv_encoding, tuple(missing_values)),
+                csv=CsvOptions(csv_delimiter, csv_encoding, tuple(missing_values)),
                 column_types=column_types,
             )
         )

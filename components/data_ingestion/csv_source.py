@@ -11,19 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion import csv_rows, kinds
 from kfp_tabular.components.data_ingestion.csv_rows import ByteStream, Piece
 from kfp_tabular.components.data_ingestion.kinds import Kind
 from kfp_tabular.components.data_ingestion.rejected import MOST_TEXT, Rejected
-from kfp_tabular.components.data_ingestion.source import Parsed, Place, RowNumbers
+from kfp_tabular.components.data_ingestion.source import (
+    Parsed,
+    Place,
+    RowNumbers,
+    check_same_columns,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -115,7 +119,7 @@ class CsvSource:
         self._first = next(iter(self._headers))
         self.columns: Sequence[str] = self._headers[self._first].columns
         for file, header in self._headers.items():
-            _check_same_columns(self._first, self.columns, file, header.columns)
+            check_same_columns(self._first.uri, self.columns, file.uri, header.columns)
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator["CsvBlock"]:
         """Cuts the files into blocks of whole rows, in order."""
@@ -170,7 +174,7 @@ class CsvBlock:
             return self._unclosed()
         decoded = self._without_undecodable()
         table, ragged = self._split_fields(decoded.data)
-        columns, found, misfits = {}, {}, {}
+        columns, found, faults = {}, {}, []
         for name in self.reading.wanted:
             text = _one_chunk(table.column(name))
             forced = self.reading.forced.get(name)
@@ -182,7 +186,7 @@ class CsvBlock:
             columns[name] = converted.values
             found[name] = converted.kind
             if converted.misfits is not None:
-                misfits[name] = converted.misfits
+                faults.append((converted.misfits, kinds.misfit(name, converted.kind)))
 
         rows_left_out: list[tuple[int, str]] = [
             (row, "bytes that are not valid in the encoding") for row in decoded.left_out
@@ -206,7 +210,7 @@ class CsvBlock:
                 Rejected(self.reading.file, place.line, reason, place.text)
                 for place, (_, reason) in zip(places, rows_left_out, strict=True)
             ],
-            misfits=misfits,
+            faults=faults,
         )
 
     @cached_property
@@ -401,32 +405,9 @@ def _named(file: LocalFile, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _check_same_columns(
-    first: LocalFile, columns: Sequence[str], file: LocalFile, others: Sequence[str]
-) -> None:
-    for name in columns:
-        if name not in set(others):
-            raise UserError(
-                f"{file.uri}: column {name!r} is missing; {first.uri} has it. "
-                f"All files must have the same columns.{closest(name, others)}"
-            )
-    for name in others:
-        if name not in set(columns):
-            raise UserError(
-                f"{file.uri}: column {name!r} is not in {first.uri}. "
-                f"All files must have the same columns.{closest(name, columns)}"
-            )
-
-
 def _one_chunk(column: pa.ChunkedArray) -> pa.StringArray:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _as_text(data: bytes) -> str:
     return data[: 4 * MOST_TEXT].decode("utf-8", "backslashreplace")[:MOST_TEXT]
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether a file starts like gzip data."""
-    with path.open("rb") as stream:
-        return stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC

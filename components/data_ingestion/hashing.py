@@ -22,19 +22,18 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = np.uint64(0x6A09E667F3BCC909)
 
 
-def hash_rows(columns: Mapping[str, pa.Array], rows: int, salt: str = "") -> Hashes:
+def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
     """Hashes rows.
 
     Args:
-        columns: `int64`, `float64` or `string` columns of the same length.
-        rows: That length.
+        columns: `int64`, `float64` or `string` columns of the same length; at least one.
         salt: Another salt gives unrelated hashes.
 
     Returns:
         64 evenly spread bits for each row, shape `[rows]`.
     """
     seed = hash_text(pa.array([salt]))[0]
-    hashes = np.full(rows, seed, np.uint64)
+    hashes = np.full(len(next(iter(columns.values()))), seed, np.uint64)
     for name in sorted(columns):
         # Each step is a bijection of the hash so far: rows that differ in one column alone
         # never collide in it.

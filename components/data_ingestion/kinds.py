@@ -4,6 +4,7 @@ A column is given the narrowest kind that all of its values fit. Kinds only ever
 
     nothing -> integer -> number -> text
     nothing -> boolean -> text
+    nothing -> time -> time with fractions -> text
 
 So the result is the same however the input is cut into blocks. A value fits
 
@@ -11,7 +12,8 @@ So the result is the same however the input is cut into blocks. A value fits
 - `number`: what a double can be parsed from. An integer beyond 2^53 does not fit, because two of
   them could become the same double: they are identifiers;
 - neither, where it has a leading zero (`00123`): that is a code, and `123` is another one;
-- `boolean`: `true` or `false` in lower case, upper case or capitalised.
+- `boolean`: `true` or `false` in lower case, upper case or capitalised;
+- `time`: only what its file says is a timestamp; text that looks like one stays text.
 
 In columns of these kinds blanks around a value do not count, and what pandas reads as missing
 (`NA`, `NULL`, `nan`, ...) is missing. In a text column only the empty string is.
@@ -42,6 +44,7 @@ MISSING_MARKERS = (
     "<NA>",
     "N/A",
     "NA",
+    "NAN",
     "NULL",
     "NaN",
     "None",
@@ -49,12 +52,13 @@ MISSING_MARKERS = (
     "nan",
     "null",
 )
-"""Missing in columns that are not text: the defaults of `pandas.read_csv`."""
+"""Missing in columns that are not text: what `pandas.read_csv` takes as missing, and `NAN`."""
 
 _MARKERS = pa.array(MISSING_MARKERS)
 _BOOLEANS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
 _TRUE = _BOOLEANS[:3]
 _EXACT_DOUBLE = 2.0**53
+_PROBE = 64
 _INTEGER_TEXT = r"^[+-]?[0-9]+$"
 _NUMBER_TEXT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
@@ -66,6 +70,8 @@ class Kind(enum.Enum):
     BOOLEAN = "boolean"
     INTEGER = "integer"
     NUMBER = "number"
+    TIME = "time"
+    FRACTIONAL_TIME = "time with fractions of a second"
     TEXT = "text"
 
     @property
@@ -90,10 +96,12 @@ _ALIASES = {
 }
 
 _LADDERS = {
-    Kind.NOTHING: (Kind.NOTHING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.TEXT),
+    Kind.NOTHING: tuple(Kind),
     Kind.INTEGER: (Kind.INTEGER, Kind.NUMBER, Kind.TEXT),
     Kind.NUMBER: (Kind.NUMBER, Kind.TEXT),
     Kind.BOOLEAN: (Kind.BOOLEAN, Kind.TEXT),
+    Kind.TIME: (Kind.TIME, Kind.FRACTIONAL_TIME, Kind.TEXT),
+    Kind.FRACTIONAL_TIME: (Kind.FRACTIONAL_TIME, Kind.TEXT),
     Kind.TEXT: (Kind.TEXT,),
 }
 
@@ -151,11 +159,10 @@ def infer(text: pa.StringArray, least: Kind) -> Converted:
     """
     if text.null_count == len(text):
         return Converted(pa.nulls(len(text), least.arrow), least)
-    for kind in _LADDERS[least]:
-        values = _CONVERSIONS[kind](text)
-        if values is not None:
-            return Converted(values, kind)
-    raise AssertionError("text holds everything")
+    if least is Kind.NOTHING and len(text) > 2 * _PROBE:
+        # What the first values need is needed in any case; it spares attempts on all of them.
+        least = infer(text[:_PROBE], least).kind
+    return _convert(text, least)
 
 
 def force(text: pa.StringArray, kind: Kind) -> Converted:
@@ -181,73 +188,71 @@ def force(text: pa.StringArray, kind: Kind) -> Converted:
     return Converted(numbers, kind, misfits if misfits.any() else None)
 
 
-def _nothing(text: pa.StringArray) -> pa.Array | None:
-    return pa.nulls(len(text), pa.string()) if _all_markers(text) else None
+def _convert(text: pa.StringArray, least: Kind) -> Converted:
+    if least is Kind.TEXT:
+        return Converted(text, Kind.TEXT)
+    allowed = _LADDERS[least]
+    # Cleaning costs more than parsing and is rarely needed.
+    if Kind.NUMBER in allowed:
+        numeric = _numeric(text, Kind.INTEGER in allowed)
+        if numeric is not None:
+            return numeric
+    cleaned = _cleaned(text)
+    if Kind.NOTHING in allowed and cleaned.null_count == len(cleaned):
+        return Converted(pa.nulls(len(text), Kind.NOTHING.arrow), Kind.NOTHING)
+    if Kind.NUMBER in allowed:
+        numeric = _numeric(cleaned, Kind.INTEGER in allowed)
+        if numeric is not None:
+            return numeric
+    if Kind.BOOLEAN in allowed:
+        values = _booleans(cleaned)
+        if values is not None:
+            return Converted(values, Kind.BOOLEAN)
+    return Converted(text, Kind.TEXT)
 
 
-def _all_markers(text: pa.StringArray) -> bool:
-    # Most columns give themselves away by their first value.
-    first = next((value for value in text[:64] if value.is_valid), None)
-    if first is not None and first.as_py().strip() not in MISSING_MARKERS:
-        return False
-    return _cleaned(text).null_count == len(text)
-
-
-def _integers(text: pa.StringArray) -> pa.Array | None:
-    return _numeric(text, pa.int64())
-
-
-def _numbers(text: pa.StringArray) -> pa.Array | None:
-    values = _numeric(text, pa.float64())
-    if values is None:
+def _numeric(text: pa.StringArray, may_be_integer: bool) -> Converted | None:
+    """Converts to integers or numbers; None where that is not possible without cleaning."""
+    if may_be_integer:
+        integers = _cast(text, pa.int64())
+        if integers is not None:
+            return None if has_leading_zero(text) else Converted(integers, Kind.INTEGER)
+    numbers = _cast(text, pa.float64())
+    if numbers is None or has_leading_zero(text):
         return None
-    plain = values.to_numpy(zero_copy_only=False)  # null becomes NaN
-    with np.errstate(invalid="ignore"):
-        large = np.abs(plain) > _EXACT_DOUBLE
+    plain = numbers.to_numpy(zero_copy_only=False)  # null becomes NaN
+    if np.isnan(plain).sum() > numbers.null_count:
+        return None
+    large = np.abs(plain) > _EXACT_DOUBLE
     if large.any():
         suspects = text.filter(pa.array(large))
-        if pc.any(pc.match_substring_regex(suspects, r"^\s*[+-]?[0-9]+\s*$")).as_py():
+        if pc.any(pc.match_substring_regex(suspects, _INTEGER_TEXT)).as_py():
             return None
-    if np.isnan(plain).sum() > values.null_count:
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
-    return values
+    return Converted(numbers, Kind.NUMBER)
 
 
-def _numeric(text: pa.StringArray, kind: pa.DataType) -> pa.Array | None:
-    for candidate in (lambda: text, lambda: _cleaned(text)):
-        values = candidate()
-        try:
-            converted = pc.cast(values, kind)
-        except pa.ArrowInvalid:
-            continue
-        return None if has_leading_zero(values) else converted
-    return None
+def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
+    try:
+        return pc.cast(text, to)
+    except pa.ArrowInvalid:
+        return None
 
 
-def _booleans(text: pa.StringArray) -> pa.Array | None:
-    values = _cleaned(text)
+def _booleans(values: pa.StringArray) -> pa.Array | None:
     if not pc.all(pc.or_(pc.is_in(values, _BOOLEANS), pc.is_null(values))).as_py():
         return None
     truth = pc.cast(pc.is_in(values, _TRUE), pa.int64())
     return pc.if_else(pc.is_valid(values), truth, pa.scalar(None, pa.int64()))
 
 
-def _text(text: pa.StringArray) -> pa.Array:
-    return text
-
-
-_CONVERSIONS = {
-    Kind.NOTHING: _nothing,
-    Kind.INTEGER: _integers,
-    Kind.NUMBER: _numbers,
-    Kind.BOOLEAN: _booleans,
-    Kind.TEXT: _text,
-}
-
-
 def _cleaned(text: pa.StringArray) -> pa.StringArray:
     trimmed = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.is_in(trimmed, _MARKERS), pa.scalar(None, pa.string()), trimmed)
+
+
+def misfit(column: str, kind: Kind) -> str:
+    """Gives the reason why rows are rejected whose value is not of the kind asked for."""
+    return f"column {column!r}: the value is not of type {kind.value}, as column_types asks"
 
 
 def has_leading_zero(text: pa.StringArray) -> bool:

@@ -1,7 +1,7 @@
 """Chooses the splitter; where the split depends on all rows, by looking through one column."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,14 +120,17 @@ def _settled(source: Source, column: str) -> list[pa.Array]:
     """Gives a column's values, block by block, all of the type that holds for all of them."""
     kind = Kind.NOTHING
     while True:
-        start = kind
+        least = {column: kind}
+
+        def parse(block: Block, least: Mapping[str, Kind] = least) -> Parsed:
+            return block.parse(least)
+
         found: list[pa.Array] = []
         with Window[Block, Parsed](threads(), _AHEAD) as window:
-            parsing = window.map(
-                lambda block, least=kind: block.parse({column: least}), source.blocks([column])
-            )
-            for _, parsed in parsing:
-                kind = join(kind, parsed.kinds.get(column, Kind.NOTHING))
+            for _, parsed in window.map(parse, source.blocks([column])):
+                kind = join(kind, parsed.kinds[column])
                 found.append(parsed.columns[column])
-        if kind in (start, Kind.NOTHING) or all(v.type == kind.arrow for v in found):
+        if least[column] in (kind, Kind.NOTHING) and all(
+            values.type == kind.arrow for values in found
+        ):
             return found

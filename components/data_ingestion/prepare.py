@@ -64,10 +64,8 @@ def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: 
         label: The label's column; empty where there is none.
     """
     parsed = block.parse(least)
-    assignment = splitter.assign(parsed.columns, parsed.rows)
-    reasons: list[tuple[Mask, str]] = []
-    for name, misfits in parsed.misfits.items():
-        reasons.append((misfits, f"column {name!r}: not a value of the type in column_types"))
+    assignment = splitter.assign(parsed.columns)
+    reasons = list(parsed.faults)
     for name, values in parsed.columns.items():
         infinite = _infinite(values)
         if infinite is not None:

@@ -1,12 +1,13 @@
 """What the readers of the file formats have in common."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.data_ingestion.kinds import Kind
 from kfp_tabular.components.data_ingestion.rejected import Rejected
 
@@ -40,7 +41,7 @@ class Parsed:
         places: Gives the places of the rows of these numbers (counted from 0 in this block).
             Costs time, so it is asked only for rows that are rejected.
         unreadable: Rows that could not be parsed; they are not in `columns`.
-        misfits: By column, which rows do not fit the kind that was forced upon it.
+        faults: Rows (marked in a mask) that must be rejected, and why.
     """
 
     columns: Mapping[str, pa.Array]
@@ -49,7 +50,7 @@ class Parsed:
     file: str
     places: Callable[[RowNumbers], list[Place]]
     unreadable: Sequence[Rejected] = ()
-    misfits: Mapping[str, Mask] = field(default_factory=dict)
+    faults: Sequence[tuple[Mask, str]] = ()
 
 
 class Block(Protocol):
@@ -77,3 +78,32 @@ class Source(Protocol):
         Args:
             columns: The columns that are wanted; all where None.
         """
+
+
+def check_same_columns(
+    first: str, columns: Sequence[str], file: str, others: Sequence[str]
+) -> None:
+    """Checks that a file has the columns of the first one, in whatever order.
+
+    Args:
+        first: The URI of the first file.
+        columns: Its columns.
+        file: The URI of another file.
+        others: The other file's columns.
+
+    Raises:
+        UserError: For the first column that only one of them has.
+    """
+    expected, found = set(columns), set(others)
+    for name in columns:
+        if name not in found:
+            raise UserError(
+                f"{file}: column {name!r} is missing; {first} has it. All files must have the "
+                f"same columns.{closest(name, others)}"
+            )
+    for name in others:
+        if name not in expected:
+            raise UserError(
+                f"{file}: column {name!r} is not in {first}. All files must have the same "
+                f"columns.{closest(name, columns)}"
+            )

@@ -55,12 +55,11 @@ class Splitter(Protocol):
     def decides(self) -> str | None:
         """The column whose missing value leaves a row without a split."""
 
-    def assign(self, columns: Mapping[str, pa.Array], rows: int) -> Assignment:
+    def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assigns rows.
 
         Args:
-            columns: The columns of a block, as in the examples.
-            rows: Its number of rows.
+            columns: The columns of a block, as in the examples; at least one.
         """
 
 
@@ -82,11 +81,11 @@ class HashSplitter:
     drops: None = None
     decides: None = None
 
-    def assign(self, columns: Mapping[str, pa.Array], rows: int) -> Assignment:
+    def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assigns rows."""
         key = {name: columns[name] for name in self.keys} if self.keys else columns
         # The upper 53 bits are exactly a double in [0, 1).
-        share = (hash_rows(key, rows, self.salt) >> np.uint64(11)) * 2.0**-53
+        share = (hash_rows(key, self.salt) >> np.uint64(11)) * 2.0**-53
         return Assignment(np.searchsorted(np.asarray(self.limits[:-1]), share, side="right"))
 
 
@@ -112,7 +111,7 @@ class TimeSplitter:
         """The time column."""
         return self.column
 
-    def assign(self, columns: Mapping[str, pa.Array], rows: int) -> Assignment:
+    def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assigns rows; those without a time cannot be."""
         keys = time_keys(columns[self.column], self.column, self.time_format)
         missing = np.isnan(keys)
@@ -144,7 +143,7 @@ class ColumnSplitter:
         """The split column."""
         return self.column
 
-    def assign(self, columns: Mapping[str, pa.Array], rows: int) -> Assignment:
+    def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assigns rows; those without a name cannot be."""
         values = pc.cast(columns[self.column], pa.string())
         indices = pc.index_in(values, pa.array(self.names, pa.string()))
