@@ -117,14 +117,23 @@ def tune_hyperparameters(
     from kfp_tabular.components.tuning import search, tune
 
     with reported_to_user():
-        base = Hyperparameters(model_type, epochs, train_steps, batch_size, learning_rate)
+        base = Hyperparameters().updated(
+            {
+                "model_type": model_type,
+                "epochs": epochs,
+                "train_steps": train_steps,
+                "batch_size": batch_size,
+                "learning_rate": learning_rate,
+                **base_hyperparameters,
+            }
+        )
         result = tune.run(
             tune.Request(
                 transformed_examples=Path(transformed_examples.path),
                 transform_graph=Path(transform_graph.path),
                 hyperparameters=Path(hyperparameters.path),
                 report=Path(report.path),
-                base=base.updated(base_hyperparameters),
+                base=base,
                 search_space=search_space,
                 algorithm=algorithm,
                 algorithm_settings=algorithm_settings,

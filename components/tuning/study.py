@@ -111,13 +111,19 @@ class Study:
         self._distributions = {
             parameter.name: sampling.distribution(parameter) for parameter in plan.space
         }
+        self._forgiven = set(self._study.user_attrs.get(_FORGIVEN, []))
         self._close_interrupted()
+        self._trials = {
+            frozen.number: self._trial(frozen)
+            for frozen in self._study.get_trials(deepcopy=False)
+            # One without was interrupted while it was set up.
+            if _VALUES in frozen.user_attrs
+        }
 
     @property
     def trials(self) -> list[Trial]:
         """The trials, by number, but those that a failed search left as failed."""
-        forgiven = self._study.user_attrs.get(_FORGIVEN, [])
-        return [trial for trial in self._all_trials() if trial.number not in forgiven]
+        return [trial for trial in self._trials.values() if trial.number not in self._forgiven]
 
     def trial_directory(self, number: int) -> Path:
         """Gives the directory of a trial's files."""
@@ -141,7 +147,7 @@ class Study:
             # Optuna calls multivariate TPE, which Katib has had for years, experimental.
             warnings.simplefilter("ignore", category=FutureWarning)
             self._study.sampler = plan.algorithm.sampler(
-                algorithms.trial_seed(plan.seed, len(self._all_trials()))
+                algorithms.trial_seed(plan.seed, len(self._trials))
             )
         asked = self._study.ask(fixed_distributions=self._distributions)
         values = {
@@ -149,7 +155,9 @@ class Study:
             for parameter in plan.space
         }
         asked.set_user_attr(_VALUES, values)
-        return Trial(number=asked.number, values=values)
+        trial = Trial(number=asked.number, values=values)
+        self._trials[trial.number] = trial
+        return trial
 
     def close(self, trial: Trial) -> None:
         """Records how a trial ended."""
@@ -157,19 +165,13 @@ class Study:
         identity = self._identity(trial.number)
         self._storage.set_trial_user_attr(identity, _OUTCOME, outcome)
         self._tell(trial)
+        self._trials[trial.number] = trial
 
     def forgive(self) -> None:
         """Lets a later attempt at the search make up for the trials that failed so far."""
-        failed = [trial.number for trial in self._all_trials() if trial.state == "failed"]
-        self._study.set_user_attr(_FORGIVEN, failed)
-
-    def _all_trials(self) -> list[Trial]:
-        return [
-            self._trial(frozen)
-            for frozen in self._study.get_trials(deepcopy=False)
-            # One without was interrupted while it was set up.
-            if _VALUES in frozen.user_attrs
-        ]
+        failed = {trial.number for trial in self._trials.values() if trial.state == "failed"}
+        self._forgiven |= failed
+        self._study.set_user_attr(_FORGIVEN, sorted(self._forgiven))
 
     def _point(self) -> dict[str, sampling.Raw] | None:
         """Gives what the next trial is to be, where that is not up to the sampler."""
