@@ -1,0 +1,320 @@
+"""One pass over the train split: the facts that the preprocessing is derived from.
+
+The pass runs on Arrow columns, not through Beam, and uses the sketches that tf.Transform and TFDV
+use themselves. Every accumulator is bounded, and depends on the rows' order alone, so the same
+examples give the same facts.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.features import (
+    MISSING_INT,
+    MISSING_STRING,
+    DType,
+    RawFeature,
+    dense_column,
+)
+
+COUNTED_VALUES = 20_000
+"""Distinct values of a column are counted one by one up to here, estimated beyond."""
+
+COUNTED_FLOATS = 1_000
+"""The same for floats: only a few distinct ones mean anything."""
+
+CONFIGURED_VALUES = 2_000_000
+"""The same for columns that the configuration gives a vocabulary."""
+
+QUANTILES = 1_024
+"""Parts that the quantiles of a numeric column divide its values into."""
+
+_QUANTILE_ERROR = 1e-3
+_EXPECTED_ROWS = 2**32
+_DISTINCT_BUCKETS = 4_096  # Estimates are off by about 1/sqrt(4096) = 1.6 %.
+_BATCH_ROWS = 65_536
+_BATCH_CELLS = 4_000_000
+_COMPACT_ROWS = 50_000
+_THREADS = 2
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and spread of finite values.
+
+    Attributes:
+        mean: Their mean.
+        deviation: Their standard deviation (of the population).
+        skewness: Their third standardised moment; 0 where they do not vary.
+    """
+
+    mean: float
+    deviation: float
+    skewness: float
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What the train split says about a column.
+
+    A value counts as missing where the raw feature does: null, NaN, the empty text. An infinite
+    number counts as missing as well.
+
+    Attributes:
+        rows: All rows.
+        missing: Rows without a value.
+        infinite: Rows with an infinite number, a part of `missing`.
+        distinct: Distinct values; an estimate where `counts` is None.
+        counts: Rows by value, most frequent first, equally frequent ones by value; None where
+            there were too many distinct ones to count.
+        minimum: Smallest number; None for text and where no value is present.
+        maximum: Largest number.
+        moments: Of the numbers.
+        log_moments: Of `log(1 + x)`; None where a number is negative.
+        quantiles: Of the numbers, from the smallest to the largest in `QUANTILES` equal steps.
+    """
+
+    rows: int
+    missing: int
+    infinite: int
+    distinct: int
+    counts: Mapping[Any, int] | None
+    minimum: float | None = None
+    maximum: float | None = None
+    moments: Moments | None = None
+    log_moments: Moments | None = None
+    quantiles: tuple[float, ...] = ()
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+
+def batch_rows(columns: int, most: int = _BATCH_ROWS, cells: int = _BATCH_CELLS) -> int:
+    """Gives a batch size that keeps memory bounded for wide tables.
+
+    Args:
+        columns: Number of columns of a batch.
+        most: The largest batch.
+        cells: Values in a batch, about.
+    """
+    return max(256, min(most, cells // max(1, columns)))
+
+
+def profile(
+    examples: Examples,
+    features: Sequence[RawFeature],
+    *,
+    counted: Mapping[str, int] | None = None,
+    split: str = "train",
+) -> dict[str, ColumnFacts]:
+    """Collects the facts of some columns in one pass.
+
+    Args:
+        examples: Where to read.
+        features: The columns, with the types that the schema gives them.
+        counted: The number of distinct values to count, for single columns. Default:
+            `COUNTED_VALUES`, or `COUNTED_FLOATS` for floats.
+        split: The split to read.
+
+    Raises:
+        UserError: Where a value does not fit its feature's type.
+    """
+    limits = dict(counted or {})
+    columns = [
+        _Column(
+            feature,
+            limits.get(
+                feature.name, COUNTED_FLOATS if feature.dtype == "float32" else COUNTED_VALUES
+            ),
+        )
+        for feature in features
+    ]
+    if not columns:
+        return {}
+    size = batch_rows(len(columns))
+    rows = 0
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for batch in examples.batches(split, [feature.name for feature in features], size):
+            # Each column belongs to one task at a time, so its batches stay in order.
+            for _ in threads.map(_Column.add, columns, batch.columns):
+                pass
+            if rows // 1_000_000 != (rows + batch.num_rows) // 1_000_000:
+                _logger.info("profiled %d rows", rows + batch.num_rows)
+            rows += batch.num_rows
+    return {column.feature.name: column.facts() for column in columns}
+
+
+class _Moments:
+    """Mean and central moments, batch by batch.
+
+    The update is that of Chan, Golub and LeVeque for the second moment, extended to the third by
+    Pébay (SAND2008-6212), so that a large mean does not swallow a small spread.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+        self.second = 0.0
+        self.third = 0.0
+
+    def add(self, values: "np.ndarray[Any, np.dtype[np.float64]]") -> None:
+        count = len(values)
+        if not count:
+            return
+        mean = float(values.mean())
+        centred = values - mean
+        squares = centred * centred
+        second, third = float(squares.sum()), float(np.dot(squares, centred))
+        total, delta = self.count + count, mean - self.mean
+        self.third += (
+            third
+            + delta**3 * self.count * count * (self.count - count) / total**2
+            + 3 * delta * (self.count * second - count * self.second) / total
+        )
+        self.second += second + delta**2 * self.count * count / total
+        self.mean += delta * count / total
+        self.count = total
+
+    def facts(self) -> Moments:
+        deviation = math.sqrt(self.second / self.count)
+        # A spread that rounding alone explains is none.
+        if deviation <= 1e-12 * abs(self.mean) or deviation == 0:
+            return Moments(self.mean, 0.0, 0.0)
+        return Moments(self.mean, deviation, self.third / self.count / deviation**3)
+
+
+class _Values:
+    """Counts distinct values up to a limit, and estimates their number beyond it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[pa.Table] = []
+        self._pending = 0
+        self._sketch: Any = None
+
+    def add(self, values: pa.Array, *, estimated: bool) -> None:
+        if self._sketch is not None:
+            if estimated:
+                self._sketch.AddValues(values)
+            return
+        counts = pc.value_counts(values)
+        self._parts.append(
+            pa.table({"value": counts.field("values"), "rows": counts.field("counts")})
+        )
+        self._pending += len(counts)
+        if self._pending > self._limit + _COMPACT_ROWS or len(self._parts) > 64:
+            self._compact()
+            if self._parts[0].num_rows > self._limit:
+                from tfx_bsl import sketches
+
+                self._sketch = sketches.KmvSketch(_DISTINCT_BUCKETS)
+                # A sketch of distinct values does not care how often each was seen.
+                for chunk in self._parts[0]["value"].chunks:
+                    self._sketch.AddValues(chunk)
+                self._parts = []
+
+    def facts(self) -> tuple[int, dict[Any, int] | None]:
+        if self._sketch is not None:
+            return int(self._sketch.Estimate()), None
+        if not self._parts:
+            return 0, {}
+        self._compact()
+        table = self._parts[0]
+        if table.num_rows > self._limit:
+            return table.num_rows, None
+        table = table.sort_by([("rows", "descending"), ("value", "ascending")])
+        pairs = zip(table["value"].to_pylist(), table["rows"].to_pylist(), strict=True)
+        return table.num_rows, dict(pairs)
+
+    def _compact(self) -> None:
+        if len(self._parts) > 1:
+            grouped = pa.concat_tables(self._parts).group_by("value").aggregate([("rows", "sum")])
+            self._parts = [grouped.rename_columns(_GROUPED[grouped.column_names[0]])]
+        self._pending = self._parts[0].num_rows
+
+
+# Older Arrow versions put the aggregates before the keys.
+_GROUPED = {"value": ["value", "rows"], "rows_sum": ["rows", "value"]}
+
+
+class _Column:
+    """Everything that is known of one column so far."""
+
+    def __init__(self, feature: RawFeature, counted: int) -> None:
+        self.feature = feature
+        self._rows = 0
+        self._missing = 0
+        self._infinite = 0
+        self._values = _Values(counted)
+        self._moments = _Moments()
+        self._log_moments: _Moments | None = _Moments()
+        self._low = math.inf
+        self._high = -math.inf
+        self._sketch: Any = None
+
+    def add(self, column: pa.Array) -> None:
+        dense = dense_column(column, self.feature)
+        self._rows += len(dense)
+        present = _present(dense, self.feature.dtype)
+        self._missing += len(dense) - len(present)
+        if self.feature.dtype == "float32":
+            finite = present.filter(pc.is_finite(present))
+            self._infinite += len(present) - len(finite)
+            self._missing += len(present) - len(finite)
+            present = finite
+        if not len(present):
+            return
+        self._values.add(present, estimated=self.feature.dtype != "float32")
+        if self.feature.dtype != "string":
+            self._add_numbers(present)
+
+    def _add_numbers(self, present: pa.Array) -> None:
+        numbers = np.asarray(present.to_numpy(zero_copy_only=False)).astype(np.float64)
+        self._low = min(self._low, float(numbers.min()))
+        self._high = max(self._high, float(numbers.max()))
+        self._moments.add(numbers)
+        if self._low < 0:
+            self._log_moments = None
+        elif self._log_moments is not None:
+            self._log_moments.add(np.log1p(numbers))
+        if self._sketch is None:
+            from tfx_bsl import sketches
+
+            self._sketch = sketches.QuantilesSketch(_QUANTILE_ERROR, _EXPECTED_ROWS, 1)
+        self._sketch.AddValues(pa.array(numbers))
+
+    def facts(self) -> ColumnFacts:
+        distinct, counts = self._values.facts()
+        if self.feature.dtype == "string" or self._sketch is None:
+            return ColumnFacts(self._rows, self._missing, self._infinite, distinct, counts)
+        return ColumnFacts(
+            rows=self._rows,
+            missing=self._missing,
+            infinite=self._infinite,
+            distinct=distinct,
+            counts=counts,
+            minimum=self._low,
+            maximum=self._high,
+            moments=self._moments.facts(),
+            log_moments=self._log_moments.facts() if self._log_moments else None,
+            quantiles=tuple(self._sketch.GetQuantiles(QUANTILES).to_pylist()[0]),
+        )
+
+
+def _present(dense: pa.Array, dtype: DType) -> pa.Array:
+    if dtype == "float32":
+        return dense.filter(pc.invert(pc.is_nan(dense)))
+    missing: Iterable[Any] = MISSING_STRING if dtype == "string" else MISSING_INT
+    return dense.filter(pc.not_equal(dense, pa.scalar(missing, dense.type)))

@@ -1,0 +1,189 @@
+"""Derives the preprocessing, writes its graph, and transforms the examples with it."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.features import SCHEMA_FILE, read_schema
+from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.feature_engineering import (
+    config,
+    labels,
+    plan,
+    profile,
+    summary,
+    transform_graph,
+    writing,
+)
+from kfp_tabular.components.feature_engineering.plan import Column, Dropped
+
+LIBRARIES = ("tensorflow", "tensorflow-transform", "pyarrow")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to transform.
+
+    Attributes:
+        examples: The examples artifact.
+        schema: The schema artifact.
+        transform_graph: Where to write the graph.
+        transformed_examples: Where to write the transformed splits.
+        summary: Where to write the summary, a Markdown file.
+        label: The label's column.
+        task: `auto`, `binary`, `multiclass` or `regression`.
+        exclude: Columns that the model must not see.
+        feature_config: By feature, what to do with it; see `config`.
+        preprocessing_fn: `package.module:function` in place of the derived preprocessing.
+    """
+
+    examples: Path
+    schema: Path
+    transform_graph: Path
+    transformed_examples: Path
+    summary: Path
+    label: str
+    task: str = labels.AUTO
+    exclude: Sequence[str] = ()
+    feature_config: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing_fn: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        task: The task.
+        rows: Transformed rows by split.
+        graph_lineage: The transform graph's lineage.
+        examples_lineage: The transformed examples' lineage.
+    """
+
+    task: Task
+    rows: Mapping[str, int]
+    graph_lineage: Mapping[str, Any]
+    examples_lineage: Mapping[str, Any]
+
+
+def run(request: Request) -> Result:
+    """Transforms examples.
+
+    Raises:
+        UserError: Where the label, the task, the exclusions or the configuration do not fit the
+            data, or no feature is left.
+    """
+    examples = Examples(request.examples)
+    if not examples.rows().get(labels.TRAIN):
+        examples.require(labels.TRAIN)
+        raise UserError(f"{request.examples}: the train split has no rows; choose other splits.")
+    task = labels.resolve(examples, request.label, request.task)
+    _logger.info("task: %s, label %r", task.kind, task.label)
+    schema = plan.columns(read_schema(request.schema))
+    candidates, dropped = _candidates(request, examples, schema)
+    with files.atomic_directory(request.transform_graph) as directory:
+        derived = _derive(request, examples, candidates, dropped)
+        transform_graph.write(derived, task, directory)
+        features = [feature.feature for feature in derived.features]
+        document = summary.document(derived, task)
+        task.save(directory)
+        shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
+        files.write_text(directory / summary.FILE_NAME, summary.as_json(document))
+        graph_lineage = lineage.record(
+            directory,
+            inputs={"examples": request.examples, "schema": request.schema},
+            libraries=LIBRARIES,
+        )
+    with files.atomic_directory(request.transformed_examples) as directory:
+        written = writing.write(
+            examples,
+            request.transform_graph,
+            directory,
+            features=features,
+            outputs={
+                output.name: pa.float32() if output.size is None else pa.int64()
+                for output in derived.outputs
+            },
+            task=task,
+        )
+        examples_lineage = lineage.record(
+            directory,
+            inputs={"examples": request.examples, "transform_graph": request.transform_graph},
+            rows=written.rows,
+            libraries=LIBRARIES,
+        )
+    files.write_text(request.summary, summary.markdown(document, written))
+    return Result(task, written.rows, graph_lineage, examples_lineage)
+
+
+def _derive(
+    request: Request,
+    examples: Examples,
+    candidates: Sequence[Column],
+    dropped: Sequence[Dropped],
+) -> plan.Plan:
+    names = [column.feature.name for column in candidates]
+    options = config.parse(request.feature_config, names)
+    wanted = [column.feature for column in candidates if _looked_at(column, options)]
+    counted = {
+        name: profile.CONFIGURED_VALUES
+        for name, option in options.items()
+        if option.kind == "categorical"
+    }
+    facts = profile.profile(examples, wanted, counted=counted)
+    derived = plan.derive(candidates, facts, options, label=request.label, dropped=dropped)
+    _logger.info(
+        "%d features kept, %d columns dropped", len(derived.features), len(derived.dropped)
+    )
+    if not derived.features:
+        why = "; ".join(f"{column.name!r}: {column.why}" for column in derived.dropped)
+        raise UserError(f"{request.examples}: no feature is left. {why}")
+    return derived
+
+
+def _looked_at(column: Column, options: Mapping[str, config.FeatureOptions]) -> bool:
+    return options.get(column.feature.name, config.FeatureOptions()).kind != "drop"
+
+
+def _candidates(
+    request: Request, examples: Examples, schema: Mapping[str, Column]
+) -> tuple[list[Column], list[Dropped]]:
+    present = examples.schema.names
+    known = [*present, *(name for name in schema if name not in present)]
+    for name in request.exclude:
+        if name == request.label:
+            raise UserError(f"exclude: {name!r} is the label; leave it out of the list.")
+        if name not in known:
+            raise UserError(f"exclude: there is no column {name!r}.{closest(name, known)}")
+    if request.label in request.feature_config:
+        raise UserError(f"feature_config: {request.label!r} is the label, not a feature.")
+    candidates, dropped = [], []
+    for name in known:
+        column = schema.get(name)
+        if name == request.label:
+            continue
+        if name in request.exclude:
+            dropped.append(Dropped(name, "excluded"))
+        elif column is None:
+            dropped.append(Dropped(name, "not in the schema"))
+        elif name not in present:
+            dropped.append(Dropped(name, "in the schema, but not in the data"))
+        elif not column.live:
+            dropped.append(Dropped(name, "out of use, says its lifecycle_stage in the schema"))
+        else:
+            candidates.append(column)
+    return candidates, dropped
+
+
+def _schema_file(path: Path) -> Path:
+    return path / SCHEMA_FILE if path.is_dir() else path
