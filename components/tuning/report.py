@@ -7,14 +7,14 @@ from kfp_tabular.components.common import html
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search import best, describe
+from kfp_tabular.components.tuning.search import best
 from kfp_tabular.components.tuning.search_space import SearchSpace, to_katib
 from kfp_tabular.components.tuning.study import State, Trial
 
 _TITLE = "Hyperparameter tuning"
-_MOST_CURVES = 12
+_MOST_CURVES = 8
 _TONES: Mapping[State, Tone] = {
-    "succeeded": "good",
+    "succeeded": "neutral",
     "early_stopped": "neutral",
     "running": "neutral",
     "diverged": "warning",
@@ -55,8 +55,10 @@ def searched(
     values = leader.values if leader else {}
     sections = [
         html.Section("Result", (_facts(trials, leader, objective), _changes(base, values))),
-        html.Section("Trials", (_overview(trials, space, objective, leader), _table(trials))),
         html.Section("Progress", (_best_so_far(trials, objective), _curves(trials, objective))),
+        html.Section(
+            "Trials", (_overview(trials, space, objective, leader), _table(trials, space, leader))
+        ),
         html.Section("Search space", (_space(space),), collapsed=True),
     ]
     subtitle = f"{algorithm} search, {objective.goal} {objective.metric}"
@@ -100,20 +102,23 @@ def _overview(
     )
 
 
-def _table(trials: Sequence[Trial]) -> html.Markup:
+def _table(trials: Sequence[Trial], space: SearchSpace, leader: Trial | None) -> html.Markup:
+    names = [parameter.name for parameter in space]
     rows = [
         (
             trial.number,
-            html.badge(trial.state.replace("_", " "), _TONES[trial.state]),
+            html.badge("best", "good")
+            if trial == leader
+            else html.badge(trial.state.replace("_", " "), _TONES[trial.state]),
             trial.objective,
-            describe(trial),
+            *(trial.values[name] for name in names),
             len(trial.reports),
             round(trial.seconds, 1),
             trial.message,
         )
         for trial in trials
     ]
-    headers = ("Trial", "State", "Objective", "Hyperparameters", "Reports", "Seconds", "Reason")
+    headers = ("Trial", "State", "Objective", *names, "Reports", "Seconds", "Reason")
     return html.table(headers, rows)
 
 

@@ -200,14 +200,13 @@ class Study:
     def _tell(self, trial: Trial) -> None:
         if trial.state == "succeeded":
             self._study.tell(trial.number, trial.objective)
-        elif trial.state == "failed":
-            self._study.tell(trial.number, state=self._states.FAIL)
-        else:
+            return
+        if trial.state == "early_stopped":
             identity = self._identity(trial.number)
-            if trial.state == "early_stopped":
-                for step, report in enumerate(trial.reports):
-                    self._storage.set_trial_intermediate_value(identity, step, report)
-            self._study.tell(trial.number, state=self._states.PRUNED)
+            for step, report in enumerate(trial.reports):
+                self._storage.set_trial_intermediate_value(identity, step, report)
+        # Failed ones too: samplers stay away from what was pruned, but know nothing of failures.
+        self._study.tell(trial.number, state=self._states.PRUNED)
 
     def _identity(self, number: int) -> int:
         study = self._storage.get_study_id_from_name(self._study.study_name)

@@ -12,7 +12,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning import tune
 
-from .conftest import STAND_IN, double
+from .conftest import SPACE, STAND_IN, double
 
 
 def test_the_best_trial_wins_and_is_written(make_request):
@@ -130,6 +130,17 @@ def test_trials_that_fail_are_passed_over(make_request):
     assert result.hyperparameters.l2 == 0.0
     assert result.metrics["trials_failed"] == 1
     assert "l2 of 0.9 is too much" in request.report.read_text()
+
+
+def test_the_search_stays_away_from_what_fails(make_request):
+    space = [
+        *SPACE,
+        {"name": "l2", "parameterType": "discrete", "feasibleSpace": {"list": ["0", "0.9"]}},
+    ]
+    result = tune.run(make_request(trials=30, search_space=space, max_failed_trials=30))
+    # Half of the first ten are random, and fail by chance; a sampler that ignored failures
+    # would go on like that.
+    assert 1 <= result.metrics["trials_failed"] < 10
 
 
 def test_too_many_failures_for_bad_input_are_a_user_error(make_request):
