@@ -1,5 +1,7 @@
 """The training pipeline: ingest, validate, transform, tune, train, evaluate, deploy."""
 
+from typing import Any
+
 from kfp import dsl
 
 from kfp_tabular.components import (
@@ -46,6 +48,12 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         split_fractions: dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006
         split_column: str = "",
         split_keys: list[str] = [],  # noqa: B006
+        split_salt: str = "",
+        split_time_format: str = "",
+        column_types: dict[str, str] = {},  # noqa: B006
+        csv_delimiter: str = ",",
+        csv_encoding: str = "utf-8",
+        missing_values: list[str] = [],  # noqa: B006
         max_rejected_fraction: float = 0.01,
         schema_uri: str = "",
         previous_statistics_uri: str = "",
@@ -66,8 +74,11 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         workers: int = 1,
         search_space: list[Any] = [],  # noqa: B006
         algorithm: str = "tpe",
+        algorithm_settings: dict[str, Any] = {},  # noqa: B006
         max_trials: int = 0,
         parallel_trials: int = 1,
+        max_failed_trials: int = 3,
+        objective_metric: str = "",
         evaluation_split: str = "",
         slice_columns: list[str] = [],  # noqa: B006
         thresholds: dict[str, Any] = {},  # noqa: B006
@@ -86,6 +97,12 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 split_fractions=split_fractions,
                 split_column=split_column,
                 split_keys=split_keys,
+                split_salt=split_salt,
+                split_time_format=split_time_format,
+                column_types=column_types,
+                csv_delimiter=csv_delimiter,
+                csv_encoding=csv_encoding,
+                missing_values=missing_values,
                 max_rejected_fraction=max_rejected_fraction,
             )
         )
@@ -121,8 +138,14 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 **transformed,
                 search_space=search_space,
                 algorithm=algorithm,
+                algorithm_settings=algorithm_settings,
                 max_trials=max_trials,
                 parallel_trials=parallel_trials,
+                max_failed_trials=max_failed_trials,
+                objective_metric=objective_metric,
+                class_weights=class_weights,
+                early_stopping_patience=early_stopping_patience,
+                model_fn=model_fn,
                 model_type=model_type,
                 epochs=epochs,
                 train_steps=train_steps,
