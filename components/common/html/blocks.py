@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from kfp_tabular.components.common.html import svg
 from kfp_tabular.components.common.html.markup import Markup, escape, format_value, is_number, join
 
 Tone = Literal["neutral", "good", "warning", "error"]
@@ -13,6 +14,11 @@ _SCHEMES = ("http", "https", "mailto", "file")
 def paragraph(text: object) -> Markup:
     """A paragraph of text."""
     return Markup(f"<p>{escape(text)}</p>")
+
+
+def note(text: object) -> Markup:
+    """A remark in small print, such as below a chart."""
+    return Markup(f"<p class='note'>{escape(text)}</p>")
 
 
 def code(text: object) -> Markup:
@@ -59,6 +65,21 @@ def row(*blocks: object) -> Markup:
     return Markup(f"<div class='row'>{cells}</div>")
 
 
+def entry(title: object, *blocks: object) -> Markup:
+    """One of many like things under a heading: drawn by the browser once it comes into view.
+
+    Args:
+        title: What it is; may hold badges.
+        *blocks: What stands below.
+    """
+    return Markup(f"<article class='entry'><h3>{escape(title)}</h3>{join(blocks)}</article>")
+
+
+def legend(names: Sequence[str]) -> Markup:
+    """The names of series in their charts' colours, for charts that are drawn without."""
+    return svg.legend(names)
+
+
 def facts(values: Mapping[str, object]) -> Markup:
     """Tiles of key figures.
 
@@ -66,7 +87,7 @@ def facts(values: Mapping[str, object]) -> Markup:
         values: A figure by its name. Numbers are formatted.
     """
     tiles = join(
-        Markup(f"<div><dt>{escape(name)}</dt><dd>{format_value(value)}</dd></div>")
+        Markup(f"<div><dt>{escape(name)}</dt><dd{_smaller(value)}>{format_value(value)}</dd></div>")
         for name, value in values.items()
     )
     return Markup(f"<dl class='facts'>{tiles}</dl>")
@@ -88,7 +109,10 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
         for i in range(len(headers))
     ]
     head = join(_header(name, right) for name, right in zip(headers, numeric, strict=True))
-    body = join(Markup(f"<tr>{join(map(_cell, values))}</tr>\n") for values in cells)
+    body = join(
+        Markup(f"<tr>{join(map(_cell, values, numeric))}</tr>\n")  # a row may be short
+        for values in cells
+    )
     above = f"<caption>{escape(caption)}</caption>" if caption else ""
     return Markup(
         f"<div class='scroll'><table>{above}<thead><tr>{head}</tr></thead>"
@@ -100,5 +124,11 @@ def _header(name: str, right: bool) -> Markup:
     return Markup(f"<th{' class=n' if right else ''}>{escape(name)}</th>")
 
 
-def _cell(value: object) -> Markup:
-    return Markup(f"<td{' class=n' if is_number(value) else ''}>{format_value(value)}</td>")
+def _cell(value: object, numeric: bool) -> Markup:
+    right = " class=n" if numeric or is_number(value) else ""
+    return Markup(f"<td{right}>{format_value(value)}</td>")
+
+
+def _smaller(value: object) -> str:
+    long = isinstance(value, str) and not isinstance(value, Markup) and len(value) > 14
+    return " class='long'" if long else ""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kfp_tabular.components.common.html import svg
 from kfp_tabular.components.common.html.axes import Scale, fit
@@ -53,7 +54,7 @@ def line_chart(
         line = _line(name, points, (x, y), (x_label, y_label))
         parts.append(f"<g class='{svg.colour(index)}'>{line}</g>")
     return svg.figure(
-        _WIDTH, _HEIGHT, parts, title=title, legend=list(lines) if len(lines) > 1 else ()
+        _WIDTH, _HEIGHT, parts, title=title, named=list(lines) if len(lines) > 1 else ()
     )
 
 
@@ -63,25 +64,33 @@ def bar_chart(
     *,
     title: str = "",
     y_label: str = "",
+    upright: bool | None = None,
+    size: tuple[float, float] = (_WIDTH, 280.0),
+    legend: bool = True,
+    tooltips: bool = True,
 ) -> Markup:
     """Bars by label; with several series, side by side.
-
-    They stand upright where the labels are few and short, and lie otherwise.
 
     Args:
         labels: What each group of bars is for.
         series: A value per label, by the series' name. Values that are not finite have no bar.
         title: Above the chart.
         y_label: What the values are.
+        upright: Whether the bars stand; where None, they do if the labels are few and short.
+        size: Width and height in pixels; lying bars take the height they need.
+        legend: Whether several series are named above the drawing.
+        tooltips: Whether bars show their values; without, a page of many charts stays small.
 
     Raises:
         ValueError: Where a series has not as many values as there are labels.
     """
     _check_lengths(series, len(labels))
-    longest = max((len(str(label)) for label in labels), default=0)
-    upright = len(labels) * max(longest * svg.CHARACTER + 8, 18.0 * len(series)) <= _WIDTH - 70
-    draw = _upright_bars if upright else _lying_bars
-    return draw(labels, series, title, y_label)
+    look = _Look(title, y_label, size, legend and len(series) > 1, tooltips)
+    if upright is None:
+        longest = max((len(str(label)) for label in labels), default=0)
+        group = max(longest * svg.CHARACTER + 8, 18.0 * len(series))
+        upright = len(labels) * group <= size[0] - 70
+    return _upright_bars(labels, series, look) if upright else _lying_bars(labels, series, look)
 
 
 def histogram(
@@ -141,7 +150,7 @@ def histogram(
         height,
         parts,
         title=title,
-        legend=list(series) if legend and len(series) > 1 else (),
+        named=list(series) if legend and len(series) > 1 else (),
         grows=width >= _WIDTH,
     )
 
@@ -242,60 +251,86 @@ def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, flo
     return kept
 
 
+@dataclass(frozen=True)
+class _Look:
+    title: str
+    y_label: str
+    size: tuple[float, float]
+    legend: bool
+    tooltips: bool
+
+    def tip(self, label: str, name: str, value: float) -> str:
+        return f"{label}\n{name}: {format_number(value)}" if self.tooltips else ""
+
+    def figure(self, height: float, parts: Sequence[str], names: Mapping[str, object]) -> Markup:
+        width, _ = self.size
+        return svg.figure(
+            width,
+            height,
+            parts,
+            title=self.title,
+            named=list(names) if self.legend else (),
+            grows=width >= _WIDTH,
+        )
+
+
 def _upright_bars(
-    labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y_label: str
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], look: _Look
 ) -> Markup:
-    height, bottom = 280.0, 280.0 - 26
+    width, height = look.size
+    bottom, rows = height - 26, max(2, int(height / 45))
     y = fit([v for values in series.values() for v in values], bottom, 8, zero=True)
-    left = svg.label_width(y) + (20 if y_label else 2)
-    plot = svg.Plot(_WIDTH, height, left, 8, _WIDTH - 8, bottom)
+    left = svg.label_width(y, rows) + (20 if look.y_label else 2)
+    plot = svg.Plot(width, height, left, 8, width - 8, bottom)
     group = (plot.right - left) / max(len(labels), 1)
     bar = min(group * 0.78 / max(len(series), 1), 64.0)
-    parts = svg.left_axis(plot, y, y_label)
+    parts = svg.left_axis(plot, y, look.y_label, rows)
     for i, label in enumerate(labels):
         middle = left + (i + 0.5) * group
         for j, (name, values) in enumerate(series.items()):
             if svg.finite(values[i]):
                 at = middle + (j - len(series) / 2) * bar
                 start, end = sorted((y(0), y(values[i])))
-                tip = f"{label}\n{name}: {format_number(values[i])}"
+                tip = look.tip(label, name, values[i])
                 parts.append(svg.rect((at, start, bar - 1, end - start), _bar(j), tip))
         parts.append(svg.text(middle, bottom + 16, label, anchor="middle"))
     base = svg.pixels(y(0))
     parts.append(f"<path class='ax' d='M{svg.pixels(left)} {base}H{svg.pixels(plot.right)}'/>")
-    legend = list(series) if len(series) > 1 else ()
-    return svg.figure(_WIDTH, height, parts, title=title, legend=legend)
+    return look.figure(height, parts, series)
 
 
 def _lying_bars(
-    labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, y_label: str
+    labels: Sequence[str], series: Mapping[str, Sequence[float]], look: _Look
 ) -> Markup:
-    bar = 18.0 if len(series) == 1 else 12.0
-    group = bar * max(len(series), 1) + 8
+    width, _ = look.size
+    bar = {1: 16.0, 2: 9.0}.get(len(series), 7.0)
+    group = bar * max(len(series), 1) + 7
     bottom = 8 + group * len(labels)
-    height = bottom + (42 if y_label else 24)
-    left = svg.CHARACTER * max((min(len(str(n)), 40) for n in labels), default=1) + 12
-    x = fit([v for values in series.values() for v in values], left, _WIDTH - 60, zero=True)
-    plot = svg.Plot(_WIDTH, height, left, 8, _WIDTH - 60, bottom)
+    height = bottom + (42 if look.y_label else 24)
+    most = int(width * 0.5 / svg.CHARACTER)
+    left = svg.CHARACTER * max((min(len(str(n)), most) for n in labels), default=1) + 12
+    right = width - (60 if len(series) == 1 else 14)
+    x = fit([v for values in series.values() for v in values], left, right, zero=True)
+    plot = svg.Plot(width, height, left, 8, right, bottom)
+    ticks = max(2, int((right - left) / 70))
     parts = [
         f"<path class='g' d='M{svg.pixels(x(value))} 8V{svg.pixels(bottom)}'/>"
-        for value, _ in x.ticks()
+        for value, _ in x.ticks(ticks)
     ]
     for i, label in enumerate(labels):
-        top = 8 + i * group + 4
-        middle = top + (group - 8) / 2 + 4
-        parts.append(svg.text(left - 8, middle, svg.shorten(label, 40), anchor="end", css="al"))
+        top = 8 + i * group + 3.5
+        middle = top + (group - 7) / 2 + 4
+        parts.append(svg.text(left - 8, middle, svg.shorten(label, most), anchor="end", css="al"))
         for j, (name, values) in enumerate(series.items()):
             if svg.finite(values[i]):
                 start, end = sorted((x(0), x(values[i])))
-                tip = f"{label}\n{name}: {format_number(values[i])}"
-                at = top + j * bar
-                parts.append(svg.rect((start, at, end - start, bar - 1), _bar(j), tip))
+                tip = look.tip(label, name, values[i])
+                at = (start, top + j * bar, end - start, bar - 1)
+                parts.append(svg.rect(at, _bar(j), tip))
                 if len(series) == 1:
                     parts.append(svg.text(end + 5, middle, format_number(values[i])))
-    parts += svg.bottom_axis(plot, x, y_label)
-    legend = list(series) if len(series) > 1 else ()
-    return svg.figure(_WIDTH, height, parts, title=title, legend=legend)
+    parts += svg.bottom_axis(plot, x, look.y_label, ticks)
+    return look.figure(height, parts, series)
 
 
 def _heat_cell(

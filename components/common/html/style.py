@@ -23,6 +23,7 @@ section{background:var(--card);border:1px solid var(--rule);border-radius:10px;
 padding:18px 20px;margin:0 0 16px}
 section>*:last-child,details>*:last-child{margin-bottom:0}
 p{margin:0 0 12px;max-width:78ch;overflow-wrap:anywhere}
+.note{color:var(--soft);font-size:12px}
 a{color:var(--accent)}
 summary{cursor:pointer;color:var(--soft)}
 summary h2{display:inline;color:var(--ink)}
@@ -42,17 +43,21 @@ margin:0 0 14px}
 .facts dt{color:var(--soft);font-size:12px;overflow-wrap:anywhere}
 .facts dd{margin:1px 0 0;font-size:19px;font-weight:600;line-height:1.3;overflow-wrap:anywhere;
 font-variant-numeric:tabular-nums}
+.facts dd.long{font-size:13px;line-height:1.45}
+.entry{padding:14px 0 2px;border-top:1px solid var(--rule);content-visibility:auto;
+contain-intrinsic-size:auto 230px}
+.entry:first-of-type{border-top:0}
+h3{font-size:14px;margin:0 0 8px;overflow-wrap:anywhere}h3 .badge{margin-left:6px}
 .scroll{overflow-x:auto;margin:0 0 14px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;min-width:min(100%,420px)}
 caption{text-align:left;color:var(--soft);padding:0 0 6px}
 th,td{padding:6px 14px 6px 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--rule)}
-td{overflow-wrap:anywhere;max-width:64ch}
+td{overflow-wrap:break-word;max-width:64ch}
 th{font-size:12px;font-weight:600;color:var(--soft);white-space:nowrap}
 tbody tr:hover{background:var(--stripe)}
 tbody tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
-td.t{min-width:8ch}
 .row{display:flex;flex-wrap:wrap;gap:12px 28px;align-items:flex-start;margin:0 0 14px}
 .row>*{flex:1 1 320px;min-width:0;margin-bottom:0}
 figure{margin:0 0 16px;max-width:760px}figure.wide{max-width:none}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.html.axes import Scale
-from kfp_tabular.components.common.html.markup import Markup, escape, join
+from kfp_tabular.components.common.html.markup import Markup, escape
 from kfp_tabular.components.common.html.style import SERIES_COLOURS
 
 CHARACTER = 6.2
@@ -35,13 +35,19 @@ def colour(index: int) -> str:
     return f"s{index % SERIES_COLOURS}"
 
 
+def legend(names: Iterable[str]) -> Markup:
+    """Names series, each with its colour."""
+    keys = (f"<span class='{colour(i)}'>{escape(name)}</span>" for i, name in enumerate(names))
+    return Markup(f"<div class='legend'>{''.join(keys)}</div>")
+
+
 def figure(
     width: float,
     height: float,
     parts: Iterable[str],
     *,
     title: str = "",
-    legend: Sequence[str] = (),
+    named: Sequence[str] = (),
     grows: bool = True,
 ) -> Markup:
     """Puts a drawing into a figure with a title and a legend.
@@ -51,14 +57,11 @@ def figure(
         height: Of the drawing, in pixels.
         parts: SVG.
         title: Above the drawing; also its name for screen readers.
-        legend: The series' names, in the order of their colours.
+        named: The series' names, in the order of their colours, for the legend.
         grows: Whether the drawing may become wider than `width`.
     """
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
-    names = join(
-        Markup(f"<span class='{colour(i)}'>{escape(name)}</span>") for i, name in enumerate(legend)
-    )
-    keys = f"<div class='legend'>{names}</div>" if names else ""
+    keys = legend(named) if named else ""
     limit = "" if grows else f" style='max-width:{pixels(width)}px'"
     return Markup(
         f"<figure{limit}>{caption}{keys}"
