@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,7 @@ from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.processes import TrialProcess, termination
 from kfp_tabular.components.tuning.study import Study, Trial
 
-WORKER = (sys.executable, "-m", "kfp_tabular.components.training.worker")
-"""The training program."""
+_WORKER = ("-m", "kfp_tabular.components.training.worker")
 
 _WORK = "work"
 _POLL_SECONDS = 0.05
@@ -58,16 +58,16 @@ class Training:
         transform_graph: The transform graph artifact.
         base: The hyperparameters that hold where a trial has no others.
         seed: The seed of every trial's training.
-        flags: More of the worker's flags, by name without dashes.
         program: The training program, the executable as an absolute path.
+        flags: More of the worker's flags, by name without dashes.
     """
 
     transformed_examples: Path
     transform_graph: Path
     base: Hyperparameters
     seed: int
+    program: tuple[str, ...]
     flags: Mapping[str, str] = field(default_factory=dict)
-    program: tuple[str, ...] = WORKER
 
     def start(self, trial: Trial, directory: Path, metric: str, parallel: int) -> TrialProcess:
         """Starts a trial in a directory, from nothing.
@@ -105,6 +105,17 @@ class Training:
             log_file=directory / "log.txt",
             metric=metric,
         )
+
+
+def worker() -> tuple[str, ...]:
+    """Gives the training program.
+
+    A task is `python3` from PATH, and so are its trials: the local runner puts one there that has
+    TensorFlow loaded, which spares each trial the import. Outside of a task it is this
+    interpreter.
+    """
+    in_task = os.environ.get("_KFP_RUNTIME") == "true"
+    return ((shutil.which("python3") if in_task else None) or sys.executable, *_WORKER)
 
 
 def environment(inherited: Mapping[str, str], parallel: int) -> dict[str, str]:

@@ -72,7 +72,7 @@ class Request:
     study_directory: Path | None = None
     seed: int = 0
     backend: str = "local"
-    program: tuple[str, ...] = search.WORKER
+    program: tuple[str, ...] = field(default_factory=search.worker)
 
 
 @dataclass(frozen=True)

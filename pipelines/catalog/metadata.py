@@ -12,12 +12,12 @@ from kfp_tabular.components.common.errors import UserError, closest
 
 FILE_NAME = "metadata.yaml"
 
-CATEGORIES = ("data", "features", "training", "evaluation", "deployment")
+CATEGORIES = ("data", "feature engineering", "training", "evaluation", "deployment")
 IMAGES = ("tensorflow", "tfdv", "launcher", "serving")
 STABILITIES = ("alpha", "beta", "stable")
 
 _ALLOWED = {"category": CATEGORIES, "image": IMAGES, "stability": STABILITIES}
-_TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TAG = re.compile(r"[a-z0-9]+([ -][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Metadata:
         category: One of `CATEGORIES`.
         image: One of `IMAGES`.
         stability: One of `STABILITIES`.
-        tags: Words to find it by: lower case, words joined by hyphens.
+        tags: Words to find it by: lower-case words.
     """
 
     name: str
@@ -92,4 +92,4 @@ def _problems(content: Mapping[str, Any], name: str) -> Iterator[str]:
         yield f"tags must be a list with at least one tag, found {tags!r}."
     for tag in tags or ():
         if not isinstance(tag, str) or not _TAG.fullmatch(tag):
-            yield f"tag {tag!r} must be lower-case words joined by hyphens."
+            yield f"tag {tag!r} must be lower-case words."
