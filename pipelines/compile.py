@@ -1,9 +1,13 @@
 """Compiles this project's pipelines to pipeline specs."""
 
+import itertools
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import yaml
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
@@ -48,4 +52,19 @@ def compile_pipeline(name: str, config: PipelineConfig, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(compiled), pipeline_parameters=defaults)
-        files.write_text(output, compiled.read_text(encoding="utf-8"))
+        files.write_text(output, _with_stable_header(compiled.read_text(encoding="utf-8")))
+
+
+def _with_stable_header(text: str) -> str:
+    """Replaces the comment that the compiler writes first: its order of keys is left to chance."""
+    lines = text.splitlines(keepends=True)
+    body = "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
+    document = next(yaml.load_all(body, Loader=yaml.SafeLoader))
+    declared = document["root"]["inputDefinitions"]["parameters"]
+    width = max(map(len, declared))
+    header = [f"# Pipeline {document['pipelineInfo']['name']}. Parameters:", "#"]
+    for name, entry in declared.items():
+        default = entry.get("defaultValue")
+        shown = "required" if default is None else json.dumps(default, sort_keys=True)
+        header.append(f"#   {name:<{width}}  {entry['parameterType']:<14}  {shown}")
+    return "\n".join([*header, "", body])

@@ -36,7 +36,6 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
     @dsl.pipeline(
         name=NAME,
         display_name="Tabular training",
-        description="From tabular data to a served TensorFlow model.",
     )
     def pipeline(
         data_uri: str,
@@ -88,6 +87,59 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         model_repository: str = "",
         seed: int = 0,
     ) -> None:
+        """From tabular data to a served TensorFlow model.
+
+        Args:
+            data_uri: A file, directory or glob; a path that tasks can read, gs://, s3:// or
+                minio://.
+            label: The column to predict.
+            task: auto, binary, multiclass or regression. auto decides by the label.
+            exclude: Columns that the model must not use.
+            data_format: auto, csv, parquet or tfrecord.
+            split_method: hash, time or column.
+            split_fractions: Relative weight of each split.
+            split_column: The column of times, or of the splits' names.
+            split_keys: For hash: columns whose rows stay together. Empty: the whole row.
+            split_salt: For hash: another text gives another split.
+            split_time_format: For time: how the text is written, as for strptime.
+            column_types: integer, number or text for columns whose type is not to be inferred.
+            csv_delimiter: One character, or tab.
+            csv_encoding: The encoding of CSV.
+            missing_values: Texts that mean missing, beside the empty one.
+            max_rejected_fraction: More unreadable rows than this share fail the run.
+            schema_uri: The schema that the data must keep to. Empty: it is inferred.
+            previous_statistics_uri: Statistics of an earlier run, to measure drift against.
+            skew_thresholds: Largest distance between train and eval by feature; * for all.
+            drift_thresholds: Largest distance to the earlier statistics by feature.
+            fail_on: The severity of anomalies that fails the run: error, warning or never.
+            feature_config: How to treat single features; others are treated by the schema.
+            preprocessing_fn: package.module:function to use instead.
+            model_type: linear, dnn, wide_and_deep or dcn_v2.
+            model_fn: package.module:function that builds the model instead.
+            epochs: Passes over the train split, at most.
+            train_steps: Steps in all; 0 leaves it to epochs.
+            batch_size: Rows per step, over all workers.
+            learning_rate: The highest learning rate of the schedule.
+            hyperparameters: Further hyperparameters by name; they win over the four above.
+            class_weights: none or balanced.
+            early_stopping_patience: Checks without improvement before training stops; 0 for never.
+            workers: Training processes.
+            search_space: Hyperparameters to search, in Katib's words.
+            algorithm: The search algorithm, in Katib's words.
+            algorithm_settings: Its settings.
+            max_trials: Trials of the search; 0 trains with the hyperparameters as given.
+            parallel_trials: Trials at a time.
+            max_failed_trials: More failed trials than this fail the search.
+            objective_metric: What the search improves. Empty: by the task.
+            evaluation_split: The split to evaluate on. Empty: test or, without one, eval.
+            slice_columns: Columns to evaluate by; a,b crosses two.
+            thresholds: What a metric must reach for the model to be blessed.
+            change_thresholds: How far a metric may fall behind the baseline model.
+            baseline_model_uri: The model to compare with.
+            model_name: The name to publish the model under.
+            model_repository: Where models are published.
+            seed: Seed of training, search and evaluation.
+        """
         ingestion = place(
             ingest_data(
                 data_uri=data_uri,
