@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,9 @@ def read(component: Any) -> Interface:
         inspect.getdoc(component.python_func) or "", docstring_parser.DocstringStyle.GOOGLE
     )
     texts = {param.arg_name: _line(param.description) for param in parsed.params}
-    for name, output in (spec.outputs or {}).items():
-        if not _is_artifact(output.type):
-            texts[name] = _returned(parsed, name, alone=name == _SINGLE_OUTPUT)
+    texts |= _returned(
+        parsed, [name for name, o in (spec.outputs or {}).items() if not _is_artifact(o.type)]
+    )
     inputs = [
         _input(name, declared, texts.get(name, ""), spec.inputs[name])
         for name, declared in _declared(component, spec.inputs or {})
@@ -142,18 +142,26 @@ def _type(declared: str) -> str:
     return _PARAMETER_TYPES.get(plain, plain)
 
 
-def _returned(parsed: docstring_parser.Docstring, name: str, *, alone: bool) -> str:
-    """Finds the text about an output parameter under `Returns:`.
+def _returned(parsed: docstring_parser.Docstring, names: Sequence[str]) -> dict[str, str]:
+    """Finds the texts about output parameters under `Returns:`.
 
-    The only output has the whole text; others are entries `name: text`.
+    The only output has the whole text; others have entries `name: text`.
     """
-    entries = parsed.many_returns
-    if alone:
-        return " ".join(
-            ": ".join(part for part in (entry.type_name, _line(entry.description)) if part)
-            for entry in entries
-        )
-    return next((_line(entry.description) for entry in entries if entry.type_name == name), "")
+    # The parser takes what stands before the first colon for a type.
+    lines = "\n".join(
+        ": ".join(part for part in (entry.type_name, entry.description) if part)
+        for entry in parsed.many_returns
+    ).splitlines()
+    if list(names) == [_SINGLE_OUTPUT]:
+        return {_SINGLE_OUTPUT: _line(" ".join(lines))}
+    texts: dict[str, str] = {}
+    current = ""
+    for line in lines:
+        name, colon, rest = line.strip().partition(":")
+        if colon and name in names:
+            current, line = name, rest  # noqa: PLW2901 - the line without its name
+        texts[current] = _line(f"{texts.get(current, '')} {line}")
+    return {name: text for name, text in texts.items() if name in names}
 
 
 def _problems(

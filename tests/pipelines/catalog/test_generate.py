@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from kfp import compiler, dsl
@@ -69,6 +70,32 @@ def test_the_interface_is_read_from_code_and_docstring():
     assert read.problems == (
         "the format of the artifact 'rows' is not in pipelines/catalog/artifacts.py",
     )
+
+
+@dsl.component(base_image="tensorflow:1")
+def publish(text: str) -> NamedTuple("Outputs", [("uri", str), ("version", int)]):
+    """Publishes.
+
+    Args:
+        text: What.
+
+    Returns:
+        uri: Where it is:
+            a directory.
+        version: Which it is.
+
+    Raises:
+        UserError: Never.
+    """
+
+
+def test_several_outputs_are_described_one_by_one():
+    read = interface.read(publish)
+    assert read.problems == ()
+    assert [(a.name, a.type, a.description) for a in read.outputs] == [
+        ("uri", "str", "Where it is: a directory."),
+        ("version", "int", "Which it is."),
+    ]
 
 
 def test_what_is_not_documented_is_named():
