@@ -7,8 +7,8 @@ from kfp_tabular.pipelines.local.graph import Graph, Node
 from kfp_tabular.pipelines.local.layout import Layout, lay_out
 from kfp_tabular.pipelines.local.summary import TaskRecord
 
-_BOX_WIDTH, _BOX_HEIGHT = 138.0, 48.0
-_GAP = 32.0  # between two layers
+_BOX_WIDTH, _BOX_HEIGHT = 144.0, 48.0
+_GAP = 28.0  # between two layers
 _MARGIN = 4.0
 _CAPTION = 16.0  # room above a box for its condition
 _LONGEST_NAME = 20
@@ -21,7 +21,7 @@ _TIMING_WIDTH = 1080.0
 
 _STYLE = """<style>
 .task rect{fill:var(--card);stroke:var(--rule);stroke-width:1.2}
-.task .name{font-size:12px;font-weight:600;fill:var(--ink)}
+.task .name{font-size:11.5px;font-weight:500;fill:var(--ink)}
 .task .state{fill:var(--soft)}
 .task:hover rect{stroke-width:2}
 .task.succeeded rect{fill:var(--good-bg);stroke:var(--good)}
@@ -63,13 +63,12 @@ def draw_graph(graph: Graph, tasks: Mapping[str, TaskRecord]) -> Markup:
     """
     layout = lay_out([node.name for node in graph.nodes], graph.edges, gap=0.6, lane=0.25)
     deepest = max(layout.layer.values(), default=0)
-    heights = [*layout.height.values(), *(h for route in layout.routes.values() for h in route)]
+    top, bottom = _extent(layout)
     width = 2 * _MARGIN + (deepest + 1) * _BOX_WIDTH + deepest * _GAP
-    height = _y(max(heights, default=0.0)) + _BOX_HEIGHT / 2 + _MARGIN
-    parts = [_STYLE]
-    parts += [_wire(first, last, layout) for first, last in graph.edges]
+    parts = [_wire(first, last, layout) for first, last in graph.edges]
     parts += [_box(node, layout, tasks.get(node.name)) for node in graph.nodes]
-    figure = _figure(width, height, parts, "graph of tasks")
+    drawing = f"<g transform='translate(0 {svg.pixels(-top)})'>{''.join(parts)}</g>"
+    figure = _figure(width, bottom - top, [_STYLE, drawing], "graph of tasks")
     if deepest < _FITS:
         return figure
     return Markup(f"<div class='scroll'><div style='width:{width:.0f}px'>{figure}</div></div>")
@@ -81,7 +80,16 @@ def _x(layer: int) -> float:
 
 def _y(height: float) -> float:
     """Gives the pixels of a height's middle."""
-    return _MARGIN + _CAPTION + _BOX_HEIGHT / 2 + height * _BOX_HEIGHT
+    return height * _BOX_HEIGHT
+
+
+def _extent(layout: Layout) -> tuple[float, float]:
+    """Gives the topmost and the lowest pixel of boxes and edges."""
+    boxes = [_y(height) for height in layout.height.values()] or [0.0]
+    edges = [_y(height) for route in layout.routes.values() for height in route] or [0.0]
+    top = min(min(boxes) - _BOX_HEIGHT / 2 - _CAPTION, *edges)
+    bottom = max(max(boxes) + _BOX_HEIGHT / 2, *edges)
+    return top - _MARGIN, bottom + _MARGIN
 
 
 def _wire(first: str, last: str, layout: Layout) -> str:
@@ -172,8 +180,9 @@ def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> 
 
 
 def _figure(width: float, height: float, parts: Sequence[str], label: str) -> Markup:
-    """Puts a drawing into a figure as wide as the page allows; links in it stay reachable."""
+    """Puts a drawing into a figure, smaller where the page is; links in it stay reachable."""
+    wide, high = svg.pixels(width), svg.pixels(height)
     return Markup(
-        f"<figure class='wide'><svg viewBox='0 0 {svg.pixels(width)} {svg.pixels(height)}' "
+        f"<figure style='max-width:{wide}px'><svg viewBox='0 0 {wide} {high}' "
         f"aria-label='{escape(label)}'>{''.join(parts)}</svg></figure>"
     )

@@ -13,7 +13,7 @@ _SWEEPS = 40
 
 # How strongly segments are kept straight: those of a longest chain of nodes most of all, then
 # long edges where they pass layers, then edges between two nodes, then the ends of long edges.
-_SPINE, _PASSING, _DIRECT, _ENDING = 1000.0, 4.0, 2.0, 0.1
+_SPINE, _PASSING, _DIRECT, _ENDING = 1000.0, 50.0, 2.0, 0.1
 
 # A point is a node in its layer, or the place where a node's long edges pass another layer.
 _Point = tuple[str, int]
