@@ -44,7 +44,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
         if not line.strip():
             at += 1
         elif fence:
-            at = _until(lines, at + 1, lambda other, mark=fence[1]: other.strip().startswith(mark))
+            at = _until(lines, at + 1, _closing(fence[1]))
             yield code("\n".join(lines[start + 1 : at]))
             at += 1
         elif heading:
@@ -69,6 +69,10 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
 def _until(lines: Sequence[str], at: int, ends: Callable[[str], object]) -> int:
     """Gives the index of the first line from `at` on for which `ends` holds, or the end."""
     return next((index for index in range(at, len(lines)) if ends(lines[index])), len(lines))
+
+
+def _closing(fence: str) -> Callable[[str], bool]:
+    return lambda line: line.strip().startswith(fence)
 
 
 def _ends_paragraph(line: str) -> bool:

@@ -79,7 +79,7 @@ def write_report(
     final = Path(path).absolute()
     with files.atomic_directory(final.with_name(PAGES_FOLDER)) as folder:
         pages = _write_pages(artifacts, folder)
-    sections = _sections(summary, spec, artifacts, pages, final.parent)
+    sections = list(_sections(summary, spec, artifacts, pages, final.parent))
     began = datetime.fromtimestamp(summary.started, UTC)
     subtitle = f"{summary.pipeline} pipeline, {began:%Y-%m-%d %H:%M:%S} UTC"
     files.write_text(final, html.page(f"Run {summary.status}", sections, subtitle=subtitle))
