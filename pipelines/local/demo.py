@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,18 @@ def _first_instance(data: Path, model: Path) -> dict[str, Any]:
     """
     with data.open(newline="", encoding="utf-8") as stream:
         row = next(csv.DictReader(stream))
-    types = {"float32": float, "int64": int, "string": str}
+    types: dict[str, Callable[[str], Any]] = {"float32": float, "int64": _whole, "string": str}
     return {
         entry.name: types[entry.dtype](row[entry.name])
         for entry in ModelSpec.load(model).inputs
         if row[entry.name] != ""
     }
+
+
+def _whole(text: str) -> int | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text)
 
 
 @contextlib.contextmanager
