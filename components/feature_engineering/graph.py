@@ -15,7 +15,7 @@ import numpy as np
 
 from kfp_tabular.components.common.features import MISSING_INT, MISSING_STRING, RawFeature
 from kfp_tabular.components.common.tensorflow import import_tensorflow
-from kfp_tabular.components.feature_engineering import missing, timestamps
+from kfp_tabular.components.feature_engineering import preprocessing, timestamps
 from kfp_tabular.components.feature_engineering.plan import (
     Categorical,
     Hashed,
@@ -66,7 +66,7 @@ def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[s
         for timestamp in _of(plan, Timestamp):
             outputs.update(_timestamp(inputs, timestamp))
         for presence in _of(plan, Presence):
-            flag = missing.is_missing(inputs[presence.feature.name])
+            flag = preprocessing.is_missing(inputs[presence.feature.name])
             outputs[presence.flag.name] = import_tensorflow().cast(flag, "float32")
         return outputs
 
@@ -106,7 +106,7 @@ def _column(values: Sequence[Any], dtype: Any = np.float64) -> Any:
 def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
     tf = import_tensorflow()
     # float64: a float32 cannot tell neighbouring whole numbers beyond 2**24 apart.
-    flags = tf.stack([missing.is_missing(inputs[member.feature.name]) for member in group])
+    flags = tf.stack([preprocessing.is_missing(inputs[member.feature.name]) for member in group])
     numbers = tf.stack([tf.cast(inputs[member.feature.name], tf.float64) for member in group])
     numbers = tf.where(flags, _column([member.fill for member in group]), numbers)
     scaled = numbers
@@ -229,4 +229,4 @@ def _as_text(raw: Any) -> Any:
         text = tf.where(whole, tf.strings.as_string(tf.cast(raw, tf.int64)), "fraction")
     else:
         text = tf.strings.as_string(raw)
-    return tf.where(missing.is_missing(raw), MISSING_STRING, text)
+    return tf.where(preprocessing.is_missing(raw), MISSING_STRING, text)

@@ -60,7 +60,8 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
         return Task(kind, label)
     if len(counts) > MOST_CLASSES:
         raise UserError(
-            f"label {label!r}: more than {MOST_CLASSES} distinct values are too many classes. Choose another column, or task=regression for a number."
+            f"label {label!r}: more than {MOST_CLASSES} distinct values are too many classes. "
+            "Choose another column, or task=regression for a number."
         )
     values = sorted(counts)
     _require_known(examples, label, set(values))

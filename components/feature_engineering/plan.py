@@ -497,12 +497,12 @@ def _numeric(
 
 
 def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
-    if buckets < 2 or (facts.counts is not None and facts.distinct < 3):
+    if buckets < 2 or not len(facts.sample) or (facts.counts is not None and facts.distinct < 3):
         return ()
-    steps = len(facts.quantiles) - 1
-    picked = {facts.quantiles[round(steps * index / buckets)] for index in range(1, buckets)}
+    last = len(facts.sample) - 1
+    picked = {float(facts.sample[round(last * part / buckets)]) for part in range(1, buckets)}
     # Nothing lies below the smallest value.
-    return tuple(sorted(picked - {facts.quantiles[0]}))
+    return tuple(sorted(boundary for boundary in picked if boundary > (facts.minimum or 0)))
 
 
 def _categorical(

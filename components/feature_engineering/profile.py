@@ -1,18 +1,19 @@
 """One pass over the train split: the facts that the preprocessing is derived from.
 
-The pass runs on Arrow columns, not through Beam, and uses the sketches that tf.Transform and TFDV
-use themselves. Every accumulator is bounded, and depends on the rows' order alone, so the same
-examples give the same facts.
+The pass runs on Arrow columns, not through Beam. What it keeps is bounded, and depends on the rows
+and their order alone, so the same examples give the same facts.
 """
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,16 +35,21 @@ COUNTED_FLOATS = 1_000
 CONFIGURED_VALUES = 2_000_000
 """The same for columns that the configuration gives a vocabulary."""
 
-QUANTILES = 1_024
-"""Parts that the quantiles of a numeric column divide its values into."""
+SAMPLED_ROWS = 100_000
+"""Rows that quantiles are taken from; all where there are fewer. The share of rows below a quantile
+of so many is off by 0.16 percentage points (one standard deviation, at the median)."""
 
-_QUANTILE_ERROR = 1e-3
-_EXPECTED_ROWS = 2**32
+_SAMPLED_CELLS = 50_000_000
+_SAMPLED_LEAST = 10_000
+_SAMPLE_SEED = 0  # Any would do; it must not change, or buckets would.
 _DISTINCT_BUCKETS = 4_096  # Estimates are off by about 1/sqrt(4096) = 1.6 %.
 _BATCH_ROWS = 65_536
 _BATCH_CELLS = 4_000_000
 _COMPACT_ROWS = 50_000
 _THREADS = 2
+_LOGGED_ROWS = 1_000_000
+
+Numbers = npt.NDArray[np.float64]
 
 _logger = logging.getLogger(__name__)
 
@@ -81,7 +87,7 @@ class ColumnFacts:
         maximum: Largest number.
         moments: Of the numbers.
         log_moments: Of `log(1 + x)`; None where a number is negative.
-        quantiles: Of the numbers, from the smallest to the largest in `QUANTILES` equal steps.
+        sample: The numbers of some rows, sorted, as float64.
     """
 
     rows: int
@@ -93,7 +99,7 @@ class ColumnFacts:
     maximum: float | None = None
     moments: Moments | None = None
     log_moments: Moments | None = None
-    quantiles: tuple[float, ...] = ()
+    sample: Numbers = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
     @property
     def present(self) -> int:
@@ -144,16 +150,24 @@ def profile(
     if not columns:
         return {}
     size = batch_rows(len(columns))
+    sampled = _sampled_share(examples.rows()[split], len(columns))
+    random = np.random.default_rng(_SAMPLE_SEED)
     rows = 0
     with ThreadPoolExecutor(_THREADS) as threads:
         for batch in examples.batches(split, [feature.name for feature in features], size):
+            sample = pa.array(random.random(batch.num_rows) < sampled)
             # Each column belongs to one task at a time, so its batches stay in order.
-            for _ in threads.map(_Column.add, columns, batch.columns):
+            for _ in threads.map(_Column.add, columns, batch.columns, repeat(sample)):
                 pass
-            if rows // 1_000_000 != (rows + batch.num_rows) // 1_000_000:
+            if rows // _LOGGED_ROWS != (rows + batch.num_rows) // _LOGGED_ROWS:
                 _logger.info("profiled %d rows", rows + batch.num_rows)
             rows += batch.num_rows
     return {column.feature.name: column.facts() for column in columns}
+
+
+def _sampled_share(rows: int, columns: int) -> float:
+    wanted = min(SAMPLED_ROWS, max(_SAMPLED_LEAST, _SAMPLED_CELLS // columns))
+    return min(1.0, wanted / max(1, rows))
 
 
 class _Moments:
@@ -169,14 +183,14 @@ class _Moments:
         self.second = 0.0
         self.third = 0.0
 
-    def add(self, values: "np.ndarray[Any, np.dtype[np.float64]]") -> None:
+    def add(self, values: Numbers) -> None:
         count = len(values)
         if not count:
             return
         mean = float(values.mean())
         centred = values - mean
         squares = centred * centred
-        second, third = float(squares.sum()), float(np.dot(squares, centred))
+        second, third = float(squares.sum()), float((squares * centred).sum())
         total, delta = self.count + count, mean - self.mean
         self.third += (
             third
@@ -262,26 +276,25 @@ class _Column:
         self._log_moments: _Moments | None = _Moments()
         self._low = math.inf
         self._high = -math.inf
-        self._sketch: Any = None
+        self._sample: list[npt.NDArray[Any]] = []
 
-    def add(self, column: pa.Array) -> None:
+    def add(self, column: pa.Array, sample: pa.Array) -> None:
         dense = dense_column(column, self.feature)
+        mask = _present(dense, self.feature.dtype)
+        present = dense if mask.false_count == 0 else dense.filter(mask)
         self._rows += len(dense)
-        present = _present(dense, self.feature.dtype)
-        self._missing += len(dense) - len(present)
+        self._missing += mask.false_count
         if self.feature.dtype == "float32":
-            finite = present.filter(pc.is_finite(present))
-            self._infinite += len(present) - len(finite)
-            self._missing += len(present) - len(finite)
-            present = finite
+            self._infinite += pc.sum(pc.is_inf(dense)).as_py() or 0
         if not len(present):
             return
         self._values.add(present, estimated=self.feature.dtype != "float32")
         if self.feature.dtype != "string":
-            self._add_numbers(present)
+            self._add_numbers(_numpy(present))
+            self._sample.append(_numpy(dense.filter(pc.and_(mask, sample))))
 
-    def _add_numbers(self, present: pa.Array) -> None:
-        numbers = np.asarray(present.to_numpy(zero_copy_only=False)).astype(np.float64)
+    def _add_numbers(self, present: npt.NDArray[Any]) -> None:
+        numbers = present.astype(np.float64)
         self._low = min(self._low, float(numbers.min()))
         self._high = max(self._high, float(numbers.max()))
         self._moments.add(numbers)
@@ -289,15 +302,10 @@ class _Column:
             self._log_moments = None
         elif self._log_moments is not None:
             self._log_moments.add(np.log1p(numbers))
-        if self._sketch is None:
-            from tfx_bsl import sketches
-
-            self._sketch = sketches.QuantilesSketch(_QUANTILE_ERROR, _EXPECTED_ROWS, 1)
-        self._sketch.AddValues(pa.array(numbers))
 
     def facts(self) -> ColumnFacts:
         distinct, counts = self._values.facts()
-        if self.feature.dtype == "string" or self._sketch is None:
+        if self.feature.dtype == "string" or not self._sample:
             return ColumnFacts(self._rows, self._missing, self._infinite, distinct, counts)
         return ColumnFacts(
             rows=self._rows,
@@ -309,12 +317,16 @@ class _Column:
             maximum=self._high,
             moments=self._moments.facts(),
             log_moments=self._log_moments.facts() if self._log_moments else None,
-            quantiles=tuple(self._sketch.GetQuantiles(QUANTILES).to_pylist()[0]),
+            sample=np.sort(np.concatenate(self._sample).astype(np.float64)),
         )
 
 
 def _present(dense: pa.Array, dtype: DType) -> pa.Array:
     if dtype == "float32":
-        return dense.filter(pc.invert(pc.is_nan(dense)))
-    missing: Iterable[Any] = MISSING_STRING if dtype == "string" else MISSING_INT
-    return dense.filter(pc.not_equal(dense, pa.scalar(missing, dense.type)))
+        return pc.is_finite(dense)
+    missing = MISSING_STRING if dtype == "string" else MISSING_INT
+    return pc.not_equal(dense, pa.scalar(missing, dense.type))
+
+
+def _numpy(column: pa.Array) -> npt.NDArray[Any]:
+    return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -1,11 +1,14 @@
 """`features.json` and the task's Markdown page: what was derived, what was dropped, and why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
+from kfp_tabular.components.common.features import RawFeature
 from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.feature_engineering.plan import Feature, Output, Plan
+from kfp_tabular.components.feature_engineering.analysis import Analysed
+from kfp_tabular.components.feature_engineering.plan import Dropped, Output, Plan
 from kfp_tabular.components.feature_engineering.writing import Written
 
 FILE_NAME = "features.json"
@@ -14,28 +17,55 @@ _SHOWN = 300
 """Rows of a table in the Markdown page."""
 
 
-def document(plan: Plan, task: Task) -> dict[str, Any]:
+def derived(plan: Plan, task: Task) -> dict[str, Any]:
     """Gives the content of `features.json` for a derived plan.
 
     Returns:
-        `label`, `task`; `raw_features`, the features that the graph takes (`name`, `dtype`,
-        `required`); `features`, what was derived (`column`, `kind`, `why`, `settings`, `outputs`,
-        each `name` and `size`, null for a number); `dropped` (`column`, `why`).
+        `label`, `task`; `preprocessing_fn`, null; `raw_features`, the features that the graph
+        takes (`name`, `dtype`, `required`); `features`, what was derived (`column`, `kind`,
+        `why`, `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`,
+        null for a number); `dropped` (`column`, `why`).
     """
+    features = [
+        {
+            "column": feature.feature.name,
+            "kind": feature.kind,
+            "why": feature.why,
+            "settings": feature.settings,
+            "outputs": [output.name for output in feature.outputs],
+        }
+        for feature in plan.features
+    ]
+    raw = [feature.feature for feature in plan.features]
+    return _document(task, None, raw, features, plan.outputs, plan.dropped)
+
+
+def own(
+    function: str, analysed: Analysed, dropped: Iterable[Dropped], task: Task
+) -> dict[str, Any]:
+    """Gives the content of `features.json` for a `preprocessing_fn`: `derived` says what.
+
+    `features` is empty, as nothing was derived.
+    """
+    return _document(task, function, analysed.features, [], analysed.outputs, dropped)
+
+
+def _document(
+    task: Task,
+    function: str | None,
+    raw: Iterable[RawFeature],
+    features: list[dict[str, Any]],
+    outputs: Iterable[Output],
+    dropped: Iterable[Dropped],
+) -> dict[str, Any]:
     return {
         "label": task.label,
         "task": task.kind,
-        "preprocessing_fn": None,
-        "raw_features": [
-            {
-                "name": feature.feature.name,
-                "dtype": feature.feature.dtype,
-                "required": feature.feature.required,
-            }
-            for feature in plan.features
-        ],
-        "features": [_feature(feature) for feature in plan.features],
-        "dropped": [{"column": column.name, "why": column.why} for column in plan.dropped],
+        "preprocessing_fn": function,
+        "raw_features": [asdict(feature) for feature in raw],
+        "features": features,
+        "outputs": [asdict(output) for output in outputs],
+        "dropped": [{"column": column.name, "why": column.why} for column in dropped],
     }
 
 
@@ -46,38 +76,43 @@ def as_json(document: Mapping[str, Any]) -> str:
 
 def markdown(document: Mapping[str, Any], written: Written) -> str:
     """Gives the page that the KFP UI shows."""
+    sizes = {output["name"]: output["size"] for output in document["outputs"]}
     rows = sum(written.rows.values())
     lines = [
         "# Features",
         "",
         f"Task: {document['task']}, label {_code(document['label'])}. "
-        f"{len(document['raw_features'])} columns in, "
-        f"{sum(len(feature['outputs']) for feature in document['features'])} out; {rows:,} rows.",
+        f"{len(document['raw_features'])} columns in, {len(sizes)} out; {rows:,} rows.",
         "",
+        *_table(
+            ("split", "rows", "left out for want of a label"),
+            [
+                (split, f"{count:,}", f"{written.unlabelled[split]:,}")
+                for split, count in written.rows.items()
+            ],
+        ),
     ]
-    lines += _table(
-        ("split", "rows", "left out for want of a label"),
-        [
-            (split, f"{count:,}", f"{written.unlabelled[split]:,}")
-            for split, count in written.rows.items()
-        ],
-    )
     if document["preprocessing_fn"]:
         lines += ["", f"Computed by {_code(document['preprocessing_fn'])}.", ""]
-    lines += ["", "## Kept", ""]
-    lines += _table(
-        ("column", "kind", "why", "settings", "transformed columns"),
-        [
-            (
-                _code(feature["column"]),
-                feature["kind"],
-                feature["why"],
-                ", ".join(f"{key} {_shown(value)}" for key, value in feature["settings"].items()),
-                ", ".join(_output(output) for output in feature["outputs"]),
-            )
-            for feature in document["features"]
-        ],
-    )
+        lines += _table(("transformed column",), [(_output(name, sizes),) for name in sizes])
+    else:
+        lines += ["", "## Kept", ""]
+        lines += _table(
+            ("column", "kind", "why", "settings", "transformed columns"),
+            [
+                (
+                    _code(feature["column"]),
+                    feature["kind"],
+                    feature["why"],
+                    "; ".join(
+                        f"{key.replace('_', ' ')}: {_shown(value)}"
+                        for key, value in feature["settings"].items()
+                    ),
+                    ", ".join(_output(name, sizes) for name in feature["outputs"]),
+                )
+                for feature in document["features"]
+            ],
+        )
     if document["dropped"]:
         lines += ["", "## Dropped", ""]
         lines += _table(
@@ -85,21 +120,6 @@ def markdown(document: Mapping[str, Any], written: Written) -> str:
             [(_code(column["column"]), column["why"]) for column in document["dropped"]],
         )
     return "\n".join(lines) + "\n"
-
-
-def _feature(feature: Feature) -> dict[str, Any]:
-    return {
-        "column": feature.feature.name,
-        "kind": feature.kind,
-        "why": feature.why,
-        "settings": feature.settings,
-        "outputs": [output_entry(output) for output in feature.outputs],
-    }
-
-
-def output_entry(output: Output) -> dict[str, Any]:
-    """Gives a transformed column as `features.json` lists it."""
-    return {"name": output.name, "size": output.size}
 
 
 def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
@@ -120,9 +140,9 @@ def _code(name: str) -> str:
     return f"`` {name} ``" if "`" in name else f"`{name}`"
 
 
-def _output(output: Mapping[str, Any]) -> str:
-    size = "" if output["size"] is None else f" ({output['size']} ids)"
-    return _code(output["name"]) + size
+def _output(name: str, sizes: Mapping[str, int | None]) -> str:
+    size = sizes[name]
+    return _code(name) if size is None else f"{_code(name)} ({size} ids)"
 
 
 def _shown(value: Any) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import SCHEMA_FILE, read_schema
+from kfp_tabular.components.common.features import SCHEMA_FILE, RawFeature, read_schema
 from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.feature_engineering import (
+    analysis,
     config,
     labels,
     plan,
@@ -23,7 +22,7 @@ from kfp_tabular.components.feature_engineering import (
     transform_graph,
     writing,
 )
-from kfp_tabular.components.feature_engineering.plan import Column, Dropped
+from kfp_tabular.components.feature_engineering.plan import Column, Dropped, Output
 
 LIBRARIES = ("tensorflow", "tensorflow-transform", "pyarrow")
 
@@ -92,41 +91,85 @@ def run(request: Request) -> Result:
     schema = plan.columns(read_schema(request.schema))
     candidates, dropped = _candidates(request, examples, schema)
     with files.atomic_directory(request.transform_graph) as directory:
-        derived = _derive(request, examples, candidates, dropped)
-        transform_graph.write(derived, task, directory)
-        features = [feature.feature for feature in derived.features]
-        document = summary.document(derived, task)
+        if request.preprocessing_fn:
+            made = _own(request, examples, candidates, dropped, task, directory)
+        else:
+            made = _derived(request, examples, candidates, dropped, task, directory)
         task.save(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
-        files.write_text(directory / summary.FILE_NAME, summary.as_json(document))
+        files.write_text(directory / summary.FILE_NAME, summary.as_json(made.document))
         graph_lineage = lineage.record(
             directory,
             inputs={"examples": request.examples, "schema": request.schema},
             libraries=LIBRARIES,
         )
-    with files.atomic_directory(request.transformed_examples) as directory:
-        written = writing.write(
-            examples,
-            request.transform_graph,
-            directory,
-            features=features,
-            outputs={
-                output.name: pa.float32() if output.size is None else pa.int64()
-                for output in derived.outputs
-            },
-            task=task,
-        )
-        examples_lineage = lineage.record(
-            directory,
-            inputs={"examples": request.examples, "transform_graph": request.transform_graph},
-            rows=written.rows,
-            libraries=LIBRARIES,
-        )
-    files.write_text(request.summary, summary.markdown(document, written))
+        with files.atomic_directory(request.transformed_examples) as splits:
+            written = writing.write(
+                examples,
+                directory,
+                splits,
+                features=made.features,
+                outputs=made.outputs,
+                task=task,
+            )
+            examples_lineage = lineage.record(
+                splits,
+                inputs={"examples": request.examples, "transform_graph": directory},
+                rows=written.rows,
+                libraries=LIBRARIES,
+            )
+    files.write_text(request.summary, summary.markdown(made.document, written))
     return Result(task, written.rows, graph_lineage, examples_lineage)
 
 
-def _derive(
+@dataclass(frozen=True)
+class _Made:
+    """A transform graph that was written."""
+
+    features: Sequence[RawFeature]
+    outputs: Sequence[Output]
+    document: Mapping[str, Any]
+
+
+def _derived(
+    request: Request,
+    examples: Examples,
+    candidates: Sequence[Column],
+    dropped: Sequence[Dropped],
+    task: Task,
+    directory: Path,
+) -> _Made:
+    derived = _plan(request, examples, candidates, dropped)
+    transform_graph.write(derived, task, directory)
+    features = [feature.feature for feature in derived.features]
+    return _Made(features, derived.outputs, summary.derived(derived, task))
+
+
+def _own(
+    request: Request,
+    examples: Examples,
+    candidates: Sequence[Column],
+    dropped: Sequence[Dropped],
+    task: Task,
+    directory: Path,
+) -> _Made:
+    if request.feature_config:
+        raise UserError(
+            "feature_config: has no effect beside a preprocessing_fn; leave one of them out."
+        )
+    function = analysis.load(request.preprocessing_fn)
+    given = [column.feature for column in candidates]
+    made = analysis.write(function, examples, given, task, directory)
+    unused = [
+        Dropped(feature.name, "not used by the preprocessing_fn")
+        for feature in given
+        if feature not in made.features
+    ]
+    document = summary.own(request.preprocessing_fn, made, [*dropped, *unused], task)
+    return _Made(made.features, made.outputs, document)
+
+
+def _plan(
     request: Request,
     examples: Examples,
     candidates: Sequence[Column],

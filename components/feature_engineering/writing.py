@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from kfp_tabular.components.common.features import RawFeature, dense_numpy
 from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import labels
+from kfp_tabular.components.feature_engineering.plan import Output
 from kfp_tabular.components.feature_engineering.profile import batch_rows
 
 _BATCH_ROWS = 32_768
@@ -43,7 +43,7 @@ def write(
     destination: Path,
     *,
     features: Sequence[RawFeature],
-    outputs: Mapping[str, Any],
+    outputs: Sequence[Output],
     task: Task,
 ) -> Written:
     """Transforms all splits and writes them.
@@ -53,15 +53,14 @@ def write(
         graph: A tf.Transform output directory.
         destination: An existing directory.
         features: The raw features that the graph takes.
-        outputs: The graph's outputs, in the order of the columns, with their Arrow types.
+        outputs: The graph's outputs, in the order of the columns.
         task: How to encode the label.
 
     Raises:
         UserError: Where a value does not fit its feature, or a split has no labelled row.
     """
-    apply = _Transform(graph, features, list(outputs), task)
-    label = pa.float32() if task.kind == "regression" else pa.int64()
-    schema = pa.schema([*outputs.items(), (task.label, label)])
+    apply = _Transform(graph, features, outputs, task)
+    schema = apply.schema
     size = batch_rows(len(features) + len(outputs), _BATCH_ROWS)
     unlabelled = dict.fromkeys(examples.splits, 0)
     with (
@@ -69,11 +68,10 @@ def write(
         ThreadPoolExecutor(_THREADS) as threads,
     ):
         for split in examples.splits:
-            for batch, given in _in_order(
-                threads, apply, examples.batches(split, apply.columns, size)
-            ):
+            batches = examples.batches(split, apply.columns, size)
+            for batch, given in _in_order(threads, apply, batches):
                 unlabelled[split] += given - batch.num_rows
-                writer.write(split, batch.cast(schema))
+                writer.write(split, batch)
             _logger.info("%s: %d rows transformed", split, writer.rows[split])
         rows = dict(writer.rows)
     for split, missing in unlabelled.items():
@@ -88,14 +86,14 @@ class _Transform:
     """Makes transformed batches of raw ones."""
 
     def __init__(
-        self, graph: Path, features: Sequence[RawFeature], outputs: Sequence[str], task: Task
+        self, graph: Path, features: Sequence[RawFeature], outputs: Sequence[Output], task: Task
     ) -> None:
         tf = import_tensorflow()
         import tensorflow_transform as tft
 
         layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
         self._tf = tf
-        self._function = tf.function(lambda raw: layer(raw), autograph=False)
+        self._function = tf.function(layer.call, autograph=False)
         self._features = features
         self._outputs = outputs
         self._task = task
@@ -104,6 +102,19 @@ class _Transform:
     def columns(self) -> list[str]:
         """What to read."""
         return [*(feature.name for feature in self._features), self._task.label]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what comes out."""
+        label = Output(
+            self._task.label, None if self._task.kind == "regression" else len(self._task.classes)
+        )
+        return pa.schema(
+            [
+                (output.name, pa.float32() if output.size is None else pa.int64())
+                for output in [*self._outputs, label]
+            ]
+        )
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
         """Gives the transformed batch and the rows that went in."""
@@ -118,9 +129,9 @@ class _Transform:
             for index, feature in enumerate(self._features)
         }
         found = self._function(raw)
-        arrays = [pa.array(found[name].numpy().reshape(-1)) for name in self._outputs]
+        arrays = [pa.array(found[output.name].numpy().reshape(-1)) for output in self._outputs]
         arrays.append(pa.array(labels.encode(label, self._task)))
-        return pa.RecordBatch.from_arrays(arrays, [*self._outputs, self._task.label]), given
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema), given
 
 
 def _in_order(

@@ -1,7 +1,7 @@
-"""Missing values in a preprocessing function.
+"""For one's own `preprocessing_fn`: missing values, and ids that the schema knows of.
 
-A raw feature is dense; a missing value is NaN, the smallest int64 or the empty text. These two
-functions keep that convention out of one's own `preprocessing_fn`.
+A raw feature is dense; a missing value is NaN, the smallest int64 or the empty text. These
+functions keep that convention out of the `preprocessing_fn`.
 """
 
 from typing import Any
@@ -45,3 +45,28 @@ def fill_missing(raw: Any, value: Any) -> Any:
     """
     tf = import_tensorflow()
     return tf.where(is_missing(raw), tf.cast(value, raw.dtype), raw)
+
+
+def category(ids: Any, size: int) -> Any:
+    """Declares ids as a category, so that training gives them an embedding.
+
+    tf.Transform's own functions (`tft.apply_vocabulary`, `tft.bucketize`, `tft.hash_strings`)
+    declare theirs; this is for ids that come from elsewhere.
+
+    Args:
+        ids: Whole numbers from 0 to below `size`, any integer type.
+        size: The number of ids.
+
+    Returns:
+        The ids as int64. Return this very tensor from the `preprocessing_fn`.
+    """
+    tf = import_tensorflow()
+    from tensorflow_transform import schema_inference
+
+    declared = tf.cast(ids, tf.int64)
+    if declared is ids:
+        # The declaration belongs to a tensor; another output may be the same one.
+        declared = tf.identity(ids)
+    low, high = tf.constant(0, tf.int64), tf.constant(size - 1, tf.int64)
+    schema_inference.set_tensor_schema_override(declared, low, high)
+    return declared
