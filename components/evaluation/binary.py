@@ -32,6 +32,9 @@ METRICS = (
     "recall",
     "f1",
 )
+CALIBRATION_ERROR = "ece"
+"""Measured on all rows only, and without an interval."""
+
 SMALLEST_PROBABILITY = 1e-7
 CALIBRATION_BINS = 15
 HISTOGRAM_BINS = 40

@@ -19,7 +19,7 @@ from kfp_tabular.components.evaluation import binary, multiclass, regression
 from kfp_tabular.components.evaluation.measured import Estimate
 
 METRICS: Mapping[TaskKind, tuple[str, ...]] = {
-    "binary": binary.METRICS,
+    "binary": (*binary.METRICS, binary.CALIBRATION_ERROR),
     "multiclass": multiclass.METRICS,
     "regression": regression.METRICS,
 }
@@ -177,7 +177,8 @@ def judge(
             worse than it by more than the interval, in the primary metric.
     """
     checks = list(_check("threshold", thresholds, metrics, slices))
-    if not thresholds:
+    if not checks:
+        # No thresholds, or only ones for slices of which none could be judged.
         checks.append(_trivial(kind, metrics))
     if changes is not None:
         checks.extend(_check("change", change_thresholds, changes, slices))
@@ -205,6 +206,8 @@ def _bound(metric: str, entry: Any, slicings: Sequence[str], argument: str, endi
     if least not in entry and most not in entry:
         raise UserError(f"{where}: give {least!r}, {most!r} or both.")
     slicing = ",".join(part.strip() for part in str(entry.get("slice", "")).split(","))
+    if slicing and metric == binary.CALIBRATION_ERROR:
+        raise UserError(f"{where}: this metric is measured on all rows only; leave out 'slice'.")
     if slicing and slicing not in slicings:
         raise UserError(
             f"{where}: {slicing!r} is not among slice_columns.{closest(slicing, slicings)}"

@@ -8,6 +8,7 @@ from typing import Any
 from kfp_tabular.components.common.model import ModelSpec
 from kfp_tabular.components.evaluation import blessing, bootstrap
 from kfp_tabular.components.evaluation.binary import (
+    CALIBRATION_ERROR,
     BinaryPictures,
     BinaryStatistics,
     calibration_error,
@@ -97,12 +98,14 @@ def build(
     spec = counted.spec
     weights = bootstrap.weights(samples, seed)
     overall = [measurement.overall.measured(0, weights) for measurement in counted.measurements]
-    metrics = overall[0].estimates()
-    changes = overall[0].minus(overall[1]).estimates() if len(overall) > 1 else None
+    metrics = [
+        measured.estimates() | _calibration_error(measurement)
+        for measured, measurement in zip(overall, counted.measurements, strict=True)
+    ]
+    changes = _changes(overall, metrics) if len(overall) > 1 else None
     parts = list(_slices(counted, weights))
-    checks = blessing.judge(spec.task, metrics, changes, parts, thresholds, change_thresholds)
+    checks = blessing.judge(spec.task, metrics[0], changes, parts, thresholds, change_thresholds)
     blessed = all(check.passed for check in checks)
-    pictures = _pictures(counted.measurements[0], spec)
     return {
         "format": FORMAT,
         "task": spec.task,
@@ -116,7 +119,7 @@ def build(
             "unknown_class": counted.unknown_class,
         },
         "model": {"digest": counted.models[0].digest},
-        "metrics": _estimates(metrics) | pictures.pop("metrics", {}),
+        "metrics": _estimates(metrics[0]),
         "confidence": bootstrap.CONFIDENCE,
         "bootstrap_samples": samples,
         "seed": seed,
@@ -130,11 +133,28 @@ def build(
         if changes is None
         else {
             **asdict(counted.models[1]),
-            "metrics": _estimates(overall[1].estimates()),
+            "metrics": _estimates(metrics[1]),
             "changes": _estimates(changes),
         },
-        **pictures,
+        **_pictures(counted.measurements[0], spec),
     }
+
+
+def _calibration_error(measurement: Measurement) -> dict[str, Estimate]:
+    if not isinstance(measurement.pictures, BinaryPictures):
+        return {}
+    error = calibration_error(measurement.pictures.calibration())
+    return {CALIBRATION_ERROR: Estimate(error, None)}
+
+
+def _changes(
+    overall: Sequence[Measured], metrics: Sequence[Mapping[str, Estimate]]
+) -> dict[str, Estimate]:
+    changes = overall[0].minus(overall[1]).estimates()
+    if CALIBRATION_ERROR in metrics[0]:
+        ours, theirs = (each[CALIBRATION_ERROR].value for each in metrics)
+        changes[CALIBRATION_ERROR] = Estimate(ours - theirs, None)
+    return changes
 
 
 def _slices(counted: Counted, weights: Floats) -> Iterable[SliceEstimates]:
@@ -234,14 +254,12 @@ def _pictures(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
     if isinstance(statistics, BinaryStatistics) and isinstance(pictures, BinaryPictures):
         negatives, positives = statistics.ranks.histograms(0)
         drawn = curves(negatives, positives, statistics.ranks.bins.thresholds())
-        calibration = pictures.calibration()
         found["curves"] = None if drawn is None else asdict(drawn)
         found["curves_exact"] = statistics.ranks.bins.exact
-        found["calibration"] = [asdict(part) for part in calibration]
+        found["calibration"] = [asdict(part) for part in pictures.calibration()]
         found["score_histogram"] = dict(
             zip(("negative", "positive"), pictures.histogram.tolist(), strict=True)
         )
-        found["metrics"] = {"ece": asdict(Estimate(calibration_error(calibration), None))}
     if isinstance(pictures, RegressionPictures):
         found["residuals"] = {
             "edges": pictures.residual_edges.tolist(),

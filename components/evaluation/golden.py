@@ -79,11 +79,9 @@ class GoldenExamples:
             values = batch.inputs[entry.input][batch.usable]
             missing = _missing(values, entry)
             has_missing |= missing
-            # A client could not send these: an empty text it can.
+            # A client could not send these; an empty text it can.
             if entry.required and entry.dtype != "string":
                 sendable &= ~missing
-            if entry.dtype == "float32":
-                sendable &= ~np.isinf(values)
         return has_missing, sendable
 
     def _pair(self, batch: Batch, row: int) -> tuple[dict[str, Any], dict[str, Any]]:

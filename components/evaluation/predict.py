@@ -105,7 +105,8 @@ def batches(
                 for entry in predictor.spec.inputs
             }
             outputs = predictor.predict(tensors)
-            values = _values(outputs, predictor.spec, f"split {split!r}", start)
+            values = _values(outputs, predictor.spec)
+            _check_finite(values, split, start)
             predictions.append(values if whole else values[usable])
             if position == 0:
                 first_inputs, first_outputs = tensors, outputs
@@ -128,7 +129,7 @@ def batch_rows(models: Sequence[SavedModel]) -> int:
     return int(np.clip(_CELLS // width, _FEWEST_ROWS, _MOST_ROWS))
 
 
-def _values(outputs: dict[str, Any], spec: ModelSpec, where: str, start: int) -> Predictions:
+def _values(outputs: dict[str, Any], spec: ModelSpec) -> Predictions:
     name = model.PREDICTION if spec.task == "regression" else model.PROBABILITIES
     values: Predictions = outputs[name].numpy()
     wanted = (len(values),) if spec.task == "regression" else (len(values), len(spec.classes))
@@ -137,12 +138,15 @@ def _values(outputs: dict[str, Any], spec: ModelSpec, where: str, start: int) ->
             f"model: output {name!r} has shape {list(values.shape)} where model.json lets expect "
             f"{list(wanted)}."
         )
+    return values
+
+
+def _check_finite(values: Predictions, split: str, start: int) -> None:
     finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
     if not finite.all():
         row = start + int(np.flatnonzero(~finite)[0])
         raise UserError(
-            f"model: its {name} are not finite for {int((~finite).sum())} of {len(values)} rows, "
-            f"first for row {row} of {where}. Training has probably diverged; a lower learning "
-            "rate helps."
+            f"model: its answer is not finite for {int((~finite).sum())} of {len(values)} rows, "
+            f"first for row {row} of split {split!r}. Training has probably diverged; a lower "
+            "learning rate helps."
         )
-    return values

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from kfp_tabular.components.evaluation.bootstrap import GROUPS, Floats, Ints
 
-_LOGITS = np.linspace(-16.0, 16.0, 4096)
+# Beyond a logit of 18 a probability is 1 in float32; towards 0 there are many more.
+_LOGITS = np.linspace(-40.0, 18.0, 8192)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ScoreBins:
         Where there are more distinct scores than `limit`, the edges are quantiles of the positive
         and of the negative scores. A bin then holds 1 / (limit / 2) of each, which bounds the
         area's error by that half, 3e-5 by default, in whatever order the rows of a bin are. For
-        rows to come that are unlike the first, 4,096 edges spaced evenly in logits are added.
+        rows to come that are unlike the first, 8,192 edges spaced evenly in logits are added.
 
         Args:
             scores: Probabilities of the first rows.

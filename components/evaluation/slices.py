@@ -77,6 +77,8 @@ class Slicing:
 
     def cells(self, batch: pa.RecordBatch) -> Ints:
         """Gives the slice of each row by its position in `slices`; -1 where it has none."""
+        if not self.slices:
+            return np.full(batch.num_rows, -1)
         codes = np.zeros(batch.num_rows, np.int64)
         slice_codes = np.zeros(len(self.slices), np.int64)
         for position, cut in enumerate(self.cuts):

@@ -1,0 +1,135 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.evaluation.blessing import SliceEstimates, judge, parse
+from kfp_tabular.components.evaluation.measured import Estimate
+
+
+def estimates(**values):
+    return {name: Estimate(value, (value - 0.02, value + 0.02)) for name, value in values.items()}
+
+
+def verdict(metrics, thresholds=None, *, changes=None, change_thresholds=None, slices=()):
+    bounds = parse(thresholds or {}, "binary", ["company"])
+    change_bounds = parse(
+        change_thresholds or {}, "binary", ["company"], argument="change_thresholds"
+    )
+    checks = judge("binary", metrics, changes, slices, bounds, change_bounds)
+    return all(check.passed for check in checks), checks
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_bound_holds_where_the_value_is_within(value, least, most):
+    blessed, (check,) = verdict(estimates(auc=value), {"auc": {"min": least, "max": most}})
+    assert blessed == (least <= value <= most)
+    assert check.value == value
+
+
+@pytest.mark.parametrize(
+    ("auc", "blessed"), [(0.9, True), (0.53, True), (0.51, False), (0.4, False)]
+)
+def test_without_thresholds_the_interval_must_clear_the_trivial_model(auc, blessed):
+    # Predicting always "no" is right in 98 of 100 rows; that alone blesses nothing.
+    assert verdict(estimates(auc=auc, accuracy=0.98))[0] == blessed
+
+
+def test_regression_must_beat_the_mean():
+    assert all(c.passed for c in judge("regression", estimates(r2=0.1), None, (), (), ()))
+    assert not all(c.passed for c in judge("regression", estimates(r2=0.01), None, (), (), ()))
+
+
+def test_an_undefined_metric_blesses_nothing():
+    blessed, (check,) = verdict({})
+    assert not blessed
+    assert check.value is None
+    assert "auc is undefined" in str(check)
+    assert not verdict(estimates(accuracy=1.0), {"auc": {"min": 0.5}})[0]
+
+
+def test_a_metric_without_interval_does_not_clear_the_trivial_model():
+    assert not verdict({"auc": Estimate(0.9, None)})[0]
+
+
+def test_several_bounds_for_one_metric():
+    thresholds = {"auc": [{"min": 0.8}, {"max": 0.9}], "log_loss": {"max": 0.4}}
+    assert verdict(estimates(auc=0.85, log_loss=0.3), thresholds)[0]
+    assert not verdict(estimates(auc=0.95, log_loss=0.3), thresholds)[0]
+    assert not verdict(estimates(auc=0.85, log_loss=0.5), thresholds)[0]
+
+
+def part(name, rows, metrics, changes=None):
+    return SliceEstimates("company", f"company={name}", rows, metrics, changes or {})
+
+
+def test_a_bound_on_slices_holds_for_each_with_enough_rows():
+    slices = [
+        part("good", 500, estimates(auc=0.9)),
+        part("one class only", 500, {}),
+        part("small", 99, estimates(auc=0.1)),
+    ]
+    thresholds = {"auc": {"min": 0.8, "slice": "company"}}
+    blessed, checks = verdict(estimates(auc=0.9), thresholds, slices=slices)
+    assert blessed
+    assert [check.slice for check in checks] == ["company=good"]
+
+    blessed, checks = verdict(
+        estimates(auc=0.9),
+        {"auc": {"min": 0.8, "slice": "company", "min_rows": 50}},
+        slices=slices,
+    )
+    assert not blessed
+    assert "auc of company=small is 0.1" in str(checks[1])
+
+
+def test_slices_that_cannot_be_judged_leave_the_rule_for_no_thresholds():
+    thresholds = {"auc": {"min": 0.8, "slice": "company"}}
+    small = [part("small", 5, estimates(auc=0.9))]
+    assert not verdict(estimates(auc=0.5), thresholds, slices=small)[0]
+    assert verdict(estimates(auc=0.9), thresholds, slices=small)[0]
+
+
+@pytest.mark.parametrize(("change", "blessed"), [(0.0, True), (-0.01, True), (-0.011, False)])
+def test_changes_are_bound_too(change, blessed):
+    changes = {"auc": Estimate(change, (change - 0.1, change + 0.1))}
+    bound = {"auc": {"min_change": -0.01}}
+    assert (
+        verdict(
+            estimates(auc=0.9), {"auc": {"min": 0.5}}, changes=changes, change_thresholds=bound
+        )[0]
+        == blessed
+    )
+
+
+@pytest.mark.parametrize(("change", "blessed"), [(0.05, True), (-0.01, True), (-0.03, False)])
+def test_a_baseline_without_bounds_must_not_be_clearly_better(change, blessed):
+    assert verdict(estimates(auc=0.9), changes=estimates(auc=change))[0] == blessed
+
+
+def test_change_thresholds_without_a_baseline_are_not_judged():
+    assert verdict(estimates(auc=0.9), change_thresholds={"auc": {"min_change": 0.1}})[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"acu": {"min": 0.9}}, "'acu' is no metric of a binary model.*Did you mean 'auc'"),
+        ({"rmse": {"max": 1}}, "'rmse' is no metric of a binary model"),
+        ({"auc": {"mim": 0.9}}, "key 'mim' is unknown.*Did you mean 'min'"),
+        ({"auc": {"min_change": 0.9}}, "key 'min_change' is unknown"),
+        ({"auc": {"min": "0.9"}}, "'min' must be a number, found '0.9'"),
+        ({"auc": {"min": True}}, "'min' must be a number"),
+        ({"auc": {"min": math.nan}}, "'min' must be a number"),
+        ({"auc": {}}, "give 'min', 'max' or both"),
+        ({"auc": {"slice": "company"}}, "give 'min', 'max' or both"),
+        ({"ece": {"max": 0.1, "slice": "company"}}, "measured on all rows only"),
+        ({"auc": 0.9}, "expected a bound such as"),
+        ({"auc": {"min": 0.9, "slice": "compny"}}, "'compny' is not among slice_columns. Did you"),
+    ],
+)
+def test_a_bad_document_is_refused(document, message):
+    with pytest.raises(UserError, match=message):
+        parse(document, "binary", ["company"])

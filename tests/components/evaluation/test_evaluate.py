@@ -1,0 +1,330 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.features import dense_numpy
+from kfp_tabular.components.common.instances import tensors
+from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.evaluation import evaluate
+from kfp_tabular.components.evaluation.evaluate import Request, run
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def examples(data, tmp_path_factory):
+    rows = data.binary_rows(ROWS)
+    for row in (5, 700):
+        rows["y"][row] = None
+    rows["excluded"] = [f"group {row % 3}" for row in range(ROWS)]
+    return data.write(
+        tmp_path_factory.mktemp("binary") / "examples",
+        train={**data.binary_rows(10, seed=9), "excluded": ["group 0"] * 10},
+        test=rows,
+    )
+
+
+@pytest.fixture
+def evaluated(tmp_path, examples):
+    """Runs an evaluation; keywords replace fields of the request."""
+
+    def run_with(**changes):
+        fields = {
+            "examples": examples,
+            "evaluation": tmp_path / "out" / "evaluation",
+            "golden_examples": tmp_path / "out" / "golden",
+            "report": tmp_path / "out" / "report.html",
+            "bootstrap_samples": 200,
+            **changes,
+        }
+        return run(Request(**fields))
+
+    return run_with
+
+
+def predicted(model, examples, split="test"):
+    loaded = SavedModel(model)
+    answers, columns = [], []
+    for batch in Examples(examples).batches(split):
+        inputs = {e.input: dense_numpy(batch.column(e.name), e) for e in loaded.spec.inputs}
+        answers.append(loaded.predict(inputs)["probabilities"].numpy())
+        columns.extend(batch.to_pylist())
+    return np.concatenate(answers), columns
+
+
+def test_a_binary_model_end_to_end(evaluated, export, examples, tmp_path):
+    model = export()
+    result = evaluated(model=model, slice_columns=["excluded", "kind,excluded"])
+    document = json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())
+    assert document == json.loads(json.dumps(result.document))
+    assert document["blessed"] is result.blessed is True
+    assert (document["split"], document["rows"]) == ("test", ROWS - 2)
+    assert document["rows_left_out"] == {"without_label": 2, "unknown_class": 0}
+
+    probabilities, rows = predicted(model, examples)
+    kept = np.array([row["y"] is not None for row in rows])
+    labels = np.array([row["y"] for row in rows if row["y"] is not None])
+    answered = probabilities[kept, 1] >= 0.5
+    metrics = {name: entry["value"] for name, entry in document["metrics"].items()}
+    assert set(metrics) == {
+        *("accuracy", "auc", "pr_auc", "log_loss", "brier", "ece", "precision", "recall", "f1")
+    }
+    assert metrics["accuracy"] == pytest.approx((answered == labels).mean())
+    # The labels were drawn with the probabilities that the model gives.
+    assert metrics["ece"] < 0.03
+    assert 0.7 < metrics["auc"] < 0.95
+    for name, entry in document["metrics"].items():
+        if name != "ece":
+            assert entry["interval"][0] < entry["value"] < entry["interval"][1], name
+
+    assert sum(map(sum, document["confusion_matrix"]["counts"])) == ROWS - 2
+    assert sum(part["rows"] for part in document["calibration"]) == ROWS - 2
+    groups = [part for part in document["slices"] if part["slicing"] == "excluded"]
+    assert {part["name"] for part in groups} == {f"excluded=group {i}" for i in range(3)}
+    assert sum(part["rows"] for part in groups) == ROWS - 2
+    group = np.array([row["excluded"] for row in rows])[kept]
+    for part in groups:
+        mine = "excluded=" + group == part["name"]
+        assert part["metrics"]["accuracy"]["value"] == pytest.approx(
+            (answered == labels)[mine].mean()
+        )
+    assert len([part for part in document["slices"] if part["slicing"] == "kind,excluded"]) == 9
+
+    assert result.lineage["evaluation"]["rows"] == {"test": ROWS - 2}
+    assert set(result.lineage["evaluation"]["inputs"]) == {"examples", "model"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    for text in ("blessed", "ROC curve", "Calibration", "kind=house, big, excluded=group 1"):
+        assert text in page
+
+
+def test_the_result_depends_on_seed_and_data_alone(evaluated, export):
+    first, again = (evaluated(model=export(), seed=3).document for _ in range(2))
+    assert first == again
+    other = evaluated(model=export(), seed=4).document
+    assert other["metrics"]["auc"]["value"] == first["metrics"]["auc"]["value"]
+    assert other["metrics"]["auc"]["interval"] != first["metrics"]["auc"]["interval"]
+
+
+def test_chunks_change_nothing_but_the_bins(evaluated, export, monkeypatch):
+    whole = evaluated(model=export(), slice_columns=["kind"]).document
+    monkeypatch.setattr(evaluate, "_CHUNK_ROWS", 700)
+    parts = evaluated(model=export(), slice_columns=["kind"]).document
+    assert whole["curves_exact"]
+    assert not parts["curves_exact"]
+    for name, entry in whole["metrics"].items():
+        tolerance = 5e-3 if name == "ece" else 2e-4
+        assert parts["metrics"][name]["value"] == pytest.approx(entry["value"], abs=tolerance)
+    assert parts["confusion_matrix"] == whole["confusion_matrix"]
+
+
+def test_golden_examples_come_back_to_the_same_answers(evaluated, export, tmp_path):
+    model = export()
+    evaluated(model=model)
+    golden = json.loads((tmp_path / "out" / "golden" / "golden.json").read_text())
+    instances, predictions = golden["instances"], golden["predictions"]
+    assert len(instances) == len(predictions) == 32
+    assert any("rooms" not in instance for instance in instances)
+    assert any("rooms" in instance for instance in instances)
+    assert {prediction["class"] for prediction in predictions} == {"0", "1"}
+    loaded = SavedModel(model)
+    outputs = loaded.predict(tensors(instances, loaded.spec.inputs))
+    expected = [prediction["probabilities"] for prediction in predictions]
+    assert outputs["probabilities"].numpy() == pytest.approx(np.array(expected), abs=1e-6)
+    assert [name.decode() for name in outputs["classes"].numpy()] == [
+        prediction["class"] for prediction in predictions
+    ]
+
+
+def test_rows_that_no_client_could_send_are_not_golden(data, evaluated, export, tmp_path):
+    size, *others = data.inputs
+    needed = dataclasses.replace(size, required=True)
+    rows = data.binary_rows(100)
+    rows["Größe (m)"] = [None if row % 2 else 1.5 for row in range(100)]
+    rows["kind"] = [None if row % 4 == 0 else "flat" for row in range(100)]
+    examples = data.write(tmp_path / "examples", test=rows)
+    evaluated(model=export(inputs=(needed, *others)), examples=examples)
+    golden = json.loads((tmp_path / "out" / "golden" / "golden.json").read_text())
+    assert {instance["Größe (m)"] for instance in golden["instances"]} == {1.5}
+    assert {instance["kind"] for instance in golden["instances"]} == {"", "flat"}
+
+
+def test_a_worse_baseline_and_a_better_one(evaluated, export, tmp_path):
+    good, bad = export(), export(noise=3.0)
+    better = evaluated(model=good, baseline_model=bad, slice_columns=["kind"]).document
+    worse = evaluated(model=bad, baseline_model_uri=str(good)).document
+    change = better["baseline"]["changes"]["auc"]
+    assert change["interval"][0] > 0
+    assert change["value"] == pytest.approx(-worse["baseline"]["changes"]["auc"]["value"])
+    assert better["baseline"]["metrics"]["auc"]["value"] == pytest.approx(
+        worse["metrics"]["auc"]["value"]
+    )
+    assert better["blessed"]
+    assert all(part["changes"]["auc"]["value"] > 0 for part in better["slices"])
+    # It beats the trivial model, but not the baseline.
+    assert worse["metrics"]["auc"]["interval"][0] > 0.5
+    assert not worse["blessed"]
+    assert "not worse than the baseline" in worse["reasons"][0]
+    allowed = evaluated(
+        model=bad, baseline_model=good, change_thresholds={"auc": {"min_change": -0.5}}
+    )
+    assert allowed.blessed
+    assert "Baseline" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_model_with_the_classes_the_other_way_round_is_the_same_baseline(evaluated, export):
+    turned = export(classes=("1", "0"), slope=-1.0)
+    changes = evaluated(model=export(), baseline_model=turned).document["baseline"]["changes"]
+    assert changes["auc"]["value"] == pytest.approx(0, abs=1e-4)
+    assert changes["log_loss"]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_thresholds_decide(evaluated, export):
+    passed = evaluated(
+        model=export(),
+        thresholds={"auc": {"min": 0.6}, "log_loss": {"max": 0.9}, "ece": {"max": 0.1}},
+    )
+    assert passed.blessed
+    failed = evaluated(
+        model=export(),
+        thresholds={"auc": {"min": 0.5}, "accuracy": {"min": 0.999, "slice": "excluded"}},
+        slice_columns=["excluded"],
+    )
+    assert not failed.blessed
+    assert len(failed.document["checks"]) == 4
+    assert "accuracy of excluded=group" in failed.document["reasons"][0]
+
+
+def test_guessing_is_not_blessed(data, evaluated, export, tmp_path):
+    rows = data.binary_rows(2000)
+    rows["y"] = (np.random.default_rng(8).random(2000) < 0.02).astype(int).tolist()
+    examples = data.write(tmp_path / "examples", test=rows)
+    document = evaluated(model=export(threshold=1.0), examples=examples).document
+    assert document["metrics"]["accuracy"]["value"] > 0.97
+    assert not document["blessed"]
+    assert any("do not read the probabilities as such" in note for note in document["notes"])
+    assert any("never answers the positive class" in note for note in document["notes"])
+
+
+def test_one_class_is_said_and_not_blessed(data, evaluated, export, tmp_path):
+    rows = {**data.binary_rows(200), "y": [1] * 200}
+    examples = data.write(tmp_path / "examples", test=rows)
+    document = evaluated(model=export(), examples=examples).document
+    assert not document["blessed"]
+    assert "auc" not in document["metrics"]
+    assert document["curves"] is None
+    assert document["notes"] == ["auc: undefined here. Every row of split 'test' has class '1'."]
+    assert "accuracy" in document["metrics"]
+
+
+def test_a_multiclass_model(data, evaluated, export, tmp_path):
+    classes = ("low", "middle", "high", "unseen")
+    model = export(task="multiclass", classes=classes)
+    rows = data.features(1500)
+    place = np.clip(np.round((data.score(rows) + 2) / 4 * 3), 0, 2).astype(int)
+    rows["y"] = [classes[index] for index in place]
+    rows["y"][0] = "other"
+    examples = data.write(tmp_path / "examples", test=rows)
+    document = evaluated(model=model, examples=examples, slice_columns=["rooms"]).document
+    assert document["rows_left_out"] == {"without_label": 0, "unknown_class": 1}
+    assert document["blessed"]
+    assert document["metrics"]["accuracy"]["value"] > 0.7
+    assert [part["class"] for part in document["per_class"]] == list(classes)
+    assert document["per_class"][3]["recall"] is None
+    assert len(document["slices"]) == 10
+    golden = json.loads((tmp_path / "out" / "golden" / "golden.json").read_text())
+    assert len(golden["predictions"][0]["probabilities"]) == 4
+    assert "unseen" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_regression_model(data, evaluated, export, tmp_path):
+    rows = data.features(1500)
+    noise = np.random.default_rng(2).normal(0, 0.5, 1500)
+    rows["y"] = (data.score(rows) + noise).tolist()
+    examples = data.write(tmp_path / "examples", test=rows)
+    good = evaluated(
+        model=export(task="regression"), examples=examples, slice_columns=["kind"]
+    ).document
+    assert good["blessed"]
+    assert good["metrics"]["rmse"]["value"] == pytest.approx(noise.std(), rel=0.01)
+    assert good["metrics"]["r2"]["value"] > 0.8
+    assert sum(map(sum, good["predicted_actual"]["counts"])) == 1500
+    assert "Residuals" in (tmp_path / "out" / "report.html").read_text()
+    bad = evaluated(model=export(task="regression", slope=-1.0), examples=examples).document
+    assert not bad["blessed"]
+    compared = evaluated(
+        model=export(task="regression"),
+        examples=examples,
+        baseline_model=export(task="regression", noise=1.0),
+        change_thresholds={"rmse": {"max_change": -0.1}},
+    ).document
+    assert compared["blessed"]
+
+
+def test_the_split_with_rows_is_chosen(data, evaluated, export, tmp_path):
+    rows = data.binary_rows(50)
+    empty = {name: [] for name in rows}
+    examples = data.write(tmp_path / "examples", eval=rows, test=empty, other=rows)
+    assert evaluated(model=export(), examples=examples).document["split"] == "eval"
+    assert evaluated(model=export(), examples=examples, split="other").document["split"] == "other"
+    with pytest.raises(UserError, match="split 'test' holds no rows"):
+        evaluated(model=export(), examples=examples, split="test")
+    with pytest.raises(UserError, match="no split 'tests'.* Did you mean 'test'"):
+        evaluated(model=export(), examples=examples, split="tests")
+    alone = data.write(tmp_path / "alone", train=rows)
+    with pytest.raises(UserError, match=r"'test' or 'eval'; there are: train \(50 rows\)"):
+        evaluated(model=export(), examples=alone)
+
+
+def test_what_examples_lack_is_named(data, evaluated, export, tmp_path):
+    rows = data.binary_rows(50)
+    rows["Groesse (m)"] = rows.pop("Größe (m)")
+    examples = data.write(tmp_path / "examples", test=rows)
+    with pytest.raises(UserError, match=r"no column 'Größe \(m\)'.*Did you mean 'Groesse \(m\)'"):
+        evaluated(model=export(), examples=examples)
+    with pytest.raises(UserError, match="no column 'answer', the label"):
+        evaluated(model=export(label="answer"))
+
+
+def test_rows_without_a_known_class_cannot_be_evaluated(data, evaluated, export, tmp_path):
+    rows = {**data.binary_rows(50), "y": [None, 7] * 25}
+    examples = data.write(tmp_path / "examples", test=rows)
+    with pytest.raises(UserError, match="25 have none in column 'y', 25 have another class"):
+        evaluated(model=export(), examples=examples)
+
+
+def test_predictions_that_are_not_finite_are_refused(evaluated, export, tmp_path):
+    with pytest.raises(UserError, match="not finite for .* first for row .* of split 'test'"):
+        evaluated(model=export(broken=True))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bootstrap_samples": 50}, "bootstrap_samples: 50 is not between"),
+        ({"max_slices": 0}, "max_slices: 0 is not between"),
+        ({"thresholds": {"aucc": {"min": 1}}}, "Did you mean 'auc'"),
+        ({"change_thresholds": {"auc": {"min": 1}}}, "these are known: min_change, max_change"),
+        ({"slice_columns": ["kinf"]}, "Did you mean 'kind'"),
+        ({"baseline_model_uri": "/does/not/exist"}, "/does/not/exist"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(
+    evaluated, export, tmp_path, changes, message
+):
+    with pytest.raises(UserError, match=message):
+        evaluated(model=export(), **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_of_another_task_are_no_baseline(evaluated, export):
+    with pytest.raises(UserError, match="its task is 'regression', the model's is 'binary'"):
+        evaluated(model=export(), baseline_model=export(task="regression"))
+    with pytest.raises(UserError, match="its classes are a, b"):
+        evaluated(model=export(), baseline_model=export(classes=("a", "b")))
+    with pytest.raises(UserError, match="give one of the two"):
+        evaluated(model=export(), baseline_model=export(), baseline_model_uri="/x")
