@@ -93,8 +93,12 @@ class Examples:
             Record batches. A batch never crosses a file, so one may be smaller.
 
         Raises:
-            UserError: Where there is no such split.
+            UserError: Where there is no such split or column.
         """
+        names = set(self.schema.names)
+        for column in columns or ():
+            if column not in names:
+                raise UserError(f"{self.path}: no column {column!r}.{closest(column, names)}")
         for file in self.require(split):
             with pq.ParquetFile(file, memory_map=True) as parquet:
                 yield from parquet.iter_batches(

@@ -45,7 +45,11 @@ class RawFeature:
     @property
     def missing(self) -> float | int | str:
         """What stands for a missing value of this feature."""
-        by_dtype = {"float32": MISSING_FLOAT, "int64": MISSING_INT, "string": MISSING_STRING}
+        by_dtype: dict[DType, float | int | str] = {
+            "float32": MISSING_FLOAT,
+            "int64": MISSING_INT,
+            "string": MISSING_STRING,
+        }
         return by_dtype[self.dtype]
 
 
@@ -115,7 +119,7 @@ def dense_column(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> pa.
         A null-free Arrow array: `float32`, `int64` or `string`.
 
     Raises:
-        UserError: Where a value does not fit the feature's type.
+        UserError: Where a value does not fit the feature's type; an infinite one does not.
     """
     arrow_types = {"float32": pa.float32(), "int64": pa.int64(), "string": pa.string()}
     wanted = arrow_types[feature.dtype]
@@ -125,11 +129,18 @@ def dense_column(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> pa.
         try:
             # A double that float32 rounds is the same feature; one that int64 cuts is not.
             column = pc.cast(column, wanted, safe=feature.dtype != "float32")
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UserError(
                 f"column {feature.name!r}: {column.type} values do not fit the schema's "
                 f"{feature.dtype}: {error}"
             ) from error
+    if feature.dtype == "float32":
+        infinite = pc.sum(pc.is_inf(column)).as_py()
+        if infinite:
+            raise UserError(
+                f"column {feature.name!r}: {infinite} values are infinite, or beyond the largest "
+                "float32 (3.4e38). Exclude or rescale the column."
+            )
     if column.null_count:
         column = pc.fill_null(column, pa.scalar(feature.missing, type=wanted))
     return column

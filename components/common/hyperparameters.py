@@ -74,7 +74,7 @@ class Hyperparameters:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{path}: not a hyperparameters document: {error}") from error
         if not isinstance(values, dict):
             raise UserError(f"{path}: expected a JSON object of hyperparameters.")
@@ -90,6 +90,6 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
             return int(number)
         if kind in (float, "float"):
             return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"hyperparameter {name!r}: {value!r} is not fit: {error}") from error
     return str(value)

@@ -30,19 +30,22 @@ def digest_file(path: str | os.PathLike[str]) -> str:
 def digest(path: str | os.PathLike[str]) -> str:
     """Gives `sha256:<hex>` of a file's or a directory's content.
 
-    A directory's digest covers the relative names and contents of its files. Names that start
-    with `_` or `.` are bookkeeping and do not count.
+    A directory's digest covers the relative names and contents of its files. What starts with `_`
+    or `.` directly inside it is bookkeeping and does not count.
 
     Args:
         path: An existing file or directory.
+
+    Raises:
+        FileNotFoundError: Where there is neither.
     """
     root = Path(path)
-    if root.is_file():
+    if not root.is_dir():
         return digest_file(root)
     whole = hashlib.sha256()
     for file in sorted(root.rglob("*")):
         relative = file.relative_to(root)
-        if file.is_file() and not any(part[0] in "_." for part in relative.parts):
+        if file.is_file() and relative.parts[0][0] not in "_.":
             whole.update(f"{relative.as_posix()}\0{digest_file(file)}\n".encode())
     return f"sha256:{whole.hexdigest()}"
 

@@ -99,7 +99,9 @@ class ModelSpec:
                 f"{file}: not found. A model directory holds saved_model.pb and model.json; "
                 "train_model writes both."
             ) from error
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read: {error.strerror}.") from error
+        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{file}: not a model description: {error!r}") from error
 
 

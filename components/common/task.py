@@ -43,16 +43,18 @@ class Task:
         """Reads `task.json` from a directory.
 
         Raises:
-            UserError: Where there is none.
+            UserError: Where there is none, or it lacks a field.
         """
         file = Path(directory) / FILE_NAME
         try:
             fields = json.loads(file.read_text(encoding="utf-8"))
+            return cls(
+                kind=fields["kind"],
+                label=fields["label"],
+                classes=tuple(fields["classes"]),
+                class_counts=tuple(fields["class_counts"]),
+            )
         except FileNotFoundError as error:
             raise UserError(f"{file}: not found; transform_features writes it.") from error
-        return cls(
-            kind=fields["kind"],
-            label=fields["label"],
-            classes=tuple(fields["classes"]),
-            class_counts=tuple(fields["class_counts"]),
-        )
+        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise UserError(f"{file}: not a task's description: {error!r}") from error

@@ -1,0 +1,49 @@
+import logging
+
+import pytest
+
+from kfp_tabular.components.common.errors import UserError, closest, reported_to_user
+
+
+def test_a_user_error_is_one_line_and_code_2(caplog):
+    with (
+        caplog.at_level(logging.ERROR),
+        pytest.raises(SystemExit) as caught,
+        reported_to_user(),
+    ):
+        raise UserError("data.csv: no column\n   'label'.")
+    assert caught.value.code == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "kfp-tabular: error: data.csv: no column 'label'."
+    ]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), SystemExit(3)])
+def test_other_errors_pass(error):
+    with pytest.raises(type(error)) as caught, reported_to_user():
+        raise error
+    assert caught.value is error
+
+
+def test_success_passes_in_silence(caplog):
+    with reported_to_user():
+        pass
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Lable", " Did you mean 'label'?"),
+        ("TIPS", " Did you mean 'tips' or 'tip'?"),
+        ("nothing like it", ""),
+        ("", ""),
+    ],
+)
+def test_the_closest_names_are_given_as_they_are_written(name, expected):
+    assert closest(name, ["label", "tips", "tip", "fare"]) == expected
+
+
+def test_at_most_so_many_names_are_given():
+    names = [f"column_{number}" for number in range(9)]
+    assert closest("column_", names, most=2).count("column_") == 2

@@ -1,0 +1,91 @@
+import json
+from dataclasses import asdict, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
+
+DEFAULTS = Hyperparameters()
+TYPES = {field.name: type(getattr(DEFAULTS, field.name)) for field in fields(Hyperparameters)}
+BY_TYPE = {
+    int: st.integers(-(2**53), 2**53),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(st.characters(exclude_categories=["Cs"])),
+}
+documents = st.fixed_dictionaries({}, optional={n: BY_TYPE[t] for n, t in TYPES.items()})
+
+
+def test_the_default_model_is_one_that_exists():
+    assert DEFAULTS.model_type in MODEL_TYPES
+
+
+@given(documents)
+def test_a_saved_document_is_loaded_as_it_was(tmp_path_factory, values):
+    file = tmp_path_factory.getbasetemp() / "hyperparameters.json"
+    changed = DEFAULTS.updated(values)
+    changed.save(file)
+    assert Hyperparameters.load(file) == changed
+    assert asdict(changed) == asdict(DEFAULTS) | values
+
+
+@given(documents)
+def test_text_and_floats_mean_the_same_as_numbers(values):
+    as_text = {name: str(value) for name, value in values.items()}
+    as_floats = {
+        name: float(value) if isinstance(value, int) else value for name, value in values.items()
+    }
+    assert DEFAULTS.updated(as_text) == DEFAULTS.updated(as_floats) == DEFAULTS.updated(values)
+
+
+def test_types_are_kept():
+    changed = DEFAULTS.updated({"epochs": 3.0, "learning_rate": 1, "batch_size": "64"})
+    assert [type(value) for value in asdict(changed).values()] == list(TYPES.values())
+
+
+def test_what_a_document_leaves_out_has_its_default(tmp_path):
+    file = tmp_path / "h.json"
+    file.write_text('{"epochs": 3}')
+    assert Hyperparameters.load(file) == Hyperparameters(epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rat": 1}, "'learning_rat' is unknown.*'learning_rate'"),
+        ({"epochs": 1.5}, "'epochs': 1.5 is not fit: not a whole number"),
+        ({"epochs": "many"}, "'epochs'"),
+        ({"epochs": None}, "'epochs'"),
+        ({"epochs": float("nan")}, "'epochs'"),
+        ({"epochs": float("inf")}, "'epochs'"),
+        ({"epochs": "inf"}, "'epochs'"),
+        ({"epochs": 10**400}, "'epochs'"),
+        ({"learning_rate": 10**400}, "'learning_rate'"),
+        ({"learning_rate": [1]}, "'learning_rate'"),
+        ({"learning_rate": "fast"}, "'learning_rate'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_of_the_user(values, message):
+    with pytest.raises(UserError, match=message):
+        DEFAULTS.updated(values)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"", b"\xff\xfe", b'{"x": 1}', b"null"])
+def test_a_file_that_is_no_document_is_an_error_of_the_user(tmp_path, content):
+    file = tmp_path / "h.json"
+    file.write_bytes(content)
+    with pytest.raises(UserError):
+        Hyperparameters.load(file)
+
+
+@pytest.mark.parametrize("name", ["absent.json", "."])
+def test_a_document_that_cannot_be_read_is_an_error_of_the_user(tmp_path, name):
+    with pytest.raises(UserError, match="not a hyperparameters document"):
+        Hyperparameters.load(tmp_path / name)
+
+
+def test_the_file_is_a_plain_json_object(tmp_path):
+    DEFAULTS.save(tmp_path / "h.json")
+    assert json.loads((tmp_path / "h.json").read_text()) == asdict(DEFAULTS)
