@@ -20,7 +20,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion import csv_rows, kinds
 from kfp_tabular.components.data_ingestion.csv_rows import ByteStream, Piece
-from kfp_tabular.components.data_ingestion.kinds import Kind
+from kfp_tabular.components.data_ingestion.kinds import Converted, Kind
 from kfp_tabular.components.data_ingestion.rejected import MOST_TEXT, Rejected
 from kfp_tabular.components.data_ingestion.source import (
     Parsed,
@@ -171,23 +171,10 @@ class CsvBlock:
     def parse(self, least: Mapping[str, Kind]) -> Parsed:
         """Parses the rows."""
         if self.piece.unclosed:
-            return self._unclosed()
+            return self._unclosed(least)
         decoded = self._without_undecodable()
         table, ragged = self._split_fields(decoded.data)
-        columns, found, faults = {}, {}, []
-        for name in self.reading.wanted:
-            text = _one_chunk(table.column(name))
-            forced = self.reading.forced.get(name)
-            converted = (
-                kinds.infer(text, least.get(name, Kind.NOTHING))
-                if forced is None
-                else kinds.force(text, forced)
-            )
-            columns[name] = converted.values
-            found[name] = converted.kind
-            if converted.misfits is not None:
-                faults.append((converted.misfits, kinds.misfit(name, converted.kind)))
-
+        converted = self._convert(table, least)
         rows_left_out: list[tuple[int, str]] = [
             (row, "bytes that are not valid in the encoding") for row in decoded.left_out
         ]
@@ -201,8 +188,8 @@ class CsvBlock:
             kept = np.delete(kept, numbers)
         places = self._places(np.array([row for row, _ in rows_left_out], np.int64))
         return Parsed(
-            columns=columns,
-            kinds=found,
+            columns={name: column.values for name, column in converted.items()},
+            kinds={name: column.kind for name, column in converted.items()},
             rows=table.num_rows,
             file=self.reading.file,
             places=lambda rows: self._places(rows if kept is None else kept[rows]),
@@ -210,7 +197,11 @@ class CsvBlock:
                 Rejected(self.reading.file, place.line, reason, place.text)
                 for place, (_, reason) in zip(places, rows_left_out, strict=True)
             ],
-            faults=faults,
+            faults=[
+                (column.misfits, kinds.misfit(name, column.kind))
+                for name, column in converted.items()
+                if column.misfits is not None
+            ],
         )
 
     @cached_property
@@ -232,12 +223,33 @@ class CsvBlock:
             for start, end, line in zip(starts, ends, lines, strict=True)
         ]
 
-    def _unclosed(self) -> Parsed:
+    def _convert(self, table: pa.Table, least: Mapping[str, Kind]) -> dict[str, Converted]:
+        converted = {}
+        for name in self.reading.wanted:
+            text = _one_chunk(table.column(name))
+            forced = self.reading.forced.get(name)
+            converted[name] = (
+                kinds.infer(text, least.get(name, Kind.NOTHING))
+                if forced is None
+                else kinds.force(text, forced)
+            )
+        return converted
+
+    def _unclosed(self, least: Mapping[str, Kind]) -> Parsed:
         text = _as_text(self.piece.data.rstrip(b"\r\n"))
         row = Rejected(self.reading.file, self.piece.line, "a quote is never closed", text)
-        empty = {name: pa.array([], pa.string()) for name in self.reading.wanted}
-        nothing = dict.fromkeys(self.reading.wanted, Kind.NOTHING)
-        return Parsed(empty, nothing, 0, self.reading.file, lambda _: [], unreadable=[row])
+        nothing = self._convert(self._no_rows(), least)
+        return Parsed(
+            columns={name: column.values for name, column in nothing.items()},
+            kinds={name: column.kind for name, column in nothing.items()},
+            rows=0,
+            file=self.reading.file,
+            places=lambda _: [],
+            unreadable=[row],
+        )
+
+    def _no_rows(self) -> pa.Table:
+        return pa.table({name: pa.array([], pa.string()) for name in self.reading.wanted})
 
     def _without_undecodable(self) -> "_Decodable":
         data = self.piece.data
@@ -259,8 +271,7 @@ class CsvBlock:
 
     def _split_fields(self, data: bytes) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
         if not data.strip(b"\r\n"):
-            names = self.reading.wanted
-            return pa.table({name: pa.array([], pa.string()) for name in names}), []
+            return self._no_rows(), []
         ragged: list[pacsv.InvalidRow] = []
 
         def leave_out(row: pacsv.InvalidRow) -> str:

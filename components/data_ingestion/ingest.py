@@ -174,5 +174,5 @@ def _facts(
         "source_files": len(listed),
         "source_digest": f"sha256:{whole.hexdigest()}",
         "rejected": sum(written.rejected.values()),
-        "split": asdict(request.split),
+        "split": {**asdict(request.split), "keys": list(request.split.keys)},
     }

@@ -9,8 +9,8 @@ A column is given the narrowest kind that all of its values fit. Kinds only ever
 So the result is the same however the input is cut into blocks. A value fits
 
 - `integer`: a decimal integer of 64 bits;
-- `number`: what a double can be parsed from. An integer beyond 2^53 does not fit, because two of
-  them could become the same double: they are identifiers;
+- `number`: what a double can be parsed from. An integer of 2^53 or more does not fit, because two
+  of them could become the same double: they are identifiers;
 - neither, where it has a leading zero (`00123`): that is a code, and `123` is another one;
 - `boolean`: `true` or `false` in lower case, upper case or capitalised;
 - `time`: only what its file says is a timestamp; text that looks like one stays text.
@@ -53,6 +53,8 @@ MISSING_MARKERS = (
     "null",
 )
 """Missing in columns that are not text: what `pandas.read_csv` takes as missing, and `NAN`."""
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 _MARKERS = pa.array(MISSING_MARKERS)
 _BOOLEANS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
@@ -119,7 +121,7 @@ class Converted:
 
     values: pa.Array
     kind: Kind
-    misfits: "np.ndarray[Any, np.dtype[np.bool_]] | None" = None
+    misfits: "Mask | None" = None
 
 
 def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
@@ -178,14 +180,21 @@ def force(text: pa.StringArray, kind: Kind) -> Converted:
     pattern = _INTEGER_TEXT if kind is Kind.INTEGER else _NUMBER_TEXT
     fits = pc.fill_null(pc.match_substring_regex(values, pattern), True)
     values = pc.replace_substring_regex(values, r"^\+", "")
-    # A double first: Arrow's integers would stop at the first one of more than 64 bits.
-    numbers = pc.cast(pc.if_else(fits, values, None), pa.float64())
     if kind is Kind.INTEGER:
-        within = pc.fill_null(pc.less(pc.abs(numbers), 2.0**63), True)
-        fits = pc.and_(fits, within)
-        numbers = pc.cast(pc.if_else(fits, values, None), pa.int64())
+        fits = pc.and_(fits, pa.array(_within_int64(values)))
+    numbers = pc.cast(pc.if_else(fits, values, pa.scalar(None, pa.string())), kind.arrow)
     misfits = ~fits.to_numpy(zero_copy_only=False)
     return Converted(numbers, kind, misfits if misfits.any() else None)
+
+
+def _within_int64(digits: pa.StringArray) -> Mask:
+    """Marks what 64 bits hold; digits that may be too many are rare and counted one by one."""
+    within = np.ones(len(digits), np.bool_)
+    long = np.flatnonzero(np.asarray(pc.fill_null(pc.greater(pc.utf8_length(digits), 18), False)))
+    for row in long:
+        text = digits[row].as_py()
+        within[row] = text.lstrip("-").isdecimal() and -(2**63) <= int(text) < 2**63
+    return within
 
 
 def _convert(text: pa.StringArray, least: Kind) -> Converted:
@@ -223,7 +232,7 @@ def _numeric(text: pa.StringArray, may_be_integer: bool) -> Converted | None:
     plain = numbers.to_numpy(zero_copy_only=False)  # null becomes NaN
     if np.isnan(plain).sum() > numbers.null_count:
         return None
-    large = np.abs(plain) > _EXACT_DOUBLE
+    large = np.abs(plain) >= _EXACT_DOUBLE
     if large.any():
         suspects = text.filter(pa.array(large))
         if pc.any(pc.match_substring_regex(suspects, _INTEGER_TEXT)).as_py():

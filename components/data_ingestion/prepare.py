@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.kinds import Kind
+from kfp_tabular.components.data_ingestion.kinds import Kind, Mask
 from kfp_tabular.components.data_ingestion.rejected import Rejected
-from kfp_tabular.components.data_ingestion.source import Block, Mask, Parsed
+from kfp_tabular.components.data_ingestion.source import Block, Parsed
 from kfp_tabular.components.data_ingestion.splits import Splitter, names_of
 
 

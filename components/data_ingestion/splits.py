@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.data_ingestion.hashing import hash_rows
-from kfp_tabular.components.data_ingestion.source import Mask
+from kfp_tabular.components.data_ingestion.kinds import Mask
 
 SplitMethod = Literal["hash", "time", "column"]
 SPLIT_METHODS: tuple[SplitMethod, ...] = get_args(SplitMethod)

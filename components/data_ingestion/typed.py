@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.data_ingestion import kinds
-from kfp_tabular.components.data_ingestion.kinds import Converted, Kind
-from kfp_tabular.components.data_ingestion.source import Mask
+from kfp_tabular.components.data_ingestion.kinds import Converted, Kind, Mask
 
 _SCALARS = (
     pa.types.is_null,

@@ -153,13 +153,18 @@ class _Pass:
 
     def _take(self, block: Block, result: "Prepared | Mapping[str, Kind]") -> None:
         self._widen(_kinds(result))
-        while not self._stale and isinstance(result, Prepared):
-            if dict(result.kinds) == self.kinds:
-                self._write(result)
-                return
+        if self._stale or not isinstance(result, Prepared):
+            return
+        while dict(result.kinds) != self.kinds:
             # Made before others showed that a column is wider.
-            result = prepare(block, self.kinds, self._splitter, self._label)
+            before = self.kinds
+            result = prepare(block, before, self._splitter, self._label)
             self._widen(result.kinds)
+            if self._stale:
+                return
+            if self.kinds == before != dict(result.kinds):
+                raise AssertionError("a block was parsed to narrower kinds than asked for")
+        self._write(result)
 
     def _widen(self, found: Mapping[str, Kind]) -> None:
         wider = {

@@ -1,0 +1,1 @@
+from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures

@@ -1,0 +1,100 @@
+"""The same expectations of every object store, against a real server each."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import local_copy, local_files, stores, upload
+
+
+@pytest.fixture(params=["gs", "s3", "minio"])
+def bucket(request):
+    root = request.getfixturevalue("gcs" if request.param == "gs" else "s3")
+    return root.replace("s3://", "minio://") if request.param == "minio" else root
+
+
+@pytest.fixture
+def stored(bucket, tmp_path, request):
+    """A tree in the bucket; gives its URI."""
+    folder = tmp_path / "tree"
+    for name in ("a.csv", "sub/b.csv", "sub/c d ü.csv", "_lineage.json", "a.csv.bak"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    uri = f"{bucket}/{request.node.name.partition('[')[0]}/tree"
+    upload(folder, uri)
+    return uri
+
+
+def contents(uri):
+    with local_files(uri) as found:
+        return {file.uri: file.path.read_text() for file in found}
+
+
+def test_a_file(stored):
+    with local_copy(f"{stored}/a.csv") as path:
+        assert path.name == "a.csv"
+        assert path.read_text() == "a.csv"
+    assert not path.exists()
+    assert contents(f"{stored}/a.csv") == {f"{stored}/a.csv": "a.csv"}
+
+
+def test_a_directory_is_copied_whole(stored):
+    for uri in (stored, f"{stored}/"):
+        with local_copy(uri) as path:
+            found = {str(file.relative_to(path)): file.read_text() for file in path.rglob("*.*")}
+        assert found == {
+            name: name
+            for name in ("a.csv", "sub/b.csv", "sub/c d ü.csv", "_lineage.json", "a.csv.bak")
+        }
+
+
+def test_a_directory_of_data_leaves_bookkeeping_out(stored):
+    assert contents(stored) == {
+        f"{stored}/{name}": name for name in ("a.csv", "a.csv.bak", "sub/b.csv", "sub/c d ü.csv")
+    }
+
+
+def test_a_glob(stored):
+    assert set(contents(f"{stored}/*.csv")) == {f"{stored}/a.csv"}
+    assert set(contents(f"{stored}/**/*.csv")) == {
+        f"{stored}/{name}" for name in ("a.csv", "sub/b.csv", "sub/c d ü.csv")
+    }
+
+
+@pytest.mark.parametrize("name", ["nope.csv", "a.cs", "*.parquet", "su"])
+def test_what_is_not_there_is_named(stored, name):
+    for read in (local_files, local_copy):
+        with pytest.raises(UserError, match="not found") as failure, read(f"{stored}/{name}"):
+            pass
+        assert stored in str(failure.value)
+
+
+def test_a_bucket_that_is_not_there_is_named(bucket):
+    elsewhere = bucket.replace("test-bucket", "no-such-bucket")
+    with pytest.raises(UserError, match=elsewhere), local_copy(f"{elsewhere}/a.csv"):
+        pass
+    with pytest.raises(UserError, match=elsewhere):
+        upload(Path(__file__), f"{elsewhere}/a.csv")
+
+
+def test_a_large_object_comes_in_ranges(bucket, tmp_path, monkeypatch):
+    for module in ("gcs", "s3"):
+        monkeypatch.setattr(
+            f"kfp_tabular.components.common.storage.{module}.CHUNK_BYTES", 256 << 10
+        )
+    content = os.urandom((2 << 20) + 17)
+    (tmp_path / "large").write_bytes(content)
+    upload(tmp_path / "large", f"{bucket}/large/object")
+    with local_copy(f"{bucket}/large/object") as path:
+        assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
+    assert stores.CHUNK_BYTES >= 8 << 20
+
+
+def test_an_empty_object(bucket, tmp_path):
+    (tmp_path / "empty").touch()
+    upload(tmp_path / "empty", f"{bucket}/empty/object")
+    with local_copy(f"{bucket}/empty/object") as path:
+        assert path.read_bytes() == b""
