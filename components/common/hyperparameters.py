@@ -10,6 +10,7 @@ from typing import Any
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
 
+LEARNING_RATE_SCHEDULES = ("constant", "cosine", "exponential")
 MODEL_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2")
 
 
@@ -19,26 +20,27 @@ class Hyperparameters:
 
     Attributes:
         model_type: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
-        epochs: Passes over the train split, at most; early stopping may end sooner.
-        train_steps: Steps in all; 0 leaves it to `epochs`.
+        epochs: Passes over the train split, at most; early stopping may end sooner. 0 chooses: 10,
+            or on small data as many as 500 steps take.
+        train_steps: Steps in all, whatever `epochs` says; 0 leaves it to `epochs`.
         batch_size: Rows per step, over all workers.
         learning_rate: The highest learning rate of the schedule.
         learning_rate_schedule: `constant`, `cosine` (with warm-up) or `exponential`.
         hidden_units: Widths of the deep part's layers, comma-separated.
         dropout: Share of activations dropped in the deep part, 0 to below 1.
-        l2: Weight decay on the deep part's kernels.
+        l2: Decoupled weight decay on the deep part's kernels, as in AdamW.
         cross_layers: Number of cross layers of DCN-v2.
         embedding_dimension: Width of every embedding; 0 sizes each from its vocabulary.
     """
 
     model_type: str = "wide_and_deep"
-    epochs: int = 10
+    epochs: int = 0
     train_steps: int = 0
     batch_size: int = 256
     learning_rate: float = 0.001
     learning_rate_schedule: str = "cosine"
-    hidden_units: str = "128,64"
-    dropout: float = 0.1
+    hidden_units: str = "256,128"
+    dropout: float = 0.2
     l2: float = 0.0
     cross_layers: int = 2
     embedding_dimension: int = 0

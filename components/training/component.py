@@ -3,6 +3,7 @@
 from typing import Dict
 
 from kfp import dsl
+
 from kfp_tabular.components.common import images
 
 
@@ -16,24 +17,79 @@ def train_model(
     report: dsl.Output[dsl.HTML],
     hyperparameters: dsl.Input[dsl.Artifact] = None,
     model_type: str = "wide_and_deep",
-    epochs: int = 10,
+    epochs: int = 0,
     train_steps: int = 0,
     batch_size: int = 256,
     learning_rate: float = 0.001,
-    base_hyperparameters: Dict = {},
+    base_hyperparameters: Dict = {},  # noqa: B006 - KFP reads the default as a constant
     class_weights: str = "none",
-    early_stopping_patience: int = 3,
+    early_stopping_patience: int = 5,
     model_fn: str = "",
     workers: int = 1,
+    checkpoint_uri: str = "",
     seed: int = 0,
     backend: str = "local",
 ):
-    """Trains and exports the model."""
+    """Trains a model and exports it as a SavedModel that takes raw features.
+
+    The network reads the transformed columns; the exported model holds the transform graph, the
+    vocabularies and the network, so it takes features as they are in the data. The weights kept
+    are those that did best on the eval split, by AUC for a binary task, log loss for more
+    classes, RMSE for regression.
+
+    A task that is killed and retried with the same output paths, or with the same
+    `checkpoint_uri`, goes on from its last checkpoint.
+
+    Args:
+        transformed_examples: What transform_features wrote; the splits `train` and, for early
+            stopping, `eval` are read.
+        transform_graph: The transform graph of the same task.
+        model: The SavedModel: signatures `serving_default` (raw features by name, tensors of
+            shape [batch]) and `serving_examples` (serialized tf.Example), with `model.json` and
+            `schema.pbtxt` beside it.
+        training_logs: TensorBoard events, `training.json` with every measurement, the workers'
+            logs, and the checkpoints as long as training is not done.
+        metrics: Final metrics on both splits (`eval_auc`, `train_log_loss`, ...), `steps`,
+            `best_step`, `epochs`, `seconds` and `rows_per_second`.
+        report: Learning curves, configuration and facts of the data, in one HTML page.
+        hyperparameters: A JSON object of hyperparameters, as tune_hyperparameters writes it. It
+            wins over `model_type`, `epochs`, `train_steps`, `batch_size`, `learning_rate` and
+            `base_hyperparameters`.
+        model_type: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
+        epochs: Passes over the train split, at most. 0 chooses: 10, or on small data as many as
+            500 steps take.
+        train_steps: Steps in all, whatever `epochs` says; 0 leaves it to `epochs`.
+        batch_size: Rows per step, over all workers; at most the rows of the train split.
+        learning_rate: The highest learning rate of the schedule.
+        base_hyperparameters: More hyperparameters by name: `learning_rate_schedule`,
+            `hidden_units` (such as "256,128"), `dropout`, `l2`, `cross_layers`,
+            `embedding_dimension`.
+        class_weights: `none`, or `balanced`: every class counts the same in sum. Balanced
+            probabilities are no longer calibrated.
+        early_stopping_patience: Evaluations on the eval split without improvement before training
+            stops; 0 trains to the end. There is one evaluation per epoch, at least 10 and at most
+            50 in all, on at most 50,000 rows. Without an eval split it is off.
+        model_fn: One's own model as `package.module:function`, in place of `model_type`; see the
+            guide on model functions.
+        workers: Worker processes that train together. Each takes an equal share of the rows.
+        checkpoint_uri: Directory for checkpoints that outlives the task, such as one on a mounted
+            volume; several workers on several machines must share it. Empty for a directory in
+            `training_logs`. Removed once the model is written.
+        seed: Seed of weights, order of rows and dropout.
+        backend: Where training runs; `local` (processes of this task) is the only one in this
+            release.
+
+    Raises:
+        UserError: Exit code 2: an empty train split, a column that does not fit the transform
+            graph, a label that is not encoded, an unknown hyperparameter or one out of range, a
+            model function that cannot be imported or gives no fit model, training that diverges.
+    """
     from pathlib import Path
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.hyperparameters import Hyperparameters
-    from kfp_tabular.components.training import run, train
+    from kfp_tabular.components.training import train
+    from kfp_tabular.components.training.settings import Settings
 
     with reported_to_user():
         chosen = Hyperparameters().updated(
@@ -48,7 +104,7 @@ def train_model(
         )
         if hyperparameters is not None:
             chosen = Hyperparameters.load(hyperparameters.path)
-        settings = run.Settings(
+        settings = Settings(
             transformed_examples=Path(transformed_examples.path),
             transform_graph=Path(transform_graph.path),
             output=Path(model.path),
@@ -57,6 +113,7 @@ def train_model(
             class_weights=class_weights,
             early_stopping_patience=early_stopping_patience,
             model_fn=model_fn,
+            checkpoints=checkpoint_uri,
             seed=seed,
         )
         result = train.run(

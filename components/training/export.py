@@ -3,7 +3,7 @@
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from kfp_tabular.components.common import model as model_format
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.features import (
     SCHEMA_FILE,
-    RawFeature,
     raw_features,
     read_schema,
 )
@@ -85,11 +84,9 @@ def write(
         What `model.json` says.
     """
     import tensorflow as tf
-    import tensorflow_transform as tft
 
-    transform = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
-    features = _model_features(transform_graph, task)
-    names = input_names(feature.name for feature in features)
+    graph = _TransformGraph(transform_graph, task.label)
+    names = input_names(feature.name for feature in graph.features)
     inputs = tuple(
         ModelInput(
             name=feature.name,
@@ -97,16 +94,19 @@ def write(
             required=feature.required,
             input=names[feature.name],
         )
-        for feature in features
+        for feature in graph.features
     )
     dtypes = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
-    scorer = tf.Module()
-    scorer.transform = transform
-    scorer.model = model
     classes = tf.constant(list(task.classes)) if task.classes else None
 
+    # Traced once and called by both signatures.
+    @tf.function(
+        input_signature=[
+            {entry.name: tf.TensorSpec([None], dtypes[entry.dtype]) for entry in inputs}
+        ]
+    )
     def predict(raw: dict[str, Any]) -> dict[str, Any]:
-        numeric, categorical = pack(transform(raw), layout)
+        numeric, categorical = pack(graph.transform(raw), layout)
         logits = model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
         values = outputs(task.kind, logits)
         if task.kind == "regression":
@@ -121,29 +121,43 @@ def write(
             model_format.CLASSES: tf.gather(classes, chosen),
         }
 
-    def serving_default(raw: dict[str, Any]) -> dict[str, Any]:
-        return predict({feature.name: raw[feature.input] for feature in inputs})
+    @tf.function(
+        input_signature=[
+            {
+                entry.input: tf.TensorSpec([None], dtypes[entry.dtype], name=entry.input)
+                for entry in inputs
+            }
+        ]
+    )
+    def serving_default(raw: dict[str, Any]) -> Any:
+        return predict({entry.name: raw[entry.input] for entry in inputs})
 
-    def serving_examples(examples: Any) -> dict[str, Any]:
-        defaults = {
-            feature.name: tf.io.FixedLenFeature(
-                [], dtypes[feature.dtype], default_value=feature.missing
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serving_examples(examples: Any) -> Any:
+        return predict(
+            tf.io.parse_example(
+                examples,
+                {
+                    entry.name: tf.io.FixedLenFeature(
+                        [], dtypes[entry.dtype], default_value=entry.missing
+                    )
+                    for entry in inputs
+                },
             )
-            for feature in inputs
-        }
-        return predict(tf.io.parse_example(examples, defaults))
+        )
 
-    signature = {
-        feature.input: tf.TensorSpec([None], dtypes[feature.dtype], name=feature.input)
-        for feature in inputs
-    }
-    signatures = {
-        model_format.SERVING_SIGNATURE: tf.function(serving_default, input_signature=[signature]),
-        model_format.EXAMPLES_SIGNATURE: tf.function(
-            serving_examples, input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
-        ),
-    }
-    tf.saved_model.save(scorer, str(directory), signatures=signatures)
+    exported = tf.Module()
+    # Variables and tables only: Keras objects would be traced layer by layer.
+    exported.transform = graph.loaded
+    exported.weights = model.variables
+    tf.saved_model.save(
+        exported,
+        str(directory),
+        signatures={
+            model_format.SERVING_SIGNATURE: serving_default,
+            model_format.EXAMPLES_SIGNATURE: serving_examples,
+        },
+    )
     spec = ModelSpec(
         task=task.kind,
         label=task.label,
@@ -159,37 +173,57 @@ def write(
     return spec
 
 
-def _model_features(transform_graph: Path, task: Task) -> Sequence[RawFeature]:
-    """The raw features that reach a transformed one, in the schema's order, less the label."""
-    import tensorflow_transform as tft
+class _TransformGraph:
+    """The transform graph without its label.
 
-    output = tft.TFTransformOutput(str(transform_graph))
-    needed = _inputs_needed(output.transform_savedmodel_dir, task.label)
-    known = raw_features(read_schema(transform_graph))
-    unknown = sorted(needed - set(known))
-    if unknown:
-        raise UserError(
-            f"{transform_graph}: the graph takes {unknown[0]!r}, which is not in its schema.pbtxt."
-        )
-    return [feature for name, feature in known.items() if name in needed and name != task.label]
+    Attributes:
+        loaded: The SavedModel that holds its tables and vocabularies.
+        features: The raw features that reach a transformed one, in the schema's order.
+    """
 
+    def __init__(self, path: Path, label: str) -> None:
+        import tensorflow as tf
+        import tensorflow_transform as tft
 
-def _inputs_needed(saved_model: str, label: str) -> set[str]:
-    """Walks the transform graph back from its outputs but the label, to its inputs."""
-    import tensorflow as tf
+        directory = tft.TFTransformOutput(str(path)).transform_savedmodel_dir
+        self.loaded = tf.saved_model.load(directory)
+        self._function = self.loaded.transform_fn
+        (self._signature,), _ = self._function.structured_input_signature
+        self._known = raw_features(read_schema(path))
+        unknown = sorted(set(self._signature) - set(self._known))
+        if unknown:
+            raise UserError(
+                f"{path}: the graph takes {unknown[0]!r}, which is not in its schema.pbtxt."
+            )
+        needed = self._needed(label)
+        self.features = [
+            feature for name, feature in self._known.items() if name in needed and name != label
+        ]
 
-    function = tf.saved_model.load(saved_model).transform_fn
-    (signature,), _ = function.structured_input_signature
-    names = sorted(signature)
-    placeholders = {
-        tensor.op: name for name, tensor in zip(names, function.graph.inputs, strict=False)
-    }
-    outputs_by_name = zip(sorted(function.structured_outputs), function.outputs, strict=True)
-    stack = [tensor.op for name, tensor in outputs_by_name if name != label]
-    seen = set(stack)
-    while stack:
-        for tensor in stack.pop().inputs:
-            if tensor.op not in seen:
-                seen.add(tensor.op)
-                stack.append(tensor.op)
-    return {name for operation, name in placeholders.items() if operation in seen}
+    def transform(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Applies the graph; inputs that are not given count as missing."""
+        import tensorflow as tf
+
+        rows = tf.shape(next(iter(raw.values())))
+        values = {
+            name: raw[name]
+            if name in raw
+            else tf.fill(rows, tf.constant(self._known[name].missing, spec.dtype))
+            for name, spec in self._signature.items()
+        }
+        transformed: dict[str, Any] = self._function(values)
+        return transformed
+
+    def _needed(self, label: str) -> set[str]:
+        """Walks the graph back from its outputs, all but the label, to its inputs."""
+        function = self._function
+        placeholders = zip(sorted(self._signature), function.graph.inputs, strict=False)
+        results = zip(sorted(function.structured_outputs), function.outputs, strict=True)
+        stack = [tensor.op for name, tensor in results if name != label]
+        seen = set(stack)
+        while stack:
+            for tensor in stack.pop().inputs:
+                if tensor.op not in seen:
+                    seen.add(tensor.op)
+                    stack.append(tensor.op)
+        return {name for name, tensor in placeholders if tensor.op in seen}

@@ -1,21 +1,13 @@
-"""Transformed Parquet as shuffled, packed rows, without a line of Python per row.
-
-Row groups are read in a seeded random order into a buffer of up to a million rows; rows leave the
-buffer in the order of one random permutation, whole batches at a time, while the next buffer is
-read in the background. The order is a function of (seed, pass, worker, buffer) alone, so that a
-resumed run finds its place without reading what it has seen.
-"""
+"""Transformed Parquet as packed rows, without a line of Python per row, checked on the way."""
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError
@@ -26,9 +18,11 @@ from kfp_tabular.components.training.layout import Layout, Rows
 TRAIN_SPLIT = "train"
 EVAL_SPLIT = "eval"
 
-_BUFFER_ROWS = 1 << 20
-_BUFFER_BYTES = 256 << 20
-_READ_ROWS = 1 << 16
+READ_ROWS = 1 << 16
+
+_SAME_TASK = (
+    "Give the transformed examples and the transform graph of the same transform_features task."
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -105,9 +99,7 @@ class Reader:
                 of its range.
         """
         regression = self._task.kind == "regression"
-        rows = Rows.empty(
-            self._layout, sum(piece.rows for piece in share), regression=regression
-        )
+        rows = Rows.empty(self._layout, sum(piece.rows for piece in share), regression=regression)
         position = 0
         for file in dict.fromkeys(piece.file for piece in share):
             for batch in self._batches(file, [piece for piece in share if piece.file == file]):
@@ -118,13 +110,7 @@ class Reader:
     def _batches(self, file: Path, share: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
         columns = self._layout.columns
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            missing = [name for name in columns if name not in parquet.schema_arrow.names]
-            if missing:
-                raise UserError(
-                    f"{file}: no column {missing[0]!r}, which the transform graph writes. Give "
-                    "the transformed examples and the transform graph of the same "
-                    "transform_features task."
-                )
+            require_columns(parquet, columns, file)
             whole = {
                 piece.group: piece.rows == parquet.metadata.row_group(piece.group).num_rows
                 for piece in share
@@ -132,44 +118,54 @@ class Reader:
             groups = [piece.group for piece in share if whole[piece.group]]
             if groups:
                 yield from parquet.iter_batches(
-                    batch_size=_READ_ROWS, row_groups=groups, columns=columns
+                    batch_size=READ_ROWS, row_groups=groups, columns=columns
                 )
             for piece in share:
                 if not whole[piece.group]:
                     table = parquet.read_row_group(piece.group, columns=columns)
-                    yield from table.slice(piece.start, piece.rows).to_batches(_READ_ROWS)
+                    yield from table.slice(piece.start, piece.rows).to_batches(READ_ROWS)
 
     def _pack(self, batch: pa.RecordBatch, rows: Rows, position: int, file: Path) -> None:
         here = slice(position, position + batch.num_rows)
         for index, name in enumerate(self._layout.numeric):
-            rows.numeric[here, index] = _dense(batch, name, file)
+            rows.numeric[here, index] = dense(batch, name, file)
+        self._require_finite(rows.numeric[here], file)
         for index, column in enumerate(self._layout.categorical):
-            ids = _dense(batch, column.name, file)
+            ids = dense(batch, column.name, file)
+            if column.minimum:
+                ids = ids - column.minimum
             _require_range(
                 ids,
-                column.minimum,
-                column.minimum + column.size,
+                column.size,
                 f"{file}: column {column.name!r}",
-                "the transform graph's vocabulary. Give the transformed examples and the "
-                "transform graph of the same transform_features task.",
+                f"the ids of the transform graph. {_SAME_TASK}",
             )
-            rows.categorical[here, index] = ids - column.minimum if column.minimum else ids
-        label = _dense(batch, self._layout.label, file)
+            rows.categorical[here, index] = ids
+        label = dense(batch, self._layout.label, file)
         if self._task.kind == "regression":
+            # In double precision: a label far from 0 would lose its variation in float32.
             rows.label[here] = (label.astype(np.float64) - self._mean) / self._scale
             return
-        _require_range(
-            label,
-            0,
-            len(self._task.classes),
-            f"{file}: label {self._layout.label!r}",
-            f"the {len(self._task.classes)} classes of task.json. The preprocessing function must "
-            "return the label as class indices from 0.",
-        )
+        require_class(label, len(self._task.classes), self._layout.label, file)
         rows.label[here] = label
 
+    def _require_finite(self, numeric: "np.ndarray[Any, Any]", file: Path) -> None:
+        finite = np.isfinite(numeric)
+        if not finite.all():
+            column = int((~finite).any(axis=0).argmax())
+            raise UserError(
+                f"{file}: column {self._layout.numeric[column]!r} holds NaN or infinity in "
+                f"{int((~finite[:, column]).sum())} of {len(numeric)} rows. Fill or clip it in the "
+                "preprocessing function."
+            )
 
-def _dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]":
+
+def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]":
+    """Gives a column as numbers.
+
+    Raises:
+        UserError: Where it holds nulls or is not numeric.
+    """
     column = batch.column(name)
     if column.null_count:
         raise UserError(
@@ -182,128 +178,6 @@ def _dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any
             "preprocessing function."
         )
     return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _require_range(
-    values: "np.ndarray[Any, Any]", low: int, high: int, where: str, remedy: str
-) -> None:
-    if not len(values):
-        return
-    smallest, largest = values.min(), values.max()
-    if smallest < low or largest >= high or smallest != smallest:  # noqa: PLR0124 - NaN
-        found = largest if largest >= high else smallest
-        raise UserError(f"{where} holds {found}, outside {low} to {high - 1}, {remedy}")
-
-
-class TrainingInput:
-    """An endless, shuffled stream of a worker's rows; every pass holds every row once.
-
-    Args:
-        reader: Reads the pieces.
-        share: The worker's pieces; at least one row.
-        seed: Seed of the order.
-        worker: Index of the worker.
-        start: Rows of the stream to skip, as a resumed run does.
-        buffer_rows: Rows that are shuffled together; 0 takes as many as fit 256 MiB, at most
-            1,048,576.
-        row_bytes: Size of a packed row.
-    """
-
-    def __init__(
-        self,
-        reader: Reader,
-        share: Sequence[Piece],
-        *,
-        seed: int,
-        worker: int = 0,
-        start: int = 0,
-        buffer_rows: int = 0,
-        row_bytes: int = 128,
-    ) -> None:
-        self.rows = sum(piece.rows for piece in share)
-        self._reader = reader
-        self._share = list(share)
-        self._seed = seed
-        self._worker = worker
-        self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, _BUFFER_BYTES // row_bytes)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="training-input")
-        self._whole: Rows | None = None
-        self._blocks = self._stream(start)
-        self._block, self._order = next(self._blocks)
-        self._position = 0
-
-    def take(self, rows: int) -> Rows:
-        """Gives the next rows of the stream."""
-        parts = []
-        while rows:
-            if self._position == len(self._order):
-                self._block, self._order = next(self._blocks)
-                self._position = 0
-            index = self._order[self._position : self._position + rows]
-            parts.append(self._block.take(index))
-            self._position += len(index)
-            rows -= len(index)
-        return Rows.concatenate(parts)
-
-    def close(self) -> None:
-        """Stops reading ahead."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _stream(self, start: int) -> Iterator[tuple[Rows, "np.ndarray[Any, Any]"]]:
-        plan = self._plan(start)
-        ahead = self._submit(next(plan))
-        while True:
-            block, order = ahead.result()
-            ahead = self._submit(next(plan))
-            yield block, order
-            # Two blocks at a time are enough: the one in use and the one being read.
-            del block, order
-
-    def _submit(
-        self, planned: tuple[int, int, list[Piece], int]
-    ) -> "Future[tuple[Rows, np.ndarray[Any, Any]]]":
-        return self._pool.submit(self._load, *planned)
-
-    def _load(
-        self, turn: int, number: int, share: list[Piece], skip: int
-    ) -> tuple[Rows, "np.ndarray[Any, Any]"]:
-        if self._whole is not None:
-            block = self._whole
-        else:
-            block = self._reader.read(share)
-            if len(block) == self.rows:
-                # Rows are read in file order, so the one block is the same on every pass.
-                self._whole = block
-        order = self._random(turn, number + 1).permutation(len(block))
-        return block, order[skip:]
-
-    def _plan(self, start: int) -> Iterator[tuple[int, int, list[Piece], int]]:
-        turn, skip = divmod(start, self.rows)
-        while True:
-            for number, share in enumerate(self._blocks_of(turn)):
-                rows = sum(piece.rows for piece in share)
-                if skip >= rows:
-                    skip -= rows
-                    continue
-                yield turn, number, share, skip
-                skip = 0
-            turn += 1
-
-    def _blocks_of(self, turn: int) -> Iterator[list[Piece]]:
-        order = self._random(turn, 0).permutation(len(self._share))
-        block: list[int] = []
-        rows = 0
-        for index in order:
-            block.append(int(index))
-            rows += self._share[index].rows
-            if rows >= self._buffer_rows:
-                yield [self._share[index] for index in sorted(block)]
-                block, rows = [], 0
-        if block:
-            yield [self._share[index] for index in sorted(block)]
-
-    def _random(self, turn: int, number: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, turn, self._worker, number])
 
 
 def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) -> Rows:
@@ -330,45 +204,6 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
     return rows.take(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
 
 
-def target_moments(files: Sequence[Path], label: str) -> tuple[float, float]:
-    """Gives mean and standard deviation of a regression label, in one pass over that column.
-
-    Args:
-        files: The train split's files.
-        label: The label's column.
-
-    Returns:
-        The mean and the (population) standard deviation; 1 in place of a deviation of 0.
-
-    Raises:
-        UserError: Where a label is missing or not finite.
-    """
-    count, mean, squares = 0, 0.0, 0.0
-    for file in files:
-        with pq.ParquetFile(file, memory_map=True) as parquet:
-            for batch in parquet.iter_batches(batch_size=_READ_ROWS, columns=[label]):
-                values = np.asarray(
-                    pc.cast(batch.column(0), pa.float64()).to_numpy(zero_copy_only=False)
-                )
-                bad = int((~np.isfinite(values)).sum())
-                if bad:
-                    raise UserError(
-                        f"{file}: label {label!r} is missing or not finite in {bad} rows. "
-                        "Drop these rows before training."
-                    )
-                # Chan's update of the moments: sums of squares would cancel for large labels.
-                rows = len(values)
-                if not rows:
-                    continue
-                delta = values.mean() - mean
-                total = count + rows
-                squares += ((values - values.mean()) ** 2).sum() + delta**2 * count * rows / total
-                mean += delta * rows / total
-                count = total
-    deviation = float(np.sqrt(squares / count)) if count else 0.0
-    return float(mean), deviation or 1.0
-
-
 def require_rows(examples: Examples) -> dict[str, int]:
     """Gives the number of rows by split, where there is something to train on.
 
@@ -383,3 +218,46 @@ def require_rows(examples: Examples) -> dict[str, int]:
             "ingest_data's split_fractions."
         )
     return rows
+
+
+def require_columns(parquet: pq.ParquetFile, columns: Sequence[str], file: Path) -> None:
+    """Checks that a file has the columns.
+
+    Raises:
+        UserError: Where one is missing.
+    """
+    missing = [name for name in columns if name not in parquet.schema_arrow.names]
+    if missing:
+        raise UserError(
+            f"{file}: no column {missing[0]!r}, which the transform graph writes. {_SAME_TASK}"
+        )
+
+
+def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file: Path) -> None:
+    """Checks that labels are class indices.
+
+    Raises:
+        UserError: Where one is not.
+    """
+    whole = np.issubdtype(values.dtype, np.integer) or bool((values == np.floor(values)).all())
+    if not whole:
+        raise UserError(
+            f"{file}: label {label!r} holds fractions; the preprocessing function must return it "
+            "as class indices from 0. For a number to be predicted, set the task to regression."
+        )
+    _require_range(
+        values,
+        classes,
+        f"{file}: label {label!r}",
+        f"the {classes} classes of task.json. The preprocessing function must return the label "
+        "as class indices from 0.",
+    )
+
+
+def _require_range(values: "np.ndarray[Any, Any]", size: int, where: str, remedy: str) -> None:
+    if not len(values):
+        return
+    smallest, largest = values.min(), values.max()
+    if smallest < 0 or largest >= size:
+        found = smallest if smallest < 0 else largest
+        raise UserError(f"{where} holds {found}, outside 0 to {size - 1}, {remedy}")

@@ -7,6 +7,8 @@ Python into TensorFlow costs more than a step.
 import json
 import logging
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,71 +18,116 @@ from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.training.layout import Rows
 from kfp_tabular.components.training.models import CATEGORICAL, NUMERIC
+from kfp_tabular.components.training.schedule import Schedule
 
 _PREDICT_ROWS = 8192
 
 _logger = logging.getLogger(__name__)
 
 
-def make_strategy() -> Any:
-    """Chooses the distribution strategy from TF_CONFIG and the visible GPUs.
+@dataclass(frozen=True)
+class Place:
+    """Which process of a job this is.
 
-    More than one worker in TF_CONFIG: MultiWorkerMirroredStrategy. More than one GPU:
-    MirroredStrategy. Else the default strategy, which uses the one GPU or the CPU.
+    Attributes:
+        worker: Index among all workers, the chief first.
+        workers: Number of workers.
+        chief: Whether this one writes the model, the logs and the checkpoints.
+    """
+
+    worker: int
+    workers: int
+    chief: bool
+
+
+def place(tf_config: str) -> Place:
+    """Reads a process's place from TF_CONFIG.
+
+    Args:
+        tf_config: The variable's value; empty for a process alone.
 
     Raises:
-        UserError: Where TF_CONFIG is not JSON, or asks for parameter servers.
+        UserError: Where it is not JSON, has no task, or asks for parameter servers.
     """
-    import tensorflow as tf
-
-    text = os.environ.get("TF_CONFIG", "")
+    if not tf_config.strip():
+        return Place(0, 1, chief=True)
     try:
-        cluster = json.loads(text).get("cluster", {}) if text else {}
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise UserError(f"TF_CONFIG is not a JSON object: {error}") from error
+        config = json.loads(tf_config)
+        cluster = config.get("cluster") or {}
+        task = config.get("task") or {}
+        sizes = {role: len(cluster.get(role, ())) for role in ("chief", "worker")}
+    except (json.JSONDecodeError, AttributeError, TypeError) as error:
+        raise UserError(f"TF_CONFIG is not a JSON object of cluster and task: {error}") from error
     if cluster.get("ps"):
         raise UserError(
             "TF_CONFIG names parameter servers; training is synchronous. Use only chief and "
             "worker replicas."
         )
-    if sum(len(cluster.get(role, ())) for role in ("chief", "worker")) > 1:
+    workers = sum(sizes.values())
+    if workers <= 1:
+        return Place(0, 1, chief=True)
+    role, index = task.get("type"), task.get("index")
+    if role not in sizes or not isinstance(index, int) or not 0 <= index < sizes[role]:
+        raise UserError(
+            f"TF_CONFIG's task is {role!r} number {index!r}, which its cluster of "
+            f"{sizes['chief']} chief and {sizes['worker']} workers does not have."
+        )
+    worker = index + (sizes["chief"] if role == "worker" else 0)
+    return Place(worker, workers, chief=worker == 0)
+
+
+def make_strategy(here: Place) -> Any:
+    """Chooses the distribution strategy.
+
+    More than one worker: MultiWorkerMirroredStrategy. More than one visible GPU:
+    MirroredStrategy. Else the default strategy, which uses the one GPU or the CPU.
+    """
+    import tensorflow as tf
+
+    if here.workers > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
 
 
-def make_learning_rate(hyperparameters: Hyperparameters, steps: int) -> Any:
-    """Gives the learning rate, or the schedule of it over `steps` steps.
+def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
+    """Makes the optimizer: Adam, with decoupled weight decay where `l2` is above 0.
 
-    `cosine` rises over the first 5 % of the steps and falls to zero; `exponential` falls to a
-    hundredth.
-
-    Raises:
-        UserError: For an unknown schedule.
+    The learning rate is `constant`; or `cosine`: it rises over the first 5 % of the steps and
+    falls to zero; or `exponential`: it falls to a hundredth.
     """
     import tf_keras
 
     peak, name = hyperparameters.learning_rate, hyperparameters.learning_rate_schedule
     schedules = tf_keras.optimizers.schedules
-    if name == "constant":
-        return peak
+    rate: Any = peak
     if name == "exponential":
-        return schedules.ExponentialDecay(peak, steps, 0.01)
-    warm_up = max(1, steps // 20)
-    return schedules.CosineDecay(0.0, max(1, steps - warm_up), 0.0, None, peak, warm_up)
+        rate = schedules.ExponentialDecay(peak, steps, 0.01)
+    elif name == "cosine":
+        warm_up = max(1, steps // 20)
+        rate = schedules.CosineDecay(
+            0.0, max(1, steps - warm_up), warmup_target=peak, warmup_steps=warm_up
+        )
+    if not hyperparameters.l2:
+        return tf_keras.optimizers.Adam(rate)
+    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=hyperparameters.l2)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embedding", "wide"])
+    return optimizer
 
 
 class Program:
     """A model with its optimizer, as functions over packed rows.
 
     Args:
-        strategy: From `make_strategy`; `model` and `optimizer` were made in its scope.
+        strategy: From `make_strategy`; the model and the optimizer were made in its scope.
         model: From the packed inputs to logits `[batch, units]`.
         optimizer: A tf_keras optimizer.
         kind: The task's kind.
         class_weights: Weight of each class; None for equal ones.
-        batch: Rows per step of one replica.
+        schedule: Says how many rows a step takes.
+        local_replicas: Replicas of this process.
+        worker: Index of this process.
     """
 
     def __init__(
@@ -90,28 +137,33 @@ class Program:
         optimizer: Any,
         *,
         kind: TaskKind,
-        class_weights: "np.ndarray[Any, Any] | None",
-        batch: int,
+        class_weights: Sequence[float] | None,
+        schedule: Schedule,
+        local_replicas: int,
+        worker: int = 0,
     ) -> None:
         import tensorflow as tf
 
-        self.model = model
-        self.optimizer = optimizer
+        self._model = model
+        self._optimizer = optimizer
         self._strategy = strategy
         self._kind = kind
-        self._class_weights = None if class_weights is None else tf.constant(
-            class_weights, tf.float32
+        self._class_weights = (
+            None if class_weights is None else tf.constant(class_weights, tf.float32)
         )
-        self._batch = batch
-        self._replicas = max(1, strategy.num_replicas_in_sync // _processes(strategy))
-        numeric, categorical = (model.input[name].shape[1] for name in (NUMERIC, CATEGORICAL))
+        self._batch = schedule.replica_batch
+        self._local_replicas = local_replicas
+        self._worker = worker
         matrices = [
-            tf.TensorSpec([None, numeric], tf.float32),
-            tf.TensorSpec([None, categorical], tf.int32),
+            tf.TensorSpec([None, model.input[NUMERIC].shape[1]], tf.float32),
+            tf.TensorSpec([None, model.input[CATEGORICAL].shape[1]], tf.int32),
         ]
         label = tf.TensorSpec([None], tf.float32 if kind == "regression" else tf.int32)
         self._train = tf.function(self._steps, input_signature=[*matrices, label])
         self._predict = tf.function(self._outputs, input_signature=matrices)
+        self._sum = tf.function(
+            self._sum_over_processes, input_signature=[tf.TensorSpec([None], tf.float32)]
+        )
         with strategy.scope():
             optimizer.build(model.trainable_variables)
 
@@ -121,17 +173,31 @@ class Program:
 
     def predict(self, rows: Rows) -> "np.ndarray[Any, Any]":
         """Gives probabilities `[rows, classes]`, or standardised values `[rows]`."""
-        outputs = [
+        values = [
             self._predict(part.numeric, part.categorical).numpy()
             for start in range(0, len(rows), _PREDICT_ROWS)
             for part in [rows.take(slice(start, start + _PREDICT_ROWS))]
         ]
-        return np.concatenate(outputs)
+        return np.concatenate(values)
+
+    def sum_over_processes(self, values: Sequence[float]) -> list[float]:
+        """Adds up values over the processes, so that all of them decide alike.
+
+        Every process must call it at the same point.
+        """
+        if self._strategy.num_replicas_in_sync == self._local_replicas:
+            return list(values)
+        summed = self._sum(np.asarray(values, np.float32)).numpy()
+        return [float(value) / self._local_replicas for value in summed]
+
+    def from_first(self, value: float) -> float:
+        """Gives every process the first one's value. Every process must call it."""
+        return self.sum_over_processes([value if self._worker == 0 else 0.0])[0]
 
     def _steps(self, numeric: Any, categorical: Any, label: Any) -> Any:
         import tensorflow as tf
 
-        rows = self._batch * self._replicas
+        rows = self._batch * self._local_replicas
         steps = tf.size(label) // rows
         total = tf.constant(0.0)
         for step in tf.range(steps):
@@ -139,29 +205,29 @@ class Program:
             losses = self._strategy.run(
                 self._step, args=(numeric[here], categorical[here], label[here])
             )
-            total += tf.add_n(self._strategy.experimental_local_results(losses)) / self._replicas
+            local = self._strategy.experimental_local_results(losses)
+            total += tf.add_n(local) / self._local_replicas
         return total / tf.cast(steps, tf.float32)
 
     def _step(self, numeric: Any, categorical: Any, label: Any) -> Any:
         import tensorflow as tf
 
-        if self._replicas > 1:
+        if self._local_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            start = (replica % self._replicas) * self._batch
+            start = (replica % self._local_replicas) * self._batch
             here = slice(start, start + self._batch)
             numeric, categorical, label = numeric[here], categorical[here], label[here]
         label = tf.ensure_shape(label, [self._batch])
         with tf.GradientTape() as tape:
-            logits = self.model({NUMERIC: numeric, CATEGORICAL: categorical}, training=True)
+            logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=True)
             loss = self._loss(label, logits)
-            if self.model.losses:
-                loss += tf.add_n(self.model.losses)
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses)
             # The optimizer sums gradients over the replicas.
             scaled = loss / self._strategy.num_replicas_in_sync
-        variables = self.model.trainable_variables
-        self.optimizer.apply_gradients(
-            zip(tape.gradient(scaled, variables), variables, strict=True)
-        )
+        variables = self._model.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     def _loss(self, label: Any, logits: Any) -> Any:
@@ -171,17 +237,23 @@ class Program:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
         elif self._kind == "binary":
             losses = tf.nn.sigmoid_cross_entropy_with_logits(
-                tf.cast(label, tf.float32), logits[..., 0]
+                tf.cast(label, tf.float32), logits[:, 0]
             )
         else:
-            losses = tf.math.squared_difference(logits[..., 0], label)
+            losses = tf.math.squared_difference(logits[:, 0], label)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, label)
         return tf.reduce_mean(losses)
 
     def _outputs(self, numeric: Any, categorical: Any) -> Any:
-        logits = self.model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
+        logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
         return outputs(self._kind, logits)
+
+    def _sum_over_processes(self, values: Any) -> Any:
+        import tensorflow as tf
+
+        parts = self._strategy.run(tf.identity, args=(values,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
 
 
 def outputs(kind: TaskKind, logits: Any) -> Any:
@@ -196,9 +268,6 @@ def outputs(kind: TaskKind, logits: Any) -> Any:
     return logits[:, 0]
 
 
-def _processes(strategy: Any) -> int:
-    cluster = getattr(strategy, "cluster_resolver", None)
-    if cluster is None:
-        return 1
-    spec = cluster.cluster_spec().as_dict()
-    return sum(len(hosts) for role, hosts in spec.items() if role in ("chief", "worker")) or 1
+def tf_config() -> str:
+    """Gives TF_CONFIG as it is in the environment; empty where it is not set."""
+    return os.environ.get("TF_CONFIG", "")

@@ -1,0 +1,176 @@
+"""The training loop: steps, evaluations, the best weights, checkpoints, and an orderly end."""
+
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.checkpoints import Checkpoints
+from kfp_tabular.components.training.journal import Journal
+from kfp_tabular.components.training.layout import Rows
+from kfp_tabular.components.training.program import Program
+from kfp_tabular.components.training.schedule import Schedule
+from kfp_tabular.components.training.stopping import Stopping
+
+TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+"""What a process that was told to stop exits with; its checkpoint is saved by then."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """Where the loop is; what a checkpoint holds beside the weights.
+
+    Attributes:
+        step: Steps done.
+        seconds: Time spent in training and evaluation, over all attempts.
+        history: Measurements at every evaluation.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    # Of the steps since the last evaluation.
+    loss: float = 0.0
+    steps: int = 0
+
+
+@contextmanager
+def termination() -> Iterator[threading.Event]:
+    """Turns SIGTERM into an event for the duration of the block.
+
+    Yields:
+        The event. Signal handlers belong to the main thread; elsewhere it is never set.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask_to_end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
+        event.set()
+
+    before = signal.signal(signal.SIGTERM, ask_to_end)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Loop:
+    """Trains until the steps are done, nothing improves any more, or the process is told to stop.
+
+    Args:
+        program: The model's functions.
+        schedule: The shape of the run.
+        take: Gives the next rows of the training input.
+        evaluate: Measures the eval split; None where there is none.
+        stopping: Follows the objective.
+        keep_best: Called when the weights are the best so far.
+        journal: Takes the measurements.
+        checkpoints: None for none.
+        checkpoint_seconds: At least so many seconds between two checkpoints.
+        learning_rate: Named in the error where the loss is lost.
+        local_rows: Rows of a step in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        program: Program,
+        schedule: Schedule,
+        take: Callable[[int], Rows],
+        evaluate: Callable[[], Mapping[str, float]] | None,
+        stopping: Stopping,
+        keep_best: Callable[[], None],
+        journal: Journal,
+        checkpoints: Checkpoints | None,
+        checkpoint_seconds: float,
+        learning_rate: float,
+        local_rows: int,
+    ) -> None:
+        self._program = program
+        self._schedule = schedule
+        self._take = take
+        self._evaluate = evaluate
+        self._stopping = stopping
+        self._keep_best = keep_best
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._checkpoint_seconds = checkpoint_seconds
+        self._learning_rate = learning_rate
+        self._local_rows = local_rows
+
+    def run(self, progress: Progress) -> Progress:
+        """Trains on from where `progress` is.
+
+        Returns:
+            The same object, at the end of training.
+
+        Raises:
+            UserError: Where the loss is no longer finite.
+            SystemExit: With `TERMINATED_EXIT_CODE`, after SIGTERM.
+        """
+        schedule, earlier = self._schedule, progress.seconds
+        started = saved = time.monotonic()
+        with termination() as terminated:
+            while progress.step < schedule.steps and not self._stopping.exhausted:
+                boundary = min(
+                    schedule.steps, (progress.step // schedule.interval + 1) * schedule.interval
+                )
+                steps = min(schedule.steps_per_call, boundary - progress.step)
+                loss = self._program.train(self._take(steps * self._local_rows))
+                progress.step += steps
+                progress.loss += loss * steps
+                progress.steps += steps
+                if progress.step == boundary:
+                    self._measure(progress)
+                now = time.monotonic()
+                progress.seconds = earlier + now - started
+                due = self._checkpoints is not None and now - saved >= self._checkpoint_seconds
+                asked, lost, save = self._agree(terminated.is_set(), not math.isfinite(loss), due)
+                if lost:
+                    raise UserError(
+                        f"training diverged: the loss is not finite at step {progress.step} with "
+                        f"learning_rate={self._learning_rate:g}. Try "
+                        f"learning_rate={self._learning_rate / 10:g}."
+                    )
+                if self._checkpoints is not None and (asked or save):
+                    self._save(self._checkpoints, progress)
+                    saved = time.monotonic()
+                if asked:
+                    _logger.warning("told to stop at step %d", progress.step)
+                    raise SystemExit(TERMINATED_EXIT_CODE)
+        return progress
+
+    def _measure(self, progress: Progress) -> None:
+        entry = {
+            "step": float(progress.step),
+            "epoch": self._schedule.epoch(progress.step),
+            "train_loss": progress.loss / progress.steps,
+        }
+        progress.loss, progress.steps = 0.0, 0
+        if self._evaluate is not None and math.isfinite(entry["train_loss"]):
+            measured = self._evaluate()
+            entry |= {f"eval_{name}": value for name, value in measured.items()}
+            # Processes decide alike only on the same bits: the chief's count.
+            objective = self._program.from_first(measured[self._stopping.metric])
+            if self._stopping.update(objective, progress.step):
+                self._keep_best()
+        progress.history.append(entry)
+        self._journal.write(entry)
+
+    def _agree(self, *flags: bool) -> list[bool]:
+        return [total > 0 for total in self._program.sum_over_processes([*map(float, flags)])]
+
+    def _save(self, checkpoints: Checkpoints, progress: Progress) -> None:
+        state = {"progress": vars(progress), "stopping": vars(self._stopping)}
+        checkpoints.save(progress.step, state)
+        _logger.info("checkpoint at step %d", progress.step)

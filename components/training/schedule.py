@@ -1,0 +1,71 @@
+"""How long to train, in which steps, and when to look: pure arithmetic."""
+
+from dataclasses import dataclass
+
+from kfp_tabular.components.common.hyperparameters import Hyperparameters
+
+_LEAST_EPOCHS = 10
+_LEAST_STEPS = 500
+_FEWEST_EVALUATIONS = 10
+_MOST_EVALUATIONS = 50
+_ROWS_PER_CALL = 8_192
+_STEPS_PER_CALL = 100
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The shape of a run.
+
+    Attributes:
+        replica_batch: Rows per step of one replica.
+        batch: Rows per step over all replicas.
+        steps_per_epoch: Steps that a pass over the train split takes, rounded up.
+        steps: Steps in all.
+        interval: Steps from one evaluation to the next.
+        steps_per_call: The largest number of steps in one call into TensorFlow.
+    """
+
+    replica_batch: int
+    batch: int
+    steps_per_epoch: int
+    steps: int
+    interval: int
+    steps_per_call: int
+
+    def epoch(self, step: int) -> float:
+        """Gives how many passes so many steps are."""
+        return step / self.steps_per_epoch
+
+
+def plan(
+    hyperparameters: Hyperparameters, rows: int, replicas: int = 1, local_replicas: int = 1
+) -> Schedule:
+    """Plans a run.
+
+    A batch has at most as many rows as the split, and is a multiple of the replicas. Without
+    `train_steps` and `epochs`, it is ten passes, and more of them for small data, until there are
+    500 steps. Evaluations come once per epoch, but at least 10 and at most 50 times in all.
+
+    Args:
+        hyperparameters: `train_steps`, `epochs` and `batch_size` count here.
+        rows: Rows of the train split, at least one.
+        replicas: Replicas over all processes.
+        local_replicas: Replicas of this process.
+    """
+    wanted = min(hyperparameters.batch_size, rows)
+    replica_batch = max(1, round(wanted / replicas))
+    batch = replica_batch * replicas
+    steps_per_epoch = -(-rows // batch)
+    epochs = hyperparameters.epochs or max(_LEAST_EPOCHS, -(-_LEAST_STEPS // steps_per_epoch))
+    steps = hyperparameters.train_steps or epochs * steps_per_epoch
+    interval = max(steps_per_epoch, -(-steps // _MOST_EVALUATIONS))
+    return Schedule(
+        replica_batch=replica_batch,
+        batch=batch,
+        steps_per_epoch=steps_per_epoch,
+        steps=steps,
+        interval=min(interval, -(-steps // _FEWEST_EVALUATIONS)),
+        steps_per_call=max(
+            1, min(_STEPS_PER_CALL, _ROWS_PER_CALL // (replica_batch * local_replicas))
+        ),
+    )
