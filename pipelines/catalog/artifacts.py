@@ -13,7 +13,10 @@ _BY_NAME = {
         "TFDV statistics per split: `<split>.binpb`, a binary `DatasetFeatureStatisticsList`."
     ),
     "schema": "`schema.pbtxt`, a TensorFlow Metadata `Schema` in text form.",
-    "anomalies": "TensorFlow Metadata `Anomalies` in text form, one per split.",
+    "anomalies": (
+        "TensorFlow Metadata `Anomalies` in text form: `anomalies.pbtxt` over all splits, "
+        "`<split>/anomalies.pbtxt` for each; and `anomalies.json`, a list of objects."
+    ),
     "transform_graph": (
         "A TensorFlow Transform output directory, with `task.json` (kind of task, label, "
         "classes), `schema.pbtxt` (the raw schema) and `features.json` (what became of each "
