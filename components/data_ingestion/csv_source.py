@@ -249,7 +249,7 @@ class CsvBlock:
         )
 
     def _no_rows(self) -> pa.Table:
-        return pa.table({name: pa.array([], pa.string()) for name in self.reading.wanted})
+        return pa.table({name: pa.nulls(0, pa.string()) for name in self.reading.wanted})
 
     def _without_undecodable(self) -> "_Decodable":
         data = self.piece.data

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from kfp_tabular.components.data_ingestion import arrays
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -32,7 +33,7 @@ def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
     Returns:
         64 evenly spread bits for each row, shape `[rows]`.
     """
-    seed = hash_text(pa.array([salt]))[0]
+    seed = hash_text(arrays.from_texts([salt]))[0]
     hashes = np.full(len(next(iter(columns.values()))), seed, np.uint64)
     for name in sorted(columns):
         # Each step is a bijection of the hash so far: rows that differ in one column alone
@@ -78,11 +79,10 @@ def _hash_values(values: pa.Array) -> Hashes:
     if pa.types.is_string(values.type):
         hashes = hash_text(values)
     else:
-        numbers = pc.cast(pc.fill_null(values, 0), pa.float64(), safe=False).to_numpy()
         # Adding zero makes one of the two zeros.
-        hashes = (numbers + 0.0).view(np.uint64)
+        hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
     if values.null_count:
-        hashes[np.asarray(values.is_null())] = _MISSING
+        hashes[~arrays.to_valid(values)] = _MISSING
     return hashes
 
 

@@ -128,7 +128,7 @@ def _check(request: Request) -> None:
 
 def _check_written(request: Request, written: Written) -> None:
     if not written.read:
-        raise UserError(f"{request.data_uri}: there is a header but no rows.")
+        raise UserError(f"{request.data_uri}: there are columns but no rows.")
     if request.label:
         _check_label(request.label, written)
     rejected = sum(written.rejected.values())

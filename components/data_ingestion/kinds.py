@@ -22,13 +22,14 @@ In columns of these kinds blanks around a value do not count, and what pandas re
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.data_ingestion import arrays
+from kfp_tabular.components.data_ingestion.arrays import Mask
 
 MISSING_MARKERS = (
     "",
@@ -54,10 +55,8 @@ MISSING_MARKERS = (
 )
 """Missing in columns that are not text: what `pandas.read_csv` takes as missing, and `NAN`."""
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-_MARKERS = pa.array(MISSING_MARKERS)
-_BOOLEANS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
+_MARKERS = arrays.from_texts(MISSING_MARKERS)
+_BOOLEANS = arrays.from_texts(["true", "True", "TRUE", "false", "False", "FALSE"])
 _TRUE = _BOOLEANS[:3]
 _EXACT_DOUBLE = 2.0**53
 _PROBE = 64
@@ -178,20 +177,19 @@ def force(text: pa.StringArray, kind: Kind) -> Converted:
         return Converted(text, kind)
     values = _cleaned(text)
     pattern = _INTEGER_TEXT if kind is Kind.INTEGER else _NUMBER_TEXT
-    fits = pc.fill_null(pc.match_substring_regex(values, pattern), True)
+    fits = arrays.to_mask(pc.match_substring_regex(values, pattern)) | ~arrays.to_valid(values)
     values = pc.replace_substring_regex(values, r"^\+", "")
     if kind is Kind.INTEGER:
-        fits = pc.and_(fits, pa.array(_within_int64(values)))
-    numbers = pc.cast(pc.if_else(fits, values, pa.scalar(None, pa.string())), kind.arrow)
-    misfits = ~fits.to_numpy(zero_copy_only=False)
-    return Converted(numbers, kind, misfits if misfits.any() else None)
+        fits &= _within_int64(values)
+    numbers = pc.cast(arrays.null_where(~fits, values), kind.arrow)
+    return Converted(numbers, kind, None if fits.all() else ~fits)
 
 
 def _within_int64(digits: pa.StringArray) -> Mask:
     """Marks what 64 bits hold; digits that may be too many are rare and counted one by one."""
     within = np.ones(len(digits), np.bool_)
-    long = np.flatnonzero(np.asarray(pc.fill_null(pc.greater(pc.utf8_length(digits), 18), False)))
-    for row in long:
+    lengths = arrays.to_integers(pc.cast(pc.utf8_length(digits), pa.int64()))
+    for row in np.flatnonzero(lengths > 18):
         text = digits[row].as_py()
         within[row] = text.lstrip("-").isdecimal() and -(2**63) <= int(text) < 2**63
     return within
@@ -229,12 +227,12 @@ def _numeric(text: pa.StringArray, may_be_integer: bool) -> Converted | None:
     numbers = _cast(text, pa.float64())
     if numbers is None or has_leading_zero(text):
         return None
-    plain = numbers.to_numpy(zero_copy_only=False)  # null becomes NaN
+    plain = arrays.to_doubles(numbers)
     if np.isnan(plain).sum() > numbers.null_count:
         return None
     large = np.abs(plain) >= _EXACT_DOUBLE
     if large.any():
-        suspects = text.filter(pa.array(large))
+        suspects = text.filter(arrays.from_mask(large))
         if pc.any(pc.match_substring_regex(suspects, _INTEGER_TEXT)).as_py():
             return None
     return Converted(numbers, Kind.NUMBER)
@@ -251,12 +249,12 @@ def _booleans(values: pa.StringArray) -> pa.Array | None:
     if not pc.all(pc.or_(pc.is_in(values, _BOOLEANS), pc.is_null(values))).as_py():
         return None
     truth = pc.cast(pc.is_in(values, _TRUE), pa.int64())
-    return pc.if_else(pc.is_valid(values), truth, pa.scalar(None, pa.int64()))
+    return arrays.null_where(~arrays.to_valid(values), truth)
 
 
 def _cleaned(text: pa.StringArray) -> pa.StringArray:
     trimmed = pc.utf8_trim_whitespace(text)
-    return pc.if_else(pc.is_in(trimmed, _MARKERS), pa.scalar(None, pa.string()), trimmed)
+    return arrays.null_where(arrays.to_mask(pc.is_in(trimmed, _MARKERS)), trimmed)
 
 
 def misfit(column: str, kind: Kind) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion import kinds, typed
+from kfp_tabular.components.data_ingestion import arrays, kinds, typed
 from kfp_tabular.components.data_ingestion.kinds import Kind
 from kfp_tabular.components.data_ingestion.rejected import MOST_TEXT
 from kfp_tabular.components.data_ingestion.source import (
@@ -82,7 +82,7 @@ class TypedBlock:
         return Parsed(columns, found, self.batch.num_rows, self.file, self._places, faults=faults)
 
     def _places(self, rows: RowNumbers) -> list[Place]:
-        records = self.batch.take(pa.array(rows)).to_pylist()
+        records = self.batch.take(arrays.from_integers(rows)).to_pylist()
         return [
             Place(
                 self.first_row + int(row),

@@ -106,7 +106,7 @@ def _by_time(request: SplitRequest, source: Source) -> TimeSplitter:
 
 
 def _by_column(request: SplitRequest, source: Source) -> ColumnSplitter:
-    distinct = pa.array([], pa.string())
+    distinct = pa.nulls(0, pa.string())
     for values in _settled(source, request.column):
         texts = pc.unique(pc.cast(values, pa.string()))
         distinct = pc.unique(pa.concat_arrays([distinct, texts]))

@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.kinds import Kind, Mask
+from kfp_tabular.components.data_ingestion import arrays
+from kfp_tabular.components.data_ingestion.arrays import Mask
+from kfp_tabular.components.data_ingestion.kinds import Kind
 from kfp_tabular.components.data_ingestion.rejected import Rejected
 from kfp_tabular.components.data_ingestion.source import Block, Parsed
 from kfp_tabular.components.data_ingestion.splits import Splitter, names_of
@@ -71,7 +73,7 @@ def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: 
         if infinite is not None:
             reasons.append((infinite, f"column {name!r}: the number is infinite"))
     if label and parsed.columns[label].null_count:
-        missing = np.asarray(parsed.columns[label].is_null())
+        missing = ~arrays.to_valid(parsed.columns[label])
         reasons.append((missing, missing_label(label)))
     if assignment.missing is not None:
         reasons.append(
@@ -90,7 +92,7 @@ def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: 
     names = [name for name in parsed.columns if name != splitter.drops]
     batch = pa.RecordBatch.from_arrays([parsed.columns[name] for name in names], names)
     by_split = {
-        name: batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
+        name: batch if len(rows) == batch.num_rows else batch.take(arrays.from_integers(rows))
         for name, rows in names_of(splits, splitter.names)
     }
     return Prepared(
@@ -110,7 +112,7 @@ def missing_label(label: str) -> str:
 def _infinite(values: pa.Array) -> Mask | None:
     if not pa.types.is_float64(values.type):
         return None
-    mask = np.isinf(values.to_numpy(zero_copy_only=False))
+    mask = np.isinf(arrays.to_doubles(values))
     return mask if mask.any() else None
 
 

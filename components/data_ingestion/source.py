@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.data_ingestion.kinds import Kind, Mask
+from kfp_tabular.components.data_ingestion.arrays import Mask
+from kfp_tabular.components.data_ingestion.kinds import Kind
 from kfp_tabular.components.data_ingestion.rejected import Rejected
 
 RowNumbers = np.ndarray[Any, np.dtype[np.int64]]

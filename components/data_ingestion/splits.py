@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.data_ingestion import arrays
+from kfp_tabular.components.data_ingestion.arrays import Mask
 from kfp_tabular.components.data_ingestion.hashing import hash_rows
-from kfp_tabular.components.data_ingestion.kinds import Mask
 
 SplitMethod = Literal["hash", "time", "column"]
 SPLIT_METHODS: tuple[SplitMethod, ...] = get_args(SplitMethod)
@@ -146,9 +147,9 @@ class ColumnSplitter:
     def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assigns rows; those without a name cannot be."""
         values = pc.cast(columns[self.column], pa.string())
-        indices = pc.index_in(values, pa.array(self.names, pa.string()))
-        missing = np.asarray(indices.is_null())
-        splits = np.asarray(pc.fill_null(indices, 0)).astype(np.intp)
+        indices = pc.index_in(values, arrays.from_texts(self.names))
+        missing = ~arrays.to_valid(indices)
+        splits = arrays.to_integers(pc.cast(indices, pa.int64())).astype(np.intp)
         return Assignment(splits, missing if missing.any() else None)
 
 
@@ -248,7 +249,7 @@ def time_keys(
     """
     if pa.types.is_string(values.type):
         values = pc.cast(_timestamps(values, column, time_format), pa.int64())
-    return np.asarray(pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    return arrays.to_doubles(values)
 
 
 def _timestamps(text: pa.StringArray, column: str, time_format: str) -> pa.Array:
@@ -262,13 +263,15 @@ def _timestamps(text: pa.StringArray, column: str, time_format: str) -> pa.Array
             return pc.cast(text, kind)
         except pa.ArrowInvalid:
             continue
-    fits = pa.array([value is None or _is_iso(value) for value in text.to_pylist()])
+    fits = arrays.from_mask(
+        np.array([value is None or _is_iso(value) for value in text.to_pylist()], np.bool_)
+    )
     raise UserError(_no_time(text, fits, column, "ISO 8601 (2024-01-31 10:00:00)"))
 
 
 def _is_iso(value: str) -> bool:
     try:
-        pc.cast(pa.array([value]), pa.timestamp("us"))
+        pc.cast(arrays.from_texts([value]), pa.timestamp("us"))
     except pa.ArrowInvalid:
         return False
     return True

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion import typed
+from kfp_tabular.components.data_ingestion import arrays, typed
 from kfp_tabular.components.data_ingestion.kinds import Kind, join
 from kfp_tabular.components.data_ingestion.parquet_source import TypedBlock
 
@@ -139,7 +139,7 @@ def _scalars(batch: pa.RecordBatch, rows: int, file: LocalFile) -> pa.RecordBatc
 def _scalar(values: pa.Array, name: str, file: LocalFile) -> pa.Array:
     if pa.types.is_null(values.type):
         return values
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+    lengths = arrays.to_integers(pc.cast(pc.list_value_length(values), pa.int64()))
     if lengths.max(initial=0) > 1:
         raise UserError(
             f"{file.uri}: feature {name!r} has {lengths.max()} values in an example; only features "
@@ -148,5 +148,5 @@ def _scalar(values: pa.Array, name: str, file: LocalFile) -> pa.Array:
     flat = values.flatten()
     if len(flat) == len(values):
         return flat
-    positions = np.where(lengths == 1, np.cumsum(lengths) - 1, -1)
-    return flat.take(pa.array(positions, mask=positions < 0))
+    positions = arrays.from_integers(np.cumsum(lengths) - 1)
+    return flat.take(arrays.null_where(lengths == 0, positions))

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion import kinds
-from kfp_tabular.components.data_ingestion.kinds import Converted, Kind, Mask
+from kfp_tabular.components.data_ingestion import arrays, kinds
+from kfp_tabular.components.data_ingestion.arrays import Mask
+from kfp_tabular.components.data_ingestion.kinds import Converted, Kind
 
 _SCALARS = (
     pa.types.is_null,
@@ -91,12 +92,14 @@ def _plain(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:  # noqa: PLR
         return _without_nan(pc.cast(values, pa.float64(), safe=False)), Kind.NUMBER, None
     if pa.types.is_duration(kind):
         micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
-        return pc.divide(pc.cast(micros, pa.float64(), safe=False), _SECOND), Kind.NUMBER, None
+        seconds = pc.divide(pc.cast(micros, pa.float64(), safe=False), float(_SECOND))
+        return seconds, Kind.NUMBER, None
     if pa.types.is_timestamp(kind):
         times = pc.cast(values, pa.timestamp("us", kind.tz), safe=False)
         micros = pc.cast(times, pa.int64())
-        whole = pc.all(pc.equal(_remainder(micros), 0)).as_py() is not False
-        return pc.cast(micros, pa.timestamp("us")), _time_kind(whole), None
+        fractional = (arrays.to_integers(micros) % _SECOND).any()
+        kind_of_time = Kind.FRACTIONAL_TIME if fractional else Kind.TIME
+        return pc.cast(micros, pa.timestamp("us")), kind_of_time, None
     if pa.types.is_date(kind) or pa.types.is_time(kind):
         return pc.cast(values, pa.string()), Kind.TEXT, None
     return _text(values)
@@ -109,18 +112,9 @@ def _integers(values: pa.Array) -> tuple[pa.Array, Kind, None]:
         return pc.cast(values, pa.string()), Kind.TEXT, None
 
 
-def _time_kind(whole: bool) -> Kind:
-    return Kind.TIME if whole else Kind.FRACTIONAL_TIME
-
-
-def _remainder(micros: pa.Array) -> pa.Array:
-    seconds = pc.divide(micros, _SECOND)
-    return pc.subtract(micros, pc.multiply(seconds, _SECOND))
-
-
 def _without_nan(values: pa.Array) -> pa.Array:
-    nan = np.isnan(values.to_numpy(zero_copy_only=False)).sum() > values.null_count
-    return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values) if nan else values
+    nan = np.isnan(arrays.to_doubles(values))
+    return arrays.null_where(nan, values) if nan.sum() > values.null_count else values
 
 
 def _text(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:
@@ -130,10 +124,10 @@ def _text(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:
     except pa.ArrowInvalid:
         plain = pc.cast(values, pa.binary()).to_pylist()
         undecodable = np.array([not _is_utf8(value) for value in plain])
-        text = pc.cast(pc.if_else(pa.array(~undecodable), values, None), pa.string())
-    empty = pc.equal(text, "")
-    if pc.any(empty).as_py():
-        text = pc.if_else(empty, pa.scalar(None, pa.string()), text)
+        text = pc.cast(arrays.null_where(undecodable, values), pa.string())
+    empty = arrays.to_mask(pc.is_in(text, arrays.from_texts([""])))
+    if empty.any():
+        text = arrays.null_where(empty, text)
     return text, Kind.TEXT, undecodable
 
 
@@ -164,12 +158,12 @@ def _forced(values: pa.Array, kind: Kind, forced: Kind) -> Converted:
     if kind is Kind.TEXT:
         return kinds.force(values, forced)
     if forced is Kind.INTEGER and kind is Kind.NUMBER:
-        numbers = values.to_numpy(zero_copy_only=False)
+        numbers = arrays.to_doubles(values)
         with np.errstate(invalid="ignore"):
             misfits = ~np.isnan(numbers) & ~(
                 (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**63)
             )
-        kept = pc.if_else(pa.array(~misfits), values, pa.scalar(None, pa.float64()))
+        kept = arrays.null_where(misfits, values)
         return Converted(pc.cast(kept, pa.int64()), forced, misfits if misfits.any() else None)
     if kind in (Kind.TIME, Kind.FRACTIONAL_TIME):
         return kinds.force(_widen(values, kind, kind), forced)

@@ -212,7 +212,7 @@ def test_thousands_of_columns(run):
     [
         (b"", "the file is empty"),
         (b"\n\n", "only blank lines"),
-        (b"a,b\n", "header but no rows"),
+        (b"a,b\n", "columns but no rows"),
         (b"a,b,a\n1,2,3\n", "column 'a' more than once"),
         (b"\xff\xfe", "only blank lines|is empty"),
         (b"\xe9,b\n1,2\n", "header is not utf-8.*latin-1"),

@@ -1,0 +1,85 @@
+"""Arrow arrays to and from numpy by their buffers.
+
+`pyarrow.array`, `pyarrow.scalar` and `Array.to_numpy` import pandas where it is installed, to see
+whether it is in play. That takes a second, which is longer than most data takes to read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def from_integers(values: "np.ndarray[Any, Any]") -> pa.Array:
+    """Gives an `int64` array without nulls; shares the memory where it can."""
+    values = np.ascontiguousarray(values, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def from_mask(mask: Mask) -> pa.Array:
+    """Gives a `bool` array without nulls."""
+    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])
+
+
+def from_texts(values: Sequence[str]) -> pa.Array:
+    """Gives a `string` array without nulls."""
+    encoded = [value.encode() for value in values]
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(value) for value in encoded], out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def to_mask(values: pa.Array) -> Mask:
+    """Gives a `bool` array as numpy; null is false."""
+    truth = _bits(values.buffers()[1], values)
+    return truth & to_valid(values) if values.null_count else truth
+
+
+def to_valid(values: pa.Array) -> Mask:
+    """Says which values are not null."""
+    if not values.null_count:
+        return np.ones(len(values), np.bool_)
+    if pa.types.is_null(values.type):
+        return np.zeros(len(values), np.bool_)
+    return _bits(values.buffers()[0], values)
+
+
+def to_doubles(values: pa.Array) -> Doubles:
+    """Gives an `int64` or `float64` array as doubles; null is NaN. Never shares the memory."""
+    stored = np.int64 if pa.types.is_int64(values.type) else np.float64
+    buffer = values.buffers()[1]
+    plain = np.frombuffer(buffer, stored)[values.offset : values.offset + len(values)]
+    doubles = plain.astype(np.float64)
+    if values.null_count:
+        doubles[~to_valid(values)] = np.nan
+    return doubles
+
+
+def to_integers(values: pa.Array) -> Integers:
+    """Gives an `int64` array as numpy; null is 0. Never shares the memory."""
+    buffer = values.buffers()[1]
+    plain = np.frombuffer(buffer, np.int64)[values.offset : values.offset + len(values)].copy()
+    if values.null_count:
+        plain[~to_valid(values)] = 0
+    return plain
+
+
+def null_where(mask: Mask, values: pa.Array) -> pa.Array:
+    """Gives the values with null where the mask is true."""
+    return pc.if_else(from_mask(~mask), values, pa.nulls(1, values.type)[0])
+
+
+def _bits(buffer: pa.Buffer, values: pa.Array) -> Mask:
+    if not len(values):
+        return np.zeros(0, np.bool_)
+    packed = np.frombuffer(buffer, np.uint8)
+    bits = np.unpackbits(packed, count=values.offset + len(values), bitorder="little")
+    return bits[values.offset :].view(np.bool_)
