@@ -32,6 +32,9 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
             enable_grpc=False,
             enable_latency_logging=False,
             grace_period=settings.grace_seconds,
+            # KServe would read these from the environment and change the port it reports.
+            ssl_certfile=None,
+            ssl_keyfile=None,
         )
         self.dataplane = ReadyDataPlane(model_registry=self.registered_models)
         self._settings = settings
