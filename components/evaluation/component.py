@@ -56,7 +56,8 @@ def evaluate_model(
         report: A page with curves, slices, and why the model is blessed or not.
         baseline_model: A model to compare with, on the same rows.
         baseline_model_uri: Where such a model lies, instead of an artifact: a directory, local or
-            in an object store (`gs://`, `s3://`). Empty for none.
+            in an object store (`gs://`, `s3://`), or `<repository>/<name>` for the newest version
+            that `deploy_model` published there. Empty for none.
         split: The split to evaluate on. Default: `test` where it holds rows, else `eval`.
         slice_columns: Columns of the examples, also excluded ones, for whose values the metrics
             are measured too; `"a,b"` crosses two columns. Numbers with more than 50 values are

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.model import FILE_NAME as MODEL_FILE
 from kfp_tabular.components.common.model import ModelSpec
 from kfp_tabular.components.common.saved_model import SavedModel
 from kfp_tabular.components.evaluation import blessing, bootstrap, document, predict, report, slices
@@ -45,7 +46,8 @@ class Request:
         golden_examples: The directory to write `golden.json` into.
         report: The HTML page to write.
         baseline_model: A model artifact to compare with, or None.
-        baseline_model_uri: Where one lies, instead; or empty.
+        baseline_model_uri: Where one lies, or `<repository>/<name>` for the newest version there,
+            instead; or empty.
         split: The split; empty for the first of `test` and `eval` that holds rows.
         slice_columns: Columns, or crosses as `a,b`.
         max_slices: At most so many slices are measured, the largest.
@@ -301,12 +303,21 @@ def _baseline(request: Request, examples: Examples, spec: ModelSpec) -> Iterator
 
     if request.baseline_model_uri:
         with local_copy(request.baseline_model_uri) as path:
-            _check_baseline(path, examples, spec)
-            yield path
+            model = _newest_version(path)
+            _check_baseline(model, examples, spec)
+            yield model
     else:
         if request.baseline_model is not None:
             _check_baseline(request.baseline_model, examples, spec)
         yield request.baseline_model
+
+
+def _newest_version(path: Path) -> Path:
+    """Gives the newest version where `path` is a model's directory in a repository, else `path`."""
+    if (path / MODEL_FILE).is_file() or not path.is_dir():
+        return path
+    versions = [entry for entry in path.glob("[0-9]*") if entry.name.isdecimal()]
+    return max(versions, key=lambda entry: int(entry.name), default=path)
 
 
 def _check_baseline(path: Path, examples: Examples, spec: ModelSpec) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -180,6 +181,14 @@ def test_a_model_with_the_classes_the_other_way_round_is_the_same_baseline(evalu
     changes = evaluated(model=export(), baseline_model=turned).document["baseline"]["changes"]
     assert changes["auc"]["value"] == pytest.approx(0, abs=1e-4)
     assert changes["log_loss"]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_newest_version_in_a_repository_is_the_baseline(evaluated, export, tmp_path):
+    for version, model in (("9", export()), ("10", export(noise=3.0))):
+        shutil.copytree(model, tmp_path / "r" / "taxi" / version)
+    document = evaluated(model=export(), baseline_model_uri=str(tmp_path / "r" / "taxi")).document
+    assert document["baseline"]["path"] == str(tmp_path / "r" / "taxi" / "10")
+    assert document["baseline"]["changes"]["auc"]["value"] > 0.01
 
 
 def test_thresholds_decide(evaluated, export):
