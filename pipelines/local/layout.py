@@ -25,8 +25,8 @@ class Layout:
 
     Attributes:
         layer: Each node's layer, from 0.
-        height: Each node's vertical position, as the centre of a node that is 1 high; the topmost
-            is at 0.
+        height: Each node's vertical position: the centre of a node that is 1 high; the topmost
+            node or edge is at 0.
         routes: Each edge's vertical positions, from its first node's layer to its last node's,
             one per layer.
     """
