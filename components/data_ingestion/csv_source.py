@@ -387,10 +387,15 @@ def _read_header(file: LocalFile, options: CsvOptions) -> _Header | None:
             f"{error.start}); give csv_encoding, for example 'latin-1'."
         ) from error
     if "\0" in text:
-        raise UserError(f"{file.uri}: the header holds zero bytes; this is not CSV.")
+        raise UserError(
+            f"{file.uri}: the header holds zero bytes; this is not CSV, or its csv_encoding is "
+            "'utf-16-le' or 'utf-16-be'."
+        )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=options.delimiter_byte.decode())
-    csv.field_size_limit(_LONGEST_HEADER)
-    names = _named(file, next(reader))
+    try:
+        names = _named(file, next(reader))
+    except csv.Error as error:
+        raise UserError(f"{file.uri}: the header cannot be read as CSV: {error}.") from error
     return _Header(names, size, csv_rows.count_line_ends(data[:size]))
 
 

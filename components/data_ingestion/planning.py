@@ -1,8 +1,9 @@
 """Chooses the splitter; where the split depends on all rows, by looking through one column."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,9 +11,10 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.data_ingestion import splits
+from kfp_tabular.components.data_ingestion.arrays import Doubles
 from kfp_tabular.components.data_ingestion.kinds import Kind, join
 from kfp_tabular.components.data_ingestion.ordered import Window
-from kfp_tabular.components.data_ingestion.source import Block, Parsed, Source
+from kfp_tabular.components.data_ingestion.source import Block, Source
 from kfp_tabular.components.data_ingestion.splits import (
     SPLIT_METHODS,
     ColumnSplitter,
@@ -25,6 +27,8 @@ from kfp_tabular.components.data_ingestion.writing import threads
 _logger = logging.getLogger(__name__)
 
 _AHEAD = 8
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,12 @@ def choose(request: SplitRequest, source: Source, label: str) -> Splitter:
 
 def _by_time(request: SplitRequest, source: Source) -> TimeSplitter:
     shares = splits.parse_fractions(request.fractions)
-    gathered = [
-        splits.time_keys(values, request.column, request.time_format)
-        for values in _settled(source, request.column)
-    ]
-    keys = np.concatenate(gathered) if gathered else np.empty(0)
+
+    def keys_of(values: pa.Array) -> Doubles:
+        return splits.time_keys(values, request.column, request.time_format)
+
+    # Eight bytes a row are kept: exact cut points need all of them.
+    keys = np.concatenate([np.empty(0), *_settled(source, request.column, keys_of)])
     cuts = splits.time_cuts(keys, list(shares.values()))
     if not cuts and len(shares) > 1:
         raise UserError(f"column {request.column!r}: no row has a time; nothing to split by.")
@@ -106,31 +111,39 @@ def _by_time(request: SplitRequest, source: Source) -> TimeSplitter:
 
 
 def _by_column(request: SplitRequest, source: Source) -> ColumnSplitter:
-    distinct = pa.nulls(0, pa.string())
-    for values in _settled(source, request.column):
-        texts = pc.unique(pc.cast(values, pa.string()))
-        distinct = pc.unique(pa.concat_arrays([distinct, texts]))
-        names = splits.split_names(distinct, request.column)
-    if not distinct.drop_null():
+    def names_in(values: pa.Array) -> list[str]:
+        distinct = pc.unique(pc.cast(values, pa.string()))
+        return splits.split_names(distinct.to_pylist(), request.column)
+
+    found = {name for names in _settled(source, request.column, names_in) for name in names}
+    if not found:
         raise UserError(f"split_column: {request.column!r} is missing in every row.")
-    return ColumnSplitter(tuple(names), request.column)
+    return ColumnSplitter(tuple(splits.split_names(found, request.column)), request.column)
 
 
-def _settled(source: Source, column: str) -> list[pa.Array]:
-    """Gives a column's values, block by block, all of the type that holds for all of them."""
+def _settled(source: Source, column: str, of: Callable[[pa.Array], Kept]) -> list[Kept]:
+    """Looks through a column and keeps something of each block.
+
+    Args:
+        source: The data; read again where the type of the column widens on the way.
+        column: The column's name.
+        of: What to keep of a block's values, which are of the type that holds for all of them.
+    """
     kind = Kind.NOTHING
     while True:
         least = {column: kind}
 
-        def parse(block: Block, least: Mapping[str, Kind] = least) -> Parsed:
-            return block.parse(least)
+        def look(block: Block, least: Mapping[str, Kind] = least) -> tuple[Kind, bool, Kept]:
+            parsed = block.parse(least)
+            values = parsed.columns[column]
+            return parsed.kinds[column], values.null_count == len(values), of(values)
 
-        found: list[pa.Array] = []
-        with Window[Block, Parsed](threads(), _AHEAD) as window:
-            for _, parsed in window.map(parse, source.blocks([column])):
-                kind = join(kind, parsed.kinds[column])
-                found.append(parsed.columns[column])
-        if least[column] in (kind, Kind.NOTHING) and all(
-            values.type == kind.arrow for values in found
-        ):
-            return found
+        seen, kept = set(), []
+        with Window[Block, tuple[Kind, bool, Kept]](threads(), _AHEAD) as window:
+            for _, (found, all_missing, of_block) in window.map(look, source.blocks([column])):
+                kind = join(kind, found)
+                kept.append(of_block)
+                if not all_missing:
+                    seen.add(found)
+        if seen <= {kind}:
+            return kept

@@ -1,7 +1,7 @@
 """Which split a row belongs to."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -285,17 +285,17 @@ def _no_time(text: pa.StringArray, fits: pa.Array, column: str, expected: str) -
     )
 
 
-def split_names(values: pa.Array, column: str) -> list[str]:
+def split_names(values: Iterable[str | None], column: str) -> list[str]:
     """Gives the names of the splits that a column holds, in the order of `parse_fractions`.
 
     Args:
-        values: Its distinct values as text.
+        values: Its distinct values; None is missing.
         column: Its name.
 
     Raises:
         UserError: Where there are too many, or one is not fit for a directory.
     """
-    names = [value for value in values.to_pylist() if value is not None]
+    names = [value for value in values if value is not None]
     if len(names) > MOST_SPLITS:
         raise UserError(
             f"column {column!r} has more than {MOST_SPLITS} values ({', '.join(names[:3])}, ...); "

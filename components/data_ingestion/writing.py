@@ -54,7 +54,10 @@ class Written:
 
 def threads() -> int:
     """Gives how many threads work side by side: one per processor, at most eight."""
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    # What the container may use, where the system can tell.
+    affinity = getattr(os, "sched_getaffinity", None)
+    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(processors, _MOST_THREADS)
 
 
 def write(

@@ -79,7 +79,7 @@ def local_files(uri: str) -> Iterator[list[LocalFile]]:
         uri: A file, a directory (all files below it, at any depth), or a glob (`*` and `?` stop
             at a slash, `**` does not). Local, `file://`, `gs://`, `s3://` or `minio://`. Where
             something has exactly this name, wildcards in it are taken literally. Names that
-            start with `_` or `.` are bookkeeping and left out, unless asked for by name.
+            start with `_` or `.` are bookkeeping and left out, unless the glob has such a name.
 
     Yields:
         The files, sorted by name; at least one. Copies are removed afterwards.
@@ -140,7 +140,9 @@ def _local(location: Location) -> list[LocalFile]:
         ]
     else:
         matches = [Path(name) for name in glob.glob(location.key, recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = sorted(file for file in matches if file.is_file())
+        found = sorted(
+            file for file in matches if file.is_file() and not _is_left_out(location, str(file))
+        )
     if not found:
         raise UserError(_missing(location))
     return [LocalFile(str(file), file) for file in found]
@@ -161,7 +163,11 @@ def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
             raise UserError(_missing(location))
         return found, location.key
     matches = matcher(location.key).fullmatch
-    found = [stored for stored in store.list(location.fixed_prefix) if matches(stored.key)]
+    found = [
+        stored
+        for stored in store.list(location.fixed_prefix)
+        if matches(stored.key) and not _is_left_out(location, stored.key)
+    ]
     if not found:
         raise UserError(_missing(location))
     return found, location.fixed_prefix.rpartition("/")[0]
@@ -215,6 +221,14 @@ def _copy_local(path: Path, target: Path) -> None:
         partial_file.replace(target)
     finally:
         partial_file.unlink(missing_ok=True)
+
+
+def _is_left_out(pattern: Location, key: str) -> bool:
+    """Whether what a pattern matches is bookkeeping that it does not ask for."""
+    folder = pattern.fixed_prefix.rpartition("/")[0]
+    asked_for = _is_bookkeeping(PurePosixPath(pattern.key.removeprefix(folder).lstrip("/")))
+    found = PurePosixPath(key.removeprefix(folder).lstrip("/"))
+    return not asked_for and _is_bookkeeping(found)
 
 
 def _is_bookkeeping(relative: PurePosixPath | Path) -> bool:

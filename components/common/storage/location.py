@@ -105,7 +105,8 @@ def matcher(pattern: str) -> re.Pattern[str]:
         elif part == "?":
             translated.append("[^/]")
         elif len(part) > 1:
-            body = part[1:-1].replace("\\", "\\\\")
+            # What a set of a regular expression takes as more than a character.
+            body = re.sub(r"([\\\[&|~])", r"\\\1", part[1:-1])
             translated.append(f"[^{body[1:]}]" if body.startswith("!") else f"[{body}]")
         else:
             translated.append(re.escape(part))

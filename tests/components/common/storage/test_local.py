@@ -33,13 +33,9 @@ def test_a_directory_stands_for_all_files_below_it_but_bookkeeping(folder):
 
 def test_a_glob_stands_for_what_it_matches(folder):
     assert names(f"{folder}/*.csv") == ["a.csv", "b.csv", "odd[1].csv"]
-    assert names(f"{folder}/**/*.csv") == [
-        "_meta/d.csv",
-        "a.csv",
-        "b.csv",
-        "deep/c.csv",
-        "odd[1].csv",
-    ]
+    assert names(f"{folder}/**/*.csv") == ["a.csv", "b.csv", "deep/c.csv", "odd[1].csv"]
+    assert names(f"{folder}/_m*/*.csv") == ["_meta/d.csv"]
+    assert "_SUCCESS" not in names(f"{folder}/*")
 
 
 def test_a_name_that_exists_is_no_pattern(folder):

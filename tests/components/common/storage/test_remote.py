@@ -59,6 +59,8 @@ def test_a_directory_of_data_leaves_bookkeeping_out(stored):
 
 def test_a_glob(stored):
     assert set(contents(f"{stored}/*.csv")) == {f"{stored}/a.csv"}
+    assert set(contents(f"{stored}/*")) == {f"{stored}/a.csv", f"{stored}/a.csv.bak"}
+    assert set(contents(f"{stored}/_*")) == {f"{stored}/_lineage.json"}
     assert set(contents(f"{stored}/**/*.csv")) == {
         f"{stored}/{name}" for name in ("a.csv", "sub/b.csv", "sub/c d ü.csv")
     }
