@@ -4,12 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kfp_tabular.components.common.tensorflow import ENVIRONMENT
 
 REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 
 os.environ.update(ENVIRONMENT)
+
+# A loaded machine is no failed test.
+settings.register_profile("default-without-deadline", deadline=None)
+settings.load_profile("default-without-deadline")
 
 
 @pytest.fixture(scope="session")
