@@ -196,6 +196,8 @@ def _analyse(
     function: _Checked, examples: Examples, features: Sequence[RawFeature], directory: Path
 ) -> None:
     import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tensorflow_transform import beam as tft_beam
     from tfx_bsl.tfxio import tensor_adapter
@@ -213,26 +215,22 @@ def _analyse(
         representation.dense_tensor.shape.SetInParent()
         representations[feature.name] = representation
     config = tensor_adapter.TensorAdapterConfig(read.schema, representations)
-    with tempfile.TemporaryDirectory() as temporary, tft_beam.Context(temp_dir=temporary):
-        with beam.Pipeline(options=_options()) as pipeline:
-            # Only names of row groups are elements of the graph. Beam pickles and compresses
-            # those, which for the rows themselves takes most of the time.
-            batches = (
-                pipeline
-                | "RowGroups" >> beam.Create(items, reshuffle=False)
-                | "ReadBatches" >> beam.FlatMap(read)
-            )
-            analysed = (batches, config) | tft_beam.AnalyzeDataset(function)
-            _ = analysed | tft_beam.WriteTransformFn(str(directory))
-
-
-def _options() -> Any:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    # No arguments: those of this process belong to somebody else.
-    return PipelineOptions(
-        [], runner="DirectRunner", direct_running_mode="in_memory", direct_num_workers=1
-    )
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        tft_beam.Context(temp_dir=temporary),
+        # The runner by name: "DirectRunner" first tries to download another one. No options:
+        # this process's arguments belong to somebody else.
+        beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline,
+    ):
+        # Only names of row groups are elements of the graph. Beam pickles and compresses those,
+        # which for the rows themselves takes most of the time.
+        batches = (
+            pipeline
+            | "RowGroups" >> beam.Create(items, reshuffle=False)
+            | "ReadBatches" >> beam.FlatMap(read)
+        )
+        analysed = (batches, config) | tft_beam.AnalyzeDataset(function)
+        _ = analysed | tft_beam.WriteTransformFn(str(directory))
 
 
 class ReadBatches:

@@ -1,6 +1,6 @@
 """The KFP interface of feature engineering."""
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from kfp import dsl
 
@@ -16,10 +16,10 @@ def transform_features(
     summary: dsl.Output[dsl.Markdown],
     label: str,
     task: str = "auto",
-    exclude: List = [],  # noqa: B006 - KFP reads the default as a constant
-    feature_config: Dict = {},  # noqa: B006
+    exclude: List[str] = [],  # noqa: B006 - KFP reads the default as a constant
+    feature_config: Dict[str, Any] = {},  # noqa: B006
     preprocessing_fn: str = "",
-):
+) -> None:
     """Turns examples into model-ready features.
 
     The preprocessing is derived from the schema and from one pass over the train split. The same

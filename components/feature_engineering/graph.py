@@ -1,11 +1,12 @@
 """Turns a plan into a tf.Transform `preprocessing_fn`.
 
-Features of a kind are worked on in groups, as one matrix with a row per feature. A few large
-operations are quicker than many small ones, and with a thousand columns most of the time goes
-into building, saving and loading the graph. A group is limited because tf.Transform walks from
-each output to all inputs it depends on when it loads a graph.
+Features of one kind and type are worked on in groups, as one matrix with a row per feature. A few
+large operations are quicker than many small ones, and with a thousand columns most of the time
+goes into building, saving and loading the graph. A group is limited because tf.Transform, when it
+loads a graph, walks from each output to all inputs that it depends on.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ _GROUP = 64
 _HASH_RANGE = 2**62
 
 Tensors = Mapping[str, Any]
-_Member = TypeVar("_Member")
+_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Presence)
 
 
 def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
@@ -57,17 +58,22 @@ def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[s
         categorical = _of(plan, Categorical)
         if categorical:
             table = _table(vocabulary)
-            offset = 0
+            sizes = [len(feature.vocabulary) for feature in categorical]
+            first_lines = dict(
+                zip(
+                    (feature.feature.name for feature in categorical),
+                    itertools.accumulate(sizes, initial=0),
+                    strict=False,
+                )
+            )
             for group in _groups(categorical):
-                outputs.update(_categorical(inputs, group, table, offset))
-                offset += sum(len(feature.vocabulary) for feature in group)
+                outputs.update(_categorical(inputs, group, table, first_lines))
         for hashed in _groups(_of(plan, Hashed)):
             outputs.update(_hashed(inputs, hashed))
         for timestamp in _of(plan, Timestamp):
             outputs.update(_timestamp(inputs, timestamp))
-        for presence in _of(plan, Presence):
-            flag = preprocessing.is_missing(inputs[presence.feature.name])
-            outputs[presence.flag.name] = import_tensorflow().cast(flag, "float32")
+        for presence in _groups(_of(plan, Presence)):
+            outputs.update(_presence(inputs, presence))
         return outputs
 
     return preprocess
@@ -90,8 +96,21 @@ def _of(plan: Plan, kind: type[_Member]) -> list[_Member]:
 
 
 def _groups(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
-    for first in range(0, len(members), _GROUP):
-        yield members[first : first + _GROUP]
+    for dtype in ("float32", "int64", "string"):
+        same = [member for member in members if member.feature.dtype == dtype]
+        for first in range(0, len(same), _GROUP):
+            yield same[first : first + _GROUP]
+
+
+def _stacked(inputs: Tensors, group: Sequence[_Member]) -> Any:
+    """Gives a group's raw features as a matrix, shape `[features, batch]`."""
+    return import_tensorflow().stack([inputs[member.feature.name] for member in group])
+
+
+def _named(names: Sequence[str], rows: Any) -> dict[str, Any]:
+    """Gives the rows of a matrix by name."""
+    unstacked = import_tensorflow().unstack(rows, num=len(names))
+    return dict(zip(names, unstacked, strict=True))
 
 
 def _prefix(feature: RawFeature) -> str:
@@ -105,10 +124,11 @@ def _column(values: Sequence[Any], dtype: Any = np.float64) -> Any:
 
 def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
     tf = import_tensorflow()
+    raw = _stacked(inputs, group)
+    flags = preprocessing.is_missing(raw)
     # float64: a float32 cannot tell neighbouring whole numbers beyond 2**24 apart.
-    flags = tf.stack([preprocessing.is_missing(inputs[member.feature.name]) for member in group])
-    numbers = tf.stack([tf.cast(inputs[member.feature.name], tf.float64) for member in group])
-    numbers = tf.where(flags, _column([member.fill for member in group]), numbers)
+    fills = _column([member.fill for member in group])
+    numbers = tf.where(flags, fills, tf.cast(raw, tf.float64))
     scaled = numbers
     logs = [member.log for member in group]
     if any(logs):
@@ -118,27 +138,22 @@ def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
     means = _column([member.moments.mean for member in group])
     deviations = _column([member.moments.deviation or 1.0 for member in group])
     scores = tf.clip_by_value((scaled - means) / deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)
-    scores = tf.unstack(
-        tf.cast(tf.where(flags, tf.zeros_like(scores), scores), tf.float32), num=len(group)
-    )
-    outputs = {member.value.name: score for member, score in zip(group, scores, strict=True)}
-    flag_rows = tf.unstack(tf.cast(flags, tf.float32), num=len(group))
-    for member, flag in zip(group, flag_rows, strict=True):
-        if member.flag is not None:
-            outputs[member.flag.name] = flag
+    scores = tf.cast(tf.where(flags, tf.zeros_like(scores), scores), tf.float32)
+    outputs = _named([member.value.name for member in group], scores)
+    flagged = [index for index, member in enumerate(group) if member.flag is not None]
+    if flagged:
+        names = [member.flag.name for member in group if member.flag is not None]
+        outputs.update(_named(names, tf.cast(tf.gather(flags, flagged), tf.float32)))
     bucketized = [index for index, member in enumerate(group) if member.bucket is not None]
     if bucketized:
-        outputs.update(
-            _buckets(
-                [group[index] for index in bucketized],
-                tf.gather(numbers, bucketized),
-                tf.gather(flags, bucketized),
-            )
-        )
+        members = [group[index] for index in bucketized]
+        names = [member.bucket.name for member in group if member.bucket is not None]
+        ids = _buckets(members, tf.gather(numbers, bucketized), tf.gather(flags, bucketized))
+        outputs.update(_named(names, ids))
     return outputs
 
 
-def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> dict[str, Any]:
+def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
     tf = import_tensorflow()
     width = max(len(member.boundaries) for member in group)
     boundaries = np.full((len(group), width), np.inf)
@@ -148,9 +163,7 @@ def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> dict[str, An
     # Without a flag, a missing value stays in the bucket of what it was filled with.
     own = _column([member.flag is not None for member in group], bool)
     last = _column([len(member.boundaries) + 1 for member in group], np.int64)
-    ids = tf.where(flags & own, last, ids)
-    names = [member.bucket.name for member in group if member.bucket is not None]
-    return dict(zip(names, tf.unstack(ids, num=len(group)), strict=True))
+    return tf.where(flags & own, last, ids)
 
 
 def _table(vocabulary: Path) -> Any:
@@ -162,37 +175,41 @@ def _table(vocabulary: Path) -> Any:
         tf.int64,
         tf.lookup.TextFileIndex.LINE_NUMBER,
     )
-    return tf.lookup.StaticHashTable(initializer, default_value=-1)
+    # A named table would carry the file's temporary path into the graph as its name.
+    return tf.lookup.StaticHashTable(initializer, default_value=-1, experimental_is_anonymous=True)
 
 
 def _categorical(
-    inputs: Tensors, group: Sequence[Categorical], table: Any, offset: int
+    inputs: Tensors, group: Sequence[Categorical], table: Any, first_lines: Mapping[str, int]
 ) -> dict[str, Any]:
     tf = import_tensorflow()
-    texts = tf.stack([_as_text(inputs[member.feature.name]) for member in group])
-    sizes = [len(member.vocabulary) for member in group]
-    firsts = offset + np.cumsum([0, *sizes[:-1]])
-    lines = table.lookup(tf.add(_column([_prefix(m.feature) for m in group], object), texts))
-    hashes = tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE)
-    unknown = hashes % _column([member.oov_buckets for member in group], np.int64)
-    ids = tf.where(
-        lines >= 0, lines - _column(firsts, np.int64), unknown + _column(sizes, np.int64)
-    )
+    texts = _as_text(_stacked(inputs, group))
+    prefixes = _column([_prefix(member.feature) for member in group], object)
+    lines = table.lookup(tf.add(prefixes, texts))
+    firsts = _column([first_lines[member.feature.name] for member in group], np.int64)
+    sizes = _column([len(member.vocabulary) for member in group], np.int64)
+    oov_buckets = _column([member.oov_buckets for member in group], np.int64)
+    unknown = sizes + tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % oov_buckets
+    ids = tf.where(lines >= 0, lines - firsts, unknown)
+    # Where the missing value has no id of its own, it is unknown like any other.
     own = _column([member.missing_id for member in group], bool)
-    last = _column([(member.value.size or 0) - 1 for member in group], np.int64)
-    ids = tf.where((texts == MISSING_STRING) & own, last, ids)
-    names = [member.value.name for member in group]
-    return dict(zip(names, tf.unstack(ids, num=len(group)), strict=True))
+    ids = tf.where((texts == MISSING_STRING) & own, sizes + oov_buckets, ids)
+    return _named([member.value.name for member in group], ids)
 
 
 def _hashed(inputs: Tensors, group: Sequence[Hashed]) -> dict[str, Any]:
     tf = import_tensorflow()
-    texts = tf.stack([_as_text(inputs[member.feature.name]) for member in group])
+    texts = _as_text(_stacked(inputs, group))
     buckets = _column([member.buckets for member in group], np.int64)
     ids = tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % buckets
     ids = tf.where(texts == MISSING_STRING, buckets, ids)
-    names = [member.value.name for member in group]
-    return dict(zip(names, tf.unstack(ids, num=len(group)), strict=True))
+    return _named([member.value.name for member in group], ids)
+
+
+def _presence(inputs: Tensors, group: Sequence[Presence]) -> dict[str, Any]:
+    flags = preprocessing.is_missing(_stacked(inputs, group))
+    flags = import_tensorflow().cast(flags, "float32")
+    return _named([member.flag.name for member in group], flags)
 
 
 def _timestamp(inputs: Tensors, feature: Timestamp) -> dict[str, Any]:

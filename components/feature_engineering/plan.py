@@ -5,7 +5,7 @@ Pure: the same facts and settings give the same plan. `graph` turns a plan into 
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -379,23 +379,29 @@ def _derive(
         return Dropped(name, "no value in the train split")
     if facts.counts is not None and facts.distinct == 1 and options.kind != "presence":
         return _constant(column, facts, names)
-    kind, why = options.kind, "configured"
-    if kind is None:
-        kind, why = _kind(column, facts)
-        if kind == "drop":
-            return Dropped(name, why)
-    values = config.checked(name, kind, options.options)
-    if kind == "numeric":
-        return _numeric(column, facts, values, why, names)
-    if kind == "categorical":
-        return _categorical(column, facts, values, why)
-    if kind == "hash":
-        _require_whole(column, facts, kind)
-        buckets = values.get("buckets", HASH_BUCKETS)
-        return Hashed(column.feature, why, buckets, Output(name, buckets + 1))
-    if kind == "timestamp":
-        return _timestamp(column, facts, values, why, names)
-    return Presence(column.feature, why, Output(names.derived(name, "missing")))
+    kind, why = _kind(column, facts) if options.kind is None else (options.kind, "configured")
+    if kind == "drop":
+        return Dropped(name, why)
+    given = _Given(column, facts, config.checked(name, kind, options.options), why, names)
+    return _MAKERS[kind](given)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a feature is made from; `options` are those of its kind."""
+
+    column: Column
+    facts: ColumnFacts
+    options: Mapping[str, Any]
+    why: str
+    names: _Names
+
+    @property
+    def feature(self) -> RawFeature:
+        return self.column.feature
+
+    def derived(self, what: str, size: int | None = None) -> Output:
+        return Output(self.names.derived(self.feature.name, what), size)
 
 
 def _constant(column: Column, facts: ColumnFacts, names: _Names) -> Feature | Dropped:
@@ -463,16 +469,14 @@ def _is_identifier(facts: ColumnFacts, *, named: bool) -> bool:
     return facts.distinct == rows and (named or span <= rows**2 / 20)
 
 
-def _numeric(
-    column: Column, facts: ColumnFacts, values: Mapping[str, Any], why: str, names: _Names
-) -> Numeric:
-    feature = column.feature
+def _numeric(given: _Given) -> Numeric:
+    feature, facts = given.feature, given.facts
     if feature.dtype == "string" or facts.moments is None:
         raise UserError(
             f"feature_config: {feature.name!r} is text and cannot be numeric. Make it a number in "
             "the data, or choose categorical or hash."
         )
-    log = values.get("log")
+    log = given.options.get("log")
     plain, logged = facts.moments, facts.log_moments
     if log is None:
         log = (
@@ -486,14 +490,20 @@ def _numeric(
             "its log cannot be taken. Leave 'log' out."
         )
     moments = logged if log and logged is not None else plain
-    boundaries = _boundaries(facts, values.get("buckets", BUCKETS))
-    flag = Output(names.derived(feature.name, "missing")) if facts.missing else None
-    bucket = None
-    if boundaries:
-        size = len(boundaries) + 1 + (flag is not None)
-        bucket = Output(names.derived(feature.name, "bucket"), size)
-    fill = math.expm1(moments.mean) if log else moments.mean
-    return Numeric(feature, why, moments, log, fill, boundaries, Output(feature.name), bucket, flag)
+    boundaries = _boundaries(facts, given.options.get("buckets", BUCKETS))
+    flag = given.derived("missing") if facts.missing else None
+    size = len(boundaries) + 1 + (flag is not None)
+    return Numeric(
+        feature=feature,
+        why=given.why,
+        moments=moments,
+        log=log,
+        fill=math.expm1(moments.mean) if log else moments.mean,
+        boundaries=boundaries,
+        value=Output(feature.name),
+        bucket=given.derived("bucket", size) if boundaries else None,
+        flag=flag,
+    )
 
 
 def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
@@ -505,26 +515,24 @@ def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
     return tuple(sorted(boundary for boundary in picked if boundary > (facts.minimum or 0)))
 
 
-def _categorical(
-    column: Column, facts: ColumnFacts, values: Mapping[str, Any], why: str
-) -> Categorical:
-    feature = column.feature
-    _require_whole(column, facts, "categorical")
+def _categorical(given: _Given) -> Categorical:
+    feature, facts, options = given.feature, given.facts, given.options
+    _require_whole(given, "categorical")
     if facts.counts is None:
         raise UserError(
             f"feature_config: {feature.name!r} has about {facts.distinct} distinct values, too "
             "many for a vocabulary. Choose hash."
         )
-    least = values.get("min_frequency", MIN_FREQUENCY)
+    least = options.get("min_frequency", MIN_FREQUENCY)
     frequent = [_text(value) for value, rows in facts.counts.items() if rows >= least]
     # The vocabulary file has a value per line.
     listed = [text for text in frequent if "\n" not in text and "\r" not in text]
-    vocabulary = tuple(listed[: values.get("top_k", MOST_VOCABULARY)])
-    oov_buckets = values.get("oov_buckets", OOV_BUCKETS)
+    vocabulary = tuple(listed[: options.get("top_k", MOST_VOCABULARY)])
+    oov_buckets = options.get("oov_buckets", OOV_BUCKETS)
     missing = facts.missing > 0
     return Categorical(
         feature=feature,
-        why=why,
+        why=given.why,
         vocabulary=vocabulary,
         left_out=facts.distinct - len(vocabulary),
         oov_buckets=oov_buckets,
@@ -533,23 +541,32 @@ def _categorical(
     )
 
 
-def _require_whole(column: Column, facts: ColumnFacts, kind: Kind) -> None:
+def _hashed(given: _Given) -> Hashed:
+    _require_whole(given, "hash")
+    buckets = given.options.get("buckets", HASH_BUCKETS)
+    return Hashed(given.feature, given.why, buckets, Output(given.feature.name, buckets + 1))
+
+
+def _presence(given: _Given) -> Presence:
+    return Presence(given.feature, given.why, given.derived("missing"))
+
+
+def _require_whole(given: _Given, kind: Kind) -> None:
     """A float is written as text in more than one way; a whole one is not."""
-    if column.feature.dtype != "float32":
+    facts = given.facts
+    if given.feature.dtype != "float32":
         return
     if facts.counts is None or not all(value == int(value) for value in facts.counts):
         raise UserError(
-            f"feature_config: {column.feature.name!r} is a fractional number and cannot be "
+            f"feature_config: {given.feature.name!r} is a fractional number and cannot be "
             f"{kind}. Choose numeric with 'buckets'."
         )
 
 
-def _timestamp(
-    column: Column, facts: ColumnFacts, values: Mapping[str, Any], why: str, names: _Names
-) -> Timestamp:
-    feature = column.feature
+def _timestamp(given: _Given) -> Timestamp:
+    feature, options = given.feature, given.options
     where = f"feature_config: {feature.name!r}"
-    written = values.get("format", column.time)
+    written = options.get("format", given.column.time)
     if not written:
         raise UserError(
             f"{where}: the schema does not say how the time is written. Give 'format': a strptime "
@@ -570,22 +587,23 @@ def _timestamp(
         raise UserError(
             f"{where}: unknown unit {written!r}; there are {', '.join(timestamps.UNITS)}."
         )
-    wanted: tuple[Part, ...] = values.get("parts", _DEFAULT_PARTS)
-    if "parts" not in values and not has_clock:
+    wanted: tuple[Part, ...] = options.get("parts", _DEFAULT_PARTS)
+    if "parts" not in options and not has_clock:
         wanted = tuple(part for part in wanted if part not in ("hour", "minute"))
-    parts = tuple(
-        (
-            part,
-            Output(
-                names.derived(feature.name, part),
-                timestamps.SIZES[part] + 1 if part in timestamps.SIZES else None,
-            ),
-        )
-        for part in wanted
-    )
-    flagged = "elapsed" in wanted and facts.missing
-    flag = Output(names.derived(feature.name, "missing")) if flagged else None
-    return Timestamp(feature, why, written, parts, flag)
+    sizes = {part: size + 1 for part, size in timestamps.SIZES.items()}
+    parts = tuple((part, given.derived(part, sizes.get(part))) for part in wanted)
+    flagged = "elapsed" in wanted and given.facts.missing
+    flag = given.derived("missing") if flagged else None
+    return Timestamp(feature, given.why, written, parts, flag)
+
+
+_MAKERS: Mapping[Kind, Callable[[_Given], Feature]] = {
+    "numeric": _numeric,
+    "categorical": _categorical,
+    "hash": _hashed,
+    "timestamp": _timestamp,
+    "presence": _presence,
+}
 
 
 def _time(feature: "schema_pb2.Feature") -> str:

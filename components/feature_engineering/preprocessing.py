@@ -50,8 +50,8 @@ def fill_missing(raw: Any, value: Any) -> Any:
 def category(ids: Any, size: int) -> Any:
     """Declares ids as a category, so that training gives them an embedding.
 
-    tf.Transform's own functions (`tft.apply_vocabulary`, `tft.bucketize`, `tft.hash_strings`)
-    declare theirs; this is for ids that come from elsewhere.
+    `tft.compute_and_apply_vocabulary` and `tft.bucketize` declare theirs; this is for ids that
+    come from elsewhere, `tft.hash_strings` among them.
 
     Args:
         ids: Whole numbers from 0 to below `size`, any integer type.

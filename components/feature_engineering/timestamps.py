@@ -71,7 +71,8 @@ def read_format(written: str) -> TextFormat | None:
     """
     for shorthand, meaning in _SHORTHANDS.items():
         written = written.replace(shorthand, meaning)
-    pattern, groups, position = "^", {}, 0
+    groups: dict[str, int] = {}
+    pattern, position = "^", 0
     while position < len(written):
         rest = written[position:]
         if rest.startswith("%S.%f"):

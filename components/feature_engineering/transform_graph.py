@@ -64,6 +64,7 @@ def write_without_analyzers(
         type_specs=impl_helper.get_type_specs_from_feature_specs(spec),
         transform_output_path=str(directory),
     )
+    _forget_uuid(directory / "transform_fn" / "fingerprint.pb")
 
 
 def feature_spec(features: Iterable[RawFeature]) -> dict[str, Any]:
@@ -101,6 +102,15 @@ def write_schemas(
         domain.min, domain.max, domain.is_categorical = 0, output.size - 1, True
     for name, schema in (("metadata", raw), ("transformed_metadata", transformed)):
         files.write_text(directory / name / _SCHEMA, text_format.MessageToString(schema))
+
+
+def _forget_uuid(file: Path) -> None:
+    """Drops the random id that every save gets, so that the same graph has the same digest."""
+    from tensorflow.core.protobuf import fingerprint_pb2
+
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())
+    fingerprint.uuid = ""
+    file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
 def _add(schema: "schema_pb2.Schema", name: str, kind: int) -> "schema_pb2.Feature":
