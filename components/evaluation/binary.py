@@ -105,9 +105,9 @@ class BinaryStatistics:
             replicates=_metrics(areas, precisions, weights @ totals),
         )
 
-    def confusion(self, cell: int) -> Ints:
-        """Gives the confusion matrix, shape `[actual, answered]`."""
-        counts = self._totals[cell, :, :4].sum(0).reshape(2, 2)
+    def confusion(self) -> Ints:
+        """Gives the confusion matrix of the first cell, shape `[actual, answered]`."""
+        counts = self._totals[0, :, :4].sum(0).reshape(2, 2)
         return np.asarray(counts, np.int64)
 
 

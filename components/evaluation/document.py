@@ -207,7 +207,7 @@ def _notes(counted: Counted, measured: Measured, change_thresholds: Sequence[Bou
 def _why_undefined(counted: Counted) -> str:
     statistics = counted.measurements[0].overall
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
-        confusion = statistics.confusion(0)
+        confusion = statistics.confusion()
         present = confusion.sum(1).nonzero()[0]
         if len(present) == 1:
             name = counted.spec.classes[present[0]]
@@ -220,7 +220,7 @@ def _calibration_note(counted: Counted, measured: Measured) -> Iterable[str]:
     statistics = counted.measurements[0].overall
     if not isinstance(statistics, BinaryStatistics):
         return
-    share = statistics.confusion(0)[1].sum() / measured.rows
+    share = statistics.confusion()[1].sum() / measured.rows
     if not 0 < share < 1:
         return
     constant = -share * math.log(share) - (1 - share) * math.log(1 - share)
@@ -238,10 +238,10 @@ def _pictures(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
         found["confusion_matrix"] = {
             "classes": list(spec.classes),
-            "counts": statistics.confusion(0).tolist(),
+            "counts": statistics.confusion().tolist(),
         }
     if isinstance(statistics, MulticlassStatistics):
-        per_class = {name: values.tolist() for name, values in statistics.per_class(0).items()}
+        per_class = {name: values.tolist() for name, values in statistics.per_class().items()}
         found["per_class"] = [
             {"class": name, "rows": int(per_class["rows"][index])}
             | {

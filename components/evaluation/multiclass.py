@@ -5,7 +5,8 @@ averages: the mean over the classes that occur among the labels or the answers, 
 never answered counting with precision 0. The `_weighted` ones weigh each class by its rows. `auc`
 is the mean, over the classes, of the area under the ROC curve of one class against the rest
 (Provost and Domingos, "Well-Trained PETs", 2000, unweighted); a class without rows is left out.
-`log_loss` is that of `binary`.
+`log_loss` is that of `binary`. Slices have no `auc` where there are more than 50 classes: the
+histograms of every class in every slice would take too much memory.
 """
 
 import numpy as np
@@ -29,18 +30,22 @@ METRICS = (
 )
 
 
+_MOST_CLASSES_OF_SLICES = 50
+
+
 class MulticlassStatistics:
     """Sums from which the metrics of a classifier follow.
 
     Args:
         bins: Where scores go, by class.
-        cells: The number of cells.
+        cells: The number of cells; with one, a confusion matrix is kept too.
     """
 
     def __init__(self, bins: tuple[ScoreBins, ...], cells: int) -> None:
         classes = len(bins)
-        self._ranks = [RankStatistics(part, cells) for part in bins]
-        self._confusion = np.zeros((cells, classes, classes), np.int64)
+        ranked = cells == 1 or classes <= _MOST_CLASSES_OF_SLICES
+        self._ranks = [RankStatistics(part, cells) for part in bins] if ranked else []
+        self._confusion = np.zeros((classes, classes), np.int64) if cells == 1 else None
         # By group and class: rows answered rightly, answers, rows.
         self._by_class = np.zeros((cells, GROUPS, 3, classes), np.int32)
         self._loss = np.zeros((cells, GROUPS))
@@ -68,10 +73,10 @@ class MulticlassStatistics:
         """Takes rows in; see `measured.Statistics`."""
         actual = labels.astype(np.int64)
         answered = predictions.argmax(axis=1)
-        classes = self._confusion.shape[-1]
+        classes = self._by_class.shape[-1]
         # Adding at flat positions is several times faster than at tuples of them.
-        confusion = (cells * classes + actual) * classes + answered
-        np.add.at(self._confusion.reshape(-1), confusion, 1)
+        if self._confusion is not None:
+            np.add.at(self._confusion.reshape(-1), actual * classes + answered, 1)
         by_class = self._by_class.reshape(-1)
         first = (cells * GROUPS + groups) * 3 * classes
         right = actual == answered
@@ -88,9 +93,10 @@ class MulticlassStatistics:
         by_class = self._by_class[cell].astype(np.float64)
         loss = self._loss[cell]
         area = _mean_defined(np.array([rank.areas(cell)[0] for rank in self._ranks]))
-        areas = _mean_defined(
-            np.stack([rank.resampled(cell, weights)[0] for rank in self._ranks], axis=-1)
-        )
+        areas = np.full(len(weights), np.nan)
+        if self._ranks:
+            drawn = [rank.resampled(cell, weights)[0] for rank in self._ranks]
+            areas = _mean_defined(np.stack(drawn, axis=-1))
         resampled = np.tensordot(weights, by_class, axes=1)
         points = _metrics(area, by_class.sum(0), loss.sum())
         return Measured(
@@ -99,19 +105,25 @@ class MulticlassStatistics:
             replicates=_metrics(areas, resampled, weights @ loss),
         )
 
-    def confusion(self, cell: int) -> Ints:
-        """Gives the confusion matrix, shape `[actual, answered]`."""
-        return np.asarray(self._confusion[cell])
+    def confusion(self) -> Ints:
+        """Gives the confusion matrix of the only cell, shape `[actual, answered]`.
 
-    def per_class(self, cell: int) -> dict[str, Floats]:
-        """Gives `precision`, `recall`, `f1`, `auc` and `rows`, each of shape `[classes]`."""
-        totals = self._by_class[cell].sum(0).astype(np.float64)
+        Raises:
+            ValueError: Where there are several cells.
+        """
+        if self._confusion is None:
+            raise ValueError("a confusion matrix is kept for one cell only")
+        return self._confusion
+
+    def per_class(self) -> dict[str, Floats]:
+        """Gives `precision`, `recall`, `f1`, `auc` and `rows` of the first cell, by class."""
+        totals = self._by_class[0].sum(0).astype(np.float64)
         precision, recall, f1 = _per_class(totals)
         return {
             "precision": precision,
             "recall": recall,
             "f1": f1,
-            "auc": np.array([rank.areas(cell)[0] for rank in self._ranks]),
+            "auc": np.array([rank.areas(0)[0] for rank in self._ranks]),
             "rows": totals[2],
         }
 

@@ -106,7 +106,7 @@ def batches(
             }
             outputs = predictor.predict(tensors)
             values = _values(outputs, predictor.spec)
-            _check_finite(values, split, start)
+            _check_finite(values, "baseline model" if position else "model", split, start)
             predictions.append(values if whole else values[usable])
             if position == 0:
                 first_inputs, first_outputs = tensors, outputs
@@ -141,12 +141,12 @@ def _values(outputs: dict[str, Any], spec: ModelSpec) -> Predictions:
     return values
 
 
-def _check_finite(values: Predictions, split: str, start: int) -> None:
+def _check_finite(values: Predictions, which: str, split: str, start: int) -> None:
     finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
     if not finite.all():
         row = start + int(np.flatnonzero(~finite)[0])
         raise UserError(
-            f"model: its answer is not finite for {int((~finite).sum())} of {len(values)} rows, "
+            f"{which}: its answer is not finite for {int((~finite).sum())} of {len(values)} rows, "
             f"first for row {row} of split {split!r}. Training has probably diverged; a lower "
             "learning rate helps."
         )

@@ -7,9 +7,6 @@ import numpy.typing as npt
 
 from kfp_tabular.components.evaluation.bootstrap import GROUPS, Floats, Ints
 
-# Beyond a logit of 18 a probability is 1 in float32; towards 0 there are many more.
-_LOGITS = np.linspace(-40.0, 18.0, 8192)
-
 
 @dataclass(frozen=True)
 class ScoreBins:
@@ -41,7 +38,8 @@ class ScoreBins:
         Where there are more distinct scores than `limit`, the edges are quantiles of the positive
         and of the negative scores. A bin then holds 1 / (limit / 2) of each, which bounds the
         area's error by that half, 3e-5 by default, in whatever order the rows of a bin are. For
-        rows to come that are unlike the first, 8,192 edges spaced evenly in logits are added.
+        rows to come that are unlike the first, a quarter as many edges spaced evenly in logits are
+        added.
 
         Args:
             scores: Probabilities of the first rows.
@@ -55,7 +53,9 @@ class ScoreBins:
         if len(distinct) > limit:
             distinct = _quantiles(scores, positive, limit)
         if not complete:
-            grid = (1 / (1 + np.exp(-_LOGITS))).astype(np.float32)
+            # Beyond a logit of 18 a float32 probability is 1; towards 0 there are many more.
+            logits = np.linspace(-40.0, 18.0, limit // 4)
+            grid = (1 / (1 + np.exp(-logits))).astype(np.float32)
             distinct = np.union1d(distinct, grid)
         cuts = _quantiles(scores, positive, coarse)
         # Bin i starts at edges[i - 1]; the first bin starts below them all.

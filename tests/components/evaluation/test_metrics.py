@@ -59,7 +59,7 @@ def test_binary_metrics_equal_their_definitions(seed, threshold, parts):
     assert set(measured.points) == set(binary.METRICS)
     for name, value in expected.items():
         assert measured.points[name] == pytest.approx(value, rel=1e-6, nan_ok=True), name
-    assert statistics.confusion(0).tolist() == [
+    assert statistics.confusion().tolist() == [
         [((labels == a) & (answered == b)).sum() for b in (0, 1)] for a in (0, 1)
     ]
 
@@ -218,8 +218,21 @@ def test_multiclass_metrics_equal_their_definitions(seed, parts):
         expected[f"{name}_weighted"] = np.average(values, weights=rows)
     assert points == pytest.approx(expected, rel=1e-6)
     for name, values in by_class.items():
-        assert statistics.per_class(0)[name] == pytest.approx(values, nan_ok=True), name
-    assert statistics.confusion(0).sum(1).tolist() == rows
+        assert statistics.per_class()[name] == pytest.approx(values, nan_ok=True), name
+    assert statistics.confusion().sum(1).tolist() == rows
+
+
+def test_slices_of_very_many_classes_have_no_area():
+    labels, predictions = multiclass_data(0, classes=51)
+    bins = MulticlassStatistics.bins(labels, predictions, complete=True)
+    cells = np.arange(len(labels)) % 2
+    sliced = fill(MulticlassStatistics(bins, 2), labels, predictions, cells)
+    estimates = sliced.measured(1, WEIGHTS).estimates()
+    assert set(multiclass.METRICS) - set(estimates) == {"auc"}
+    with pytest.raises(ValueError, match="one cell"):
+        sliced.confusion()
+    whole = fill(MulticlassStatistics(bins, 1), labels, predictions)
+    assert "auc" in whole.measured(0, WEIGHTS).estimates()
 
 
 def test_multiclass_intervals_hold_the_value():
