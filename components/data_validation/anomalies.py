@@ -118,7 +118,8 @@ def write(
 
     Args:
         directory: To write into: `anomalies.pbtxt` for all splits together, the same for each split
-            in `<split>/anomalies.pbtxt`, and `anomalies.json`, a list of `Anomaly` as objects.
+            in `<split>/anomalies.pbtxt`, without the schema as baseline, and `anomalies.json`, a
+            list of `Anomaly` as objects.
         schema: What the data were compared with.
         anomalies: Sorted, the most severe first.
         splits: The names of all splits.
@@ -130,7 +131,7 @@ def write(
     protos = {directory / FILE_NAME: _proto(schema, anomalies, everything)}
     for split in splits:
         here = [a for a in anomalies if a.split in ("", split)]
-        found = _proto(schema, here, comparisons.get(split, ()))
+        found = _proto(None, here, comparisons.get(split, ()))
         protos[directory / split / FILE_NAME] = found
     for file, proto in protos.items():
         files.write_text(file, text_format.MessageToString(proto, as_utf8=True))
@@ -139,7 +140,7 @@ def write(
 
 
 def _proto(
-    schema: "schema_pb2.Schema",
+    schema: "schema_pb2.Schema | None",
     anomalies: Sequence[Anomaly],
     comparisons: Iterable["anomalies_pb2.DriftSkewInfo"],
 ) -> "anomalies_pb2.Anomalies":

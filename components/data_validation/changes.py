@@ -41,7 +41,7 @@ def compare(given: "schema_pb2.Schema", inferred: "schema_pb2.Schema") -> list[C
     """
     now = {feature.name: feature for feature in inferred.feature}
     before = {feature.name: feature for feature in given.feature}
-    found = []
+    found: list[Change] = []
     for name, feature in before.items():
         if name in now:
             found += _changed(given, feature, inferred, now[name])

@@ -1,34 +1,37 @@
 """Checks of our own on top of TFDV's: numbers that are none, a label that tells nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.data_validation.anomalies import Anomaly
 from kfp_tabular.components.data_validation.fit import count
-from kfp_tabular.components.data_validation.schema import listed
+from kfp_tabular.components.data_validation.schema import MOST_TEXTS, listed
 from kfp_tabular.components.data_validation.statistics import Summary
 
 TRAIN = "train"
 
 _UNSEEN_SHARE = 0.01  # a rare value that one split happens to have is no finding
-_FEW_TEXTS = 100
+_ROWS_PER_TEXT = 2  # with fewer, the texts are names or notes, new in every row
 
 Summaries = Mapping[str, Mapping[str, Summary]]
 """What the statistics say: by split, then by column."""
 
 
-def run(examples: Examples, found: Summaries, label: str) -> list[Anomaly]:
+def run(
+    examples: Examples, found: Summaries, label: str, restricted: Collection[str] = ()
+) -> list[Anomaly]:
     """Runs all checks that need no schema.
 
     Args:
         examples: The data.
         found: Their statistics.
         label: The label's column; may be empty.
+        restricted: Columns in which new values are no finding here.
     """
     anomalies = [*_empty_splits(examples, found), *_not_numbers(examples, found)]
-    anomalies += [*_without_values(found, label), *_unseen_values(found, label)]
+    anomalies += [*_without_values(found, label), *_unseen_values(found, label, restricted)]
     if label:
         anomalies += _label(found, label)
     return anomalies
@@ -99,10 +102,11 @@ def _without_values(found: Summaries, label: str) -> Iterator[Anomaly]:
         )
 
 
-def _unseen_values(found: Summaries, label: str) -> Iterator[Anomaly]:
+def _unseen_values(found: Summaries, label: str, restricted: Collection[str]) -> Iterator[Anomaly]:
     train = reference_split(found)
     for name, seen in found.get(train, {}).items():
-        if seen.numeric or not 0 < len(seen.ranked) <= _FEW_TEXTS or seen.distinct > _FEW_TEXTS:
+        few = 0 < seen.distinct <= MOST_TEXTS and seen.present >= _ROWS_PER_TEXT * seen.distinct
+        if seen.numeric or not few or name in restricted:
             continue
         known = {text for text, _ in seen.ranked}
         for split, columns in found.items():
@@ -158,7 +162,7 @@ def _label(found: Summaries, label: str) -> Iterator[Anomaly]:
                 split=split,
                 kind="constant label",
                 expected="at least 2 distinct values",
-                found=f"{value} alone",
+                found=f"{value} alone, so there is nothing to learn",
                 rows=summary.present,
                 total=summary.rows,
             )

@@ -144,10 +144,10 @@ def _misfit(actual: pa.DataType, wanted: pa.DataType) -> Outside:
         pattern = _WHOLE if pa.types.is_integer(wanted) else _NUMBER
         return lambda column: pc.invert(pc.match_substring_regex(column, pattern))
     if pa.types.is_integer(actual):
-        return pc.is_null  # nothing: whole numbers fit anything
+        return lambda column: pc.invert(column.is_valid())  # none: whole numbers fit anything
     if pa.types.is_integer(wanted):
         return _not_whole
-    return pc.is_valid  # everything: decimals have no one way to be text
+    return lambda column: column.is_valid()  # all of them: decimals have no one way to be text
 
 
 def _not_whole(column: pa.Array) -> pa.Array:

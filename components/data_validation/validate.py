@@ -183,7 +183,13 @@ def _look(
         *_skew(schema, summaries, skew),
         *_drift(schema, summaries, earlier, drift),
     ]
-    found = checks.run(examples, summaries, request.label)
+    # New dates are no surprise, and a given schema's own domains are checked below.
+    restricted = {*scan.times, *types.misfits} | {
+        feature.name
+        for feature in (() if given is None else given.feature)
+        if schemas.texts(given, feature) is not None
+    }
+    found = checks.run(examples, summaries, request.label, restricted)
     found += violations.find(examples, schema, protos, summaries, types, given is not None)
     found += [distance.anomaly() for distance in distances if distance.too_far]
     return Findings(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LARGEST = 1e300  # beyond, the difference of two values is infinite
+_SMALLEST = 1e-280  # below, a step between ticks loses its digits
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -30,7 +31,8 @@ class Scale:
         """Gives a value's position in pixels; values outside are put at the axis' end."""
         bounded = min(max(value, self.low), self.high)
         if self.logarithmic:
-            share = math.log(bounded / self.low) / math.log(self.high / self.low)
+            low, high = math.log(self.low), math.log(self.high)
+            share = (math.log(bounded) - low) / (high - low)
         else:
             share = (bounded - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
@@ -67,7 +69,7 @@ def fit(
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     if logarithmic:
         return Scale(low, high if high > low else low * 10, start, end, logarithmic=True)
-    if not high - low > abs(high) * 1e-12:
+    if not high - low > max(abs(low), abs(high), _SMALLEST) * 1e-12:
         margin = max(abs(high) * 0.05, 0.5)
         low, high = (low, high + 2 * margin) if zero and low == 0 else (low - margin, high + margin)
     if rounded:

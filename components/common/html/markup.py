@@ -2,9 +2,12 @@
 
 import html
 import math
+import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import cast
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Markup(str):
@@ -20,8 +23,7 @@ def escape(value: object) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    text = "".join(c if _allowed(c) else "\ufffd" for c in str(value))
-    return Markup(html.escape(text))
+    return Markup(html.escape(_FORBIDDEN.sub("\ufffd", str(value))))
 
 
 def join(parts: Iterable[object], separator: str = "") -> Markup:
@@ -64,10 +66,3 @@ def format_value(value: object) -> Markup:
 def is_number(value: object) -> bool:
     """Tells whether a value is shown as a number (a bool is not)."""
     return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _allowed(character: str) -> bool:
-    point = ord(character)
-    if point < 0x20:
-        return character in "\t\n\r"
-    return not (0x7F <= point < 0xA0 or 0xD800 <= point < 0xE000)

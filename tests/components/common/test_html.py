@@ -1,0 +1,268 @@
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common import html
+from kfp_tabular.components.common.html.axes import fit, tick_label
+
+NASTY = "<script>alert('x')</script> & \"q\" \x00\x07\ud800 ünï 日本"
+VOID = {"meta", "br", "path", "rect", "circle"}
+
+
+class Checker(HTMLParser):
+    """Fails where tags do not nest, and collects them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            assert not name.startswith("on"), "no scripts in attributes"
+            assert "nan" not in (value or "").lower() or name in ("aria-label", "href"), value
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def checked(markup: str) -> Checker:
+    checker = Checker()
+    checker.feed(markup)
+    checker.close()
+    assert checker.open == []
+    markup.encode("utf-8")
+    return checker
+
+
+def test_everything_but_markup_is_escaped():
+    blocks = (
+        html.paragraph(NASTY),
+        html.badge(NASTY, "warning"),
+        html.code(NASTY),
+        html.note(NASTY),
+        html.link(NASTY, "a.html"),
+        html.legend([NASTY]),
+        html.details(NASTY, NASTY),
+        html.entry(NASTY, NASTY),
+        html.row(NASTY, html.badge("fine")),
+        html.facts({NASTY: NASTY, "n": 3}),
+        html.table([NASTY], [[NASTY]], caption=NASTY),
+        html.line_chart({NASTY: [(0, 1)], "b": []}, x_label=NASTY, y_label=NASTY, title=NASTY),
+        html.bar_chart([NASTY, "b"], {NASTY: [1, 2], "b": [2, 1]}, title=NASTY, y_label=NASTY),
+        html.histogram([0, 1], {NASTY: [1], "b": [2]}, title=NASTY),
+        html.heatmap(
+            [[1.0]],
+            row_labels=[NASTY],
+            column_labels=[NASTY],
+            row_title=NASTY,
+            column_title=NASTY,
+            title=NASTY,
+        ),
+        html.parallel_coordinates([NASTY], [[NASTY], ["b"]], [1, 2], score_label=NASTY),
+        NASTY,
+    )
+    page = html.page(
+        NASTY, [html.Section(NASTY, blocks), html.Section("b", (), True)], subtitle=NASTY
+    )
+    found = checked(page)
+    assert "script" not in found.tags
+    assert "&lt;script&gt;" in page
+    assert "\x00" not in page
+    assert "\ufffd" in page
+    assert not re.search(r"https?://|@import|url\(|src=", page)
+    assert "prefers-color-scheme:dark" in page
+
+
+def test_markup_joined_with_text_is_text_again():
+    assert html.escape(html.badge("a") + "<b>").startswith("&lt;span")
+    assert html.escape(html.Markup("<b>")) == "<b>"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "0"),
+        (9999, "9999"),
+        (12_345, "12,345"),
+        (-1_234_567, "-1,234,567"),
+        (0.951234, "0.9512"),
+        (12.3456, "12.35"),
+        (1234.56, "1234.6"),
+        (123_456.7, "123,457"),
+        (3.0, "3"),
+        (0.00001234, "1.23e-05"),
+        (1e15, "1e+15"),
+        (float("nan"), "NaN"),
+        (float("inf"), "∞"),
+        (-float("inf"), "-∞"),
+        (np.float32(0.5), "0.5"),
+        (np.int64(70_000), "70,000"),
+    ],
+)
+def test_numbers_are_written_for_people(value, written):
+    assert html.format_number(value) == written
+
+
+def test_values_of_tables():
+    assert html.format_value(None) == "&ndash;"
+    assert html.format_value(True) == "yes"
+    assert html.format_value("<") == "&lt;"
+    table = html.table(["name", "score"], [["a", 0.25], ["b", None]])
+    assert table.count("<td class=n>") == 2
+    assert "<th class=n>score</th>" in table
+    assert "class=n>name" not in table
+    # A generator will do, and so will no rows at all.
+    assert html.table(["n"], ((i,) for i in range(3))).count("<tr>") == 4
+    checked(html.table(["n"], []))
+
+
+@pytest.mark.parametrize(
+    "target", ["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x"]
+)
+def test_a_link_goes_to_a_page(target):
+    with pytest.raises(ValueError, match="not a link target"):
+        html.link("x", target)
+    assert html.link("x", "https://example.com/a:b?c=1&d") == (
+        "<a href='https://example.com/a:b?c=1&amp;d'>x</a>"
+    )
+    assert "href='tasks/a b:c/page.html'" in html.link("x", "tasks/a b:c/page.html")
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(10**20), 10**20)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=4), st.lists(st.tuples(numbers, numbers), max_size=8), max_size=3
+    ),
+    st.booleans(),
+)
+def test_any_points_can_be_drawn(series, diagonal):
+    checked(html.line_chart(series, x_label="x", y_label="y", diagonal=diagonal))
+
+
+@given(st.lists(numbers, max_size=6), st.integers(1, 3), st.booleans() | st.none())
+def test_any_bars_can_be_drawn(values, count, upright):
+    labels = [f"label {i}" for i in range(len(values))]
+    series = {f"s{i}": values for i in range(count)}
+    checked(html.bar_chart(labels, series, upright=upright))
+
+
+@given(st.lists(st.floats(), max_size=8), numbers)
+def test_any_histogram_can_be_drawn(edges, height):
+    edges = sorted(edge for edge in edges if not math.isnan(edge))
+    checked(html.histogram(edges, {"a": [height] * max(len(edges) - 1, 0)}))
+
+
+@given(
+    st.lists(st.tuples(numbers, st.sampled_from(["a", "b", "3"])), min_size=0, max_size=6),
+    st.data(),
+)
+def test_any_trials_can_be_drawn(lines, data):
+    scores = data.draw(st.lists(numbers, min_size=len(lines), max_size=len(lines)))
+    checked(html.parallel_coordinates(["x", "kind"], lines, scores, score_label="auc", best=0))
+
+
+@given(st.lists(numbers, min_size=1, max_size=5), st.integers(1, 4))
+def test_any_cells_can_be_drawn(row, rows):
+    labels = [str(i) for i in range(rows)]
+    columns = [str(i) for i in range(len(row))]
+    drawn = html.heatmap(
+        [row] * rows, row_labels=labels, column_labels=columns, row_title="r", column_title="c"
+    )
+    assert checked(drawn).tags.count("rect") == rows * len(row)
+
+
+@given(st.lists(numbers, max_size=5), st.booleans())
+def test_a_scale_holds_its_values_and_has_distinct_ticks(values, zero):
+    scale = fit(values, 100, 0, zero=zero)
+    assert scale.low < scale.high
+    for value in values:
+        assert 0 <= scale(min(max(float(value), -1e300), 1e300)) <= 100 or math.isnan(value)
+    ticks = scale.ticks()
+    assert 1 <= len(ticks) <= 14
+    assert all(-1e-6 <= scale(value) <= 100 + 1e-6 for value, _ in ticks)
+
+
+def test_ticks_are_round_and_short():
+    written = [text for _, text in fit([0, 1], 0, 1).ticks()]
+    assert written == ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert [text for _, text in fit([0, 4_700_000], 0, 1).ticks()][:3] == ["0", "1000k", "2000k"]
+    assert [text for _, text in fit([0.5, 7], 0, 1).ticks()] == ["0", "2", "4", "6", "8"]
+    assert tick_label(0.25, 0.25, 1) == "0.25"
+    decades = [text for _, text in fit([1e-4, 0.1], 0, 1, logarithmic=True).ticks()]
+    assert decades == ["0.0001", "0.001", "0.01", "0.1"]
+
+
+def test_long_lines_are_thinned_but_keep_their_extremes():
+    points = [(i, math.sin(i / 300)) for i in range(100_000)]
+    points[54_321] = (54_321, 9.0)
+    drawn = html.line_chart({"loss": points}, x_label="step", y_label="loss")
+    assert len(drawn) < 60_000
+    top = min(float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", drawn))
+    assert top < 40, "the spike is still there"
+
+
+def test_charts_name_their_series_only_where_there_are_several():
+    one = html.line_chart({"auc": [(0, 1), (1, 2)]}, x_label="x", y_label="y")
+    two = html.line_chart({"auc": [(0, 1)], "loss": [(0, 1)]}, x_label="x", y_label="y")
+    assert "legend" not in one
+    assert two.count("<span class='s") == 2
+    assert "legend" not in html.histogram([0, 1], {"a": [1], "b": [1]}, legend=False)
+
+
+def test_a_chart_checks_its_lengths():
+    with pytest.raises(ValueError, match="series 'a' has 1 values, not 2"):
+        html.bar_chart(["x", "y"], {"a": [1]})
+    with pytest.raises(ValueError, match="not 2"):
+        html.histogram([0, 1, 2], {"a": [1]})
+    with pytest.raises(ValueError, match="1 rows of 2"):
+        html.heatmap(
+            [[1]], row_labels=["a"], column_labels=["b", "c"], row_title="", column_title=""
+        )
+    with pytest.raises(ValueError, match="2 scores for 1 lines"):
+        html.parallel_coordinates(["x"], [[1]], [1, 2], score_label="s")
+
+
+def test_parallel_axes_by_category_and_by_magnitude():
+    lines = [[10.0**-i, ["dnn", "linear"][i % 2]] for i in range(1, 6)]
+    drawn = html.parallel_coordinates(
+        ["rate", "model"], lines, [0.5, 0.9, float("nan"), 0.7, 0.6], score_label="auc", best=1
+    )
+    assert ">linear</text>" in drawn
+    assert ">0.0001</text>" in drawn
+    assert drawn.count("class='best'") == 1
+    assert drawn.count("class='trial lost'") == 1
+    assert drawn.rindex("class='best'") > drawn.rindex("class='trial'"), "drawn on top"
+
+
+def test_a_large_heat_map_writes_its_values_in_tooltips_alone():
+    size = 40
+    values = [[float(i == j) for j in range(size)] for i in range(size)]
+    labels = [f"class {i}" for i in range(size)]
+    drawn = html.heatmap(
+        values,
+        row_labels=labels,
+        column_labels=labels,
+        row_title="actual",
+        column_title="predicted",
+    )
+    assert "class='on'" not in drawn
+    assert drawn.count("<title>") == size * size

@@ -1,0 +1,93 @@
+"""Small examples artifacts, and validation of them."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+
+from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.features import read_schema
+from kfp_tabular.components.data_validation import validate
+
+WriteExamples = Callable[..., Examples]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a validation left behind."""
+
+    result: validate.Result
+    folder: Path
+
+    @property
+    def schema(self) -> schema_pb2.Schema:
+        return read_schema(self.folder / "schema")
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "report.html").read_text(encoding="utf-8")
+
+    @property
+    def listed(self) -> list[dict[str, Any]]:
+        return json.loads((self.folder / "anomalies" / "anomalies.json").read_text("utf-8"))
+
+    def anomalies(self, split: str = "") -> anomalies_pb2.Anomalies:
+        file = self.folder / "anomalies" / split / "anomalies.pbtxt"
+        return text_format.Parse(file.read_text("utf-8"), anomalies_pb2.Anomalies())
+
+    def found(self, kind: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """The anomalies of a kind, by column and split."""
+        return {(a["column"], a["split"]): a for a in self.listed if a["kind"] == kind}
+
+
+@pytest.fixture
+def write_examples(tmp_path: Path) -> WriteExamples:
+    """Writes an examples artifact from a table per split."""
+
+    def write(
+        name: str = "examples", rows_per_shard: int = 1_000_000, **splits: pa.Table
+    ) -> Examples:
+        schema = next(iter(splits.values())).schema
+        with files.atomic_directory(tmp_path / name) as directory:
+            with ExamplesWriter(directory, schema, list(splits), rows_per_shard) as writer:
+                for split, table in splits.items():
+                    for batch in table.to_batches(max_chunksize=rows_per_shard):
+                        writer.write(split, batch)
+            lineage.record(directory, inputs={}, rows=writer.rows)
+        return Examples(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def validated(tmp_path: Path) -> Callable[..., Done]:
+    """Validates an examples artifact into a new folder."""
+    count = 0
+
+    def run(examples: Examples, **arguments: Any) -> Done:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"validated-{count}"
+        request = validate.Request(
+            examples=examples.path,
+            schema=folder / "schema",
+            statistics=folder / "statistics",
+            anomalies=folder / "anomalies",
+            report=folder / "report.html",
+            **arguments,
+        )
+        return Done(validate.run(request), folder)
+
+    return run
+
+
+def repeated(rows: int, columns: Mapping[str, list[Any]]) -> pa.Table:
+    """A table whose columns go through their values again and again."""
+    return pa.table({n: pa.array([v[i % len(v)] for i in range(rows)]) for n, v in columns.items()})
