@@ -242,8 +242,9 @@ class RankStatistics:
         negatives, positives = np.moveaxis(drawn.reshape(len(weights), 2, -1), 1, 0)
         all_negatives, all_positives = grouped.sum(0, dtype=np.float64)
         area, precision = self.areas(cell)
+        shift = area - roc_auc(all_negatives, all_positives)
+        precision_shift = precision - average_precision(all_negatives, all_positives)
         return (
-            roc_auc(negatives, positives) + (area - roc_auc(all_negatives, all_positives)),
-            average_precision(negatives, positives)
-            + (precision - average_precision(all_negatives, all_positives)),
+            np.clip(roc_auc(negatives, positives) + shift, 0, 1),
+            np.clip(average_precision(negatives, positives) + precision_shift, 0, 1),
         )

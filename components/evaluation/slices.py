@@ -139,6 +139,8 @@ def plan(
 
 
 def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(entry, str):
+        raise UserError(f"slice_columns: {entry!r} is no column; give names of columns as text.")
     if entry in known:
         return (entry,)
     columns = tuple(part.strip() for part in entry.split(","))

@@ -95,6 +95,7 @@ def test_a_value_that_appears_only_later_has_no_slice(data, tmp_path):
     [
         (["compny"], "'compny' is no column of the examples. Did you mean 'company'?"),
         (["company,x"], "'x' is no column"),
+        ([["company"]], "give names of columns as text"),
         (["company,company"], "crosses a column with itself"),
     ],
 )
