@@ -85,7 +85,7 @@ def write(
     """
     import tensorflow as tf
 
-    graph = _TransformGraph(transform_graph, task.label)
+    graph = _TransformGraph(transform_graph, layout)
     names = input_names(feature.name for feature in graph.features)
     inputs = tuple(
         ModelInput(
@@ -174,14 +174,14 @@ def write(
 
 
 class _TransformGraph:
-    """The transform graph without its label.
+    """The transform graph, as far as the layout needs it.
 
     Attributes:
         loaded: The SavedModel that holds its tables and vocabularies.
-        features: The raw features that reach a transformed one, in the schema's order.
+        features: The raw features that reach a packed column, in the schema's order.
     """
 
-    def __init__(self, path: Path, label: str) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         import tensorflow as tf
         import tensorflow_transform as tft
 
@@ -195,10 +195,13 @@ class _TransformGraph:
             raise UserError(
                 f"{path}: the graph takes {unknown[0]!r}, which is not in its schema.pbtxt."
             )
-        needed = self._needed(label)
-        self.features = [
-            feature for name, feature in self._known.items() if name in needed and name != label
-        ]
+        needed = self._needed(set(layout.columns) - {layout.label})
+        self.features = [feature for name, feature in self._known.items() if name in needed]
+        if layout.label in needed:
+            raise UserError(
+                f"{path}: a feature is made from the label {layout.label!r}, which nobody has "
+                "when the model is asked. Leave it out of the preprocessing function."
+            )
 
     def transform(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Applies the graph; inputs that are not given count as missing."""
@@ -214,12 +217,12 @@ class _TransformGraph:
         transformed: dict[str, Any] = self._function(values)
         return transformed
 
-    def _needed(self, label: str) -> set[str]:
-        """Walks the graph back from its outputs, all but the label, to its inputs."""
+    def _needed(self, columns: set[str]) -> set[str]:
+        """Walks the graph back from the columns to its inputs."""
         function = self._function
         placeholders = zip(sorted(self._signature), function.graph.inputs, strict=False)
         results = zip(sorted(function.structured_outputs), function.outputs, strict=True)
-        stack = [tensor.op for name, tensor in results if name != label]
+        stack = [tensor.op for name, tensor in results if name in columns]
         seen = set(stack)
         while stack:
             for tensor in stack.pop().inputs:
