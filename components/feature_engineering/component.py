@@ -26,8 +26,8 @@ def transform_features(
     graph transforms the examples here and, inside the exported model, the requests there.
 
     - Numbers: a z-score (of `log(1 + x)` where they are skewed and never negative), the bucket
-      between quantiles as `<name>__bucket`, and `<name>__missing` where values are missing. NaN
-      and infinite numbers count as missing; a missing value gets z-score 0.
+      between quantiles as `<name>__bucket`, and `<name>__missing` where values are missing.
+      NaN counts as missing. A missing value gets z-score 0.
     - Text, and whole numbers that are codes: the position in a vocabulary, with ids for unknown
       and missing values. Text of too many values: a hash.
     - Points in time: month, day, weekday and hour, as `<name>__month` and so on.

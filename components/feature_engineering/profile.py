@@ -73,13 +73,11 @@ class Moments:
 class ColumnFacts:
     """What the train split says about a column.
 
-    A value counts as missing where the raw feature does: null, NaN, the empty text. An infinite
-    number counts as missing as well.
+    A value counts as missing where the raw feature does: null, NaN, the empty text.
 
     Attributes:
         rows: All rows.
         missing: Rows without a value.
-        infinite: Rows with an infinite number, a part of `missing`.
         distinct: Distinct values; an estimate where `counts` is None.
         counts: Rows by value, most frequent first, equally frequent ones by value; None where
             there were too many distinct ones to count.
@@ -92,7 +90,6 @@ class ColumnFacts:
 
     rows: int
     missing: int
-    infinite: int
     distinct: int
     counts: Mapping[Any, int] | None
     minimum: float | None = None
@@ -201,10 +198,10 @@ class _Moments:
         self.mean += delta * count / total
         self.count = total
 
-    def facts(self) -> Moments:
+    def facts(self, *, varies: bool) -> Moments:
+        """Gives the moments; where nothing varies, rounding alone must not look like a spread."""
         deviation = math.sqrt(self.second / self.count)
-        # A spread that rounding alone explains is none.
-        if deviation <= 1e-12 * abs(self.mean) or deviation == 0:
+        if not varies or deviation == 0:
             return Moments(self.mean, 0.0, 0.0)
         return Moments(self.mean, deviation, self.third / self.count / deviation**3)
 
@@ -270,7 +267,6 @@ class _Column:
         self.feature = feature
         self._rows = 0
         self._missing = 0
-        self._infinite = 0
         self._values = _Values(counted)
         self._moments = _Moments()
         self._log_moments: _Moments | None = _Moments()
@@ -284,8 +280,6 @@ class _Column:
         present = dense if mask.false_count == 0 else dense.filter(mask)
         self._rows += len(dense)
         self._missing += mask.false_count
-        if self.feature.dtype == "float32":
-            self._infinite += pc.sum(pc.is_inf(dense)).as_py() or 0
         if not len(present):
             return
         self._values.add(present, estimated=self.feature.dtype != "float32")
@@ -306,17 +300,17 @@ class _Column:
     def facts(self) -> ColumnFacts:
         distinct, counts = self._values.facts()
         if self.feature.dtype == "string" or not self._sample:
-            return ColumnFacts(self._rows, self._missing, self._infinite, distinct, counts)
+            return ColumnFacts(self._rows, self._missing, distinct, counts)
+        varies = self._low < self._high
         return ColumnFacts(
             rows=self._rows,
             missing=self._missing,
-            infinite=self._infinite,
             distinct=distinct,
             counts=counts,
             minimum=self._low,
             maximum=self._high,
-            moments=self._moments.facts(),
-            log_moments=self._log_moments.facts() if self._log_moments else None,
+            moments=self._moments.facts(varies=varies),
+            log_moments=self._log_moments.facts(varies=varies) if self._log_moments else None,
             sample=np.sort(np.concatenate(self._sample).astype(np.float64)),
         )
 

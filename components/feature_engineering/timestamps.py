@@ -107,7 +107,7 @@ def from_text(text: Any, written: TextFormat) -> tuple[Any, Any]:
     Returns:
         Seconds since 1970-01-01 00:00, in UTC where the text names a zone and as written
         otherwise (int64), and which of them are valid (bool); both of the text's shape. What does
-        not match, or is no date of the calendar but for the length of its month, is not valid.
+        not match, or is no date of the calendar, is not valid.
     """
     from kfp_tabular.components.common.tensorflow import import_tensorflow
 
@@ -135,7 +135,10 @@ def from_text(text: Any, written: TextFormat) -> tuple[Any, Any]:
     hour, minute, second = number("H", "0"), number("M", "0"), number("S", "0")
     valid = matches & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     valid &= (hour < 24) & (minute < 60) & (second <= 60)
-    seconds = _days_from_civil(tf, year, month, day) * _DAY + hour * 3600 + minute * 60 + second
+    days = _days_from_civil(tf, year, month, day)
+    # 30 February comes back as 1 or 2 March.
+    valid &= _civil_from_days(tf, days)[1] == month
+    seconds = days * _DAY + hour * 3600 + minute * 60 + second
     if "z" in written.groups:
         seconds -= _offset(tf, group("z", "Z"))
     return seconds, valid
