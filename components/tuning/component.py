@@ -27,13 +27,13 @@ def tune_hyperparameters(
     min_trials_required: int = 3,
     start_step: int = 4,
     model_type: str = "wide_and_deep",
-    epochs: int = 10,
+    epochs: int = 0,
     train_steps: int = 0,
     batch_size: int = 256,
     learning_rate: float = 0.001,
     base_hyperparameters: Dict[str, Any] = {},  # noqa: B006
     class_weights: str = "none",
-    early_stopping_patience: int = 3,
+    early_stopping_patience: int = 5,
     model_fn: str = "",
     study_directory: str = "",
     seed: int = 0,
@@ -86,7 +86,7 @@ def tune_hyperparameters(
             ended.
         start_step: Of `medianstop`: after how many reports a trial is judged.
         model_type: Base value: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
-        epochs: Base value: passes over the train split, at most.
+        epochs: Base value: passes over the train split, at most; 0 as in train_model.
         train_steps: Base value: steps in all; 0 leaves it to `epochs`.
         batch_size: Base value: rows per step.
         learning_rate: Base value: the highest learning rate of the schedule.

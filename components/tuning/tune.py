@@ -157,7 +157,7 @@ def _search(
         "objective": asdict(goal),
         "early_stopping": rule and asdict(rule),
         "training_flags": dict(request.training_flags),
-        "inputs": {name: read["digest"] for name, read in _inputs(request).items()},
+        "inputs": _inputs(request),
         "versions": lineage.versions(()),
     }
     with study.open_study(root, plan, dependencies) as opened:
@@ -222,7 +222,8 @@ def _write(
 
 
 def _inputs(request: Request) -> dict[str, dict[str, Any]]:
+    """Gives the inputs' digests. Their whole lineage is in the model's, which has both."""
     return {
-        "transformed_examples": lineage.read(request.transformed_examples),
-        "transform_graph": lineage.read(request.transform_graph),
+        "transformed_examples": {"digest": lineage.read(request.transformed_examples)["digest"]},
+        "transform_graph": {"digest": lineage.read(request.transform_graph)["digest"]},
     }

@@ -1,6 +1,7 @@
 """The decisions of a search that need no trial: objective, early stopping, algorithms."""
 
 import math
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -203,3 +204,14 @@ def test_trials_share_the_cores(monkeypatch):
 def test_limits(values, message):
     with pytest.raises(UserError, match=message):
         search.Limits(*values)
+
+
+def test_a_task_starts_trials_as_it_was_started(monkeypatch, tmp_path):
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("_KFP_RUNTIME", raising=False)
+    assert search.worker()[0] == sys.executable
+    monkeypatch.setenv("_KFP_RUNTIME", "true")
+    assert search.worker()[0] == str(python)
