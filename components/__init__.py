@@ -32,7 +32,16 @@ COMPONENTS = {
 }
 """Each component's name and the folder it lives in, in pipeline order."""
 
-__all__ = ["COMPONENTS", *COMPONENTS]
+__all__ = [
+    "COMPONENTS",
+    "deploy_model",
+    "evaluate_model",
+    "ingest_data",
+    "train_model",
+    "transform_features",
+    "tune_hyperparameters",
+    "validate_data",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -58,7 +58,7 @@ def _measure(data: Path, rows: int, label: str, exclude: list[str], output: Path
     watch = _Memory(output / "logs")
     watch.start()
     started = time.monotonic()
-    subprocess.run([*command, "--output", str(output)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*command, "--output", str(output)], check=True)
     seconds = time.monotonic() - started
     watch.stop()
     summary = json.loads((output / "summary.json").read_text())
@@ -87,27 +87,37 @@ class _Memory(threading.Thread):
             logs = sorted(self._logs.glob("*-*.log"), key=lambda path: path.stat().st_mtime_ns)
             if logs:
                 task = logs[-1].stem
-                self.peaks[task] = max([self.peaks.get(task, 0), *self._resident(logs[-1])])
+                self.peaks[task] = max([self.peaks.get(task, 0), *self._resident()])
 
     def stop(self) -> None:
         self._done.set()
         self.join()
 
-    def _resident(self, log: Path) -> list[int]:
-        """Gives the memory of the process whose executor writes this task's outputs."""
+    def _resident(self) -> list[int]:
+        """Gives the largest resident size so far of every process that runs a task now."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                command = (folder / "cmdline").read_bytes()
-                if b"executor_main" not in command and b"pipelines.local.prefork" not in command:
-                    continue
-                if b"shim.py" in command or command.startswith(b"sh\0"):
+                if not _runs_task(folder):
                     continue
                 lines = (folder / "status").read_text().splitlines()
             except OSError:
-                continue
-            found += [int(line.split()[1]) for line in lines if line.startswith("VmRSS")]
+                continue  # it has ended meanwhile
+            found += [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
         return found
+
+
+def _runs_task(process: Path) -> bool:
+    """Tells whether a process is a plain interpreter with a task, or was forked for one."""
+    command = (process / "cmdline").read_bytes()
+    if command.startswith(b"sh\0") or b"shim.py" in command:
+        return False
+    if b"executor_main" in command:
+        return True
+    parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
+    return b"local.prefork" in command and b"local.prefork" in (
+        process.with_name(parent) / "cmdline"
+    ).read_bytes()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kfp_tabular import components
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("components", "pipelines", "serving")
 
@@ -64,3 +66,7 @@ def test_arrows_point_one_way(path: Path) -> None:
 def test_components_import_without_tensorflow() -> None:
     # This environment has none, so importing a module that needs it at import time fails here.
     assert importlib.util.find_spec("tensorflow") is None
+
+
+def test_the_package_offers_every_component() -> None:
+    assert set(components.__all__) == {"COMPONENTS", *components.COMPONENTS}
