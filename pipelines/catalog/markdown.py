@@ -11,6 +11,8 @@ _NOTE = (
     "`make docs`. -->"
 )
 
+_LINE_LENGTH = 100  # the formatter's, which looks at code in Markdown too
+
 
 def page(interface: Interface, metadata: Metadata, producers: Mapping[str, str]) -> str:
     """Renders the page of a component.
@@ -81,11 +83,12 @@ def example(interface: Interface) -> str:
         f"def my_pipeline({signature}):",
     ]
     for artifact in artifacts:
-        lines += [
-            f"    {artifact.name} = dsl.importer(",
-            f"        artifact_uri={artifact.name}_uri, artifact_class=dsl.{artifact.type}",
-            "    )",
-        ]
+        values = f"artifact_uri={artifact.name}_uri, artifact_class=dsl.{artifact.type}"
+        line = f"    {artifact.name} = dsl.importer({values})"
+        if len(line) <= _LINE_LENGTH:
+            lines.append(line)
+        else:
+            lines += [f"    {artifact.name} = dsl.importer(", f"        {values}", "    )"]
     lines += [f"    {interface.name}("]
     lines += [f"        {a.name}={a.name}.output," for a in artifacts]
     lines += [f"        {p.name}={p.name}," for p in parameters]
