@@ -17,6 +17,7 @@ from typing import Any
 from kfp_tabular.components.common import files
 
 FILE_NAME = "_lineage.json"
+ANCESTORS = "ancestors"
 
 _PACKAGE = "kfp-tabular"
 
@@ -82,13 +83,23 @@ def record(
         extra: More facts, JSON-able.
 
     Returns:
-        A JSON-able mapping with `digest`, `versions`, `inputs` and, where given, `rows`, `seed`
-        and the extra facts. Fit for a KFP artifact's metadata.
+        A JSON-able mapping with `digest`, `versions`, `inputs` (digests by name), `ancestors` (the
+        facts of everything it was made from, directly or not, by digest) and, where given,
+        `rows`, `seed` and the extra facts. Fit for a KFP artifact's metadata: however often an
+        artifact was used on the way, its facts stand there once.
     """
+    ancestors: dict[str, Any] = {}
+    parents = {name: read(location) for name, location in inputs.items()}
+    for parent in parents.values():
+        ancestors |= parent.get(ANCESTORS, {})
+        ancestors[parent["digest"]] = {
+            fact: value for fact, value in parent.items() if fact not in (ANCESTORS, "digest")
+        }
     lineage: dict[str, Any] = {
         "digest": digest(path),
         "versions": versions(libraries),
-        "inputs": {name: read(location) for name, location in inputs.items()},
+        "inputs": {name: parent["digest"] for name, parent in parents.items()},
+        ANCESTORS: ancestors,
     }
     if rows is not None:
         lineage["rows"] = dict(rows)

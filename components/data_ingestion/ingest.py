@@ -24,7 +24,7 @@ from kfp_tabular.components.data_ingestion.writing import Written
 _logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("pyarrow", "numpy")
-_MOST_LISTED_SOURCES = 100
+_MOST_LISTED_SOURCES = 50
 
 
 @dataclass(frozen=True)

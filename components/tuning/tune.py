@@ -221,9 +221,9 @@ def _write(
     return Result(hyperparameters=hyperparameters, metrics=metrics, lineage=made_from)
 
 
-def _inputs(request: Request) -> dict[str, dict[str, Any]]:
+def _inputs(request: Request) -> dict[str, str]:
     """Gives the inputs' digests. Their whole lineage is in the model's, which has both."""
     return {
-        "transformed_examples": {"digest": lineage.read(request.transformed_examples)["digest"]},
-        "transform_graph": {"digest": lineage.read(request.transform_graph)["digest"]},
+        "transformed_examples": lineage.read(request.transformed_examples)["digest"],
+        "transform_graph": lineage.read(request.transform_graph)["digest"],
     }

@@ -104,8 +104,8 @@ def test_the_models_lineage_goes_back_to_the_data(run: Run) -> None:
     assert lineage["seed"] == 0
     assert lineage["versions"]["tensorflow"]
     assert lineage["versions"]["kfp-tabular"]
-    transformed = lineage["inputs"]["transformed_examples"]
-    examples = transformed["inputs"]["examples"]
+    transformed = lineage["ancestors"][lineage["inputs"]["transformed_examples"]]
+    examples = lineage["ancestors"][transformed["inputs"]["examples"]]
     assert sum(examples["rows"].values()) == 6000
     assert run.data.name in json.dumps(examples)
 

@@ -103,8 +103,12 @@ def test_lineage_goes_back_through_all_inputs(artifact, tmp_path):
         later, inputs={"examples": artifact}, libraries=["pyarrow"], extra={"label": "ü"}
     )
 
-    assert second["inputs"]["examples"] == first
-    assert first["inputs"]["data"] == {"digest": lineage.digest(source)}
+    assert first["inputs"] == {"data": lineage.digest(source)}
+    assert second["inputs"] == {"examples": first["digest"]}
+    assert set(second["ancestors"]) == {first["digest"], lineage.digest(source)}
+    ancestor = second["ancestors"][first["digest"]]
+    assert (ancestor["rows"], ancestor["seed"]) == ({"train": 3}, 7)
+    assert ancestor["inputs"] == first["inputs"]
     assert (first["rows"], first["seed"]) == ({"train": 3}, 7)
     assert first["digest"] == lineage.digest(artifact)
     assert set(second["versions"]) == {"python", "kfp-tabular", "pyarrow"}
@@ -122,3 +126,18 @@ def test_recording_again_gives_the_same(artifact):
 
 def test_a_foreign_artifacts_lineage_is_its_digest(artifact):
     assert lineage.read(artifact) == {"digest": lineage.digest(artifact)}
+
+
+def test_lineage_does_not_grow_with_the_ways_to_an_ancestor(artifact, tmp_path):
+    """Metadata travels on a command line, one argument of which is at most 128 KiB."""
+    lineage.record(artifact, inputs={}, extra={"sources": "x" * 1000})
+    previous = [artifact]
+    for number in range(6):
+        later = tmp_path / f"later{number}"
+        later.mkdir()
+        (later / "file").write_text(str(number))
+        made = lineage.record(later, inputs={path.name: path for path in previous})
+        previous.append(later)
+
+    assert json.dumps(made).count("x" * 1000) == 1
+    assert len(made["ancestors"]) == len(previous) - 1

@@ -119,9 +119,9 @@ def test_lineage_goes_back_to_the_examples(write_examples, validated):
     recorded = done.result.lineage
     assert recorded["schema"] == lineage.read(done.folder / "schema")
     assert recorded["statistics"]["rows"] == {"train": 400, "eval": 200}
-    source = recorded["anomalies"]["inputs"]["examples"]
-    assert source["digest"] == lineage.read(examples.path)["digest"]
-    assert recorded["anomalies"]["inputs"]["schema"]["digest"] == recorded["schema"]["digest"]
+    inputs = recorded["anomalies"]["inputs"]
+    assert inputs["examples"] == lineage.read(examples.path)["digest"]
+    assert inputs["schema"] == recorded["schema"]["digest"]
     assert recorded["anomalies"]["valid"] is True
     assert "tensorflow-data-validation" in recorded["schema"]["versions"]
 

@@ -27,7 +27,7 @@ def test_the_best_trial_wins_and_is_written(make_request):
     assert written.epochs == 2
     page = request.report.read_text()
     assert f"{result.metrics['eval_auc']:.4}" in page
-    assert result.lineage["inputs"]["transformed_examples"]["digest"].startswith("sha256:")
+    assert result.lineage["inputs"]["transformed_examples"].startswith("sha256:")
     assert result.lineage["searched"]["learning_rate"] == written.learning_rate
     assert not list(request.hyperparameters.parent.glob(".*"))
 
