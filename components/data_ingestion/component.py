@@ -16,16 +16,16 @@ def ingest_data(
     data_format: str = "auto",
     label: str = "",
     split_method: str = "hash",
-    split_fractions: Dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006 - KFP copies
+    split_fractions: Dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},
     split_column: str = "",
-    split_keys: List[str] = [],  # noqa: B006 - KFP copies
+    split_keys: List[str] = [],
     split_salt: str = "",
     split_time_format: str = "",
     max_rejected_fraction: float = 0.01,
-    column_types: Dict[str, str] = {},  # noqa: B006 - KFP copies
+    column_types: Dict[str, str] = {},
     csv_delimiter: str = ",",
     csv_encoding: str = "utf-8",
-    missing_values: List[str] = [],  # noqa: B006 - KFP copies
+    missing_values: List[str] = [],
 ) -> None:
     """Reads CSV, Parquet or TFRecord into split, typed Parquet examples.
 

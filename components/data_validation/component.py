@@ -17,8 +17,8 @@ def validate_data(
     label: str = "",
     schema_uri: str = "",
     previous_statistics_uri: str = "",
-    skew_thresholds: Dict[str, float] = {},  # noqa: B006 - KFP copies
-    drift_thresholds: Dict[str, float] = {},  # noqa: B006 - KFP copies
+    skew_thresholds: Dict[str, float] = {},
+    drift_thresholds: Dict[str, float] = {},
     fail_on: str = "error",
 ) -> bool:
     """Computes statistics of examples, infers or checks their schema, and finds anomalies.

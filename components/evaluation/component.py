@@ -19,9 +19,9 @@ def evaluate_model(
     baseline_model: dsl.Input[dsl.Model] = None,
     baseline_model_uri: str = "",
     split: str = "",
-    slice_columns: List[str] = [],  # noqa: B006 - KFP reads the default as a constant
-    thresholds: Dict[str, Any] = {},  # noqa: B006
-    change_thresholds: Dict[str, Any] = {},  # noqa: B006
+    slice_columns: List[str] = [],
+    thresholds: Dict[str, Any] = {},
+    change_thresholds: Dict[str, Any] = {},
     max_slices: int = 100,
     bootstrap_samples: int = 1000,
     seed: int = 0,

@@ -16,8 +16,8 @@ def transform_features(
     summary: dsl.Output[dsl.Markdown],
     label: str,
     task: str = "auto",
-    exclude: List[str] = [],  # noqa: B006 - KFP reads the default as a constant
-    feature_config: Dict[str, Any] = {},  # noqa: B006
+    exclude: List[str] = [],
+    feature_config: Dict[str, Any] = {},
     preprocessing_fn: str = "",
 ) -> None:
     """Turns examples into model-ready features.

@@ -14,9 +14,9 @@ def tune_hyperparameters(
     hyperparameters: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
-    search_space: List[Any] = [],  # noqa: B006 - a pipeline's default cannot be None
+    search_space: List[Any] = [],
     algorithm: str = "tpe",
-    algorithm_settings: Dict[str, Any] = {},  # noqa: B006
+    algorithm_settings: Dict[str, Any] = {},
     max_trials: int = 0,
     parallel_trials: int = 1,
     max_failed_trials: int = 3,
@@ -31,7 +31,7 @@ def tune_hyperparameters(
     train_steps: int = 0,
     batch_size: int = 256,
     learning_rate: float = 0.001,
-    base_hyperparameters: Dict[str, Any] = {},  # noqa: B006
+    base_hyperparameters: Dict[str, Any] = {},
     class_weights: str = "none",
     early_stopping_patience: int = 5,
     model_fn: str = "",

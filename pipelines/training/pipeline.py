@@ -41,47 +41,47 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         data_uri: str,
         label: str,
         task: str = "auto",
-        exclude: list[str] = [],  # noqa: B006 - KFP reads the default into the spec
+        exclude: list[str] = [],
         data_format: str = "auto",
         split_method: str = "hash",
-        split_fractions: dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},  # noqa: B006
+        split_fractions: dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},
         split_column: str = "",
-        split_keys: list[str] = [],  # noqa: B006
+        split_keys: list[str] = [],
         split_salt: str = "",
         split_time_format: str = "",
-        column_types: dict[str, str] = {},  # noqa: B006
+        column_types: dict[str, str] = {},
         csv_delimiter: str = ",",
         csv_encoding: str = "utf-8",
-        missing_values: list[str] = [],  # noqa: B006
+        missing_values: list[str] = [],
         max_rejected_fraction: float = 0.01,
         schema_uri: str = "",
         previous_statistics_uri: str = "",
-        skew_thresholds: dict[str, float] = {},  # noqa: B006
-        drift_thresholds: dict[str, float] = {},  # noqa: B006
+        skew_thresholds: dict[str, float] = {},
+        drift_thresholds: dict[str, float] = {},
         fail_on: str = "error",
-        feature_config: dict[str, Any] = {},  # noqa: B006
+        feature_config: dict[str, Any] = {},
         preprocessing_fn: str = "",
         model_type: str = "wide_and_deep",
         model_fn: str = "",
-        epochs: int = 10,
+        epochs: int = 0,
         train_steps: int = 0,
         batch_size: int = 256,
         learning_rate: float = 0.001,
-        hyperparameters: dict[str, Any] = {},  # noqa: B006
+        hyperparameters: dict[str, Any] = {},
         class_weights: str = "none",
-        early_stopping_patience: int = 3,
+        early_stopping_patience: int = 5,
         workers: int = 1,
-        search_space: list[Any] = [],  # noqa: B006
+        search_space: list[Any] = [],
         algorithm: str = "tpe",
-        algorithm_settings: dict[str, Any] = {},  # noqa: B006
+        algorithm_settings: dict[str, Any] = {},
         max_trials: int = 0,
         parallel_trials: int = 1,
         max_failed_trials: int = 3,
         objective_metric: str = "",
         evaluation_split: str = "",
-        slice_columns: list[str] = [],  # noqa: B006
-        thresholds: dict[str, Any] = {},  # noqa: B006
-        change_thresholds: dict[str, Any] = {},  # noqa: B006
+        slice_columns: list[str] = [],
+        thresholds: dict[str, Any] = {},
+        change_thresholds: dict[str, Any] = {},
         baseline_model_uri: str = "",
         model_name: str = "model",
         model_repository: str = "",
@@ -116,7 +116,7 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             preprocessing_fn: package.module:function to use instead.
             model_type: linear, dnn, wide_and_deep or dcn_v2.
             model_fn: package.module:function that builds the model instead.
-            epochs: Passes over the train split, at most.
+            epochs: Passes over the train split, at most; 0 chooses by the size of the data.
             train_steps: Steps in all; 0 leaves it to epochs.
             batch_size: Rows per step, over all workers.
             learning_rate: The highest learning rate of the schedule.

@@ -115,9 +115,10 @@ def _runs_task(process: Path) -> bool:
     if b"executor_main" in command:
         return True
     parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
-    return b"local.prefork" in command and b"local.prefork" in (
-        process.with_name(parent) / "cmdline"
-    ).read_bytes()
+    return (
+        b"local.prefork" in command
+        and b"local.prefork" in (process.with_name(parent) / "cmdline").read_bytes()
+    )
 
 
 if __name__ == "__main__":
