@@ -44,7 +44,7 @@ _SAMPLED_LEAST = 10_000
 _SAMPLE_SEED = 0  # Any would do; it must not change, or buckets would.
 _DISTINCT_BUCKETS = 4_096  # Estimates are off by about 1/sqrt(4096) = 1.6 %.
 _BATCH_ROWS = 65_536
-_BATCH_CELLS = 4_000_000
+_BATCH_CELLS = 16_000_000
 _COMPACT_ROWS = 50_000
 _THREADS = 2
 _LOGGED_ROWS = 1_000_000
