@@ -46,6 +46,7 @@ IDENTIFIER_ROWS = 100
 _UNIQUE_TEXT = 0.9
 _UNIQUE_ESTIMATE = 0.95  # Leaves room for the sketch's error.
 _PRESENCE = 0.001
+_READABLE = 0.5  # A time of which most texts cannot be read is none.
 _DEFAULT_PARTS: tuple[Part, ...] = ("month", "day", "weekday", "hour")
 _IDENTIFIER_WORDS = {"id", "ids", "identifier", "uuid", "guid", "key", "pk", "rowid", "index"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -417,17 +418,27 @@ def _constant(column: Column, facts: ColumnFacts, names: _Names) -> Feature | Dr
 
 def _kind(column: Column, facts: ColumnFacts) -> tuple[Kind, str]:
     dtype = column.feature.dtype
-    if column.time and (
-        column.time in timestamps.UNITS or timestamps.read_format(column.time) is not None
-    ):
+    if _is_time(column, facts):
         return "timestamp", f"the schema says time, {column.time}"
     if dtype == "string":
         return _kind_of_text(facts)
-    if column.categorical:
+    if column.categorical and (dtype == "int64" or _are_whole(facts)):
         return "categorical", "the schema says codes"
     if dtype == "float32":
         return "numeric", "fractional number"
     return _kind_of_whole(column.feature.name, facts)
+
+
+def _is_time(column: Column, facts: ColumnFacts) -> bool:
+    if column.feature.dtype == "int64":
+        return column.time in timestamps.UNITS
+    written = timestamps.read_format(column.time)
+    return bool(column.time) and written is not None and _share(written, facts) >= _READABLE
+
+
+def _share(written: timestamps.TextFormat, facts: ColumnFacts) -> float:
+    """Gives the share of the first texts that are written so."""
+    return sum(map(written.fits, facts.texts)) / max(1, len(facts.texts))
 
 
 def _kind_of_text(facts: ColumnFacts) -> tuple[Kind, str]:
@@ -515,7 +526,7 @@ def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
     return tuple(sorted(boundary for boundary in picked if boundary > (facts.minimum or 0)))
 
 
-def _categorical(given: _Given) -> Categorical:
+def _categorical(given: _Given) -> Categorical | Dropped:
     feature, facts, options = given.feature, given.facts, given.options
     _require_whole(given, "categorical")
     if facts.counts is None:
@@ -528,6 +539,8 @@ def _categorical(given: _Given) -> Categorical:
     # The vocabulary file has a value per line.
     listed = [text for text in frequent if "\n" not in text and "\r" not in text]
     vocabulary = tuple(listed[: options.get("top_k", MOST_VOCABULARY)])
+    if not vocabulary:
+        return Dropped(feature.name, f"no value in {least} rows or more, for a vocabulary")
     oov_buckets = options.get("oov_buckets", OOV_BUCKETS)
     missing = facts.missing > 0
     return Categorical(
@@ -551,12 +564,16 @@ def _presence(given: _Given) -> Presence:
     return Presence(given.feature, given.why, given.derived("missing"))
 
 
+def _are_whole(facts: ColumnFacts) -> bool:
+    return facts.counts is not None and all(value == int(value) for value in facts.counts)
+
+
 def _require_whole(given: _Given, kind: Kind) -> None:
     """A float is written as text in more than one way; a whole one is not."""
     facts = given.facts
     if given.feature.dtype != "float32":
         return
-    if facts.counts is None or not all(value == int(value) for value in facts.counts):
+    if not _are_whole(facts):
         raise UserError(
             f"feature_config: {given.feature.name!r} is a fractional number and cannot be "
             f"{kind}. Choose numeric with 'buckets'."
@@ -582,6 +599,11 @@ def _timestamp(given: _Given) -> Timestamp:
                 f"{where}: format {written!r} cannot be read. It needs a year, a month and a day, "
                 "of %Y %y %m %d %H %M %S %f %z."
             )
+        if _share(read, given.facts) < _READABLE:
+            raise UserError(
+                f"{where}: format {written!r} does not fit most values, such as "
+                f"{given.facts.texts[0]!r}."
+            )
         has_clock = read.has_clock
     elif written not in timestamps.UNITS:
         raise UserError(
@@ -597,7 +619,7 @@ def _timestamp(given: _Given) -> Timestamp:
     return Timestamp(feature, given.why, written, parts, flag)
 
 
-_MAKERS: Mapping[Kind, Callable[[_Given], Feature]] = {
+_MAKERS: Mapping[Kind, Callable[[_Given], Feature | Dropped]] = {
     "numeric": _numeric,
     "categorical": _categorical,
     "hash": _hashed,

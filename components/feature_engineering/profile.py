@@ -35,6 +35,9 @@ COUNTED_FLOATS = 1_000
 CONFIGURED_VALUES = 2_000_000
 """The same for columns that the configuration gives a vocabulary."""
 
+SHOWN_TEXTS = 1_000
+"""Texts of a column that are kept to see how they are written."""
+
 SAMPLED_ROWS = 100_000
 """Rows that quantiles are taken from; all where there are fewer. The share of rows below a quantile
 of so many is off by 0.16 percentage points (one standard deviation, at the median)."""
@@ -86,6 +89,7 @@ class ColumnFacts:
         moments: Of the numbers.
         log_moments: Of `log(1 + x)`; None where a number is negative.
         sample: The numbers of some rows, sorted, as float64.
+        texts: The first texts, `SHOWN_TEXTS` at most.
     """
 
     rows: int
@@ -97,6 +101,7 @@ class ColumnFacts:
     moments: Moments | None = None
     log_moments: Moments | None = None
     sample: Numbers = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    texts: tuple[str, ...] = ()
 
     @property
     def present(self) -> int:
@@ -273,6 +278,7 @@ class _Column:
         self._low = math.inf
         self._high = -math.inf
         self._sample: list[npt.NDArray[Any]] = []
+        self._texts: list[str] = []
 
     def add(self, column: pa.Array, sample: pa.Array) -> None:
         dense = dense_column(column, self.feature)
@@ -283,7 +289,10 @@ class _Column:
         if not len(present):
             return
         self._values.add(present, estimated=self.feature.dtype != "float32")
-        if self.feature.dtype != "string":
+        if self.feature.dtype == "string":
+            if len(self._texts) < SHOWN_TEXTS:
+                self._texts += present[: SHOWN_TEXTS - len(self._texts)].to_pylist()
+        else:
             self._add_numbers(_numpy(present))
             self._sample.append(_numpy(dense.filter(pc.and_(mask, sample))))
 
@@ -300,7 +309,8 @@ class _Column:
     def facts(self) -> ColumnFacts:
         distinct, counts = self._values.facts()
         if self.feature.dtype == "string" or not self._sample:
-            return ColumnFacts(self._rows, self._missing, distinct, counts)
+            texts = tuple(self._texts)
+            return ColumnFacts(self._rows, self._missing, distinct, counts, texts=texts)
         varies = self._low < self._high
         return ColumnFacts(
             rows=self._rows,

@@ -25,6 +25,7 @@ _PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nano
 _DAY = 86_400
 _YEAR_2000 = 10_957 * _DAY
 _YEAR = 365.25 * _DAY
+_MOST_YEARS = 1_000.0  # A wild number is no reason for a wild prediction.
 
 _SHORTHANDS = {"%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%R": "%H:%M", "%D": "%m/%d/%y"}
 _FIELDS = {
@@ -56,6 +57,10 @@ class TextFormat:
     def has_clock(self) -> bool:
         """Whether the time of day is written."""
         return "H" in self.groups
+
+    def fits(self, text: str) -> bool:
+        """Tells whether a text is written so."""
+        return re.search(self.pattern, text) is not None
 
 
 def read_format(written: str) -> TextFormat | None:
@@ -165,20 +170,21 @@ def parts(seconds: Any, wanted: tuple[Part, ...]) -> dict[Part, Any]:
 
     Returns:
         By part, ids from 0 as int64 (Monday is weekday 0; months and days count from 0), and for
-        `elapsed` the years since 2000-01-01 as float32.
+        `elapsed` the years since 2000-01-01 as float32, at most a thousand either way.
     """
     from kfp_tabular.components.common.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
     days, clock = seconds // _DAY, seconds % _DAY
     _, month, day = _civil_from_days(tf, days)
+    elapsed = (tf.cast(seconds, tf.float64) - _YEAR_2000) / _YEAR
     found: dict[Part, Any] = {
         "month": month - 1,
         "day": day - 1,
         "weekday": (days + 3) % 7,  # 1970-01-01 was a Thursday.
         "hour": clock // 3600,
         "minute": clock // 60 % 60,
-        "elapsed": tf.cast((tf.cast(seconds, tf.float64) - _YEAR_2000) / _YEAR, tf.float32),
+        "elapsed": tf.cast(tf.clip_by_value(elapsed, -_MOST_YEARS, _MOST_YEARS), tf.float32),
     }
     return {part: found[part] for part in wanted}
 

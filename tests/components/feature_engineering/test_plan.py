@@ -37,7 +37,12 @@ def numbers(values, *, missing=0, counted=True):
 
 
 def texts(counts, *, missing=0):
-    return ColumnFacts(sum(counts.values()) + missing, missing, len(counts), counts)
+    rows = sum(counts.values()) + missing
+    return ColumnFacts(rows, missing, len(counts), counts, texts=tuple(counts))
+
+
+DAYS = {"2020-01-01": 5, "2020-01-02": 6}
+MOMENTS = {"2020-01-01 10:00:00": 5, "2020-01-02 11:00:00": 6}
 
 
 def derive(facts, dtype="float32", name="x", config=None, label="y", **column):
@@ -203,6 +208,11 @@ class TestText:
         dropped = derive(texts({f"t{number}": 1 for number in range(20)}), "string")
         assert dropped.why == "text of which no value occurs twice"
 
+    def test_a_vocabulary_without_values_is_dropped(self):
+        options = configured("categorical", min_frequency=10)
+        dropped = derive(texts({"a": 5, "b": 5}), "string", config=options)
+        assert dropped.why == "no value in 10 rows or more, for a vocabulary"
+
     def test_too_many_values_for_a_vocabulary(self):
         with pytest.raises(UserError, match="about 30000 distinct values.*Choose hash"):
             derive(
@@ -213,8 +223,10 @@ class TestText:
         for kind in ("categorical", "hash"):
             with pytest.raises(UserError, match=f"fractional number and cannot be {kind}"):
                 derive(numbers([0.5, 1.0] * 10), config=configured(kind))
-        whole = derive(numbers([1.0, 2.0, 2.0] * 10), config=configured("categorical"))
-        assert whole.vocabulary == ("2", "1")
+        assert derive(numbers([0.5, 1.0] * 10), categorical=True).kind == "numeric"
+        whole = numbers([1.0, 2.0, 2.0] * 10)
+        assert derive(whole, config=configured("categorical")).vocabulary == ("2", "1")
+        assert derive(whole, categorical=True).kind == "categorical"
 
 
 class TestDropped:
@@ -241,13 +253,13 @@ class TestDropped:
 
 class TestTimestamps:
     def test_text(self):
-        feature = derive(texts({"a": 5, "b": 6}), "string", time="%Y-%m-%d %H:%M:%S")
+        feature = derive(texts(MOMENTS), "string", time="%Y-%m-%d %H:%M:%S")
         assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour"]
         assert feature.outputs[0] == plan.Output("x__month", 13)
 
     def test_without_a_clock_there_is_no_hour(self):
         for dtype, time in (("string", "%Y-%m-%d"), ("int64", "days")):
-            facts = texts({"a": 5, "b": 6}) if dtype == "string" else numbers([1, 2])
+            facts = texts(DAYS) if dtype == "string" else numbers([1, 2])
             feature = derive(facts, dtype, time=time)
             assert [part for part, _ in feature.parts] == ["month", "day", "weekday"]
 
@@ -261,20 +273,21 @@ class TestTimestamps:
         ]
 
     def test_a_format_that_cannot_be_read_leaves_text(self):
-        feature = derive(texts({"a": 5, "b": 6}), "string", time="%b %d, %Y")
-        assert feature.kind == "categorical"
+        for time in ("%b %d, %Y", "%d/%m/%Y"):
+            assert derive(texts(DAYS), "string", time=time).kind == "categorical"
 
     @pytest.mark.parametrize(
         ("dtype", "options", "message"),
         [
             ("string", {}, "the schema does not say how the time is written"),
             ("string", {"format": "%H:%M"}, "format '%H:%M' cannot be read"),
+            ("string", {"format": "%d/%m/%Y"}, "does not fit most values, such as '2020-01-01'"),
             ("int64", {"format": "%Y-%m-%d"}, "unknown unit '%Y-%m-%d'; there are days"),
             ("float32", {"format": "seconds"}, "a fractional number cannot be a timestamp"),
         ],
     )
     def test_configuration_that_does_not_fit(self, dtype, options, message):
-        facts = texts({"a": 5, "b": 6}) if dtype == "string" else numbers([1.5, 2])
+        facts = texts(DAYS) if dtype == "string" else numbers([1.5, 2])
         with pytest.raises(UserError) as error:
             derive(facts, dtype, config=configured("timestamp", **options))
         assert message in str(error.value)
