@@ -50,6 +50,9 @@ class Checkpoints:
         writes: Whether this process's checkpoints count. The others take part in the saving, as
             variables spread over workers need, but their copies are thrown away.
         worker: Index of this process.
+
+    Raises:
+        UserError: Where the directory is on storage that TensorFlow cannot reach.
     """
 
     def __init__(
@@ -68,18 +71,19 @@ class Checkpoints:
         self._writes = writes
         self._state = tf.Variable("{}", trainable=False, dtype=tf.string)
         checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, best=list(best), state=self._state
+            model=model,
+            optimizer=optimizer,
+            best=list(best),
+            randomness=_random_generators(model),
+            state=self._state,
         )
         own = path if writes else f"{path}/worker-{worker}"
+        _require_reachable(own)
         self._manager = tf.train.CheckpointManager(checkpoint, own, max_to_keep=1)
         self._checkpoint = checkpoint
 
     def latest_step(self) -> int:
-        """Gives the step of the checkpoint to resume from; 0 where there is none.
-
-        Raises:
-            UserError: Where the directory is on storage that TensorFlow cannot reach.
-        """
+        """Gives the step of the checkpoint to resume from; 0 where there is none."""
         latest = self._latest()
         return int(latest.rpartition("-")[2]) if latest else 0
 
@@ -105,11 +109,23 @@ class Checkpoints:
     def _latest(self) -> str | None:
         import tensorflow as tf
 
-        try:
-            latest: str | None = tf.train.latest_checkpoint(self._path)
-        except tf.errors.UnimplementedError as error:
-            raise UserError(
-                f"checkpoint_uri: TensorFlow cannot write to {self._path}: {error.message}. Give "
-                "a directory on a mounted volume."
-            ) from error
+        latest: str | None = tf.train.latest_checkpoint(self._path)
         return latest
+
+
+def _random_generators(model: Any) -> list[Any]:
+    """Gives the generators of the dropout layers, which Keras keeps out of its checkpoints."""
+    found = (getattr(layer, "_random_generator", None) for layer in model.submodules)
+    return [generator for generator in found if generator is not None]
+
+
+def _require_reachable(path: str) -> None:
+    import tensorflow as tf
+
+    try:
+        tf.io.gfile.makedirs(path)
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"checkpoint_uri: TensorFlow cannot write to {path}: {error.message}. Give a directory "
+            "on a mounted volume."
+        ) from error

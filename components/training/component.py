@@ -21,7 +21,7 @@ def train_model(
     train_steps: int = 0,
     batch_size: int = 256,
     learning_rate: float = 0.001,
-    base_hyperparameters: Dict = {},  # noqa: B006 - KFP reads the default as a constant
+    base_hyperparameters: Dict[str, Any] = {},
     class_weights: str = "none",
     early_stopping_patience: int = 5,
     model_fn: str = "",
@@ -29,7 +29,7 @@ def train_model(
     checkpoint_uri: str = "",
     seed: int = 0,
     backend: str = "local",
-):
+) -> None:
     """Trains a model and exports it as a SavedModel that takes raw features.
 
     The network reads the transformed columns; the exported model holds the transform graph, the

@@ -85,7 +85,7 @@ def write(
     """
     import tensorflow as tf
 
-    graph = _TransformGraph(transform_graph, layout)
+    graph = TransformGraph(transform_graph, layout)
     names = input_names(feature.name for feature in graph.features)
     inputs = tuple(
         ModelInput(
@@ -173,12 +173,19 @@ def write(
     return spec
 
 
-class _TransformGraph:
+class TransformGraph:
     """The transform graph, as far as the layout needs it.
 
     Attributes:
         loaded: The SavedModel that holds its tables and vocabularies.
         features: The raw features that reach a packed column, in the schema's order.
+
+    Args:
+        path: The transform graph's artifact.
+        layout: The packed columns.
+
+    Raises:
+        UserError: Where a feature needs the label, or the graph an input outside the schema.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:

@@ -123,9 +123,7 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
     from kfp_tabular.components.training.schedule import plan
 
     tensorflow = import_tensorflow()
-    hyperparameters = Hyperparameters(
-        batch_size=arguments.batch_size, train_steps=arguments.steps
-    )
+    hyperparameters = Hyperparameters(batch_size=arguments.batch_size, train_steps=arguments.steps)
     share = pieces(Examples(arguments.single).require("train"))
     started = time.perf_counter()
     context = models.ModelContext(

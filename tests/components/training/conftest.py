@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +66,21 @@ class Inputs:
             hyperparameters=hyperparameters,
             **{name: value for name, value in changes.items() if name not in names},
         )
+
+
+@pytest.fixture(scope="session")
+def made() -> SimpleNamespace:
+    """What tests make data with."""
+    return SimpleNamespace(
+        ROWS=ROWS,
+        RAW=RAW,
+        DISTANCE=DISTANCE,
+        CITY=CITY,
+        SINCE=SINCE,
+        raw_rows=raw_rows,
+        read_columns=read_columns,
+        rewrite=rewrite,
+    )
 
 
 @pytest.fixture(scope="session")
