@@ -21,7 +21,7 @@ def train_model(
     train_steps: int = 0,
     batch_size: int = 256,
     learning_rate: float = 0.001,
-    base_hyperparameters: Dict[str, Any] = {},
+    base_hyperparameters: Dict = {},  # type: ignore[type-arg]
     class_weights: str = "none",
     early_stopping_patience: int = 5,
     model_fn: str = "",
