@@ -130,6 +130,8 @@ class ExamplesWriter:
         self._path = Path(path)
         self._schema = schema
         self._rows_per_shard = rows_per_shard
+        # A dictionary of floats is built, found too large and dropped again: time for nothing.
+        self._repetitive = [field.name for field in schema if not pa.types.is_floating(field.type)]
         self._shards = dict.fromkeys(splits, 0)
         self._in_shard = dict.fromkeys(splits, 0)
         self._open: dict[str, pq.ParquetWriter] = {}
@@ -171,6 +173,8 @@ class ExamplesWriter:
         directory = self._path / f"{_SPLIT_PREFIX}{split}"
         directory.mkdir(exist_ok=True)
         file = directory / f"part-{self._shards[split]:05d}.parquet"
-        self._open[split] = pq.ParquetWriter(file, self._schema, compression="zstd")
+        self._open[split] = pq.ParquetWriter(
+            file, self._schema, compression="zstd", use_dictionary=self._repetitive
+        )
         self._shards[split] += 1
         self._in_shard[split] = 0

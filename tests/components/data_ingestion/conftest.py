@@ -6,17 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import settings
 
 from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.data_ingestion import ingest
 from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
 from kfp_tabular.components.data_ingestion.planning import SplitRequest
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
-
-# A busy machine is not a slow test.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 
 @dataclass

@@ -6,13 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from kfp_tabular.components.common.model import ModelInput, ModelSpec
 from kfp_tabular.components.common.tensorflow import import_tensorflow
-
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 INPUTS = (
     ModelInput(name="Größe (m)", dtype="float32", required=False, input="gre_m"),

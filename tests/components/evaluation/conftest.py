@@ -12,17 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 
 from kfp_tabular.components.common import lineage
 from kfp_tabular.components.common.examples import ExamplesWriter
 from kfp_tabular.components.common.features import MISSING_INT
 from kfp_tabular.components.common.model import ModelInput, ModelSpec
 from kfp_tabular.components.common.tensorflow import import_tensorflow
-
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 INPUTS = (
     ModelInput(name="Größe (m)", dtype="float32", required=False, input="gre_m"),
