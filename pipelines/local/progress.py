@@ -13,6 +13,8 @@ from rich.table import Table
 from kfp_tabular.pipelines.local.tasks import TaskResult
 
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
+# What TensorFlow's C++ part prints says nothing about the task.
+_NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
 
 
@@ -61,7 +63,7 @@ class Progress:
     def printed(self, name: str, line: str) -> None:
         """A task has printed a line."""
         text = _LOG_PREFIX.sub("", line)
-        if text and text[0] not in "{}[]\"'":
+        if text and text[0] not in "{}[]\"'" and not _NOISE.match(text):
             self._lines[name] = text[:_LINE_WIDTH]
 
     def finished(self, result: TaskResult) -> None:

@@ -73,6 +73,9 @@ def run(
         raise UserError(
             f"label {given['label']!r} is among the excluded columns; leave it out of exclude."
         )
+    # Whatever an earlier run left must not be taken for this one's, should it be interrupted.
+    for stale in (SUMMARY_FILE, REPORT_FILE):
+        (output / stale).unlink(missing_ok=True)
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     with Progress(names, console) as progress:

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_the_summary_tells_what_happened(run: Run) -> None:
 def test_the_report_links_to_pages_that_exist(run: Run) -> None:
     page = (run.folder / "report.html").read_text()
 
-    links = [part.split('"', 1)[0] for part in page.split('href="')[1:]]
+    links = re.findall(r"href='([^']*)'", page)
     files = [link for link in links if not link.startswith("#")]
     assert sum(link.startswith("pages/") for link in files) >= len(TASKS)
     assert all((run.folder / urllib.request.unquote(link)).exists() for link in files)

@@ -225,3 +225,18 @@ def _processes(marker: str) -> list[int]:
         if marker.encode() in command and int(folder.name) != os.getpid():
             found.append(int(folder.name))
     return found
+
+
+def test_an_interrupted_run_leaves_no_earlier_summary(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("a,label\n" + "1,0\n2,1\n" * 50)
+    (tmp_path / "summary.json").write_text("{}")
+    program = Path(sys.executable).with_name("kfp-tabular")
+    command = [str(program), "run", "--data", str(data), "--label", "label"]
+    with subprocess.Popen([*command, "--output", str(tmp_path)], stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "logs" / "ingest-data.log").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(30) == 1
+    assert not (tmp_path / "summary.json").exists()
