@@ -27,7 +27,8 @@ class Hyperparameters:
         learning_rate: The highest learning rate of the schedule.
         learning_rate_schedule: `constant`, `cosine` (with warm-up) or `exponential`.
         hidden_units: Widths of the deep part's layers, comma-separated.
-        dropout: Share of activations dropped in the deep part, 0 to below 1.
+        dropout: Share of activations dropped in the deep part, 0 to below 1. With 0, the columns
+            of rare categories are not dropped either.
         l2: Decoupled weight decay on the deep part's kernels, as in AdamW.
         cross_layers: Number of cross layers of DCN-v2.
         embedding_dimension: Width of every embedding; 0 sizes each from its vocabulary.

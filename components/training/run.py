@@ -248,6 +248,7 @@ def model_context(settings: Settings, data: Data) -> models.ModelContext:
         hyperparameters=settings.hyperparameters,
         seed=settings.seed,
         prior=labels.prior(kind, data.counts, balanced=settings.class_weights == "balanced"),
+        rows=data.rows[inputs.TRAIN_SPLIT],
     )
 
 

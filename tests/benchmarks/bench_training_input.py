@@ -126,10 +126,11 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
     hyperparameters = Hyperparameters(batch_size=arguments.batch_size, train_steps=arguments.steps)
     share = pieces(Examples(arguments.single).require("train"))
     started = time.perf_counter()
+    rows = sum(piece.rows for piece in share)
     context = models.ModelContext(
-        "binary", 1, LAYOUT.numeric, LAYOUT.categorical, hyperparameters, 0, (0.0,)
+        "binary", 1, LAYOUT.numeric, LAYOUT.categorical, hyperparameters, 0, (0.0,), rows
     )
-    schedule = plan(hyperparameters, sum(piece.rows for piece in share))
+    schedule = plan(hyperparameters, rows)
     runner = program.Program(
         tensorflow.distribute.get_strategy(),
         models.build(context),

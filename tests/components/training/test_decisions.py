@@ -247,5 +247,13 @@ def test_input_names_are_distinct_and_fit(names):
 def test_embeddings_grow_with_the_vocabulary_within_bounds():
     widths = [models.embedding_width(size) for size in (1, 10, 100, 1000, 10**6)]
     assert widths == sorted(widths)
-    assert widths == [2, 4, 16, 64, 64]
+    assert widths == [2, 4, 8, 8, 8]
     assert models.embedding_width(1000, 7) == 7
+
+
+def test_columns_of_rare_ids_are_dropped_more_often():
+    assert models.column_dropout(5, 200) == 0.5
+    assert models.column_dropout(1000, 1000) == 0.9
+    assert models.column_dropout(32, 10**7) < 0.001
+    rates = [models.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
+    assert rates == sorted(rates)

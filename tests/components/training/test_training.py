@@ -10,10 +10,11 @@ import pytest
 
 from kfp_tabular.components.common import lineage
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.model import ModelSpec
 from kfp_tabular.components.common.saved_model import SavedModel
-from kfp_tabular.components.training import export, run, scores
-from kfp_tabular.components.training.layout import Layout
+from kfp_tabular.components.training import export, models, run, scores
+from kfp_tabular.components.training.layout import Categorical, Layout
 
 
 @pytest.fixture(scope="session")
@@ -183,6 +184,33 @@ def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
 def test_every_architecture_learns(inputs, tmp_path, changes):
     outcome = run.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
     assert outcome.metrics["eval_log_loss"] < 0.8
+
+
+def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
+    import tf_keras
+
+    common, rare = Categorical("common", 0, 20), Categorical("rare", 0, 80)
+    context = models.ModelContext(
+        task="binary",
+        units=1,
+        numeric=(),
+        categorical=(common, rare),
+        hyperparameters=Hyperparameters(model_type="dnn"),
+        seed=0,
+        prior=(0.0,),
+        rows=800,
+    )
+    model = models.build(context)
+    layer = tf_keras.Model(model.input, model.get_layer("column_dropout_8").output)
+    ids = {"numeric": np.zeros((4000, 0)), "categorical": np.ones((4000, 2), np.int32)}
+    seen, trained_on = layer(ids).numpy(), layer(ids, training=True).numpy()
+    dropped = (trained_on == 0).mean(axis=2)
+    assert set(np.unique(dropped)) == {0.0, 1.0}
+    np.testing.assert_allclose(dropped.mean(axis=0), [0.5, 0.8], atol=0.04)
+    kept = trained_on[:, 1][dropped[:, 1] == 0]
+    np.testing.assert_allclose(kept, 5 * seen[: len(kept), 1], rtol=1e-5)
+    plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0))
+    assert not any("dropout" in layer.name for layer in models.build(plain).layers)
 
 
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
