@@ -61,7 +61,7 @@ def transform_features(
 
     Raises:
         UserError: Exit code 2, where the label, the task, an excluded column or the configuration
-            does not fit the data, a class is not in the train split, or no feature is left.
+            does not fit the data, or no feature is left.
     """
     from pathlib import Path
 

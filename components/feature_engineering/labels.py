@@ -1,6 +1,7 @@
 """The label: which task it makes, and how it is encoded."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pyarrow.compute as pc
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.common.task import TASK_KINDS, Task, TaskKind
+
+_logger = logging.getLogger(__name__)
 
 TRAIN = "train"
 
@@ -23,7 +26,10 @@ MOST_CLASSES = 1_000
 
 
 def resolve(examples: Examples, label: str, task: str) -> Task:
-    """Finds the task that a label makes, from the train split.
+    """Finds the task that a label makes.
+
+    A class so rare that no row of it fell into the train split is a class all the same: the model
+    cannot learn it, and the evaluation counts that.
 
     With `auto`: two distinct values make a binary task; text, or at most `MOST_INTEGER_CLASSES`
     distinct whole numbers, a multiclass one; everything else regression. Missing labels, NaN and
@@ -36,7 +42,7 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
 
     Raises:
         UserError: Where there is no such column or task, the label is missing or constant in the
-            train split, does not fit the task, or another split holds a class of its own.
+            train split, or does not fit the task.
     """
     if task != AUTO and task not in TASK_KINDS:
         kinds = (AUTO, *TASK_KINDS)
@@ -55,21 +61,26 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
             f"label {label!r}: constant, always {value!r} in the train split; there is nothing to "
             "learn. Choose another column, or other splits."
         )
-    kind = _kind(label, counts, examples.schema.field(label).type, task)
+    values = set(counts).union(*(_counts(examples, label, split) for split in examples.splits))
+    kind = _kind(label, values, examples.schema.field(label).type, task)
     if kind == "regression":
         return Task(kind, label)
-    if len(counts) > MOST_CLASSES:
+    if len(values) > MOST_CLASSES:
         raise UserError(
             f"label {label!r}: more than {MOST_CLASSES} distinct values are too many classes. "
             "Choose another column, or task=regression for a number."
         )
-    values = sorted(counts)
-    _require_known(examples, label, set(values))
+    unseen = sorted(values - set(counts))
+    if unseen:
+        _logger.warning(
+            "label %r: no row of the train split has the class %s", label, _listed(unseen)
+        )
+    classes = sorted(values)
     return Task(
         kind,
         label,
-        tuple(class_text(value) for value in values),
-        tuple(counts[value] for value in values),
+        tuple(class_text(value) for value in classes),
+        tuple(counts.get(value, 0) for value in classes),
     )
 
 
@@ -114,7 +125,11 @@ def encode(column: pa.Array, task: Task) -> "np.ndarray[Any, Any]":
     index = pc.index_in(column, value_set=_class_values(task, column.type))
     if index.null_count:
         unknown = column.filter(index.is_null())
-        raise UserError(_unknown(task.label, unknown[0].as_py(), len(unknown), "the data"))
+        name = class_text(unknown[0].as_py())
+        raise UserError(
+            f"label {task.label!r}: class {name!r} in {len(unknown)} rows is none of the task's; "
+            "transform the data anew."
+        )
     return np.asarray(index.to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
@@ -125,13 +140,13 @@ def _class_values(task: Task, kind: pa.DataType) -> pa.Array:
     return pa.array([number(name) for name in task.classes], kind)
 
 
-def _kind(label: str, counts: Mapping[Any, int], kind: pa.DataType, task: str) -> TaskKind:
+def _kind(label: str, values: Set[Any], kind: pa.DataType, task: str) -> TaskKind:
     text = pa.types.is_string(kind)
     if task == "binary":
-        if len(counts) != 2:
+        if len(values) != 2:
             raise UserError(
-                f"label {label!r}: task=binary needs 2 distinct values in the train split, not "
-                f"{_listed(counts)}."
+                f"label {label!r}: task=binary needs 2 distinct values, not "
+                f"{_listed(sorted(values))}."
             )
         return "binary"
     if task == "multiclass":
@@ -140,9 +155,9 @@ def _kind(label: str, counts: Mapping[Any, int], kind: pa.DataType, task: str) -
         if text:
             raise UserError(f"label {label!r}: task=regression needs numbers, this is text.")
         return "regression"
-    if len(counts) == 2:
+    if len(values) == 2:
         return "binary"
-    if text or (pa.types.is_integer(kind) and len(counts) <= MOST_INTEGER_CLASSES):
+    if text or (pa.types.is_integer(kind) and len(values) <= MOST_INTEGER_CLASSES):
         return "multiclass"
     return "regression"
 
@@ -159,23 +174,7 @@ def _counts(examples: Examples, label: str, split: str) -> dict[Any, int]:
     return counts
 
 
-def _require_known(examples: Examples, label: str, known: set[Any]) -> None:
-    for split in examples.splits:
-        if split == TRAIN:
-            continue
-        for value, rows in _counts(examples, label, split).items():
-            if value not in known:
-                raise UserError(_unknown(label, value, rows, f"the {split} split"))
-
-
-def _unknown(label: str, value: Any, rows: int, where: str) -> str:
-    return (
-        f"label {label!r}: class {class_text(value)!r} in {rows} rows of {where}, but not in the "
-        "train split. Remove those rows, or split so that every class is in train."
-    )
-
-
-def _listed(counts: Mapping[Any, int], most: int = 5) -> str:
-    names = [repr(value) for value in list(counts)[:most]]
-    more = len(counts) - len(names)
+def _listed(values: Sequence[Any], most: int = 5) -> str:
+    names = [repr(value) for value in values[:most]]
+    more = len(values) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
