@@ -3,14 +3,12 @@
 import logging
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.termination import termination
 from kfp_tabular.components.training.checkpoints import Checkpoints
 from kfp_tabular.components.training.journal import Journal
 from kfp_tabular.components.training.layout import Rows
@@ -40,28 +38,6 @@ class Progress:
     # Of the steps since the last evaluation.
     loss: float = 0.0
     steps: int = 0
-
-
-@contextmanager
-def termination() -> Iterator[threading.Event]:
-    """Turns SIGTERM into an event for the duration of the block.
-
-    Yields:
-        The event. Signal handlers belong to the main thread; elsewhere it is never set.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def ask_to_end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
-        event.set()
-
-    before = signal.signal(signal.SIGTERM, ask_to_end)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Loop:

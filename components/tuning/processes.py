@@ -5,11 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Event, current_thread, main_thread
-from types import FrameType
 
 from kfp_tabular.components.common.errors import USER_ERROR_PREFIX
 from kfp_tabular.components.tuning import objective
@@ -122,27 +119,3 @@ class TrialProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, number)
-
-
-@contextmanager
-def termination() -> Iterator[Event]:
-    """Turns SIGTERM into an event for the duration of the block.
-
-    Python calls signal handlers in the main thread only; elsewhere the event is never set.
-
-    Yields:
-        The event.
-    """
-    event = Event()
-    if current_thread() is not main_thread():
-        yield event
-        return
-
-    def ask_to_end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
-        event.set()
-
-    before = signal.signal(signal.SIGTERM, ask_to_end)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,9 +13,10 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.termination import termination
 from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.processes import TrialProcess, termination
+from kfp_tabular.components.tuning.processes import TrialProcess
 from kfp_tabular.components.tuning.study import Study, Trial
 
 _WORKER = ("-m", "kfp_tabular.components.training.worker")
