@@ -58,8 +58,9 @@ th{font-size:12px;font-weight:600;color:var(--soft);white-space:nowrap}
 tbody tr:hover{background:var(--stripe)}
 tbody tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
-.row{display:flex;flex-wrap:wrap;gap:12px 28px;align-items:flex-start;margin:0 0 14px}
-.row>*{flex:1 1 320px;min-width:0;margin-bottom:0}
+.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));
+  gap:12px 28px;align-items:start;margin:0 0 14px}
+.row>*{min-width:0;margin-bottom:0}
 figure{margin:0 0 16px;max-width:760px}figure.wide{max-width:none}
 figcaption{font-weight:600;margin:0 0 4px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--soft);font-size:12px;margin:0 0 4px}
