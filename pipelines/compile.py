@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.pipelines import parameters
+from kfp_tabular.pipelines import parameters, spec
 from kfp_tabular.pipelines.training.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def _with_stable_header(text: str) -> str:
     """Replaces the comment that the compiler writes first: its order of keys is left to chance."""
     lines = text.splitlines(keepends=True)
     body = "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
-    document = next(yaml.load_all(body, Loader=yaml.SafeLoader))
+    document = spec.parse(body)
     declared = document["root"]["inputDefinitions"]["parameters"]
     width = max(map(len, declared))
     header = [f"# Pipeline {document['pipelineInfo']['name']}. Parameters:", "#"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.pipelines.local import spec
+from kfp_tabular.pipelines import spec
 from kfp_tabular.pipelines.local.environments import Environments, image_name
 from kfp_tabular.pipelines.local.preload import Preloader
 from kfp_tabular.pipelines.local.tasks import Listener, TaskLauncher, TaskResult

@@ -11,8 +11,8 @@ from rich.console import Console
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.lineage import versions
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import parameters
-from kfp_tabular.pipelines.local import report, runner, spec
+from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines.local import report, runner
 from kfp_tabular.pipelines.local.environments import Environments
 from kfp_tabular.pipelines.local.progress import Progress
 from kfp_tabular.pipelines.local.results import TaskOutputs, read_outputs

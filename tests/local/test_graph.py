@@ -2,7 +2,7 @@ import pytest
 import yaml
 from kfp import compiler, dsl
 
-from kfp_tabular.pipelines.local import spec as specs
+from kfp_tabular.pipelines import spec as specs
 from kfp_tabular.pipelines.local.graph import Node, read_graph
 
 

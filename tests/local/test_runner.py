@@ -12,7 +12,8 @@ from kfp import compiler, dsl
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.local import runner, spec
+from kfp_tabular.pipelines import spec
+from kfp_tabular.pipelines.local import runner
 from kfp_tabular.pipelines.local.environments import Environments, image_name
 from kfp_tabular.pipelines.local.results import read_outputs
 from kfp_tabular.pipelines.local.tasks import TaskResult

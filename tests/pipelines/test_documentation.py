@@ -9,9 +9,8 @@ import pytest
 import yaml
 from kfp import compiler
 
-from kfp_tabular.pipelines import parameters
+from kfp_tabular.pipelines import parameters, spec
 from kfp_tabular.pipelines.cli import cli
-from kfp_tabular.pipelines.local import spec
 from kfp_tabular.pipelines.training import config
 from kfp_tabular.pipelines.training.pipeline import training_pipeline
 

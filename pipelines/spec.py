@@ -11,7 +11,12 @@ _COMPONENT_PREFIX = "comp-"
 
 def load(path: Path) -> dict[str, Any]:
     """Reads the pipeline spec of a compiled YAML file; a platform document after it is left out."""
-    document: dict[str, Any] = next(yaml.load_all(path.read_text(encoding="utf-8"), Loader=_Loader))
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Reads the pipeline spec from the text of a compiled YAML file, as `load` does."""
+    document: dict[str, Any] = next(yaml.load_all(text, Loader=_Loader))
     return document
 
 
