@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
+"""What a process that was told to stop exits with, as a shell has it; its work is saved."""
+
 
 @contextmanager
 def termination() -> Iterator[threading.Event]:

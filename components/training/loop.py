@@ -2,22 +2,18 @@
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.termination import termination
+from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.training.checkpoints import Checkpoints
 from kfp_tabular.components.training.journal import Journal
 from kfp_tabular.components.training.layout import Rows
 from kfp_tabular.components.training.program import Program
 from kfp_tabular.components.training.schedule import Schedule
 from kfp_tabular.components.training.stopping import Stopping
-
-TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
-"""What a process that was told to stop exits with; its checkpoint is saved by then."""
 
 _logger = logging.getLogger(__name__)
 

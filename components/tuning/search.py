@@ -13,7 +13,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.tensorflow import ENVIRONMENT
-from kfp_tabular.components.common.termination import termination
+from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.processes import TrialProcess
@@ -24,7 +24,6 @@ _WORKER = ("-m", "kfp_tabular.components.training.worker")
 _WORK = "work"
 _POLL_SECONDS = 0.05
 _PROGRESS_SECONDS = 30.0
-_TERMINATED_EXIT_CODE = 143  # 128 + SIGTERM, as a shell has it
 
 _logger = logging.getLogger(__name__)
 
@@ -166,7 +165,7 @@ def run(
             while search.advance():
                 if terminated.wait(_POLL_SECONDS):
                     _logger.warning("terminated; the search can be resumed")
-                    raise SystemExit(_TERMINATED_EXIT_CODE)
+                    raise SystemExit(TERMINATED_EXIT_CODE)
         finally:
             search.end()
 
