@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.pipelines import parameters, spec
-from kfp_tabular.pipelines.training.config import PipelineConfig
+from kfp_tabular.pipelines.training.config import PipelineConfig, without_latest
 
 if TYPE_CHECKING:
     from kfp import dsl
@@ -36,8 +36,8 @@ def compile_pipeline(name: str, config: PipelineConfig, output: Path) -> None:
         output: The YAML file to write, whole or not at all.
 
     Raises:
-        UserError: For an unknown pipeline, a parameter that it does not have or a value that
-            does not fit the parameter.
+        UserError: For an unknown pipeline, a parameter that it does not have, a value that does
+            not fit the parameter, or an image that is not pinned.
     """
     from kfp import compiler
 
@@ -45,6 +45,7 @@ def compile_pipeline(name: str, config: PipelineConfig, output: Path) -> None:
         raise UserError(
             f"no pipeline {name!r}.{closest(name, PIPELINES)} Known: {', '.join(PIPELINES)}."
         )
+    without_latest(config)
     pipeline = PIPELINES[name](config)
     defaults = parameters.convert(config.parameters, parameters.types(pipeline.pipeline_spec))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,21 +1,22 @@
-"""What is decided when the training pipeline is compiled: images, resources, parameter defaults.
+"""What is decided when the training pipeline is compiled: images, pods, parameter defaults.
 
 What a person changes from run to run is a parameter of the pipeline instead.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kfp_tabular.components.common import images
+from kfp_tabular.components.common import documents, images
 from kfp_tabular.components.common.errors import UserError, closest
 
 IMAGES = {
     "tensorflow": images.TENSORFLOW,
     "tfdv": images.TFDV,
+    "launcher": images.LAUNCHER,
     "serving": images.SERVING,
 }
 
@@ -30,24 +31,162 @@ TASKS = {
 }
 """The pipeline's tasks, in order, and the image of each."""
 
+TIMEOUTS = {
+    "ingest-data": "1h",
+    "validate-data": "1h",
+    "transform-features": "2h",
+    "tune-hyperparameters": "12h",
+    "train-model": "4h",
+    "evaluate-model": "30m",
+    "deploy-model": "15m",
+}
+"""How long each task's pod may run where the configuration does not say: a daily batch's limits."""
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
+
+
+def checked(check: documents.Check, default: Any = "") -> Any:
+    """Gives a dataclass field whose value is checked."""
+    return field(default=default, metadata={"check": check})
+
 
 @dataclass(frozen=True)
-class Resources:
+class Secret:
+    """A Kubernetes Secret that a task uses, as variables or as files.
+
+    Attributes:
+        name: The Secret's name.
+        env: The environment variable for each of its keys.
+        mount_path: Where its keys appear as files.
+        optional: Whether the task runs without it, too.
+    """
+
+    name: str = field(metadata={"check": documents.resource_name})
+    env: Mapping[str, str] = field(default_factory=dict)
+    mount_path: str = checked(documents.mount_path)
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.env and not self.mount_path:
+            raise ValueError("give env (variables by key) or mount_path")
+        for variable in self.env.values():
+            documents.environment_name(variable)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A PersistentVolumeClaim that a task mounts.
+
+    Attributes:
+        claim: The claim's name.
+        mount_path: Where it appears.
+        sub_path: A directory of it in place of its root.
+    """
+
+    claim: str = field(metadata={"check": documents.resource_name})
+    mount_path: str = field(metadata={"check": documents.mount_path})
+    sub_path: str = ""
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """A taint that a task's pod tolerates, in Kubernetes' words.
+
+    Attributes:
+        key: The taint's key; empty for all.
+        operator: `Equal` or `Exists`.
+        value: The taint's value, for `Equal`.
+        effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`; empty for all.
+        seconds: How long `NoExecute` is tolerated; None for ever.
+    """
+
+    key: str = ""
+    operator: str = checked(documents.one_of("Equal", "Exists"), "Equal")
+    value: str = ""
+    effect: str = checked(documents.one_of(*_EFFECTS))
+    seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.operator == "Exists" and self.value:
+            raise ValueError("operator Exists takes no value")
+        if self.operator == "Equal" and not self.key:
+            raise ValueError("operator Equal needs a key")
+        if self.seconds is not None and self.effect != "NoExecute":
+            raise ValueError("seconds go with effect NoExecute")
+
+
+@dataclass(frozen=True)
+class TaskConfig:
     """What a task's pod asks for.
 
     Attributes:
+        image: The name of another of the project's images, such as `launcher`, or a reference.
         cpu: Cores, as Kubernetes writes them: `2` or `500m`. Empty for the cluster's default.
         memory: Memory with its unit, such as `4G` or `512Mi`. Empty for the cluster's default.
-        gpus: Number of NVIDIA GPUs.
+        gpus: Number of GPUs.
+        gpu_resource: The resource that stands for one GPU.
+        node_selector: Labels that the pod's node must have.
+        tolerations: Taints of nodes that are no obstacle.
         retries: How often a failed task is tried again.
+        retry_wait: Before the first retry; a duration.
+        retry_factor: Each further wait is this many times the last.
+        retry_wait_limit: The longest wait.
+        timeout: How long a pod may run: a duration such as `30m` or `4h`. Empty for the task's own
+            default in `TIMEOUTS`, 0 for no limit.
         caching: Whether an earlier result for the same inputs may stand in.
+        env: Environment variables. Not for secrets: they would stand in the compiled spec.
+        secrets: Kubernetes Secrets to use.
+        volumes: PersistentVolumeClaims to mount.
+        image_pull_secrets: Secrets for the registry.
+        image_pull_policy: `Always`, `IfNotPresent` or `Never`.
+        labels: Labels of the pod.
+        annotations: Annotations of the pod.
     """
 
-    cpu: str = ""
-    memory: str = ""
-    gpus: int = 0
-    retries: int = 0
+    image: str = ""
+    cpu: str = checked(documents.quantity)
+    memory: str = checked(documents.quantity)
+    gpus: int = checked(documents.at_least(0), 0)
+    gpu_resource: str = "nvidia.com/gpu"
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    retries: int = checked(documents.at_least(0), 0)
+    retry_wait: str = checked(documents.duration, "60s")
+    retry_factor: float = checked(documents.at_least(1), 2.0)
+    retry_wait_limit: str = checked(documents.duration, "1h")
+    timeout: str = checked(documents.duration)
     caching: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    image_pull_secrets: tuple[str, ...] = ()
+    image_pull_policy: str = checked(documents.one_of("Always", "IfNotPresent", "Never"))
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for variable in self.env:
+            documents.environment_name(variable)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A volume that the tasks of one run share, which KFP makes and removes.
+
+    Attributes:
+        size: Its size, such as `50Gi`.
+        storage_class: Its storage class; empty for the cluster's default.
+        access_modes: How it can be mounted; empty for KFP's default.
+    """
+
+    size: str = field(metadata={"check": documents.quantity})
+    storage_class: str = ""
+    access_modes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for mode in self.access_modes:
+            documents.one_of(*_ACCESS_MODES)(mode)
 
 
 @dataclass(frozen=True)
@@ -55,30 +194,56 @@ class PipelineConfig:
     """The compile-time configuration of the training pipeline.
 
     Attributes:
-        images: Replaces image references, by the image's name: `tensorflow`, `tfdv`, `serving`.
-        resources: What each task's pod asks for, by the task's name.
+        registry: Where the project's images are, in place of the public registry.
+        tag: Their tag, in place of this version's.
+        images: Whole image references, with tag or digest, by the image's name: `tensorflow`,
+            `tfdv`, `launcher`, `serving`. They win over `registry` and `tag`.
+        defaults: What every task's pod asks for.
+        tasks: What single tasks' pods ask for, by the task's name; a key given here replaces the
+            same key of `defaults`.
+        service_account: The account that runs are submitted with. Not part of the spec: `submit`
+            and `schedule` pass it on.
+        timeout: How long a run may take; a duration, empty for no limit.
+        keep_finished: How long Kubernetes keeps a finished run's pods; a duration, empty for the
+            cluster's setting. KFP's record and the artifacts stay.
+        workspace: A volume for the tasks of a run.
         parameters: Defaults for the pipeline's run-time parameters.
     """
 
+    registry: str = ""
+    tag: str = ""
     images: Mapping[str, str] = field(default_factory=dict)
-    resources: Mapping[str, Resources] = field(default_factory=dict)
+    defaults: TaskConfig = field(default_factory=TaskConfig)
+    tasks: Mapping[str, TaskConfig] = field(default_factory=dict)
+    service_account: str = checked(documents.resource_name)
+    timeout: str = checked(documents.duration)
+    keep_finished: str = checked(documents.duration)
+    workspace: Workspace | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def task(self, name: str) -> TaskConfig:
+        """Gives what a task's pod asks for."""
+        return self.tasks.get(name, self.defaults)
 
     def image(self, task: str) -> str:
         """Gives the image reference that a task runs in."""
-        name = TASKS[task]
-        return self.images.get(name, IMAGES[name])
+        wanted = self.task(task).image or TASKS[task]
+        if wanted not in IMAGES:
+            return wanted
+        if wanted in self.images:
+            return self.images[wanted]
+        return images.reference(wanted, self.registry, self.tag)
 
 
 def load(path: Path) -> PipelineConfig:
     """Reads a configuration from a YAML file.
 
     Args:
-        path: A file with the sections `images`, `resources` and `parameters`, all optional.
+        path: A file whose keys are the attributes of `PipelineConfig`, all optional.
 
     Raises:
-        UserError: Where the file cannot be read or a key is unknown; the message names the
-            closest known ones.
+        UserError: Where the file cannot be read, a key is unknown (the message names the closest)
+            or a value does not fit.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -99,42 +264,57 @@ def parse(document: Any, source: str) -> PipelineConfig:
     Raises:
         UserError: As for `load`.
     """
-    sections = _mapping(document, source, [entry.name for entry in fields(PipelineConfig)])
-    given_images = _mapping(sections.get("images", {}), f"{source}: images", IMAGES)
-    for name, reference in given_images.items():
-        if not isinstance(reference, str) or not reference:
-            raise UserError(f"{source}: images.{name}: expected an image reference.")
-    resources = _mapping(sections.get("resources", {}), f"{source}: resources", TASKS)
-    return PipelineConfig(
-        images=given_images,
-        resources={
-            task: _resources(wanted, f"{source}: resources.{task}")
-            for task, wanted in resources.items()
-        },
-        parameters=_mapping(sections.get("parameters", {}), f"{source}: parameters", None),
-    )
+    if isinstance(document, Mapping):
+        document = {**document, "tasks": _with_defaults(document, source)}
+    config = documents.parse(PipelineConfig, document, source)
+    _known(config.images, IMAGES, f"{source}: images")
+    for name, reference in config.images.items():
+        _is_reference(reference, f"{source}: images.{name}")
+    for name, task in {"defaults": config.defaults, **config.tasks}.items():
+        if task.image and task.image not in IMAGES:
+            _is_reference(task.image, f"{source}: {name}.image")
+    return config
 
 
-def _resources(document: Any, source: str) -> Resources:
-    types = {entry.name: entry.type for entry in fields(Resources)}
-    wanted = _mapping(document, source, types)
-    for name, value in wanted.items():
-        if types[name] is str and isinstance(value, int) and not isinstance(value, bool):
-            wanted[name] = str(value)
-        elif type(value) is not types[name]:
-            expected = getattr(types[name], "__name__", types[name])
-            raise UserError(f"{source}.{name}: expected {expected}, found {value!r}.")
-    return Resources(**wanted)
+def _with_defaults(document: Mapping[str, Any], source: str) -> Any:
+    """Gives the tasks' documents with the keys of `defaults` that they do not replace."""
+    tasks, defaults = document.get("tasks", {}), document.get("defaults", {})
+    if not isinstance(tasks, Mapping) or not isinstance(defaults, Mapping):
+        return tasks
+    _known(tasks, TASKS, f"{source}: tasks")
+    return {
+        name: {**defaults, **task} if isinstance(task, Mapping) else task
+        for name, task in tasks.items()
+    }
 
 
-def _mapping(document: Any, source: str, known: Any) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        raise UserError(f"{source}: expected keys and values, found {type(document).__name__}.")
-    if known is not None:
-        for key in document:
-            if key not in known:
-                raise UserError(
-                    f"{source}: unknown key {key!r}.{closest(str(key), known)} "
-                    f"Known: {', '.join(known)}."
-                )
-    return dict(document)
+def _known(found: Mapping[str, Any], known: Mapping[str, Any], source: str) -> None:
+    for name in found:
+        if name not in known:
+            raise UserError(
+                f"{source}: unknown key {name!r}.{closest(str(name), known)} "
+                f"Known: {', '.join(known)}."
+            )
+
+
+def _is_reference(reference: str, source: str) -> None:
+    if not images.is_reference(reference):
+        raise UserError(
+            f"{source}: expected an image reference such as registry.example.com/ml/tfdv:1.0, or "
+            f"one of {', '.join(IMAGES)}; found {reference!r}."
+        )
+
+
+def without_latest(config: PipelineConfig) -> None:
+    """Refuses images whose content can change under the same name.
+
+    Raises:
+        UserError: For a task whose image has the tag `latest`, or neither a tag nor a digest.
+    """
+    for task in TASKS:
+        reference = config.image(task)
+        if not images.is_pinned(reference):
+            raise UserError(
+                f"the image of {task}, {reference!r}, is not pinned; give it a version tag or a "
+                "digest, since 'latest' runs other code from day to day."
+            )

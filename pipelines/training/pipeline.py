@@ -13,8 +13,8 @@ from kfp_tabular.components import (
     tune_hyperparameters,
     validate_data,
 )
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.training.config import PipelineConfig, Resources
+from kfp_tabular.pipelines.training import placement
+from kfp_tabular.pipelines.training.config import PipelineConfig
 
 NAME = "kfp-tabular-training"
 
@@ -23,19 +23,19 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
     """Builds the training pipeline.
 
     Args:
-        config: Images and resources of its tasks.
+        config: What its tasks' pods ask for.
 
     Returns:
         A pipeline for `kfp.compiler.Compiler` or `kfp.Client.create_run_from_pipeline_func`.
     """
 
     def place(task: dsl.PipelineTask) -> dsl.PipelineTask:
-        task.set_container_image(config.image(task.name))
-        return _request(task, config.resources.get(task.name, Resources()))
+        return placement.place(task, config)
 
     @dsl.pipeline(
         name=NAME,
         display_name="Tabular training",
+        pipeline_config=placement.pipeline_config(config),
     )
     def pipeline(
         data_uri: str,
@@ -241,20 +241,3 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             )
 
     return pipeline
-
-
-def _request(task: dsl.PipelineTask, resources: Resources) -> dsl.PipelineTask:
-    try:
-        if resources.cpu:
-            task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
-        if resources.memory:
-            task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
-    except ValueError as error:
-        raise UserError(f"resources.{task.name}: {error}") from error
-    if resources.gpus:
-        task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(resources.gpus)
-    if resources.retries:
-        task.set_retry(resources.retries)
-    if not resources.caching:
-        task.set_caching_options(False)
-    return task

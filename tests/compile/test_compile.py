@@ -15,10 +15,9 @@ from kfp_tabular.pipelines.compile import PIPELINES, compile_pipeline
 from kfp_tabular.pipelines.training import config
 
 GOLDEN = Path(__file__).parent / "golden"
-CONFIGURED = config.PipelineConfig(
-    images={"tfdv": "registry.local:5000/team/tfdv@sha256:" + "0" * 64},
-    resources={"train-model": config.Resources("4", "16G", 1, 2, False)},
-    parameters={"epochs": 3, "exclude": ["tips"], "split_fractions": {"train": 2, "test": 1}},
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+CONFIGURED = config.parse(
+    yaml.safe_load((Path(__file__).parent / "configured.yaml").read_text()), "configured.yaml"
 )
 CONFIGURATIONS = {"training": config.PipelineConfig(), "training-configured": CONFIGURED}
 
@@ -59,7 +58,7 @@ def test_a_spec_holds_nothing_of_this_machine(name: str) -> None:
 
 
 def test_a_configuration_reaches_the_spec() -> None:
-    spec = yaml.safe_load((GOLDEN / "training-configured.yaml").read_text())
+    spec, platform = yaml.safe_load_all((GOLDEN / "training-configured.yaml").read_text())
 
     executors = spec["deploymentSpec"]["executors"]
     assert executors["exec-validate-data"]["container"]["image"] == CONFIGURED.images["tfdv"]
@@ -69,7 +68,18 @@ def test_a_configuration_reaches_the_spec() -> None:
     inputs = spec["root"]["inputDefinitions"]["parameters"]
     assert inputs["epochs"]["defaultValue"] == 3.0
     assert inputs["exclude"]["defaultValue"] == ["tips"]
-    assert spec["root"]["dag"]["tasks"]["train-model"]["cachingOptions"] == {}
+    training = spec["root"]["dag"]["tasks"]["train-model"]
+    assert training["cachingOptions"] == {}
+    assert training["retryPolicy"]["backoffDuration"] == "120s"
+    kubernetes = platform["platforms"]["kubernetes"]
+    assert kubernetes["pipelineConfig"]["workspace"]["size"] == "50Gi"
+    pods = kubernetes["deploymentSpec"]["executors"]
+    assert pods["exec-train-model"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert pods["exec-train-model"]["activeDeadlineSeconds"] == "28800"
+    assert pods["exec-ingest-data"]["activeDeadlineSeconds"] == "3600"
+    assert pods["exec-deploy-model"]["pvcMount"][0]["mountPath"] == "/models"
+    secrets = [pod["secretAsEnv"][0]["secretName"] for pod in pods.values()]
+    assert secrets == ["mlpipeline-minio-artifact"] * len(config.TASKS)
 
 
 def test_the_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -111,5 +121,24 @@ def test_what_cannot_be_compiled_is_said(
     assert not output.exists()
 
 
+@pytest.mark.parametrize("reference", ["ghcr.io/team/tfdv:latest", "ghcr.io/team/tfdv"])
+def test_an_image_that_changes_under_its_name_is_refused(reference: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="validate-data.*not pinned"):
+        compile_pipeline(
+            "training", config.PipelineConfig(images={"tfdv": reference}), tmp_path / "p.yaml"
+        )
+
+
 def test_every_pipeline_is_covered_by_a_golden_file() -> None:
     assert all((GOLDEN / f"{name}.yaml").exists() for name in PIPELINES)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_compile(path: Path, tmp_path: Path) -> None:
+    output = tmp_path / "pipeline.yaml"
+
+    compile_pipeline("training", config.load(path), output)
+
+    spec, platform = yaml.safe_load_all(output.read_text())
+    assert spec["root"]["inputDefinitions"]["parameters"]["label"]["defaultValue"] == "churned"
+    assert "deploy-model" in str(platform)

@@ -8,11 +8,18 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.training import config
 
 COMPLETE = """
-images: {tfdv: "registry.local:5000/tfdv@sha256:abc"}
-resources:
-  train-model: {cpu: 4, memory: 16G, gpus: 1, retries: 2, caching: false}
+registry: registry.local:5000/ml
+tag: "2"
+images: {tfdv: "registry.local:5000/tfdv@sha256:%s"}
+defaults:
+  memory: 2G
+  retries: 2
+  secrets: [{name: store, env: {accesskey: MINIO_ACCESS_KEY}}]
+tasks:
+  train-model:
+    {cpu: 4, memory: 16G, gpus: 1, retries: 1, caching: false, timeout: 8h, image: launcher}
 parameters: {epochs: 3, exclude: [tips]}
-"""
+""" % ("0" * 64)
 
 
 def test_a_complete_configuration(tmp_path: Path) -> None:
@@ -21,9 +28,20 @@ def test_a_complete_configuration(tmp_path: Path) -> None:
 
     loaded = config.load(path)
 
-    assert loaded.image("validate-data") == "registry.local:5000/tfdv@sha256:abc"
-    assert loaded.image("train-model") == config.IMAGES["tensorflow"]
-    assert loaded.resources["train-model"] == config.Resources("4", "16G", 1, 2, False)
+    assert loaded.image("validate-data") == f"registry.local:5000/tfdv@sha256:{'0' * 64}"
+    assert loaded.image("train-model") == "registry.local:5000/ml/launcher:2"
+    secrets = (config.Secret("store", {"accesskey": "MINIO_ACCESS_KEY"}),)
+    assert loaded.task("train-model") == config.TaskConfig(
+        image="launcher",
+        cpu="4",
+        memory="16G",
+        gpus=1,
+        retries=1,
+        caching=False,
+        timeout="8h",
+        secrets=secrets,
+    )
+    assert loaded.task("ingest-data") == config.TaskConfig(memory="2G", retries=2, secrets=secrets)
     assert loaded.parameters == {"epochs": 3, "exclude": ["tips"]}
 
 
@@ -39,11 +57,25 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     [
         ({"image": {}}, "unknown key 'image'. Did you mean 'images'"),
         ({"images": {"tensorflo": "x"}}, "images: unknown key 'tensorflo'. Did you mean"),
-        ({"images": {"tfdv": 3}}, "images.tfdv: expected an image reference"),
-        ({"resources": {"train_model": {}}}, "Did you mean 'train-model'"),
-        ({"resources": {"train-model": {"mem": "1G"}}}, "resources.train-model: unknown key 'mem'"),
-        ({"resources": {"train-model": {"gpus": "one"}}}, "train-model.gpus: expected int"),
-        ({"resources": {"train-model": {"caching": 1}}}, "caching: expected bool"),
+        ({"images": {"tfdv": "a b"}}, "images.tfdv: expected an image reference"),
+        ({"tasks": {"train_model": {}}}, "Did you mean 'train-model'"),
+        ({"tasks": {"train-model": {"memry": "1G"}}}, "tasks.train-model: unknown key 'memry'"),
+        ({"tasks": {"train-model": {"gpus": "one"}}}, "train-model.gpus: expected a whole number"),
+        ({"tasks": {"train-model": {"caching": 1}}}, "caching: expected true or false"),
+        ({"tasks": {"train-model": {"memory": "16 GB"}}}, "expected a Kubernetes quantity"),
+        ({"tasks": {"train-model": {"image": "lancher!"}}}, "train-model.image: expected an image"),
+        ({"tasks": {"train-model": []}}, "tasks.train-model: expected keys and values, found list"),
+        ({"defaults": {"timeout": "4 hours"}}, "defaults.timeout: expected a duration"),
+        ({"defaults": {"retries": -1}}, "defaults.retries: expected at least 0, found -1"),
+        ({"defaults": {"secrets": [{"name": "s"}]}}, "secrets[0]: give env"),
+        ({"defaults": {"secrets": [{"env": {}}]}}, "secrets[0]: 'name' is missing"),
+        ({"defaults": {"volumes": [{"claim": "Data", "mount_path": "/d"}]}}, "volumes[0].claim"),
+        ({"defaults": {"volumes": [{"claim": "d", "mount_path": "d"}]}}, "an absolute path"),
+        ({"defaults": {"tolerations": [{"effect": "Never"}]}}, "effect: expected one of NoSched"),
+        ({"defaults": {"tolerations": [{"value": "a"}]}}, "operator Equal needs a key"),
+        ({"defaults": {"env": {"A-B": "1"}}}, "name of an environment variable"),
+        ({"workspace": {"size": "big"}}, "workspace.size: expected a Kubernetes quantity"),
+        ({"service_account": "Bot"}, "service_account: expected a Kubernetes name"),
         ({"parameters": []}, "parameters: expected keys and values, found list"),
         ([], "expected keys and values, found list"),
     ],

@@ -68,7 +68,12 @@ def test_commands_have_the_options_that_are_shown(page: Path, declared: dict[str
 def test_configuration_is_accepted(page: Path, declared: dict[str, str]) -> None:
     for block in blocks(page, "yaml"):
         document = yaml.safe_load(block)
-        if isinstance(document, dict) and document.keys() & {"parameters", "images", "resources"}:
+        if isinstance(document, dict) and document.keys() & {
+            "parameters",
+            "images",
+            "tasks",
+            "registry",
+        }:
             parsed = config.parse(document, str(page))
             parameters.convert(parsed.parameters, declared)
             training_pipeline(parsed)

@@ -1,0 +1,192 @@
+"""Configuration documents: nested keys and values, checked into frozen dataclasses.
+
+The dataclass is the schema: its fields are the keys that are known, their types say what a value
+must be, their defaults stand in for keys left out. A field may hold one more check in its metadata,
+`field(metadata={"check": function})`, which takes the value and raises `ValueError`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args, get_origin
+
+from kfp_tabular.components.common.errors import UserError, closest
+
+T = TypeVar("T")
+
+Check = Callable[[Any], None]
+
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kKMGTPE]i?)?")
+_DURATION = re.compile(r"([0-9]+)\s*([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def parse(kind: type[T], document: Any, source: str) -> T:
+    """Turns a document into a dataclass.
+
+    Numbers that name something (`cpu: 2`) may stand for text, and whole floats for integers, since
+    YAML and KFP's structs make them so.
+
+    Args:
+        kind: A frozen dataclass; fields are text, numbers, booleans, `X | None`, tuples of those,
+            mappings from text to text or to anything, or dataclasses again.
+        document: What a YAML or JSON file holds.
+        source: How to name the document in an error, such as `cluster.yaml: tasks.train-model`.
+
+    Raises:
+        UserError: For the first unknown key (the message names the closest), missing key or value
+            that does not fit.
+    """
+    if not isinstance(document, Mapping):
+        raise _misfit(source, "keys and values", document)
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    values = {}
+    for key, given in document.items():
+        if key not in known:
+            raise UserError(
+                f"{source}: unknown key {key!r}.{closest(str(key), known)} "
+                f"Known: {', '.join(known)}."
+            )
+        values[key] = _value(known[key].type, given, f"{source}.{key}")
+        _check(known[key].metadata.get("check"), values[key], f"{source}.{key}")
+    for name, entry in known.items():
+        if name not in values and _is_required(entry):
+            raise UserError(f"{source}: {name!r} is missing.")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from error
+
+
+def _is_required(entry: "dataclasses.Field[Any]") -> bool:
+    missing = dataclasses.MISSING
+    return entry.default is missing and entry.default_factory is missing
+
+
+def _check(check: Check | None, value: Any, source: str) -> None:
+    if check is None or value in ("", None):
+        return
+    try:
+        check(value)
+    except ValueError as error:
+        raise UserError(f"{source}: {error}, found {value!r}.") from error
+
+
+def _value(kind: Any, given: Any, source: str) -> Any:
+    arguments = get_args(kind)
+    if type(None) in arguments:
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return None if given is None else _value(inner, given, source)
+    if get_origin(kind) is tuple:
+        if not isinstance(given, list | tuple):
+            raise _misfit(source, "a list", given)
+        return tuple(
+            _value(arguments[0], item, f"{source}[{position}]")
+            for position, item in enumerate(given)
+        )
+    if get_origin(kind) is Mapping:
+        if not isinstance(given, Mapping):
+            raise _misfit(source, "keys and values", given)
+        return {
+            _value(str, key, f"{source}: key"): _value(arguments[1], item, f"{source}.{key}")
+            for key, item in given.items()
+        }
+    if dataclasses.is_dataclass(kind):
+        return parse(kind, given, source)  # type: ignore[arg-type]
+    return _scalar(kind, given, source)
+
+
+def _scalar(kind: Any, given: Any, source: str) -> Any:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if kind is Any or (kind is bool and isinstance(given, bool)):
+        return given
+    if kind is str and (isinstance(given, str) or number):
+        return str(int(given)) if number and given == int(given) else str(given)
+    if kind is int and number and given == int(given):
+        return int(given)
+    if kind is float and number:
+        return float(given)
+    expected = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    raise _misfit(source, expected[kind], given)
+
+
+def _misfit(source: str, expected: str, given: Any) -> UserError:
+    found = type(given).__name__ if isinstance(given, Mapping | list) else repr(given)
+    return UserError(f"{source}: expected {expected}, found {found}.")
+
+
+def one_of(*allowed: str) -> Check:
+    """Gives a check that a value is one of those allowed."""
+
+    def check(value: Any) -> None:
+        if value not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+
+    return check
+
+
+def at_least(least: float) -> Check:
+    """Gives a check that a number is not below a bound."""
+
+    def check(value: Any) -> None:
+        if value < least:
+            raise ValueError(f"expected at least {least}")
+
+    return check
+
+
+def quantity(value: str) -> None:
+    """Checks an amount as Kubernetes writes it: `2`, `500m`, `1.5`, `512Mi`, `4G`."""
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError("expected a Kubernetes quantity, such as 500m, 2 or 4Gi")
+
+
+def label_name(value: str) -> None:
+    """Checks a DNS label (RFC 1123): what names a Service or a volume."""
+    if not _LABEL.fullmatch(value):
+        raise ValueError(
+            "expected at most 63 lower-case letters, digits and hyphens, not a hyphen at an end"
+        )
+
+
+def resource_name(value: str) -> None:
+    """Checks a DNS subdomain (RFC 1123): what names most Kubernetes resources."""
+    if len(value) > 253 or not _NAME.fullmatch(value):
+        raise ValueError("expected a Kubernetes name: lower-case letters, digits, hyphens and dots")
+
+
+def environment_name(value: str) -> None:
+    """Checks the name of an environment variable."""
+    if not _ENVIRONMENT.fullmatch(value):
+        raise ValueError("expected the name of an environment variable")
+
+
+def mount_path(value: str) -> None:
+    """Checks where a volume is mounted: an absolute path without a colon, not the root."""
+    if not value.startswith("/") or ":" in value or ".." in value or not value.strip("/"):
+        raise ValueError("expected an absolute path below /")
+
+
+def duration(value: str) -> None:
+    """Checks a duration: seconds, or a whole number with `s`, `m`, `h` or `d`."""
+    seconds(value)
+
+
+def seconds(value: str) -> int:
+    """Gives a duration in seconds.
+
+    Args:
+        value: A whole number of seconds, or with a unit: `90s`, `30m`, `4h`, `1d`. Empty is 0.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    if not value:
+        return 0
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("expected a duration, such as 90s, 30m, 4h or 1d")
+    return int(match.group(1)) * _SECONDS[match.group(2)]
