@@ -1,0 +1,221 @@
+"""What `manifests/` gives a cluster: it builds, it is valid, and it grants little."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster import core_models, kustomize
+
+EACH_OVERLAY = pytest.mark.parametrize("overlay", kustomize.overlays())
+EACH_NAMESPACE = pytest.mark.parametrize(
+    ("overlay", "namespace"),
+    [("overlays/dev", "kfp-tabular-dev"), ("overlays/prod", "kfp-tabular")],
+)
+CLUSTER_SCOPED = {"Namespace", "ClusterTrainingRuntime"}
+
+
+def rules(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for entry in objects:
+        if entry["kind"].endswith("Role"):
+            for rule in entry["rules"]:
+                yield entry["metadata"]["name"], rule
+
+
+def test_there_is_an_overlay_for_each_purpose() -> None:
+    assert {"overlays/dev", "overlays/prod", "overlays/single-user"} <= set(kustomize.overlays())
+
+
+@kustomize.needed
+@EACH_OVERLAY
+def test_every_core_object_is_one_that_the_api_server_knows(overlay: str) -> None:
+    core = [entry for entry in kustomize.build(overlay) if core_models.model(entry)]
+
+    assert core
+    for entry in core:
+        assert core_models.problems(entry) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"podSelecter": {}}, "NetworkPolicy.spec.podSelecter: unknown field"),
+        ({"ingress": {}}, "NetworkPolicy.spec.ingress: expected a list, found {}"),
+        (
+            {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": 1}}}]}]},
+            "NetworkPolicy.spec.ingress[0].from[0].podSelector.matchLabels.a: expected str, "
+            "found 1",
+        ),
+    ],
+)
+def test_the_check_of_core_objects_finds(change: dict[str, Any], problem: str) -> None:
+    policy = kustomize.read("base/network/training.yaml")[0]
+
+    assert core_models.problems({**policy, "spec": {**policy["spec"], **change}}) == [problem]
+
+
+def test_the_check_of_core_objects_finds_what_is_missing() -> None:
+    binding = kustomize.read("base/access/role-bindings.yaml")[0]
+    del binding["roleRef"]["name"]
+
+    (problem,) = core_models.problems(binding)
+
+    assert problem.startswith("RoleBinding.roleRef: ")
+
+
+@kustomize.needed
+@EACH_OVERLAY
+def test_no_two_objects_have_the_same_name(overlay: str) -> None:
+    names = Counter(
+        (entry["kind"], entry["metadata"]["name"]) for entry in kustomize.build(overlay)
+    )
+
+    assert names.most_common(1)[0][1] == 1
+
+
+@kustomize.needed
+@EACH_OVERLAY
+def test_objects_of_the_cluster_have_no_namespace_and_the_others_one(overlay: str) -> None:
+    objects = kustomize.build(overlay)
+    namespaces = {
+        entry["metadata"].get("namespace")
+        for entry in objects
+        if entry["kind"] not in CLUSTER_SCOPED
+    }
+
+    assert len(namespaces) == 1
+    assert None not in namespaces
+    for entry in objects:
+        if entry["kind"] in CLUSTER_SCOPED:
+            assert "namespace" not in entry["metadata"], entry["kind"]
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_the_namespace_is_ready_for_katib(overlay: str, namespace: str) -> None:
+    metadata = kustomize.only(kustomize.build(overlay), "Namespace")["metadata"]
+
+    assert metadata["name"] == namespace
+    assert metadata["labels"]["katib.kubeflow.org/metrics-collector-injection"] == "enabled"
+
+
+@kustomize.needed
+@EACH_OVERLAY
+def test_rights_are_named_one_by_one_and_end_at_the_namespace(overlay: str) -> None:
+    objects = kustomize.build(overlay)
+
+    assert not [entry for entry in objects if entry["kind"].startswith("ClusterRole")]
+    for name, rule in rules(objects):
+        for part in ("apiGroups", "resources", "verbs"):
+            assert not [value for value in rule[part] if "*" in value], name
+        # Whoever may do these can give himself every other right, or run what he likes.
+        assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+        assert not {"roles", "rolebindings", "pods/exec"} & set(rule["resources"])
+        if "secrets" in rule["resources"]:
+            assert rule["verbs"] == ["get"]
+            assert rule["resourceNames"]
+
+
+@kustomize.needed
+@EACH_OVERLAY
+def test_bindings_bind_what_is_there(overlay: str) -> None:
+    objects = kustomize.build(overlay)
+    there = {(entry["kind"], entry["metadata"]["name"]) for entry in objects}
+    account = kustomize.only(objects, "ServiceAccount")["metadata"]
+
+    for entry in objects:
+        if entry["kind"] == "RoleBinding":
+            assert (entry["roleRef"]["kind"], entry["roleRef"]["name"]) in there
+            assert entry["subjects"] == [
+                {
+                    "kind": "ServiceAccount",
+                    "name": account["name"],
+                    "namespace": account["namespace"],
+                }
+            ]
+
+
+@kustomize.needed
+def test_rights_without_users_are_those_with_users() -> None:
+    single, prod = kustomize.build("overlays/single-user"), kustomize.build("overlays/prod")
+
+    assert sorted(map(str, rules(single))) == sorted(map(str, rules(prod)))
+
+
+@kustomize.needed
+def test_without_users_nothing_concerns_others_in_kubeflows_namespace() -> None:
+    """A policy, quota or label for all of that namespace would be one for Kubeflow itself."""
+    kinds = {entry["kind"] for entry in kustomize.build("overlays/single-user")}
+
+    assert kinds == {"ServiceAccount", "Role", "RoleBinding", "ClusterTrainingRuntime"}
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_a_quota_on_requests_comes_with_default_requests(overlay: str, namespace: str) -> None:
+    """The API server refuses a container without a request that a quota counts."""
+    objects = kustomize.build(overlay)
+    hard = kustomize.only(objects, "ResourceQuota")["spec"]["hard"]
+    (container,) = kustomize.only(objects, "LimitRange")["spec"]["limits"]
+
+    counted = {key.removeprefix("requests.") for key in hard if key.startswith("requests.")}
+    # Extended resources are different: a container that does not name one asks for none.
+    assert {name for name in counted if "/" not in name} == set(container["defaultRequest"])
+    assert not [key for key in hard if key.startswith("limits.")]
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_nothing_comes_in_but_by_a_policy_for_some_pods_and_ports(
+    overlay: str, namespace: str
+) -> None:
+    policies = [entry for entry in kustomize.build(overlay) if entry["kind"] == "NetworkPolicy"]
+    for policy in policies:
+        spec = policy["spec"]
+        assert spec["policyTypes"] == ["Ingress"]
+        if policy["metadata"]["name"] == "default-deny-ingress":
+            assert spec["podSelector"] == {}
+            assert "ingress" not in spec
+        else:
+            assert spec["podSelector"]
+            for rule in spec["ingress"]:
+                assert rule["from"]
+                assert rule["ports"]
+    assert "default-deny-ingress" in {policy["metadata"]["name"] for policy in policies}
+
+
+@kustomize.needed
+def test_nccl_has_its_ports_where_there_are_gpus_and_only_there() -> None:
+    def ports(overlay: str) -> list[Mapping[str, Any]]:
+        policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "training-workers")
+        (rule,) = policy["spec"]["ingress"]
+        found: list[Mapping[str, Any]] = rule["ports"]
+        return found
+
+    def gpus(overlay: str) -> str:
+        quota = kustomize.only(kustomize.build(overlay), "ResourceQuota")
+        return str(quota["spec"]["hard"]["requests.nvidia.com/gpu"])
+
+    assert gpus("overlays/dev") == "0"
+    assert [port["port"] for port in ports("overlays/dev")] == [2222]
+    assert gpus("overlays/prod") != "0"
+    assert [(port["port"], port.get("endPort")) for port in ports("overlays/prod")] == [
+        (2222, None),
+        (32768, 65535),
+    ]
+
+
+def test_every_manifest_is_used_by_a_kustomization() -> None:
+    listed: set[Path] = set()
+    for file in kustomize.ROOT.rglob("kustomization.yaml"):
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for section in ("resources", "components", "configMapGenerator"):
+            for entry in document.get(section, []):
+                names = entry.get("files", []) if isinstance(entry, dict) else [entry]
+                listed.update((file.parent / name.split("=")[-1]).resolve() for name in names)
+
+    assert all(path.exists() for path in listed)
+    assert set(kustomize.files()) <= listed
