@@ -1,0 +1,56 @@
+"""The kinds of resources that this package works with."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource, as the API server serves it.
+
+    Attributes:
+        api_version: Such as `v1` or `kubeflow.org/v1`.
+        kind: Such as `TFJob`.
+        plural: The resource's name in URLs and in Roles, such as `tfjobs`.
+        name_limit: The longest name, in characters, with which everything that is named after the
+            resource still has a valid name.
+        namespaced: Whether objects of this kind live in a namespace.
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    name_limit: int = 63
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def qualified(self) -> str:
+        """The resource as error messages and `kubectl` name it, such as `tfjobs.kubeflow.org`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+# Pods and services are `<job>-<replica type>-<index>` and must be DNS labels (63): leaves
+# `-evaluator-9999`.
+TFJOB = Kind("kubeflow.org/v1", "TFJob", "tfjobs", name_limit=48)
+# Pods are `<job>-<replicated job>-<job index>-<pod index>-<5 random>`, checked against 63 by
+# JobSet's webhook: leaves `-node-0-9999-xxxxx`.
+TRAINJOB = Kind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs", name_limit=45)
+TRAINING_RUNTIME = Kind(
+    "trainer.kubeflow.org/v1alpha1",
+    "ClusterTrainingRuntime",
+    "clustertrainingruntimes",
+    namespaced=False,
+)
+# Pods are `<job>-<5 random>`, and the name is the value of a label.
+JOB = Kind("batch/v1", "Job", "jobs", name_limit=57)
+# Katib refuses longer ones; trials add 9 characters.
+EXPERIMENT = Kind("kubeflow.org/v1beta1", "Experiment", "experiments", name_limit=40)
+TRIAL = Kind("kubeflow.org/v1beta1", "Trial", "trials")
+SUGGESTION = Kind("kubeflow.org/v1beta1", "Suggestion", "suggestions")
+INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+POD = Kind("v1", "Pod", "pods", name_limit=253)
+EVENT = Kind("v1", "Event", "events", name_limit=253)

@@ -1,0 +1,1 @@
+"""Why a pod failed or does not start, read from its status."""
