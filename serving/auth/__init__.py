@@ -1,0 +1,1 @@
+"""Who may ask: keys from a mounted secret, and the same rules for REST and gRPC."""

@@ -1,0 +1,1 @@
+"""What the endpoint counts and measures, for Prometheus."""
