@@ -1,0 +1,260 @@
+"""The pods of a training job, as plain data.
+
+They run under the "restricted" Pod Security Standard: no root, no capabilities, a read-only root
+file system with two writable directories, and no token for the Kubernetes API, which the worker
+program never calls.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kfp_tabular.components.common import images
+from kfp_tabular.components.common.training_job.settings import (
+    CREDENTIALS_PATH,
+    SHARED_MEMORY_PATH,
+    TMP_PATH,
+    WORK_PATH,
+    JobSettings,
+    ObjectStore,
+    Toleration,
+)
+from kfp_tabular.components.common.training_job.spec import TrainingJobSpec, literal
+
+PORT = 2222
+"""Where a worker listens for the others; TensorFlow's and the training operator's default."""
+
+KUBEFLOW_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a Secret's name, not its content
+"""What Kubeflow Pipelines calls its object store's Secret in every namespace."""
+
+WORKERS = ("chief", "workers")
+"""The roles that train, and so get the GPUs."""
+
+_VOLUME_GOOGLE = "google-credentials"
+
+
+def pod_spec(
+    spec: TrainingJobSpec, role: str, container: str, ports: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Gives the specification of a role's pods, without a restart policy.
+
+    Args:
+        spec: The job.
+        role: An attribute of `settings.Roles`.
+        container: The name of the one container.
+        ports: Its ports.
+    """
+    settings = spec.settings
+    body: dict[str, Any] = {
+        "containers": [
+            {
+                "name": container,
+                "image": image(settings),
+                "command": command(spec.module),
+                "args": [literal(argument) for argument in spec.arguments],
+                "workingDir": WORK_PATH,
+                "env": environment(spec),
+                "resources": resources(settings, role),
+                "volumeMounts": mounts(spec),
+                "securityContext": container_security(),
+            }
+        ],
+        "volumes": volumes(spec),
+        "securityContext": pod_security(settings),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": settings.termination_grace_seconds,
+    }
+    if ports:
+        body["containers"][0]["ports"] = [dict(port) for port in ports]
+    if settings.image_pull_policy:
+        body["containers"][0]["imagePullPolicy"] = settings.image_pull_policy
+    if settings.priority_class:
+        body["priorityClassName"] = settings.priority_class
+    return {**body, **placement(settings, role)}
+
+
+def placement(settings: JobSettings, role: str) -> dict[str, Any]:
+    """Gives what of a pod says where it runs and as whom."""
+    own = settings.role(role)
+    selector = settings.node_selector if own.node_selector is None else own.node_selector
+    tolerations = settings.tolerations if own.tolerations is None else own.tolerations
+    entries: dict[str, Any] = {
+        "serviceAccountName": settings.service_account,
+        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+        "nodeSelector": dict(selector),
+        "tolerations": [_toleration(entry) for entry in tolerations],
+    }
+    return {key: value for key, value in entries.items() if value}
+
+
+def image(settings: JobSettings) -> str:
+    """Gives the pods' image."""
+    return settings.image or images.TENSORFLOW
+
+
+def command(module: str) -> list[str]:
+    """Gives the container's command: a Python module of this package."""
+    return ["python", "-m", module]
+
+
+def resources(settings: JobSettings, role: str) -> dict[str, Any]:
+    """Gives what a role's container asks for.
+
+    Requests are limits: such pods are the last to be evicted, pass quotas on either, and a worker
+    that is throttled holds up all the others.
+    """
+    own = settings.role(role)
+    gpus = (settings.gpus if role in WORKERS else 0) if own.gpus is None else own.gpus
+    amounts = {
+        "cpu": settings.cpu if own.cpu is None else own.cpu,
+        "memory": settings.memory if own.memory is None else own.memory,
+    }
+    if gpus:
+        amounts[settings.gpu_resource] = str(gpus)
+    present = {name: value for name, value in amounts.items() if value}
+    return {"requests": present, "limits": dict(present)}
+
+
+def environment(spec: TrainingJobSpec) -> list[dict[str, Any]]:
+    """Gives the container's variables; one that the settings name wins over those set here."""
+    settings = spec.settings
+    found: dict[str, dict[str, Any]] = {}
+
+    def plain(name: str, value: str) -> None:
+        found[name] = {"name": name, "value": literal(value)}
+
+    plain("HOME", WORK_PATH)
+    plain("TMPDIR", WORK_PATH)
+    plain("PYTHONUNBUFFERED", "1")
+    for entry in _store_environment(settings.object_store, spec.schemes()):
+        found[entry["name"]] = entry
+    for secret in settings.secrets:
+        for key, name in secret.env.items():
+            found[name] = _from_secret(name, secret.name, key, optional=secret.optional)
+    for name, value in settings.env.items():
+        plain(name, value)
+    return list(found.values())
+
+
+def volumes(spec: TrainingJobSpec) -> list[dict[str, Any]]:
+    """Gives the pod's volumes."""
+    settings = spec.settings
+    found: list[dict[str, Any]] = [
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "work", "emptyDir": {"sizeLimit": settings.scratch} if settings.scratch else {}},
+    ]
+    if settings.shared_memory:
+        memory = {"medium": "Memory", "sizeLimit": settings.shared_memory}
+        found.append({"name": "shared-memory", "emptyDir": memory})
+    for index, claim in enumerate(dict.fromkeys(volume.claim for volume in settings.volumes)):
+        source = {"claimName": claim}
+        found.append({"name": f"claim-{index}", "persistentVolumeClaim": source})
+    for index, secret in enumerate(settings.secrets):
+        if secret.mount_path:
+            source_secret = {"secretName": secret.name, "optional": secret.optional}
+            found.append({"name": f"secret-{index}", "secret": source_secret})
+    if _google_secret(spec):
+        found.append({"name": _VOLUME_GOOGLE, "secret": {"secretName": _google_secret(spec)}})
+    return found
+
+
+def mounts(spec: TrainingJobSpec) -> list[dict[str, Any]]:
+    """Gives where the container mounts the volumes."""
+    settings = spec.settings
+    found: list[dict[str, Any]] = [
+        {"name": "tmp", "mountPath": TMP_PATH},
+        {"name": "work", "mountPath": WORK_PATH},
+    ]
+    if settings.shared_memory:
+        found.append({"name": "shared-memory", "mountPath": SHARED_MEMORY_PATH})
+    claims = list(dict.fromkeys(volume.claim for volume in settings.volumes))
+    for volume in settings.volumes:
+        mount: dict[str, Any] = {
+            "name": f"claim-{claims.index(volume.claim)}",
+            "mountPath": volume.mount_path,
+        }
+        if volume.sub_path:
+            mount["subPath"] = volume.sub_path
+        if volume.read_only:
+            mount["readOnly"] = True
+        found.append(mount)
+    for index, secret in enumerate(settings.secrets):
+        if secret.mount_path:
+            found.append(
+                {"name": f"secret-{index}", "mountPath": secret.mount_path, "readOnly": True}
+            )
+    if _google_secret(spec):
+        found.append({"name": _VOLUME_GOOGLE, "mountPath": CREDENTIALS_PATH, "readOnly": True})
+    return found
+
+
+def pod_security(settings: JobSettings) -> dict[str, Any]:
+    """Gives the pod's security context."""
+    context: dict[str, Any] = {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if settings.run_as_user is not None:
+        context["runAsUser"] = settings.run_as_user
+    if settings.fs_group is not None:
+        context["fsGroup"] = settings.fs_group
+        # A volume of a million files would otherwise be walked before each start.
+        context["fsGroupChangePolicy"] = "OnRootMismatch"
+    return context
+
+
+def container_security() -> dict[str, Any]:
+    """Gives the container's security context."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _toleration(entry: Toleration) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "key": entry.key,
+        "operator": entry.operator,
+        "value": entry.value,
+        "effect": entry.effect,
+    }
+    present = {key: value for key, value in given.items() if value}
+    return present if entry.seconds is None else {**present, "tolerationSeconds": entry.seconds}
+
+
+def _store_environment(store: ObjectStore, schemes: frozenset[str]) -> list[dict[str, Any]]:
+    """Gives the variables that `common.storage` reads, for the stores that are used."""
+    found = []
+    for scheme, prefix in (("minio", "MINIO"), ("s3", "AWS")):
+        if scheme not in schemes:
+            continue
+        secret = store.secret or (KUBEFLOW_SECRET if scheme == "minio" else "")
+        if store.endpoint:
+            name = "MINIO_ENDPOINT" if scheme == "minio" else "AWS_ENDPOINT_URL_S3"
+            found.append({"name": name, "value": store.endpoint})
+        if secret:
+            access, key = f"{prefix}_ACCESS_KEY", f"{prefix}_SECRET_KEY"
+            if scheme == "s3":
+                access, key = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+            found.append(_from_secret(access, secret, store.access_key))
+            found.append(_from_secret(key, secret, store.secret_key))
+    if found and store.region:
+        found.append({"name": "AWS_REGION", "value": store.region})
+    if "gs" in schemes and store.secret:
+        path = f"{CREDENTIALS_PATH}/{store.google_key}"
+        found.append({"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": path})
+    return found
+
+
+def _google_secret(spec: TrainingJobSpec) -> str:
+    return spec.settings.object_store.secret if "gs" in spec.schemes() else ""
+
+
+def _from_secret(name: str, secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:
+    reference: dict[str, Any] = {"name": secret, "key": key}
+    if optional:
+        reference["optional"] = True
+    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
