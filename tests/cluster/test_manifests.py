@@ -8,14 +8,35 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import core_models, kustomize
+from kfp_tabular.components.common.training_job import pod, tfjob, trainjob
+from kfp_tabular.components.common.training_job.settings import JobSettings
+from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from tests.cluster import core_models, kustomize, pod_security, schemas
 
 EACH_OVERLAY = pytest.mark.parametrize("overlay", kustomize.overlays())
 EACH_NAMESPACE = pytest.mark.parametrize(
     ("overlay", "namespace"),
     [("overlays/dev", "kfp-tabular-dev"), ("overlays/prod", "kfp-tabular")],
 )
+# Published by projects whose schemas are not among those that the tests are given.
+WITHOUT_SCHEMA = {"monitoring.coreos.com", "security.istio.io"}
 CLUSTER_SCOPED = {"Namespace", "ClusterTrainingRuntime"}
+
+
+MANAGED = {"app.kubernetes.io/managed-by": "kfp-tabular"}
+JOB = TrainingJobSpec(
+    arguments=["--epochs=1"], settings=JobSettings(workers=3), name="job", labels=MANAGED
+)
+
+
+def pods_of_tfjob() -> list[dict[str, Any]]:
+    replicas = tfjob.build(JOB)["spec"]["tfReplicaSpecs"].values()
+    return [replica["template"] for replica in replicas]
+
+
+def pods_of_runtime(runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
+    jobs = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    return [job["template"]["spec"]["template"] for job in jobs]
 
 
 def rules(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -64,6 +85,59 @@ def test_the_check_of_core_objects_finds_what_is_missing() -> None:
     (problem,) = core_models.problems(binding)
 
     assert problem.startswith("RoleBinding.roleRef: ")
+
+
+@kustomize.needed
+@schemas.needed
+@EACH_OVERLAY
+def test_every_custom_resource_has_its_schema(overlay: str) -> None:
+    custom = [entry for entry in kustomize.build(overlay) if not core_models.model(entry)]
+
+    assert custom
+    for entry in custom:
+        if entry["apiVersion"].split("/")[0] not in WITHOUT_SCHEMA:
+            assert schemas.problems(entry) == []
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_the_training_runtime_is_the_one_that_trainjobs_are_made_for(
+    overlay: str, namespace: str
+) -> None:
+    shipped = kustomize.only(kustomize.build(overlay), "ClusterTrainingRuntime")
+
+    assert shipped == trainjob.runtime()
+    assert shipped["metadata"]["name"] == trainjob.build(JOB)["spec"]["runtimeRef"]["name"]
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_training_pods_have_the_security_that_the_namespace_asks_for(
+    overlay: str, namespace: str
+) -> None:
+    objects = kustomize.build(overlay)
+    labels = kustomize.only(objects, "Namespace")["metadata"]["labels"]
+    prefix = "pod-security.kubernetes.io/"
+    levels = {labels[prefix + what] for what in ("enforce", "warn", "audit")}
+    runtime = kustomize.only(objects, "ClusterTrainingRuntime")
+
+    assert levels <= {"baseline", "restricted"}
+    for template in [*pods_of_tfjob(), *pods_of_runtime(runtime)]:
+        assert pod_security.restricted(template["spec"]) == []
+
+
+@kustomize.needed
+@EACH_NAMESPACE
+def test_workers_reach_each_other_where_they_listen(overlay: str, namespace: str) -> None:
+    policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "training-workers")["spec"]
+    (rule,) = policy["ingress"]
+    patched = trainjob.build(JOB)["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
+
+    assert pod.PORT in [port["port"] for port in rule["ports"]]
+    assert rule["from"] == [{"podSelector": policy["podSelector"]}]
+    for template in [*pods_of_tfjob(), *pods_of_runtime({"spec": patched})]:
+        wanted = policy["podSelector"]["matchLabels"].items()
+        assert wanted <= template["metadata"]["labels"].items()
 
 
 @kustomize.needed
@@ -212,10 +286,11 @@ def test_every_manifest_is_used_by_a_kustomization() -> None:
     listed: set[Path] = set()
     for file in kustomize.ROOT.rglob("kustomization.yaml"):
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for section in ("resources", "components", "configMapGenerator"):
-            for entry in document.get(section, []):
-                names = entry.get("files", []) if isinstance(entry, dict) else [entry]
-                listed.update((file.parent / name.split("=")[-1]).resolve() for name in names)
+        names = [*document.get("resources", []), *document.get("components", [])]
+        names += [patch["path"] for patch in document.get("patches", []) if "path" in patch]
+        for entry in document.get("configMapGenerator", []):
+            names += [name.split("=")[-1] for name in entry["files"]]
+        listed.update((file.parent / name).resolve() for name in names)
 
     assert all(path.exists() for path in listed)
     assert set(kustomize.files()) <= listed
