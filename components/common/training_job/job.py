@@ -7,7 +7,7 @@ from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.kubernetes.kinds import JOB as KIND
 from kfp_tabular.components.common.kubernetes.launch import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
-from kfp_tabular.components.common.training_job.settings import JobSettings
+from kfp_tabular.components.common.training_job.settings import JobSettings, Roles
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 
 __all__ = ["CHIEF_LABELS", "CONTAINER", "KIND", "build", "judge", "template"]
@@ -72,6 +72,7 @@ def refuse(settings: JobSettings) -> None:
         "workers": settings.workers > 1,
         "parameter_servers": settings.parameter_servers > 0,
         "evaluator": settings.evaluator,
+        "roles": settings.roles != Roles(),
         "clean_pod_policy": bool(settings.clean_pod_policy),
         "scheduling": settings.scheduling is not None,
     }
