@@ -114,7 +114,7 @@ def tune_hyperparameters(
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.hyperparameters import Hyperparameters
-    from kfp_tabular.components.tuning import search, tune
+    from kfp_tabular.components.tuning import limits, tune
 
     with reported_to_user():
         base = Hyperparameters().updated(
@@ -137,7 +137,7 @@ def tune_hyperparameters(
                 search_space=search_space,
                 algorithm=algorithm,
                 algorithm_settings=algorithm_settings,
-                limits=search.Limits(max_trials, parallel_trials, max_failed_trials),
+                limits=limits.Limits(max_trials, parallel_trials, max_failed_trials),
                 objective_metric=objective_metric,
                 objective_goal=objective_goal,
                 objective_strategy=objective_strategy,

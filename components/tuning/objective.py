@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -82,20 +82,14 @@ def resolve(task: TaskKind, metric: str = "", goal: str = "", strategy: str = ""
         UserError: Where the goal of an unknown metric is not given, or a value is unknown.
     """
     metric = metric or DEFAULT_METRICS[task]
-    if not re.fullmatch(r"[\w|-]+", metric):
-        raise UserError(
-            f"objective_metric: {metric!r} is no metric's name; names are letters, digits, "
-            "'_' and '-', such as eval_auc."
-        )
+    _check_name("objective_metric", metric)
     if goal and goal not in get_args(Goal):
         raise UserError(
             f"objective_goal: expected maximize or minimize, found {goal!r}."
             + closest(goal, get_args(Goal))
         )
     if not goal:
-        base = metric
-        for prefix in _SPLIT_PREFIXES:
-            base = base.removeprefix(prefix)
+        base = _base(metric)
         if base not in _GOALS:
             raise UserError(
                 f"objective_metric: {metric!r} is not a metric whose goal is known."
@@ -112,6 +106,53 @@ def resolve(task: TaskKind, metric: str = "", goal: str = "", strategy: str = ""
     return Objective(
         metric=metric, goal=cast(Goal, goal), strategy=cast(Strategy, strategy or best_report)
     )
+
+
+def target(text: str) -> float | None:
+    """Reads the value at which a search ends.
+
+    Args:
+        text: A number; empty for none.
+
+    Raises:
+        UserError: For anything else.
+    """
+    if not text.strip():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"objective_target: expected a number or nothing, found {text!r}.")
+    return number
+
+
+def additional(objective: Objective, strategies: Mapping[str, str]) -> dict[str, Strategy]:
+    """Completes the metrics that are collected beside the objective.
+
+    Args:
+        objective: The objective.
+        strategies: By metric, which report counts; empty for the best one where the metric's goal
+            is known, else for the last.
+
+    Raises:
+        UserError: For what is no metric's name, the objective itself, or an unknown strategy.
+    """
+    completed: dict[str, Strategy] = {}
+    for metric, strategy in strategies.items():
+        if metric == objective.metric:
+            raise UserError(f"additional_metrics: {metric!r} is the objective already.")
+        _check_name("additional_metrics", metric)
+        if strategy and strategy not in get_args(Strategy):
+            raise UserError(
+                f"additional_metrics: expected max, min or latest for {metric}, found "
+                f"{strategy!r}.{closest(strategy, get_args(Strategy))}"
+            )
+        goal = _GOALS.get(_base(metric))
+        default = "latest" if goal is None else "max" if goal == "maximize" else "min"
+        completed[metric] = cast(Strategy, strategy or default)
+    return completed
 
 
 def reports(text: str, metric: str) -> list[float]:
@@ -133,3 +174,17 @@ def reports(text: str, metric: str) -> list[float]:
                 # Something else of that name, such as a path.
                 continue
     return found
+
+
+def _check_name(where: str, metric: str) -> None:
+    if not re.fullmatch(r"[\w|-]+", metric, re.ASCII):
+        raise UserError(
+            f"{where}: {metric!r} is no metric's name; names are letters, digits, '_' and '-', "
+            "such as eval_auc."
+        )
+
+
+def _base(metric: str) -> str:
+    for prefix in _SPLIT_PREFIXES:
+        metric = metric.removeprefix(prefix)
+    return metric

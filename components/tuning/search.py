@@ -15,6 +15,7 @@ from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.tensorflow import ENVIRONMENT
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.tuning.early_stopping import MedianStop
+from kfp_tabular.components.tuning.limits import Limits
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.processes import TrialProcess
 from kfp_tabular.components.tuning.study import Study, Trial
@@ -26,27 +27,6 @@ _POLL_SECONDS = 0.05
 _PROGRESS_SECONDS = 30.0
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is tried.
-
-    Attributes:
-        max_trials: So many trials are started in all.
-        parallel_trials: At most so many run at a time.
-        max_failed_trials: The search fails once more than this many trials have failed.
-    """
-
-    max_trials: int
-    parallel_trials: int = 1
-    max_failed_trials: int = 3
-
-    def __post_init__(self) -> None:
-        for name, least in (("max_trials", 0), ("parallel_trials", 1), ("max_failed_trials", 0)):
-            found = getattr(self, name)
-            if found < least:
-                raise UserError(f"{name}: must be at least {least}, found {found}.")
 
 
 @dataclass(frozen=True)

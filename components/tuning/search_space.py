@@ -107,16 +107,37 @@ def parse(parameters: Iterable[object]) -> SearchSpace:
         UserError: For the first entry that cannot be used; the message names the entry, the field
             and what it should be.
     """
+    space, problems = read(parameters)
+    if problems:
+        raise UserError(problems[0])
+    return space
+
+
+def read(parameters: Iterable[object]) -> tuple[SearchSpace, list[str]]:
+    """Parses Katib's `parameters` list as far as it goes.
+
+    Args:
+        parameters: As for `parse`.
+
+    Returns:
+        The entries that can be used, and a problem for each of the others, as `parse` words it.
+    """
     parsed: list[Parameter] = []
+    problems = []
     for position, entry in enumerate(parameters):
-        parameter = _parse_entry(entry, f"search_space[{position}]")
+        where = f"search_space[{position}]"
+        try:
+            parameter = _parse_entry(entry, where)
+        except UserError as error:
+            problems.append(str(error))
+            continue
         if any(parameter.name == other.name for other in parsed):
-            raise UserError(
-                f"search_space[{position}]: {parameter.name!r} is there twice; give each "
-                "hyperparameter once."
+            problems.append(
+                f"{where}: {parameter.name!r} is there twice; give each hyperparameter once."
             )
+            continue
         parsed.append(parameter)
-    return tuple(parsed)
+    return tuple(parsed), problems
 
 
 def default(model_type: str) -> list[dict[str, Any]]:
@@ -238,6 +259,9 @@ def _choice_value(name: str, value: object, where: str) -> Value:
     # A KFP struct turns 64 into 64.0, and "64.0" is no width of a layer.
     is_whole = isinstance(value, float) and value.is_integer()
     text = str(int(value)) if is_whole else str(value)
+    if name == "hidden_units":
+        # Spaces mean nothing here, and would not outlive the shell that a trial is started by.
+        text = ",".join(part.strip() for part in text.split(","))
     if name == "model_type" and text not in MODEL_TYPES:
         raise UserError(
             f"{where}: model type {text!r} is unknown.{closest(text, MODEL_TYPES)} "

@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +49,8 @@ class Trial:
         reports: Every value of the objective that it reported.
         seconds: How long it ran.
         message: Of a failed trial, why.
+        name: What Katib calls it; empty for a process of this task.
+        additional: Further metrics that were asked for, by name.
     """
 
     number: int
@@ -58,6 +60,8 @@ class Trial:
     reports: tuple[float, ...] = ()
     seconds: float = 0.0
     message: str = ""
+    name: str = ""
+    additional: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from kfp_tabular.components.tuning import (
     search_space,
     study,
 )
+from kfp_tabular.components.tuning.limits import Limits
 
 BACKENDS = ("local",)
 
@@ -61,7 +62,7 @@ class Request:
     search_space: Sequence[object] = ()
     algorithm: str = "tpe"
     algorithm_settings: Mapping[str, object] = field(default_factory=dict)
-    limits: search.Limits = field(default_factory=lambda: search.Limits(max_trials=0))
+    limits: Limits = field(default_factory=lambda: Limits(max_trials=0))
     objective_metric: str = ""
     objective_goal: str = ""
     objective_strategy: str = ""
@@ -103,6 +104,7 @@ def run(request: Request) -> Result:
             f"backend: {request.backend!r} is not in this release; there is "
             f"{', '.join(BACKENDS)}.{closest(request.backend, BACKENDS)}"
         )
+    request.limits.check()
     if request.base.model_type not in MODEL_TYPES:
         raise UserError(
             f"model_type: {request.base.model_type!r} is unknown."

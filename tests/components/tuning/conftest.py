@@ -10,7 +10,7 @@ import pytest
 
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.tuning import search, tune
+from kfp_tabular.components.tuning import limits, tune
 
 STAND_IN = (sys.executable, "-S", str(Path(__file__).with_name("stand_in_worker.py")))
 
@@ -48,7 +48,7 @@ def make_request(tmp_path: Path) -> Callable[..., tune.Request]:
                 "report": tmp_path / "task" / "report.html",
                 "base": Hyperparameters().updated({"epochs": 2, **base}),
                 "search_space": SPACE,
-                "limits": search.Limits(
+                "limits": limits.Limits(
                     trials, parallel, max_failed_trials=changes.pop("max_failed_trials", 3)
                 ),
                 "seed": 7,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning import algorithms, objective, search, search_space
+from kfp_tabular.components.tuning import algorithms, limits, objective, search, search_space
 from kfp_tabular.components.tuning.early_stopping import MedianStop, rule
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.study import Trial
@@ -203,7 +203,7 @@ def test_trials_share_the_cores(monkeypatch):
 )
 def test_limits(values, message):
     with pytest.raises(UserError, match=message):
-        search.Limits(*values)
+        limits.Limits(*values).check()
 
 
 def test_a_task_starts_trials_as_it_was_started(monkeypatch, tmp_path):

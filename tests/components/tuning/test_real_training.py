@@ -11,7 +11,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.examples import ExamplesWriter
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.tuning import search, tune
+from kfp_tabular.components.tuning import limits, tune
 
 ROWS = {"train": 2000, "eval": 1000}
 FEATURE = """feature {{
@@ -70,7 +70,7 @@ def test_real_trials(artifacts, tmp_path):
             }
         ],
         algorithm="grid",
-        limits=search.Limits(max_trials=2, parallel_trials=2),
+        limits=limits.Limits(max_trials=2, parallel_trials=2),
         training_flags={"early-stopping-patience": "0", "class-weights": "balanced"},
         study_directory=tmp_path / "studies",
     )

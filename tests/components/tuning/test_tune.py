@@ -229,13 +229,13 @@ import logging
 logging.basicConfig(level="INFO")
 from pathlib import Path
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.tuning import search, tune
+from kfp_tabular.components.tuning import limits, tune
 root = Path({root!r})
 tune.run(tune.Request(
     root / "transformed_examples", root / "transform_graph",
     root / "killed" / "hyperparameters", root / "killed" / "report.html",
     base=Hyperparameters(epochs=3, train_steps=100), search_space={space!r},
-    limits=search.Limits(6, 2), seed=7, algorithm="random",
+    limits=limits.Limits(6, 2), seed=7, algorithm="random",
     study_directory=root / "studies", program={program!r},
 ))
 """

@@ -1,0 +1,1 @@
+"""Searches hyperparameters with a Katib Experiment."""

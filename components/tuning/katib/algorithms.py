@@ -1,0 +1,422 @@
+"""What Katib's algorithms accept: their settings, and the search spaces they search as written.
+
+Katib checks some of this after an Experiment was created, ignores some, and stumbles over the rest
+in the middle of a search. The facts are those of Katib 0.19 with its default `katib-config`, which
+says which service runs an algorithm: `pkg/suggestion/v1beta1/{hyperopt,optuna,skopt,goptuna,
+hyperband}`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal
+
+from kfp_tabular.components.common.errors import closest
+from kfp_tabular.components.tuning.search_space import Choice, Number, SearchSpace
+
+REFUSED = {
+    "enas": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
+    "darts": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
+    "pbt": "it has a trial go on from another one's checkpoint with other hyperparameters, and "
+    "the training worker goes on from a checkpoint only with the same ones",
+}
+"""Algorithms of Katib that are not offered, and why."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a setting of an algorithm may be.
+
+    Attributes:
+        kind: `int`, `float`, `choice` of texts, or `name` of a searched hyperparameter.
+        low: The smallest number, or with `above` what it must be larger than.
+        above: Whether `low` itself is too small.
+        below: What the number must be smaller than; None for no such bound.
+        choices: The texts of a `choice`.
+    """
+
+    kind: Literal["int", "float", "choice", "name"]
+    low: float = 0.0
+    above: bool = False
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: object) -> tuple[str, str]:
+        """Reads a value.
+
+        Args:
+            value: A number or text. Whole numbers may come as floats, as from a KFP struct.
+
+        Returns:
+            The text that Katib gets, and the empty string; or the empty string, and what was
+            expected instead.
+        """
+        text = str(value).strip()
+        if self.kind in ("choice", "name"):
+            if self.kind == "choice" and text not in self.choices:
+                return "", f"one of {', '.join(self.choices)}"
+            return text, ""
+        try:
+            number = math.nan if isinstance(value, bool) else float(text)
+        except ValueError:
+            number = math.nan
+        fits = number > self.low if self.above else number >= self.low
+        if not math.isfinite(number) or not fits or (self.below and number >= self.below):
+            return "", self._expected()
+        if self.kind == "int":
+            return (str(int(number)), "") if number.is_integer() else ("", self._expected())
+        return (repr(number) if isinstance(value, float) else text), ""
+
+    def _expected(self) -> str:
+        kind = "a whole number" if self.kind == "int" else "a number"
+        bound = f"{'above' if self.above else 'of at least'} {self.low:g}"
+        return f"{kind} {bound}" + (f" and below {self.below:g}" if self.below else "")
+
+
+@dataclass(frozen=True)
+class Search:
+    """All of a search that an algorithm's limits depend on.
+
+    Attributes:
+        space: What is searched.
+        max_trials: How many trials there are in all.
+        parallel_trials: How many run at a time.
+        early_stopping: Whether trials are stopped early.
+        settings: The algorithm's settings, those that are fit, as text; `check` fills them in.
+    """
+
+    space: SearchSpace
+    max_trials: int
+    parallel_trials: int
+    early_stopping: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm of Katib.
+
+    Attributes:
+        check: Finds what in a search the algorithm cannot do.
+        settings: Its settings by name, but for the seed.
+        required: The settings that it does not do without.
+        seeded: Whether it takes a seed, as the setting `random_state`.
+    """
+
+    check: Callable[[Search], list[str]]
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    seeded: bool = True
+
+
+def check(
+    name: str, given: Mapping[str, object], search: Search, seed: int
+) -> tuple[dict[str, str], list[str]]:
+    """Checks an algorithm against its settings and what it is to search.
+
+    Args:
+        name: Katib's name of the algorithm.
+        given: Its settings by name.
+        search: What it is to do.
+        seed: The seed of the search.
+
+    Returns:
+        The settings as Katib gets them, the seed among them where the algorithm takes one; and
+        every problem, in words.
+    """
+    if name in REFUSED:
+        return {}, [f"algorithm: {name} is not offered: {REFUSED[name]}. {_there_are()}"]
+    algorithm = ALGORITHMS.get(name)
+    if algorithm is None:
+        meant = closest(name, (*ALGORITHMS, *REFUSED))
+        return {}, [f"algorithm: {name!r} is unknown.{meant} {_there_are()}"]
+    settings: dict[str, str] = {}
+    problems: list[str] = []
+    for setting, value in given.items():
+        if setting == "random_state":
+            problems.append("algorithm_settings: random_state is the argument 'seed'.")
+        elif setting not in algorithm.settings:
+            has = ", ".join(algorithm.settings)
+            problems.append(
+                f"algorithm_settings: Katib's {name} has no setting {setting!r}."
+                f"{closest(setting, algorithm.settings)} "
+                + (f"There are {has}." if has else "It has none.")
+            )
+        else:
+            text, expected = algorithm.settings[setting].read(value)
+            if expected:
+                problems.append(
+                    f"algorithm_settings: {setting} must be {expected}, found {value!r}."
+                )
+            else:
+                settings[setting] = text
+    missing = [setting for setting in algorithm.required if setting not in given]
+    if missing:
+        problems.append(f"algorithm_settings: {name} needs {' and '.join(missing)}.")
+    problems += algorithm.check(replace(search, settings=settings))
+    if algorithm.seeded:
+        settings["random_state"] = str(seed)
+    return settings, problems
+
+
+def _there_are() -> str:
+    return f"There are {', '.join(ALGORITHMS)}."
+
+
+def _numbers(search: Search) -> list[Number]:
+    return [parameter for parameter in search.space if isinstance(parameter, Number)]
+
+
+def _where(parameter: Number | Choice) -> str:
+    return f"search_space ({parameter.name})"
+
+
+def _own_step(parameter: Number) -> bool:
+    """Tells whether there is a step that Katib would not take by itself."""
+    return parameter.step is not None and (parameter.kind == "double" or parameter.step != 1)
+
+
+def _range(parameter: Number, algorithms: str) -> list[str]:
+    if parameter.low < parameter.high:
+        return []
+    return [
+        f"{_where(parameter)}: Katib's {algorithms} needs a min below max; both are "
+        f"{parameter.low}. Leave it out and give the value as a base value."
+    ]
+
+
+def _hyperopt(search: Search) -> list[str]:
+    """Hyperopt rounds to multiples of the step, wherever `min` is."""
+    problems = []
+    for parameter in _numbers(search):
+        problems += _range(parameter, "random and tpe")
+        step = parameter.step
+        if step is None or (parameter.low % step == 0 and parameter.high % step == 0):
+            continue
+        problems.append(
+            f"{_where(parameter)}: Katib's random and tpe count steps from 0, not from min, so "
+            f"min {parameter.low} and max {parameter.high} must be multiples of step {step}. "
+            "Choose other bounds, parameterType discrete, or the algorithm multivariate-tpe."
+        )
+    return problems
+
+
+def _optuna(search: Search) -> list[str]:
+    problems = []
+    for parameter in _numbers(search):
+        if parameter.distribution in ("normal", "logNormal"):
+            problems.append(
+                f"{_where(parameter)}: Katib's grid and multivariate-tpe have no distribution "
+                f"{parameter.distribution}; use uniform or logUniform, or the algorithm tpe."
+            )
+        elif parameter.distribution == "logUniform" and _own_step(parameter):
+            problems.append(
+                f"{_where(parameter)}: Katib's grid and multivariate-tpe ignore a step of a "
+                "logUniform; leave out one of the two."
+            )
+    return problems
+
+
+def _grid(search: Search) -> list[str]:
+    problems = []
+    for parameter in _numbers(search):
+        if parameter.step is None:
+            problems.append(
+                f"{_where(parameter)}: the grid algorithm needs a step in feasibleSpace of a "
+                "double."
+            )
+        elif parameter.distribution != "uniform":
+            problems.append(
+                f"{_where(parameter)}: a grid has no distribution; found "
+                f"{parameter.distribution}. Give the values as parameterType discrete."
+            )
+    if problems:
+        return problems
+    points = math.prod(grid_size(parameter) for parameter in search.space)
+    if search.max_trials > points:
+        problems.append(
+            f"max_trials: {search.max_trials} trials are more than the grid's {points} points, "
+            f"which Katib refuses; use {points}."
+        )
+    return problems
+
+
+def grid_size(parameter: Number | Choice) -> int:
+    """Counts the values of a parameter's grid as Katib does, at most those there are.
+
+    Katib makes a double's values with `numpy.arange(min, max + step, step)` and drops the last
+    where it exceeds `max`; rounding decides about values at the edge.
+
+    Args:
+        parameter: A parameter on a grid.
+    """
+    size = parameter.size or 0
+    if isinstance(parameter, Choice) or parameter.kind == "int":
+        return size
+    low, high, step = (float(v) for v in (parameter.low, parameter.high, parameter.step or 1))
+    count = math.ceil((high + step - low) / step)
+    # arange adds the rounded difference of its first two values, not the step itself.
+    last = low + (count - 1) * ((low + step) - low)
+    return min(size, count - 1 if last > high else count)
+
+
+def _skopt(search: Search) -> list[str]:
+    """Scikit-optimize gets log-uniform doubles, uniform integers and no steps, whatever is said."""
+    problems = []
+    for parameter in _numbers(search):
+        wanted = "logUniform" if parameter.kind == "double" else "uniform"
+        if parameter.kind == "double" and parameter.low <= 0:
+            problems.append(
+                f"{_where(parameter)}: Katib's bayesianoptimization searches doubles on a "
+                f"logarithmic scale, so min must be above 0, found {parameter.low}. Use "
+                "parameterType discrete, or another algorithm."
+            )
+        elif parameter.distribution != wanted:
+            problems.append(
+                f"{_where(parameter)}: Katib's bayesianoptimization searches "
+                f"{'doubles' if parameter.kind == 'double' else 'integers'} as {wanted}, whatever "
+                f"distribution says; found {parameter.distribution}. Set it to {wanted}, or use "
+                "another algorithm."
+            )
+        if _own_step(parameter):
+            problems.append(
+                f"{_where(parameter)}: Katib's bayesianoptimization ignores step; leave it out, "
+                "or use parameterType discrete."
+            )
+        problems += _range(parameter, "bayesianoptimization")
+    estimator = search.settings.get("base_estimator", "GP")
+    if search.settings.get("acq_optimizer") == "lbfgs" and estimator != "GP":
+        problems.append(
+            "algorithm_settings: acq_optimizer lbfgs needs base_estimator GP; use sampling."
+        )
+    return problems
+
+
+def _goptuna(search: Search) -> list[str]:
+    return [
+        f"{_where(parameter)}: Katib's cmaes and sobol search every number uniformly, whatever "
+        f"distribution says; found {parameter.distribution}. Use uniform, or the algorithm tpe."
+        for parameter in _numbers(search)
+        if parameter.distribution != "uniform"
+    ]
+
+
+def _cmaes(search: Search) -> list[str]:
+    problems = _goptuna(search)
+    ranges = [parameter for parameter in _numbers(search) if parameter.low < parameter.high]
+    if len(ranges) < 2:
+        problems.append(
+            "search_space: cmaes needs at least two hyperparameters of type double or int with a "
+            f"min below max, found {len(ranges)}; use tpe."
+        )
+    return problems
+
+
+def _hyperband(search: Search) -> list[str]:
+    problems = []
+    for parameter in search.space:
+        if isinstance(parameter, Choice):
+            if parameter.kind == "discrete" and any(
+                float(value) != int(value) for value in parameter.values
+            ):
+                problems.append(
+                    f"{_where(parameter)}: Katib's hyperband takes only whole numbers of type "
+                    "discrete; use categorical."
+                )
+        elif parameter.distribution != "uniform" or _own_step(parameter):
+            problems.append(
+                f"{_where(parameter)}: Katib's hyperband ignores distribution and step; leave "
+                "them out, or use parameterType categorical."
+            )
+    if search.early_stopping:
+        problems.append(
+            "early_stopping: Katib's hyperband cannot go on from a trial that was stopped early; "
+            "use none."
+        )
+    if "r_l" in search.settings and "resource_name" in search.settings:
+        problems += _hyperband_resource(search)
+    return problems
+
+
+def _hyperband_resource(search: Search) -> list[str]:
+    problems = []
+    name, most = search.settings["resource_name"], float(search.settings["r_l"])
+    eta = float(search.settings.get("eta", 3))
+    rounds = int(math.log(most) / math.log(eta))
+    least = int(most * eta**-rounds)
+    width = math.ceil(eta**rounds)
+    resource = next((p for p in search.space if p.name == name), None)
+    if not isinstance(resource, Number) or resource.kind != "int":
+        names = [p.name for p in _numbers(search) if p.kind == "int"]
+        problems.append(
+            f"algorithm_settings: resource_name {name!r} must be a hyperparameter of type int in "
+            f"search_space, such as epochs or train_steps.{closest(name, names)}"
+        )
+    elif not resource.low <= Decimal(least) or not Decimal(most) <= resource.high:
+        problems.append(
+            f"{_where(resource)}: hyperband gives trials {least} to {most:g} of it (r_l and eta), "
+            f"which goes beyond min {resource.low} and max {resource.high}."
+        )
+    if search.parallel_trials < width:
+        problems.append(
+            f"parallel_trials: hyperband with r_l={most:g} and eta={eta:g} needs at least {width} "
+            f"trials at a time, found {search.parallel_trials}."
+        )
+    if search.max_trials != search.parallel_trials:
+        problems.append(
+            "max_trials: Katib 0.19 runs the first round of hyperband and then waits for ever, so "
+            f"max_trials must equal parallel_trials; found {search.max_trials} and "
+            f"{search.parallel_trials}. All trials then get the smallest budget; consider "
+            "early_stopping with tpe instead."
+        )
+    return problems
+
+
+_AT_LEAST_ONE = Setting("int", low=1)
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    "random": Algorithm(_hyperopt),
+    "tpe": Algorithm(
+        _hyperopt,
+        {
+            "gamma": Setting("float", above=True, below=1.0),
+            "prior_weight": Setting("float", above=True),
+            "n_EI_candidates": _AT_LEAST_ONE,
+        },
+    ),
+    "multivariate-tpe": Algorithm(
+        _optuna, {"n_startup_trials": Setting("int"), "n_ei_candidates": _AT_LEAST_ONE}
+    ),
+    "grid": Algorithm(_grid),
+    "bayesianoptimization": Algorithm(
+        _skopt,
+        {
+            "base_estimator": Setting("choice", choices=("GP", "RF", "ET", "GBRT")),
+            # Katib lets 0 pass, and its service then fails with every request.
+            "n_initial_points": _AT_LEAST_ONE,
+            # EIps and PIps pass Katib's check, but need each trial's duration, which it leaves out.
+            "acq_func": Setting("choice", choices=("gp_hedge", "LCB", "EI", "PI")),
+            "acq_optimizer": Setting("choice", choices=("auto", "sampling", "lbfgs")),
+        },
+    ),
+    "cmaes": Algorithm(
+        _cmaes,
+        {
+            "sigma": Setting("float", above=True),
+            "restart_strategy": Setting("choice", choices=("none", "ipop", "bipop")),
+        },
+    ),
+    "sobol": Algorithm(_goptuna, seeded=False),
+    "hyperband": Algorithm(
+        _hyperband,
+        {
+            "r_l": Setting("float", low=1),
+            "eta": Setting("int", low=2),
+            "resource_name": Setting("name"),
+        },
+        required=("r_l", "resource_name"),
+        seeded=False,
+    ),
+}
+"""The algorithms that are offered, under Katib's names."""
