@@ -1,51 +1,77 @@
 """The Kubernetes API: the official client with patience, and with errors one can act on."""
 
+import json
+import logging
+import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
-from kfp_tabular.components.common.kubernetes.kinds import Kind
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.kubernetes import refusals, watching
+from kfp_tabular.components.common.kubernetes.errors import AbortedError, UnreachableError
+from kfp_tabular.components.common.kubernetes.kinds import POD, Kind, Object
+from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.common.kubernetes.watching import Listing
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
+    from kubernetes.client import ApiClient, ApiException
+    from urllib3 import BaseHTTPResponse
 
-Object = Mapping[str, Any]
-"""A resource as JSON has it."""
+T = TypeVar("T")
 
+_MERGE_PATCH = "application/merge-patch+json"
+_JSON = "application/json"
 
-@dataclass(frozen=True)
-class Patience:
-    """How to deal with an API server that does not answer.
+_CONNECT_SECONDS = 10
+# Timeouts, throttling, and a token that was just replaced.
+_TRANSIENT = frozenset({401, 408, 429})
 
-    Attributes:
-        unreachable_seconds: How long the API server may be away before a call fails.
-        first_delay_seconds: The wait before the first repetition; doubles with each further one.
-        longest_delay_seconds: The longest wait between repetitions.
-        answer_seconds: How long to wait for an answer.
-        watch_seconds: How long one watch call lasts. A connection that died silently is noticed
-            at the end of one.
-        poll_seconds: The time between looks where watching is forbidden.
-    """
+# A service account's token is replaced while it is in use; the client reads its file again every
+# minute, so a refusal may last that long.
+_TOKEN_SECONDS = 90
+# A log may be silent for long. After this it is asked for anew, in case the connection is dead.
+_LOG_SECONDS = 300
 
-    unreachable_seconds: float = 600
-    first_delay_seconds: float = 0.5
-    longest_delay_seconds: float = 15
-    answer_seconds: float = 30
-    watch_seconds: float = 60
-    poll_seconds: float = 5
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Listing:
-    """Objects, and the version of the whole list, which a watch starts from."""
+class _Request:
+    """One request, as HTTP and as RBAC see it."""
 
-    items: Sequence[Object]
-    resource_version: str
+    method: str
+    verb: str
+    kind: Kind
+    namespace: str
+    name: str = ""
+    subresource: str = ""
+    query: Mapping[str, str | int] | None = None
+    body: Object | None = None
+    content_type: str = _JSON
+
+    @property
+    def path(self) -> str:
+        root = "/apis/" if self.kind.group else "/api/"
+        parts = [root + self.kind.api_version]
+        if self.kind.namespaced:
+            parts += ["namespaces", quote(self.namespace, safe="")]
+        parts.append(self.kind.plural)
+        parts += [quote(part, safe="") for part in (self.name, self.subresource) if part]
+        return "/".join(parts)
+
+    @property
+    def subject(self) -> refusals.Subject:
+        return refusals.Subject(self.verb, self.kind, self.namespace, self.name, self.subresource)
 
 
 class Api:
-    """Access to one cluster.
+    """Access to one cluster. Threads may share it.
 
     Every call repeats itself through lost connections, 429 and 5xx, until the API server was away
     for `patience.unreachable_seconds`. Thus a `create` may find the object it made itself, and a
@@ -60,20 +86,40 @@ class Api:
     """
 
     def __init__(
-        self, client: "ApiClient", namespace: str, patience: Patience = Patience()
+        self, client: "ApiClient", namespace: str, patience: Patience | None = None
     ) -> None:
         self.namespace = namespace
-        self.patience = patience
+        self.patience = patience or Patience()
         self._client = client
         self._aborted = threading.Event()
+        self._lock = threading.Lock()
+        self._streams: set[BaseHTTPResponse] = set()
 
-    def bound(self) -> "Api":
-        """Gives the same access for one piece of work, which `abort` ends."""
-        raise NotImplementedError
+    def bound(self, **patience: float) -> "Api":
+        """Gives the same access for one piece of work, which `abort` ends.
+
+        Args:
+            patience: What to change of the patience, by name.
+        """
+        return Api(self._client, self.namespace, replace(self.patience, **patience))
 
     def abort(self) -> None:
         """Ends waits and streams of this access; they raise `AbortedError`, as later calls do."""
-        raise NotImplementedError
+        self._aborted.set()
+        with self._lock:
+            for response in self._streams:
+                # One that ended meanwhile has no socket any more.
+                with suppress(OSError, ValueError, RuntimeError):
+                    response.shutdown()
+
+    def pause(self, seconds: float) -> None:
+        """Waits.
+
+        Raises:
+            AbortedError: When `abort` was called.
+        """
+        if self._aborted.wait(seconds):
+            raise AbortedError
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
         """Reads an object.
@@ -81,7 +127,7 @@ class Api:
         Raises:
             NotFoundError: There is none.
         """
-        raise NotImplementedError
+        return self._json(self._request("GET", "get", kind, namespace, name=name))
 
     def create(self, kind: Kind, body: Object, namespace: str = "") -> Object:
         """Creates an object.
@@ -89,7 +135,7 @@ class Api:
         Raises:
             ConflictError: The name is taken.
         """
-        raise NotImplementedError
+        return self._json(self._request("POST", "create", kind, namespace, body=body))
 
     def replace(self, kind: Kind, body: Object, namespace: str = "") -> Object:
         """Replaces an object; only if it is unchanged, where `body` has its resource version.
@@ -98,7 +144,8 @@ class Api:
             ConflictError: It changed since it was read.
             NotFoundError: There is none.
         """
-        raise NotImplementedError
+        name = str(body["metadata"]["name"])
+        return self._json(self._request("PUT", "update", kind, namespace, name=name, body=body))
 
     def patch(self, kind: Kind, name: str, changes: Object, namespace: str = "") -> Object:
         """Applies a JSON merge patch: None removes a field, a list is replaced as a whole.
@@ -109,7 +156,8 @@ class Api:
             ConflictError: It changed since it was read.
             NotFoundError: There is none.
         """
-        raise NotImplementedError
+        request = self._request("PATCH", "patch", kind, namespace, name=name, body=changes)
+        return self._json(replace(request, content_type=_MERGE_PATCH))
 
     def delete(
         self,
@@ -130,15 +178,25 @@ class Api:
             propagation: `Foreground` keeps it until what it owns is gone, `Background` does not.
 
         Raises:
-            NotFoundError: There is none (of that uid).
+            NotFoundError: There is none.
+            ConflictError: The one that is there has another uid.
         """
-        raise NotImplementedError
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        self._json(self._request("DELETE", "delete", kind, namespace, name=name, body=options))
 
     def list(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> Listing:
         """Lists objects by label and field selectors, such as `a=b,c!=d`."""
-        raise NotImplementedError
+        query = _selectors(labels, fields)
+        found = self._json(self._request("GET", "list", kind, namespace, query=query))
+        return Listing(found.get("items") or (), found["metadata"].get("resourceVersion", ""))
 
     def watch(
         self, kind: Kind, namespace: str = "", *, name: str = "", labels: str = ""
@@ -154,7 +212,50 @@ class Api:
             name: The one object of this name.
             labels: A label selector.
         """
-        raise NotImplementedError
+        fields = f"metadata.name={name}" if name else ""
+
+        def events(since: str) -> Iterator[Object]:
+            return self.watch_call(kind, namespace, since=since, labels=labels, fields=fields)
+
+        return watching.snapshots(
+            lambda: self.list(kind, namespace, labels=labels, fields=fields),
+            events,
+            self.pause,
+            self.patience,
+        )
+
+    def watch_call(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        since: str,
+        labels: str = "",
+        fields: str = "",
+    ) -> Iterator[Object]:
+        """Gives the events of one watch call; `watch` makes something of them.
+
+        Args:
+            kind: The objects' kind.
+            namespace: Their namespace; this process's where empty.
+            since: The resource version to start from.
+            labels: A label selector.
+            fields: A field selector.
+
+        Raises:
+            ConnectionError: The stream broke.
+            GoneError: The resource version is too old.
+        """
+        seconds = self.patience.watch_seconds
+        query = _selectors(labels, fields) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": since,
+            "timeoutSeconds": max(1, round(seconds)),
+        }
+        request = self._request("GET", "watch", kind, namespace, query=query)
+        for line in self._lines(request, seconds + self.patience.answer_seconds):
+            yield json.loads(line)
 
     def logs(
         self,
@@ -184,13 +285,201 @@ class Api:
             NotFoundError: There is no such pod.
             ConnectionError: The stream broke; only once it has begun.
         """
-        raise NotImplementedError
+        given: dict[str, str | int] = {
+            "container": container,
+            "follow": "true" if follow else "",
+            "timestamps": "true" if timestamps else "",
+            "sinceTime": since,
+            "tailLines": tail,
+            "previous": "true" if previous else "",
+        }
+        query = {name: value for name, value in given.items() if value}
+        request = self._request("GET", "get", POD, namespace, name=pod, query=query)
+        return self._lines(replace(request, subresource="log"), _LOG_SECONDS)
+
+    def _request(
+        self,
+        method: str,
+        verb: str,
+        kind: Kind,
+        namespace: str,
+        *,
+        name: str = "",
+        query: Mapping[str, str | int] | None = None,
+        body: Object | None = None,
+    ) -> _Request:
+        where = namespace or self.namespace
+        return _Request(method, verb, kind, where, name=name, query=query, body=body)
+
+    def _json(self, request: _Request) -> Object:
+        content = self._answer(request, lambda response: response.data)
+        answer: Object = json.loads(content)
+        return answer
+
+    def _lines(self, request: _Request, silence_seconds: float) -> Iterator[str]:
+        response = self._answer(request, lambda response: response, silence_seconds)
+        return self._read_lines(response)
+
+    def _read_lines(self, response: "BaseHTTPResponse") -> Iterator[str]:
+        from urllib3.exceptions import HTTPError
+
+        buffer = bytearray()
+        with self._tracked(response):
+            try:
+                for chunk in response.stream(2**16, decode_content=True):
+                    buffer += chunk
+                    *lines, rest = buffer.split(b"\n")
+                    buffer = bytearray(rest)
+                    for line in lines:
+                        yield line.decode("utf-8", errors="replace")
+            except (HTTPError, OSError) as error:
+                if self._aborted.is_set():
+                    raise AbortedError from error
+                raise ConnectionError(str(error)) from error
+        if self._aborted.is_set():
+            raise AbortedError
+        if buffer:
+            yield buffer.decode("utf-8", errors="replace")
+
+    @contextmanager
+    def _tracked(self, response: "BaseHTTPResponse") -> Iterator[None]:
+        """Lets `abort` reach a response while it is being read; closes it at the end."""
+        with self._lock:
+            self._streams.add(response)
+        try:
+            if self._aborted.is_set():
+                raise AbortedError
+            yield
+        finally:
+            with self._lock:
+                self._streams.discard(response)
+            response.close()
+            response.release_conn()
+
+    def _answer(
+        self,
+        request: _Request,
+        read: "Callable[[BaseHTTPResponse], T]",
+        silence_seconds: float | None = None,
+    ) -> "T":
+        """Sends a request until it is answered for good."""
+        began = time.monotonic()
+        failures = 0
+        while True:
+            if self._aborted.is_set():
+                raise AbortedError
+            answer = self._attempt(request, read, silence_seconds)
+            if not isinstance(answer, _Transient):
+                if failures:
+                    _logger.info("the API server answers again.")
+                return answer
+            spent = time.monotonic() - began
+            budget = self.patience.unreachable_seconds
+            if answer.status == 401:
+                budget = min(budget, _TOKEN_SECONDS)
+            delay = max(self.patience.delay(failures), answer.retry_after)
+            if spent + delay > budget:
+                raise UnreachableError(
+                    f"{request.subject}: given up after {spent:.0f} s: {answer.why}", answer.status
+                )
+            if not failures:
+                _logger.warning(
+                    "%s: %s; trying again for up to %.0f s.", request.subject, answer.why, budget
+                )
+            failures += 1
+            self.pause(delay)
+
+    def _attempt(
+        self,
+        request: _Request,
+        read: "Callable[[BaseHTTPResponse], T]",
+        silence_seconds: float | None,
+    ) -> "T | _Transient":
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        seconds = self.patience.answer_seconds
+        try:
+            response = self._client.call_api(
+                request.path,
+                request.method,
+                query_params=list((request.query or {}).items()),
+                header_params={"Accept": _JSON, "Content-Type": request.content_type},
+                body=request.body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=(min(seconds, _CONNECT_SECONDS), silence_seconds or seconds),
+            )
+            return read(response)
+        except ApiException as error:
+            if error.status == 0:
+                return _tls_failure(str(error.reason))
+            if error.status in _TRANSIENT or error.status >= 500:
+                return _Transient.of(error)
+            raise refusals.error(error.status, error.body or b"", request.subject) from None
+        except (HTTPError, OSError) as error:
+            return _Transient(f"{type(error).__name__}: {error}")
 
 
-def connect(patience: Patience = Patience()) -> Api:
-    """Connects with the pod's service account, or else by `KUBECONFIG` or `~/.kube/config`.
+@dataclass(frozen=True)
+class _Transient:
+    """An answer, or none, after which one asks again."""
+
+    why: str
+    status: int = 0
+    retry_after: float = 0
+
+    @classmethod
+    def of(cls, error: "ApiException") -> "_Transient":
+        after = (error.headers or {}).get("Retry-After", "")
+        body = (error.body or b"")[:300].decode("utf-8", errors="replace")
+        return cls(
+            f"HTTP {error.status} {body}".strip(),
+            error.status,
+            float(after) if after.isdigit() else 0,
+        )
+
+
+def _tls_failure(reason: str) -> _Transient:
+    """Tells a connection that was lost during its handshake from a wrong certificate."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        raise UserError(
+            f"the API server's certificate is not trusted: {reason.splitlines()[-1]}. Check the "
+            "certificate authority in the kubeconfig."
+        )
+    return _Transient(reason.replace("\n", ": "))
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str | int]:
+    given = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in given.items() if value}
+
+
+def connect(patience: Patience | None = None) -> Api:
+    """Connects by `KUBECONFIG`, else with the pod's service account, else by `~/.kube/config`.
 
     Raises:
-        UserError: There is neither.
+        UserError: There is none of them, or it cannot be used.
     """
-    raise NotImplementedError
+    from kubernetes import config
+    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
+
+    configuration = Configuration()
+    # Repetitions are counted, bounded and logged here; the transport must not add its own.
+    configuration.retries = False
+    try:
+        if SERVICE_HOST_ENV_NAME in os.environ and "KUBECONFIG" not in os.environ:
+            config.load_incluster_config(client_configuration=configuration)
+            namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
+        else:
+            config.load_kube_config(client_configuration=configuration)
+            _, context = config.list_kube_config_contexts()
+            namespace = context["context"].get("namespace") or "default"
+    except (config.ConfigException, OSError) as error:
+        raise UserError(
+            f"no access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
+            "KUBECONFIG."
+        ) from error
+    return Api(ApiClient(configuration), namespace, patience)

@@ -61,12 +61,27 @@ class SpecConflictError(UserError):
 
 
 class JobFailedError(Exception):
-    """A job failed. The message holds the failing pod's reason, events and last log lines."""
+    """A job failed. The message holds the failing pod's reason, events and last log lines.
+
+    Attributes:
+        over: Whether the job has ended by itself, so that nothing of it needs to be stopped.
+    """
+
+    def __init__(self, message: str, *, over: bool = False) -> None:
+        super().__init__(message)
+        self.over = over
 
 
 class DeadlineError(JobFailedError):
-    """A job took longer than its deadline and was deleted."""
+    """A job took longer than its deadline."""
 
 
 class DeletedError(JobFailedError):
     """Somebody else deleted a job that was being waited for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, over=True)
+
+
+class TerminatedError(Exception):
+    """The task was told to stop while it was waiting."""

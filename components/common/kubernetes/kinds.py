@@ -1,6 +1,11 @@
 """The kinds of resources that this package works with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+"""A resource as JSON has it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,179 @@
+"""A container's log, line by line, each once, however often the stream breaks."""
+
+import logging
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+
+from kfp_tabular.components.common.kubernetes import pods
+from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.errors import (
+    AbortedError,
+    ApiError,
+    ForbiddenError,
+    NotFoundError,
+    RejectedError,
+)
+from kfp_tabular.components.common.kubernetes.kinds import POD, Object
+
+TAIL_LINES = 30
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+_BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), 0)
+
+_logger = logging.getLogger(__name__)
+
+
+class Cursor:
+    """How far a log was read.
+
+    `sinceTime` has a resolution of a second, so a log that is asked for again repeats lines. Lines
+    of the very same time are told apart by counting them.
+
+    Attributes:
+        time: The time of the last line, as the log has it; empty before the first.
+    """
+
+    def __init__(self) -> None:
+        self.time = ""
+        self._last = _BEFORE_ALL
+        self._count = 0
+
+    def new(self, lines: Iterable[str]) -> Iterator[str]:
+        """Gives the text of the lines that were not given before.
+
+        Args:
+            lines: The log from `time` on or from before, with timestamps.
+        """
+        last, to_skip, repeating = self._last, self._count, True
+        for line in lines:
+            stamp, _, text = line.partition(" ")
+            when = _parse(stamp)
+            if when is None:
+                # The kubelet puts errors of its own into the stream, without a time.
+                yield line
+                continue
+            if repeating and when <= last:
+                to_skip -= when == last
+                if when < last or to_skip >= 0:
+                    continue
+            repeating = False
+            if when > self._last:
+                self.time, self._last, self._count = stamp, when, 0
+            self._count += when == self._last
+            # A progress bar rewrites its line.
+            yield text.rstrip("\r").rpartition("\r")[2]
+
+
+def _parse(stamp: str) -> tuple[datetime, int] | None:
+    """Reads an RFC 3339 time with nanoseconds, which `datetime` does not have."""
+    match = _TIME.fullmatch(stamp)
+    if match is None:
+        return None
+    seconds, fraction, zone = match.groups()
+    return datetime.fromisoformat(seconds + zone), int(f"{fraction or '':0<9}")
+
+
+class Follower:
+    """Shows a container's log while it runs, in a thread of its own.
+
+    Attributes:
+        tail: Its last lines.
+    """
+
+    def __init__(self, api: Api, pod: Object, container: str, show: Callable[[str], None]) -> None:
+        """Starts to follow.
+
+        Args:
+            api: Access that ends with the work.
+            pod: The pod; its container was started.
+            container: The container; the first where empty.
+            show: Gets each line.
+        """
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._api = api
+        self._pod = pod
+        self._container = container or pods.main_container(pod)
+        self._show = show
+        self._cursor = Cursor()
+        self._restarts = 0
+        name = pod["metadata"]["name"]
+        self._thread = threading.Thread(target=self._run, name=f"log of {name}", daemon=True)
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Waits until all of an ended container's log was shown, or for so many seconds."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        name = self._pod["metadata"]["name"]
+        failures = 0
+        try:
+            while True:
+                pod = self._api.get(POD, name, self._pod["metadata"]["namespace"])
+                if pod["metadata"]["uid"] != self._pod["metadata"]["uid"]:
+                    return
+                # Only what is read after the end is sure to be all.
+                ended = pods.has_ended(pod)
+                restarts = pods.restarts(pod, self._container)
+                if restarts > self._restarts and self._cursor.time:
+                    self._read(previous=True)
+                self._restarts = restarts
+                whole = self._read(follow=not ended)
+                if ended and (whole or failures > 10):
+                    return
+                failures = 0 if whole else failures + 1
+                self._api.pause(self._api.patience.delay(failures))
+        except (AbortedError, NotFoundError):
+            return
+        except (ApiError, ForbiddenError, RejectedError) as error:
+            _logger.warning("the log of pod %s is not shown: %s", name, error)
+
+    def _read(self, *, follow: bool = False, previous: bool = False) -> bool:
+        """Shows what is new, and tells whether the log was read to its end."""
+        try:
+            lines = self._api.logs(
+                self._pod["metadata"]["name"],
+                self._pod["metadata"]["namespace"],
+                container=self._container,
+                follow=follow,
+                previous=previous,
+                timestamps=True,
+                since=self._cursor.time,
+            )
+            for text in self._cursor.new(lines):
+                self.tail.append(text)
+                self._show(text)
+        except ConnectionError as error:
+            _logger.debug("the log of pod %s broke: %s", self._pod["metadata"]["name"], error)
+            return False
+        except RejectedError as error:
+            # A container that is about to start again has no log for a moment.
+            _logger.debug("no log: %s", error)
+            return False
+        return True
+
+
+def tail(api: Api, pod: Object, container: str, *, previous: bool = False) -> list[str]:
+    """Gives the last lines of a container's log; none where they cannot be had.
+
+    Args:
+        api: Access to the cluster.
+        pod: The pod.
+        container: The container; the first where empty.
+        previous: Whether the log of its previous start is meant.
+    """
+    try:
+        lines = api.logs(
+            pod["metadata"]["name"],
+            pod["metadata"]["namespace"],
+            container=container or pods.main_container(pod),
+            tail=TAIL_LINES,
+            previous=previous,
+        )
+        return [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+    except (ApiError, ConnectionError, ForbiddenError, RejectedError) as error:
+        _logger.debug("no last log lines: %s", error)
+        return []

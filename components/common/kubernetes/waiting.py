@@ -1,0 +1,325 @@
+"""Waits for the end of a resource, and looks after its pods meanwhile."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+
+from kfp_tabular.components.common.kubernetes import logs, pods
+from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.errors import (
+    AbortedError,
+    ApiError,
+    DeadlineError,
+    DeletedError,
+    ForbiddenError,
+    JobFailedError,
+    RejectedError,
+    TerminatedError,
+)
+from kfp_tabular.components.common.kubernetes.kinds import EVENT, POD, Object
+from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
+
+# How long the end of the log may take to come after the end of the job.
+_LOG_END_SECONDS = 10
+# The reasons of so many pods are enough to understand what happened.
+_MOST_TAILS = 5
+
+_logger = logging.getLogger(__name__)
+_log_of_job = logging.getLogger(f"{__name__}.log")
+
+
+def until_ended(api: Api, launch: Launch, resource: Object, terminated: threading.Event) -> Object:
+    """Waits until a resource has succeeded or failed. It changes nothing on the cluster.
+
+    Args:
+        api: Access to the cluster.
+        launch: What is waited for; of its resource only the name counts.
+        resource: The resource as it is.
+        terminated: Set when the wait is to be given up; see `termination`.
+
+    Returns:
+        The resource as it was when it had succeeded.
+
+    Raises:
+        JobFailedError: It failed, or a pod of it can never start; see `over`.
+        DeadlineError: It took too long.
+        DeletedError: Somebody else deleted it.
+        TerminatedError: `terminated` was set.
+        UserError: A permission is missing.
+    """
+    bound = api.bound()
+    wait = _Wait(bound, launch, resource)
+    try:
+        with on_event(terminated, lambda: wait.inbox.put(_Terminated())):
+            return wait.run()
+    finally:
+        bound.abort()
+
+
+@contextmanager
+def on_event(event: threading.Event, act: Callable[[], None]) -> Iterator[None]:
+    """Acts as soon as an event is set, in a thread, for the duration of the block.
+
+    The main thread must not wait for an event that a signal handler sets: the handler runs in the
+    midst of the wait, when its lock may be held.
+    """
+    done = threading.Event()
+
+    def wait() -> None:
+        while not done.is_set():
+            if event.wait(0.5):
+                act()
+                return
+
+    threading.Thread(target=wait, name="termination", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The resource as it is; None where there is none (any more)."""
+
+    resource: Object | None
+
+
+@dataclass(frozen=True)
+class _Pods:
+    """All pods, by name."""
+
+    pods: Mapping[str, Object]
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """The resource cannot be watched."""
+
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Terminated:
+    """The wait is to be given up."""
+
+
+@dataclass
+class _Ended:
+    """A failure of a container, with the end of its log."""
+
+    failure: pods.Failure
+    uid: str
+    lines: list[str] = field(default_factory=list)
+
+
+class _Wait:
+    """One wait. Threads watch and put what they see into the inbox; one thread decides."""
+
+    def __init__(self, api: Api, launch: Launch, resource: Object) -> None:
+        self.inbox: SimpleQueue[_Seen | _Pods | _Broken | _Terminated] = SimpleQueue()
+        self._api = api
+        self._launch = launch
+        self._resource = resource
+        metadata = resource["metadata"]
+        self._uid, self._namespace = metadata["uid"], metadata.get("namespace", "")
+        self._title = f"{launch.kind.kind} {self._namespace}/{launch.name}"
+        self._deadline = time.monotonic() + launch.deadline_seconds - _age(resource)
+        self._pods: Mapping[str, Object] = {}
+        self._ended: dict[tuple[str, str, int], _Ended] = {}
+        self._problems: dict[tuple[str, str], tuple[pods.Problem, float]] = {}
+        self._followers: dict[str, logs.Follower] = {}
+        self._verdict = ""
+
+    def run(self) -> Object:
+        self._start("watch", self._watch_resource)
+        if self._launch.pod_selector:
+            self._start("pods", self._watch_pods)
+        while True:
+            try:
+                message = self.inbox.get(timeout=max(0, self._next_due() - time.monotonic()))
+            except Empty:
+                self._check_time()
+                continue
+            if isinstance(message, _Terminated):
+                raise TerminatedError(f"{self._title}: told to stop.")
+            if isinstance(message, _Broken):
+                raise message.error
+            if isinstance(message, _Pods):
+                self._see_pods(message.pods)
+            elif self._see_resource(message.resource):
+                return self._resource
+            self._check_time()
+
+    def _start(self, name: str, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, name=f"{name} {self._title}", daemon=True).start()
+
+    def _watch_resource(self) -> None:
+        name = self._launch.name
+        try:
+            for found in self._api.watch(self._launch.kind, self._namespace, name=name):
+                self.inbox.put(_Seen(found.get(name)))
+        except AbortedError:
+            return
+        except Exception as error:  # noqa: BLE001 - carried to the thread that waits
+            self.inbox.put(_Broken(error))
+
+    def _watch_pods(self) -> None:
+        try:
+            selector = self._launch.pod_selector
+            for found in self._api.watch(POD, self._namespace, labels=selector):
+                self._remember_failures(found)
+                self.inbox.put(_Pods(found))
+        except AbortedError:
+            return
+        except (ApiError, ForbiddenError, RejectedError) as error:
+            _logger.warning("the pods of %s are not looked after: %s", self._title, error)
+
+    def _remember_failures(self, found: Mapping[str, Object]) -> None:
+        """Keeps how pods failed, with their last words: operators delete failed pods."""
+        for pod in found.values():
+            uid = pod["metadata"]["uid"]
+            for failure in pods.failures(pod):
+                key = (uid, failure.container, failure.restarts)
+                if key in self._ended:
+                    continue
+                ended = _Ended(failure, uid)
+                if len(self._ended) < _MOST_TAILS and failure.container:
+                    ended.lines = logs.tail(
+                        self._api, pod, failure.container, previous=failure.previous
+                    )
+                self._ended[key] = ended
+
+    def _see_resource(self, resource: Object | None) -> bool:
+        """Takes note of a state, and tells whether it is success."""
+        if resource is None or resource["metadata"]["uid"] != self._uid:
+            raise DeletedError(f"{self._title} was deleted while it was being waited for.")
+        self._resource = resource
+        if self._launch.on_change:
+            self._launch.on_change(resource)
+        verdict = self._launch.judge(resource)
+        if verdict.phase == "succeeded":
+            self._show_rest()
+            _logger.info("%s succeeded.", self._title)
+            return True
+        if verdict.phase == "failed":
+            self._show_rest()
+            raise JobFailedError(self._explain(f"{self._title} failed: {verdict}"), over=True)
+        if resource["metadata"].get("deletionTimestamp"):
+            raise DeletedError(f"{self._title} is being deleted by somebody else.")
+        self._tell(verdict)
+        return False
+
+    def _tell(self, verdict: Verdict) -> None:
+        if str(verdict) != self._verdict:
+            self._verdict = str(verdict)
+            _logger.info("%s: %s", self._title, verdict)
+
+    def _see_pods(self, found: Mapping[str, Object]) -> None:
+        self._pods = found
+        now = time.monotonic()
+        problems = {}
+        for pod in found.values():
+            problem = pods.cannot_start(pod, self._launch.grace_seconds)
+            if problem is None:
+                continue
+            key = (pod["metadata"]["uid"], problem.topic)
+            if key not in self._problems:
+                _logger.warning("%s (it gets %g s)", problem, problem.seconds)
+            _, since = self._problems.get(key, (problem, now))
+            problems[key] = (problem, since)
+        self._problems = problems
+        self._follow(found)
+
+    def _follow(self, found: Mapping[str, Object]) -> None:
+        for pod in pods.selected(found.values(), self._launch.chief_selector):
+            uid = pod["metadata"]["uid"]
+            if uid not in self._followers and pods.has_log(pod, self._launch.container):
+                name = pod["metadata"]["name"]
+                self._followers[uid] = logs.Follower(
+                    self._api, pod, self._launch.container, _shower(name)
+                )
+
+    def _hopeless(self) -> Iterator[tuple[pods.Problem, float]]:
+        """Gives the problems that end the wait, each with when it does."""
+        if self._launch.needs_all_pods or not any(map(pods.is_running, self._pods.values())):
+            for problem, since in self._problems.values():
+                yield problem, since + problem.seconds
+
+    def _next_due(self) -> float:
+        return min([self._deadline, *(due for _, due in self._hopeless())])
+
+    def _check_time(self) -> None:
+        now = time.monotonic()
+        for problem, due in self._hopeless():
+            if due <= now:
+                raise JobFailedError(self._explain(f"{self._title}: {problem}", problem.pod))
+        if self._deadline <= now:
+            text = f"{self._title} did not end within {self._launch.deadline_seconds:g} s"
+            raise DeadlineError(self._explain(f"{text}; last seen: {self._verdict or 'nothing'}"))
+
+    def _show_rest(self) -> None:
+        """Shows the log to its end, and learns of pods that the watch has not reported yet."""
+        if not self._launch.pod_selector:
+            return
+        try:
+            listed = self._api.list(POD, self._namespace, labels=self._launch.pod_selector)
+        except (ApiError, ForbiddenError, RejectedError) as error:
+            _logger.debug("no last look at the pods: %s", error)
+        else:
+            found = {pod["metadata"]["name"]: pod for pod in listed.items}
+            self._remember_failures(found)
+            self._see_pods(found)
+        for follower in self._followers.values():
+            follower.finish(_LOG_END_SECONDS)
+
+    def _explain(self, what: str, pod: str = "") -> str:
+        """Adds what one would look up next: why a pod failed, its events and its last words."""
+        paragraphs = [what]
+        causes = sorted(self._ended.values(), key=lambda ended: ended.failure)
+        if causes and not pod:
+            cause = causes[0]
+            pod = cause.failure.pod
+            paragraphs[0] += f"\n{cause.failure}"
+            lines = cause.lines or self._tail_of(cause.uid)
+            if lines:
+                paragraphs.append("\n  ".join([f"The end of the log of {pod}:", *lines]))
+            others = sorted({str(other.failure) for other in causes[1:]})
+            if others:
+                paragraphs.append("\n  ".join(["Also:", *others[:_MOST_TAILS]]))
+        for name in filter(None, (pod, self._launch.name)):
+            lines = self._events(name)
+            if lines:
+                paragraphs.append("\n  ".join([f"Events of {name}:", *lines]))
+        waiting = sorted({str(problem) for problem, _ in self._problems.values()} - {what})
+        paragraphs += [text for text in waiting[:_MOST_TAILS] if text not in what]
+        return "\n".join(paragraphs)
+
+    def _tail_of(self, uid: str) -> list[str]:
+        follower = self._followers.get(uid)
+        return list(follower.tail) if follower else []
+
+    def _events(self, name: str) -> list[str]:
+        try:
+            found = self._api.list(EVENT, self._namespace, fields=f"involvedObject.name={name}")
+        except (ApiError, ForbiddenError, RejectedError) as error:
+            _logger.debug("no events: %s", error)
+            return []
+        return pods.event_lines(found.items)
+
+
+def _shower(pod: str) -> Callable[[str], None]:
+    return lambda line: _log_of_job.info("%s | %s", pod, line)
+
+
+def _age(resource: Object) -> float:
+    """Gives for how many seconds a resource has existed, by this machine's clock."""
+    created = resource["metadata"].get("creationTimestamp")
+    if not created:
+        return 0
+    return max(0, (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())
