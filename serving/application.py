@@ -5,29 +5,31 @@ our own: KServe's answer a malformed v2 request with its values or with status 5
 traceback for every bad request, echo headers from `:explain`, and let anybody unload the model.
 """
 
-import importlib.metadata
+import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import kserve
 import orjson
-import prometheus_client
 from fastapi import FastAPI
-from kserve.errors import InvalidInput, ModelNotReady, ServerNotReady
-from kserve.protocol.dataplane import DataPlane
+from kserve.errors import InvalidInput, ServerNotReady
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
+from prometheus_client.registry import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kfp_tabular.serving import v2
-from kfp_tabular.serving.errors import RequestError
-from kfp_tabular.serving.model import TabularModel
+from kfp_tabular.serving import v1, v2, v2_rest
+from kfp_tabular.serving.batching import OverloadedError
+from kfp_tabular.serving.errors import RequestError, not_ready, too_large
+from kfp_tabular.serving.metrics.exposition import render
+from kfp_tabular.serving.model import Arrays, TabularModel
+from kfp_tabular.serving.models import ReadyDataPlane, description, served
+from kfp_tabular.serving.predictor import Predictor
 from kfp_tabular.serving.settings import Limits
 
 _logger = logging.getLogger(__name__)
@@ -38,42 +40,25 @@ _DRAINED = 8
 is cut off while sending sees a broken connection, not the answer."""
 
 
-class ReadyDataPlane(DataPlane):  # type: ignore[misc]  # kserve has no types
-    """KServe's data plane, ready only while every model is."""
-
-    def metadata(self) -> dict[str, Any]:
-        """Describes the server. KServe's lists an extension that is closed here."""
-        version = importlib.metadata.version("kfp-tabular")
-        return {"name": "kfp-tabular", "version": version, "extensions": ["binary_tensor_data"]}
-
-    async def ready(self) -> bool:
-        """Says whether all models are ready. KServe's says yes whatever their state."""
-        return all([await model.healthy() for model in self.model_registry.get_models().values()])
-
-    async def get_model(self, name: str) -> kserve.Model:
-        """Gives a model that is ready. KServe's would load one that is not, on the event loop."""
-        model = self.get_model_from_registry(name)
-        if not model.ready:
-            raise ModelNotReady(name)
-        return model
-
-
-def application(data_plane: DataPlane, limits: Limits) -> FastAPI:
+def application(
+    data_plane: ReadyDataPlane, limits: Limits, registries: Sequence[CollectorRegistry]
+) -> FastAPI:
     """Makes the ASGI application.
 
     Args:
         data_plane: Holds the models.
         limits: The largest request that is answered.
+        registries: What `/metrics` shows.
     """
     app = FastAPI(title="kfp-tabular", docs_url=None, redoc_url=None, openapi_url=None, routes=[])
-    handlers = _Handlers(data_plane, limits)
+    handlers = _Handlers(data_plane, limits, registries)
     v1_model, v2_model = "/v1/models/{name}", "/v2/models/{name}"
     app.router.routes.extend(
         [
             Route("/v1/models/{name}:predict", handlers.predict, methods=["POST"]),
             Route("/v1/models/{name}:explain", handlers.explain, methods=["POST"]),
             Route(v1_model, handlers.v1_status, methods=["GET"]),
-            Route("/metrics", _metrics, methods=["GET"]),
+            Route("/metrics", handlers.metrics, methods=["GET"]),
         ]
     )
     for version in ("", "/versions/{version}"):
@@ -133,25 +118,50 @@ class LastResort:
 
 
 class _Handlers:
-    def __init__(self, data_plane: DataPlane, limits: Limits) -> None:
+    def __init__(
+        self, data_plane: ReadyDataPlane, limits: Limits, registries: Sequence[CollectorRegistry]
+    ) -> None:
         self._data_plane = data_plane
         self._limits = limits
+        self._registries = registries
 
     async def predict(self, request: Request) -> Response:
-        model = self._ready_model(request)
-        document = _parsed(await _body(request, self._limits.body))
-        answer, _ = await self._data_plane.infer(model.name, document)
-        return _json(answer)
+        model = self._model(request)
+        with model.refusals_counted():
+            body = await _body(request, self._limits.body)
+            content = await model.answer(
+                "v1",
+                len(body),
+                lambda predictor: v1.decode(_parsed(body), predictor, self._limits.rows),
+                lambda release, outputs: orjson.dumps(
+                    v1.encode(outputs, release.predictor.spec, release.version)
+                ),
+            )
+        return Response(content, media_type="application/json")
 
     async def infer(self, request: Request) -> Response:
-        model = self._ready_model(request)
-        body = memoryview(await _body(request, self._limits.body))
-        length = _json_length(request.headers.get(_JSON_LENGTH_HEADER), len(body))
-        asked = v2.request(_parsed(body[:length]), body[length:], model.name)
-        answer, _ = await self._data_plane.infer(model.name, asked)
-        content, json_length = answer.to_rest()
+        model = self._model(request)
+        asked: v2_rest.Asked
+
+        def decode(predictor: Predictor) -> Arrays:
+            nonlocal asked
+            asked = v2_rest.request(_parsed(body[:length]), body[length:])
+            return v2.decode(asked.query, predictor, self._limits.rows)
+
+        with model.refusals_counted():
+            body = memoryview(await _body(request, self._limits.body))
+            length = _json_length(request.headers.get(_JSON_LENGTH_HEADER), len(body))
+            content, json_length = await model.answer(
+                "v2",
+                len(body),
+                decode,
+                lambda release, outputs: v2_rest.answer(
+                    outputs, asked, model.name, release.version
+                ),
+                request.path_params.get("version"),
+            )
         if json_length is None:
-            return _json(content)
+            return Response(content, media_type="application/json")
         return Response(
             content,
             media_type="application/octet-stream",
@@ -160,16 +170,17 @@ class _Handlers:
 
     async def explain(self, request: Request) -> Response:
         model = self._model(request)
-        raise RequestError(f"model {model.name!r} has no explainer.", status=404)
+        raise RequestError(f"model {model.name!r} has no explainer.", status=404, reason=None)
 
     async def v1_status(self, request: Request) -> Response:
         model = self._ready_model(request)
-        spec = model.predictor.spec
+        release = model.current()
+        spec = release.predictor.spec
         return _json(
             {
                 "name": model.name,
                 "ready": True,
-                "model_version": model.version,
+                "model_version": release.version,
                 "task": spec.task,
                 "label": spec.label,
                 "classes": list(spec.classes),
@@ -179,48 +190,26 @@ class _Handlers:
 
     async def v2_ready(self, request: Request) -> Response:
         model = self._ready_model(request)
+        model.current(request.path_params.get("version"))
         return _json({"name": model.name, "ready": True})
 
     async def v2_metadata(self, request: Request) -> Response:
-        model = self._ready_model(request)
-        return _json(
-            {
-                "name": model.name,
-                "versions": [model.version] if model.version else [],
-                "platform": "tensorflow_savedmodel",
-                "inputs": model.get_input_types(),
-                "outputs": model.get_output_types(),
-            }
+        return _json(description(self._model(request), request.path_params.get("version")))
+
+    async def metrics(self, request: Request) -> Response:
+        content, media_type = await asyncio.to_thread(
+            render, self._registries, request.headers.get("accept", "")
         )
+        return Response(content, media_type=media_type)
 
     def _ready_model(self, request: Request) -> TabularModel:
         model = self._model(request)
         if not model.ready:
-            raise ModelNotReady(model.name)
+            raise not_ready(model.name)
         return model
 
     def _model(self, request: Request) -> TabularModel:
-        model = self._data_plane.model_registry.get_model(request.path_params["name"])
-        if not isinstance(model, TabularModel):
-            raise RequestError(
-                "no such model here; GET /v1/models lists those there are.", status=404
-            )
-        version = request.path_params.get("version")
-        if version not in (None, model.version):
-            raise RequestError(
-                f"model {model.name!r} is served in version {model.version} only."
-                if model.version
-                else f"model {model.name!r} has no version.",
-                status=404,
-            )
-        return model
-
-
-async def _metrics(request: Request) -> Response:
-    encode, media_type = prometheus_client.exposition.choose_encoder(
-        request.headers.get("accept", "")
-    )
-    return Response(encode(prometheus_client.REGISTRY), media_type=media_type)
+        return served(self._data_plane, request.path_params["name"])
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -230,22 +219,20 @@ async def _body(request: Request, most: int) -> bytes:
         RequestError: Where it is larger than `most` bytes.
     """
     declared = request.headers.get("content-length", "0")
-    too_large = declared.isdecimal() and int(declared) > most
+    refused = declared.isdecimal() and int(declared) > most
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        too_large = too_large or size > most
-        if not too_large:
+        refused = refused or size > most
+        if not refused:
             parts.append(part)
             continue
         parts.clear()
         if size > most * _DRAINED:
             break
-    if too_large:
-        raise RequestError(
-            f"the body is larger than {most} bytes, the most that this server takes.", status=413
-        )
+    if refused:
+        raise too_large(most)
     return b"".join(parts)
 
 
@@ -283,6 +270,12 @@ async def _not_ready(_: Request, error: Exception) -> Response:
     return _json({"error": str(error)}, 503)
 
 
+async def _overloaded(_: Request, error: OverloadedError) -> Response:
+    response = _json({"error": str(error)}, 503)
+    response.headers["retry-after"] = str(error.retry_after_seconds)
+    return response
+
+
 async def _invalid_input(_: Request, __: Exception) -> Response:
     return _json({"error": "the request does not follow the protocol."}, 400)
 
@@ -297,7 +290,7 @@ async def _gone(_: Request, __: ClientDisconnect) -> Response:
 
 _ERROR_HANDLERS: Mapping[type[Exception], Any] = {
     RequestError: _request_error,
-    ModelNotReady: _not_ready,
+    OverloadedError: _overloaded,
     ServerNotReady: _not_ready,
     InvalidInput: _invalid_input,
     HTTPException: _http_error,

@@ -6,7 +6,7 @@ import socket
 from kfp_tabular.components.common.errors import UserError
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
     """Binds a TCP socket that does not listen yet.
 
     Until it listens, connections are refused, so a probe of the mere port tells the truth too.
@@ -14,12 +14,11 @@ def bind(host: str, port: int) -> socket.socket:
     Args:
         host: An address or a host's name.
         port: The port; 0 takes a free one.
+        flag: Where the port comes from, for messages.
 
     Raises:
         UserError: Where the address is not one of this machine's, or the port is taken.
     """
-    if not 0 <= port < 2**16:
-        raise UserError(f"--port {port}: not a port; give 0 to 65535.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -32,15 +31,50 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise refused(error, host, port) from error
+        raise refused(error, host, port, flag) from error
     return listener
 
 
-def refused(error: OSError, host: str, port: int) -> UserError:
-    """Says why an address cannot be served on."""
+def reserve(host: str, port: int) -> socket.socket:
+    """Reserves a port for gRPC, whose library binds its own sockets.
+
+    They share the port with this one, and with those of other workers. Without it, any process of
+    the same user could share it as well.
+
+    Args:
+        host: An address or a host's name.
+        port: The port; 0 takes a free one.
+
+    Returns:
+        A bound socket that never listens; the port is reserved until it is closed.
+
+    Raises:
+        UserError: Where the address is not one of this machine's, or the port is taken.
+    """
+    with bind(host, port, "--grpc-port") as free:
+        family, address = free.family, free.getsockname()
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        holder.bind(address)
+    except OSError as error:
+        holder.close()
+        raise refused(error, host, address[1], "--grpc-port") from error
+    return holder
+
+
+def refused(error: OSError, host: str, port: int, flag: str = "--port") -> UserError:
+    """Says why an address cannot be served on.
+
+    Args:
+        error: What binding it or listening there came to.
+        host: The address.
+        port: The port.
+        flag: Where the port comes from.
+    """
     reasons = {
-        errno.EADDRINUSE: "another process listens there; stop it or give another --port",
-        errno.EACCES: "this user may not; give a --port from 1024",
+        errno.EADDRINUSE: f"another process listens there; stop it or give another {flag}",
+        errno.EACCES: f"this user may not; give a {flag} from 1024",
         errno.EADDRNOTAVAIL: "this machine has no such address; give another --host",
     }
     reason = reasons.get(error.errno or 0, error.strerror or "unknown reason")

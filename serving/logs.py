@@ -18,17 +18,29 @@ _NOTE = re.compile(
 )
 
 
-def configure(*, access_log: bool) -> None:
-    """Sets the process's logging up, to standard error.
-
-    Args:
-        access_log: Whether to log a line per request.
-    """
+def configure() -> None:
+    """Sets the process's logging up, to standard error."""
     logging.basicConfig(level=logging.WARNING, format=_FORMAT, stream=sys.stderr)
     logging.getLogger("kfp_tabular").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
+    set_access_log(False)
     # KServe configures its own handlers unless it finds some; the root's are enough.
     logging.getLogger("kserve").setLevel(logging.WARNING)
+
+
+def set_access_log(wanted: bool) -> None:
+    """Says whether to log a line per REST request (method, path and status)."""
+    logger = logging.getLogger("uvicorn.access")
+    logger.setLevel(logging.INFO if wanted else logging.WARNING)
+    logger.addFilter(_without_query)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cuts the query off an access line: nothing here takes one, and it may hold a key."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            part.partition("?")[0] if isinstance(part, str) else part for part in record.args
+        )
+    return True
 
 
 @contextmanager

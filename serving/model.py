@@ -1,109 +1,184 @@
-"""The KServe model: v1 and v2 requests, answered off the event loop."""
+"""The served model: the release that answers now, and how it does, whatever the protocol."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import kserve
+from kserve.metrics import PREDICT_HIST_TIME, get_labels
+from kserve.model import BaseKServeModel
 
-from kfp_tabular.serving import v1, v2
+from kfp_tabular.components.common.model import CLASSES
+from kfp_tabular.serving.batching import OverloadedError
+from kfp_tabular.serving.domains import check
+from kfp_tabular.serving.errors import RequestError, not_ready
+from kfp_tabular.serving.metrics.instruments import Metrics, ServedModel
 from kfp_tabular.serving.predictor import Predictor
-from kfp_tabular.serving.repository import Found
-from kfp_tabular.serving.settings import Limits
+from kfp_tabular.serving.release import Release
+from kfp_tabular.serving.settings import Policies
 
-_logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import numpy as np
+
+Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+Protocol = Literal["v1", "v2", "grpc"]
+
+_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
+
+_SMALL_BODY = 16 * 1024
+_SMALL_BATCH = 64
+"""What is at most so large is decoded and encoded in the event loop: a hand-over to a thread costs
+more than the work."""
 
 
-class TabularModel(kserve.Model):  # type: ignore[misc]  # kserve has no types
+class TabularModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
     """A model of this project behind KServe's interface.
 
-    Ready once it is loaded and warmed up, and no longer once it is stopped.
+    Ready while it has a release and is not about to leave. It answers for as long as it has one: a
+    load balancer may send requests for a while after it was told that there should be none.
 
     Args:
-        found: Where the model is, and its name and version.
-        limits: The largest request that is answered.
-        threads: Requests that are worked on at once; more of them wait.
+        name: The name in the endpoint's paths.
+        policies: What to do about values outside of what the schema gives.
+        executor: Where large requests are decoded and encoded.
+        metrics: Where to count.
     """
 
-    def __init__(self, found: Found, limits: Limits, threads: int) -> None:
-        super().__init__(found.name)
-        self.version = found.version
-        self._directory = found.directory
-        self._limits = limits
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._predictor: Predictor | None = None
+    def __init__(self, name: str, policies: Policies, executor: Executor, metrics: Metrics) -> None:
+        super().__init__(name)
+        self._policies = policies
+        self._executor = executor
+        self._metrics = metrics
+        self._release: Release | None = None
+        self._leaving = False
+        # KServe's own histogram: its dashboards show it.
+        self._kserve_seconds = PREDICT_HIST_TIME.labels(**get_labels(name))
 
-    @property
-    def predictor(self) -> Predictor:
-        """The loaded model.
+    def serve(self, release: Release) -> Release | None:
+        """Answers with a release from the next request on.
+
+        Args:
+            release: Loaded and warm.
+
+        Returns:
+            The one before it. Its requests under way end with it.
+        """
+        before, self._release = self._release, release
+        spec = release.predictor.spec
+        self._metrics.loaded(
+            ServedModel(
+                name=self.name,
+                version=release.version or "",
+                task=spec.task,
+                schema_digest=spec.schema_digest,
+                features=[model_input.name for model_input in spec.inputs],
+                classes=spec.classes,
+            ),
+            release.load_seconds,
+        )
+        self.ready = not self._leaving
+        return before
+
+    def current(self, version: str | None = None) -> Release:
+        """Gives the release that answers.
+
+        Args:
+            version: The version that is asked for; None for whichever it is.
 
         Raises:
-            RuntimeError: Before `load`.
+            RequestError: Where there is none yet, or it is another version.
         """
-        if self._predictor is None:
-            raise RuntimeError(f"model {self.name!r} is not loaded")
-        return self._predictor
+        release = self._release
+        if release is None:
+            raise not_ready(self.name)
+        if version not in (None, release.version):
+            raise RequestError(
+                f"model {self.name!r} is served in version {release.version} only."
+                if release.version
+                else f"model {self.name!r} has no version.",
+                status=404,
+                reason=None,
+            )
+        return release
+
+    def leave(self) -> None:
+        """Is ready no more, and still answers."""
+        self._leaving = True
+        self.ready = False
 
     def load(self) -> bool:
-        """Loads the model and warms it up.
-
-        Raises:
-            UserError: Where it cannot be loaded.
-        """
-        begin = time.monotonic()
-        self._predictor = Predictor.load(self._directory)
-        self._predictor.warm_up()
-        self.ready = True
-        _logger.info(
-            "loaded model %r%s in %.1f s",
-            self.name,
-            f" version {self.version}" if self.version else "",
-            time.monotonic() - begin,
-        )
-        return True
+        """Does nothing: KServe's would load on the event loop."""
+        return bool(self.ready)
 
     def start(self) -> None:
         """Does nothing; KServe's own would declare a model ready that is not loaded."""
 
-    def stop(self) -> None:
-        """Answers no more requests; those under way end first."""
-        self.ready = False
-        self._executor.shutdown(wait=False)
-
-    def get_input_types(self) -> list[dict[str, Any]]:
-        """Gives the input tensors for the v2 metadata."""
-        return v2.inputs(self.predictor)
-
-    def get_output_types(self) -> list[dict[str, Any]]:
-        """Gives the output tensors for the v2 metadata."""
-        return v2.outputs(self.predictor)
-
-    async def predict(
+    async def answer(
         self,
-        payload: object,
-        headers: Mapping[str, str] | None = None,  # noqa: ARG002  KServe's interface
-        response_headers: dict[str, str] | None = None,  # noqa: ARG002  KServe's interface
-    ) -> dict[str, Any] | kserve.InferResponse:
-        """Answers a request.
+        protocol: Protocol,
+        size: int,
+        decode: Callable[[Predictor], Arrays],
+        encode: Callable[[Release, Arrays], _Answer],
+        version: str | None = None,
+    ) -> _Answer:
+        """Answers a request for predictions, whatever its protocol.
 
         Args:
-            payload: A v1 request's JSON, or a v2 request.
-            headers: Not used.
-            response_headers: Not used.
+            protocol: For metrics.
+            size: The request's size in bytes, roughly.
+            decode: Gives the request's tensors, of shape `[rows]`, by the signature's inputs.
+                May be called in a thread.
+            encode: Makes the answer from the model's outputs. May be called in a thread.
+            version: The version that is asked for; None for whichever it is.
 
         Raises:
             RequestError: Where the request cannot be answered as it stands.
+            OverloadedError: Where too many rows wait.
         """
-        answer = self._answer_v2 if isinstance(payload, kserve.InferRequest) else self._answer_v1
-        return await asyncio.get_running_loop().run_in_executor(self._executor, answer, payload)
+        release = self.current(version)
+        release.requests += 1
+        begin = time.perf_counter()
+        try:
+            small = size <= _SMALL_BODY
+            tensors = await self._do(small, partial(self._decoded, decode, release.predictor))
+            rows = len(next(iter(tensors.values())))
+            self._metrics.asked(protocol, rows)
+            outputs = await release.batcher.predict(tensors, rows)
+            classes = outputs[CLASSES].tolist() if CLASSES in outputs else None
+            self._metrics.predicted(self.name, classes, rows)
+            return await self._do(rows <= _SMALL_BATCH, partial(encode, release, outputs))
+        except OverloadedError:
+            self._metrics.overloaded()
+            raise
+        finally:
+            release.requests -= 1
+            self._kserve_seconds.observe(time.perf_counter() - begin)
 
-    def _answer_v1(self, document: object) -> dict[str, Any]:
-        tensors = v1.decode(document, self.predictor, self._limits.rows)
-        return v1.encode(self.predictor.predict(tensors), self.predictor.spec, self.version)
+    @contextmanager
+    def refusals_counted(self) -> Iterator[None]:
+        """Counts a request that the block refuses, by the feature at fault and the reason."""
+        try:
+            yield
+        except RequestError as error:
+            if error.reason is not None:
+                self._metrics.rejected(self.name, error.feature, error.reason)
+            raise
 
-    def _answer_v2(self, request: kserve.InferRequest) -> kserve.InferResponse:
-        tensors = v2.decode(request, self.predictor, self._limits.rows)
-        return v2.encode(self.predictor.predict(tensors), request, self.name, self.version)
+    def _decoded(self, decode: Callable[[Predictor], Arrays], predictor: Predictor) -> Arrays:
+        tensors = decode(predictor)
+        check(
+            tensors,
+            predictor.rules,
+            self._policies,
+            partial(self._metrics.out_of_domain, self.name),
+        )
+        return tensors
+
+    async def _do(self, here: bool, work: Callable[[], _Result]) -> _Result:
+        if here:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -1,8 +1,8 @@
-"""The loaded model: raw tensors in, named outputs out. Knows nothing of HTTP."""
+"""The loaded model: raw tensors in, named outputs out. Knows nothing of protocols."""
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from kfp_tabular.components.common.model import (
     ModelSpec,
 )
 from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.serving.domains import Rule, rules
 from kfp_tabular.serving.errors import RequestError
 
 _logger = logging.getLogger(__name__)
 
 _WARM_UP_ROWS = (1, 2, 32)
+"""Batches of the sizes that requests commonly have, larger ones aside."""
 
 
 def output_names(spec: ModelSpec) -> tuple[str, ...]:
@@ -54,10 +56,13 @@ class Predictor:
         spec: The model's description.
         ignored: Columns of the training data that the model does not use, the label among them. A
             client may send a whole raw row; these are let through.
+        rules: What the schema says of the inputs' values.
     """
 
     spec: ModelSpec
     ignored: frozenset[str]
+    rules: tuple[Rule, ...]
+    _tensorflow: Any
     _signature: Any
     # The signature's variables live only as long as the object that was loaded.
     _loaded: Any
@@ -74,12 +79,8 @@ class Predictor:
         """
         path = Path(directory)
         spec = ModelSpec.load(path)
-        inputs = {model_input.name for model_input in spec.inputs}
-        columns = (
-            {feature.name for feature in read_schema(path).feature}
-            if (path / SCHEMA_FILE).is_file()
-            else set()
-        )
+        schema = read_schema(path) if (path / SCHEMA_FILE).is_file() else None
+        columns = set() if schema is None else {feature.name for feature in schema.feature}
         tf = import_tensorflow()
         try:
             loaded = tf.saved_model.load(str(path))
@@ -93,7 +94,12 @@ class Predictor:
         signature = loaded.signatures[SERVING_SIGNATURE]
         _check(path, spec, signature)
         return cls(
-            spec=spec, ignored=frozenset(columns - inputs), _signature=signature, _loaded=loaded
+            spec=spec,
+            ignored=frozenset(columns - {model_input.name for model_input in spec.inputs}),
+            rules=() if schema is None else rules(schema, spec.inputs),
+            _tensorflow=tf,
+            _signature=signature,
+            _loaded=loaded,
         )
 
     def predict(
@@ -111,21 +117,28 @@ class Predictor:
             RequestError: Where the model's own graph refuses a value, as a preprocessing function
                 of the user's may.
         """
-        tf = import_tensorflow()
+        tf = self._tensorflow
         try:
             outputs = self._signature(**{name: tf.constant(a) for name, a in tensors.items()})
             return {name: outputs[name].numpy() for name in output_names(self.spec)}
         except tf.errors.InvalidArgumentError:
             # TensorFlow's message may hold the value.
-            raise RequestError("the model cannot process a value of this request.") from None
+            raise RequestError(
+                "the model cannot process a value of this request.", reason="graph"
+            ) from None
 
-    def warm_up(self) -> None:
-        """Predicts made-up rows, so that no client waits for what TensorFlow does only once."""
-        for rows in _WARM_UP_ROWS:
+    def warm_up(self, rows: Iterable[int] = ()) -> None:
+        """Predicts made-up rows, so that no client waits for what TensorFlow does only once.
+
+        Args:
+            rows: Sizes of batches that are to be expected, besides a few small ones.
+        """
+        made_up = {rule.input: rule.example() for rule in self.rules}
+        for size in sorted({*_WARM_UP_ROWS, *rows}):
             tensors = {
                 model_input.input: np.full(
-                    rows,
-                    b"" if model_input.dtype == "string" else 0,
+                    size,
+                    made_up.get(model_input.input, b"" if model_input.dtype == "string" else 0),
                     dtype=_NUMPY_TYPES[model_input.dtype],
                 )
                 for model_input in self.spec.inputs

@@ -1,35 +1,65 @@
-"""The server process."""
+"""The process that answers: REST and gRPC on one event loop, from the first request to the last."""
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import kserve
+import prometheus_client
 import uvicorn
+from prometheus_client import CollectorRegistry
 
-from kfp_tabular.serving.application import ReadyDataPlane, application
+from kfp_tabular.serving import rpc
+from kfp_tabular.serving.application import application
+from kfp_tabular.serving.auth.policy import AccessPolicy
+from kfp_tabular.serving.auth.rest import RestAuthentication
+from kfp_tabular.serving.auth.ring import KeyRing
+from kfp_tabular.serving.auth.rpc import RpcAuthentication
 from kfp_tabular.serving.listener import refused
+from kfp_tabular.serving.metrics.instruments import Metrics
+from kfp_tabular.serving.metrics.rest import RestMetrics
+from kfp_tabular.serving.metrics.rpc import RpcMetrics
 from kfp_tabular.serving.model import TabularModel
+from kfp_tabular.serving.models import ReadyDataPlane
+from kfp_tabular.serving.release import Loader
+from kfp_tabular.serving.reload import Reloader, load_first
+from kfp_tabular.serving.repository import Source
 from kfp_tabular.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _logger = logging.getLogger(__name__)
 
+_LAST_CALL_SECONDS = 0.2
+"""After the last connection was accepted: what clients sent before that has arrived by then."""
+
 
 class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
-    """KServe's model server with this project's HTTP interface, on a socket of one's own.
+    """KServe's model server with this project's interfaces, on sockets of one's own.
 
     Args:
         settings: How to serve.
-        listener: A bound socket to serve on.
+        listener: A bound socket for REST.
+        grpc_port: The port that is reserved for gRPC; None for no gRPC.
+        threads: Calls of the model that run side by side.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(
+        self, settings: Settings, listener: socket.socket, grpc_port: int | None, threads: int
+    ) -> None:
         super().__init__(
             http_port=listener.getsockname()[1],
+            grpc_port=grpc_port,
             workers=1,
-            enable_grpc=False,
+            enable_grpc=grpc_port is not None,
             enable_latency_logging=False,
             grace_period=settings.grace_seconds,
             # KServe would read these from the environment and change the port it reports.
@@ -39,20 +69,56 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         self.dataplane = ReadyDataPlane(model_registry=self.registered_models)
         self._settings = settings
         self._listener = listener
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._metrics = Metrics(CollectorRegistry())
+        self._loader = Loader(self._executor, settings.batches, threads, self._metrics.called)
+        keys = settings.authentication.keys
+        self._access = (
+            AccessPolicy(
+                KeyRing(keys).owner,
+                settings.authentication.open,
+                self._metrics.admitted,
+                self._metrics.denied,
+            )
+            if keys
+            else None
+        )
 
-    def start(self, models: list[TabularModel]) -> None:
-        """Serves loaded models until SIGTERM or SIGINT; returns when all requests have ended.
+    def load(self, source: Source) -> Reloader:
+        """Loads the model to serve.
 
         Args:
-            models: The models.
+            source: Where it comes from.
+
+        Returns:
+            What follows the source.
+
+        Raises:
+            UserError: Where no version can be loaded.
+        """
+        model = TabularModel(source.name, self._settings.policies, self._executor, self._metrics)
+        version, release, broken = load_first(source, self._loader, self._metrics)
+        model.serve(release)
+        _logger.info(
+            "loaded model %r%s in %.1f s",
+            model.name,
+            f" version {release.version}" if release.version else "",
+            release.load_seconds,
+        )
+        self.register_model(model)
+        return Reloader(model, source, self._loader, self._metrics, version, set(broken))
+
+    def start(self, following: Reloader) -> None:
+        """Serves until SIGTERM or SIGINT; returns when all requests have ended.
+
+        Args:
+            following: What `load` gave.
 
         Raises:
             UserError: Where another process began to listen on the port meanwhile.
         """
-        for model in models:
-            self.register_model(model)
         config = uvicorn.Config(
-            application(self.dataplane, self._settings.limits),
+            self._application(),
             log_config=None,
             timeout_graceful_shutdown=self._settings.grace_seconds,
             timeout_keep_alive=self.timeout_keep_alive,
@@ -63,31 +129,137 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
                 signal.signal(number, lambda *_: None)
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-                runner.run(_Announced(config, models).serve(sockets=[self._listener]))
+                runner.run(self._serve_all(config, following))
         except OSError as error:
             raise refused(error, self._settings.host, self.http_port) from error
-        for model in models:
-            model.stop()
+        self._executor.shutdown(wait=False)
         _logger.info("stopped")
 
+    def _application(self) -> "ASGIApp":
+        inner: ASGIApp = application(
+            self.dataplane,
+            self._settings.limits,
+            [self._metrics.registry, prometheus_client.REGISTRY],
+        )
+        if self._access is not None:
+            inner = RestAuthentication(inner, self._access)
+        return RestMetrics(inner, self._metrics)
 
-class _Announced(uvicorn.Server):  # type: ignore[misc]  # not typed here
-    """Logs where it serves once it does."""
+    def _interceptors(self) -> list[Any]:
+        measured = RpcMetrics(self._metrics)
+        return [measured] if self._access is None else [measured, RpcAuthentication(self._access)]
 
-    def __init__(self, config: uvicorn.Config, models: list[TabularModel]) -> None:
+    async def _serve_all(self, config: uvicorn.Config, following: Reloader) -> None:
+        grpc_server = None
+        if self.grpc_port is not None:
+            grpc_server = rpc.server(self.dataplane, self._settings.limits, self._interceptors())
+            rpc.bind(grpc_server, self._settings.host, self.grpc_port)
+        rest = _Rest(config, following.model, grpc_server, self._settings, self.grpc_port)
+        follower = (
+            asyncio.create_task(following.follow(self._settings.reload_seconds))
+            if following.source.watched and self._settings.reload_seconds
+            else None
+        )
+        await rest.serve(sockets=[self._listener])
+        if follower is not None:
+            follower.cancel()
+
+
+class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
+    """uvicorn's server, which starts gRPC beside it, and leaves in steps.
+
+    1. A signal: the readiness probes say no, every answer closes its connection, and requests are
+       answered as before. With SIGTERM that lasts for `drain_seconds`, in which load balancers
+       notice; Ctrl-C is somebody who waits.
+    2. No connection is accepted any more. What has arrived is read.
+    3. Requests under way end, for `grace_seconds` at most.
+
+    A second signal goes to the next step.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        model: TabularModel,
+        grpc_server: Any,
+        settings: Settings,
+        grpc_port: int | None,
+    ) -> None:
         super().__init__(config)
-        self._models = models
+        self._model = model
+        self._grpc = grpc_server
+        self._settings = settings
+        self._grpc_port = grpc_port
+        self._leaves_at = math.inf
+        config.app = _Leaving(config.app, lambda: self._leaves_at < math.inf)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to leave; uvicorn's handler of signals."""
+        if self._leaves_at < math.inf:
+            self._leaves_at = 0.0
+            super().handle_exit(sig, frame)
+            return
+        self._captured_signals.append(sig)
+        self._model.leave()
+        drain = self._settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        self._leaves_at = time.monotonic() + drain
+
+    async def on_tick(self, counter: int) -> bool:
+        """Says whether to end; uvicorn asks ten times a second."""
+        if time.monotonic() >= self._leaves_at:
+            self.should_exit = True
+        return bool(await super().on_tick(counter))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to listen, and says where."""
+        if self._grpc is not None:
+            await self._grpc.start()
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
             address = f"[{host}]" if ":" in host else host
-            for model in self._models:
-                _logger.info(
-                    "ready: http://%s:%d/v1/models/%s:predict and /v2/models/%s/infer",
-                    address,
-                    port,
-                    model.name,
-                    model.name,
-                )
+            name = self._model.name
+            _logger.info(
+                "ready: http://%s:%d/v1/models/%s:predict and /v2/models/%s/infer%s",
+                address,
+                port,
+                name,
+                name,
+                f"; gRPC on {address}:{self._grpc_port}" if self._grpc is not None else "",
+            )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends, REST and gRPC side by side."""
+        await asyncio.gather(self._shutdown_rest(sockets), self._shutdown_grpc())
+
+    async def _shutdown_rest(self, sockets: list[socket.socket] | None) -> None:
+        for server in self.servers:
+            server.close()
+        # uvicorn closes connections without a request at once, read or not.
+        await asyncio.sleep(_LAST_CALL_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _shutdown_grpc(self) -> None:
+        if self._grpc is not None:
+            await self._grpc.stop(self._settings.grace_seconds)
+
+
+class _Leaving:
+    """Tells clients to close their connections when the server is about to leave.
+
+    Args:
+        app: The application.
+        leaving: Whether that is so.
+    """
+
+    def __init__(self, app: "ASGIApp", leaving: Any) -> None:
+        self._app = app
+        self._leaving = leaving
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def closing(message: "Message") -> None:
+            if message["type"] == "http.response.start" and self._leaving():
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, closing)

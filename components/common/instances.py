@@ -8,7 +8,7 @@ a value may be personal.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,12 +24,22 @@ class InstanceError(UserError):
     """An instance that the model cannot take.
 
     Attributes:
+        reason: Whether a feature is not the model's, a required one is missing, or something is of
+            the wrong type.
         feature: The feature at fault; None where the instance as a whole is.
         row: The instance's position in the request, from 0.
     """
 
-    def __init__(self, message: str, *, feature: str | None, row: int) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Literal["unknown", "missing", "type"],
+        feature: str | None,
+        row: int,
+    ) -> None:
         super().__init__(message)
+        self.reason: Literal["unknown", "missing", "type"] = reason
         self.feature = feature
         self.row = row
 
@@ -101,6 +111,7 @@ def _check_names(
             raise InstanceError(
                 f"instance {row}: expected an object of values by feature name, "
                 f"found {described(instance)}.",
+                reason="type",
                 feature=None,
                 row=row,
             )
@@ -109,6 +120,7 @@ def _check_names(
             raise InstanceError(
                 f"instance {row}: feature {name!r} is unknown to this model."
                 + closest(name, inputs),
+                reason="unknown",
                 feature=name,
                 row=row,
             )
@@ -150,6 +162,7 @@ def _one_by_one(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[A
                 raise InstanceError(
                     f"instance {row}: feature {model_input.name!r} is required and missing; "
                     f"give {EXPECTED[model_input.dtype]}.",
+                    reason="missing",
                     feature=model_input.name,
                     row=row,
                 )
@@ -162,6 +175,7 @@ def _one_by_one(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[A
             raise InstanceError(
                 f"instance {row}: feature {model_input.name!r}: expected "
                 f"{EXPECTED[model_input.dtype]}, found {described(value)}.",
+                reason="type",
                 feature=model_input.name,
                 row=row,
             ) from None

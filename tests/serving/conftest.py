@@ -1,5 +1,7 @@
 """Small models that follow the export contract, and an application over each."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from kfp_tabular.components.common.model import (
 )
 from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.serving.settings import Limits, Policies
 
 INPUTS = (
     ModelInput(name="amount", dtype="float32", required=True, input="amount"),
@@ -31,10 +34,12 @@ CLASSES: dict[TaskKind, tuple[str, ...]] = {
 }
 
 SCHEMA = """
-feature { name: "amount" type: FLOAT }
-feature { name: "hour" type: INT }
+feature { name: "amount" type: FLOAT float_domain { min: -2000000 max: 2000000 } }
+feature { name: "hour" type: INT int_domain { min: -100000 max: 100000 is_categorical: true } }
+feature { name: "Straße & Nr." type: BYTES domain: "streets" }
 feature { name: "customer" type: BYTES }
 feature { name: "fraud" type: INT }
+string_domain { name: "streets" value: "Große Allee 5" value: "Weg 1" }
 """
 
 
@@ -110,29 +115,106 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskK
 
 
 @pytest.fixture(scope="session")
-def client(model_directory) -> Iterator[Callable]:
-    """Gives an HTTP client of an application that serves a model of a task as `fraud`."""
+def endpoint(model_directory) -> Iterator[Callable]:
+    """Gives a KServe data plane and metrics over a model of a task, served as `fraud`."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from kserve import ModelRepository
+    from prometheus_client import CollectorRegistry
+
+    from kfp_tabular.serving.batching import BatchSettings
+    from kfp_tabular.serving.metrics.instruments import Metrics
+    from kfp_tabular.serving.model import TabularModel
+    from kfp_tabular.serving.models import ReadyDataPlane
+    from kfp_tabular.serving.release import Loader
+    from kfp_tabular.serving.repository import find
+    from kfp_tabular.serving.settings import Policies
+
+    executor = ThreadPoolExecutor(2)
+
+    def make(task: TaskKind, loaded: bool, policies: Policies, rows: int):
+        metrics = Metrics(CollectorRegistry())
+        model = TabularModel("fraud", policies, executor, metrics)
+        if loaded:
+            (found,) = find(model_directory(task), "fraud").versions()
+            batches = BatchSettings(rows=rows)
+            model.serve(Loader(executor, batches, 2, metrics.called).load(found))
+        models = ModelRepository()
+        models.update(model)
+        return ReadyDataPlane(model_registry=models), metrics
+
+    yield make
+    executor.shutdown()
+
+
+LIMITS = Limits(rows=50, body=20_000)
+
+
+@pytest.fixture(scope="session")
+def client(endpoint) -> Iterator[Callable]:
+    """Gives an HTTP client of an application that serves a model of a task as `fraud`."""
+    import prometheus_client
     from starlette.testclient import TestClient
 
-    from kfp_tabular.serving.application import ReadyDataPlane, application
-    from kfp_tabular.serving.model import TabularModel
-    from kfp_tabular.serving.repository import find
-    from kfp_tabular.serving.settings import Limits
+    from kfp_tabular.serving.application import application
 
-    limits = Limits(rows=50, body=20_000)
     clients = {}
 
-    def get(task: TaskKind = "binary", *, loaded: bool = True) -> TestClient:
-        if (task, loaded) not in clients:
-            model = TabularModel(find(model_directory(task), "fraud"), limits, threads=2)
-            if loaded:
-                model.load()
-            models = ModelRepository()
-            models.update(model)
-            clients[task, loaded] = TestClient(
-                application(ReadyDataPlane(model_registry=models), limits)
-            )
-        return clients[task, loaded]
+    def get(
+        task: TaskKind = "binary",
+        *,
+        loaded: bool = True,
+        policies: Policies = Policies(),  # noqa: B008  frozen
+        rows: int = 1,
+    ) -> TestClient:
+        key = (task, loaded, policies, rows)
+        if key not in clients:
+            plane, metrics = endpoint(task, loaded, policies, rows)
+            app = application(plane, LIMITS, [metrics.registry, prometheus_client.REGISTRY])
+            # One event loop for all requests, as in the server.
+            clients[key] = TestClient(app).__enter__()
+        return clients[key]
 
-    return get
+    yield get
+    for entered in clients.values():
+        entered.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def grpc_endpoint(endpoint) -> Iterator[Callable]:
+    """Gives a gRPC channel to a server, over loopback, of a model of a task as `fraud`."""
+    import grpc
+
+    from kfp_tabular.serving import rpc
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    running = {}
+
+    async def start(task, loaded, policies):
+        plane, _ = endpoint(task, loaded, policies, 1)
+        server = rpc.server(plane, LIMITS, [])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, port
+
+    def get(
+        task: TaskKind = "binary",
+        *,
+        loaded: bool = True,
+        policies: Policies = Policies(),  # noqa: B008  frozen
+    ) -> grpc.Channel:
+        key = (task, loaded, policies)
+        if key not in running:
+            server, port = asyncio.run_coroutine_threadsafe(start(*key), loop).result(60)
+            running[key] = server, grpc.insecure_channel(f"127.0.0.1:{port}")
+        return running[key][1]
+
+    yield get
+    for server, channel in running.values():
+        channel.close()
+        asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(60)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -22,9 +22,11 @@ def test_columns_of_the_data_that_the_model_does_not_take_are_ignored(model_dire
     assert Predictor.load(model_directory("binary")).ignored == {"customer", "fraud"}
 
 
-def test_a_model_without_a_schema_ignores_nothing(copied):
+def test_a_model_without_a_schema_ignores_nothing_and_has_no_rules(copied):
     (copied / "schema.pbtxt").unlink()
-    assert Predictor.load(copied).ignored == frozenset()
+    predictor = Predictor.load(copied)
+    assert predictor.ignored == frozenset()
+    assert predictor.rules == ()
 
 
 def test_the_model_outlives_the_object_that_loaded_it(model_directory):

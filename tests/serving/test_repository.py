@@ -1,7 +1,7 @@
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.repository import Found, find
+from kfp_tabular.serving.repository import Source, find
 
 
 @pytest.fixture
@@ -14,17 +14,46 @@ def repository(tmp_path):
     return tmp_path / "repo"
 
 
-def test_the_newest_version_is_the_one_with_the_highest_number(repository):
-    assert find(repository / "fraud") == Found(repository / "fraud" / "10", "fraud", "10")
+def versions(source):
+    return [(found.directory, found.version) for found in source.versions()]
 
 
-def test_a_version_is_served_under_its_models_name(repository):
-    assert find(repository / "fraud" / "9") == Found(repository / "fraud" / "9", "fraud", "9")
+def test_the_versions_of_a_model_come_with_the_highest_number_first(repository):
+    source = find(repository / "fraud")
+    assert source == Source(repository / "fraud", "fraud", watched=True)
+    assert [found.version for found in source.versions()] == ["10", "9", "1"]
+    assert source.versions()[0].directory == repository / "fraud" / "10"
+
+
+def test_a_version_is_served_under_its_models_name_and_stays(repository):
+    source = find(repository / "fraud" / "9")
+    assert source == Source(repository / "fraud" / "9", "fraud", watched=False)
+    assert versions(source) == [(repository / "fraud" / "9", "9")]
 
 
 def test_a_directory_outside_of_a_repository_has_the_default_name_and_no_version(tmp_path):
     (tmp_path / "model.json").touch()
-    assert find(tmp_path) == Found(tmp_path, "model", None)
+    source = find(tmp_path)
+    assert source == Source(tmp_path, "model", watched=False)
+    assert versions(source) == [(tmp_path, None)]
+
+
+def test_a_fingerprint_changes_with_the_files(repository):
+    source = find(repository / "fraud")
+    before = source.versions()
+    assert source.versions() == before
+    (repository / "fraud" / "10" / "variables").mkdir()
+    assert source.versions() == before
+    (repository / "fraud" / "10" / "variables" / "index").write_bytes(b"x")
+    after = source.versions()
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+
+
+def test_a_repository_out_of_reach_holds_nothing(repository):
+    source = find(repository / "fraud")
+    (repository / "fraud").rename(repository / "gone")
+    assert source.versions() == []
 
 
 def test_the_given_name_wins(repository):
@@ -39,7 +68,7 @@ def test_a_name_must_fit_into_a_path(repository, name):
 
 def test_a_relative_path_knows_its_models_name(repository, monkeypatch):
     monkeypatch.chdir(repository / "fraud" / "9")
-    assert find(".") == Found(repository / "fraud" / "9", "fraud", "9")
+    assert find(".") == Source(repository / "fraud" / "9", "fraud", watched=False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""KServe's data plane over models of this project, and what both protocols say of a model."""
+
+import importlib.metadata
+from typing import Any
+
+from kserve.protocol.dataplane import DataPlane
+
+from kfp_tabular.serving import v2
+from kfp_tabular.serving.errors import RequestError
+from kfp_tabular.serving.model import TabularModel
+
+
+class ReadyDataPlane(DataPlane):  # type: ignore[misc]  # kserve has no types
+    """KServe's data plane, ready only while every model is."""
+
+    def metadata(self) -> dict[str, Any]:
+        """Describes the server. KServe's lists an extension that is closed here."""
+        version = importlib.metadata.version("kfp-tabular")
+        return {"name": "kfp-tabular", "version": version, "extensions": ["binary_tensor_data"]}
+
+    async def ready(self) -> bool:
+        """Says whether all models are ready. KServe's says yes whatever their state."""
+        return all([await model.healthy() for model in self.model_registry.get_models().values()])
+
+
+def served(data_plane: DataPlane, name: str) -> TabularModel:
+    """Gives a model by its name, ready or not.
+
+    Raises:
+        RequestError: Where there is none.
+    """
+    model = data_plane.model_registry.get_model(name)
+    if not isinstance(model, TabularModel):
+        raise RequestError(
+            "no such model here; GET /v1/models lists those there are.", status=404, reason=None
+        )
+    return model
+
+
+def description(model: TabularModel, version: str | None = None) -> dict[str, Any]:
+    """Gives a model's v2 metadata.
+
+    Args:
+        model: The model.
+        version: The version that is asked for; None for whichever it is.
+
+    Raises:
+        RequestError: Where it has no release, or one of another version.
+    """
+    release = model.current(version)
+    return {
+        "name": model.name,
+        "versions": [release.version] if release.version else [],
+        "platform": "tensorflow_savedmodel",
+        "inputs": v2.inputs(release.predictor),
+        "outputs": v2.outputs(release.predictor),
+    }
