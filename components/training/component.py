@@ -29,6 +29,8 @@ def train_model(
     checkpoint_uri: str = "",
     seed: int = 0,
     backend: str = "local",
+    job: Dict = {},  # type: ignore[type-arg]
+    run_id: str = "",
 ) -> None:
     """Trains a model and exports it as a SavedModel that takes raw features.
 
@@ -71,24 +73,33 @@ def train_model(
             50 in all, on at most 50,000 rows. Without an eval split it is off.
         model_fn: One's own model as `package.module:function`, in place of `model_type`; see the
             guide on model functions.
-        workers: Worker processes that train together. Each takes an equal share of the rows.
+        workers: Worker processes that train together, the chief included. Each takes an equal
+            share of the rows.
         checkpoint_uri: Directory for checkpoints that outlives the task, such as one on a mounted
             volume; several workers on several machines must share it. Empty for a directory in
-            `training_logs`. Removed once the model is written.
+            `training_logs`, or with a job for one of its own. Removed once the model is written.
         seed: Seed of weights, order of rows and dropout.
-        backend: Where training runs; `local` (processes of this task) is the only one in this
-            release.
+        backend: Where training runs: `local` (processes of this task), or as a job on the cluster:
+            `tfjob` (Training Operator) or `trainjob` (Kubeflow Trainer). The outputs are the same.
+        job: What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`, `node_selector`,
+            `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds` and more; see
+            the guide on distributed training. `local` has no use for it.
+        run_id: The pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`: the job is named and labelled
+            after it, and a retried task finds its job again.
 
     Raises:
         UserError: Exit code 2: an empty train split, a column that does not fit the transform
             graph, a label that is not encoded, an unknown hyperparameter or one out of range, a
-            model function that cannot be imported or gives no fit model, training that diverges.
+            model function that cannot be imported or gives no fit model, training that diverges;
+            a `job` that is not understood, or a permission that the task's account lacks.
+        JobFailedError: The job on the cluster failed; the message says which pod and why.
     """
     from pathlib import Path
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.hyperparameters import Hyperparameters
     from kfp_tabular.components.training import train
+    from kfp_tabular.components.training.kubeflow.plan import Artifacts
     from kfp_tabular.components.training.settings import Settings
 
     with reported_to_user():
@@ -116,8 +127,9 @@ def train_model(
             checkpoints=checkpoint_uri,
             seed=seed,
         )
+        artifacts = Artifacts(transformed_examples.uri, transform_graph.uri, model.uri)
         result = train.run(
-            train.Request(settings, Path(report.path), workers=workers, backend=backend)
+            train.Request(settings, Path(report.path), workers, backend, artifacts, job, run_id)
         )
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training import cluster, report
 from kfp_tabular.components.training import run as process
+from kfp_tabular.components.training.kubeflow.plan import KINDS, Artifacts
 from kfp_tabular.components.training.settings import Settings
 
-BACKENDS = ("local",)
+LOCAL = "local"
+BACKENDS = (LOCAL, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,19 @@ class Request:
         settings: What every training process is told; it has an output and logs.
         report: The HTML file to write.
         workers: Number of worker processes.
-        backend: Where training runs; `local` is the only one.
+        backend: Where training runs: `local`, or a kind of job on the cluster.
+        artifacts: Where the task's artifacts are for other pods; a job needs it.
+        job: What the job asks of the cluster, as `training_job.settings` has it.
+        run_id: The pipeline run, which the job is named after.
     """
 
     settings: Settings
     report: Path
     workers: int = 1
-    backend: str = "local"
+    backend: str = LOCAL
+    artifacts: Artifacts | None = None
+    job: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,21 +57,21 @@ def run(request: Request) -> Result:
     """Trains, exports and reports.
 
     Raises:
-        UserError: For an unknown backend, a number of workers below 1, or input that cannot be
-            trained on.
+        UserError: For an unknown backend, a number of workers below 1, input that cannot be
+            trained on, or a job that cannot be asked for.
+        JobFailedError: The job on the cluster failed.
     """
     if request.backend not in BACKENDS:
         raise UserError(
             f"backend: {request.backend!r} is not supported; expected "
-            f"{' or '.join(map(repr, BACKENDS))}. Kubeflow backends are not in this release."
-            + closest(request.backend, BACKENDS)
+            f"{' or '.join(map(repr, BACKENDS))}." + closest(request.backend, BACKENDS)
         )
     if request.workers < 1:
         raise UserError(f"workers: expected at least 1, found {request.workers}.")
     settings = request.settings
     if settings.logs is None or settings.output is None:
         raise ValueError("the task needs an output and logs")
-    outcome = _train(settings, settings.logs, request.workers)
+    outcome = _train(request, settings.logs)
     files.write_text(request.report, report.page(outcome))
     logs = lineage.record(
         settings.logs,
@@ -79,8 +87,29 @@ def run(request: Request) -> Result:
     )
 
 
-def _train(settings: Settings, logs: Path, workers: int) -> process.Outcome:
-    if workers == 1:
+def _train(request: Request, logs: Path) -> process.Outcome:
+    settings = request.settings
+    if request.backend != LOCAL:
+        _train_on_the_cluster(request)
+    elif request.workers == 1:
         return process.run(settings)
-    cluster.run(settings, workers)
+    else:
+        cluster.run(settings, request.workers)
     return process.Outcome.load(logs)
+
+
+def _train_on_the_cluster(request: Request) -> None:
+    from kfp_tabular.components.training.kubeflow import backend
+
+    if request.artifacts is None:
+        raise ValueError("a job needs to know where the artifacts are")
+    backend.run(
+        backend.Order(
+            settings=request.settings,
+            artifacts=request.artifacts,
+            backend=request.backend,
+            job=request.job,
+            workers=request.workers,
+            run_id=request.run_id,
+        )
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.launch import Verdict
+from kfp_tabular.components.common.kubernetes.work import Verdict
 
 _IDENTITY = ("name", "namespace", "ownerReferences")
 

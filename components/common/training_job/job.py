@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.kubernetes.kinds import JOB as KIND
-from kfp_tabular.components.common.kubernetes.launch import Verdict
+from kfp_tabular.components.common.kubernetes.work import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.settings import JobSettings, Roles
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec

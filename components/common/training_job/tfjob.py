@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.kinds import TFJOB as KIND
-from kfp_tabular.components.common.kubernetes.launch import Verdict
+from kfp_tabular.components.common.kubernetes.work import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec

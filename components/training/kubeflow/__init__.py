@@ -1,0 +1,1 @@
+"""Training as a job on the cluster: the backends `tfjob` and `trainjob`."""
