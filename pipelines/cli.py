@@ -80,6 +80,47 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
     click.echo(f"{output}: {output.stat().st_size} bytes")
 
 
+@cli.command("render")
+@click.argument("kind", metavar="tfjob|trainjob|experiment")
+@click.option("--config", type=click.Path(path_type=Path), help="As for compile.")
+@click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
+@click.option("--namespace", default="", help="Where it would be; left out unless given.")
+@click.option("--run-id", default="", help="The run that it would belong to.")
+@click.option("--pipeline-root", default="", metavar="URI", help="Where KFP keeps artifacts.")
+@click.option("--transformed-examples", default="", metavar="URI", help="The artifact's address.")
+@click.option("--transform-graph", default="", metavar="URI", help="The artifact's address.")
+@click.option("--model", default="", metavar="URI", help="The address that the model would get.")
+@click.option(
+    "--hyperparameters",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A document that a search found, for a job that would train with it.",
+)
+@click.option(
+    "--task",
+    default="",
+    type=click.Choice(["", "binary", "multiclass", "regression"]),
+    metavar="KIND",
+    help="binary, multiclass or regression, where the parameter task is auto.",
+)
+def render_command(kind: str, config: Path | None, output: Path | None, **known: Any) -> None:
+    """Show the Kubernetes resource that the training pipeline would create.
+
+    What is known only when a run starts has a placeholder, or is given by an option; a comment at
+    the top says which.
+    """
+    from kfp_tabular.components.common import files
+    from kfp_tabular.pipelines import render
+
+    rendered = render.render(kind, _config(config), render.RunTime(**known))
+    text = render.to_yaml(rendered)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        files.write_text(output, text)
+        click.echo(f"{output}: {rendered.resource['kind']} {rendered.resource['metadata']['name']}")
+
+
 @cli.command("run")
 @click.option("--data", required=True, metavar="PATH_OR_URI", help="File, directory, glob or URI.")
 @click.option("--label", required=True, metavar="COLUMN", help="The column to predict.")

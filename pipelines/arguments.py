@@ -1,0 +1,103 @@
+"""What a task of a pipeline is called with, read from the pipeline's spec.
+
+The pipeline itself says which of its parameters goes where, so nothing else has to repeat it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.errors import UserError
+
+RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
+"""`dsl.PIPELINE_JOB_ID_PLACEHOLDER`, which KFP replaces with the run's id when a task starts."""
+
+_CHANNEL = "pipelinechannel--"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of one task.
+
+    Attributes:
+        values: By name, those that are known without running: parameters of the pipeline,
+            constants and the component's defaults. Numbers may be floats, as in KFP.
+        later: Names of those that other tasks give.
+    """
+
+    values: Mapping[str, Any]
+    later: frozenset[str]
+
+
+def of_task(
+    spec: Mapping[str, Any], task: str, values: Mapping[str, Any], run_id: str = ""
+) -> Arguments:
+    """Gives the arguments that a task's component is called with.
+
+    Args:
+        spec: A pipeline spec.
+        task: The task's name; it may be inside conditions.
+        values: Of the pipeline's parameters; those left out have their defaults.
+        run_id: Stands in for the run's id.
+
+    Raises:
+        UserError: Where the pipeline has no such task.
+    """
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}
+    for reference, found in _tasks(spec, spec["root"]["dag"], {**given, **values}, run_id):
+        if found is not None and reference.removeprefix("comp-") == task:
+            return _with_defaults(spec["components"][reference], found)
+    raise UserError(f"the pipeline has no task {task!r}.")
+
+
+def _tasks(
+    spec: Mapping[str, Any], dag: Mapping[str, Any], scope: Mapping[str, Any], run_id: str
+) -> Iterator[tuple[str, Arguments | None]]:
+    for task in dag["tasks"].values():
+        reference = task["componentRef"]["name"]
+        found = _given(task.get("inputs", {}).get("parameters", {}), scope, run_id)
+        inner = spec["components"][reference].get("dag")
+        if inner is None:
+            yield reference, found
+        else:
+            yield from _tasks(spec, inner, found.values, run_id)
+
+
+def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> Arguments:
+    values: dict[str, Any] = {}
+    later = set()
+    for name, source in inputs.items():
+        if "runtimeValue" in source:
+            constant = source["runtimeValue"].get("constant")
+            known = not _refers(constant)
+            if known:
+                values[name] = run_id if constant == RUN_ID_PLACEHOLDER else constant
+        else:
+            # What a group of tasks takes from outside is named after where it comes from.
+            outside = source.get("componentInputParameter", "")
+            known = outside in scope
+            if known:
+                values[name] = scope[outside]
+        if not known:
+            later.add(name)
+    return Arguments(values, frozenset(later))
+
+
+def _refers(constant: Any) -> bool:
+    """Whether a constant is filled in while the pipeline runs."""
+    return isinstance(constant, str) and constant != RUN_ID_PLACEHOLDER and "{{$." in constant
+
+
+def _with_defaults(component: Mapping[str, Any], found: Arguments) -> Arguments:
+    declared = component.get("inputDefinitions", {}).get("parameters", {})
+    defaults = {
+        name: entry["defaultValue"]
+        for name, entry in declared.items()
+        if _has_default(entry) and name not in found.later
+    }
+    return Arguments({**defaults, **found.values}, found.later)
+
+
+def _has_default(entry: Mapping[str, Any]) -> bool:
+    return "defaultValue" in entry

@@ -1,0 +1,285 @@
+"""Gives the Kubernetes resource that a task of the training pipeline would create.
+
+For review and for GitOps. What is known only when a run starts has a placeholder.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.pipelines import arguments, parameters
+from kfp_tabular.pipelines.training.config import PipelineConfig, without_latest
+
+TRAINING_TASK = "train-model"
+TUNING_TASK = "tune-hyperparameters"
+
+_BASE = ("model_type", "epochs", "train_steps", "batch_size", "learning_rate")
+_INPUTS = ("transformed_examples", "transform_graph")
+_AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """What is known only when a run starts. What is empty has a placeholder.
+
+    Attributes:
+        run_id: The run's id, which names and labels follow from.
+        namespace: Where the resource would be; empty to leave it out.
+        pipeline_root: Where KFP keeps artifacts; places that are not given are below it.
+        transformed_examples: URI of the artifact.
+        transform_graph: URI of the artifact.
+        model: URI that KFP would choose for the model.
+        hyperparameters: The document that a search found; None for the values it starts from.
+        task: `binary`, `multiclass` or `regression`, where the data decides.
+    """
+
+    run_id: str = ""
+    namespace: str = ""
+    pipeline_root: str = ""
+    transformed_examples: str = ""
+    transform_graph: str = ""
+    model: str = ""
+    hyperparameters: Path | None = None
+    task: str = ""
+
+
+PLACEHOLDERS = RunTime(
+    run_id="run-id",
+    pipeline_root="minio://mlpipeline/v2/artifacts/kfp-tabular-training",
+    transformed_examples="transform-features/transformed_examples",
+    transform_graph="transform-features/transform_graph",
+    model="train-model/model",
+)
+"""What stands in; places are relative to `<pipeline_root>/<run_id>`."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A resource.
+
+    Attributes:
+        resource: The resource.
+        assumed: What stands in it for what is known later: names, and values or how they are found.
+    """
+
+    resource: Mapping[str, Any]
+    assumed: Mapping[str, str] = field(default_factory=dict)
+
+
+def render(kind: str, config: PipelineConfig, run_time: RunTime = RunTime()) -> Rendered:
+    """Gives the resource that the training pipeline would create.
+
+    Args:
+        kind: A key of `RENDERERS`.
+        config: The pipeline's configuration, with its parameters.
+        run_time: What is known only when a run starts.
+
+    Raises:
+        UserError: For an unknown kind, a parameter that the pipeline does not have, or a value
+            that the task would refuse.
+    """
+    if kind not in RENDERERS:
+        raise UserError(
+            f"no resource {kind!r}.{closest(kind, RENDERERS)} Known: {', '.join(RENDERERS)}."
+        )
+    without_latest(config)
+    return RENDERERS[kind](_Pipeline.of(config, run_time))
+
+
+def to_yaml(rendered: Rendered) -> str:
+    """Writes a resource as YAML, with what it assumes in a comment above it."""
+    notes = [f"#   {name}: {what}" for name, what in rendered.assumed.items()]
+    if notes:
+        notes.insert(0, "# Known only when a run starts. Here:")
+    body = yaml.dump(
+        rendered.resource, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return "\n".join([*notes, body])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: kubectl's diffs are of text that a person reads."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Tells whether not to refer to an earlier occurrence."""
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        """Indents lists below their key, as the manifests do."""
+        return super().increase_indent(flow, indentless=False)
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """The training pipeline with its parameters, at the start of a run.
+
+    Attributes:
+        config: Its configuration.
+        spec: Its spec.
+        values: Of its parameters; those left out have their defaults.
+        given: What is known of the run.
+        start: The same, with placeholders for the rest.
+    """
+
+    config: PipelineConfig
+    spec: Mapping[str, Any]
+    values: Mapping[str, Any]
+    given: RunTime
+    start: RunTime
+
+    @classmethod
+    def of(cls, config: PipelineConfig, given: RunTime) -> "_Pipeline":
+        from google.protobuf import json_format
+
+        from kfp_tabular.pipelines.training.pipeline import training_pipeline
+
+        compiled = training_pipeline(config).pipeline_spec
+        values = parameters.convert(config.parameters, parameters.types(compiled))
+        spec = json_format.MessageToDict(compiled)
+        return cls(config, spec, values, given, _complete(given))
+
+    def assumed(self, *names: str) -> dict[str, str]:
+        """Gives those of some attributes of `RunTime` that are placeholders."""
+        return {name: getattr(self.start, name) for name in names if not getattr(self.given, name)}
+
+    def arguments(self, task: str) -> dict[str, Any]:
+        """Gives what a task's component is called with."""
+        found = arguments.of_task(self.spec, task, self.values, self.start.run_id)
+        return dict(found.values)
+
+    def parameter(self, name: str) -> Any:
+        """Gives the value of a parameter of the pipeline."""
+        declared = self.spec["root"]["inputDefinitions"]["parameters"][name]
+        return self.values.get(name, declared.get("defaultValue"))
+
+    def job(self, task: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Gives a `job` document in which the image is that of the task, where it has none."""
+        return {**document, "image": document.get("image") or self.config.image(task)}
+
+
+def _complete(given: RunTime) -> RunTime:
+    run_id = given.run_id or PLACEHOLDERS.run_id
+    root = (given.pipeline_root or PLACEHOLDERS.pipeline_root).rstrip("/")
+
+    def place(name: str) -> str:
+        return getattr(given, name) or f"{root}/{run_id}/{getattr(PLACEHOLDERS, name)}"
+
+    return replace(
+        given,
+        run_id=run_id,
+        pipeline_root=root,
+        transformed_examples=place("transformed_examples"),
+        transform_graph=place("transform_graph"),
+        model=place("model"),
+    )
+
+
+def _tfjob(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.training.kubeflow import render as training
+
+    return _training(pipeline, training.render_tfjob)
+
+
+def _trainjob(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.training.kubeflow import render as training
+
+    return _training(pipeline, training.render_trainjob)
+
+
+def _training(
+    pipeline: _Pipeline, build: Callable[[Mapping[str, Any], str], dict[str, Any]]
+) -> Rendered:
+    from kfp_tabular.components.training.kubeflow.render import TrainingConfig
+
+    task = pipeline.arguments(TRAINING_TASK)
+    hyperparameters, assumed = _hyperparameters(pipeline)
+    config = {
+        **_known(task, TrainingConfig),
+        **_places(pipeline),
+        "model": pipeline.start.model,
+        "run_id": pipeline.start.run_id,
+        "namespace": pipeline.start.namespace,
+        "hyperparameters": hyperparameters,
+        "job": pipeline.job(TRAINING_TASK, task.get("job", {})),
+    }
+    assumed = {**pipeline.assumed("run_id", *_INPUTS, "model"), **assumed}
+    return Rendered(build(config, TRAINING_TASK), assumed)
+
+
+def _hyperparameters(pipeline: _Pipeline) -> tuple[dict[str, Any], dict[str, str]]:
+    """Gives what training would read: without a search, it is what the search would start from."""
+    if pipeline.start.hyperparameters is not None:
+        return asdict(Hyperparameters.load(pipeline.start.hyperparameters)), {}
+    search = pipeline.arguments(TUNING_TASK)
+    base = {name: search[name] for name in _BASE} | search["base_hyperparameters"]
+    if not search["max_trials"]:
+        return base, {}
+    return base, {"hyperparameters": "those that the search starts from; it decides"}
+
+
+def _experiment(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.common import documents
+    from kfp_tabular.components.tuning.katib.order import order
+    from kfp_tabular.components.tuning.katib.render import Config
+
+    task = pipeline.arguments(TUNING_TASK)
+    if not task["max_trials"]:
+        raise UserError(
+            "max_trials is 0: the pipeline would not search. Set it among the parameters."
+        )
+    config = {
+        **_known(task, Config),
+        **_places(pipeline),
+        "task": _kind_of_task(pipeline),
+        "job": pipeline.job(TUNING_TASK, task.get("job", {})),
+    }
+    wanted = documents.parse(Config, config, TUNING_TASK).wanted()
+    ordered = order(wanted, pipeline.start.run_id)
+    resource = _as_launched(ordered.resource, pipeline.start.namespace)
+    return Rendered(resource, pipeline.assumed("run_id", *_INPUTS))
+
+
+def _kind_of_task(pipeline: _Pipeline) -> str:
+    """Gives the kind of task, which the default objective follows from."""
+    kind = pipeline.start.task or pipeline.parameter("task")
+    if kind == _AUTO:
+        raise UserError(
+            "task is auto: the data decides what is searched for. Say it with --task binary, "
+            "multiclass or regression."
+        )
+    return str(kind)
+
+
+def _places(pipeline: _Pipeline) -> dict[str, str]:
+    return {name: getattr(pipeline.start, name) for name in _INPUTS}
+
+
+def _known(values: Mapping[str, Any], config: type) -> dict[str, Any]:
+    """Keeps the arguments that a resource depends on."""
+    names = {entry.name for entry in fields(config)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _as_launched(resource: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """Gives a resource with what the launcher adds and is known before: digest and namespace."""
+    from kfp_tabular.components.common.kubernetes import names
+
+    metadata = dict(resource["metadata"])
+    if namespace:
+        metadata["namespace"] = namespace
+    annotations = {names.DIGEST_ANNOTATION: names.spec_digest(resource)}
+    metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
+    return {**resource, "metadata": metadata}
+
+
+RENDERERS: Mapping[str, Callable[[_Pipeline], Rendered]] = {
+    "tfjob": _tfjob,
+    "trainjob": _trainjob,
+    "experiment": _experiment,
+}
+"""What can be rendered, by its name on the command line."""
