@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, storage
+from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import USER_ERROR_PREFIX, UserError
 from kfp_tabular.components.common.kubernetes import launch
 from kfp_tabular.components.common.kubernetes.api import Api, connect
 from kfp_tabular.components.common.kubernetes.errors import JobFailedError, NotFoundError
 from kfp_tabular.components.common.kubernetes.kinds import POD
 from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.training.kubeflow import places
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
 from kfp_tabular.components.training.settings import Settings
@@ -73,14 +73,14 @@ def run(order: Order, api: Api | None = None) -> None:
     plan = _plan(order, image=own_image(cluster))
     _announce(plan)
     _train(cluster, plan)
-    if not storage.exists(plan.model):
+    if not places.has(plan.logs, planning.RESULT):
         # An attempt before this one had fetched them and died before KFP had stored them.
         _logger.warning("the job has ended, but its results are gone: training again")
         _forget(cluster, plan)
         _train(cluster, plan)
-    _fetch(plan.model, settings.output)
-    _fetch(plan.logs, settings.logs)
-    storage.remove(plan.prefix)
+    places.fetch(plan.model, settings.output)
+    places.fetch(plan.logs, settings.logs)
+    places.remove(plan.prefix, first=f"{planning.LOGS}/{planning.RESULT}")
 
 
 def _plan(order: Order, image: str) -> Plan:
@@ -160,8 +160,3 @@ def _forget(api: Api, plan: Plan) -> None:
     """Deletes a job that has ended, so that the next launch makes it again."""
     with suppress(NotFoundError):
         api.delete(plan.kind.KIND, plan.spec.name)
-
-
-def _fetch(uri: str, target: Path) -> None:
-    with storage.local_copy(uri) as source, files.atomic_directory(target) as partial:
-        shutil.copytree(source, partial, dirs_exist_ok=True)

@@ -22,6 +22,9 @@ TASK = "train-model"
 MODEL, LOGS, CHECKPOINTS, REQUEST = "model", "logs", "checkpoints", "request.json"
 """What is found under a job's prefix."""
 
+RESULT = "training.json"
+"""The file in the logs that holds what training came to."""
+
 _FOLDER = "kfp-tabular-jobs"
 
 _PLACES = frozenset(("transformed_examples", "transform_graph", "output", "logs", "checkpoints"))

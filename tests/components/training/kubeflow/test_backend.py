@@ -1,0 +1,274 @@
+"""A training task and its job, over a real API server and object store, but for the training."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kfp_tabular.components.common import storage
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.errors import JobFailedError, SpecConflictError
+from kfp_tabular.components.common.kubernetes.kinds import POD, TFJOB, TRAINJOB
+from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.training.kubeflow import backend, places
+from kfp_tabular.components.training.kubeflow.backend import Order
+from kfp_tabular.components.training.kubeflow.plan import Artifacts
+from kfp_tabular.components.training.settings import Settings
+from tests.cluster.api_server import WORKFLOW, ApiServer
+from tests.components.training.kubeflow.operators import Container, Operator
+
+NAMESPACE = "team"
+IMAGE = "registry.example.com/ml/tensorflow:7"
+KINDS = {"tfjob": TFJOB, "trainjob": TRAINJOB}
+EACH_KIND = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with ApiServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+def api(server: ApiServer) -> Api:
+    from kubernetes import client
+
+    patience = Patience(first_delay_seconds=0.02, longest_delay_seconds=0.2, cancel_seconds=2)
+    configuration = client.Configuration(host=server.url)
+    return Api(client.ApiClient(configuration), NAMESPACE, patience)
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    volume = tmp_path / "volume"
+    for name in ("examples", "graph"):
+        (volume / name).mkdir(parents=True)
+        (volume / name / "data").write_text(name)
+    task = tmp_path / "task"
+    return Order(
+        settings=Settings(task / "examples", task / "graph", task / "model", task / "logs"),
+        artifacts=Artifacts(
+            str(volume / "examples"), str(volume / "graph"), str(volume / "run" / "model")
+        ),
+        backend="tfjob",
+        job={"volumes": [{"claim": "artifacts", "mount_path": str(volume)}]},
+        workers=2,
+        run_id="run",
+    )
+
+
+def trains(container: Container) -> int:
+    """What the training program leaves, without the training: only the chief writes."""
+    container.write(f"worker of {container.pod}: reading")
+    if is_chief(container):
+        for place, name, text in (
+            ("output", "saved_model.pb", "weights"),
+            ("output", "assets/vocabulary", "a\nb"),
+            ("logs", "training.json", json.dumps({"metrics": {"eval_auc": 0.9}})),
+        ):
+            file = Path(container.flag(place)) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        container.write("model written")
+    return 0
+
+
+def is_chief(container: Container) -> bool:
+    return "-chief-" in container.pod or "-node-0-0-" in container.pod
+
+
+def fails(line: str, code: int) -> Any:
+    def program(container: Container) -> int:
+        container.write(line)
+        return code
+
+    return program
+
+
+def result(order: Order) -> dict[str, str]:
+    folder = order.settings.output
+    assert folder is not None
+    return {
+        file.relative_to(folder.parent).as_posix(): file.read_text()
+        for file in sorted(folder.parent.rglob("*"))
+        if file.is_file()
+    }
+
+
+def leftovers(order: Order) -> list[Path]:
+    return list(Path(order.artifacts.model).parent.rglob("*.*"))
+
+
+@EACH_KIND
+def test_the_task_has_what_the_chief_wrote(server, api, order, caplog, kind) -> None:
+    caplog.set_level(logging.INFO)
+    order = dataclasses.replace(order, backend=kind)
+    with Operator(server, trains).running() as operator:
+        backend.run(order, api)
+
+    assert set(result(order)) == {
+        "logs/training.json",
+        "model/assets/vocabulary",
+        "model/saved_model.pb",
+    }
+    assert len(operator.jobs) == 1
+    assert len(server.store.list(POD, NAMESPACE)) == 2
+    assert leftovers(order) == []
+    assert "model written" in caplog.text
+
+
+def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
+    server, api, order, monkeypatch
+) -> None:
+    run = server.store.create(
+        WORKFLOW,
+        NAMESPACE,
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "run"}},
+    )
+    owner = {
+        "apiVersion": run["apiVersion"],
+        "kind": run["kind"],
+        "name": "run",
+        "uid": run["metadata"]["uid"],
+        "controller": True,
+    }
+    server.store.create(
+        POD,
+        NAMESPACE,
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "task", "ownerReferences": [owner]},
+            "spec": {
+                "containers": [
+                    {"name": "wait", "image": "argoexec"},
+                    {"name": "main", "image": IMAGE},
+                ]
+            },
+        },
+    )
+    monkeypatch.setenv("KFP_POD_NAME", "task")
+    with Operator(server, trains).running() as operator:
+        backend.run(order, api)
+
+    (job,) = operator.jobs
+    chief = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
+    assert chief["containers"][0]["image"] == IMAGE
+    assert [entry["uid"] for entry in job["metadata"]["ownerReferences"]] == [owner["uid"]]
+    assert job["metadata"]["labels"]["kfp-tabular.dev/run-id"] == "run"
+
+
+def test_what_the_program_blames_on_its_input_is_the_users_error(server, api, order) -> None:
+    line = "2026 ERROR kfp-tabular: error: /data: column 'x' holds NaN. Fill it."
+    with (
+        Operator(server, fails(line, 2)).running(),
+        pytest.raises(UserError, match=r"^/data: column 'x' holds NaN\. Fill it\.$"),
+    ):
+        backend.run(order, api)
+
+
+@EACH_KIND
+def test_a_failed_job_is_a_failed_task_that_says_why(server, api, order, kind) -> None:
+    order = dataclasses.replace(order, backend=kind)
+    program = fails("RuntimeError: out of luck", 1)
+    with Operator(server, program).running(), pytest.raises(JobFailedError) as failed:
+        backend.run(order, api)
+
+    assert "exit code 1" in str(failed.value)
+    assert "RuntimeError: out of luck" in str(failed.value)
+    assert not order.settings.output.exists()
+
+
+def test_a_second_attempt_finds_the_job_of_the_first(server, api, order) -> None:
+    plan = backend._plan(order, image="")
+    from kfp_tabular.components.common.kubernetes import names
+
+    resource = plan.resource
+    resource["metadata"]["annotations"] = {
+        names.DIGEST_ANNOTATION: names.spec_digest(plan.resource)
+    }
+    api.create(TFJOB, resource)
+    with Operator(server, trains).running() as operator:
+        backend.run(order, api)
+
+    assert len(operator.jobs) == 1
+    assert "model/saved_model.pb" in result(order)
+
+
+def test_an_attempt_that_wants_another_job_leaves_the_first_alone(server, api, order) -> None:
+    with Operator(server, trains).running() as operator:
+        backend.run(order, api)
+        other = dataclasses.replace(order, job={**order.job, "memory": "8Gi"})
+        with pytest.raises(SpecConflictError, match="asks for something else"):
+            backend.run(other, api)
+
+    assert len(operator.jobs) == 1
+
+
+def test_results_that_an_attempt_took_and_lost_are_made_again(server, api, order) -> None:
+    with Operator(server, trains).running() as operator:
+        backend.run(order, api)
+        backend.run(order, api)
+
+    assert len(operator.jobs) == 2
+    assert "model/saved_model.pb" in result(order)
+
+
+def test_results_that_were_half_removed_are_made_again(server, api, order) -> None:
+    def interrupted(uri: str, first: str) -> None:
+        (Path(uri) / first).unlink()
+        raise KeyboardInterrupt
+
+    with Operator(server, trains).running() as operator:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(places, "remove", interrupted)
+            backend.run(order, api)
+        backend.run(order, api)
+
+    assert len(operator.jobs) == 2
+    assert leftovers(order) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_training(
+    server, api, order, monkeypatch
+) -> None:
+    def denied(path: Path, uri: str) -> None:
+        raise UserError(f"{uri}: access denied.")
+
+    monkeypatch.setattr(storage, "upload", denied)
+    with Operator(server, trains).running() as operator, pytest.raises(UserError, match="denied"):
+        backend.run(order, api)
+
+    assert operator.jobs == []
+
+
+def test_a_bad_document_needs_no_cluster_to_be_found(order, monkeypatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    bad: Mapping[str, Any] = {"job": {**order.job, "memory": "4"}}
+
+    with pytest.raises(UserError, match=r"job\.memory"):
+        backend.run(dataclasses.replace(order, **bad))
+
+
+def test_no_secret_is_written_down(server, api, order) -> None:
+    secrets = [{"name": "tracking", "env": {"token": "TRACKING_TOKEN"}}]
+    order = dataclasses.replace(order, job={**order.job, "secrets": secrets}, workers=1)
+    seen: list[Any] = []
+
+    def program(container: Container) -> int:
+        seen.append(container.environment({"tracking": {"token": "s3cr3t"}}))
+        request = Path(container.flag("output")).parent / "request.json"
+        seen.append(request.read_text())
+        return trains(container)
+
+    with Operator(server, program).running() as operator:
+        backend.run(order, api)
+
+    assert seen[0]["TRACKING_TOKEN"] == "s3cr3t"
+    assert "tracking" in seen[1]
+    assert "s3cr3t" not in json.dumps(operator.jobs) + str(seen[1])
