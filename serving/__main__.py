@@ -2,18 +2,15 @@
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.serving import cpus, logs
+from kfp_tabular.serving import logs, process, workers
 from kfp_tabular.serving.listener import bind, reserve
-from kfp_tabular.serving.repository import Source, find
-from kfp_tabular.serving.settings import Settings, parse
-
-_logger = logging.getLogger("kfp_tabular.serving")
+from kfp_tabular.serving.repository import find
+from kfp_tabular.serving.settings import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,44 +22,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: With code 0 after SIGTERM or SIGINT, 2 for a wrong setting or model.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    process.end_cleanly_on_signals()
     logs.configure()
-    with reported_to_user():
-        settings = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
-        # KServe reads the process's command line when it is imported.
-        sys.argv = sys.argv[:1]
+    with reported_to_user(), ExitStack() as stack:
+        settings = parse(given, os.environ)
         logs.set_access_log(settings.access_log)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(0))
-        serve(find(settings.model, settings.name), settings)
-
-
-def serve(source: Source, settings: Settings) -> None:
-    """Loads a model and serves it until the process is told to stop.
-
-    Args:
-        source: Where the model comes from.
-        settings: How to serve.
-
-    Raises:
-        UserError: Where the model cannot be loaded or the address cannot be served on.
-    """
-    with ExitStack() as stack:
+        source = find(settings.model, settings.name)
         listener = stack.enter_context(bind(settings.host, settings.port))
         grpc_port = None
         if settings.grpc_port is not None:
             holder = stack.enter_context(reserve(settings.host, settings.grpc_port))
             grpc_port = holder.getsockname()[1]
-        _logger.info("loading %s", source.path)
-        with logs.without_start_up_notes():
-            # Both take seconds to import; nothing above needs them.
-            from kfp_tabular.serving.predictor import use_threads
-            from kfp_tabular.serving.server import Server
-
-            threads = cpus.available()
-            use_threads(threads)
-            server = Server(settings, listener, grpc_port, threads)
-            following = server.load(source)
-        server.start(following)
+        if settings.workers > 1:
+            code = workers.supervise(settings, given, listener, grpc_port)
+            if code:
+                raise SystemExit(code)
+        else:
+            process.run(source, settings, listener, grpc_port)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,14 @@ _NOTE = re.compile(
 )
 
 
-def configure() -> None:
-    """Sets the process's logging up, to standard error."""
-    logging.basicConfig(level=logging.WARNING, format=_FORMAT, stream=sys.stderr)
+def configure(*, with_process: bool = False) -> None:
+    """Sets the process's logging up, to standard error.
+
+    Args:
+        with_process: Whether to name the process in each line.
+    """
+    line = _FORMAT.replace("%(name)s", "%(name)s[%(process)d]") if with_process else _FORMAT
+    logging.basicConfig(level=logging.WARNING, format=line, stream=sys.stderr)
     logging.getLogger("kfp_tabular").setLevel(logging.INFO)
     set_access_log(False)
     # KServe configures its own handlers unless it finds some; the root's are enough.

@@ -150,10 +150,11 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         return [measured] if self._access is None else [measured, RpcAuthentication(self._access)]
 
     async def _serve_all(self, config: uvicorn.Config, following: Reloader) -> None:
-        grpc_server = None
-        if self.grpc_port is not None:
-            grpc_server = rpc.server(self.dataplane, self._settings.limits, self._interceptors())
-            rpc.bind(grpc_server, self._settings.host, self.grpc_port)
+        grpc_server = (
+            rpc.Server(self.dataplane, self._settings.limits, self._interceptors())
+            if self.grpc_port is not None
+            else None
+        )
         rest = _Rest(config, following.model, grpc_server, self._settings, self.grpc_port)
         follower = (
             asyncio.create_task(following.follow(self._settings.reload_seconds))
@@ -181,7 +182,7 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
         self,
         config: uvicorn.Config,
         model: TabularModel,
-        grpc_server: Any,
+        grpc_server: rpc.Server | None,
         settings: Settings,
         grpc_port: int | None,
     ) -> None:
@@ -213,7 +214,7 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to listen, and says where."""
         if self._grpc is not None:
-            await self._grpc.start()
+            await self._grpc.start(self._settings.host, self._grpc_port or 0)
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]

@@ -261,10 +261,11 @@ def _openings(text: str) -> frozenset[Opening]:
 
 
 def _policy(text: str) -> Policy:
-    for policy in get_args(Policy):
+    words: tuple[Policy, ...] = get_args(Policy)
+    for policy in words:
         if text == policy:
-            return text
-    raise ValueError(" or ".join(get_args(Policy)))
+            return policy
+    raise ValueError(" or ".join(words))
 
 
 _port = _whole(0, 2**16 - 1)

@@ -96,7 +96,11 @@ def answer(
     outputs: list[dict[str, Any]] = []
     parts: list[bytes] = []
     for name, array in v2.chosen(answers, asked.query).items():
-        output = {"name": name, "shape": list(array.shape), "datatype": v2.datatype(array)}
+        output: dict[str, Any] = {
+            "name": name,
+            "shape": list(array.shape),
+            "datatype": v2.datatype(array),
+        }
         if asked.binary_by_output.get(name, asked.binary):
             parts.append(v2.packed(array))
             output["parameters"] = {"binary_data_size": len(parts[-1])}

@@ -194,10 +194,8 @@ def grpc_endpoint(endpoint) -> Iterator[Callable]:
 
     async def start(task, loaded, policies):
         plane, _ = endpoint(task, loaded, policies, 1)
-        server = rpc.server(plane, LIMITS, [])
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        return server, port
+        server = rpc.Server(plane, LIMITS)
+        return server, await server.start("127.0.0.1", 0)
 
     def get(
         task: TaskKind = "binary",

@@ -1,0 +1,45 @@
+"""One process that answers: loads the model, then serves it on sockets it was given."""
+
+import logging
+import signal
+import socket
+import sys
+
+from kfp_tabular.serving import cpus, logs
+from kfp_tabular.serving.repository import Source
+from kfp_tabular.serving.settings import Settings
+
+_logger = logging.getLogger("kfp_tabular.serving")
+
+
+def end_cleanly_on_signals() -> None:
+    """Lets SIGTERM and SIGINT end the process with code 0 while nothing is served yet."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def run(source: Source, settings: Settings, listener: socket.socket, grpc_port: int | None) -> None:
+    """Loads a model and serves it until the process is told to stop.
+
+    Args:
+        source: Where the model comes from.
+        settings: How to serve.
+        listener: A bound socket for REST.
+        grpc_port: The port that is reserved for gRPC; None for no gRPC.
+
+    Raises:
+        UserError: Where the model cannot be loaded or the address cannot be served on.
+    """
+    _logger.info("loading %s", source.path)
+    # KServe reads the process's command line when it is imported.
+    sys.argv = sys.argv[:1]
+    with logs.without_start_up_notes():
+        # Both take seconds to import; nothing above needs them.
+        from kfp_tabular.serving.predictor import use_threads
+        from kfp_tabular.serving.server import Server
+
+        threads = -(-cpus.available() // settings.workers)
+        use_threads(threads)
+        server = Server(settings, listener, grpc_port, threads)
+        following = server.load(source)
+    server.start(following)

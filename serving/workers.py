@@ -1,0 +1,190 @@
+"""Several processes that answer on one port, and one that watches over them.
+
+They share the socket that REST listens on: what waits to be accepted when a worker dies is accepted
+by another. gRPC's library cannot take a socket over, so there the kernel spreads connections over
+the workers' own sockets.
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
+from kfp_tabular.serving.metrics.sharing import SharedMetrics
+from kfp_tabular.serving.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
+_STABLE_SECONDS = 60.0
+"""A worker that lived so long is started anew at once; one that did not, after a while."""
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_KILL_AFTER_SECONDS = 5.0
+"""Beyond what a worker was given to end by itself."""
+
+
+@dataclass
+class _Worker:
+    """A worker's place: whoever holds it now, and what became of those before."""
+
+    child: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    failures: int = 0
+    not_before: float = 0.0
+
+    def ended(self, now: float) -> float:
+        """Notes that the worker has ended; gives the seconds until the next may begin."""
+        self.child = None
+        self.failures = 0 if now - self.began >= _STABLE_SECONDS else self.failures + 1
+        pause = pause_seconds(self.failures)
+        self.not_before = now + pause
+        return pause
+
+
+def pause_seconds(failures: int) -> float:
+    """Says how long to wait before a worker is started anew.
+
+    Args:
+        failures: Workers in a row that did not live for long. The first is no reason to wait: a
+            process that is killed is missed.
+    """
+    if failures <= 1:
+        return 0.0
+    return min(_FIRST_PAUSE_SECONDS * 2.0 ** (failures - 2), _LONGEST_PAUSE_SECONDS)
+
+
+def supervise(
+    settings: Settings,
+    arguments: Sequence[str],
+    listener: socket.socket,
+    grpc_port: int | None,
+) -> int:
+    """Starts workers and starts those anew that end, until SIGTERM or SIGINT.
+
+    Args:
+        settings: How to serve.
+        arguments: The server's command line, for the workers.
+        listener: A bound socket for REST.
+        grpc_port: The port that is reserved for gRPC; None for no gRPC.
+
+    Returns:
+        The exit code: 0 after a signal; a worker's own where the first ones cannot start because
+        of a wrong setting or model.
+    """
+    stop = threading.Event()
+    received: list[int] = []
+
+    def asked_to_stop(number: int, _: object) -> None:
+        received.append(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, asked_to_stop)
+    # Nothing is ever written: workers see its end when this process has ended, however it did.
+    lifeline, kept = os.pipe()
+    shared = SharedMetrics.create()
+    pool = _Pool(
+        [
+            *(sys.executable, "-m", "kfp_tabular.serving.worker"),
+            *(str(listener.fileno()), str(lifeline)),
+            "off" if grpc_port is None else str(grpc_port),
+            *arguments,
+        ],
+        (listener.fileno(), lifeline),
+        shared,
+        settings.workers,
+    )
+    try:
+        code = pool.run(stop)
+        pool.stop(
+            received[0] if received else signal.SIGTERM,
+            settings.drain_seconds + settings.grace_seconds + _KILL_AFTER_SECONDS,
+        )
+    finally:
+        pool.kill()
+        shared.remove()
+        os.close(kept)
+        os.close(lifeline)
+    _logger.info("stopped")
+    return code
+
+
+class _Pool:
+    def __init__(
+        self,
+        command: Sequence[str],
+        descriptors: Sequence[int],
+        shared: SharedMetrics,
+        workers: int,
+    ) -> None:
+        self._command = command
+        self._descriptors = descriptors
+        self._shared = shared
+        self._workers = [_Worker() for _ in range(workers)]
+        self._settled = False
+
+    def run(self, stop: threading.Event) -> int:
+        """Keeps the workers running until `stop` is set, or none of the first ones can be."""
+        begin = time.monotonic()
+        while not stop.is_set():
+            now = time.monotonic()
+            self._settled = self._settled or now - begin >= _STABLE_SECONDS
+            for worker in self._workers:
+                if worker.child is None:
+                    if now >= worker.not_before:
+                        self._start(worker, now)
+                    continue
+                code = worker.child.poll()
+                if code is None:
+                    continue
+                self._shared.retire(worker.child.pid)
+                if code == USER_ERROR_EXIT_CODE and not self._settled:
+                    worker.child = None
+                    return code
+                pid, pause = worker.child.pid, worker.ended(now)
+                _logger.error(
+                    "worker %d ended with code %d; starting another%s",
+                    pid,
+                    code,
+                    f" in {pause:.0f} s" if pause else "",
+                )
+            stop.wait(_LOOK_SECONDS)
+        return 0
+
+    def stop(self, number: int, seconds: float) -> None:
+        """Lets the workers end by themselves."""
+        deadline = time.monotonic() + seconds
+        running = [worker.child for worker in self._workers if worker.child is not None]
+        for child in running:
+            child.send_signal(number)
+        for child in running:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _logger.warning("worker %d did not end in %.0f s; killing it", child.pid, seconds)
+
+    def kill(self) -> None:
+        """Ends the workers that are left."""
+        for worker in self._workers:
+            if worker.child is not None and worker.child.poll() is None:
+                worker.child.kill()
+                worker.child.wait()
+
+    def _start(self, worker: _Worker, now: float) -> None:
+        worker.child = subprocess.Popen(
+            self._command,
+            pass_fds=self._descriptors,
+            env={**os.environ, **self._shared.environment},
+            # Ctrl-C goes to a terminal's whole group; the workers are told by this process.
+            start_new_session=True,
+        )
+        worker.began = now
+        _logger.info("started worker %d", worker.child.pid)
