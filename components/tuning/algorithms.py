@@ -1,13 +1,19 @@
 """The search algorithms, under Katib's names."""
 
 import hashlib
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.tuning.algorithm_settings import (
+    NOT_OFFERED,
+    Setting,
+    read_settings,
+)
 from kfp_tabular.components.tuning.search_space import Choice, SearchSpace, Value
 
 if TYPE_CHECKING:
@@ -15,23 +21,32 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("random", "tpe", "multivariate-tpe", "grid", "cmaes")
 
-KATIB_ONLY = ("bayesianoptimization", "hyperband", "sobol", "pbt", "enas", "darts")
-"""Algorithms of Katib that Optuna, as this package has it, does not run the way Katib does."""
+KATIB_ONLY = ("bayesianoptimization", "hyperband", "sobol")
+"""Algorithms that Optuna, as this package has it, does not run the way Katib does."""
 
 _MOST_GRID_POINTS = 100_000
 
-_TPE_SETTINGS: dict[str, tuple[str, Callable[[float], float]]] = {
-    "startup_trials": ("n_startup_trials", int),
-    "ei_candidates": ("n_ei_candidates", int),
-}
-_SETTINGS: dict[str, dict[str, tuple[str, Callable[[float], float]]]] = {
+_AT_LEAST_ONE = Setting("int", low=1)
+_SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "random": {},
     "grid": {},
-    "tpe": _TPE_SETTINGS,
-    "multivariate-tpe": _TPE_SETTINGS,
-    "cmaes": {"sigma": ("sigma0", float)},
+    # Katib's tpe is Hyperopt's, which has no n_startup_trials.
+    "tpe": {
+        "n_startup_trials": Setting("int"),
+        "n_EI_candidates": _AT_LEAST_ONE,
+        "gamma": Setting("float", above=True, below=1.0),
+        "prior_weight": Setting("float", above=True),
+    },
+    "multivariate-tpe": {"n_startup_trials": Setting("int"), "n_ei_candidates": _AT_LEAST_ONE},
+    "cmaes": {
+        "sigma": Setting("float", above=True),
+        "restart_strategy": Setting("choice", choices=("none",)),
+    },
 }
-"""By algorithm, Katib's name of a setting, and Optuna's with its type."""
+"""By algorithm, its settings under Katib's names."""
+
+_MOST_GOOD_TRIALS = 25
+"""The most trials that Hyperopt and Optuna take as good ones."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +59,34 @@ class Algorithm:
     """
 
     name: str
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def sampler(self, seed: int) -> "BaseSampler":
         """Makes the Optuna sampler. Of a grid, only what it does not fix is sampled by it."""
         from optuna.samplers import CmaEsSampler, RandomSampler, TPESampler
 
-        known = _SETTINGS[self.name]
-        options: dict[str, Any] = {
-            known[name][0]: known[name][1](value) for name, value in self.settings.items()
-        }
+        given = self.settings
+        options: dict[str, Any] = {}
         if self.name in ("tpe", "multivariate-tpe"):
-            multivariate = self.name == "multivariate-tpe"
-            return TPESampler(seed=seed, multivariate=multivariate, **options)
+            options["multivariate"] = self.name == "multivariate-tpe"
+            for name in ("n_startup_trials", "n_ei_candidates", "n_EI_candidates"):
+                if name in given:
+                    options[name.lower()] = int(given[name])
+            if "prior_weight" in given:
+                options["prior_weight"] = float(given["prior_weight"])
+            if "gamma" in given:
+                options["gamma"] = partial(_good_trials, float(given["gamma"]))
+            return TPESampler(seed=seed, **options)
         if self.name == "cmaes":
+            if "sigma" in given:
+                options["sigma0"] = float(given["sigma"])
             return CmaEsSampler(seed=seed, **options)
         return RandomSampler(seed=seed)
+
+
+def _good_trials(gamma: float, trials: int) -> int:
+    """Gives how many of some trials count as good, as Hyperopt's `gamma` has it."""
+    return min(math.ceil(gamma * math.sqrt(trials)), _MOST_GOOD_TRIALS)
 
 
 def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algorithm:
@@ -72,18 +99,26 @@ def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algo
 
     Raises:
         UserError: For an unknown name, one that the local backend does not have, a setting that
-            is unknown or no positive number, or a search space that the algorithm cannot search.
+            is unknown or does not fit, or a search space that the algorithm cannot search.
     """
     if name in KATIB_ONLY:
         raise UserError(
-            f"algorithm: {name} needs Katib; the local backend has {', '.join(ALGORITHMS)}."
+            f"algorithm: {name} needs backend katib; backend local has {', '.join(ALGORITHMS)}."
+        )
+    if name in NOT_OFFERED:
+        raise UserError(
+            f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. "
+            f"There are {', '.join(ALGORITHMS)}."
         )
     if name not in ALGORITHMS:
         raise UserError(
             f"algorithm: {name!r} is unknown.{closest(name, ALGORITHMS)} "
             f"There are {', '.join(ALGORITHMS)}."
         )
-    algorithm = Algorithm(name=name, settings=_parse_settings(name, settings))
+    texts, problems = read_settings(name, _SETTINGS[name], settings)
+    if problems:
+        raise UserError(problems[0])
+    algorithm = Algorithm(name=name, settings=texts)
     if name == "grid":
         _check_grid(space)
     if name == "cmaes":
@@ -96,33 +131,6 @@ def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algo
         if len(space) < 2:
             raise UserError("search_space: cmaes needs at least two hyperparameters; use tpe.")
     return algorithm
-
-
-def _parse_settings(name: str, settings: Mapping[str, object]) -> dict[str, float]:
-    known = _SETTINGS[name]
-    parsed = {}
-    for setting, value in settings.items():
-        if setting == "random_state":
-            raise UserError("algorithm_settings: random_state is the component's argument 'seed'.")
-        if setting not in known:
-            there_are = f"There are {', '.join(known)}." if known else "It has none."
-            raise UserError(
-                f"algorithm_settings: {name} has no setting {setting!r}."
-                f"{closest(setting, known)} {there_are}"
-            )
-        number = 0.0
-        if isinstance(value, int | float | str) and not isinstance(value, bool):
-            try:
-                number = float(value)
-            except ValueError:
-                number = 0.0
-        if not 0 < number < float("inf") or known[setting][1](number) != number:
-            kind = "whole number" if known[setting][1] is int else "number"
-            raise UserError(
-                f"algorithm_settings: {setting} must be a {kind} above 0, found {value!r}."
-            )
-        parsed[setting] = number
-    return parsed
 
 
 def _check_grid(space: SearchSpace) -> None:
@@ -142,7 +150,7 @@ def _check_grid(space: SearchSpace) -> None:
 
 def grid_size(space: SearchSpace) -> int:
     """Gives the number of combinations in a space whose parameters are all on a grid."""
-    return prod(parameter.size or 1 for parameter in space)
+    return math.prod(parameter.size or 1 for parameter in space)
 
 
 def grid(space: SearchSpace, seed: int) -> Iterator[dict[str, Value]]:

@@ -23,6 +23,8 @@ def tune_hyperparameters(
     objective_metric: str = "",
     objective_goal: str = "",
     objective_strategy: str = "",
+    objective_target: str = "",
+    additional_metrics: Dict[str, Any] = {},
     early_stopping: str = "medianstop",
     min_trials_required: int = 3,
     start_step: int = 4,
@@ -38,6 +40,11 @@ def tune_hyperparameters(
     study_directory: str = "",
     seed: int = 0,
     backend: str = "local",
+    trial_kind: str = "tfjob",
+    job: Dict[str, Any] = {},
+    resume_policy: str = "Never",
+    retain_trials: bool = False,
+    run_id: str = "",
 ) -> None:
     """Searches the hyperparameters that train_model then trains with.
 
@@ -45,9 +52,9 @@ def tune_hyperparameters(
     a metric of the eval split. The test split is never looked at. With `max_trials=0` nothing is
     searched and the given hyperparameters are passed on.
 
-    A task that is killed and retried continues its search: finished trials are not repeated, and
-    trials that were running start again. With `parallel_trials=1` the search gives the same
-    trials for the same seed, interrupted or not.
+    A task that is killed and retried continues its search: finished trials are not repeated. With
+    `backend=local` and `parallel_trials=1` the search gives the same trials for the same seed,
+    interrupted or not.
 
     Args:
         transformed_examples: Parquet shards by split, as transform_features writes them. Trials
@@ -65,13 +72,18 @@ def tune_hyperparameters(
             `categorical` and `discrete`; a feasible space has `min`, `max`, `step` and
             `distribution` (`uniform`, `logUniform`, `normal`, `logNormal`), or `list`. Numbers
             may be text. Empty searches a default space that fits the model type.
-        algorithm: `tpe`, `multivariate-tpe`, `random`, `grid` or `cmaes`. A grid ends when its
-            points are used up.
-        algorithm_settings: Katib's settings of the algorithm by name: `startup_trials` and
-            `ei_candidates` of `tpe` and `multivariate-tpe`, `sigma` of `cmaes`.
+        algorithm: `tpe`, `multivariate-tpe`, `random`, `grid` or `cmaes`; with `katib` also
+            `bayesianoptimization`, `sobol` and `hyperband`. A local grid ends when its points are
+            used up; Katib wants no more trials than points.
+        algorithm_settings: Katib's settings of the algorithm by name: `n_startup_trials` and
+            `n_ei_candidates` of `multivariate-tpe`; `gamma`, `prior_weight` and
+            `n_EI_candidates` of `tpe`; `sigma` and `restart_strategy` of `cmaes`;
+            `base_estimator`, `n_initial_points`, `acq_func` and `acq_optimizer` of
+            `bayesianoptimization`; `r_l`, `eta` and `resource_name` of `hyperband`. The local
+            `tpe` has `n_startup_trials`, too.
         max_trials: How many trials to run in all, failed ones included. 0 passes the given
             hyperparameters on.
-        parallel_trials: How many trials run at a time. They share the task's cores.
+        parallel_trials: How many trials run at a time; with `local` they share the task's cores.
         max_failed_trials: The task fails once more trials than this have failed.
         objective_metric: The metric to judge trials by, under the name that training reports it,
             such as `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a
@@ -79,6 +91,10 @@ def tune_hyperparameters(
         objective_goal: `maximize` or `minimize`. Empty where it follows from the metric's name.
         objective_strategy: Which report of a trial counts: `max`, `min` or `latest`. Empty for
             the best one, after which training keeps its weights.
+        objective_target: A number as text; no trial is started once one is as good. Empty: none.
+        additional_metrics: Further metrics to show for each trial, by name, each with the report
+            that counts (`max`, `min` or `latest`; empty chooses by the metric's name), such as
+            `{"eval_log_loss": "min"}`.
         early_stopping: `medianstop` ends a trial whose best report after `start_step` of them is
             worse than the mean of what succeeded trials had reported by then; `none` lets every
             trial end by itself.
@@ -96,19 +112,35 @@ def tune_hyperparameters(
         class_weights: As of train_model; every trial trains with it.
         early_stopping_patience: As of train_model; every trial trains with it.
         model_fn: As of train_model; every trial trains with it.
-        study_directory: A directory that outlives the task, such as a mounted volume, to record
-            trials in. With it a search is resumed in a new container too, and one with a larger
-            `max_trials` goes on where the smaller one ended. Empty: beside the output, and
-            removed once the search is done.
+        study_directory: Of `local`: a directory that outlives the task, such as a mounted volume,
+            to record trials in. With it a search is resumed in a new container too, and one with
+            a larger `max_trials` goes on where the smaller one ended. Empty: beside the output,
+            and removed once the search is done.
         seed: The seed of the search and of every trial's training.
-        backend: `local` runs trials as processes of this task.
+        backend: Where trials run: `local`, as processes of this task; or `katib`, as jobs of a
+            Katib Experiment in the task's namespace. A retried task goes on waiting for its
+            Experiment; one that is stopped deletes it. The other arguments below are for Katib.
+        trial_kind: What a trial is: `tfjob` (Training Operator), `trainjob` (Kubeflow Trainer; the
+            Katib controller must know it) or `job`, a plain Job of one pod.
+        job: What each trial asks of the cluster: `image`, `workers`, `cpu`, `memory`, `gpus`,
+            `volumes`, `secrets`, `object_store` and more, as in train_model's `job`. Its
+            `deadline_seconds` is that of the whole search.
+        resume_policy: What becomes of Katib's service for the algorithm when the search is done:
+            `Never`, `LongRunning` or `FromVolume`.
+        retain_trials: Keep the jobs of finished trials, to look at their pods.
+        run_id: The pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`: the Experiment is named and
+            labelled after it, and a retried task finds its Experiment again.
 
     Raises:
         UserError: Exit code 2, in one line of the log: a search space, algorithm, setting or
-            base value that cannot be used; another backend; no trial succeeded, each for bad
-            input or configuration.
+            base value that cannot be used, for Katib all of them at once; another backend; a
+            permission that the task's account lacks; no trial succeeded, each for bad input or
+            configuration.
         RuntimeError: Exit code 1: no trial succeeded or too many failed, for other reasons. The
-            message holds the last line of each failed trial's log.
+            message says which and why: with `local` the last line of each one's log, with `katib`
+            its condition and what its pods ended with.
+        JobFailedError: Exit code 1: the Experiment did not end in time (it is deleted), was
+            deleted by somebody else, or none of its pods could start.
     """
     from pathlib import Path
 
@@ -141,6 +173,8 @@ def tune_hyperparameters(
                 objective_metric=objective_metric,
                 objective_goal=objective_goal,
                 objective_strategy=objective_strategy,
+                objective_target=objective_target,
+                additional_metrics=additional_metrics,
                 early_stopping=early_stopping,
                 min_trials_required=min_trials_required,
                 start_step=start_step,
@@ -152,6 +186,12 @@ def tune_hyperparameters(
                 study_directory=Path(study_directory) if study_directory else None,
                 seed=seed,
                 backend=backend,
+                artifacts=tune.Artifacts(transformed_examples.uri, transform_graph.uri),
+                trial_kind=trial_kind,
+                job=job,
+                resume_policy=resume_policy,
+                retain_trials=retain_trials,
+                run_id=run_id,
             )
         )
     hyperparameters.metadata.update(result.lineage)

@@ -61,12 +61,30 @@ class Objective:
             The value; None where there is no finite report, or where the last counts and is not
             finite.
         """
-        finite = [report for report in reports if math.isfinite(report)]
-        if not finite or (self.strategy == "latest" and not math.isfinite(reports[-1])):
-            return None
-        if self.strategy == "latest":
-            return finite[-1]
-        return max(finite) if self.strategy == "max" else min(finite)
+        return counted(reports, self.strategy)
+
+    def reached(self, value: float, target: float) -> bool:
+        """Tells whether a value is as good as a target."""
+        return not self.better(target, than=value)
+
+
+def counted(reports: Sequence[float], strategy: Strategy) -> float | None:
+    """Gives the report that counts.
+
+    Args:
+        reports: Every value that a trial reported of a metric, in order.
+        strategy: `max`, `min` or `latest`.
+
+    Returns:
+        The value; None where there is no finite report, or where the last counts and is not
+        finite.
+    """
+    finite = [report for report in reports if math.isfinite(report)]
+    if not finite or (strategy == "latest" and not math.isfinite(reports[-1])):
+        return None
+    if strategy == "latest":
+        return finite[-1]
+    return max(finite) if strategy == "max" else min(finite)
 
 
 def resolve(task: TaskKind, metric: str = "", goal: str = "", strategy: str = "") -> Objective:

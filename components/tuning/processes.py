@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kfp_tabular.components.common.errors import USER_ERROR_PREFIX
@@ -33,6 +33,7 @@ class TrialProcess:
         metrics_file: Where the program writes its metrics.
         log_file: Where its output goes.
         metric: The metric to watch.
+        additional: Further metrics to collect.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class TrialProcess:
         metrics_file: Path,
         log_file: Path,
         metric: str,
+        additional: Iterable[str] = (),
     ) -> None:
         self.reports: list[float] = []
+        self.additional: dict[str, list[float]] = {name: [] for name in additional}
         self.stopping = False
         self._metrics_file = metrics_file
         self._log_file = log_file
@@ -96,12 +99,7 @@ class TrialProcess:
             stream.seek(0, os.SEEK_END)
             stream.seek(max(0, stream.tell() - 65_536))
             lines = stream.read().decode("utf-8", errors="replace").splitlines()
-        lines = [line.strip() for line in lines if line.strip()]
-        for line in reversed(lines):
-            _, found, message = line.partition(USER_ERROR_PREFIX)
-            if found:
-                return message[:_LONGEST_MESSAGE]
-        return lines[-1][:_LONGEST_MESSAGE] if lines else "nothing in its log"
+        return telling_line(lines)
 
     def _read_reports(self, ended: bool) -> None:
         try:
@@ -115,7 +113,23 @@ class TrialProcess:
         self._read += whole
         text = new[:whole].decode("utf-8", errors="replace")
         self.reports += objective.reports(text, self._metric)
+        for name, values in self.additional.items():
+            values.extend(objective.reports(text, name))
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, number)
+
+
+def telling_line(log: Sequence[str]) -> str:
+    """Gives the line of a log that says most about a failure: the error, or the last.
+
+    Args:
+        log: The end of the log.
+    """
+    lines = [line.strip() for line in log if line.strip()]
+    for line in reversed(lines):
+        _, found, message = line.partition(USER_ERROR_PREFIX)
+        if found:
+            return message[:_LONGEST_MESSAGE]
+    return lines[-1][:_LONGEST_MESSAGE] if lines else "nothing in its log"

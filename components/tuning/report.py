@@ -7,7 +7,6 @@ from kfp_tabular.components.common import html
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search import best
 from kfp_tabular.components.tuning.search_space import SearchSpace, to_katib
 from kfp_tabular.components.tuning.study import State, Trial
 
@@ -37,25 +36,32 @@ def passed_through(hyperparameters: Hyperparameters) -> str:
 
 def searched(
     trials: Sequence[Trial],
+    leader: Trial,
     space: SearchSpace,
     objective: Objective,
     base: Hyperparameters,
     algorithm: str,
+    facts: Mapping[str, object],
 ) -> str:
     """Gives the page about a search.
 
     Args:
-        trials: Every trial, by number; at least one succeeded.
+        trials: Every trial, by number.
+        leader: The best of them.
         space: What was searched.
         objective: What trials were judged by.
         base: The hyperparameters that held where a trial had no others.
         algorithm: The name of the search algorithm.
+        facts: More to tell, by what it is.
     """
-    leader = best(trials, objective)
-    values = leader.values if leader else {}
+    progress = [_best_so_far(trials, objective)]
+    if any(trial.reports for trial in trials):
+        progress.append(_curves(trials, objective))
     sections = [
-        html.Section("Result", (_facts(trials, leader, objective), _changes(base, values))),
-        html.Section("Progress", (_best_so_far(trials, objective), _curves(trials, objective))),
+        html.Section(
+            "Result", (_facts(trials, leader, objective, facts), _changes(base, leader.values))
+        ),
+        html.Section("Progress", tuple(progress)),
         html.Section(
             "Trials", (_overview(trials, space, objective, leader), _table(trials, space, leader))
         ),
@@ -65,18 +71,20 @@ def searched(
     return html.page(_TITLE, sections, subtitle=subtitle)
 
 
-def _facts(trials: Sequence[Trial], leader: Trial | None, objective: Objective) -> html.Markup:
+def _facts(
+    trials: Sequence[Trial], leader: Trial, objective: Objective, more: Mapping[str, object]
+) -> html.Markup:
     states = [trial.state for trial in trials]
     facts: dict[str, object] = {
-        f"best {objective.metric}": leader.objective if leader else None,
-        "best trial": leader.number if leader else None,
+        f"best {objective.metric}": leader.objective,
+        "best trial": leader.title,
         "trials": len(trials),
     }
     for state in ("succeeded", "early_stopped", "diverged", "failed"):
         if state in states:
             facts[state.replace("_", " ")] = states.count(state)
     facts["training time, s"] = round(sum(trial.seconds for trial in trials), 1)
-    return html.facts(facts)
+    return html.facts({**facts, **more})
 
 
 def _changes(base: Hyperparameters, values: Mapping[str, object]) -> html.Markup:
@@ -89,7 +97,7 @@ def _changes(base: Hyperparameters, values: Mapping[str, object]) -> html.Markup
 
 
 def _overview(
-    trials: Sequence[Trial], space: SearchSpace, objective: Objective, leader: Trial | None
+    trials: Sequence[Trial], space: SearchSpace, objective: Objective, leader: Trial
 ) -> html.Markup:
     axes = [parameter.name for parameter in space]
     numbers = [trial.number for trial in trials]
@@ -98,27 +106,31 @@ def _overview(
         [[trial.values[name] for name in axes] for trial in trials],
         [float("nan") if trial.objective is None else trial.objective for trial in trials],
         score_label=objective.metric,
-        best=numbers.index(leader.number) if leader else None,
+        best=numbers.index(leader.number),
     )
 
 
-def _table(trials: Sequence[Trial], space: SearchSpace, leader: Trial | None) -> html.Markup:
+def _table(trials: Sequence[Trial], space: SearchSpace, leader: Trial) -> html.Markup:
     names = [parameter.name for parameter in space]
+    metrics = list(dict.fromkeys(metric for trial in trials for metric in trial.additional))
+    reported = any(trial.reports for trial in trials)
     rows = [
         (
-            trial.number,
+            trial.title,
             html.badge("best", "good")
             if trial == leader
             else html.badge(trial.state.replace("_", " "), _TONES[trial.state]),
             trial.objective,
+            *(trial.additional.get(metric) for metric in metrics),
             *(trial.values[name] for name in names),
-            len(trial.reports),
+            *((len(trial.reports),) if reported else ()),
             round(trial.seconds, 1),
             trial.message,
         )
         for trial in trials
     ]
-    headers = ("Trial", "State", "Objective", *names, "Reports", "Seconds", "Reason")
+    reports = ("Reports",) if reported else ()
+    headers = ("Trial", "State", "Objective", *metrics, *names, *reports, "Seconds", "Reason")
     return html.table(headers, rows)
 
 
@@ -142,7 +154,7 @@ def _curves(trials: Sequence[Trial], objective: Objective) -> html.Markup:
     scored = [trial for trial in trials if trial.objective is not None and trial.reports]
     scored.sort(key=lambda t: t.objective or 0.0, reverse=objective.goal == "maximize")
     series = {
-        f"trial {trial.number}": list(enumerate(trial.reports, start=1))
+        f"trial {trial.title}": list(enumerate(trial.reports, start=1))
         for trial in scored[:_MOST_CURVES]
     }
     title = "Reports of each trial"

@@ -16,7 +16,7 @@ from kfp_tabular.components.common.tensorflow import ENVIRONMENT
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.limits import Limits
-from kfp_tabular.components.tuning.objective import Objective
+from kfp_tabular.components.tuning.objective import Objective, Strategy, counted
 from kfp_tabular.components.tuning.processes import TrialProcess
 from kfp_tabular.components.tuning.study import Study, Trial
 
@@ -40,6 +40,7 @@ class Training:
         seed: The seed of every trial's training.
         program: The training program, the executable as an absolute path.
         flags: More of the worker's flags, by name without dashes.
+        additional: Further metrics to collect, by name with the report that counts.
     """
 
     transformed_examples: Path
@@ -48,6 +49,7 @@ class Training:
     seed: int
     program: tuple[str, ...]
     flags: Mapping[str, str] = field(default_factory=dict)
+    additional: Mapping[str, Strategy] = field(default_factory=dict)
 
     def start(self, trial: Trial, directory: Path, metric: str, parallel: int) -> TrialProcess:
         """Starts a trial in a directory, from nothing.
@@ -84,6 +86,7 @@ class Training:
             metrics_file=metrics_file,
             log_file=directory / "log.txt",
             metric=metric,
+            additional=self.additional,
         )
 
 
@@ -124,6 +127,7 @@ def run(
     objective: Objective,
     limits: Limits,
     early_stopping: MedianStop | None,
+    target: float | None = None,
 ) -> None:
     """Runs trials until there are enough, those first that an earlier attempt left running.
 
@@ -133,13 +137,14 @@ def run(
         objective: What a trial is judged by.
         limits: How much is tried.
         early_stopping: Stops bad trials; None for no such rule.
+        target: No further trial is started once one is as good as this; None for no such value.
 
     Raises:
         UserError: Where more trials failed than may, each for bad input or configuration.
         RuntimeError: Where more trials failed than may, not all for that reason.
         SystemExit: With code 143, after SIGTERM. The trials' processes have ended by then.
     """
-    search = _Search(study, training, objective, limits, early_stopping)
+    search = _Search(study, training, objective, limits, early_stopping, target)
     with termination() as terminated:
         try:
             while search.advance():
@@ -160,7 +165,9 @@ class _Search:
         objective: Objective,
         limits: Limits,
         early_stopping: MedianStop | None,
+        target: float | None,
     ) -> None:
+        self._target = target
         self._study = study
         self._training = training
         self._objective = objective
@@ -219,12 +226,15 @@ class _Search:
             return self._waiting.pop(0)
         if self._exhausted or len(self._study.trials) >= self._limits.max_trials:
             return None
+        leader = None if self._target is None else best(self._study.trials, self._objective)
+        if leader and self._objective.reached(leader.objective or 0.0, self._target or 0.0):
+            return None
         asked = self._study.ask()
         self._exhausted = asked is None
         return asked
 
     def _close(self, trial: Trial, process: TrialProcess, code: int) -> None:
-        ended = outcome(trial, process, code, self._objective)
+        ended = outcome(trial, process, code, self._objective, self._training.additional)
         self._study.close(ended)
         directory = self._study.trial_directory(trial.number)
         # Checkpoints are large, and nobody reads those of a trial; its log and metrics stay.
@@ -254,7 +264,13 @@ class _Search:
         )
 
 
-def outcome(trial: Trial, process: TrialProcess, code: int, objective: Objective) -> Trial:
+def outcome(
+    trial: Trial,
+    process: TrialProcess,
+    code: int,
+    objective: Objective,
+    additional: Mapping[str, Strategy],
+) -> Trial:
     """Decides how a trial ended.
 
     Args:
@@ -262,9 +278,16 @@ def outcome(trial: Trial, process: TrialProcess, code: int, objective: Objective
         process: Its process, which has ended.
         code: The exit code; negative for a signal.
         objective: What the trial is judged by.
+        additional: Further metrics, with the report that counts.
     """
     value = objective.value(process.reports)
-    ended = replace(trial, reports=tuple(process.reports), seconds=round(process.seconds, 2))
+    metrics = {name: counted(process.additional[name], how) for name, how in additional.items()}
+    ended = replace(
+        trial,
+        reports=tuple(process.reports),
+        seconds=round(process.seconds, 2),
+        additional={name: found for name, found in metrics.items() if found is not None},
+    )
     if process.stopping:
         return replace(ended, state="early_stopped", objective=value)
     if code != 0:
@@ -299,17 +322,19 @@ def failure(failed: Sequence[Trial], why: str) -> Exception:
         A `UserError` where each of them diverged or failed for bad input or configuration, else
         a `RuntimeError`, so that the task may be retried.
     """
-    by_message: dict[str, list[int]] = {}
+    by_message: dict[str, list[str]] = {}
     for trial in failed:
-        by_message.setdefault(trial.message, []).append(trial.number)
+        by_message.setdefault(trial.message, []).append(trial.title)
     causes = "; ".join(
-        f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: {message}"
-        for message, numbers in by_message.items()
+        f"trial{'s' if len(titles) > 1 else ''} {', '.join(titles)}: {message}"
+        for message, titles in by_message.items()
     )
     bad_input = f"exit code {USER_ERROR_EXIT_CODE}:"
-    hopeless = all(t.state == "diverged" or t.message.startswith(bad_input) for t in failed)
+    hopeless = bool(failed) and all(
+        t.state == "diverged" or t.message.startswith(bad_input) for t in failed
+    )
     kind = UserError if hopeless else RuntimeError
-    return kind(f"tuning: {why}. {causes}")
+    return kind(f"tuning: {why}. {causes}".strip())
 
 
 def describe(trial: Trial) -> str:

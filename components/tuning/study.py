@@ -63,6 +63,11 @@ class Trial:
     name: str = ""
     additional: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """What to call it: Katib's name, or its number."""
+        return self.name or str(self.number)
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -10,68 +10,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal
 
 from kfp_tabular.components.common.errors import closest
+from kfp_tabular.components.tuning.algorithm_settings import (
+    NOT_OFFERED,
+    Setting,
+    read_settings,
+)
 from kfp_tabular.components.tuning.search_space import Choice, Number, SearchSpace
-
-REFUSED = {
-    "enas": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
-    "darts": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
-    "pbt": "it has a trial go on from another one's checkpoint with other hyperparameters, and "
-    "the training worker goes on from a checkpoint only with the same ones",
-}
-"""Algorithms of Katib that are not offered, and why."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a setting of an algorithm may be.
-
-    Attributes:
-        kind: `int`, `float`, `choice` of texts, or `name` of a searched hyperparameter.
-        low: The smallest number, or with `above` what it must be larger than.
-        above: Whether `low` itself is too small.
-        below: What the number must be smaller than; None for no such bound.
-        choices: The texts of a `choice`.
-    """
-
-    kind: Literal["int", "float", "choice", "name"]
-    low: float = 0.0
-    above: bool = False
-    below: float | None = None
-    choices: tuple[str, ...] = ()
-
-    def read(self, value: object) -> tuple[str, str]:
-        """Reads a value.
-
-        Args:
-            value: A number or text. Whole numbers may come as floats, as from a KFP struct.
-
-        Returns:
-            The text that Katib gets, and the empty string; or the empty string, and what was
-            expected instead.
-        """
-        text = str(value).strip()
-        if self.kind in ("choice", "name"):
-            if self.kind == "choice" and text not in self.choices:
-                return "", f"one of {', '.join(self.choices)}"
-            return text, ""
-        try:
-            number = math.nan if isinstance(value, bool) else float(text)
-        except ValueError:
-            number = math.nan
-        fits = number > self.low if self.above else number >= self.low
-        if not math.isfinite(number) or not fits or (self.below and number >= self.below):
-            return "", self._expected()
-        if self.kind == "int":
-            return (str(int(number)), "") if number.is_integer() else ("", self._expected())
-        return (repr(number) if isinstance(value, float) else text), ""
-
-    def _expected(self) -> str:
-        kind = "a whole number" if self.kind == "int" else "a number"
-        bound = f"{'above' if self.above else 'of at least'} {self.low:g}"
-        return f"{kind} {bound}" + (f" and below {self.below:g}" if self.below else "")
 
 
 @dataclass(frozen=True)
@@ -125,32 +71,13 @@ def check(
         The settings as Katib gets them, the seed among them where the algorithm takes one; and
         every problem, in words.
     """
-    if name in REFUSED:
-        return {}, [f"algorithm: {name} is not offered: {REFUSED[name]}. {_there_are()}"]
+    if name in NOT_OFFERED:
+        return {}, [f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. {_there_are()}"]
     algorithm = ALGORITHMS.get(name)
     if algorithm is None:
-        meant = closest(name, (*ALGORITHMS, *REFUSED))
+        meant = closest(name, (*ALGORITHMS, *NOT_OFFERED))
         return {}, [f"algorithm: {name!r} is unknown.{meant} {_there_are()}"]
-    settings: dict[str, str] = {}
-    problems: list[str] = []
-    for setting, value in given.items():
-        if setting == "random_state":
-            problems.append("algorithm_settings: random_state is the argument 'seed'.")
-        elif setting not in algorithm.settings:
-            has = ", ".join(algorithm.settings)
-            problems.append(
-                f"algorithm_settings: Katib's {name} has no setting {setting!r}."
-                f"{closest(setting, algorithm.settings)} "
-                + (f"There are {has}." if has else "It has none.")
-            )
-        else:
-            text, expected = algorithm.settings[setting].read(value)
-            if expected:
-                problems.append(
-                    f"algorithm_settings: {setting} must be {expected}, found {value!r}."
-                )
-            else:
-                settings[setting] = text
+    settings, problems = read_settings(f"Katib's {name}", algorithm.settings, given)
     missing = [setting for setting in algorithm.required if setting not in given]
     if missing:
         problems.append(f"algorithm_settings: {name} needs {' and '.join(missing)}.")

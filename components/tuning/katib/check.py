@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.storage.location import parse as parse_uri
 from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.common.training_job import settings as job_settings
 from kfp_tabular.components.common.training_job.settings import JobSettings
@@ -32,7 +33,6 @@ from kfp_tabular.components.tuning.search_space import Choice, SearchSpace
 RESUME_POLICIES = ("Never", "LongRunning", "FromVolume")
 
 _INT32 = 2**31 - 1
-_SCHEMES = ("gs", "s3", "minio")
 _SOME_OBJECTIVE = objective.Objective("eval_auc", "maximize", "max")
 
 T = TypeVar("T")
@@ -163,7 +163,8 @@ def check(wanted: Wanted) -> ExperimentSpec:
         ),
     )
     target = problems.of(None, lambda: objective.target(wanted.objective_target))
-    additional = problems.of({}, lambda: objective.additional(goal, wanted.additional_metrics))
+    none: dict[str, objective.Strategy] = {}
+    additional = problems.of(none, lambda: objective.additional(goal, wanted.additional_metrics))
     limits = wanted.limits
     search = algorithms.Search(
         space, limits.max_trials, limits.parallel_trials, wanted.early_stopping != "none"
@@ -185,7 +186,7 @@ def check(wanted: Wanted) -> ExperimentSpec:
     problems.one_of("trial_kind", wanted.trial_kind, tuple(TRIAL_KINDS))
     kind = TRIAL_KINDS.get(wanted.trial_kind, TRIAL_KINDS["tfjob"])
     if wanted.trial_kind in TRIAL_KINDS:
-        problems.of({}, lambda: kind.template(trial, ()))
+        problems.of(None, lambda: bool(kind.template(trial, ())))
     problems.raise_if_any()
     return ExperimentSpec(
         space=space,
@@ -298,18 +299,21 @@ def _words(arguments: Mapping[str, object]) -> list[str]:
 
 def _reach(wanted: Wanted, job: JobSettings) -> list[str]:
     problems = []
-    mounts = [PurePosixPath(volume.mount_path) for volume in job.volumes]
     for name in ("transformed_examples", "transform_graph"):
-        where = getattr(wanted, name)
-        scheme, separator, _ = where.partition("://")
-        if separator and scheme in _SCHEMES:
+        given = getattr(wanted, name)
+        try:
+            location = parse_uri(given)
+        except UserError as error:
+            problems.append(f"{name}: {error}")
             continue
-        if not separator and any(PurePosixPath(where).is_relative_to(mount) for mount in mounts):
-            continue
-        problems.append(
-            f"{name}: trials cannot reach {where!r} from their pods; it must be a gs://, s3:// or "
-            "minio:// URI, or a path inside one of job.volumes."
-        )
+        path = PurePosixPath(location.key)
+        mounts = [volume.mount_path for volume in job.volumes]
+        if location.is_local and not any(path.is_relative_to(mount) for mount in mounts):
+            problems.append(
+                f"{name}: {given} is a path of this task's pod, which the trials' pods do not "
+                "have. Keep artifacts in gs://, s3:// or minio://, or on a volume that job.volumes "
+                "mounts at the same path."
+            )
     return problems
 
 

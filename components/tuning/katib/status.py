@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.api import Object
+from kfp_tabular.components.common.kubernetes.kinds import Object
 from kfp_tabular.components.common.kubernetes.launch import Verdict
 from kfp_tabular.components.tuning.katib.experiment import read_value
 from kfp_tabular.components.tuning.objective import Objective
@@ -31,36 +31,40 @@ _STATES: Mapping[str, State] = {
 _UNAVAILABLE = "unavailable"
 
 
-def judge(experiment: Object) -> Verdict:
-    """Says what an Experiment's status means.
+NO_OPTIMAL_TRIAL = "NoOptimalTrial"
+"""The reason of an Experiment that Katib calls succeeded, and that found nothing."""
+
+
+def judge(experiment: Object, objective: Objective) -> Verdict:
+    """Says what an Experiment's status means, and how far it is.
 
     A restarted Experiment keeps its earlier conditions, with status False.
+
+    Args:
+        experiment: The Experiment; it may have no status yet.
+        objective: What trials are judged by.
     """
-    for condition, phase in (("Failed", "failed"), ("Succeeded", "succeeded")):
-        found = _condition(experiment, condition)
-        if found:
-            reason, message = str(found.get("reason", "")), str(found.get("message", ""))
-            if phase == "failed":
-                return Verdict("failed", reason, message)
-            return Verdict("succeeded", reason, message)
-    return Verdict("running")
-
-
-def counts(experiment: Object) -> tuple[int, ...]:
-    """Gives what progress is seen by: how many trials are in which state."""
-    status = _status(experiment)
-    names = ("Succeeded", "EarlyStopped", "Failed", "Killed", "Running", "Pending")
-    unavailable = status.get("trialMetricsUnavailable", 0)
-    return (*(int(status.get(f"trials{name}", 0)) for name in names), int(unavailable))
+    failed = _condition(experiment, "Failed")
+    if failed:
+        return Verdict("failed", str(failed.get("reason", "")), str(failed.get("message", "")))
+    state = progress(experiment, objective)
+    succeeded = _condition(experiment, "Succeeded")
+    if succeeded and optimal_trial(experiment):
+        return Verdict("succeeded", str(succeeded.get("reason", "")), state)
+    if succeeded:
+        return Verdict("failed", NO_OPTIMAL_TRIAL, f"no trial gave the objective a value; {state}")
+    return Verdict("running", "", state)
 
 
 def progress(experiment: Object, objective: Objective) -> str:
     """Gives the state of a search in one line."""
-    succeeded, stopped, failed, killed, running, pending, unavailable = counts(experiment)
-    lost = failed + killed + unavailable
-    done = succeeded + stopped + lost
+    status = _status(experiment)
+    # The last one's name is the only one in the singular.
+    lost = _sum(status, "trialsFailed", "trialsKilled", "trialMetricsUnavailable")
+    stopped, running = _sum(status, "trialsEarlyStopped"), _sum(status, "trialsRunning")
+    pending, done = _sum(status, "trialsPending"), _sum(status, "trialsSucceeded") + stopped + lost
     best = "none yet"
-    optimal = _status(experiment).get("currentOptimalTrial") or {}
+    optimal = status.get("currentOptimalTrial") or {}
     value = observed(optimal.get("observation"), objective.metric, objective.strategy)
     if optimal.get("bestTrialName") and value is not None:
         best = f"{objective.metric}={value:.6g} in {optimal['bestTrialName']}"
@@ -77,6 +81,12 @@ def optimal_trial(experiment: Object) -> str:
     """Gives the name of the best trial; empty where there is none."""
     optimal = _status(experiment).get("currentOptimalTrial") or {}
     return str(optimal.get("bestTrialName") or "")
+
+
+def failure(resource: Object) -> str:
+    """Gives the message of a resource that failed; empty where it did not, or says nothing."""
+    found = _condition(resource, "Failed")
+    return str(found.get("message", "")) if found else ""
 
 
 def observed(observation: Mapping[str, Any] | None, metric: str, strategy: str) -> float | None:
@@ -137,6 +147,10 @@ def trials(
     ]
 
 
+def _sum(status: Mapping[str, Any], *names: str) -> int:
+    return sum(int(status.get(name) or 0) for name in names)
+
+
 def _trial(
     number: int,
     resource: Object,
@@ -153,10 +167,10 @@ def _trial(
         found = _condition(resource, condition)
         if found:
             state = meaning
-            message = _message(found) if meaning == "failed" else ""
+            if meaning == "failed":
+                # Katib says which job failed; its pods, why.
+                message = "; ".join(filter(None, (failures.get(name, ""), _message(found))))
             break
-    if state == "failed" and name in failures:
-        message = f"{message}: {failures[name]}" if message else failures[name]
     metrics = {
         metric: observed(observation, metric, strategy) for metric, strategy in additional.items()
     }

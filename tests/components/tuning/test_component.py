@@ -41,7 +41,11 @@ def test_base_values_are_passed_through(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "katib"}, "backend: 'katib' is not in this release"),
+        ({"backend": "katlib"}, "backend: 'katlib' is unknown. Did you mean 'katib'?"),
+        (
+            {"backend": "katib", "max_trials": 2},
+            "transformed_examples: {tmp_path}/transformed_examples is a path of this task's pod",
+        ),
         ({"base_hyperparameters": {"dropuot": 0.1}}, "Did you mean 'dropout'?"),
         ({"search_space": [{"name": "rate"}]}, "search_space[0]: hyperparameter 'rate' is unknown"),
         ({"max_trials": -1}, "max_trials: must be at least 0, found -1."),
@@ -51,5 +55,6 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, caplog, arguments, mess
     with pytest.raises(SystemExit) as ended:
         call(tmp_path, **arguments)
     assert ended.value.code == 2
+    message = message.replace("{tmp_path}", str(tmp_path))
     assert message in caplog.records[-1].getMessage()
     assert not (tmp_path / "out").exists()

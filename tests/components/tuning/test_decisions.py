@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.tuning import algorithms, limits, objective, search, search_space
+from kfp_tabular.components.tuning.algorithm_settings import NOT_OFFERED
 from kfp_tabular.components.tuning.early_stopping import MedianStop, rule
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.study import Trial
@@ -128,24 +129,64 @@ def test_a_grid_visits_each_point_once(seed):
 
 
 def test_algorithm_settings_are_katibs():
-    parsed = algorithms.parse("tpe", {"startup_trials": "5", "ei_candidates": 12.0}, SPACE)
-    assert parsed.settings == {"startup_trials": 5, "ei_candidates": 12}
-    parsed.sampler(seed=1)
+    parsed = algorithms.parse("tpe", {"n_startup_trials": "5", "n_EI_candidates": 12.0}, SPACE)
+    assert parsed.settings == {"n_startup_trials": "5", "n_EI_candidates": "12"}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("tpe", {"gamma": "0.3", "prior_weight": 2, "n_EI_candidates": 8, "n_startup_trials": 2}),
+        ("multivariate-tpe", {"n_startup_trials": 2, "n_ei_candidates": 8}),
+        ("cmaes", {"sigma": 0.2, "restart_strategy": "none"}),
+    ],
+)
+def test_every_setting_reaches_the_sampler(name, settings):
+    import optuna
+
+    space = {"x": optuna.distributions.FloatDistribution(0, 1), "y": None}
+    space["y"] = space["x"]
+    numbers = search_space.parse(
+        [
+            {
+                "name": name,
+                "parameterType": "double",
+                "feasibleSpace": {"min": "0", "max": "1"},
+            }
+            for name in ("dropout", "l2")
+        ]
+    )
+    sampler = algorithms.parse(name, settings, numbers).sampler(seed=1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(6):
+        asked = study.ask(space)
+        study.tell(asked.number, asked.params["x"] - asked.params["y"])
+    other = algorithms.parse(name, {}, numbers).sampler(seed=1)
+    plain = optuna.create_study(sampler=other)
+    for _ in range(6):
+        asked = plain.ask(space)
+        plain.tell(asked.number, asked.params["x"] - asked.params["y"])
+    assert [t.params for t in study.trials] != [t.params for t in plain.trials]
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        *((name, {}, "needs Katib; the local backend has") for name in algorithms.KATIB_ONLY),
+        *((name, {}, "needs backend katib; backend local has") for name in algorithms.KATIB_ONLY),
+        *((name, {}, "is not offered: it") for name in NOT_OFFERED),
+        ("tpe", {"gamma": 1}, "a number above 0 and below 1, found 1"),
+        ("cmaes", {"restart_strategy": "ipop"}, "one of none, found 'ipop'"),
         ("cmaes", {}, r"search_space \(hidden_units\): cmaes searches numbers only"),
         ("tpe", {"random_state": 3}, "is the component's argument 'seed'"),
         ("tpe", {"sigma": 3}, "tpe has no setting 'sigma'"),
         ("random", {"sigma": 3}, "It has none"),
-        ("tpe", {"startup_trials": "many"}, "a whole number above 0, found 'many'"),
-        ("tpe", {"startup_trials": 1.5}, "a whole number above 0, found 1.5"),
-        ("tpe", {"startup_trials": -1}, "above 0"),
-        ("tpe", {"startup_trials": float("nan")}, "above 0"),
-        ("tpe", {"startup_trials": True}, "above 0"),
+        ("tpe", {"n_startup_trials": "many"}, "a whole number of at least 0, found 'many'"),
+        ("tpe", {"n_startup_trials": 1.5}, "a whole number of at least 0, found 1.5"),
+        ("tpe", {"n_startup_trials": -1}, "at least 0"),
+        ("tpe", {"n_startup_trials": float("nan")}, "at least 0"),
+        ("tpe", {"n_startup_trials": True}, "at least 0"),
     ],
 )
 def test_an_algorithm_that_does_not_fit(name, settings, message):

@@ -9,7 +9,7 @@ from .conftest import SPACE
 
 PLAN = Plan(
     space=search_space.parse(SPACE),
-    algorithm=algorithms.Algorithm("tpe", {"startup_trials": 2}),
+    algorithm=algorithms.Algorithm("tpe", {"n_startup_trials": "2"}),
     goal="maximize",
     seed=3,
     base={"learning_rate": 0.001, "dropout": 0.1},

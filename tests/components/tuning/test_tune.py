@@ -207,14 +207,17 @@ def test_passing_through_imports_neither_tensorflow_nor_optuna(make_request):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "katib"}, "backend: 'katib' is not in this release"),
-        ({"algorithm": "hyperband"}, "hyperband needs Katib; the local backend has random, tpe"),
+        ({"backend": "kubeflow"}, "backend: 'kubeflow' is unknown"),
+        (
+            {"algorithm": "hyperband"},
+            "hyperband needs backend katib; backend local has random",
+        ),
         ({"algorithm": "tpee"}, "'tpee' is unknown. Did you mean 'tpe'"),
         ({"early_stopping": "median"}, "Did you mean 'medianstop'"),
         ({"start_step": 0}, "start_step: must be at least 1"),
         ({"model_type": "dnnn"}, "model_type: 'dnnn' is unknown. Did you mean 'dnn'"),
         ({"objective_metric": "eval_gini"}, "Set objective_goal"),
-        ({"algorithm_settings": {"startup": 3}}, "Did you mean 'startup_trials'"),
+        ({"algorithm_settings": {"startup_trials": 3}}, "Did you mean 'n_startup_trials'"),
     ],
 )
 def test_a_request_that_cannot_be_met(make_request, changes, message):

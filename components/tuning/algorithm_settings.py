@@ -1,0 +1,100 @@
+"""The settings of search algorithms: what each may be, and how it is read."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from kfp_tabular.components.common.errors import closest
+
+NOT_OFFERED = {
+    "enas": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
+    "darts": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
+    "pbt": "it has a trial go on from another one's checkpoint with other hyperparameters, and "
+    "the training worker goes on from a checkpoint only with the same ones",
+}
+"""Algorithms of Katib that neither backend offers, and why."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a setting of an algorithm may be.
+
+    Attributes:
+        kind: `int`, `float`, `choice` of texts, or `name` of a searched hyperparameter.
+        low: The smallest number, or with `above` what it must be larger than.
+        above: Whether `low` itself is too small.
+        below: What the number must be smaller than; None for no such bound.
+        choices: The texts of a `choice`.
+    """
+
+    kind: Literal["int", "float", "choice", "name"]
+    low: float = 0.0
+    above: bool = False
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def read(self, value: object) -> tuple[str, str]:
+        """Reads a value.
+
+        Args:
+            value: A number or text. Whole numbers may come as floats, as from a KFP struct.
+
+        Returns:
+            The text that Katib gets, and the empty string; or the empty string, and what was
+            expected instead.
+        """
+        text = str(value).strip()
+        if self.kind in ("choice", "name"):
+            if self.kind == "choice" and text not in self.choices:
+                return "", f"one of {', '.join(self.choices)}"
+            return text, ""
+        try:
+            number = math.nan if isinstance(value, bool) else float(text)
+        except ValueError:
+            number = math.nan
+        fits = number > self.low if self.above else number >= self.low
+        if not math.isfinite(number) or not fits or (self.below and number >= self.below):
+            return "", self._expected()
+        if self.kind == "int":
+            return (str(int(number)), "") if number.is_integer() else ("", self._expected())
+        return (repr(number) if isinstance(value, float) else text), ""
+
+    def _expected(self) -> str:
+        kind = "a whole number" if self.kind == "int" else "a number"
+        bound = f"{'above' if self.above else 'of at least'} {self.low:g}"
+        return f"{kind} {bound}" + (f" and below {self.below:g}" if self.below else "")
+
+
+def read_settings(
+    algorithm: str, known: Mapping[str, Setting], given: Mapping[str, object]
+) -> tuple[dict[str, str], list[str]]:
+    """Reads the settings of an algorithm.
+
+    Args:
+        algorithm: How to name the algorithm in a problem.
+        known: The settings that it has.
+        given: The settings that were given, by name.
+
+    Returns:
+        Those that are fit, as text; and a problem for each of the others.
+    """
+    settings: dict[str, str] = {}
+    problems: list[str] = []
+    for name, value in given.items():
+        if name == "random_state":
+            problems.append("algorithm_settings: random_state is the component's argument 'seed'.")
+            continue
+        if name not in known:
+            there_are = f"There are {', '.join(known)}." if known else "It has none."
+            problems.append(
+                f"algorithm_settings: {algorithm} has no setting {name!r}."
+                f"{closest(name, known)} {there_are}"
+            )
+            continue
+        text, expected = known[name].read(value)
+        if expected:
+            problems.append(f"algorithm_settings: {name} must be {expected}, found {value!r}.")
+        else:
+            settings[name] = text
+    return settings, problems

@@ -1,0 +1,142 @@
+"""Searches with Katib: creates the Experiment, waits for it, and reads what came of it."""
+
+import logging
+import os
+from functools import partial
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.kubernetes import launch
+from kfp_tabular.components.common.kubernetes.api import Api, connect
+from kfp_tabular.components.common.kubernetes.errors import (
+    DeletedError,
+    ForbiddenError,
+    JobFailedError,
+    NotFoundError,
+)
+from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
+from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.tuning import search
+from kfp_tabular.components.tuning.found import Found
+from kfp_tabular.components.tuning.katib import pod_failures, status
+from kfp_tabular.components.tuning.katib.check import Wanted
+from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
+from kfp_tabular.components.tuning.katib.order import order
+from kfp_tabular.components.tuning.study import Trial
+
+_KFP_CONTAINER = "main"
+"""The container of a KFP task that runs its code; the others are Argo's."""
+
+_SUGGESTION_FAILED = "Suggestion has failed"
+
+_logger = logging.getLogger(__name__)
+
+
+def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
+    """Runs an Experiment to its end.
+
+    Args:
+        wanted: What to search.
+        run_id: The pipeline run; with it, a retried task finds its Experiment again.
+        api: Access to the cluster; None to connect as the environment says.
+
+    Raises:
+        UserError: Where Katib could not do it, or it was refused, or every trial failed for bad
+            input or configuration.
+        RuntimeError: Where too many trials failed otherwise, or none gave the objective a value.
+        JobFailedError: Where it took too long, was deleted by somebody else, or no pod could start.
+        SystemExit: With code 143, after SIGTERM; the Experiment is deleted before.
+    """
+    # Before anything is asked of the cluster: a bad request needs none to be found.
+    order(wanted, run_id)
+    api = connect() if api is None else api
+    wanted_now = order(wanted, run_id, image=own_image(api))
+    spec, name = wanted_now.spec, wanted_now.name
+    selector = f"{status.EXPERIMENT_LABEL}={name},{status.TRIAL_LABEL}"
+    judge = partial(status.judge, objective=spec.objective)
+    job = spec.trial.settings
+    _logger.info("searching with the Experiment %s in namespace %s", name, api.namespace)
+    with pod_failures.watched(api, selector, spec.kind.container) as failures:
+        try:
+            ended = launch.run(
+                api,
+                launch.Launch(
+                    kind=EXPERIMENT,
+                    resource=wanted_now.resource,
+                    judge=judge,
+                    deadline_seconds=job.deadline_seconds,
+                    pod_selector=selector,
+                    container=spec.kind.container,
+                    grace_seconds=job.grace_seconds,
+                    needs_all_pods=False,
+                ),
+            )
+        except DeletedError:
+            raise
+        except JobFailedError as error:
+            if not error.over:
+                raise
+            _refused(api, name, error)
+            trials = _trials(api, name, spec, failures)
+            failed = [trial for trial in trials if trial.state == "failed"]
+            why = str(error).partition("\n")[0]
+            raise search.failure(failed, why) from error
+        trials = _trials(api, name, spec, failures)
+    best = status.optimal_trial(ended)
+    leader = next((trial for trial in trials if trial.name == best), None)
+    if leader is None:
+        raise RuntimeError(f"tuning: {best}, Katib's best trial, is gone; it was deleted.")
+    return Found(
+        trials=trials,
+        leader=leader,
+        space=spec.space,
+        objective=spec.objective,
+        algorithm=spec.algorithm,
+        facts={"experiment": f"{api.namespace}/{name}", "trial": leader.name},
+        notes={"Experiment": name, "ended by": judge(ended).reason},
+    )
+
+
+def own_image(api: Api) -> str:
+    """Gives the image that this task runs in; empty outside of a KFP pod.
+
+    Trials in the image of their task need no configuration, and run the same version.
+    """
+    name = os.environ.get(POD_NAME_VARIABLE, "")
+    if not name:
+        return ""
+    try:
+        pod = api.get(POD, name)
+    except NotFoundError:
+        return ""
+    for container in pod["spec"]["containers"]:
+        if container["name"] == _KFP_CONTAINER:
+            return str(container["image"])
+    return ""
+
+
+def _trials(
+    api: Api, name: str, spec: ExperimentSpec, failures: pod_failures.PodFailures
+) -> list[Trial]:
+    listed = api.list(TRIAL, labels=f"{status.EXPERIMENT_LABEL}={name}")
+    return status.trials(
+        listed.items, spec.space, spec.objective, spec.additional_metrics, failures.by_trial()
+    )
+
+
+def _refused(api: Api, name: str, error: JobFailedError) -> None:
+    """Says what Katib's service for the algorithm did not like, where that ended the search.
+
+    Raises:
+        UserError: With the service's own words.
+    """
+    if _SUGGESTION_FAILED not in str(error):
+        return
+    try:
+        # It has the Experiment's name.
+        reason = status.failure(api.get(SUGGESTION, name))
+    except (NotFoundError, ForbiddenError):
+        reason = ""
+    raise UserError(
+        f"tuning: Katib does not do this search: {reason or 'see the Suggestion of its name'} "
+        f"(Experiment {name})."
+    ) from error

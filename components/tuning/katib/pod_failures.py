@@ -1,0 +1,104 @@
+"""Remembers why trials failed: Katib deletes a trial's pods as soon as it has failed."""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from kfp_tabular.components.common.kubernetes import logs, pods
+from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.errors import (
+    AbortedError,
+    ApiError,
+    ForbiddenError,
+    RejectedError,
+)
+from kfp_tabular.components.common.kubernetes.kinds import POD, Object
+from kfp_tabular.components.tuning.katib.status import TRIAL_LABEL
+from kfp_tabular.components.tuning.processes import telling_line
+
+_logger = logging.getLogger(__name__)
+
+
+class PodFailures:
+    """How pods of trials failed, by trial.
+
+    Args:
+        api: Access to the cluster.
+        container: The container that trains.
+    """
+
+    def __init__(self, api: Api, container: str) -> None:
+        self._api = api
+        self._container = container
+        self._lock = threading.Lock()
+        self._known: dict[str, pods.Failure] = {}
+        self._texts: dict[str, str] = {}
+
+    def by_trial(self) -> dict[str, str]:
+        """Gives the reason for each trial that had a pod which failed."""
+        with self._lock:
+            return dict(self._texts)
+
+    def see(self, pod: Object) -> None:
+        """Takes note of a pod."""
+        trial = (pod["metadata"].get("labels") or {}).get(TRIAL_LABEL)
+        if not trial:
+            return
+        # The collector beside the training ends badly because the training did.
+        found = [
+            failure
+            for failure in pods.failures(pod)
+            if failure.container in ("", self._container) or failure.rank == 0
+        ]
+        for failure in found:
+            known = self._known.get(trial)
+            if known is not None and known <= failure:
+                continue
+            self._known[trial] = failure
+            text = self._text(pod, failure)
+            with self._lock:
+                self._texts[trial] = text
+
+    def _text(self, pod: Object, failure: pods.Failure) -> str:
+        if failure.rank == 0:
+            return str(failure)
+        # The exit code comes first: it tells bad input from everything else.
+        words = logs.tail(self._api, pod, failure.container, previous=failure.previous)
+        return f"{failure.message}: {telling_line(words)} (pod {failure.pod})"
+
+
+@contextmanager
+def watched(api: Api, selector: str, container: str) -> Iterator[PodFailures]:
+    """Watches the pods of trials for the duration of the block.
+
+    Args:
+        api: Access to the cluster.
+        selector: Label selector of the pods.
+        container: The container that trains.
+
+    Yields:
+        What was seen so far.
+    """
+    bound = api.bound()
+    failures = PodFailures(bound, container)
+
+    def watch() -> None:
+        try:
+            for found in bound.watch(POD, labels=selector):
+                _see_all(failures, found)
+        except AbortedError:
+            return
+        except (ApiError, ForbiddenError, RejectedError) as error:
+            _logger.warning("why trials fail is not seen: %s", error)
+
+    threading.Thread(target=watch, name=f"pods {selector}", daemon=True).start()
+    try:
+        yield failures
+    finally:
+        bound.abort()
+
+
+def _see_all(failures: PodFailures, found: Mapping[str, Object]) -> None:
+    for pod in found.values():
+        failures.see(pod)
