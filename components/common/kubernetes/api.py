@@ -474,8 +474,10 @@ def connect(patience: Patience | None = None) -> Api:
             config.load_incluster_config(client_configuration=configuration)
             namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
         else:
-            config.load_kube_config(client_configuration=configuration)
-            _, context = config.list_kube_config_contexts()
+            # The client library looks at the variable when it is imported, and never again.
+            file = os.environ.get("KUBECONFIG")
+            config.load_kube_config(file, client_configuration=configuration)
+            _, context = config.list_kube_config_contexts(file)
             namespace = context["context"].get("namespace") or "default"
     except (config.ConfigException, OSError) as error:
         raise UserError(

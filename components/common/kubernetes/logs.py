@@ -118,7 +118,7 @@ class Follower:
                 # Only what is read after the end is sure to be all.
                 ended = pods.has_ended(pod)
                 restarts = pods.restarts(pod, self._container)
-                if restarts > self._restarts and self._cursor.time:
+                if restarts > self._restarts:
                     self._read(previous=True)
                 self._restarts = restarts
                 whole = self._read(follow=not ended)

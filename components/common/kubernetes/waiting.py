@@ -24,8 +24,10 @@ from kfp_tabular.components.common.kubernetes.errors import (
 from kfp_tabular.components.common.kubernetes.kinds import EVENT, POD, Object
 from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
 
-# How long the end of the log may take to come after the end of the job.
+# How long the end of the log may take to come after the end of the job, if its container has
+# ended, too, and if not.
 _LOG_END_SECONDS = 10
+_LOG_GOES_ON_SECONDS = 1
 # The reasons of so many pods are enough to understand what happened.
 _MOST_TAILS = 5
 
@@ -275,8 +277,9 @@ class _Wait:
             found = {pod["metadata"]["name"]: pod for pod in listed.items}
             self._remember_failures(found)
             self._see_pods(found)
-        for follower in self._followers.values():
-            follower.finish(_LOG_END_SECONDS)
+        running = {pod["metadata"]["uid"] for pod in self._pods.values() if pods.is_running(pod)}
+        for uid, follower in self._followers.items():
+            follower.finish(_LOG_GOES_ON_SECONDS if uid in running else _LOG_END_SECONDS)
 
     def _explain(self, what: str, pod: str = "") -> str:
         """Adds what one would look up next: why a pod failed, its events and its last words."""

@@ -1,0 +1,193 @@
+"""A cluster to test launchers on: the server of these tests, or a real one."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kfp_tabular.components.common.kubernetes.api import Api, connect
+from kfp_tabular.components.common.kubernetes.kinds import Kind
+from kfp_tabular.components.common.kubernetes.patience import Patience
+from tests.cluster.api_server import ApiServer, Rule
+from tests.cluster.container_logs import Logs
+
+QUICK = Patience(
+    unreachable_seconds=20,
+    first_delay_seconds=0.02,
+    longest_delay_seconds=0.3,
+    answer_seconds=5,
+    watch_seconds=3,
+    poll_seconds=0.1,
+    cancel_seconds=5,
+)
+"""So that a test of what takes minutes takes seconds."""
+
+NAMESPACE = "team"
+USER = f"system:serviceaccount:{NAMESPACE}:pipeline-runner"
+
+LAUNCHER_RULES = (
+    Rule(("",), ("pods",), ("get", "list", "watch")),
+    Rule(("",), ("pods/log",), ("get",)),
+    Rule(("",), ("events",), ("list",)),
+    Rule(
+        ("kubeflow.org", "trainer.kubeflow.org", "batch"),
+        ("tfjobs", "trainjobs", "experiments", "jobs"),
+        ("create", "get", "list", "watch", "delete"),
+    ),
+)
+"""What launchers need."""
+
+
+class Refused(Exception):
+    """The server answered something else than success."""
+
+
+class Admin:
+    """May do everything; acts as operators, the kubelet and the user do."""
+
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        from kubernetes import config
+
+        self._client = config.new_client_from_config(str(kubeconfig))
+        self._namespace = namespace
+
+    def create(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes an object."""
+        return self._call("POST", kind, "", body)
+
+    def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """Reads an object; None where there is none."""
+        found = [item for item in self.list(kind) if item["metadata"]["name"] == name]
+        return found[0] if found else None
+
+    def list(self, kind: Kind) -> "list[dict[str, Any]]":
+        """Reads all objects of a kind."""
+        items: list[dict[str, Any]] = self._call("GET", kind, "")["items"]
+        return items
+
+    def status(self, kind: Kind, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Merges into an object's status."""
+        return self._call("PATCH", kind, f"/{name}/status", {"status": status})
+
+    def patch(self, kind: Kind, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Merges into an object."""
+        return self._call("PATCH", kind, f"/{name}", changes)
+
+    def delete(self, kind: Kind, name: str, **options: Any) -> None:
+        """Deletes an object."""
+        self._call("DELETE", kind, f"/{name}", options or {"propagationPolicy": "Background"})
+
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Sends any request."""
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        content_type = "application/json"
+        if method == "PATCH":
+            content_type = "application/merge-patch+json"
+        end = time.monotonic() + 60
+        while True:
+            try:
+                response = self._client.call_api(
+                    path,
+                    method,
+                    body=body,
+                    header_params={"Content-Type": content_type, "Accept": "application/json"},
+                    auth_settings=["BearerToken"],
+                    _preload_content=False,
+                    _return_http_data_only=True,
+                    _request_timeout=20,
+                )
+                answer: dict[str, Any] = json.loads(response.data)
+            except ApiException as error:
+                raise Refused(f"{method} {path}: {error.status} {error.body!r}") from None
+            except (HTTPError, OSError):
+                # The server is away, as a test wants it.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return answer
+
+    def _call(self, method: str, kind: Kind, rest: str, body: Any = None) -> dict[str, Any]:
+        root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.api_version}"
+        place = f"/namespaces/{self._namespace}" if kind.namespaced else ""
+        return self.call(method, f"{root}{place}/{kind.plural}{rest}", body)
+
+
+@dataclass
+class Cluster:
+    """A cluster, with a namespace and a service account for launchers.
+
+    Attributes:
+        kubeconfig: The launcher's; its service account has the rights of `LAUNCHER_RULES`.
+        namespace: Where launchers work.
+        admin: May do everything there.
+        logs: What the containers write.
+        server: The server, for faults; None where it is a real one.
+    """
+
+    kubeconfig: Path
+    namespace: str
+    admin: Admin
+    logs: Logs
+    server: ApiServer | None
+
+    def connect(self, patience: Patience = QUICK) -> Api:
+        """Connects as a launcher."""
+        with _kubeconfig(self.kubeconfig):
+            return connect(patience)
+
+
+def write_kubeconfig(
+    path: Path, url: str, token: str, namespace: str, cluster: Mapping[str, Any] | None = None
+) -> Path:
+    """Writes a kubeconfig with one context."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [
+            {"name": "test", "context": {"cluster": "c", "user": "u", "namespace": namespace}}
+        ],
+        "clusters": [{"name": "c", "cluster": {"server": url, **(cluster or {})}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@contextmanager
+def simulated(rules: Iterable[Rule] | None = LAUNCHER_RULES) -> Iterator[Cluster]:
+    """Gives a cluster of the server of these tests.
+
+    Args:
+        rules: The rights of the launcher; all where None.
+    """
+    with tempfile.TemporaryDirectory() as folder, ApiServer().running() as server:
+        server.user("admin", "admin-token")
+        server.user(USER, "launcher-token", rules)
+        root = Path(folder)
+        admin = write_kubeconfig(root / "admin", server.url, "admin-token", NAMESPACE)
+        launcher = write_kubeconfig(root / "launcher", server.url, "launcher-token", NAMESPACE)
+        yield Cluster(launcher, NAMESPACE, Admin(admin, NAMESPACE), server.logs, server)
+
+
+@contextmanager
+def _kubeconfig(path: Path) -> Iterator[None]:
+    before = os.environ.get("KUBECONFIG")
+    os.environ["KUBECONFIG"] = str(path)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["KUBECONFIG"]
+        else:
+            os.environ["KUBECONFIG"] = before
