@@ -24,7 +24,6 @@ class Config:
         namespace: Where it would be; empty to leave it out.
         run_id: The pipeline run.
         task: The kind of task: `binary`, `multiclass` or `regression`.
-        hyperparameters: The base: what holds where the search does not say otherwise.
         search_space: As of the component; so are all that follow.
         algorithm: See the component.
         algorithm_settings: See the component.
@@ -39,6 +38,12 @@ class Config:
         early_stopping: See the component.
         min_trials_required: See the component.
         start_step: See the component.
+        model_type: See the component.
+        epochs: See the component.
+        train_steps: See the component.
+        batch_size: See the component.
+        learning_rate: See the component.
+        base_hyperparameters: See the component.
         class_weights: See the component.
         early_stopping_patience: See the component.
         model_fn: See the component.
@@ -55,7 +60,6 @@ class Config:
     run_id: str = ""
     namespace: str = field(default="", metadata={"check": documents.label_name})
     task: str = field(default="binary", metadata={"check": documents.one_of(*TASK_KINDS)})
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     search_space: tuple[Any, ...] = ()
     algorithm: str = "tpe"
     algorithm_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +74,12 @@ class Config:
     early_stopping: str = "medianstop"
     min_trials_required: int = 3
     start_step: int = 4
+    model_type: str = Hyperparameters.model_type
+    epochs: int = Hyperparameters.epochs
+    train_steps: int = Hyperparameters.train_steps
+    batch_size: int = Hyperparameters.batch_size
+    learning_rate: float = Hyperparameters.learning_rate
+    base_hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     class_weights: str = "none"
     early_stopping_patience: int = 5
     model_fn: str = ""
@@ -88,7 +98,9 @@ class Config:
         return Wanted(
             **{name: getattr(self, name) for name in _SAME},
             task=cast(TaskKind, self.task),
-            base=Hyperparameters().updated(self.hyperparameters),
+            base=Hyperparameters().updated(
+                {name: getattr(self, name) for name in _BASE} | dict(self.base_hyperparameters)
+            ),
             limits=Limits(self.max_trials, self.parallel_trials, self.max_failed_trials),
             training_flags={
                 "class-weights": self.class_weights,
@@ -98,6 +110,7 @@ class Config:
         )
 
 
+_BASE = ("model_type", "epochs", "train_steps", "batch_size", "learning_rate")
 _SAME = (
     "transformed_examples",
     "transform_graph",
