@@ -324,9 +324,9 @@ class JobSettings:
         image_pull_policy: `Always`, `IfNotPresent` or `Never`; empty for Kubernetes' default.
         image_pull_secrets: Secrets for the registry.
         workers: Processes that train together, the chief included.
-        parameter_servers: Pods with that role. Training here is synchronous and keeps nothing on
-            them; they are for programs of one's own image.
-        evaluator: Whether there is a pod with that role.
+        parameter_servers: Pods that hold the weights. With them training is asynchronous: the
+            chief hands out work and takes no step itself, so it takes two workers at least.
+        evaluator: Whether a pod of its own evaluates.
         cpu: Cores of each pod, asked for and at the most: `2` or `500m`.
         memory: Memory of each pod, asked for and at the most, such as `4Gi`.
         gpus: GPUs of each worker.
@@ -404,6 +404,10 @@ class JobSettings:
     grace_seconds: int = _checked(_between(0), 300)
 
     def __post_init__(self) -> None:
+        if self.parameter_servers and self.workers < 2:
+            raise ValueError(
+                "parameter_servers: the chief only hands out work then; set workers to 2 or more"
+            )
         _mounts_apart(self)
         variables = tuple(self.env) + tuple(
             variable for secret in self.secrets for variable in secret.env.values()

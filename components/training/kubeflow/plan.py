@@ -112,7 +112,7 @@ def make(
             f"{closest(backend, KINDS)}"
         )
     kind = KINDS[backend]
-    wanted = with_workers(job_settings.parse(job), job, workers)
+    wanted = parse_job(job, workers)
     wanted = replace(wanted, image=wanted.image or image)
     for name, uri in asdict(artifacts).items():
         require_reachable(name, uri, wanted, writes=name == "model")
@@ -129,17 +129,22 @@ def make(
     return Plan(kind, spec, prefix)
 
 
-def with_workers(wanted: JobSettings, job: Mapping[str, Any], workers: int) -> JobSettings:
-    """Settles how many processes train: `workers` of the document or of the component.
+def parse_job(job: Mapping[str, Any], workers: int) -> JobSettings:
+    """Checks the `job` document, and settles how many processes train.
+
+    Args:
+        job: The document; it may say `workers`.
+        workers: How many, as the component's argument says it.
 
     Raises:
-        UserError: Where both say it, and differently.
+        UserError: For a key that is unknown or does not fit, and where both say how many workers
+            there are, and differently.
     """
     if workers < 1:
         raise UserError(f"workers: expected at least 1, found {workers}.")
     if "workers" not in job:
-        # Through the parser again: it knows the bounds.
         return job_settings.parse({**job, "workers": workers})
+    wanted = job_settings.parse(job)
     if workers not in (1, wanted.workers):
         raise UserError(
             f"workers is {workers} and job.workers is {wanted.workers}; give one of them."

@@ -147,7 +147,7 @@ ARGUMENTS = st.lists(
 
 
 def _consistent(document: dict[str, Any]) -> bool:
-    """Whether names that must differ do; the parser refuses the others, which is tested apart."""
+    """Whether keys go together; the parser refuses those that do not, which is tested apart."""
     mounts = [entry["mount_path"] for entry in document.get("volumes", ())]
     mounts += [
         entry["mount_path"] for entry in document.get("secrets", ()) if "mount_path" in entry
@@ -155,7 +155,8 @@ def _consistent(document: dict[str, Any]) -> bool:
     variables = list(document.get("env", {}))
     for secret in document.get("secrets", ()):
         variables += secret["env"].values()
-    return len(mounts) == len(set(mounts)) and len(variables) == len(set(variables))
+    enough = not document.get("parameter_servers") or document.get("workers", 1) > 1
+    return enough and len(mounts) == len(set(mounts)) and len(variables) == len(set(variables))
 
 
 def documents(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:

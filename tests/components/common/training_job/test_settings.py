@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 
@@ -48,6 +50,7 @@ REFUSED = {
         {"tolerations": [{"operator": "Exists", "effect": "noschedule"}]},
         "NoSchedule",
     ),
+    "nobody to train": ({"parameter_servers": 1}, "job: parameter_servers", "workers to 2"),
     "root": ({"run_as_user": 0}, "job.run_as_user"),
     "a policy": ({"clean_pod_policy": "running"}, "All, Running, None"),
     "another manager": ({"managed_by": "me"}, "kueue.x-k8s.io/multikueue"),
@@ -100,7 +103,7 @@ def test_quantities_are_numbers(text: str, number: float) -> None:
 
 
 KINDS = {"tfjob": tfjob, "trainjob": trainjob, "job": job}
-CANNOT = {
+CANNOT: dict[str, dict[str, Any]] = {
     "trainjob": {
         "parameter_servers": 1,
         "evaluator": True,
@@ -115,7 +118,6 @@ CANNOT = {
     },
     "job": {
         "workers": 2,
-        "parameter_servers": 1,
         "evaluator": True,
         "roles": {"workers": {"cpu": "4"}},
         "clean_pod_policy": "All",
@@ -129,7 +131,8 @@ CANNOT = {
     ("kind", "key"), [(kind, key) for kind, keys in CANNOT.items() for key in keys]
 )
 def test_what_a_kind_cannot_express_is_refused(kind: str, key: str) -> None:
-    spec = TrainingJobSpec([], parse({key: CANNOT[kind][key]}), name="a")
+    more = {"workers": 2} if key == "parameter_servers" and kind == "trainjob" else {}
+    spec = TrainingJobSpec([], parse({key: CANNOT[kind][key], **more}), name="a")
 
     with pytest.raises(UserError, match=f"job.{key}"):
         KINDS[kind].build(spec)
