@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,13 @@ def trains(container: Container) -> int:
         for place, name, text in (
             ("output", "saved_model.pb", "weights"),
             ("output", "assets/vocabulary", "a\nb"),
+            ("checkpoints", "checkpoint", "weights so far"),
             ("logs", "training.json", json.dumps({"metrics": {"eval_auc": 0.9}})),
         ):
-            file = Path(container.flag(place)) / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "file"
+                file.write_text(text)
+                storage.upload(file, f"{container.flag(place)}/{name}")
         container.write("model written")
     return 0
 
@@ -120,6 +123,36 @@ def test_the_task_has_what_the_chief_wrote(server, api, order, caplog, kind) -> 
     assert len(server.store.list(POD, NAMESPACE)) == 2
     assert leftovers(order) == []
     assert "model written" in caplog.text
+
+
+@EACH_KIND
+def test_an_object_store_will_do_without_any_volume(server, api, order, s3, tmp_path, kind) -> None:
+    bucket = s3.replace("s3://", "minio://")
+    folder = f"{bucket}/{tmp_path.name}/run/transform/1"
+    for name in ("examples", "graph"):
+        storage.upload(Path(order.artifacts.transform_graph), f"{folder}/{name}")
+    model = f"{bucket}/{tmp_path.name}/run/train-model/2/model"
+    artifacts = Artifacts(f"{folder}/examples", f"{folder}/graph", model)
+    order = dataclasses.replace(order, artifacts=artifacts, backend=kind, job={})
+    keys = []
+
+    def program(container: Container) -> int:
+        keys.append(
+            container.environment(
+                {"mlpipeline-minio-artifact": {"accesskey": "minio", "secretkey": "minio123"}}
+            )
+        )
+        return trains(container)
+
+    with Operator(server, program).running() as operator:
+        backend.run(order, api)
+
+    assert {"model/saved_model.pb", "logs/training.json"} <= set(result(order))
+    assert [found["MINIO_SECRET_KEY"] for found in keys] == ["minio123"] * 2
+    assert "minio123" not in json.dumps(operator.jobs)
+    below = storage.Folder(f"{bucket}/{tmp_path.name}/run")
+    assert not [name for name in below.list() if name.startswith("kfp-tabular-jobs")]
+    assert below.list()
 
 
 def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(

@@ -1,0 +1,5 @@
+"""Object stores, from the suite's own servers."""
+
+from tests.servers.stores import s3
+
+__all__ = ["s3"]
