@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,15 +14,11 @@ from kfp_tabular.components.common.errors import USER_ERROR_PREFIX, UserError
 from kfp_tabular.components.common.kubernetes import launch
 from kfp_tabular.components.common.kubernetes.api import Api, connect
 from kfp_tabular.components.common.kubernetes.errors import JobFailedError, NotFoundError
-from kfp_tabular.components.common.kubernetes.kinds import POD
-from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.training.kubeflow import places
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
 from kfp_tabular.components.training.settings import Settings
-
-_KFP_CONTAINER = "main"
-"""The container of a KFP task that runs its code; the others are Argo's."""
 
 _logger = logging.getLogger(__name__)
 
@@ -80,7 +75,15 @@ def run(order: Order, api: Api | None = None) -> None:
         _train(cluster, plan)
     places.fetch(plan.model, settings.output)
     places.fetch(plan.logs, settings.logs)
-    places.remove(plan.prefix, first=f"{planning.LOGS}/{planning.RESULT}")
+    _clean_up(plan)
+
+
+def _clean_up(plan: Plan) -> None:
+    try:
+        places.remove(plan.prefix, first=f"{planning.LOGS}/{planning.RESULT}")
+    except UserError as error:
+        # The results are here; that the store lets nobody delete is no reason to lose them.
+        _logger.warning("%s stays: %s", plan.prefix, error)
 
 
 def _plan(order: Order, image: str) -> Plan:
@@ -93,24 +96,6 @@ def _plan(order: Order, image: str) -> Plan:
         run_id=order.run_id,
         image=image,
     )
-
-
-def own_image(api: Api) -> str:
-    """Gives the image that this task runs in; empty outside of a KFP pod.
-
-    A job in the image of its task needs no configuration, and runs the same version.
-    """
-    name = os.environ.get(POD_NAME_VARIABLE, "")
-    if not name:
-        return ""
-    try:
-        pod = api.get(POD, name)
-    except NotFoundError:
-        return ""
-    for container in pod["spec"]["containers"]:
-        if container["name"] == _KFP_CONTAINER:
-            return str(container["image"])
-    return ""
 
 
 def _announce(plan: Plan) -> None:

@@ -267,6 +267,20 @@ def test_results_that_were_half_removed_are_made_again(server, api, order) -> No
     assert leftovers(order) == []
 
 
+def test_a_store_that_keeps_everything_costs_no_results(
+    server, api, order, monkeypatch, caplog
+) -> None:
+    def denied(uri: str, first: str) -> None:
+        raise UserError("access denied.")
+
+    monkeypatch.setattr(places, "remove", denied)
+    with Operator(server, trains).running():
+        backend.run(order, api)
+
+    assert "model/saved_model.pb" in result(order)
+    assert "stays: access denied" in caplog.text
+
+
 def test_a_place_that_cannot_be_written_to_is_found_before_training(
     server, api, order, monkeypatch
 ) -> None:

@@ -1,0 +1,29 @@
+"""The image that a task runs in, which its jobs run in as well unless they are told otherwise."""
+
+import os
+
+from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.errors import NotFoundError
+from kfp_tabular.components.common.kubernetes.kinds import POD
+from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+
+_KFP_CONTAINER = "main"
+"""The container of a KFP task that runs its code; the others are Argo's."""
+
+
+def own_image(api: Api) -> str:
+    """Gives the image that this task runs in; empty outside of a KFP pod.
+
+    A job in the image of its task needs no configuration, and runs the same version.
+    """
+    name = os.environ.get(POD_NAME_VARIABLE, "")
+    if not name:
+        return ""
+    try:
+        pod = api.get(POD, name)
+    except NotFoundError:
+        return ""
+    for container in pod["spec"]["containers"]:
+        if container["name"] == _KFP_CONTAINER:
+            return str(container["image"])
+    return ""
