@@ -1,0 +1,74 @@
+"""HTTP/1.1 with a bound on what comes before and after a body, where uvicorn has none.
+
+uvicorn's parser keeps a URL, headers and trailers of whatever length, before any key is looked at.
+"""
+
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LARGEST_HEAD = 64 * 1024
+"""Bytes, as h11 and most proxies allow, give or take the piece in which they arrive."""
+
+
+class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no types here
+    """uvicorn's protocol; answers a longer head with status 431 and hangs up."""
+
+    _size = 0
+    _unheard = 0
+    _heard = False
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has arrived."""
+        self._heard = False
+        super().data_received(data)
+        # A header that does not end is kept by the parser, which tells nothing of it until then.
+        self._unheard = 0 if self._heard else self._unheard + len(data)
+        if self._unheard > LARGEST_HEAD and not self.transport.is_closing():
+            self._size = self._unheard
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begins to count."""
+        self._heard, self._size = True, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Counts a piece of the URL."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Counts a header, or a trailer."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Leaves the body to the application, which has a limit of its own."""
+        self._heard = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Notes the end."""
+        self._heard = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is not HTTP, or too much of it, and hangs up."""
+        if self._size <= LARGEST_HEAD:
+            super().send_400_response(msg)
+            return
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        body = b'{"error":"URL and headers are larger than %d bytes."}' % LARGEST_HEAD
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, status.phrase.encode(), len(body), body)
+        )
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._heard = True
+        self._size += size
+        if self._size > LARGEST_HEAD:
+            # The parser stops, and uvicorn sends what it has for requests that are not HTTP.
+            raise ValueError

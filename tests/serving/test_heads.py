@@ -1,0 +1,109 @@
+"""Heads of any size, over a real socket."""
+
+import asyncio
+
+import pytest
+import uvicorn
+
+from kfp_tabular.serving.heads import LARGEST_HEAD, BoundedHttp
+
+
+async def echo(scope, receive, send):
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = str(size).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def exchange(*pieces, again=0, until=b""):
+    """Sends pieces, the last one so many times more, and gives what comes back."""
+
+    async def main():
+        config = uvicorn.Config(echo, http=BoundedHttp, lifespan="off", log_config=None, port=0)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = 0
+        try:
+            for piece in [*pieces, *[pieces[-1]] * again]:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+                sent += len(piece)
+        except ConnectionError:
+            pass
+        try:
+            if until:
+                answer = await asyncio.wait_for(reader.readuntil(until), 10)
+            else:
+                answer = await asyncio.wait_for(reader.read(), 10)
+        except ConnectionResetError:
+            answer = b""
+        writer.close()
+        server.should_exit = True
+        await serving
+        return answer, sent
+
+    return asyncio.run(main())
+
+
+HEAD = b"POST /x HTTP/1.1\r\nHost: t\r\n"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_537, 5_000_000])
+def test_bodies_of_any_size_pass(size):
+    length = b"Content-Length: %d\r\n\r\n" % size
+    answer, _ = exchange(HEAD + length, b"x" * size, until=b"\r\n\r\n%d" % size)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_the_requests_of_a_connection_are_counted_each_alone():
+    request = HEAD + b"A: %s\r\nContent-Length: 1\r\n\r\n1" % (b"a" * 30_000)
+    last = HEAD + b"Content-Length: 9\r\n\r\n123456789"
+    answer, _ = exchange(*[request] * 9, last, until=b"\r\n\r\n9")
+    assert answer.count(b"HTTP/1.1 200") == 10
+
+
+def test_a_head_just_within_the_limit_passes():
+    value = b"a" * (LARGEST_HEAD - 200)
+    answer, _ = exchange(HEAD + b"A: %s\r\nContent-Length: 1\r\n\r\n1" % value, until=b"\r\n\r\n1")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET /" + b"a" * 10_000, b"a" * 10_000],
+        [HEAD + b"A: ", b"a" * 10_000],
+        [HEAD + b"A", b"a" * 10_000],
+        [HEAD, b"A: " + b"a" * 1000 + b"\r\n"],
+        [HEAD, b"A:b\r\n" * 1000],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: " + b"a" * 1000 + b"\r\n"],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: ", b"a" * 10_000],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 10_000],
+    ],
+)
+def test_what_does_not_end_is_cut_off(pieces):
+    answer, sent = exchange(*pieces, again=3000)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+    assert sent < 12_000_000
+
+
+def test_a_head_beyond_the_limit_is_refused_and_says_so():
+    answer, _ = exchange(HEAD + b"A: " + b"a" * LARGEST_HEAD + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert b"65536" in answer
+    assert b"connection: close" in answer
+
+
+def test_what_is_not_http_is_refused_as_before():
+    answer, _ = exchange(b"\x16\x03\x01 hello\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
