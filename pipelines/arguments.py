@@ -12,8 +12,6 @@ from kfp_tabular.components.common.errors import UserError
 RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
 """`dsl.PIPELINE_JOB_ID_PLACEHOLDER`, which KFP replaces with the run's id when a task starts."""
 
-_CHANNEL = "pipelinechannel--"
-
 
 @dataclass(frozen=True)
 class Arguments:
@@ -45,23 +43,23 @@ def of_task(
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}
-    for reference, found in _tasks(spec, spec["root"]["dag"], {**given, **values}, run_id):
-        if found is not None and reference.removeprefix("comp-") == task:
-            return _with_defaults(spec["components"][reference], found)
+    for name, component, found in _tasks(spec, spec["root"]["dag"], {**given, **values}, run_id):
+        if name == task:
+            return _with_defaults(component, found)
     raise UserError(f"the pipeline has no task {task!r}.")
 
 
 def _tasks(
     spec: Mapping[str, Any], dag: Mapping[str, Any], scope: Mapping[str, Any], run_id: str
-) -> Iterator[tuple[str, Arguments | None]]:
-    for task in dag["tasks"].values():
-        reference = task["componentRef"]["name"]
+) -> Iterator[tuple[str, Mapping[str, Any], Arguments]]:
+    """Gives each task's name, component and arguments."""
+    for name, task in dag["tasks"].items():
+        component = spec["components"][task["componentRef"]["name"]]
         found = _given(task.get("inputs", {}).get("parameters", {}), scope, run_id)
-        inner = spec["components"][reference].get("dag")
-        if inner is None:
-            yield reference, found
+        if "dag" in component:
+            yield from _tasks(spec, component["dag"], found.values, run_id)
         else:
-            yield from _tasks(spec, inner, found.values, run_id)
+            yield name, component, found
 
 
 def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> Arguments:

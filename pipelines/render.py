@@ -105,11 +105,15 @@ def to_yaml(rendered: Rendered) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes what occurs twice twice: kubectl's diffs are of text that a person reads."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - its interface
         """Tells whether not to refer to an earlier occurrence."""
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+    def increase_indent(
+        self,
+        flow: bool = False,
+        indentless: bool = False,  # noqa: ARG002 - its interface
+    ) -> Any:
         """Indents lists below their key, as the manifests do."""
         return super().increase_indent(flow, indentless=False)
 
@@ -157,10 +161,6 @@ class _Pipeline:
         declared = self.spec["root"]["inputDefinitions"]["parameters"][name]
         return self.values.get(name, declared.get("defaultValue"))
 
-    def job(self, task: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives a `job` document in which the image is that of the task, where it has none."""
-        return {**document, "image": document.get("image") or self.config.image(task)}
-
 
 def _complete(given: RunTime) -> RunTime:
     run_id = given.run_id or PLACEHOLDERS.run_id
@@ -205,7 +205,8 @@ def _training(
         "run_id": pipeline.start.run_id,
         "namespace": pipeline.start.namespace,
         "hyperparameters": hyperparameters,
-        "job": pipeline.job(TRAINING_TASK, task.get("job", {})),
+        # Jobs have the image of their task, where nothing else is said.
+        "job": {"image": pipeline.config.image(TRAINING_TASK), **task["job"]},
     }
     assumed = {**pipeline.assumed("run_id", *_INPUTS, "model"), **assumed}
     return Rendered(build(config, TRAINING_TASK), assumed)
@@ -232,14 +233,11 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
         raise UserError(
             "max_trials is 0: the pipeline would not search. Set it among the parameters."
         )
-    config = {
-        **_known(task, Config),
-        **_places(pipeline),
-        "task": _kind_of_task(pipeline),
-        "job": pipeline.job(TUNING_TASK, task.get("job", {})),
-    }
+    config = {**_known(task, Config), **_places(pipeline), "task": _kind_of_task(pipeline)}
     wanted = documents.parse(Config, config, TUNING_TASK).wanted()
-    ordered = order(wanted, pipeline.start.run_id)
+    # As the task has it: its own image is no part of what it was asked for, and so of the name.
+    image = pipeline.config.image(TUNING_TASK)
+    ordered = order(wanted, pipeline.start.run_id, image=image)
     resource = _as_launched(ordered.resource, pipeline.start.namespace)
     return Rendered(resource, pipeline.assumed("run_id", *_INPUTS))
 

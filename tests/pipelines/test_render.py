@@ -1,0 +1,349 @@
+"""What `kfp-tabular render` prints, and that a run would create just that."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kfp_tabular.components import train_model, tune_hyperparameters
+from kfp_tabular.components.common import storage
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.kubernetes.errors import JobFailedError
+from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, TFJOB, TRAINJOB, Kind
+from kfp_tabular.components.common.task import Task
+from kfp_tabular.pipelines import render
+from kfp_tabular.pipelines.cli import cli
+from kfp_tabular.pipelines.training import config as training_config
+from tests.cluster import schemas
+from tests.cluster.clusters import Cluster, simulated
+
+KINDS: Mapping[str, Kind] = {"tfjob": TFJOB, "trainjob": TRAINJOB, "experiment": EXPERIMENT}
+EACH_KIND = pytest.mark.parametrize("kind", KINDS)
+PARAMETERS: Mapping[str, Any] = {
+    "task": "binary",
+    "max_trials": 4,
+    "parallel_trials": 2,
+    "workers": 3,
+    "epochs": 2,
+    "learning_rate": 0.01,
+    "hyperparameters": {"dropout": 0.1, "hidden_units": "64,32", "cross_layers": 1},
+    "class_weights": "balanced",
+    "seed": 11,
+}
+IMAGE = "registry.example.com/ml/tensorflow:1.2"
+PLACES = {
+    "transformed_examples": "minio://mlpipeline/run-7/transform/transformed_examples",
+    "transform_graph": "minio://mlpipeline/run-7/transform/transform_graph",
+    "model": "minio://mlpipeline/run-7/train/model",
+}
+
+
+def parse(parameters: Mapping[str, Any] = PARAMETERS) -> training_config.PipelineConfig:
+    document = {"images": {"tensorflow": IMAGE}, "parameters": dict(parameters)}
+    return training_config.parse(document, "cluster.yaml")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(
+        yaml.safe_dump({"images": {"tensorflow": IMAGE}, "parameters": dict(PARAMETERS)})
+    )
+    return path
+
+
+def invoke(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(cli, ["render", *map(str, arguments)], catch_exceptions=True)
+
+
+def flags(resource: Mapping[str, Any]) -> dict[str, str]:
+    pods = {
+        "TFJob": lambda spec: spec["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"][0],
+        "TrainJob": lambda spec: spec["trainer"],
+    }
+    arguments = pods[resource["kind"]](resource["spec"])["args"]
+    return dict(argument[2:].split("=", 1) for argument in arguments)
+
+
+# What is printed
+
+
+@EACH_KIND
+def test_the_yaml_is_the_resource_and_says_what_it_assumes(kind: str, file: Path) -> None:
+    ran = invoke(kind, "--config", file)
+
+    assert ran.exit_code == 0, ran.output
+    assert yaml.safe_load(ran.stdout) == render.render(kind, parse()).resource
+    comment = [line for line in ran.stdout.splitlines() if line.startswith("#")]
+    assert comment[:2] == ["# Known only when a run starts. Here:", "#   run_id: run-id"]
+    assert "&" not in ran.stdout
+
+
+@schemas.needed
+@EACH_KIND
+def test_what_is_printed_has_its_schema(kind: str) -> None:
+    resource = yaml.safe_load(render.to_yaml(render.render(kind, parse())))
+
+    assert schemas.problems(resource) == []
+
+
+@EACH_KIND
+def test_the_same_configuration_gives_the_same_bytes(kind: str) -> None:
+    reordered = dict(reversed(PARAMETERS.items()))
+
+    first, second = (
+        render.to_yaml(render.render(kind, parse(parameters)))
+        for parameters in (PARAMETERS, reordered)
+    )
+
+    assert first == second
+
+
+@EACH_KIND
+def test_nothing_is_assumed_of_what_is_given(kind: str) -> None:
+    known = render.RunTime(run_id="run-7", namespace="team", **PLACES)
+    rendered = render.render(kind, parse({**PARAMETERS, "max_trials": 4}), known)
+
+    assert set(rendered.assumed) <= {"hyperparameters"}
+    metadata = rendered.resource["metadata"]
+    assert metadata["namespace"] == "team"
+    assert metadata["labels"]["kfp-tabular.dev/run-id"] == "run-7"
+    assert "run-id:" not in render.to_yaml(rendered).replace("/run-id:", "")
+
+
+def test_places_follow_from_the_pipeline_root() -> None:
+    known = render.RunTime(run_id="7", pipeline_root="gs://bucket/root/")
+    rendered = render.render("tfjob", parse(), known)
+
+    assert rendered.assumed["model"] == "gs://bucket/root/7/train-model/model"
+    assert flags(rendered.resource)["transform-graph"].startswith("gs://bucket/root/7/")
+
+
+def test_without_a_search_training_has_the_parameters() -> None:
+    rendered = render.render("tfjob", parse({**PARAMETERS, "max_trials": 0}))
+    given = flags(rendered.resource)
+
+    assert "hyperparameters" not in rendered.assumed
+    expected = Hyperparameters().updated(
+        {"epochs": 2, "learning_rate": 0.01, **PARAMETERS["hyperparameters"]}
+    )
+    for name, value in asdict(expected).items():
+        assert given[name.replace("_", "-")] == str(value)
+    assert given["class-weights"] == "balanced"
+    assert given["seed"] == "11"
+
+
+def test_after_a_search_training_has_what_it_found(tmp_path: Path) -> None:
+    found = tmp_path / "hyperparameters.json"
+    Hyperparameters().updated({"dropout": 0.4, "batch_size": 512}).save(found)
+    rendered = render.render("trainjob", parse(), render.RunTime(hyperparameters=found))
+
+    assert "hyperparameters" not in rendered.assumed
+    assert flags(rendered.resource)["dropout"] == "0.4"
+    assert flags(rendered.resource)["batch-size"] == "512"
+
+
+def test_a_search_that_is_still_to_come_is_said() -> None:
+    assert "it decides" in render.render("tfjob", parse()).assumed["hyperparameters"]
+
+
+def test_the_file_is_written_and_named(file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "review" / "job.yaml"
+    ran = invoke("tfjob", "--config", file, "--output", output)
+
+    assert ran.exit_code == 0
+    assert yaml.safe_load(output.read_text())["kind"] == "TFJob"
+    assert ran.stdout.startswith(f"{output}: TFJob train-model-")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "message"),
+    [
+        ("tfjbo", {}, "no resource 'tfjbo'. Did you mean 'tfjob'?"),
+        ("tfjob", {"epoch": 3}, "parameter 'epoch' is unknown. Did you mean 'epochs'"),
+        ("tfjob", {"workers": "many"}, "parameter 'workers': expected a whole number"),
+        ("tfjob", {"hyperparameters": {"drop": 1}}, "hyperparameter 'drop' is unknown"),
+        ("tfjob", {"class_weights": "even"}, "class_weights: 'even' is unknown"),
+        ("experiment", {}, "max_trials is 0: the pipeline would not search"),
+        ("experiment", {"max_trials": 3}, "task is auto: the data decides"),
+        (
+            "experiment",
+            {"max_trials": 3, "task": "binary", "algorithm": "tpee"},
+            "Did you mean 'tpe'",
+        ),
+        (
+            "experiment",
+            {"max_trials": 3, "task": "binary", "parallel_trials": 4},
+            "more than the 3 of max_trials",
+        ),
+    ],
+)
+def test_what_the_task_would_refuse_is_refused(
+    kind: str, parameters: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        render.render(kind, parse(parameters))
+
+    assert message in str(caught.value)
+
+
+def test_an_image_that_changes_from_day_to_day_is_refused() -> None:
+    document = {"images": {"tensorflow": "registry.example.com/ml/tensorflow:latest"}}
+    with pytest.raises(UserError, match="latest"):
+        render.render("tfjob", training_config.parse(document, "cluster.yaml"))
+
+
+def test_the_kind_of_task_can_be_said_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("parameters: {max_trials: 3}")
+    ran = invoke("experiment", "--config", path, "--task", "regression")
+
+    assert ran.exit_code == 0, ran.output
+    objective = yaml.safe_load(ran.stdout)["spec"]["objective"]
+    assert objective["objectiveMetricName"] == "eval_rmse"
+
+
+def test_nothing_is_written_where_something_is_refused(file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "job.yaml"
+    ran = invoke("tfjbo", "--config", file, "--output", output)
+
+    assert isinstance(ran.exception, UserError)
+    assert not output.exists()
+
+
+# What a run would create
+
+
+class Artifact(SimpleNamespace):
+    """A KFP artifact, as the component's function gets it."""
+
+    def __init__(self, uri: str, path: Path) -> None:
+        super().__init__(uri=uri, path=str(path), metadata={})
+
+    def log_metric(self, name: str, value: float) -> None:
+        raise AssertionError("no job ends well here")
+
+
+@contextmanager
+def in_a_run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process is a task's pod of a run."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "task"},
+        "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+    }
+    cluster.admin.create(POD, pod)
+    with monkeypatch.context() as patch:
+        patch.setenv("KFP_POD_NAME", "task")
+        patch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        # There is no object store here.
+        patch.setattr(storage, "upload", lambda path, uri: None)
+        yield
+
+
+@contextmanager
+def failing(cluster: Cluster, kind: Kind) -> Iterator[list[dict[str, Any]]]:
+    """An operator that fails what is created; gives that as it was created."""
+    created: list[dict[str, Any]] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            for resource in [] if created else cluster.admin.list(kind):
+                created.append(resource)
+                condition = {"type": "Failed", "status": "True", "message": "as the test wants it"}
+                name = resource["metadata"]["name"]
+                cluster.admin.status(kind, name, {"conditions": [condition]})
+
+    thread = threading.Thread(target=work, name="operator", daemon=True)
+    thread.start()
+    try:
+        yield created
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def training(backend: str, folder: Path) -> None:
+    """Calls the component as KFP does, with what the search passed on."""
+    base = Hyperparameters().updated(
+        {"epochs": 2, "learning_rate": 0.01, **PARAMETERS["hyperparameters"]}
+    )
+    base.save(folder / "hyperparameters.json")
+    train_model.python_func(
+        transformed_examples=Artifact(PLACES["transformed_examples"], folder),
+        transform_graph=Artifact(PLACES["transform_graph"], folder),
+        model=Artifact(PLACES["model"], folder / "model"),
+        training_logs=Artifact("minio://mlpipeline/run-7/train/logs", folder / "logs"),
+        metrics=Artifact("", folder / "metrics"),
+        report=Artifact("", folder / "report.html"),
+        hyperparameters=Artifact("", folder / "hyperparameters.json"),
+        class_weights="balanced",
+        early_stopping_patience=5,
+        model_fn="",
+        workers=3,
+        seed=11,
+        backend=backend,
+        run_id="run-7",
+    )
+
+
+def tuning(folder: Path) -> None:
+    graph = folder / "graph"
+    graph.mkdir()
+    Task("binary", "y", ("0", "1"), (5, 5)).save(graph)
+    tune_hyperparameters.python_func(
+        transformed_examples=Artifact(PLACES["transformed_examples"], folder),
+        transform_graph=Artifact(PLACES["transform_graph"], graph),
+        hyperparameters=Artifact("", folder / "found.json"),
+        report=Artifact("", folder / "report.html"),
+        metrics=Artifact("", folder / "metrics"),
+        max_trials=4,
+        parallel_trials=2,
+        epochs=2,
+        learning_rate=0.01,
+        base_hyperparameters=PARAMETERS["hyperparameters"],
+        class_weights="balanced",
+        seed=11,
+        backend="katib",
+        run_id="run-7",
+    )
+
+
+LAUNCHERS: Mapping[str, Callable[[Path], None]] = {
+    "tfjob": lambda folder: training("tfjob", folder),
+    "trainjob": lambda folder: training("trainjob", folder),
+    "experiment": tuning,
+}
+
+
+@EACH_KIND
+def test_a_run_creates_what_was_printed(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = render.RunTime(run_id="run-7", namespace="team", **PLACES)
+    printed = yaml.safe_load(render.to_yaml(render.render(kind, parse(), known)))
+    with (
+        simulated(None) as cluster,
+        in_a_run(cluster, monkeypatch),
+        failing(cluster, KINDS[kind]) as created,
+        pytest.raises((JobFailedError, RuntimeError)),
+    ):
+        LAUNCHERS[kind](tmp_path)
+
+    (launched,) = created
+    for name in ("uid", "resourceVersion", "creationTimestamp", "generation"):
+        del launched["metadata"][name]
+    assert launched == printed
