@@ -153,6 +153,12 @@ def _secret_key(value: str) -> None:
         raise ValueError("expected a Secret's key: letters, digits, '-', '_' and '.'")
 
 
+def _not_empty(values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        if not value:
+            raise ValueError(f"{name} is empty")
+
+
 def _checked(check: documents.Check, default: Any = "") -> Any:
     return field(default=default, metadata={"check": check})
 
@@ -182,6 +188,7 @@ class Secret:
     optional: bool = False
 
     def __post_init__(self) -> None:
+        _not_empty({"name": self.name})
         if not self.env and not self.mount_path:
             raise ValueError("give env (variables by key) or mount_path")
         for key, variable in self.env.items():
@@ -206,6 +213,7 @@ class Volume:
     read_only: bool = False
 
     def __post_init__(self) -> None:
+        _not_empty({"claim": self.claim, "mount_path": self.mount_path})
         if self.sub_path.startswith("/") or ".." in self.sub_path.split("/"):
             raise ValueError(f"sub_path: expected a path inside the volume, found {self.sub_path}")
 
@@ -313,6 +321,10 @@ class ObjectStore:
     secret_key: str = _checked(_secret_key, "secretkey")
     google_key: str = _checked(_secret_key, "key.json")
 
+    def __post_init__(self) -> None:
+        names = ("access_key", "secret_key", "google_key")
+        _not_empty({name: getattr(self, name) for name in names})
+
 
 @dataclass(frozen=True)
 class JobSettings:
@@ -404,6 +416,7 @@ class JobSettings:
     grace_seconds: int = _checked(_between(0), 300)
 
     def __post_init__(self) -> None:
+        _not_empty({"gpu_resource": self.gpu_resource, "runtime": self.runtime})
         if self.parameter_servers and self.workers < 2:
             raise ValueError(
                 "parameter_servers: the chief only hands out work then; set workers to 2 or more"
@@ -438,7 +451,7 @@ def parse(document: Any, source: str = "job") -> JobSettings:
     """
     try:
         return documents.parse(JobSettings, {} if document is None else document, source)
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise UserError(f"{source}: a number is not finite.") from error
 
 

@@ -2,11 +2,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
 from kfp_tabular.components.common.training_job.settings import JobSettings, amount, parse
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from tests.cluster import schemas
 from tests.components.common.training_job import strategies
 
 VOLUME = {"claim": "data", "mount_path": "/data"}
@@ -18,6 +20,9 @@ REFUSED = {
     "no workers": ({"workers": 0}, "job.workers", "1 to 1000"),
     "text for a number": ({"gpus": "one"}, "job.gpus", "whole number"),
     "an infinite number": ({"gpus": float("inf")}, "not finite"),
+    "no number at all": ({"workers": float("nan")}, "not finite"),
+    "an empty claim": ({"volumes": [{**VOLUME, "claim": ""}]}, "volumes[0]", "claim is empty"),
+    "an empty runtime": ({"runtime": ""}, "runtime is empty"),
     "more than 32 bits": ({"ttl_seconds": 2**31}, "job.ttl_seconds"),
     "memory without a unit": ({"memory": 4}, "job.memory", "with its unit", "'4'"),
     "millibytes": ({"memory": "512m"}, "job.memory", "512Mi"),
@@ -92,6 +97,32 @@ def test_a_document_is_read_whole(document) -> None:
         if key in document:
             assert getattr(found, key) == document[key]
     assert len(found.volumes) == len(document.get("volumes", ()))
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["name", "claim", "mount_path", "env", "chief"]), st.text()),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(JobSettings.__dataclass_fields__)), JSON))
+def test_whatever_is_given_is_settings_or_one_clear_error(document) -> None:
+    try:
+        found = parse(document)
+    except UserError as error:
+        assert str(error).startswith("job")
+    else:
+        resource = tfjob.build(TrainingJobSpec([], found, name="train"))
+        if schemas.available():
+            assert schemas.problems(resource) == []
 
 
 @pytest.mark.parametrize(
