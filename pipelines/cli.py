@@ -6,7 +6,6 @@ Exit codes: 0 done, 2 bad input or usage, 1 anything else.
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,8 @@ import click
 from rich.console import Console
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
+from kfp_tabular.pipelines import parameters
+from kfp_tabular.pipelines.kubeflow.commands import schedule_command, submit_command
 
 _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
 
@@ -44,6 +45,10 @@ def _fail(message: str, code: int = USER_ERROR_EXIT_CODE) -> None:
 @click.version_option(package_name="kfp-tabular")
 def cli() -> None:
     """From tabular data to a served TensorFlow model, on this machine or on Kubeflow."""
+
+
+cli.add_command(submit_command)
+cli.add_command(schedule_command)
 
 
 @cli.command("sample-data")
@@ -139,6 +144,13 @@ def render_command(kind: str, config: Path | None, output: Path | None, **known:
     help="Set a run-time parameter of the pipeline. Repeatable.",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option(
+    "--runner",
+    type=click.Choice(["venv", "docker"]),
+    default="venv",
+    show_default=True,
+    help="Run tasks in the virtual environments of their images, or in containers.",
+)
 def run_command(
     data: str,
     label: str,
@@ -147,6 +159,7 @@ def run_command(
     config: Path | None,
     params: tuple[str, ...],
     output: Path | None,
+    runner: Literal["venv", "docker"],
 ) -> None:
     """Compile the training pipeline and run it here, each task in its own environment."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -155,14 +168,14 @@ def run_command(
         arguments["task"] = task
     if exclude:
         arguments["exclude"] = list(exclude)
-    arguments.update(_key_values(params))
+    arguments.update(parameters.key_values(params))
     folder = output or Path("runs") / f"training-{datetime.now():%Y%m%d-%H%M%S}"
     compile_time = _config(config)
 
     from kfp_tabular.pipelines.local import training_run
 
     console = Console(stderr=True)
-    outcome = training_run.run(compile_time, arguments, folder.resolve(), console)
+    outcome = training_run.run(compile_time, arguments, folder.resolve(), console, _place(runner))
     summary = outcome.summary
     if summary.status != "succeeded":
         failed = next(task for task in summary.tasks if task.error)
@@ -208,19 +221,21 @@ def _config(path: Path | None) -> Any:
     return config.load(path) if path else config.PipelineConfig()
 
 
+def _place(runner: Literal["venv", "docker"]) -> Place:
+    if runner == "docker":
+        from kfp_tabular.pipelines.local.docker import Containers
+        from kfp_tabular.pipelines.local.docker_engine import Engine
+
+        return Containers(Engine.find())
+    from kfp_tabular.pipelines.local.environments import Environments
+    from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
+
+    return VirtualEnvironments(Environments.find())
+
+
 def _data_uri(data: str) -> str:
     """Makes a local path absolute, since tasks run elsewhere; other URIs stay as they are."""
     return data if urlsplit(data).scheme else str(Path(data).absolute())
-
-
-def _key_values(pairs: tuple[str, ...]) -> Mapping[str, str]:
-    values = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise UserError(f"--param {pair!r}: expected KEY=VALUE.")
-        values[key.strip()] = value
-    return values
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

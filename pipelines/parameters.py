@@ -1,7 +1,7 @@
 """Run-time parameters of a pipeline: from text or YAML to the types that the spec declares."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -35,6 +35,24 @@ def types(spec: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
     names = pipeline_spec_pb2.ParameterType.ParameterTypeEnum
     declared = spec.root.input_definitions.parameters
     return {name: names.Name(entry.parameter_type) for name, entry in declared.items()}
+
+
+def key_values(pairs: Iterable[str]) -> dict[str, str]:
+    """Gives the parameters of a command line.
+
+    Args:
+        pairs: Each `KEY=VALUE`; the value may hold further equals signs.
+
+    Raises:
+        UserError: For one that is not.
+    """
+    values = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UserError(f"--param {pair!r}: expected KEY=VALUE.")
+        values[key.strip()] = value
+    return values
 
 
 def convert(values: Mapping[str, Any], declared: Mapping[str, str]) -> dict[str, Any]:

@@ -4,18 +4,33 @@ import re
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from kfp_tabular.pipelines.local.tasks import TaskResult
-
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
 # What TensorFlow's C++ part prints says nothing about the task.
 _NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
+
+
+class Ended(Protocol):
+    """How a task ended."""
+
+    @property
+    def name(self) -> str:
+        """The task."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it did its work."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
 
 
 class Progress:
@@ -31,7 +46,7 @@ class Progress:
         self._console = console
         self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
-        self._results: dict[str, TaskResult] = {}
+        self._results: dict[str, Ended] = {}
         self._live = Live(
             get_renderable=self._table,
             console=console,
@@ -66,7 +81,7 @@ class Progress:
         if text and text[0] not in "{}[]\"'" and not _NOISE.match(text):
             self._lines[name] = text[:_LINE_WIDTH]
 
-    def finished(self, result: TaskResult) -> None:
+    def finished(self, result: Ended) -> None:
         """A task has ended."""
         self._results[result.name] = result
         if not self._console.is_terminal:

@@ -1,0 +1,1 @@
+"""Takes pipelines to a Kubeflow Pipelines server: runs, schedules, and following a run."""

@@ -1,0 +1,154 @@
+"""Access to a Kubeflow Pipelines server, through the KFP SDK's client."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfp_tabular.components.common.errors import UserError
+
+if TYPE_CHECKING:
+    import kfp
+
+TOKEN_VARIABLE = "KFP_TABULAR_TOKEN"  # noqa: S105 - a variable's name
+COOKIES_VARIABLE = "KFP_TABULAR_COOKIES"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Kubeflow Pipelines server, and how to be let in.
+
+    Tokens and cookies come from files or the environment, never from arguments, which everybody on
+    the machine can read.
+
+    Attributes:
+        host: URL of the API, such as `https://kubeflow.example.com/pipeline`. Empty for the SDK's
+            own search: `KF_PIPELINES_ENDPOINT`, the cluster this runs in, the kubeconfig.
+        namespace: The profile's namespace on a server for several users.
+        token_file: A file with a bearer token; read again when the token in use has expired.
+            Without one, the variable `KFP_TABULAR_TOKEN`.
+        cookies_file: A file with the cookies of a login session, as `name=value; ...`. Without
+            one, the variable `KFP_TABULAR_COOKIES`.
+        service_account_token: Whether to use the token that Kubernetes projects into the pod for
+            the audience `pipelines.kubeflow.org`.
+        client_id: Client of Google's Identity-Aware Proxy.
+        ca_file: Certificates of the authority to trust, PEM.
+        insecure: Whether any certificate is accepted.
+        kube_context: The context of the kubeconfig.
+        ui_host: URL of the user interface, where it is not the API's.
+    """
+
+    host: str = ""
+    namespace: str = ""
+    token_file: Path | None = None
+    cookies_file: Path | None = None
+    service_account_token: bool = False
+    client_id: str = ""
+    ca_file: Path | None = None
+    insecure: bool = False
+    kube_context: str = ""
+    ui_host: str = ""
+
+    @property
+    def name(self) -> str:
+        """How to call it in a message."""
+        return self.host or os.environ.get("KF_PIPELINES_ENDPOINT", "") or "the cluster"
+
+
+def connect(server: Server) -> "kfp.Client":
+    """Opens a client, without asking the server anything yet.
+
+    Args:
+        server: The server.
+
+    Raises:
+        UserError: Where a file of secrets cannot be read.
+    """
+    import kfp
+    from kfp.client import ServiceAccountTokenVolumeCredentials
+
+    class Client(kfp.Client):  # type: ignore[misc]
+        """The SDK's client, but for its patience: five tries and tracebacks where it may not."""
+
+        def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - its interface
+            return self._healthz_api.healthz_service_get_healthz()
+
+    token = _secret(server.token_file, TOKEN_VARIABLE)
+    credentials = ServiceAccountTokenVolumeCredentials() if server.service_account_token else None
+    if server.ca_file is not None and not server.ca_file.is_file():
+        raise UserError(f"{server.ca_file}: no such file; give the authority's certificates.")
+    with translated(server), warnings.catch_warnings():
+        # The client warns that it needs a server of version 2, on every start.
+        warnings.simplefilter("ignore", FutureWarning)
+        return Client(
+            host=server.host or None,
+            namespace=server.namespace or "kubeflow",
+            existing_token=token or None,
+            cookies=_secret(server.cookies_file, COOKIES_VARIABLE) or None,
+            credentials=credentials,
+            client_id=server.client_id or None,
+            ssl_ca_cert=None if server.ca_file is None else str(server.ca_file),
+            verify_ssl=False if server.insecure else None,
+            kube_context=server.kube_context or None,
+            ui_host=server.ui_host or None,
+        )
+
+
+def _secret(path: Path | None, variable: str) -> str:
+    if path is None:
+        return os.environ.get(variable, "").strip()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+@contextmanager
+def translated(server: Server) -> Iterator[None]:
+    """Turns what the client raises into an error that says what to do.
+
+    Raises:
+        UserError: Where the server cannot be reached, does not let us in, or refuses a request.
+    """
+    import kfp_server_api
+    import urllib3
+
+    try:
+        yield
+    except kfp_server_api.ApiException as error:
+        raise UserError(_explanation(server, error)) from error
+    except (urllib3.exceptions.HTTPError, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise UserError(
+            f"{server.name} cannot be reached: {reason}. Check --host, and the port-forwarding if "
+            "there is one."
+        ) from error
+
+
+def _explanation(server: Server, error: Exception) -> str:
+    status, body = getattr(error, "status", 0), str(getattr(error, "body", "") or "")
+    if status == 401:
+        return (
+            f"{server.name} does not know who is asking (401). Give --token-file, --cookies-file "
+            f"or {TOKEN_VARIABLE}; a token may have expired."
+        )
+    if status == 403:
+        return (
+            f"{server.name} does not allow it (403): {_message(body)} Check --namespace: on a "
+            "server for several users it is your profile's."
+        )
+    return f"{server.name} refused the request ({status}): {_message(body)}"
+
+
+def _message(body: str) -> str:
+    try:
+        document = json.loads(body)
+    except json.JSONDecodeError:
+        return body[:300]
+    if not isinstance(document, dict):
+        return body[:300]
+    return str(document.get("message") or document.get("error") or body)[:500]

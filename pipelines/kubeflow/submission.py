@@ -1,0 +1,202 @@
+"""Submits the training pipeline as a run, or as a schedule of runs."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines import compile as compiling
+from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines.kubeflow import cron
+from kfp_tabular.pipelines.kubeflow.connection import Server, connect, translated
+from kfp_tabular.pipelines.training.config import PipelineConfig
+
+if TYPE_CHECKING:
+    import kfp
+
+PIPELINE = "training"
+EXPERIMENT = "kfp-tabular"
+
+_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to run.
+
+    Attributes:
+        config: The compile-time configuration.
+        arguments: Run-time parameters, as text or typed.
+        name: The run's or the schedule's name.
+        experiment: The experiment that it belongs to; made where there is none.
+        pipeline_root: Where artifacts go; empty for the server's default.
+        caching: False to run every task anew.
+    """
+
+    config: PipelineConfig
+    arguments: Mapping[str, Any]
+    name: str
+    experiment: str = EXPERIMENT
+    pipeline_root: str = ""
+    caching: bool = True
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When it is to run.
+
+    Attributes:
+        cron: A cron expression of five or six fields, in the server's time zone.
+        start: RFC 3339 time before which nothing runs; empty for now.
+        end: RFC 3339 time after which nothing runs; empty for never.
+        max_concurrency: So many runs at a time.
+        catch_up: Whether runs that were missed, while the schedule was off, are made up for.
+        enabled: Whether it starts at once.
+    """
+
+    cron: str
+    start: str = ""
+    end: str = ""
+    max_concurrency: int = 1
+    catch_up: bool = False
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        # The API takes 1 to 10 (`backend/src/apiserver/server/api_converter.go`).
+        if not 1 <= self.max_concurrency <= 10:
+            raise UserError(f"--max-concurrency: expected 1 to 10, found {self.max_concurrency}.")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What the server made of it.
+
+    Attributes:
+        identifier: The run's or the schedule's id.
+        url: Its page in the user interface.
+        tasks: The pipeline's tasks, in order.
+        replaced: Ids of the schedules that it took the place of.
+    """
+
+    identifier: str
+    url: str
+    tasks: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = field(default=())
+
+
+def submit(server: Server, order: Order) -> Submitted:
+    """Compiles the pipeline and starts a run.
+
+    Args:
+        server: Where.
+        order: What.
+
+    Raises:
+        UserError: For parameters that do not fit, or where the server refuses.
+    """
+    with _compiled(order) as (package, arguments, tasks):
+        client = connect(server)
+        with translated(server), contextlib.redirect_stdout(io.StringIO()):
+            run = client.run_pipeline(
+                experiment_id=_experiment(client, server, order),
+                job_name=order.name,
+                pipeline_package_path=str(package),
+                params=arguments,
+                pipeline_root=order.pipeline_root or None,
+                enable_caching=None if order.caching else False,
+                service_account=order.config.service_account or None,
+            )
+    return Submitted(run.run_id, page(client, "runs/details", run.run_id), tasks)
+
+
+def schedule(server: Server, order: Order, when: Schedule, *, replace: bool = False) -> Submitted:
+    """Compiles the pipeline and has the server run it again and again.
+
+    Args:
+        server: Where.
+        order: What. A name stands for one schedule of its experiment.
+        when: When.
+        replace: Whether it takes the place of schedules of the same name. They are deleted once
+            the new one is there; their runs stay.
+
+    Raises:
+        UserError: For parameters or times that do not fit, where there is a schedule of that name
+            already, or where the server refuses.
+    """
+    expression = cron.six_fields(when.cron)
+    with _compiled(order) as (package, arguments, tasks):
+        client = connect(server)
+        with translated(server), contextlib.redirect_stdout(io.StringIO()):
+            experiment = _experiment(client, server, order)
+            before = _schedules(client, experiment, order.name)
+            if before and not replace:
+                raise UserError(
+                    f"there is a schedule {order.name!r} already ({before[0]}); --replace puts "
+                    "this one in its place, --name makes it another one."
+                )
+            made = client.create_recurring_run(
+                experiment_id=experiment,
+                job_name=order.name,
+                start_time=when.start or None,
+                end_time=when.end or None,
+                cron_expression=expression,
+                max_concurrency=when.max_concurrency,
+                no_catchup=not when.catch_up,
+                params=arguments,
+                pipeline_package_path=str(package),
+                enabled=when.enabled,
+                pipeline_root=order.pipeline_root or None,
+                enable_caching=None if order.caching else False,
+                service_account=order.config.service_account or None,
+            )
+            for identifier in before:
+                client.delete_recurring_run(identifier)
+    identifier = made.recurring_run_id
+    url = page(client, "recurringrun/details", identifier)
+    return Submitted(identifier, url, tasks, tuple(before))
+
+
+def page(client: "kfp.Client", route: str, identifier: str) -> str:
+    """Gives the URL of a page of the user interface, which is one page with routes after `#`."""
+    return f"{client._get_url_prefix().rstrip('/')}/#/{route}/{identifier}"
+
+
+@contextmanager
+def _compiled(order: Order) -> Iterator[tuple[Path, dict[str, Any], tuple[str, ...]]]:
+    with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
+        package = Path(folder) / "pipeline.yaml"
+        compiling.compile_pipeline(PIPELINE, order.config, package)
+        compiled = spec.load(package)
+        arguments = parameters.convert(order.arguments, spec.parameter_types(compiled))
+        for required in spec.required_parameters(compiled):
+            if required not in arguments:
+                raise UserError(
+                    f"parameter {required!r} is required; give it in --param or --config."
+                )
+        yield package, arguments, tuple(spec.tasks(compiled))
+
+
+def _experiment(client: "kfp.Client", server: Server, order: Order) -> str:
+    found = client.create_experiment(order.experiment, namespace=server.namespace or None)
+    return str(found.experiment_id)
+
+
+def _schedules(client: "kfp.Client", experiment: str, name: str) -> list[str]:
+    found, token = [], ""
+    while True:
+        answer = client.list_recurring_runs(
+            page_token=token, page_size=_PAGE, experiment_id=experiment
+        )
+        found += [
+            entry.recurring_run_id
+            for entry in answer.recurring_runs or ()
+            if entry.display_name == name
+        ]
+        token = answer.next_page_token or ""
+        if not token:
+            return found
