@@ -71,6 +71,8 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         class_weights: str = "none",
         early_stopping_patience: int = 5,
         workers: int = 1,
+        training_backend: str = "local",
+        training_job: dict[str, Any] = {},
         search_space: list[Any] = [],
         algorithm: str = "tpe",
         algorithm_settings: dict[str, Any] = {},
@@ -78,10 +80,24 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         parallel_trials: int = 1,
         max_failed_trials: int = 3,
         objective_metric: str = "",
+        objective_goal: str = "",
+        objective_strategy: str = "",
+        objective_target: str = "",
+        additional_metrics: dict[str, Any] = {},
+        early_stopping: str = "medianstop",
+        min_trials_required: int = 3,
+        start_step: int = 4,
+        study_directory: str = "",
+        tuning_backend: str = "local",
+        trial_kind: str = "tfjob",
+        trial_job: dict[str, Any] = {},
+        resume_policy: str = "Never",
+        retain_trials: bool = False,
         evaluation_split: str = "",
         slice_columns: list[str] = [],
         thresholds: dict[str, Any] = {},
         change_thresholds: dict[str, Any] = {},
+        bootstrap_samples: int = 1000,
         baseline_model_uri: str = "",
         model_name: str = "model",
         model_repository: str = "",
@@ -124,6 +140,8 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             class_weights: none or balanced.
             early_stopping_patience: Checks without improvement before training stops; 0 for never.
             workers: Training processes.
+            training_backend: local, tfjob or trainjob.
+            training_job: What a TFJob or TrainJob asks of the cluster.
             search_space: Hyperparameters to search, in Katib's words.
             algorithm: The search algorithm, in Katib's words.
             algorithm_settings: Its settings.
@@ -131,10 +149,25 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             parallel_trials: Trials at a time.
             max_failed_trials: More failed trials than this fail the search.
             objective_metric: What the search improves. Empty: by the task.
+            objective_goal: maximize or minimize. Empty: by the metric.
+            objective_strategy: Which of a trial's reports counts: max, min or latest. Empty: the
+                best.
+            objective_target: With Katib: the search ends once a trial is this good. Empty: never.
+            additional_metrics: With Katib: further metrics to record, with a strategy for each.
+            early_stopping: medianstop or none.
+            min_trials_required: For medianstop: so many trials must have ended.
+            start_step: For medianstop: the first so many reports of a trial are not judged.
+            study_directory: Where local trials are recorded, to outlive the task.
+            tuning_backend: local or katib.
+            trial_kind: What Katib's trials are: tfjob, trainjob or job.
+            trial_job: What each of them asks of the cluster.
+            resume_policy: Of the Experiment: Never, LongRunning or FromVolume.
+            retain_trials: Whether finished trials' jobs stay.
             evaluation_split: The split to evaluate on. Empty: test or, without one, eval.
             slice_columns: Columns to evaluate by; a,b crosses two.
             thresholds: What a metric must reach for the model to be blessed.
             change_thresholds: How far a metric may fall behind the baseline model.
+            bootstrap_samples: Resamples for confidence intervals, 100 to 100,000.
             baseline_model_uri: The model to compare with.
             model_name: The name to publish the model under.
             model_repository: Where models are published.
@@ -195,6 +228,19 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 parallel_trials=parallel_trials,
                 max_failed_trials=max_failed_trials,
                 objective_metric=objective_metric,
+                objective_goal=objective_goal,
+                objective_strategy=objective_strategy,
+                objective_target=objective_target,
+                additional_metrics=additional_metrics,
+                early_stopping=early_stopping,
+                min_trials_required=min_trials_required,
+                start_step=start_step,
+                study_directory=study_directory,
+                backend=tuning_backend,
+                trial_kind=trial_kind,
+                job=trial_job,
+                resume_policy=resume_policy,
+                retain_trials=retain_trials,
                 class_weights=class_weights,
                 early_stopping_patience=early_stopping_patience,
                 model_fn=model_fn,
@@ -215,6 +261,8 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 early_stopping_patience=early_stopping_patience,
                 model_fn=model_fn,
                 workers=workers,
+                backend=training_backend,
+                job=training_job,
                 seed=seed,
             )
         )
@@ -227,6 +275,7 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 slice_columns=slice_columns,
                 thresholds=thresholds,
                 change_thresholds=change_thresholds,
+                bootstrap_samples=bootstrap_samples,
                 seed=seed,
             )
         )
