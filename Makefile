@@ -23,6 +23,13 @@ LOCK_tools := tests/tools/requirements.txt
 
 # The package and pytest go into every environment that runs the package.
 WITH_PACKAGE := author tensorflow tfdv serving launcher
+# What checks Kubernetes resources goes into those that make some.
+WITH_SCHEMAS := author launcher serving
+
+# Tests of what talks to a cluster run in the smallest image, which has no TensorFlow.
+COMPONENT_TESTS := tests/components
+CLUSTER_TESTS := $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
+	training/kubeflow tuning/katib deployment/kserve)
 
 DEMO ?= demo
 DEMO_ROWS ?= 20000
@@ -47,12 +54,13 @@ setup: $(READY)
 # An environment counts as made once .ready is there; one that was interrupted is made anew.
 # Byte code is compiled here, once: where Python may not write it, importing TensorFlow takes
 # more than twice as long in every process.
-$(VENVS)/%/.ready: $(UV) setup.cfg tests/requirements.txt
+$(VENVS)/%/.ready: $(UV) setup.cfg tests/requirements.txt tests/cluster/requirements.txt
 	@rm -rf $(VENVS)/$*
 	@echo "environment $*"
 	@$(UV) venv -q --python $(PYTHON) $(VENVS)/$*
 	@$(UV) pip sync -q --require-hashes --compile-bytecode --python $(VENVS)/$*/bin/python $(LOCK_$*) \
-		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt)
+		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt) \
+		$(if $(filter $*,$(WITH_SCHEMAS)),tests/cluster/requirements.txt)
 	@$(if $(filter $*,$(WITH_PACKAGE)),$(UV) pip install -q --no-deps --build-constraints $(IMAGES)/build.txt \
 		--python $(VENVS)/$*/bin/python --editable .)
 	@touch $@
@@ -71,9 +79,11 @@ demo: setup
 # Tests run where their code runs: each folder in the environment of its image.
 test: setup
 	$(call PYTEST,author,tests/pipelines tests/compile)
-	$(call PYTEST,tensorflow,tests/components --ignore=tests/components/data_validation --ignore=tests/components/deployment)
-	$(call PYTEST,tfdv,tests/components/data_validation)
-	$(call PYTEST,serving,tests/components/deployment tests/serving)
+	$(call PYTEST,launcher,tests/cluster $(wildcard $(CLUSTER_TESTS)))
+	$(call PYTEST,tensorflow,$(COMPONENT_TESTS) $(addprefix --ignore=,$(CLUSTER_TESTS)) \
+		$(addprefix --ignore=$(COMPONENT_TESTS)/,data_validation deployment))
+	$(call PYTEST,tfdv,$(COMPONENT_TESTS)/data_validation)
+	$(call PYTEST,serving,$(COMPONENT_TESTS)/deployment $(addprefix --ignore=,$(CLUSTER_TESTS)) tests/serving)
 	$(call PYTEST,author,tests/local)
 
 check: lint typecheck
@@ -106,6 +116,8 @@ locks: $(UV)
 	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv serving/image tests/tools tests/servers; do \
 		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
 	$(UV_COMPILE) --universal tests/requirements.in -c $(LOCK_tensorflow) -o tests/requirements.txt
+	$(UV_COMPILE) --universal tests/cluster/requirements.in -c $(LOCK_serving) -c $(LOCK_author) -c tests/requirements.txt \
+		-o tests/cluster/requirements.txt
 	$(UV_COMPILE) --python-platform x86_64-manylinux_2_31 $(IMAGES)/tfdv/requirements-glibc-2.36.in \
 		--override $(IMAGES)/tfdv/overrides-glibc-2.36.txt -o $(IMAGES)/tfdv/requirements-glibc-2.36.txt
 
