@@ -18,6 +18,7 @@ from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.training.kubeflow import places
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
+from kfp_tabular.components.training.outcome import RESULT_FILE
 from kfp_tabular.components.training.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def run(order: Order, api: Api | None = None) -> None:
     plan = _plan(order, image=own_image(cluster))
     _announce(plan)
     _train(cluster, plan)
-    if not places.has(plan.logs, planning.RESULT):
+    if not places.has(plan.logs, RESULT_FILE):
         # An attempt before this one had fetched them and died before KFP had stored them.
         _logger.warning("the job has ended, but its results are gone: training again")
         _forget(cluster, plan)
@@ -80,7 +81,7 @@ def run(order: Order, api: Api | None = None) -> None:
 
 def _clean_up(plan: Plan) -> None:
     try:
-        places.remove(plan.prefix, first=f"{planning.LOGS}/{planning.RESULT}")
+        places.remove(plan.prefix, first=f"{planning.LOGS}/{RESULT_FILE}")
     except UserError as error:
         # The results are here; that the store lets nobody delete is no reason to lose them.
         _logger.warning("%s stays: %s", plan.prefix, error)

@@ -22,10 +22,10 @@ TASK = "train-model"
 MODEL, LOGS, CHECKPOINTS, REQUEST = "model", "logs", "checkpoints", "request.json"
 """What is found under a job's prefix."""
 
-RESULT = "training.json"
-"""The file in the logs that holds what training came to."""
-
 _FOLDER = "kfp-tabular-jobs"
+
+_SHARE_TO_SAVE = 0.8
+"""Of the time that a pod gets to end; the rest is for ending."""
 
 _PLACES = frozenset(("transformed_examples", "transform_graph", "output", "logs", "checkpoints"))
 _NOT_A_FLAG = frozenset(("hyperparameters", "metrics_file"))
@@ -121,7 +121,10 @@ def make(
     name = identity.name(kind.KIND)
     prefix = f"{job_folder(artifacts.model, run_id)}/{name}"
     spec = TrainingJobSpec(
-        arguments=flags(settings, artifacts, prefix),
+        arguments=[
+            *flags(settings, artifacts, prefix),
+            f"--grace-seconds={wanted.termination_grace_seconds * _SHARE_TO_SAVE:g}",
+        ],
         settings=wanted,
         name=name,
         labels=identity.labels(),
