@@ -11,6 +11,7 @@ from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training import cluster, report
 from kfp_tabular.components.training import run as process
 from kfp_tabular.components.training.kubeflow.plan import KINDS, Artifacts
+from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.settings import Settings
 
 LOCAL = "local"
@@ -87,7 +88,7 @@ def run(request: Request) -> Result:
     )
 
 
-def _train(request: Request, logs: Path) -> process.Outcome:
+def _train(request: Request, logs: Path) -> Outcome:
     settings = request.settings
     if request.backend != LOCAL:
         _train_on_the_cluster(request)
@@ -95,7 +96,7 @@ def _train(request: Request, logs: Path) -> process.Outcome:
         return process.run(settings)
     else:
         cluster.run(settings, request.workers)
-    return process.Outcome.load(logs)
+    return Outcome.load(logs)
 
 
 def _train_on_the_cluster(request: Request) -> None:
