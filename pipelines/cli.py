@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import click
@@ -18,6 +18,9 @@ from rich.console import Console
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.pipelines import parameters
 from kfp_tabular.pipelines.kubeflow.commands import schedule_command, submit_command
+
+if TYPE_CHECKING:
+    from kfp_tabular.pipelines.local.place import Place
 
 _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
 
@@ -221,7 +224,7 @@ def _config(path: Path | None) -> Any:
     return config.load(path) if path else config.PipelineConfig()
 
 
-def _place(runner: Literal["venv", "docker"]) -> Place:
+def _place(runner: Literal["venv", "docker"]) -> "Place":
     if runner == "docker":
         from kfp_tabular.pipelines.local.docker import Containers
         from kfp_tabular.pipelines.local.docker_engine import Engine

@@ -1,7 +1,7 @@
-"""Runs a compiled pipeline spec on this machine, each task in its image's environment.
+"""Runs a compiled pipeline spec on this machine, each task in its image or what stands for it.
 
 The Kubeflow Pipelines SDK orchestrates (`kfp.local`): it orders tasks, passes artifacts and decides
-conditions. What it lacks is an interpreter per image; that is put in place for the duration of a
+conditions. What it lacks is a fit way to start a task; that is put in place for the duration of a
 run. Why this way: docs/decisions/local-runner.md.
 """
 
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.pipelines import spec
-from kfp_tabular.pipelines.local.environments import Environments, image_name
-from kfp_tabular.pipelines.local.preload import Preloader
+from kfp_tabular.pipelines.local.place import Place, RunRequest
 from kfp_tabular.pipelines.local.tasks import Listener, TaskLauncher, TaskResult
 
 _KFP_LOG = "kfp.log"
-_PRELOAD_LOG = "preload.log"
 
 
 def run_spec(
@@ -25,7 +23,7 @@ def run_spec(
     arguments: Mapping[str, Any],
     output: Path,
     listener: Listener,
-    environments: Environments,
+    place: Place,
 ) -> list[TaskResult]:
     """Runs a spec to its end, or to the first task that fails.
 
@@ -37,29 +35,24 @@ def run_spec(
         arguments: Values of the pipeline's parameters; the others have their defaults.
         output: A folder for everything that the run writes. Made where it does not exist.
         listener: Hears of tasks as they run.
-        environments: The virtual environments that stand for the spec's images.
+        place: Where the tasks run.
 
     Returns:
         How the tasks that ran ended, in order. The last one tells whether the run succeeded.
 
     Raises:
-        UserError: Where an image has no environment here; nothing has run then.
+        UserError: Where the tasks of an image cannot run here; nothing has run then.
     """
     from kfp import components, local
 
     images = list(spec.tasks(spec.load(spec_file)).values())
-    for image in images:
-        environments.python(image)
+    place.check(images)
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     pipeline = components.load_component_from_file(str(spec_file))
-    # The first task starts at once with a plain interpreter: nothing could be loaded for it yet.
-    names = [image_name(image) for image in images[1:]]
-    with (
-        _kfp_output(logs / _KFP_LOG),
-        Preloader(environments, names, logs / _PRELOAD_LOG) as preloader,
-    ):
-        launcher = TaskLauncher(preloader, logs, listener, Path.cwd())
+    request = RunRequest(images=images, arguments=arguments, output=output, logs=logs)
+    with _kfp_output(logs / _KFP_LOG), place.opened(request) as starter:
+        launcher = TaskLauncher(starter, logs, listener)
         try:
             with _task_handler(launcher):
                 local.init(
@@ -80,18 +73,18 @@ def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
 
     original = subprocess_task_handler.SubprocessTaskHandler
 
-    class EnvironmentTaskHandler(original):  # type: ignore[misc, valid-type]
-        """Runs a task in its image's environment instead of the current one."""
+    class PlaceTaskHandler(original):  # type: ignore[misc, valid-type]
+        """Runs a task in its place instead of the current interpreter."""
 
         def validate_image(self, image: str) -> None:
-            """Accepts the image: its environment was found before the run began."""
+            """Accepts the image: it was checked before the run began."""
 
         def run(self) -> Any:
             """Runs the task to its end."""
             result = launcher.run(self.image, self.full_command, self.env_vars)
             return status.Status.SUCCESS if result.succeeded else status.Status.FAILURE
 
-    subprocess_task_handler.SubprocessTaskHandler = EnvironmentTaskHandler
+    subprocess_task_handler.SubprocessTaskHandler = PlaceTaskHandler
     try:
         yield
     finally:

@@ -1,8 +1,7 @@
-"""Runs one task of a compiled spec in the virtual environment of its image."""
+"""Runs the tasks of a compiled spec, one log file each, and remembers how they ended."""
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import threading
@@ -10,11 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, USER_ERROR_PREFIX
-from kfp_tabular.components.common.tensorflow import ENVIRONMENT
-from kfp_tabular.pipelines.local.environments import image_name
+from kfp_tabular.pipelines.local.place import Call, Starter, TaskProcess
 
 _EXECUTOR_INPUT = "--executor_input"
 _GRACE_SECONDS = 10.0
@@ -70,32 +68,21 @@ class Listener(Protocol):
         """A task has ended."""
 
 
-class Interpreters(Protocol):
-    """Says which `python3` a task gets."""
-
-    def bin(self, image: str) -> Path:
-        """Gives the folder to put first on PATH, by the image's name."""
-
-
 class TaskLauncher:
-    """Runs tasks as processes, one log file each, and remembers how they ended.
+    """Runs tasks to their end.
 
     Args:
-        interpreters: Gives each image's `python3`.
+        starter: Starts them.
         logs: The folder for logs; it exists.
         listener: Is told what happens.
-        search_path: A folder that tasks import user code from.
     """
 
-    def __init__(
-        self, interpreters: Interpreters, logs: Path, listener: Listener, search_path: Path
-    ) -> None:
+    def __init__(self, starter: Starter, logs: Path, listener: Listener) -> None:
         self.results: list[TaskResult] = []
-        self._interpreters = interpreters
+        self._starter = starter
         self._logs = logs
         self._listener = listener
-        self._search_path = search_path
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[TaskProcess] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -107,12 +94,21 @@ class TaskLauncher:
             command: The command with every placeholder resolved.
             environment: Variables that the spec sets.
         """
-        folder = output_folder(command)
+        executor_input = _executor_input(command)
+        folder = Path(executor_input["outputs"]["outputFile"]).parent
         name = folder.name
         log = self._logs / f"{name}.log"
+        call = Call(
+            name=name,
+            image=image,
+            command=command,
+            environment=environment,
+            folder=folder,
+            parameters=executor_input.get("inputs", {}).get("parameterValues", {}),
+        )
         self._listener.started(name)
         started, clock = time.time(), time.monotonic()
-        code, error = self._execute(name, image, command, environment, log)
+        code, error = self._execute(call, log)
         result = TaskResult(
             name=name,
             image=image,
@@ -132,81 +128,48 @@ class TaskLauncher:
         with self._lock:
             self._stopped = True
             running = list(self._running)
-        for process in running:
-            _signal_group(process, signal.SIGTERM)
+        for task in running:
+            task.terminate()
         deadline = time.monotonic() + _GRACE_SECONDS
-        for process in running:
+        for task in running:
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                task.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _logger.warning("a task did not stop in %.0f s and is killed", _GRACE_SECONDS)
-                _signal_group(process, signal.SIGKILL)
+                task.kill()
+                task.process.wait()
+            task.ended()
 
-    def _execute(
-        self,
-        name: str,
-        image: str,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        log: Path,
-    ) -> tuple[int, str]:
-        folder = self._interpreters.bin(image_name(image))
-        variables = {
-            **os.environ,
-            **ENVIRONMENT,
-            "PATH": os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)]),
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(self._search_path), os.environ.get("PYTHONPATH")])
-            ),
-            "PYTHONUNBUFFERED": "1",
-            **environment,
-        }
+    def _execute(self, call: Call, log: Path) -> tuple[int, str]:
         with self._lock:
             if self._stopped:
                 return -signal.SIGTERM, "stopped before it started"
-            process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                env=variables,
-                start_new_session=True,
-            )
-            self._running.add(process)
+            task = self._starter.start(call)
+            self._running.add(task)
         last, error = "", ""
-        with process, log.open("w", encoding="utf-8") as stream:
-            for line in process.stdout or ():
+        with task.process, log.open("w", encoding="utf-8") as stream:
+            for line in task.process.stdout or ():
                 stream.write(line)
                 stream.flush()
                 text = line.strip()
                 last = text or last
                 if USER_ERROR_PREFIX in text:
                     error = text.split(USER_ERROR_PREFIX, 1)[1]
-                self._listener.printed(name, text)
+                self._listener.printed(call.name, text)
         with self._lock:
-            self._running.discard(process)
-        code = process.returncode
+            self._running.discard(task)
+        task.ended()
+        code = task.process.returncode
         if code == 0:
             return 0, ""
         return code, error or f"{last or 'no output'} (exit code {code})"
 
 
-def output_folder(command: Sequence[str]) -> Path:
-    """Gives the folder of a task's outputs from its resolved command; it is named as the task.
+def _executor_input(command: Sequence[str]) -> Mapping[str, Any]:
+    """Gives what the orchestrator tells a lightweight Python component in its command.
 
-    The local orchestrator writes the path of the task's output file, in that folder, into the
-    executor input.
-
-    Args:
-        command: The command of a lightweight Python component.
+    The path of the task's output file is in it, in a folder that is named as the task.
     """
     arguments = list(command)
-    executor_input = json.loads(arguments[arguments.index(_EXECUTOR_INPUT) + 1])
-    return Path(executor_input["outputs"]["outputFile"]).parent
-
-
-def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, number)
+    found: dict[str, Any] = json.loads(arguments[arguments.index(_EXECUTOR_INPUT) + 1])
+    return found

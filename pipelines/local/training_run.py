@@ -13,7 +13,7 @@ from kfp_tabular.components.common.lineage import versions
 from kfp_tabular.pipelines import compile as compiling
 from kfp_tabular.pipelines import parameters, spec
 from kfp_tabular.pipelines.local import report, runner
-from kfp_tabular.pipelines.local.environments import Environments
+from kfp_tabular.pipelines.local.place import Place
 from kfp_tabular.pipelines.local.progress import Progress
 from kfp_tabular.pipelines.local.results import TaskOutputs, read_outputs
 from kfp_tabular.pipelines.local.summary import RunSummary, TaskRecord
@@ -43,7 +43,11 @@ class Outcome:
 
 
 def run(
-    config: PipelineConfig, arguments: Mapping[str, Any], output: Path, console: Console
+    config: PipelineConfig,
+    arguments: Mapping[str, Any],
+    output: Path,
+    console: Console,
+    place: Place,
 ) -> Outcome:
     """Compiles the training pipeline, runs it here, and writes the summary and the report.
 
@@ -54,11 +58,11 @@ def run(
         output: The run's folder. It gets `pipeline.yaml`, `summary.json`, `report.html`,
             `artifacts/`, `logs/` and, for a blessed model, `models/<name>/<version>/`.
         console: Where progress is shown.
+        place: Where the tasks run.
 
     Raises:
-        UserError: Where nothing could be started: unknown parameters, missing environments.
+        UserError: Where nothing could be started: unknown parameters, missing images.
     """
-    environments = Environments.find()
     output.mkdir(parents=True, exist_ok=True)
     spec_file = output / SPEC_FILE
     compiling.compile_pipeline(PIPELINE, config, spec_file)
@@ -79,7 +83,7 @@ def run(
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     with Progress(names, console) as progress:
-        results = runner.run_spec(spec_file, given, output, progress, environments)
+        results = runner.run_spec(spec_file, given, output, progress, place)
     outputs = {
         result.name: read_outputs(result.folder, spec.component(compiled, result.name))
         for result in results

@@ -25,6 +25,7 @@ from kfp_tabular.components import ingest_data, validate_data
 from kfp_tabular.pipelines.compile import compile_pipeline
 from kfp_tabular.pipelines.local import runner
 from kfp_tabular.pipelines.local.environments import Environments
+from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 from kfp_tabular.pipelines.training.config import PipelineConfig
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")
@@ -271,7 +272,11 @@ def test_components_fit_into_anybodys_pipeline(run: Run, tmp_path: Path) -> None
     compiler.Compiler().compile(pipeline, str(path))
 
     results = runner.run_spec(
-        path, {"data": str(run.data)}, tmp_path / "out", _Silent(), Environments.find()
+        path,
+        {"data": str(run.data)},
+        tmp_path / "out",
+        _Silent(),
+        VirtualEnvironments(Environments.find()),
     )
 
     assert [result.error for result in results] == ["", "", ""]

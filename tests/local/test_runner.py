@@ -17,6 +17,7 @@ from kfp_tabular.pipelines.local import runner
 from kfp_tabular.pipelines.local.environments import Environments, image_name
 from kfp_tabular.pipelines.local.results import read_outputs
 from kfp_tabular.pipelines.local.tasks import TaskResult
+from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 
 
 @dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
@@ -83,14 +84,16 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(compiled: Path, output: Path, **arguments: object) -> list[TaskResult]:
-    return runner.run_spec(compiled, arguments, output, Recorder(), Environments.find())
+    return runner.run_spec(
+        compiled, arguments, output, Recorder(), VirtualEnvironments(Environments.find())
+    )
 
 
 def test_each_task_runs_in_the_environment_of_its_image(compiled: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     environments = Environments.find()
 
-    results = runner.run_spec(compiled, {}, tmp_path, recorder, environments)
+    results = runner.run_spec(compiled, {}, tmp_path, recorder, VirtualEnvironments(environments))
 
     assert [result.exit_code for result in results] == [0, 0]
     assert recorder.lines == [
@@ -172,6 +175,7 @@ from pathlib import Path
 from kfp_tabular.pipelines.local import runner
 from kfp_tabular.pipelines.local.environments import Environments
 from kfp_tabular.pipelines.local.progress import Progress
+from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 from rich.console import Console
 
 def stop(number, frame):
@@ -185,7 +189,7 @@ class Loud(Progress):
 
 with Loud([], Console(stderr=True)) as progress:
     runner.run_spec(Path(sys.argv[1]), {"mode": "wait"}, Path(sys.argv[2]), progress,
-                    Environments.find())
+                    VirtualEnvironments(Environments.find()))
 """
 
 
