@@ -17,10 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.storage.folder import Folder, inside
 from kfp_tabular.components.common.storage.location import Location, matcher, parse
 from kfp_tabular.components.common.storage.stores import Store, StoredObject, open_store
 
-__all__ = ["LocalFile", "local_copy", "local_files", "upload"]
+__all__ = ["Folder", "LocalFile", "is_remote", "local_copy", "local_files", "upload"]
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +37,15 @@ class LocalFile:
 
     uri: str
     path: Path
+
+
+def is_remote(uri: str) -> bool:
+    """Tells whether a URI points into an object store.
+
+    Raises:
+        UserError: Where its scheme is unknown.
+    """
+    return not parse(uri).is_local
 
 
 @contextmanager
@@ -186,10 +196,7 @@ def _into(folder: Path, root: str, found: list[StoredObject]) -> list[tuple[Stor
     """Gives each object's file below a folder, which has the folders it needs."""
     wanted = []
     for stored in found:
-        relative = PurePosixPath(stored.key.removeprefix(root).lstrip("/"))
-        if ".." in relative.parts:
-            raise UserError(f"{stored.key}: an object's name may not hold '..'; rename it.")
-        path = folder / relative
+        path = folder / inside(stored.key.removeprefix(root).lstrip("/"))
         path.parent.mkdir(parents=True, exist_ok=True)
         wanted.append((stored, path))
     return wanted

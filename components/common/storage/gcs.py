@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,13 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.stores import CHUNK_BYTES, CONNECTIONS, StoredObject
+from kfp_tabular.components.common.storage.stores import (
+    CHUNK_BYTES,
+    CONNECTIONS,
+    Part,
+    StoredObject,
+    cut,
+)
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _SCHEME = "gs"
@@ -59,10 +65,31 @@ class GcsBucket:
         for stored, path in large:
             self._download_in_ranges(stored, path)
 
+    def download_parts(self, parts: Sequence[Part]) -> None:
+        """Fetches parts of objects, many at the same time."""
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
+
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
         """Stores files under keys, side by side."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(lambda pair: self._upload(*pair), files))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; one that is not there is no error."""
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(self._delete, keys))
+
+    def _delete(self, key: str) -> None:
+        with self._user_errors(key), suppress(api_errors.NotFound):
+            self._bucket.blob(key).delete()
+
+    def _download_part(self, part: Part) -> None:
+        with self._user_errors(part.stored.key), part.path.open("r+b") as target:
+            target.seek(part.start)
+            blob = self._bucket.blob(part.stored.key)
+            content = blob.download_as_bytes(start=part.start, end=part.end - 1, raw_download=True)
+            target.write(content)
 
     def _download_whole(self, stored: StoredObject, path: Path) -> None:
         with self._user_errors(stored.key):

@@ -1,25 +1,49 @@
 """Amazon S3, and stores that speak its protocol (MinIO, Ceph, SeaweedFS)."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import pyarrow as pa
-from pyarrow import fs
+import boto3
+from botocore import UNSIGNED
+from botocore import exceptions as boto_errors
+from botocore.config import Config
+from s3transfer.manager import TransferConfig, TransferManager
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.stores import CHUNK_BYTES, CONNECTIONS, StoredObject
+from kfp_tabular.components.common.storage.stores import (
+    CHUNK_BYTES,
+    CONNECTIONS,
+    Part,
+    StoredObject,
+    cut,
+    make_room,
+)
 
 KUBEFLOW_MINIO = "http://minio-service.kubeflow:9000"
 """Where `minio://` goes unless an endpoint is set: the object store that Kubeflow installs."""
 
-_DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE_DOES_NOT_MATCH", "HTTP status 403")
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "AllAccessDisabled",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+}
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_LOST = (
+    boto_errors.HTTPClientError,
+    boto_errors.IncompleteReadError,
+    boto_errors.ResponseStreamingError,
+)
+_ATTEMPTS = 5
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ def connection(scheme: str, environment: Mapping[str, str]) -> Connection:
     without a scheme is taken as https unless `S3_USE_HTTPS` is `0`.
 
     Credentials: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` (`MINIO_ACCESS_KEY` and
-    `MINIO_SECRET_KEY` first for `minio`). Without them `s3` uses the AWS SDK's chain (shared
+    `MINIO_SECRET_KEY` first for `minio`). Without them the AWS SDK's chain is used (shared
     files, web identity, instance role), or none where `AWS_NO_SIGN_REQUEST` is `YES`.
 
     Args:
@@ -72,12 +96,14 @@ def connection(scheme: str, environment: Mapping[str, str]) -> Connection:
     if endpoint is not None and "://" not in endpoint:
         plain = environment.get("S3_USE_HTTPS", "1").lower() in ("0", "false", "no")
         endpoint = f"{'http' if plain else 'https'}://{endpoint}"
+    # A session token belongs to Amazon's key of the same environment.
+    own_key = scheme == "minio" and bool(environment.get("MINIO_ACCESS_KEY"))
     unsigned = environment.get("AWS_NO_SIGN_REQUEST", "").lower() in ("yes", "true", "1")
     return Connection(
         endpoint=endpoint,
         access_key=first(access_keys),
         secret_key=first(secret_keys),
-        session_token=first(["AWS_SESSION_TOKEN"]),
+        session_token=None if own_key else first(["AWS_SESSION_TOKEN"]),
         # A store other than Amazon's has no regions, but the SDK would look one up.
         region=first(["AWS_REGION", "AWS_DEFAULT_REGION"]) or ("us-east-1" if endpoint else None),
         anonymous=unsigned,
@@ -95,73 +121,97 @@ class S3Bucket:
     def __init__(self, scheme: str, name: str) -> None:
         self._scheme = scheme
         self._name = name
-        self._fs = _filesystem(connection(scheme, os.environ))
+        self._client = _client(connection(scheme, os.environ))
 
     def stat(self, key: str) -> StoredObject | None:
         """Gives the object with this key, or None."""
         if not key:
             return None
         with self._user_errors(key):
-            info = self._fs.get_file_info(f"{self._name}/{key}")
-        return StoredObject(key, info.size) if info.type == fs.FileType.File else None
+            try:
+                found = self._client.head_object(Bucket=self._name, Key=key)
+            except boto_errors.ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+        return StoredObject(key, int(found["ContentLength"]), found.get("ETag", ""))
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Gives all objects whose key starts with `prefix`, sorted by key."""
-        # The selector takes whole folders: list the last whole one and keep what fits.
-        folder = prefix.rpartition("/")[0]
-        selector = fs.FileSelector(
-            f"{self._name}/{folder}".rstrip("/"), recursive=True, allow_not_found=bool(folder)
-        )
+        pages = self._client.get_paginator("list_objects_v2")
         with self._user_errors(prefix):
-            infos = self._fs.get_file_info(selector)
-        found = [
-            StoredObject(info.path.partition("/")[2], info.size)
-            for info in infos
-            if info.type == fs.FileType.File
-        ]
-        return sorted(
-            (stored for stored in found if stored.key.startswith(prefix)),
-            key=lambda stored: stored.key,
-        )
+            found = [
+                StoredObject(entry["Key"], int(entry["Size"]), entry.get("ETag", ""))
+                for page in pages.paginate(Bucket=self._name, Prefix=prefix)
+                for entry in page.get("Contents", ())
+            ]
+        return sorted(found, key=lambda stored: stored.key)
 
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
         """Fetches objects in ranges, many at the same time."""
-        ranges = []
         for stored, path in wanted:
-            with path.open("wb") as empty:
-                empty.truncate(stored.size)
-            ranges += [(stored, path, start) for start in range(0, stored.size, CHUNK_BYTES)]
+            make_room(path, stored.size)
+        self.download_parts(
+            [Part(stored, path, 0, stored.size) for stored, path in wanted if stored.size]
+        )
+
+    def download_parts(self, parts: Sequence[Part]) -> None:
+        """Fetches parts of objects, many at the same time."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(lambda item: self._download_range(*item), ranges))
+            list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
 
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Stores files under keys, side by side."""
+        """Stores files under keys, side by side; large ones in pieces."""
+        settings = TransferConfig(
+            multipart_threshold=CHUNK_BYTES,
+            multipart_chunksize=CHUNK_BYTES,
+            max_request_concurrency=CONNECTIONS,
+        )
+        with TransferManager(self._client, settings) as transfers:
+            running = [(key, transfers.upload(str(path), self._name, key)) for path, key in files]
+            for key, transfer in running:
+                with self._user_errors(key):
+                    transfer.result()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; one that is not there is no error."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(lambda pair: self._upload(*pair), files))
+            list(pool.map(self._delete, keys))
 
-    def _download_range(self, stored: StoredObject, path: Path, start: int) -> None:
-        length = min(CHUNK_BYTES, stored.size - start)
-        with (
-            self._user_errors(stored.key),
-            self._fs.open_input_file(f"{self._name}/{stored.key}") as source,
-            path.open("r+b") as target,
-        ):
-            target.seek(start)
-            content = source.read_at(length, start)
-            if len(content) != length:
-                raise OSError(
-                    f"{self._uri(stored.key)}: {len(content)} of {length} bytes at {start}; "
-                    "the object changed while it was read."
-                )
-            target.write(content)
+    def _delete(self, key: str) -> None:
+        # One by one: not every store has the request that takes many.
+        with self._user_errors(key):
+            self._client.delete_object(Bucket=self._name, Key=key)
 
-    def _upload(self, path: Path, key: str) -> None:
-        with (
-            self._user_errors(key),
-            path.open("rb") as source,
-            self._fs.open_output_stream(f"{self._name}/{key}") as target,
-        ):
-            shutil.copyfileobj(source, target, length=8 << 20)
+    def _download_part(self, part: Part) -> None:
+        position, attempt = part.start, 0
+        with self._user_errors(part.stored.key), part.path.open("r+b") as target:
+            while position < part.end:
+                try:
+                    position = self._copy(part, position, target)
+                except _LOST:
+                    # The SDK repeats a request, but not the reading of its answer.
+                    attempt += 1
+                    if attempt == _ATTEMPTS:
+                        raise
+                    position = target.tell()
+
+    def _copy(self, part: Part, position: int, target: Any) -> int:
+        stored = part.stored
+        target.seek(position)
+        same = {"IfMatch": stored.version} if stored.version else {}
+        response = self._client.get_object(
+            Bucket=self._name, Key=stored.key, Range=f"bytes={position}-{part.end - 1}", **same
+        )
+        with closing(response["Body"]) as body:
+            while chunk := body.read(_READ_BYTES):
+                position += target.write(chunk)
+        if position != part.end:
+            raise OSError(
+                f"{self._uri(stored.key)}: {position} of {part.end} bytes; the object changed "
+                "while it was read."
+            )
+        return position
 
     def _uri(self, key: str) -> str:
         return f"{self._scheme}://{self._name}/{key}"
@@ -170,34 +220,63 @@ class S3Bucket:
     def _user_errors(self, key: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{self._uri(key)}: not found; check the bucket and the path."
-            ) from error
-        except OSError as error:
-            # Arrow has one error for all that the SDK reports; the code is in the text.
-            if "NO_SUCH_BUCKET" in str(error):
+        except boto_errors.ClientError as error:
+            code = _code(error)
+            if code == "NoSuchBucket":
                 raise UserError(f"{self._uri(key)}: there is no such bucket.") from error
-            if not any(code in str(error) for code in _DENIED):
-                raise
-            raise UserError(
-                f"{self._uri(key)}: access denied. Set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or give the task's role access to the bucket."
-            ) from error
+            if code in _MISSING:
+                raise UserError(
+                    f"{self._uri(key)}: not found; check the bucket and the path."
+                ) from error
+            if code == "PreconditionFailed":
+                raise OSError(f"{self._uri(key)}: the object changed while it was read.") from error
+            if code in _DENIED:
+                raise UserError(self._denied(key)) from error
+            raise
+        except (
+            boto_errors.NoCredentialsError,
+            boto_errors.PartialCredentialsError,
+            boto_errors.CredentialRetrievalError,
+            boto_errors.TokenRetrievalError,
+        ) as error:
+            raise UserError(f"{self._denied(key)} ({error})") from error
+
+    def _denied(self, key: str) -> str:
+        names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        if self._scheme == "minio":
+            names = "MINIO_ACCESS_KEY and MINIO_SECRET_KEY"
+        return (
+            f"{self._uri(key)}: access denied. Set {names}, or give the task's role access to the "
+            "bucket."
+        )
 
 
-def _filesystem(to: Connection) -> Any:
-    options: dict[str, Any] = {"anonymous": to.anonymous}
-    if to.endpoint is not None:
-        endpoint = urlsplit(to.endpoint)
-        options.update(endpoint_override=endpoint.netloc, scheme=endpoint.scheme)
-    if to.region is not None:
-        options["region"] = to.region
+def _code(error: boto_errors.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _client(to: Connection) -> Any:
+    options: dict[str, Any] = {}
     if to.access_key and to.secret_key and not to.anonymous:
         options.update(
-            access_key=to.access_key, secret_key=to.secret_key, session_token=to.session_token
+            aws_access_key_id=to.access_key,
+            aws_secret_access_key=to.secret_key,
+            aws_session_token=to.session_token,
         )
+    settings = Config(
+        # Names of buckets are no host names in a cluster.
+        s3={"addressing_style": "path" if to.endpoint else "auto"},
+        signature_version=UNSIGNED if to.anonymous else None,
+        max_pool_connections=2 * CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        # The checksums that the SDK adds by default are unknown to older stores.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
     try:
-        return fs.S3FileSystem(**options)
-    except pa.ArrowInvalid as error:
+        # A session of its own: the module's shared one is not safe to use in threads.
+        return boto3.session.Session().client(
+            "s3", endpoint_url=to.endpoint, region_name=to.region, config=settings, **options
+        )
+    except (ValueError, boto_errors.BotoCoreError) as error:
         raise UserError(f"S3 settings in the environment: {error}") from error

@@ -1,6 +1,6 @@
 """The object stores, behind one interface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,10 +21,29 @@ class StoredObject:
     Attributes:
         key: Its key, without the bucket.
         size: Its size in bytes.
+        version: What changes with its content, where the store says it (S3: the ETag).
     """
 
     key: str
     size: int
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some bytes of an object, and the file that takes them at the same place.
+
+    Attributes:
+        stored: The object.
+        path: The file; it exists and is as large as the object.
+        start: The first byte.
+        end: The byte after the last one.
+    """
+
+    stored: StoredObject
+    path: Path
+    start: int
+    end: int
 
 
 class Store(Protocol):
@@ -43,8 +62,14 @@ class Store(Protocol):
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
         """Fetches objects into files whose parents exist."""
 
+    def download_parts(self, parts: Sequence[Part]) -> None:
+        """Fetches parts of objects into files made by `make_room`."""
+
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Stores files under keys, replacing objects of that key."""
+        """Stores files under keys, replacing objects of that key; each whole or not at all."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; one that is not there is no error."""
 
 
 def open_store(location: Location) -> Store:
@@ -57,3 +82,16 @@ def open_store(location: Location) -> Store:
     from kfp_tabular.components.common.storage.s3 import S3Bucket
 
     return S3Bucket(location.scheme, location.bucket)
+
+
+def make_room(path: Path, size: int) -> None:
+    """Makes a file of so many bytes, all holes."""
+    with path.open("wb") as empty:
+        empty.truncate(size)
+
+
+def cut(parts: Sequence[Part], most: int) -> Iterator[Part]:
+    """Cuts parts into ones of at most `most` bytes."""
+    for part in parts:
+        for start in range(part.start, part.end, most):
+            yield Part(part.stored, part.path, start, min(start + most, part.end))
