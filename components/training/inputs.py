@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class Piece:
     rows: int
 
 
+Ensure = Callable[[Sequence[Piece]], None]
+"""Brings pieces to this machine before they are read."""
+
+
 def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Piece]:
     """Gives a worker's share of a split: one run of rows, equal to every other's to within a row.
 
@@ -82,15 +86,23 @@ class Reader:
         task: The task; its kind decides the label's type.
         target_mean: Taken off a regression label.
         target_scale: A regression label is divided by this.
+        ensure: Called with pieces before they are read, to bring them here.
     """
 
     def __init__(
-        self, layout: Layout, task: Task, target_mean: float = 0.0, target_scale: float = 1.0
+        self,
+        layout: Layout,
+        task: Task,
+        target_mean: float = 0.0,
+        target_scale: float = 1.0,
+        *,
+        ensure: Ensure = lambda _: None,
     ) -> None:
         self._layout = layout
         self._task = task
         self._mean = target_mean
         self._scale = target_scale
+        self._ensure = ensure
 
     def read(self, share: Sequence[Piece]) -> Rows:
         """Reads pieces into one block, in their order; those of a file stand together.
@@ -99,27 +111,14 @@ class Reader:
             UserError: Where a column is missing or holds nulls, or an id or a class index is out
                 of its range.
         """
+        self._ensure(share)
         regression = self._task.kind == "regression"
         rows = Rows.empty(self._layout, sum(piece.rows for piece in share), regression=regression)
         position = 0
-        for file in dict.fromkeys(piece.file for piece in share):
-            for batch in self._batches(file, [piece for piece in share if piece.file == file]):
-                self._pack(batch, rows, position, file)
-                position += batch.num_rows
+        for file, batch in batches(share, self._layout.columns):
+            self._pack(batch, rows, position, file)
+            position += batch.num_rows
         return rows
-
-    def _batches(self, file: Path, share: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
-        columns = self._layout.columns
-        with pq.ParquetFile(file, memory_map=True) as parquet:
-            require_columns(parquet, columns, file)
-            for whole, run in itertools.groupby(share, lambda piece: _is_whole(piece, parquet)):
-                if whole:
-                    groups = [piece.group for piece in run]
-                    yield from parquet.iter_batches(READ_ROWS, groups, columns)
-                    continue
-                for piece in run:
-                    batches = parquet.iter_batches(READ_ROWS, [piece.group], columns)
-                    yield from _cut(batches, piece.start, piece.start + piece.rows)
 
     def _pack(self, batch: pa.RecordBatch, rows: Rows, position: int, file: Path) -> None:
         here = slice(position, position + batch.num_rows)
@@ -154,6 +153,35 @@ class Reader:
                 f"{int((~finite[:, column]).sum())} of {len(numeric)} rows. Fill or clip it in the "
                 "preprocessing function."
             )
+
+
+def batches(
+    share: Sequence[Piece], columns: Sequence[str]
+) -> Iterator[tuple[Path, pa.RecordBatch]]:
+    """Reads columns of pieces, in their order; those of a file stand together.
+
+    Raises:
+        UserError: Where a column is missing.
+    """
+    for file in dict.fromkeys(piece.file for piece in share):
+        here = [piece for piece in share if piece.file == file]
+        for batch in _batches(file, here, columns):
+            yield file, batch
+
+
+def _batches(
+    file: Path, share: Sequence[Piece], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file, memory_map=True) as parquet:
+        require_columns(parquet, columns, file)
+        for whole, run in itertools.groupby(share, lambda piece: _is_whole(piece, parquet)):
+            if whole:
+                groups = [piece.group for piece in run]
+                yield from parquet.iter_batches(READ_ROWS, groups, list(columns))
+                continue
+            for piece in run:
+                found = parquet.iter_batches(READ_ROWS, [piece.group], list(columns))
+                yield from _cut(found, piece.start, piece.start + piece.rows)
 
 
 def _is_whole(piece: Piece, parquet: pq.ParquetFile) -> bool:

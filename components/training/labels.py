@@ -2,32 +2,52 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.training import inputs
 
 
-def moments(files: Sequence[Path], label: str) -> tuple[float, float]:
-    """Gives mean and standard deviation of a regression label, in one pass over that column.
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations of some numbers."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, other: "Moments") -> "Moments":
+        """Joins two groups by Chan's update; plain sums of squares cancel for labels far from 0."""
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * self.count * other.count / count
+        return Moments(count, self.mean + apart * other.count / count, squares)
+
+    @property
+    def deviation(self) -> float:
+        """The (population) standard deviation; 1 in place of 0."""
+        return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
+
+
+def moments(share: Sequence[inputs.Piece], label: str) -> Moments:
+    """Gives the moments of a regression label, in one pass over that column.
 
     Args:
-        files: The train split's files.
+        share: Pieces of the train split.
         label: The label's column.
-
-    Returns:
-        The mean and the (population) standard deviation; 1 in place of a deviation of 0.
 
     Raises:
         UserError: Where a label is missing or not finite.
     """
-    count, mean, squares = 0, 0.0, 0.0
-    for file, column in _labels(files, label):
+    found = Moments()
+    for file, column in _labels(share, label):
         values = column.astype(np.float64)
         bad = int((~np.isfinite(values)).sum())
         if bad:
@@ -35,21 +55,16 @@ def moments(files: Sequence[Path], label: str) -> tuple[float, float]:
                 f"{file}: label {label!r} is not finite in {bad} rows. Drop these rows before "
                 "training."
             )
-        # Chan's update of the moments: plain sums of squares cancel for labels far from 0.
-        rows, here = len(values), float(values.mean())
-        total = count + rows
-        squares += float(((values - here) ** 2).sum()) + (here - mean) ** 2 * count * rows / total
-        mean += (here - mean) * rows / total
-        count = total
-    deviation = float(np.sqrt(squares / count)) if count else 0.0
-    return mean, deviation or 1.0
+        mean = float(values.mean())
+        found = found.plus(Moments(len(values), mean, float(((values - mean) ** 2).sum())))
+    return found
 
 
-def class_counts(files: Sequence[Path], label: str, classes: int) -> list[int]:
+def class_counts(share: Sequence[inputs.Piece], label: str, classes: int) -> list[int]:
     """Counts the rows of each class, in one pass over the label's column.
 
     Args:
-        files: The train split's files.
+        share: Pieces of the train split.
         label: The label's column.
         classes: Number of classes.
 
@@ -57,7 +72,7 @@ def class_counts(files: Sequence[Path], label: str, classes: int) -> list[int]:
         UserError: Where a label is no class index.
     """
     counts = np.zeros(classes, np.int64)
-    for file, values in _labels(files, label):
+    for file, values in _labels(share, label):
         inputs.require_class(values, classes, label, file)
         counts += np.bincount(values.astype(np.int64), minlength=classes)
     return [int(count) for count in counts]
@@ -95,10 +110,9 @@ def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[flo
     return tuple(math.log(count / sum(known)) for count in known)
 
 
-def _labels(files: Sequence[Path], label: str) -> Iterator[tuple[Path, "np.ndarray[Any, Any]"]]:
-    for file in files:
-        with pq.ParquetFile(file, memory_map=True) as parquet:
-            inputs.require_columns(parquet, [label], file)
-            for batch in parquet.iter_batches(batch_size=inputs.READ_ROWS, columns=[label]):
-                if batch.num_rows:
-                    yield file, inputs.dense(batch, label, file)
+def _labels(
+    share: Sequence[inputs.Piece], label: str
+) -> Iterator[tuple[Path, "np.ndarray[Any, Any]"]]:
+    for file, batch in inputs.batches(share, [label]):
+        if batch.num_rows:
+            yield file, inputs.dense(batch, label, file)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.training.agreement import Agreement
 from kfp_tabular.components.training.checkpoints import Checkpoints
 from kfp_tabular.components.training.journal import Journal
 from kfp_tabular.components.training.layout import Rows
-from kfp_tabular.components.training.program import Program
 from kfp_tabular.components.training.schedule import Schedule
 from kfp_tabular.components.training.stopping import Stopping
 
@@ -40,7 +40,8 @@ class Loop:
     """Trains until the steps are done, nothing improves any more, or the process is told to stop.
 
     Args:
-        program: The model's functions.
+        train: Runs as many steps as the rows fill, and gives their mean loss.
+        agreement: With the other processes.
         schedule: The shape of the run.
         take: Gives the next rows of the training input.
         evaluate: Measures the eval split; None where there is none.
@@ -56,7 +57,8 @@ class Loop:
     def __init__(
         self,
         *,
-        program: Program,
+        train: Callable[[Rows], float],
+        agreement: Agreement,
         schedule: Schedule,
         take: Callable[[int], Rows],
         evaluate: Callable[[], Mapping[str, float]] | None,
@@ -68,7 +70,8 @@ class Loop:
         learning_rate: float,
         local_rows: int,
     ) -> None:
-        self._program = program
+        self._train = train
+        self._agreement = agreement
         self._schedule = schedule
         self._take = take
         self._evaluate = evaluate
@@ -98,7 +101,7 @@ class Loop:
                     schedule.steps, (progress.step // schedule.interval + 1) * schedule.interval
                 )
                 steps = min(schedule.steps_per_call, boundary - progress.step)
-                loss = self._program.train(self._take(steps * self._local_rows))
+                loss = self._train(self._take(steps * self._local_rows))
                 progress.step += steps
                 progress.loss += loss * steps
                 progress.steps += steps
@@ -107,7 +110,9 @@ class Loop:
                 now = time.monotonic()
                 progress.seconds = earlier + now - started
                 due = self._checkpoints is not None and now - saved >= self._checkpoint_seconds
-                asked, lost, save = self._agree(terminated.is_set(), not math.isfinite(loss), due)
+                asked, lost, save = self._agreement.any(
+                    terminated.is_set(), not math.isfinite(loss), due
+                )
                 if lost:
                     raise UserError(
                         f"training diverged: the loss is not finite at step {progress.step} with "
@@ -118,6 +123,8 @@ class Loop:
                     self._save(self._checkpoints, progress)
                     saved = time.monotonic()
                 if asked:
+                    if self._checkpoints is not None:
+                        self._checkpoints.flush()
                     _logger.warning("told to stop at step %d", progress.step)
                     raise SystemExit(TERMINATED_EXIT_CODE)
         return progress
@@ -133,14 +140,11 @@ class Loop:
             measured = self._evaluate()
             entry |= {f"eval_{name}": value for name, value in measured.items()}
             # Processes decide alike only on the same bits: the chief's count.
-            objective = self._program.from_first(measured[self._stopping.metric])
+            objective = self._agreement.from_first(measured[self._stopping.metric])
             if self._stopping.update(objective, progress.step):
                 self._keep_best()
         progress.history.append(entry)
         self._journal.write(entry)
-
-    def _agree(self, *flags: bool) -> list[bool]:
-        return [total > 0 for total in self._program.sum_over_processes([*map(float, flags)])]
 
     def _save(self, checkpoints: Checkpoints, progress: Progress) -> None:
         state = {"progress": vars(progress), "stopping": vars(self._stopping)}

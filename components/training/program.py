@@ -4,20 +4,17 @@ A call of `Program.train` runs many steps inside one graph, because at batch 40 
 Python into TensorFlow costs more than a step.
 """
 
-import json
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.training.layout import Rows
 from kfp_tabular.components.training.models import CATEGORICAL, NUMERIC
+from kfp_tabular.components.training.roles import Place
 from kfp_tabular.components.training.schedule import Schedule
 
 _PREDICT_ROWS = 8192
@@ -25,67 +22,25 @@ _PREDICT_ROWS = 8192
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which process of a job this is.
-
-    Attributes:
-        worker: Index among all workers, the chief first.
-        workers: Number of workers.
-        chief: Whether this one writes the model, the logs and the checkpoints.
-    """
-
-    worker: int
-    workers: int
-    chief: bool
-
-
-def place(tf_config: str) -> Place:
-    """Reads a process's place from TF_CONFIG.
-
-    Args:
-        tf_config: The variable's value; empty for a process alone.
-
-    Raises:
-        UserError: Where it is not JSON, has no task, or asks for parameter servers.
-    """
-    if not tf_config.strip():
-        return Place(0, 1, chief=True)
-    try:
-        config = json.loads(tf_config)
-        cluster = config.get("cluster") or {}
-        task = config.get("task") or {}
-        sizes = {role: len(cluster.get(role, ())) for role in ("chief", "worker")}
-    except (json.JSONDecodeError, AttributeError, TypeError) as error:
-        raise UserError(f"TF_CONFIG is not a JSON object of cluster and task: {error}") from error
-    if cluster.get("ps"):
-        raise UserError(
-            "TF_CONFIG names parameter servers; training is synchronous. Use only chief and "
-            "worker replicas."
-        )
-    workers = sum(sizes.values())
-    if workers <= 1:
-        return Place(0, 1, chief=True)
-    role, index = task.get("type"), task.get("index")
-    if role not in sizes or not isinstance(index, int) or not 0 <= index < sizes[role]:
-        raise UserError(
-            f"TF_CONFIG's task is {role!r} number {index!r}, which its cluster of "
-            f"{sizes['chief']} chief and {sizes['worker']} workers does not have."
-        )
-    worker = index + (sizes["chief"] if role == "worker" else 0)
-    return Place(worker, workers, chief=worker == 0)
-
-
 def make_strategy(here: Place) -> Any:
     """Chooses the distribution strategy.
 
-    More than one worker: MultiWorkerMirroredStrategy. More than one visible GPU:
-    MirroredStrategy. Else the default strategy, which uses the one GPU or the CPU.
+    More than one worker: MultiWorkerMirroredStrategy; this waits until all of them are there.
+    More than one visible GPU: MirroredStrategy. Else the default strategy, which uses the one GPU
+    or the CPU.
     """
     import tensorflow as tf
 
     if here.workers > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        # Not left to TF_CONFIG: an evaluator in there is no part of this cluster.
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({role: list(hosts) for role, hosts in here.cluster.items()}),
+            task_type=here.role,
+            task_id=here.index,
+            rpc_layer="grpc",
+            num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        )
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()
@@ -127,7 +82,6 @@ class Program:
         class_weights: Weight of each class; None for equal ones.
         schedule: Says how many rows a step takes.
         local_replicas: Replicas of this process.
-        worker: Index of this process.
     """
 
     def __init__(
@@ -140,7 +94,6 @@ class Program:
         class_weights: Sequence[float] | None,
         schedule: Schedule,
         local_replicas: int,
-        worker: int = 0,
     ) -> None:
         import tensorflow as tf
 
@@ -153,7 +106,6 @@ class Program:
         )
         self._batch = schedule.replica_batch
         self._local_replicas = local_replicas
-        self._worker = worker
         matrices = [
             tf.TensorSpec([None, model.input[NUMERIC].shape[1]], tf.float32),
             tf.TensorSpec([None, model.input[CATEGORICAL].shape[1]], tf.int32),
@@ -161,9 +113,6 @@ class Program:
         label = tf.TensorSpec([None], tf.float32 if kind == "regression" else tf.int32)
         self._train = tf.function(self._steps, input_signature=[*matrices, label])
         self._predict = tf.function(self._outputs, input_signature=matrices)
-        self._sum = tf.function(
-            self._sum_over_processes, input_signature=[tf.TensorSpec([None], tf.float32)]
-        )
         with strategy.scope():
             optimizer.build(model.trainable_variables)
 
@@ -179,20 +128,6 @@ class Program:
             for part in [rows.take(slice(start, start + _PREDICT_ROWS))]
         ]
         return np.concatenate(values)
-
-    def sum_over_processes(self, values: Sequence[float]) -> list[float]:
-        """Adds up values over the processes, so that all of them decide alike.
-
-        Every process must call it at the same point.
-        """
-        if self._strategy.num_replicas_in_sync == self._local_replicas:
-            return list(values)
-        summed = self._sum(np.asarray(values, np.float32)).numpy()
-        return [float(value) / self._local_replicas for value in summed]
-
-    def from_first(self, value: float) -> float:
-        """Gives every process the first one's value. Every process must call it."""
-        return self.sum_over_processes([value if self._worker == 0 else 0.0])[0]
 
     def _steps(self, numeric: Any, categorical: Any, label: Any) -> Any:
         import tensorflow as tf
@@ -249,12 +184,6 @@ class Program:
         logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
         return outputs(self._kind, logits)
 
-    def _sum_over_processes(self, values: Any) -> Any:
-        import tensorflow as tf
-
-        parts = self._strategy.run(tf.identity, args=(values,))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
-
 
 def outputs(kind: TaskKind, logits: Any) -> Any:
     """Turns logits `[batch, units]` into probabilities `[batch, classes]` or values `[batch]`."""
@@ -266,8 +195,3 @@ def outputs(kind: TaskKind, logits: Any) -> Any:
         positive = tf.sigmoid(logits[:, 0])
         return tf.stack([1.0 - positive, positive], axis=1)
     return logits[:, 0]
-
-
-def tf_config() -> str:
-    """Gives TF_CONFIG as it is in the environment; empty where it is not set."""
-    return os.environ.get("TF_CONFIG", "")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import html
-from kfp_tabular.components.training.run import Outcome
+from kfp_tabular.components.training.outcome import Outcome
 
 _LARGER_FIRST = 30
 

@@ -3,22 +3,20 @@
 Every process of a distributed run executes this; TF_CONFIG tells them apart.
 """
 
-import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.components.training import (
     checkpoints,
     custom,
+    ending,
     export,
     inputs,
     labels,
@@ -27,75 +25,41 @@ from kfp_tabular.components.training import (
     program,
     scores,
 )
+from kfp_tabular.components.training.agreement import Agreement
+from kfp_tabular.components.training.data import Data, read
 from kfp_tabular.components.training.journal import Journal
 from kfp_tabular.components.training.loop import Loop, Progress
+from kfp_tabular.components.training.outcome import Outcome
+from kfp_tabular.components.training.outputs import LogUploads, Outputs
+from kfp_tabular.components.training.roles import ALONE, Place
 from kfp_tabular.components.training.schedule import Schedule, plan
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.training.shuffling import TrainingInput
 from kfp_tabular.components.training.stopping import Stopping
 
-RESULT_FILE = "training.json"
+Predict = Callable[[layout.Rows], Any]
 
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow")
 
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What training came to; the content of `training.json`.
-
-    Attributes:
-        metrics: Final metrics by name: `train_...` and `eval_...` of the weights kept, `steps`,
-            `best_step`, `epochs`, `seconds` (in the loop) and `rows_per_second`.
-        history: Measurements at every evaluation, with `step`, `epoch` and `train_loss`.
-        facts: The data and the configuration, in names and numbers.
-    """
-
-    metrics: Mapping[str, float]
-    history: Sequence[Mapping[str, float]]
-    facts: Mapping[str, Any]
-
-    def save(self, directory: Path) -> None:
-        """Writes `training.json`."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        files.write_text(directory / RESULT_FILE, text)
-
-    @classmethod
-    def load(cls, directory: Path) -> "Outcome":
-        """Reads `training.json`."""
-        return cls(**json.loads((directory / RESULT_FILE).read_text(encoding="utf-8")))
-
-
-@dataclass(frozen=True)
-class Data:
-    """The input of a run, known before the model is.
-
-    Attributes:
-        task: What is predicted.
-        columns: How columns are packed.
-        reader: Reads rows.
-        rows: Rows by split.
-        train: Files of the train split.
-        counts: Rows of the train split by class; empty for regression.
-        mean: Mean of a regression label; 0 for the other tasks.
-        scale: Standard deviation of a regression label; 1 for the other tasks.
-        held_out: Rows to evaluate on; None without an eval split.
-    """
-
-    task: Task
-    columns: layout.Layout
-    reader: inputs.Reader
-    rows: Mapping[str, int]
-    train: Sequence[Path]
-    counts: Sequence[int]
-    mean: float
-    scale: float
-    held_out: layout.Rows | None
-
-
-def run(settings: Settings) -> Outcome:
+def run(
+    settings: Settings,
+    *,
+    here: Place = ALONE,
+    ensure: inputs.Ensure = lambda _: None,
+    outputs: Outputs | None = None,
+    peers_seconds: float = 900.0,
+) -> Outcome:
     """Trains a model, and exports it where the settings name an output.
+
+    Args:
+        settings: What to train on and how; all paths are local.
+        here: Which process of a job this is.
+        ensure: Brings the rows to be read to this machine.
+        outputs: Where model and logs go from the settings' directories; None for nowhere.
+        peers_seconds: How long to wait for the other processes to start.
 
     Raises:
         UserError: For input or configuration that cannot be trained on.
@@ -103,34 +67,21 @@ def run(settings: Settings) -> Outcome:
     """
     settings.check()
     models.check(settings.hyperparameters)
-    here = program.place(program.tf_config())
+    outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", here.worker + 1, here.workers)
-    tf = import_tensorflow()
-    import tf_keras
-
-    for narrator in (tf.get_logger(), logging.getLogger("absl")):
-        narrator.setLevel(logging.WARNING)
+    tf = quiet_tensorflow()
     # Before anything runs: a multi-worker strategy must be the first to touch the devices.
-    strategy = program.make_strategy(here)
-    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
-    tf_keras.backend.experimental.enable_tf_random_generator()
-    tf_keras.utils.set_random_seed(settings.seed)
-    data = read(settings)
+    strategy = _join(here, peers_seconds)
+    seed(settings)
+    agreement = Agreement(strategy, here.workers, here.worker)
+    data = read(settings, here, agreement, ensure)
     replicas = strategy.num_replicas_in_sync
     local_replicas = replicas // here.workers
-    train_rows = data.rows[inputs.TRAIN_SPLIT]
-    schedule = plan(settings.hyperparameters, train_rows, replicas, local_replicas)
-    share = inputs.pieces(data.train, here.worker, here.workers)
-    if not share:
-        raise UserError(
-            f"{settings.transformed_examples}: {train_rows} training rows are "
-            f"fewer than the {here.workers} workers. Use fewer workers."
-        )
-    context = model_context(settings, data)
+    schedule = plan(
+        settings.hyperparameters, data.rows[inputs.TRAIN_SPLIT], replicas, local_replicas
+    )
     with strategy.scope():
-        model = (
-            custom.build(settings.model_fn, context) if settings.model_fn else models.build(context)
-        )
+        model = build(settings, data)
         optimizer = program.make_optimizer(settings.hyperparameters, schedule.steps)
     runner = program.Program(
         strategy,
@@ -140,15 +91,15 @@ def run(settings: Settings) -> Outcome:
         class_weights=_class_weights(settings, data),
         schedule=schedule,
         local_replicas=local_replicas,
-        worker=here.worker,
     )
     best = [tf.Variable(weight, trainable=False) for weight in model.weights]
-    stopping = _stopping(settings, data)
+    run_identity = checkpoints.identity(settings, here.workers)
     saved = _checkpoints(settings, here, model, optimizer, best)
-    progress = Progress() if saved is None else _resume(saved, runner, stopping, here)
+    stopping = _stopping(settings, data)
+    progress = Progress() if saved is None else _resume(saved, agreement, stopping)
     stream = TrainingInput(
         data.reader,
-        share,
+        data.share,
         seed=settings.seed,
         worker=here.worker,
         start=progress.step * schedule.replica_batch * local_replicas,
@@ -162,7 +113,17 @@ def run(settings: Settings) -> Outcome:
             variable.assign(weight)
 
     held_out = data.held_out
-    with stream, Journal(settings.logs, settings.metrics_file, writes=here.chief) as journal:
+    uploads = LogUploads(outputs) if here.chief else None
+    with (
+        stream,
+        Journal(
+            settings.logs,
+            settings.metrics_file,
+            writes=here.chief,
+            written=None if uploads is None else uploads.due,
+        ) as journal,
+    ):
+        journal.resume(progress.history)
         _logger.info(
             "training: %d steps of %d rows, %.1f epochs, evaluation every %d steps",
             schedule.steps,
@@ -171,10 +132,11 @@ def run(settings: Settings) -> Outcome:
             schedule.interval,
         )
         Loop(
-            program=runner,
+            train=runner.train,
+            agreement=agreement,
             schedule=schedule,
             take=stream.take,
-            evaluate=None if held_out is None else lambda: measure(runner, data, held_out),
+            evaluate=None if held_out is None else lambda: measure(runner.predict, data, held_out),
             stopping=stopping,
             keep_best=keep_best,
             journal=journal,
@@ -187,7 +149,7 @@ def run(settings: Settings) -> Outcome:
             for variable, weight in zip(best, model.weights, strict=True):
                 weight.assign(variable)
         seconds = max(progress.seconds - began, 1e-9)
-        metrics = final_metrics(settings, runner, data) | {
+        metrics = final_metrics(settings, runner.predict, data) | {
             "steps": float(progress.step),
             "best_step": float(stopping.best_step or progress.step),
             "epochs": schedule.epoch(progress.step),
@@ -195,46 +157,77 @@ def run(settings: Settings) -> Outcome:
             "rows_per_second": (progress.step - resumed_at) * schedule.batch / seconds,
         }
         journal.close_with(metrics)
-    outcome = Outcome(metrics, progress.history, facts(settings, data, schedule, model, here))
+    outcome = Outcome(
+        metrics, progress.history, facts(settings, data, schedule, model, here), run_identity
+    )
     if here.chief:
-        if settings.logs is not None:
-            outcome.save(settings.logs)
-        if settings.output is not None:
-            write_model(settings, settings.output, data, model)
+        if uploads is not None:
+            uploads.close()
+        finish(settings, outputs, outcome, data, model)
         if saved is not None:
             saved.remove()
-    # No process leaves before the chief is done: its end would look like a failure to it.
-    runner.sum_over_processes([0.0])
+    _leave_together(agreement, here)
     return outcome
 
 
-def read(settings: Settings) -> Data:
-    """Finds out about the data, and reads the rows to evaluate on.
-
-    Raises:
-        UserError: Where there is nothing to train on, or the columns do not fit together.
-    """
-    import tensorflow_transform as tft
-
-    task = Task.load(settings.transform_graph)
-    examples = Examples(settings.transformed_examples)
-    rows = inputs.require_rows(examples)
-    columns = layout.from_schema(
-        tft.TFTransformOutput(str(settings.transform_graph)).transformed_metadata.schema,
-        task.label,
+def _join(here: Place, seconds: float) -> Any:
+    if here.workers == 1:
+        return program.make_strategy(here)
+    _logger.info("joining %s", ", ".join(here.peers))
+    message = (
+        f"after {seconds:.0f} s not all of {', '.join(here.peers)} have joined; see the logs and "
+        "events of the other pods. --peers-seconds sets how long to wait."
     )
-    train = examples.require(inputs.TRAIN_SPLIT)
-    counts: Sequence[int] = ()
-    mean, scale = 0.0, 1.0
-    if task.kind == "regression":
-        mean, scale = labels.moments(train, task.label)
-    else:
-        counts = labels.class_counts(train, task.label, len(task.classes))
-    reader = inputs.Reader(columns, task, mean, scale)
-    held_out = None
-    if rows.get(inputs.EVAL_SPLIT):
-        held_out = inputs.sample(reader, examples.require(inputs.EVAL_SPLIT), settings.eval_rows)
-    return Data(task, columns, reader, rows, train, counts, mean, scale, held_out)
+    with ending.within(seconds, message):
+        return program.make_strategy(here)
+
+
+def quiet_tensorflow() -> Any:
+    """Imports TensorFlow without its chatter."""
+    tf = import_tensorflow()
+    for narrator in (tf.get_logger(), logging.getLogger("absl")):
+        narrator.setLevel(logging.WARNING)
+    return tf
+
+
+def seed(settings: Settings) -> None:
+    """Makes weights, order and dropout follow from the seed."""
+    import tf_keras
+
+    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+    tf_keras.utils.set_random_seed(settings.seed)
+
+
+def build(settings: Settings, data: Data) -> Any:
+    """Makes the model: one's own, or one of those shipped."""
+    context = model_context(settings, data)
+    if settings.model_fn:
+        return custom.build(settings.model_fn, context)
+    return models.build(context)
+
+
+def finish(settings: Settings, outputs: Outputs, outcome: Outcome, data: Data, model: Any) -> None:
+    """Writes the model, then the logs with `training.json`; in a store, that comes last of all."""
+    if settings.output is not None:
+        write_model(settings, settings.output, data, model)
+        outputs.publish_model()
+    if settings.logs is not None:
+        outcome.save(settings.logs)
+        outputs.publish_logs()
+
+
+def _leave_together(agreement: Agreement, here: Place) -> None:
+    """Has no process leave before the chief is done: its end would look like a failure to it."""
+    import tensorflow as tf
+
+    try:
+        agreement.sum([0.0])
+    except tf.errors.OpError as error:
+        if not here.chief:
+            raise
+        # All is written; what became of the others matters no more.
+        _logger.warning("another worker ended early: %s", error.message.partition("\n")[0])
 
 
 def model_context(settings: Settings, data: Data) -> models.ModelContext:
@@ -252,27 +245,27 @@ def model_context(settings: Settings, data: Data) -> models.ModelContext:
     )
 
 
-def measure(runner: program.Program, data: Data, rows: layout.Rows) -> dict[str, float]:
+def measure(predict: Predict, data: Data, rows: layout.Rows) -> dict[str, float]:
     """Gives the metrics of the current weights on some rows, in the label's own unit."""
-    prediction, label = runner.predict(rows), rows.label
+    prediction, label = predict(rows), rows.label
     if data.task.kind == "regression":
         prediction = prediction * data.scale + data.mean
         label = label * data.scale + data.mean
     return scores.score(data.task.kind, label, prediction)
 
 
-def final_metrics(settings: Settings, runner: program.Program, data: Data) -> dict[str, float]:
+def final_metrics(settings: Settings, predict: Predict, data: Data) -> dict[str, float]:
     """Measures the weights kept, on a sample of each split."""
     train = inputs.sample(data.reader, data.train, settings.eval_rows)
-    found = {f"train_{name}": value for name, value in measure(runner, data, train).items()}
+    found = {f"train_{name}": value for name, value in measure(predict, data, train).items()}
     if data.held_out is not None:
-        measured = measure(runner, data, data.held_out)
+        measured = measure(predict, data, data.held_out)
         found |= {f"eval_{name}": value for name, value in measured.items()}
     return found
 
 
 def facts(
-    settings: Settings, data: Data, schedule: Schedule, model: Any, here: program.Place
+    settings: Settings, data: Data, schedule: Schedule, model: Any, here: Place
 ) -> dict[str, Any]:
     """Gives what the report tells of data and configuration."""
     return {
@@ -350,34 +343,30 @@ def _class_weights(settings: Settings, data: Data) -> list[float] | None:
 
 
 def _checkpoints(
-    settings: Settings, here: program.Place, model: Any, optimizer: Any, best: Sequence[Any]
+    settings: Settings, here: Place, model: Any, optimizer: Any, best: Sequence[Any]
 ) -> checkpoints.Checkpoints | None:
     path = checkpoints.directory(settings, here.workers)
     if not path:
         return None
-    return checkpoints.Checkpoints(
-        path, model, optimizer, best, writes=here.chief, worker=here.worker
-    )
+    return checkpoints.Checkpoints(path, model, optimizer, best, writes=here.chief)
 
 
-def _resume(
-    saved: checkpoints.Checkpoints,
-    runner: program.Program,
-    stopping: Stopping,
-    here: program.Place,
-) -> Progress:
-    step = saved.latest_step()
-    # Workers that do not see the chief's checkpoint would train another model than it does.
-    everyone = runner.sum_over_processes([float(step), float(step > 0)])
-    if not step and not everyone[1]:
+def _resume(saved: checkpoints.Checkpoints, agreement: Agreement, stopping: Stopping) -> Progress:
+    # The chief's word: others may see a checkpoint that it has just removed.
+    step = int(agreement.from_first(saved.newest()))
+    if not step:
         return Progress()
-    if everyone != [float(step * here.workers), float(here.workers)]:
+    prefix = saved.bring(step)
+    # Workers that do not see the chief's checkpoint would train another model than it does.
+    (missing,) = agreement.any(prefix is None)
+    if missing or prefix is None:
         _logger.warning(
-            "workers see different checkpoints; starting over. Put checkpoint_uri on storage that "
-            "all of them share."
+            "not every worker sees the checkpoint of step %d; starting over. Put checkpoint_uri on "
+            "storage that all of them share.",
+            step,
         )
         return Progress()
-    state = saved.restore()
+    state = saved.restore(prefix)
     progress = Progress(**state["progress"])
     for name, value in state["stopping"].items():
         setattr(stopping, name, value)

@@ -1,10 +1,15 @@
 """The training program: `python -m kfp_tabular.components.training.worker`.
 
 One process of a training job. The task runs it, once for every local worker; tuning runs it for
-each trial; a Kubeflow job runs it in every pod. TF_CONFIG tells the processes of one job apart.
+each trial; a Kubeflow job runs it in every pod. TF_CONFIG tells the processes of one job apart:
+chief, worker, parameter server (`ps`) or evaluator.
 
-Flags are plain `--name=value`. Any hyperparameter is a flag too, as `--learning-rate=0.01`, and
-wins over the document that `--hyperparameters` names. An unknown flag exits with 2.
+Flags are plain `--name=value`. Locations are paths or URIs (`gs://`, `s3://`, `minio://`). Any
+hyperparameter is a flag too, as `--learning-rate=0.01`, and wins over the document that
+`--hyperparameters` names. An unknown flag exits with 2.
+
+Exit codes: 0 done; 2 bad input or configuration; 143 told to stop, with the state saved; 138
+another process of the job was lost, and this one may be started again; 1 anything else.
 """
 
 import argparse
@@ -14,48 +19,65 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.training import journal, run
+from kfp_tabular.components.training import ending, job, journal, peers, roles
 from kfp_tabular.components.training.settings import ClassWeights, Settings
+from kfp_tabular.components.training.workspace import Order
+
+_logger = logging.getLogger(__name__)
 
 
-def parse(arguments: Sequence[str]) -> Settings:
-    """Turns the command line into settings.
+@dataclass(frozen=True)
+class Patience:
+    """How long a process waits.
+
+    Attributes:
+        peers_seconds: For the other processes of the job to start.
+        grace_seconds: After SIGTERM, to save its state.
+    """
+
+    peers_seconds: float = 900.0
+    grace_seconds: float = 25.0
+
+
+def parse(arguments: Sequence[str]) -> tuple[Order, Patience]:
+    """Turns the command line into an order.
 
     Args:
         arguments: Flags, without the program's name.
 
     Raises:
         SystemExit: With code 2, for an unknown flag or a missing one.
-        UserError: For a hyperparameter that does not fit.
     """
     parser = argparse.ArgumentParser(
         prog="python -m kfp_tabular.components.training.worker",
-        description="Trains a model on transformed examples.",
+        description="Trains a model on transformed examples. Locations are paths or URIs.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--transformed-examples", type=Path, required=True, help="transformed examples")
-    add("--transform-graph", type=Path, required=True, help="the transform graph")
-    add("--output", type=Path, help="the model's directory")
+    add("--transformed-examples", required=True, help="transformed examples")
+    add("--transform-graph", required=True, help="the transform graph")
+    add("--output", help="the model's directory")
     add("--no-export", action="store_true", help="train and measure, but write no model")
-    add("--logs", type=Path, help="directory for TensorBoard logs and training.json")
-    add("--checkpoints", default="", help="directory or URI; default: checkpoints/ in --logs")
+    add("--logs", help="directory for TensorBoard logs and training.json")
+    add("--checkpoints", default="", help="directory; default: checkpoints/ in --logs")
     add("--checkpoint-seconds", type=float, default=Settings.checkpoint_seconds)
-    add("--hyperparameters", type=Path, help="a JSON object of hyperparameters")
+    add("--hyperparameters", default="", help="a JSON object of hyperparameters")
     add("--class-weights", choices=get_args(ClassWeights), default=Settings.class_weights)
     add("--early-stopping-patience", type=int, default=Settings.early_stopping_patience)
     add("--model-fn", default="", help="package.module:function of one's own model")
     add("--seed", type=int, default=Settings.seed)
     add("--shuffle-rows", type=int, default=Settings.shuffle_rows)
     add("--eval-rows", type=int, default=Settings.eval_rows)
-    add("--parent", type=int, help="the process to end with, by its id")
     add("--metrics-file", type=Path, help="metrics are appended here, in Katib's text format")
+    add("--peers-seconds", type=float, default=Patience.peers_seconds)
+    add("--grace-seconds", type=float, default=Patience.grace_seconds)
+    add("--parent", type=int, help="the process to end with, by its id")
     names = sorted(field.name for field in fields(Hyperparameters))
     for name in names:
         add(f"--{name.replace('_', '-')}", help="hyperparameter")
@@ -65,12 +87,21 @@ def parse(arguments: Sequence[str]) -> Settings:
         _end_with(parent)
     if given["output"] is None and not given["no_export"]:
         parser.error("--output is required unless --no-export is given")
-    values = {name: value for name in names if (value := given.pop(name)) is not None}
-    document = given.pop("hyperparameters")
-    chosen = Hyperparameters() if document is None else Hyperparameters.load(document)
     if given.pop("no_export"):
         given["output"] = None
-    return Settings(hyperparameters=chosen.updated(values), **given)
+    patience = Patience(given.pop("peers_seconds"), given.pop("grace_seconds"))
+    values = {name: value for name in names if (value := given.pop(name)) is not None}
+    places = {
+        name: given.pop(name)
+        for name in (
+            "transformed_examples",
+            "transform_graph",
+            "output",
+            "logs",
+            "hyperparameters",
+        )
+    }
+    return Order(**places, values=values, options=given), patience
 
 
 def _end_with(parent: int) -> None:
@@ -81,18 +112,33 @@ def _end_with(parent: int) -> None:
         raise SystemExit(f"the parent, process {parent}, has ended")
 
 
+def set_up_logging() -> None:
+    """Sends the log to standard error."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    # Its chatter at the level of INFO is about credentials, once for each client.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the program.
 
     Args:
         arguments: Flags; those of the command line where None.
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    with reported_to_user():
-        outcome = run.run(parse(sys.argv[1:] if arguments is None else arguments))
-    sys.stdout.write(f"{journal.katib_line(outcome.metrics)}\n")
+    set_up_logging()
+    order, patience = parse(sys.argv[1:] if arguments is None else arguments)
+    with ending.on_termination(patience.grace_seconds), reported_to_user():
+        here = roles.from_environment()
+        metrics_file = order.options["metrics_file"]
+        if metrics_file is not None and here.chief:
+            journal.open_metrics(metrics_file)
+        if here.peers:
+            peers.wait_for_names(here.peers, patience.peers_seconds)
+        metrics = job.work(order, here, patience.peers_seconds)
+    if metrics:
+        sys.stdout.write(f"{journal.katib_line(metrics)}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The pure decisions: schedule, stopping, metrics, settings, place in the cluster."""
 
-import json
 import math
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.training import export, models, program, scores, worker
+from kfp_tabular.components.training import export, models, scores, worker, workspace
 from kfp_tabular.components.training.schedule import plan
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.training.stopping import Stopping
@@ -128,16 +127,21 @@ def test_settings_survive_the_command_line(
     )
     document = tmp_path_factory.getbasetemp() / "hyperparameters.json"
     settings.hyperparameters.save(document)
-    assert worker.parse(settings.arguments(document)) == settings
+    order, patience = worker.parse(settings.arguments(document))
+    with workspace.opened(order) as found:
+        assert found.settings == settings
+    assert patience == worker.Patience()
 
 
 def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
     document = tmp_path / "hyperparameters.json"
     document.write_text('{"batch_size": 512.0, "dropout": 0.3}')
     base = ["--transformed-examples=/e", "--transform-graph=/g", "--no-export"]
-    found = worker.parse(
+    order, _ = worker.parse(
         [*base, f"--hyperparameters={document}", "--batch-size=64", "--learning-rate=0.5"]
-    ).hyperparameters
+    )
+    with workspace.opened(order) as opened:
+        found = opened.settings.hyperparameters
     assert (found.batch_size, found.dropout, found.learning_rate) == (64, 0.3, 0.5)
     for field in fields(Hyperparameters):
         value = getattr(Hyperparameters(), field.name)
@@ -194,39 +198,6 @@ def test_hyperparameters_out_of_range(changes, message):
 def test_settings_out_of_range(changes, message):
     with pytest.raises(UserError, match=message):
         replace(SETTINGS, **changes).check()
-
-
-@pytest.mark.parametrize(
-    ("cluster", "task", "expected"),
-    [
-        ({"worker": ["a:1"]}, {"type": "worker", "index": 0}, (0, 1, True)),
-        ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 1}, (1, 2, False)),
-        ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "chief", "index": 0}, (0, 2, True)),
-        ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "worker", "index": 0}, (1, 2, False)),
-    ],
-)
-def test_the_place_in_a_cluster(cluster, task, expected):
-    found = program.place(json.dumps({"cluster": cluster, "task": task}))
-    assert (found.worker, found.workers, found.chief) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[]",
-        '{"cluster": {"worker": ["a", "b"]}}',
-        '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 2}}',
-        '{"cluster": {"worker": ["a", "b"], "ps": ["c"]}, "task": {"type": "worker", "index": 0}}',
-    ],
-)
-def test_a_tf_config_that_makes_no_sense(text):
-    with pytest.raises(UserError, match="TF_CONFIG"):
-        program.place(text)
-
-
-def test_no_tf_config():
-    assert program.place("") == program.Place(0, 1, chief=True)
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=30))

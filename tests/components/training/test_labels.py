@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.training import labels
+from kfp_tabular.components.training import inputs, labels
 
 
 def write(folder, *values):
@@ -16,18 +17,24 @@ def write(folder, *values):
     for index, part in enumerate(values):
         files.append(folder / f"{index}.parquet")
         pq.write_table(pa.table({"y": part}), files[-1], row_group_size=7)
-    return files
+    return inputs.pieces(files)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e9])
 def test_moments_over_files(tmp_path, offset):
     values = np.random.default_rng(0).normal(offset, 2.0, 1000)
-    files = write(tmp_path, values[:17], values[17:17], values[17:])
-    np.testing.assert_allclose(labels.moments(files, "y"), (values.mean(), values.std()))
+    share = write(tmp_path, values[:17], values[17:17], values[17:])
+    found = labels.moments(share, "y")
+    np.testing.assert_allclose((found.mean, found.deviation), (values.mean(), values.std()))
+    parts = [labels.moments([piece], "y") for piece in share]
+    joined = functools.reduce(labels.Moments.plus, parts, labels.Moments())
+    np.testing.assert_allclose((joined.mean, joined.deviation), (values.mean(), values.std()))
 
 
 def test_a_constant_target_is_not_divided_by_zero(tmp_path):
-    assert labels.moments(write(tmp_path, np.full(5, 7.0)), "y") == (7.0, 1.0)
+    found = labels.moments(write(tmp_path, np.full(5, 7.0)), "y")
+    assert (found.mean, found.deviation) == (7.0, 1.0)
+    assert labels.Moments().deviation == 1.0
 
 
 def test_a_target_that_is_not_finite(tmp_path):

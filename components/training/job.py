@@ -1,0 +1,39 @@
+"""What a process of a job does, by its role."""
+
+import logging
+from collections.abc import Mapping
+
+from kfp_tabular.components.training import ending, run, workspace
+from kfp_tabular.components.training.roles import Place
+from kfp_tabular.components.training.workspace import Order
+
+_logger = logging.getLogger(__name__)
+
+
+def work(order: Order, here: Place, peers_seconds: float) -> Mapping[str, float]:
+    """Does this process's part of a job, until the job is done.
+
+    Args:
+        order: What the program is asked for.
+        here: Which process this is.
+        peers_seconds: How long to wait for the others to start.
+
+    Returns:
+        The final metrics; empty for the roles that have none.
+
+    Raises:
+        UserError: For input or configuration that cannot be trained on.
+        SystemExit: After SIGTERM, or with `ending.LOST_EXIT_CODE` where another process was lost.
+    """
+    outcome = workspace.finished(order, here.workers)
+    if outcome is not None:
+        _logger.info("an earlier attempt has written everything already")
+        return outcome.metrics
+    with ending.where_peers_are_lost(here), workspace.opened(order) as opened:
+        return run.run(
+            opened.settings,
+            here=here,
+            ensure=opened.ensure,
+            outputs=opened.outputs,
+            peers_seconds=peers_seconds,
+        ).metrics

@@ -1,0 +1,99 @@
+"""The program of a TrainJob's pods: `python -m kfp_tabular.components.training.rendezvous`.
+
+Kubeflow Trainer sets no TF_CONFIG. This builds it from what a JobSet's pods have, and becomes the
+worker program, in the same process. What the pods must have:
+
+- `JOB_COMPLETION_INDEX`: set by the Job controller in every pod of an Indexed Job; 0 is the chief.
+- `KFP_TABULAR_WORKERS`: the number of pods, `spec.trainer.numNodes`. Nothing in a pod says it, so
+  the TrainJob must.
+- `KFP_TABULAR_JOBSET`: the JobSet's name, from the pod's label `jobset.sigs.k8s.io/jobset-name`.
+- `spec.network.enableDNSHostnames: true` in the JobSet, which makes a headless service of its name;
+  and `publishNotReadyAddresses`, because the pods look for each other before they are ready.
+- A replicated job `node` of one replica.
+
+Pod i then is `<jobset>-node-0-<i>.<jobset>` and keeps that name when it is restarted; `node` and
+the port are those of `common.training_job`. Pods start at different times: the worker program
+waits for the others, for a bounded time.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+
+from kfp_tabular.components.common.errors import UserError, reported_to_user
+from kfp_tabular.components.common.training_job.pod import PORT
+from kfp_tabular.components.common.training_job.trainjob import (
+    JOBSET_VARIABLE,
+    NODE,
+    WORKERS_VARIABLE,
+)
+from kfp_tabular.components.training import roles, worker
+
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
+
+_logger = logging.getLogger(__name__)
+
+
+def tf_config(environment: Mapping[str, str]) -> str:
+    """Builds TF_CONFIG for a pod of a JobSet.
+
+    Args:
+        environment: The pod's variables.
+
+    Returns:
+        JSON in which all pods are workers; empty where there is only one pod.
+
+    Raises:
+        UserError: For a variable that is missing or no whole number, or an index outside the set.
+    """
+    workers = _whole(environment, WORKERS_VARIABLE, "the TrainJob's spec.trainer.env", least=1)
+    if workers == 1:
+        return ""
+    index = _whole(environment, INDEX_VARIABLE, "the Job controller, in an Indexed Job", least=0)
+    if index >= workers:
+        raise UserError(
+            f"{INDEX_VARIABLE} is {index}, but {WORKERS_VARIABLE} is {workers}; it must be the "
+            "TrainJob's numNodes."
+        )
+    jobset = _given(environment, JOBSET_VARIABLE, "the ClusterTrainingRuntime")
+    hosts = [f"{jobset}-{NODE}-0-{number}.{jobset}:{PORT}" for number in range(workers)]
+    return json.dumps(
+        {"cluster": {roles.WORKER: hosts}, "task": {"type": roles.WORKER, "index": index}}
+    )
+
+
+def _whole(environment: Mapping[str, str], name: str, source: str, least: int) -> int:
+    text = _given(environment, name, source)
+    if not text.isdecimal() or int(text) < least:
+        raise UserError(f"{name}: expected a whole number of at least {least}, found {text!r}.")
+    return int(text)
+
+
+def _given(environment: Mapping[str, str], name: str, source: str) -> str:
+    text = environment.get(name, "").strip()
+    if not text:
+        raise UserError(f"{name} is not set in this pod; it comes from {source}.")
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Sets TF_CONFIG and runs the worker program.
+
+    A TF_CONFIG that is there already is kept.
+
+    Args:
+        arguments: The worker program's flags; those of the command line where None.
+    """
+    worker.set_up_logging()
+    with reported_to_user():
+        if not os.environ.get(roles.VARIABLE, "").strip():
+            found = tf_config(os.environ)
+            if found:
+                os.environ[roles.VARIABLE] = found
+                _logger.info("%s: %s", roles.VARIABLE, found)
+    worker.main(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Which process of a job one is, and what a TrainJob's pods make of their variables."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training import peers, rendezvous, roles
+
+
+def config(cluster, role, index):
+    return json.dumps(
+        {"cluster": cluster, "task": {"type": role, "index": index}, "environment": "cloud"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("cluster", "role", "index", "expected"),
+    [
+        ({"worker": ["a:1"]}, "worker", 0, (0, 1, True)),
+        ({"worker": ["a:1", "b:1"]}, "worker", 1, (1, 2, False)),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "chief", 0, (0, 2, True)),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, "worker", 0, (1, 2, False)),
+        ({"master": ["a:1"], "worker": ["b:1"]}, "master", 0, (0, 2, True)),
+        ({"chief": ["a:1"], "evaluator": ["e:1"]}, "chief", 0, (0, 1, True)),
+        ({"chief": ["a:1"], "evaluator": ["e:1"]}, "evaluator", 0, (0, 1, False)),
+        ({"chief": ["a:1"], "worker": ["b:1"], "evaluator": ["e:1"]}, "worker", 0, (1, 2, False)),
+        ({"chief": ["a:1"], "worker": ["b:1"], "ps": ["p:1"]}, "worker", 0, (0, 1, False)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["p:1"]}, "chief", 0, (0, 2, True)),
+        ({"chief": ["a:1"], "worker": ["b:1"], "ps": ["p:1"]}, "ps", 0, (0, 1, False)),
+    ],
+)
+def test_the_place_in_a_cluster(cluster, role, index, expected):
+    found = roles.place(config(cluster, role, index))
+    assert (found.worker, found.workers, found.chief) == expected
+    assert found.evaluated == ("evaluator" in cluster)
+    assert found.asynchronous == ("ps" in cluster)
+    assert "evaluator" not in found.cluster
+
+
+@given(
+    chiefs=st.integers(0, 1),
+    workers=st.integers(0, 6),
+    servers=st.integers(0, 3),
+    evaluators=st.integers(0, 1),
+)
+def test_a_job_has_one_chief_and_everyone_knows_the_others(chiefs, workers, servers, evaluators):
+    counts = {"chief": chiefs, "worker": workers, "ps": servers, "evaluator": evaluators}
+    cluster = {
+        role: [f"{role}-{index}:2222" for index in range(count)]
+        for role, count in counts.items()
+        if count
+    }
+    tasks = [(role, index) for role, count in counts.items() for index in range(count)]
+    if not tasks:
+        return
+    try:
+        places = [roles.place(config(cluster, *task)) for task in tasks]
+    except UserError:
+        assert len(tasks) > 1
+        assert not (chiefs and workers) if servers else not (chiefs or workers)
+        return
+    assert sum(place.chief for place in places) == 1
+    assert len({(place.workers, place.asynchronous) for place in places}) == 1
+    training = [place.worker for place in places if place.role in ("chief", "worker")]
+    if not servers:
+        assert sorted(training) == list(range(len(training)))
+    everyone = {address for place in places for address in (*place.peers, place.address)} - {""}
+    for place in places:
+        if place.role != "evaluator" and place.cluster:
+            assert {*place.peers, place.address} == everyone
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "JSON"),
+        ("[]", "JSON"),
+        ('{"cluster": {"worker": ["a", "b"]}}', "None number None"),
+        (config({"worker": ["a", "b"]}, "worker", 2), "cluster of 2 worker"),
+        (config({"worker": ["a", "b"]}, "worker", True), "'worker' number True"),
+        (config({"worker": ["a", "b"], "ps": ["c"]}, "worker", 0), "no chief"),
+        (config({"chief": ["a"], "ps": ["c"]}, "chief", 0), "no worker"),
+        (config({"worker": {"1": "b"}, "ps": []}, "worker", 1), "enableDynamicWorker"),
+        (config({"chief": ["a"], "master": ["b"]}, "chief", 0), "both a chief and a master"),
+        (config({"chief": ["a", "b"]}, "chief", 0), "2 chiefs"),
+        (config({"worker": ["a"], "boss": ["b"]}, "worker", 0), "the role 'boss'"),
+        (config({"evaluator": ["a"], "ps": ["b"]}, "evaluator", 0), "nobody who trains"),
+    ],
+)
+def test_a_tf_config_that_makes_no_sense(text, words):
+    with pytest.raises(UserError, match=f"TF_CONFIG.*{words}"):
+        roles.place(text)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "{}", '{"cluster": {}}'])
+def test_a_process_alone(text):
+    assert roles.place(text) == roles.ALONE
+    assert roles.ALONE.peers == ()
+
+
+POD = {
+    "JOB_COMPLETION_INDEX": "1",
+    "KFP_TABULAR_WORKERS": "3",
+    "KFP_TABULAR_JOBSET": "train-abc",
+}
+
+
+def test_the_pods_of_a_jobset():
+    found = json.loads(rendezvous.tf_config(POD))
+    assert found["cluster"] == {
+        "worker": [f"train-abc-node-0-{index}.train-abc:2222" for index in range(3)]
+    }
+    assert found["task"] == {"type": "worker", "index": 1}
+    place = roles.place(rendezvous.tf_config(POD))
+    assert (place.worker, place.workers, place.chief) == (1, 3, False)
+
+
+def test_a_jobset_of_one_pod_needs_no_names():
+    assert rendezvous.tf_config({"KFP_TABULAR_WORKERS": "1"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"KFP_TABULAR_WORKERS": ""}, "KFP_TABULAR_WORKERS is not set.*TrainJob"),
+        ({"KFP_TABULAR_WORKERS": "two"}, "KFP_TABULAR_WORKERS: expected a whole number"),
+        ({"KFP_TABULAR_WORKERS": "0"}, "at least 1, found '0'"),
+        ({"JOB_COMPLETION_INDEX": ""}, "JOB_COMPLETION_INDEX is not set.*Indexed Job"),
+        ({"JOB_COMPLETION_INDEX": "3"}, "JOB_COMPLETION_INDEX is 3, but KFP_TABULAR_WORKERS is 3"),
+        ({"KFP_TABULAR_JOBSET": ""}, "KFP_TABULAR_JOBSET is not set.*ClusterTrainingRuntime"),
+    ],
+)
+def test_pods_that_lack_a_variable(changes, words):
+    with pytest.raises(UserError, match=words):
+        rendezvous.tf_config(POD | changes)
+
+
+def test_names_that_do_not_resolve_are_waited_for_and_then_named(caplog):
+    waited = []
+    with pytest.raises(peers.PeersError, match=r"no DNS name for nobody-0\.invalid:2222"):
+        peers.wait_for_names(["127.0.0.1:1", "nobody-0.invalid:2222"], 0.05, sleep=waited.append)
+    assert waited
+    peers.wait_for_names(["127.0.0.1:1", "[::1]:2", "localhost:3"], 0.0)
