@@ -1,207 +1,434 @@
-"""Throughput and latency of the serving process on loopback.
+"""The endpoint under load: beside KServe's own server, its checks on and off, batches, memory.
 
-Run it in the serving environment:
+    .venvs/serving/bin/python tests/benchmarks/bench_serving.py [--minutes 10]
 
-    python tests/benchmarks/bench_serving.py [--seconds 3] [--model DIR]
+Server and client are processes of this machine and share its CPUs. The model is a wide-and-deep
+network on taxi trips, trained by `kfp-tabular run`: on `chicago_taxi.csv` in the folder that
+KFP_TABULAR_REFERENCE_DATA names, else on trips made up here; `--model` takes one that is there.
+Requests are single rows over v1 unless said otherwise, 500 different ones in turn.
 
-It starts the server as a process of its own and calls it from this one, so both share the
-machine's CPUs. Without `--model` it exports one: 12 features, embeddings and two dense layers of
-random weights, which costs about what a trained wide-and-deep model does.
+What is compared runs in turns of a few seconds, A B A B ..., and medians are shown: the machine may
+be busy with something else. CPU time per request, of the server alone, is less affected by that.
 """
 
 import argparse
-import asyncio
-import itertools
+import csv
 import json
-import re
+import os
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.model import SERVING_SIGNATURE, ModelInput, ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.model import ModelSpec
 
-NUMBERS = [f"number_{place}" for place in range(5)]
-INTEGERS = [f"integer_{place}" for place in range(3)]
-TEXTS = [f"text_{place}" for place in range(4)]
-WARM_UP_SECONDS = 0.5
+HERE = Path(__file__).parent
+PROGRAM = HERE.parents[1] / ".venvs" / "author" / "bin" / "kfp-tabular"
+LABEL = "big_tipper"
+KEY = "bench-0123456789-abcdef"
+REQUESTS = 500
+STARTING_SECONDS = 120
+BATCHES = ("--batch-rows", "128")
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def export(directory: Path) -> None:
-    """Writes a binary classifier that follows the export contract."""
-    tf = import_tensorflow()
-    generator = tf.random.Generator.from_seed(7)
-    buckets, width, hidden = 1000, 16, 128
-    module = tf.Module()
-    module.tables = [
-        tf.Variable(generator.normal([buckets, width])) for _ in range(len(TEXTS) + len(INTEGERS))
-    ]
-    sizes = [len(NUMBERS) + len(module.tables) * width, hidden, hidden // 2, 1]
-    module.kernels = [
-        tf.Variable(generator.normal([i, o], stddev=i**-0.5)) for i, o in itertools.pairwise(sizes)
-    ]
+@dataclass
+class Server:
+    """A running server."""
 
-    @tf.function(
-        input_signature=[
-            {name: tf.TensorSpec([None], tf.float32, name=name) for name in NUMBERS}
-            | {name: tf.TensorSpec([None], tf.int64, name=name) for name in INTEGERS}
-            | {name: tf.TensorSpec([None], tf.string, name=name) for name in TEXTS}
-        ]
-    )
-    def predict(raw: dict[str, Any]) -> dict[str, Any]:
-        ids = [tf.strings.to_hash_bucket_fast(raw[name], buckets) for name in TEXTS]
-        ids += [tf.math.floormod(raw[name], buckets) for name in INTEGERS]
-        numbers = [tf.where(tf.math.is_nan(raw[name]), 0.0, raw[name]) for name in NUMBERS]
-        layer = tf.concat(
-            [tf.gather(table, i) for table, i in zip(module.tables, ids, strict=True)]
-            + [tf.stack(numbers, axis=1)],
-            axis=1,
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def resident_mib(self) -> float:
+        """Memory that it holds now."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * PAGE / 2**20
+
+
+@dataclass
+class Turn:
+    """What one turn of load gave."""
+
+    rate: float
+    cpu_ms: float
+    ms: dict[str, float]
+
+
+class Bench:
+    """A model, requests for it, and servers of it."""
+
+    def __init__(self, folder: Path, model: Path, seconds: float, rounds: int) -> None:
+        self.folder = folder
+        self.model = model
+        self.seconds = seconds
+        self.rounds = rounds
+        (folder / "keys").mkdir()
+        (folder / "keys" / "bench").write_text(KEY)
+
+    @contextmanager
+    def server(self, kind: str, *options: str) -> Iterator[Server]:
+        """Runs a server: `kserve`, `ours`, `guarded` (with authentication) or `bare`."""
+        port = _free_port()
+        ours = ["--model", str(self.model), "--name", "taxi", "--port", str(port), *options]
+        command = {
+            "kserve": [str(HERE / "serving_baseline.py"), str(self.model), str(port)],
+            "ours": ["-m", "kfp_tabular.serving", *ours],
+            "guarded": [
+                *("-m", "kfp_tabular.serving"),
+                *(*ours, "--auth-keys", str(self.folder / "keys")),
+            ],
+            "bare": [str(HERE / "serving_bare.py"), *ours],
+        }[kind]
+        with (self.folder / "server.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
+        try:
+            _wait_for(port, process)
+            yield Server(process, port)
+        finally:
+            process.terminate()
+            process.wait()
+
+    def turn(self, server: Server, requests: Path, **job: float) -> Turn:
+        """Puts load on a server and checks that every answer was one."""
+        document = {"port": server.port, "requests": str(requests), "seconds": self.seconds, **job}
+        before = server.cpu_seconds()
+        done = subprocess.run(
+            [sys.executable, str(HERE / "serving_client.py")],
+            input=json.dumps(document).encode(),
+            stdout=subprocess.PIPE,
+            check=True,
         )
-        for kernel in module.kernels[:-1]:
-            layer = tf.nn.relu(layer @ kernel)
-        positive = tf.sigmoid(tf.squeeze(layer @ module.kernels[-1], axis=1))
-        return {
-            "probabilities": tf.stack([1 - positive, positive], axis=1),
-            "classes": tf.where(positive >= 0.5, "1", "0"),
-        }
+        cpu = server.cpu_seconds() - before
+        found = json.loads(done.stdout)
+        if set(found["statuses"]) != {"200"}:
+            raise RuntimeError(f"answers by status: {found['statuses']}")
+        answers = found["statuses"]["200"]
+        return Turn(answers / found["seconds"], cpu / answers * 1e3, found["ms"])
 
-    module.predict = predict
-    tf.saved_model.save(module, str(directory), signatures={SERVING_SIGNATURE: predict})
-    inputs = [
-        ModelInput(name=name, dtype=dtype, required=False, input=name)
-        for dtype, names in (("float32", NUMBERS), ("int64", INTEGERS), ("string", TEXTS))
-        for name in names
-    ]
-    ModelSpec(
-        task="binary",
-        label="label",
-        classes=("0", "1"),
-        decision_threshold=0.5,
-        inputs=tuple(inputs),
-        schema_digest="sha256:0",
-    ).save(directory)
+    def turns(self, servers: Sequence[Server], requests: Path, **job: float) -> list[Turn]:
+        """Lets servers take turns; gives each one's medians."""
+        for server in servers:
+            self.turn(server, requests, **job)
+        taken: list[list[Turn]] = [[] for _ in servers]
+        for _ in range(self.rounds):
+            for server, turns in zip(servers, taken, strict=True):
+                turns.append(self.turn(server, requests, **job))
+        return [_median(turns) for turns in taken]
+
+    def compare(
+        self, kinds: dict[str, Sequence[str]], connections: int, requests: Path
+    ) -> list[Turn]:
+        """Lets two servers take turns, and prints a line for each and their ratio."""
+        with ExitStack() as stack:
+            servers = [stack.enter_context(self.server(*arguments)) for arguments in kinds.values()]
+            medians = self.turns(servers, requests, connections=connections)
+        _head("server", "requests/s", "CPU ms each", "p50 ms", "p99 ms")
+        for name, found in zip(kinds, medians, strict=True):
+            _line(
+                name,
+                f"{found.rate:,.0f}",
+                f"{found.cpu_ms:.2f}",
+                f"{found.ms['50']:.1f}",
+                f"{found.ms['99']:.1f}",
+            )
+        return medians
 
 
-def instances(spec: ModelSpec, rows: int) -> list[dict[str, Any]]:
-    """Makes random raw rows."""
-    random = np.random.default_rng(7)
-    make = {
-        "float32": lambda: round(random.normal() * 10, 3),
-        "int64": lambda: int(random.integers(1000)),
-        "string": lambda: f"value {random.integers(500)}",
+def beside_kserve(bench: Bench, requests: Path) -> None:
+    """Compares with a model of KServe's that does only `signature(**tensors)`."""
+    _title("v1, one row, 16 connections: beside KServe's ModelServer")
+    kinds = {
+        "KServe, signature(**tensors) only": ["kserve"],
+        "kfp-tabular, with authentication": ["guarded"],
+        "kfp-tabular, with batches too": ["guarded", *BATCHES],
     }
-    return [{item.name: make[item.dtype]() for item in spec.inputs} for _ in range(rows)]
+    kserve, guarded, batches = bench.compare(kinds, 16, requests)
+    _say(
+        f"{guarded.rate / kserve.rate:.2f}x KServe's throughput; with batches "
+        f"{batches.rate / kserve.rate:.2f}x"
+    )
 
 
-def request(spec: ModelSpec, protocol: str, rows: int) -> bytes:
-    """Makes a whole HTTP request."""
-    batch = instances(spec, rows)
+def checks(bench: Bench, requests: Path) -> None:
+    """Compares with validation, metrics and authentication taken out."""
+    for name, options, connections in (("one row", (), 16), ("one row, batches", BATCHES, 64)):
+        _title(f"v1, {name}, {connections} connections: validation, metrics, authentication")
+        bare, guarded = bench.compare(
+            {"off": ["bare", *options], "on": ["guarded", *options]}, connections, requests
+        )
+        _say(
+            f"overhead {bare.rate / guarded.rate - 1:+.0%} by throughput, "
+            f"{guarded.cpu_ms / bare.cpu_ms - 1:+.0%} by CPU time"
+        )
+
+
+def batches(bench: Bench, requests: Path) -> None:
+    """Compares micro-batching with a call for each request."""
+    _title("v1, one row, 64 connections: micro-batching")
+    alone, together = bench.compare(
+        {"a call for each request": ["guarded"], "--batch-rows 128": ["guarded", *BATCHES]},
+        64,
+        requests,
+    )
+    _say(f"{together.rate / alone.rate:.2f}x the throughput")
+
+
+def half_load(bench: Bench, requests: Path) -> None:
+    """Measures latency at half of what a server can take, arrivals at random."""
+    _title("v1, one row: latency at half of saturation (Poisson arrivals)")
+    _head("server", "at most/s", "arriving/s", "p50 ms", "p99 ms", "p99 / p50")
+    for name, options in (("a call for each request", ()), ("--batch-rows 128", BATCHES)):
+        with bench.server("guarded", *options) as server:
+            (most,) = bench.turns([server], requests, connections=64)
+            (found,) = bench.turns([server], requests, rate=most.rate / 2)
+        _line(
+            name,
+            f"{most.rate:,.0f}",
+            f"{most.rate / 2:,.0f}",
+            f"{found.ms['50']:.2f}",
+            f"{found.ms['99']:.2f}",
+            f"{found.ms['99'] / found.ms['50']:.1f}",
+        )
+
+
+def memory(bench: Bench, requests: Path, minutes: float) -> None:
+    """Watches a server's memory at saturation."""
+    _title(f"memory at saturation, {minutes:g} minutes, 64 connections, --batch-rows 128")
+    _head("minute", "requests", "resident MiB")
+    with bench.server("guarded", *BATCHES) as server:
+        bench.turn(server, requests, connections=64)
+        begin, answered, resident = time.monotonic(), 0.0, []
+        while (passed := time.monotonic() - begin) < minutes * 60:
+            turn = bench.turn(server, requests, connections=64)
+            answered += turn.rate * bench.seconds
+            resident.append((passed / 60, server.resident_mib()))
+            _line(f"{resident[-1][0]:.1f}", f"{answered:,.0f}", f"{resident[-1][1]:.1f}")
+    later = [point for point in resident if point[0] >= resident[-1][0] / 2]
+    if len(later) > 2:
+        slope = np.polyfit(*zip(*later, strict=True), 1)[0]
+        _say(f"{slope:+.2f} MiB a minute over the second half")
+
+
+def protocols(bench: Bench, requests: Callable[[str, int], Path]) -> None:
+    """Measures v1 and v2, small and large requests."""
+    _title("protocols and sizes, with authentication, --batch-rows 128")
+    _head("protocol", "rows", "connections", "requests/s", "rows/s", "p50 ms", "p99 ms")
+    with bench.server("guarded", *BATCHES) as server:
+        for protocol in ("v1", "v2"):
+            for rows in (1, 100):
+                for connections in (1, 16):
+                    content = requests(protocol, rows)
+                    (found,) = bench.turns([server], content, connections=connections)
+                    _line(
+                        protocol,
+                        str(rows),
+                        str(connections),
+                        f"{found.rate:,.0f}",
+                        f"{found.rate * rows:,.0f}",
+                        f"{found.ms['50']:.2f}",
+                        f"{found.ms['99']:.2f}",
+                    )
+
+
+def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
+    """Trains a model with the whole pipeline; gives it and the rows it was trained on."""
+    reference = Path(os.environ.get("KFP_TABULAR_REFERENCE_DATA", "")) / "chicago_taxi.csv"
+    data = reference
+    if not reference.is_file():
+        data = folder / "trips.csv"
+        _make_up(data)
+    command = [str(PROGRAM), "run", "--data", str(data), "--label", LABEL, "--exclude", "tips"]
+    command += ["--param", "train_steps=1000", "--param", "batch_size=40"]
+    subprocess.run(
+        [*command, "--output", str(folder / "run")], check=True, stdout=subprocess.DEVNULL
+    )
+    (model,) = (folder / "run").glob("artifacts/*/train-model/model")
+    with data.open(encoding="utf-8") as lines:
+        return model, list(csv.DictReader(lines))
+
+
+def instances(spec: ModelSpec, rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Makes instances of rows of text."""
+    convert: dict[str, Callable[[str], Any]] = {
+        "float32": float,
+        "int64": lambda text: int(float(text)),
+        "string": str,
+    }
+    return [
+        {
+            item.name: convert[item.dtype](row[item.name])
+            for item in spec.inputs
+            if row.get(item.name)
+        }
+        for row in rows
+    ]
+
+
+def whole_request(spec: ModelSpec, protocol: str, batch: Sequence[dict[str, Any]]) -> str:
+    """Makes an HTTP request."""
     datatypes = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
     if protocol == "v1":
-        path, document = "/v1/models/bench:predict", {"instances": batch}
+        path, document = "/v1/models/taxi:predict", {"instances": batch}
     else:
-        path = "/v2/models/bench/infer"
+        path = "/v2/models/taxi/infer"
         document = {
             "inputs": [
                 {
                     "name": item.name,
                     "datatype": datatypes[item.dtype],
-                    "shape": [rows],
-                    "data": [row[item.name] for row in batch],
+                    "shape": [len(batch)],
+                    "data": [row.get(item.name) for row in batch],
                 }
                 for item in spec.inputs
             ]
         }
-    body = json.dumps(document).encode()
-    head = (
+    body = json.dumps(document)
+    return (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
-    return head.encode() + body
-
-
-async def client(port: int, content: bytes, until: float, latencies: list[float]) -> None:
-    """Asks over one connection, one request after another, and notes how long each took."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
-    while time.perf_counter() < until:
-        begin = time.perf_counter()
-        writer.write(content)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        await reader.readexactly(int(length[1]) if length else 0)
-        latencies.append(time.perf_counter() - begin)
-    writer.close()
-
-
-async def load(port: int, content: bytes, concurrency: int, seconds: float) -> list[float]:
-    """Asks over several connections at once; gives the latencies in seconds, sorted."""
-    latencies: list[float] = []
-    for duration in (WARM_UP_SECONDS, seconds):
-        latencies.clear()
-        until = time.perf_counter() + duration
-        await asyncio.gather(*(client(port, content, until, latencies) for _ in range(concurrency)))
-    return sorted(latencies)
-
-
-def start(model: Path) -> tuple[subprocess.Popen[str], int, float]:
-    """Starts the server; gives it, its port, and the seconds until it was ready."""
-    begin = time.perf_counter()
-    options = ["--model", str(model), "--name", "bench", "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kfp_tabular.serving", *options], stderr=subprocess.PIPE, text=True
-    )
-    if process.stderr is None:
-        raise RuntimeError("no pipe to the server's log")
-    for line in process.stderr:
-        if found := re.search(r"ready: http://127\.0\.0\.1:(\d+)", line):
-            return process, int(found[1]), time.perf_counter() - begin
-        sys.stderr.write(line)
-    raise RuntimeError(f"the server ended with code {process.wait()}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description="Measure the serving process.")
-    parser.add_argument("--model", type=Path, help="a model's directory; one is made where absent")
-    parser.add_argument("--seconds", type=float, default=3.0, help="per line of the table")
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 100], help="rows per request")
+    """Measures and prints tables."""
+    sections = ("kserve", "checks", "batches", "half-load", "memory", "protocols")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="a model's directory, with --data")
+    parser.add_argument("--data", type=Path, help="a CSV file of rows for --model")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each")
+    parser.add_argument("--minutes", type=float, default=1.0, help="at saturation, for memory")
+    parser.add_argument("--only", nargs="+", choices=sections, default=sections)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as directory:
-        model = options.model or Path(directory) / "model"
-        if not options.model:
-            export(model)
+    if (options.model is None) != (options.data is None):
+        parser.error("--model and --data go together")
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        if options.model is None:
+            model, rows = train(folder)
+        else:
+            with options.data.open(encoding="utf-8") as lines:
+                model, rows = options.model, list(csv.DictReader(lines))
         spec = ModelSpec.load(model)
-        process, port, seconds = start(model)
+        batch = instances(spec, rows[: REQUESTS * 10])
+
+        def requests(protocol: str, size: int) -> Path:
+            file = folder / f"{protocol}-{size}.json"
+            if not file.exists():
+                count = REQUESTS if size == 1 else 20
+                starts = [n * size % (len(batch) - size) for n in range(count)]
+                texts = [whole_request(spec, protocol, batch[s : s + size]) for s in starts]
+                file.write_text(json.dumps(texts), encoding="utf-8")
+            return file
+
+        bench = Bench(folder, model, options.seconds, options.rounds)
+        single = requests("v1", 1)
+        run: dict[str, Callable[[], None]] = {
+            "kserve": lambda: beside_kserve(bench, single),
+            "checks": lambda: checks(bench, single),
+            "batches": lambda: batches(bench, single),
+            "half-load": lambda: half_load(bench, single),
+            "memory": lambda: memory(bench, single, options.minutes),
+            "protocols": lambda: protocols(bench, requests),
+        }
+        _say(f"{len(spec.inputs)} features; {os.cpu_count()} CPUs; load {os.getloadavg()[0]:.1f}")
+        for section in options.only:
+            run[section]()
+
+
+def _median(turns: Sequence[Turn]) -> Turn:
+    return Turn(
+        statistics.median(turn.rate for turn in turns),
+        statistics.median(turn.cpu_ms for turn in turns),
+        {name: statistics.median(turn.ms[name] for turn in turns) for name in turns[0].ms},
+    )
+
+
+def _make_up(path: Path, rows: int = 15_000) -> None:
+    random = np.random.default_rng(7)
+    companies = [f"Cab Company No. {number}" for number in range(80)]
+    payment = random.choice(
+        ["Cash", "Credit Card", "Unknown", "No Charge"], rows, p=[0.5, 0.4, 0.05, 0.05]
+    )
+    miles = random.exponential(3, rows).round(1)
+    seconds = (miles * 240 + random.integers(0, 10, rows) * 60).astype(int)
+    fare = (3.25 + miles * 2 + seconds / 300).round(2)
+    hour = random.integers(0, 24, rows)
+    chance = np.where(payment == "Credit Card", 0.5 + 0.2 * (hour > 18) - 0.02 * miles, 0.01)
+    label = (random.random(rows) < chance).astype(int)
+    columns: dict[str, Any] = {
+        "pickup_community_area": random.integers(1, 78, rows),
+        "fare": fare,
+        "trip_start_month": random.integers(1, 13, rows),
+        "trip_start_hour": hour,
+        "trip_start_day": random.integers(1, 8, rows),
+        "trip_start_timestamp": random.integers(1_357_000_000, 1_480_000_000, rows) // 900 * 900,
+        "pickup_latitude": random.normal(41.9, 0.04, rows).round(6),
+        "pickup_longitude": random.normal(-87.6, 0.06, rows).round(6),
+        "dropoff_latitude": random.normal(41.9, 0.04, rows).round(6),
+        "dropoff_longitude": random.normal(-87.6, 0.06, rows).round(6),
+        "trip_miles": miles,
+        "payment_type": payment,
+        "company": [companies[number % 80] for number in random.zipf(1.5, rows)],
+        "trip_seconds": seconds,
+        "dropoff_community_area": random.integers(1, 78, rows),
+        "tips": np.where(label, fare * 0.25, 0).round(2),
+        LABEL: label,
+    }
+    with path.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.writer(target)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < end and process.poll() is None:
         try:
-            sys.stdout.write(f"ready after {seconds:.1f} s; {len(spec.inputs)} features\n")
-            sys.stdout.write(
-                f"{'protocol':8} {'rows':>5} {'clients':>7} {'requests/s':>10} {'rows/s':>9} "
-                f"{'p50 ms':>7} {'p99 ms':>7}\n"
-            )
-            for rows in options.rows:
-                for protocol in ("v1", "v2"):
-                    content = request(spec, protocol, rows)
-                    for concurrency in options.concurrency:
-                        times = asyncio.run(load(port, content, concurrency, options.seconds))
-                        rate = len(times) / options.seconds
-                        sys.stdout.write(
-                            f"{protocol:8} {rows:5} {concurrency:7} {rate:10.0f} "
-                            f"{rate * rows:9.0f} {times[len(times) // 2] * 1e3:7.2f} "
-                            f"{times[len(times) * 99 // 100] * 1e3:7.2f}\n"
-                        )
-                        sys.stdout.flush()
-        finally:
-            process.terminate()
-            process.wait()
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("the server did not start")
+
+
+def _title(text: str) -> None:
+    _say(f"\n{text}\n")
+
+
+def _head(*cells: str) -> None:
+    _line(*cells)
+    _say("|---" + "|---:" * (len(cells) - 1) + "|")
+
+
+def _line(*cells: str) -> None:
+    _say("| " + " | ".join(cells) + " |")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 if __name__ == "__main__":
