@@ -93,7 +93,7 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="As for compile.")
 @click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
 @click.option("--namespace", default="", help="Where it would be; left out unless given.")
-@click.option("--run-id", default="", help="The run that it would belong to.")
+@click.option("--run-id", default="", help="The run's id, part of its artifacts' addresses.")
 @click.option("--pipeline-root", default="", metavar="URI", help="Where KFP keeps artifacts.")
 @click.option("--transformed-examples", default="", metavar="URI", help="The artifact's address.")
 @click.option("--transform-graph", default="", metavar="URI", help="The artifact's address.")

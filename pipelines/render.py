@@ -28,7 +28,7 @@ class RunTime:
     """What is known only when a run starts. What is empty has a placeholder.
 
     Attributes:
-        run_id: The run's id, which names and labels follow from.
+        run_id: The run's id, which places follow from.
         namespace: Where the resource would be; empty to leave it out.
         pipeline_root: Where KFP keeps artifacts; places that are not given are below it.
         transformed_examples: URI of the artifact.
@@ -147,9 +147,13 @@ class _Pipeline:
         spec = json_format.MessageToDict(compiled)
         return cls(config, spec, values, given, _complete(given))
 
+    def places(self, *names: str) -> dict[str, str]:
+        """Gives artifacts' addresses."""
+        return {name: getattr(self.start, name) for name in names}
+
     def assumed(self, *names: str) -> dict[str, str]:
-        """Gives those of some attributes of `RunTime` that are placeholders."""
-        return {name: getattr(self.start, name) for name in names if not getattr(self.given, name)}
+        """Gives those of the addresses that are placeholders."""
+        return self.places(*(name for name in names if not getattr(self.given, name)))
 
     def arguments(self, task: str) -> dict[str, Any]:
         """Gives what a task's component is called with."""
@@ -200,15 +204,13 @@ def _training(
     hyperparameters, assumed = _hyperparameters(pipeline)
     config = {
         **_known(task, TrainingConfig),
-        **_places(pipeline),
-        "model": pipeline.start.model,
-        "run_id": pipeline.start.run_id,
+        **pipeline.places(*_INPUTS, "model"),
         "namespace": pipeline.start.namespace,
         "hyperparameters": hyperparameters,
         # Jobs have the image of their task, where nothing else is said.
         "job": {"image": pipeline.config.image(TRAINING_TASK), **task["job"]},
     }
-    assumed = {**pipeline.assumed("run_id", *_INPUTS, "model"), **assumed}
+    assumed = {**pipeline.assumed(*_INPUTS, "model"), **assumed}
     return Rendered(build(config, TRAINING_TASK), assumed)
 
 
@@ -233,13 +235,14 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
         raise UserError(
             "max_trials is 0: the pipeline would not search. Set it among the parameters."
         )
-    config = {**_known(task, Config), **_places(pipeline), "task": _kind_of_task(pipeline)}
+    places = pipeline.places(*_INPUTS)
+    config = {**_known(task, Config), **places, "task": _kind_of_task(pipeline)}
     wanted = documents.parse(Config, config, TUNING_TASK).wanted()
     # As the task has it: its own image is no part of what it was asked for, and so of the name.
     image = pipeline.config.image(TUNING_TASK)
-    ordered = order(wanted, pipeline.start.run_id, image=image)
+    ordered = order(wanted, task["run_id"], image=image)
     resource = _as_launched(ordered.resource, pipeline.start.namespace)
-    return Rendered(resource, pipeline.assumed("run_id", *_INPUTS))
+    return Rendered(resource, pipeline.assumed(*_INPUTS))
 
 
 def _kind_of_task(pipeline: _Pipeline) -> str:
@@ -251,10 +254,6 @@ def _kind_of_task(pipeline: _Pipeline) -> str:
             "multiclass or regression."
         )
     return str(kind)
-
-
-def _places(pipeline: _Pipeline) -> dict[str, str]:
-    return {name: getattr(pipeline.start, name) for name in _INPUTS}
 
 
 def _known(values: Mapping[str, Any], config: type) -> dict[str, Any]:

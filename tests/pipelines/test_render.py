@@ -37,6 +37,11 @@ PARAMETERS: Mapping[str, Any] = {
     "hyperparameters": {"dropout": 0.1, "hidden_units": "64,32", "cross_layers": 1},
     "class_weights": "balanced",
     "seed": 11,
+    "training_job": {"memory": "8Gi", "volumes": [{"claim": "data", "mount_path": "/data"}]},
+    "trial_job": {"cpu": "3", "env": {"LEVEL": "debug"}},
+    "trial_kind": "tfjob",
+    "additional_metrics": {"eval_log_loss": "min"},
+    "retain_trials": True,
 }
 IMAGE = "registry.example.com/ml/tensorflow:1.2"
 PLACES = {
@@ -83,7 +88,9 @@ def test_the_yaml_is_the_resource_and_says_what_it_assumes(kind: str, file: Path
     assert ran.exit_code == 0, ran.output
     assert yaml.safe_load(ran.stdout) == render.render(kind, parse()).resource
     comment = [line for line in ran.stdout.splitlines() if line.startswith("#")]
-    assert comment[:2] == ["# Known only when a run starts. Here:", "#   run_id: run-id"]
+    assert comment[0] == "# Known only when a run starts. Here:"
+    assert comment[1].startswith("#   transformed_examples: minio://")
+    assert comment[1].endswith("/run-id/transform-features/transformed_examples")
     assert "&" not in ran.stdout
 
 
@@ -109,14 +116,11 @@ def test_the_same_configuration_gives_the_same_bytes(kind: str) -> None:
 
 @EACH_KIND
 def test_nothing_is_assumed_of_what_is_given(kind: str) -> None:
-    known = render.RunTime(run_id="run-7", namespace="team", **PLACES)
-    rendered = render.render(kind, parse({**PARAMETERS, "max_trials": 4}), known)
+    rendered = render.render(kind, parse(), render.RunTime(namespace="team", **PLACES))
 
     assert set(rendered.assumed) <= {"hyperparameters"}
-    metadata = rendered.resource["metadata"]
-    assert metadata["namespace"] == "team"
-    assert metadata["labels"]["kfp-tabular.dev/run-id"] == "run-7"
-    assert "run-id:" not in render.to_yaml(rendered).replace("/run-id:", "")
+    assert rendered.resource["metadata"]["namespace"] == "team"
+    assert "run-id" not in render.to_yaml(rendered)
 
 
 def test_places_follow_from_the_pipeline_root() -> None:
@@ -164,6 +168,29 @@ def test_the_file_is_written_and_named(file: Path, tmp_path: Path) -> None:
     assert ran.stdout.startswith(f"{output}: TFJob train-model-")
 
 
+def test_jobs_ask_for_what_their_parameter_says() -> None:
+    """The two job documents do not get mixed up."""
+    job = render.render("tfjob", parse()).resource["spec"]["tfReplicaSpecs"]["Worker"]
+    template = render.render("experiment", parse()).resource["spec"]["trialTemplate"]
+    trial = template["trialSpec"]["spec"]["tfReplicaSpecs"]["Chief"]
+
+    (trainer,), (searcher,) = (
+        replica["template"]["spec"]["containers"] for replica in (job, trial)
+    )
+    assert job["replicas"] == 2
+    assert trainer["resources"]["limits"] == {"cpu": "2", "memory": "8Gi"}
+    assert searcher["resources"]["limits"] == {"cpu": "3", "memory": "4Gi"}
+    assert trainer["image"] == searcher["image"] == IMAGE
+    assert template["retain"] is True
+
+
+def test_an_image_of_its_own_wins_over_the_tasks() -> None:
+    own = "registry.example.com/mine:1"
+    rendered = render.render("trainjob", parse({"training_job": {"image": own}}))
+
+    assert rendered.resource["spec"]["trainer"]["image"] == own
+
+
 # What is refused
 
 
@@ -174,6 +201,8 @@ def test_the_file_is_written_and_named(file: Path, tmp_path: Path) -> None:
         ("tfjob", {"epoch": 3}, "parameter 'epoch' is unknown. Did you mean 'epochs'"),
         ("tfjob", {"workers": "many"}, "parameter 'workers': expected a whole number"),
         ("tfjob", {"hyperparameters": {"drop": 1}}, "hyperparameter 'drop' is unknown"),
+        ("tfjob", {"training_job": {"memroy": "8Gi"}}, "unknown key 'memroy'. Did you mean"),
+        ("trainjob", {"training_job": {"evaluator": True}}, "all pods of a TrainJob are workers"),
         ("tfjob", {"class_weights": "even"}, "class_weights: 'even' is unknown"),
         ("experiment", {}, "max_trials is 0: the pipeline would not search"),
         ("experiment", {"max_trials": 3}, "task is auto: the data decides"),
@@ -296,7 +325,7 @@ def training(backend: str, folder: Path) -> None:
         workers=3,
         seed=11,
         backend=backend,
-        run_id="run-7",
+        job=PARAMETERS["training_job"],
     )
 
 
@@ -318,7 +347,9 @@ def tuning(folder: Path) -> None:
         class_weights="balanced",
         seed=11,
         backend="katib",
-        run_id="run-7",
+        job=PARAMETERS["trial_job"],
+        additional_metrics={"eval_log_loss": "min"},
+        retain_trials=True,
     )
 
 
@@ -333,7 +364,7 @@ LAUNCHERS: Mapping[str, Callable[[Path], None]] = {
 def test_a_run_creates_what_was_printed(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = render.RunTime(run_id="run-7", namespace="team", **PLACES)
+    known = render.RunTime(namespace="team", **PLACES)
     printed = yaml.safe_load(render.to_yaml(render.render(kind, parse(), known)))
     with (
         simulated(None) as cluster,
