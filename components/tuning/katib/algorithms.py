@@ -212,10 +212,11 @@ def _skopt(search: Search) -> list[str]:
                 "or use parameterType discrete."
             )
         problems += _range(parameter, "bayesianoptimization")
-    estimator = search.settings.get("base_estimator", "GP")
-    if search.settings.get("acq_optimizer") == "lbfgs" and estimator != "GP":
+    smooth = search.settings.get("base_estimator", "GP") == "GP" and _numbers(search)
+    if search.settings.get("acq_optimizer") == "lbfgs" and not smooth:
         problems.append(
-            "algorithm_settings: acq_optimizer lbfgs needs base_estimator GP; use sampling."
+            "algorithm_settings: acq_optimizer lbfgs needs base_estimator GP, and a hyperparameter "
+            "of type double or int; use auto."
         )
     return problems
 
@@ -231,12 +232,14 @@ def _goptuna(search: Search) -> list[str]:
 
 def _cmaes(search: Search) -> list[str]:
     problems = _goptuna(search)
-    ranges = [parameter for parameter in _numbers(search) if parameter.low < parameter.high]
-    if len(ranges) < 2:
+    numbers = _numbers(search)
+    if len(numbers) < 2:
         problems.append(
-            "search_space: cmaes needs at least two hyperparameters of type double or int with a "
-            f"min below max, found {len(ranges)}; use tpe."
+            "search_space: cmaes needs at least two hyperparameters of type double or int, found "
+            f"{len(numbers)}; use tpe."
         )
+    for parameter in numbers:
+        problems += _range(parameter, "cmaes")
     return problems
 
 

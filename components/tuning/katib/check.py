@@ -172,7 +172,8 @@ def check(wanted: Wanted) -> ExperimentSpec:
     settings, unfit = algorithms.check(
         wanted.algorithm, wanted.algorithm_settings, search, wanted.seed
     )
-    problems.add(*unfit)
+    # What a space cannot be searched for means nothing where a part of it could not be read.
+    problems.add(*(found for found in unfit if not unreadable or found.startswith("algorithm")))
     problems.one_of("resume_policy", wanted.resume_policy, RESUME_POLICIES)
     if not 0 <= wanted.seed <= _INT32:
         problems.add(f"seed: Katib takes 0 to {_INT32}, found {wanted.seed}.")

@@ -131,8 +131,14 @@ def parameter(entry: Number | Choice) -> dict[str, Any]:
 
 
 def choices(entry: Choice) -> list[str]:
-    """Gives the values of a list as Katib has them, in their order."""
-    return [str(value) for value in entry.values]
+    """Gives the values of a list as Katib has them, in their order.
+
+    Whole numbers are written as such: one of Katib's services reads discrete values with `int`.
+    """
+    return [
+        str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        for value in entry.values
+    ]
 
 
 def read_value(entry: Number | Choice, text: str) -> Value:

@@ -1,0 +1,301 @@
+"""The Experiment as a resource: what Katib's schema, its types and its webhook demand."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.tuning import search_space
+from kfp_tabular.components.tuning.katib import algorithms
+from kfp_tabular.components.tuning.katib.check import Wanted
+from kfp_tabular.components.tuning.katib.experiment import (
+    METRICS_FORMAT,
+    choices,
+    parameter,
+    read_value,
+)
+from kfp_tabular.components.tuning.katib.order import order
+from kfp_tabular.components.tuning.limits import Limits
+from tests.cluster import schemas
+from tests.components.tuning.katib import strategies
+
+SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
+MOST = settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+
+
+def possible(wanted: Wanted) -> dict[str, Any]:
+    """Gives the Experiment of a search, where it is possible."""
+    try:
+        return order(wanted, "run-1").resource
+    except UserError:
+        assume(False)
+        raise
+
+
+def minimal(**changes: Any) -> Wanted:
+    fields: dict[str, Any] = {
+        "transformed_examples": "minio://bucket/examples",
+        "transform_graph": "minio://bucket/graph",
+        "task": "binary",
+        "limits": Limits(12, 3),
+    }
+    return Wanted(**{**fields, **changes})
+
+
+def rendered(**changes: Any) -> dict[str, Any]:
+    return order(minimal(**changes), "run-1").resource
+
+
+@schemas.needed
+@MOST
+@given(st.data())
+def test_what_is_accepted_fits_the_schemas(data: st.DataObject) -> None:
+    # Algorithm by algorithm, so that the rarer ones are not drowned by those that take anything.
+    for name in algorithms.ALGORITHMS:
+        wanted = data.draw(strategies.wanted(name))
+        try:
+            resource = order(wanted, "run-1").resource
+        except UserError:
+            continue
+        assert schemas.problems(resource) == []
+
+
+@MOST
+@given(strategies.wanted())
+def test_what_is_accepted_fits_katibs_types(wanted: Wanted) -> None:
+    models = pytest.importorskip("kubeflow_katib_api.models")
+    resource = possible(wanted)
+    model = strict(models.V1beta1Experiment)
+    again = model.model_validate(resource).model_dump(by_alias=True, exclude_none=True, mode="json")
+    assert again["spec"]["parameters"] == resource["spec"]["parameters"]
+    assert again["spec"]["trialTemplate"] == resource["spec"]["trialTemplate"]
+
+
+def strict(model: Any) -> Any:
+    """Gives a model, and all models in it, that allow no field they do not know."""
+    seen: set[Any] = set()
+
+    def forbid(found: Any) -> None:
+        for candidate in [found, *getattr(found, "__args__", ())]:
+            if candidate in seen or not hasattr(candidate, "model_fields"):
+                if candidate is not found:
+                    forbid(candidate) if getattr(candidate, "__args__", ()) else None
+                continue
+            seen.add(candidate)
+            candidate.model_config["extra"] = "forbid"
+            for field in candidate.model_fields.values():
+                forbid(field.annotation)
+            candidate.model_rebuild(force=True)
+
+    forbid(model)
+    return model
+
+
+def test_katibs_types_refuse_an_unknown_field() -> None:
+    models = pytest.importorskip("kubeflow_katib_api.models")
+    resource = rendered()
+    resource["spec"]["objective"]["strategy"] = "max"
+    with pytest.raises(ValueError, match="strategy"):
+        strict(models.V1beta1Experiment).model_validate(resource)
+
+
+@MOST
+@given(strategies.wanted())
+def test_placeholders_and_parameters_are_the_same(wanted: Wanted) -> None:
+    resource = possible(wanted)
+    template = resource["spec"]["trialTemplate"]
+    names = [entry["name"] for entry in resource["spec"]["parameters"]]
+    assert [entry["reference"] for entry in template["trialParameters"]] == names
+    text = json.dumps(template["trialSpec"])
+    assert set(re.findall(r"\$\{trialParameters\.(.+?)\}", text)) == set(names)
+    # Katib replaces in the JSON text; what it puts there must not be able to end a string.
+    for entry in resource["spec"]["parameters"]:
+        for value in entry["feasibleSpace"].get("list", ()):
+            assert json.dumps(value) == f'"{value}"'
+
+
+@MOST
+@given(strategies.wanted())
+def test_names_fit_whatever_the_run_is_called(wanted: Wanted) -> None:
+    assume(possible(wanted))
+    made = order(wanted, "a-very-long-run-id-" * 6)
+    name = made.name
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
+    assert len(name) <= 40
+    suffix = {"tfjob": "-evaluator-0", "trainjob": "-node-0-99-abcde", "job": "-abcde"}
+    assert len(f"{name}-12345678{suffix[wanted.trial_kind]}") <= 63
+    # A Deployment and a Service.
+    assert len(f"{name}-{wanted.algorithm}") <= 63
+
+
+def test_the_name_is_that_of_the_search() -> None:
+    first = order(minimal(), "run-1").name
+    assert order(minimal(), "run-1", image="registry.example.com/x:1").name == first
+    assert order(minimal(), "run-2").name != first
+    assert order(minimal(seed=1), "run-1").name != first
+    assert order(minimal(), "run-1", name="chosen").name == "chosen"
+    with pytest.raises(UserError, match=r"has 41 characters; .* TFJob may have 39"):
+        order(minimal(), "run-1", name="x" * 41)
+    with pytest.raises(UserError, match="is no name of an Experiment"):
+        order(minimal(), "run-1", name="-x")
+
+
+def test_failures_are_counted_as_they_are_locally() -> None:
+    # Katib gives up when as many have failed, not when more have.
+    assert rendered(limits=Limits(12, 3, 0))["spec"]["maxFailedTrialCount"] == 1
+    assert rendered(limits=Limits(12, 3, 3))["spec"]["maxFailedTrialCount"] == 4
+    assert rendered(limits=Limits(12, 3, 99))["spec"]["maxFailedTrialCount"] == 12
+
+
+def test_objective_and_early_stopping() -> None:
+    spec = rendered(
+        task="regression",
+        objective_target="0.5",
+        additional_metrics={"eval_mae": "", "train_loss": "latest"},
+        min_trials_required=2,
+        start_step=5,
+    )["spec"]
+    assert spec["objective"] == {
+        "type": "minimize",
+        "objectiveMetricName": "eval_rmse",
+        "goal": 0.5,
+        "additionalMetricNames": ["eval_mae", "train_loss"],
+        "metricStrategies": [
+            {"name": "eval_rmse", "value": "min"},
+            {"name": "eval_mae", "value": "min"},
+            {"name": "train_loss", "value": "latest"},
+        ],
+    }
+    assert spec["earlyStopping"] == {
+        "algorithmName": "medianstop",
+        "algorithmSettings": [
+            {"name": "min_trials_required", "value": "2"},
+            {"name": "start_step", "value": "5"},
+        ],
+    }
+    assert "earlyStopping" not in rendered(early_stopping="none")["spec"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "expected"),
+    [
+        ("random", {}, {"random_state": "7"}),
+        (
+            "tpe",
+            {"n_EI_candidates": 12.0, "gamma": 0.25},
+            {"n_EI_candidates": "12", "gamma": "0.25", "random_state": "7"},
+        ),
+        ("sobol", {}, {}),
+    ],
+)
+def test_settings_are_text_and_the_seed_is_one(
+    algorithm: str, settings: dict[str, Any], expected: dict[str, str]
+) -> None:
+    spec = rendered(
+        algorithm=algorithm,
+        algorithm_settings=settings,
+        seed=7,
+        search_space=[
+            {
+                "name": "dropout",
+                "parameterType": "double",
+                "feasibleSpace": {"min": 0, "max": 0.5},
+            }
+        ],
+    )["spec"]["algorithm"]
+    found = {entry["name"]: entry["value"] for entry in spec.get("algorithmSettings", [])}
+    assert found == expected
+
+
+def test_what_is_not_searched_is_a_flag_of_every_trial() -> None:
+    resource = rendered(
+        training_flags={"class-weights": "balanced", "model-fn": ""},
+        search_space=[
+            {"name": "epochs", "parameterType": "int", "feasibleSpace": {"min": 1, "max": 3}}
+        ],
+    )
+    chief = resource["spec"]["trialTemplate"]["trialSpec"]["spec"]["tfReplicaSpecs"]["Chief"]
+    (container,) = chief["template"]["spec"]["containers"]
+    assert container["command"][:2] == ["sh", "-c"]
+    assert "args" not in container
+    words = container["command"][2].split()
+    assert words[:3] == ["python", "-m", "kfp_tabular.components.training.worker"]
+    assert {
+        "--transformed-examples=minio://bucket/examples",
+        "--metrics-file=/var/log/katib/metrics.log",
+        "--no-export",
+        "--class-weights=balanced",
+        "--model-type=wide_and_deep",
+        "--learning-rate=0.001",
+        "--epochs=${trialParameters.epochs}",
+    } <= set(words)
+    assert not [word for word in words if word.startswith("--model-fn")]
+    assert "--epochs=0" not in words
+
+
+def test_every_pod_of_a_trial_has_the_same_command() -> None:
+    resource = rendered(job={"workers": 3, "evaluator": True})
+    replicas = resource["spec"]["trialTemplate"]["trialSpec"]["spec"]["tfReplicaSpecs"]
+    commands = [
+        container["command"]
+        for replica in replicas.values()
+        for container in replica["template"]["spec"]["containers"]
+    ]
+    assert len(commands) == 3
+    assert commands[0] == commands[1] == commands[2]
+
+
+def test_the_pod_that_reports() -> None:
+    kinds = {
+        kind: rendered(trial_kind=kind)["spec"]["trialTemplate"]
+        for kind in ("tfjob", "trainjob", "job")
+    }
+    assert kinds["tfjob"]["primaryPodLabels"] == {"training.kubeflow.org/job-role": "master"}
+    assert kinds["trainjob"]["primaryPodLabels"] == {
+        "jobset.sigs.k8s.io/replicatedjob-name": "node",
+        "batch.kubernetes.io/job-completion-index": "0",
+    }
+    assert "primaryPodLabels" not in kinds["job"]
+    conditions = [kind["successCondition"] for kind in kinds.values()]
+    assert [re.search('=="(.+?)"', text).group(1) for text in conditions] == [  # type: ignore[union-attr]
+        "Succeeded",
+        "Complete",
+        "Complete",
+    ]
+    for template in kinds.values():
+        assert not {"name", "namespace"} & template["trialSpec"]["metadata"].keys()
+
+
+def test_the_metrics_format_passes_over_what_is_no_number() -> None:
+    # Go's RE2 and Python agree on this pattern.
+    line = "step=10 eval_auc=0.5 loss=nan eval_log_loss=-1.25e-05 x=inf eval-f1 = 3 a|b=+7"
+    found = [(m[0], m[1]) for m in re.findall(METRICS_FORMAT, line)]
+    assert found == [
+        ("step", "10"),
+        ("eval_auc", "0.5"),
+        ("eval_log_loss", "-1.25e-05"),
+        ("eval-f1", "3"),
+        ("a|b", "+7"),
+    ]
+
+
+@MOST
+@given(strategies.spaces())
+def test_values_come_back_as_they_were_meant(space: list[dict[str, Any]]) -> None:
+    parsed, problems = search_space.read(space)
+    assume(parsed and not problems)
+    for entry in parsed:
+        if isinstance(entry, search_space.Choice):
+            assert [read_value(entry, text) for text in choices(entry)] == list(entry.values)
+            continue
+        feasible = parameter(entry)["feasibleSpace"]
+        assert read_value(entry, feasible["min"]) == entry.typed(entry.low)
+        assert "e" not in f"{feasible['min']}{feasible['max']}".lower()
+        if entry.kind == "int":
+            int(feasible["min"])
+            # As population-based algorithms and Python's floats write them.
+            assert read_value(entry, f"{float(entry.high)}") == int(entry.high)
