@@ -1,9 +1,16 @@
 """Claims the port before anything slow, and lets nobody in before the model is ready."""
 
+import contextlib
+import ctypes
 import errno
 import socket
+import struct
 
 from kfp_tabular.components.common.errors import UserError
+
+_SO_ATTACH_FILTER = 26
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""A program for the kernel's packet filter: return 0, the number of bytes to keep."""
 
 
 def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
@@ -61,6 +68,26 @@ def reserve(host: str, port: int) -> socket.socket:
         holder.close()
         raise refused(error, host, address[1], "--grpc-port") from error
     return holder
+
+
+def take_no_more(listener: socket.socket) -> None:
+    """Keeps new connections from a listening socket, and leaves those that wait to be accepted.
+
+    To close it would reset these: their clients are connected and may have sent a request. The
+    kernel drops what comes for new connections instead, as though it were lost on the way; once the
+    socket is closed, clients that try again are refused.
+
+    Args:
+        listener: A listening socket. All that it is shared with are affected.
+    """
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    # Where the kernel has no such filter, closing alone has to do.
+    with contextlib.suppress(OSError):
+        listener.setsockopt(
+            socket.SOL_SOCKET,
+            _SO_ATTACH_FILTER,
+            struct.pack("HP", 1, ctypes.addressof(program)),
+        )
 
 
 def refused(error: OSError, host: str, port: int, flag: str = "--port") -> UserError:

@@ -22,8 +22,7 @@ from kfp_tabular.serving.auth.policy import AccessPolicy
 from kfp_tabular.serving.auth.rest import RestAuthentication
 from kfp_tabular.serving.auth.ring import KeyRing
 from kfp_tabular.serving.auth.rpc import RpcAuthentication
-from kfp_tabular.serving.heads import BoundedHttp
-from kfp_tabular.serving.listener import refused
+from kfp_tabular.serving.listener import refused, take_no_more
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.metrics.rest import RestMetrics
 from kfp_tabular.serving.metrics.rpc import RpcMetrics
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _LAST_CALL_SECONDS = 0.2
-"""After the last connection was accepted: what clients sent before that has arrived by then."""
+"""In which connections that wait are accepted, and what their clients have sent is read."""
 
 
 class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
@@ -120,10 +119,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         """
         config = uvicorn.Config(
             self._application(),
-            http=BoundedHttp,
-            ws="none",
             log_config=None,
-            access_log=self._settings.access_log,
             timeout_graceful_shutdown=self._settings.grace_seconds,
             timeout_keep_alive=self.timeout_keep_alive,
         )
@@ -176,7 +172,7 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
     1. A signal: the readiness probes say no, every answer closes its connection, and requests are
        answered as before. With SIGTERM that lasts for `drain_seconds`, in which load balancers
        notice; Ctrl-C is somebody who waits.
-    2. No connection is accepted any more. What has arrived is read.
+    2. No connections are made any more; those that wait are accepted, and what has arrived is read.
     3. Requests under way end, for `grace_seconds` at most.
 
     A second signal goes to the next step.
@@ -238,9 +234,11 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
         await asyncio.gather(self._shutdown_rest(sockets), self._shutdown_grpc())
 
     async def _shutdown_rest(self, sockets: list[socket.socket] | None) -> None:
-        for server in self.servers:
-            server.close()
-        # uvicorn closes connections without a request at once, read or not.
+        if self._settings.workers == 1:
+            # What workers share is for the process that watches over them to close.
+            for listener in sockets or ():
+                take_no_more(listener)
+        # uvicorn resets connections that wait, and closes those without a request at once.
         await asyncio.sleep(_LAST_CALL_SECONDS)
         await super().shutdown(sockets)
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
+from kfp_tabular.serving.listener import take_no_more
 from kfp_tabular.serving.metrics.sharing import SharedMetrics
 from kfp_tabular.serving.settings import Settings
 
@@ -79,15 +80,7 @@ def supervise(
         The exit code: 0 after a signal; a worker's own where the first ones cannot start because
         of a wrong setting or model.
     """
-    stop = threading.Event()
-    received: list[int] = []
-
-    def asked_to_stop(number: int, _: object) -> None:
-        received.append(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, asked_to_stop)
+    signals = _Signals()
     # Nothing is ever written: workers see its end when this process has ended, however it did.
     lifeline, kept = os.pipe()
     shared = SharedMetrics.create()
@@ -103,11 +96,8 @@ def supervise(
         settings.workers,
     )
     try:
-        code = pool.run(stop)
-        pool.stop(
-            received[0] if received else signal.SIGTERM,
-            settings.drain_seconds + settings.grace_seconds + _KILL_AFTER_SECONDS,
-        )
+        code = pool.run(signals)
+        pool.stop(signals, listener, settings)
     finally:
         pool.kill()
         shared.remove()
@@ -115,6 +105,32 @@ def supervise(
         os.close(lifeline)
     _logger.info("stopped")
     return code
+
+
+class _Signals:
+    """Hears SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        self._received: list[int] = []
+        self._any = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hear)
+
+    def __len__(self) -> int:
+        return len(self._received)
+
+    @property
+    def first(self) -> int:
+        """The first that came; SIGTERM where none has."""
+        return self._received[0] if self._received else signal.SIGTERM
+
+    def wait(self, seconds: float) -> None:
+        """Waits for the first, for so long at most."""
+        self._any.wait(seconds)
+
+    def _hear(self, number: int, _: object) -> None:
+        self._received.append(number)
+        self._any.set()
 
 
 class _Pool:
@@ -131,10 +147,10 @@ class _Pool:
         self._workers = [_Worker() for _ in range(workers)]
         self._settled = False
 
-    def run(self, stop: threading.Event) -> int:
-        """Keeps the workers running until `stop` is set, or none of the first ones can be."""
+    def run(self, signals: _Signals) -> int:
+        """Keeps the workers running until a signal comes, or the first ones cannot be started."""
         begin = time.monotonic()
-        while not stop.is_set():
+        while not signals:
             now = time.monotonic()
             self._settled = self._settled or now - begin >= _STABLE_SECONDS
             for worker in self._workers:
@@ -156,27 +172,42 @@ class _Pool:
                     code,
                     f" in {pause:.0f} s" if pause else "",
                 )
-            stop.wait(_LOOK_SECONDS)
+            signals.wait(_LOOK_SECONDS)
         return 0
 
-    def stop(self, number: int, seconds: float) -> None:
-        """Lets the workers end by themselves."""
-        deadline = time.monotonic() + seconds
-        running = [worker.child for worker in self._workers if worker.child is not None]
-        for child in running:
-            child.send_signal(number)
-        for child in running:
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _logger.warning("worker %d did not end in %.0f s; killing it", child.pid, seconds)
+    def stop(self, signals: _Signals, listener: socket.socket, settings: Settings) -> None:
+        """Lets the workers end by themselves, and helps those that do not."""
+        begin = time.monotonic()
+        drained = begin + (settings.drain_seconds if signals.first == signal.SIGTERM else 0.0)
+        deadline = drained + settings.grace_seconds + _KILL_AFTER_SECONDS
+        self._tell(signals.first)
+        told, closed = max(1, len(signals)), False
+        while self._running() and time.monotonic() < deadline:
+            if len(signals) > told:
+                told = len(signals)
+                drained = begin
+                self._tell(signals.first)
+            if not closed and time.monotonic() >= drained:
+                # The workers accept what waits now, and close their ends.
+                take_no_more(listener)
+                closed = True
+            time.sleep(_LOOK_SECONDS / 5)
+        for child in self._running():
+            _logger.warning("worker %d did not end in time; killing it", child.pid)
 
     def kill(self) -> None:
         """Ends the workers that are left."""
-        for worker in self._workers:
-            if worker.child is not None and worker.child.poll() is None:
-                worker.child.kill()
-                worker.child.wait()
+        for child in self._running():
+            child.kill()
+            child.wait()
+
+    def _running(self) -> list[subprocess.Popen[bytes]]:
+        children = [worker.child for worker in self._workers if worker.child is not None]
+        return [child for child in children if child.poll() is None]
+
+    def _tell(self, number: int) -> None:
+        for child in self._running():
+            child.send_signal(number)
 
     def _start(self, worker: _Worker, now: float) -> None:
         worker.child = subprocess.Popen(

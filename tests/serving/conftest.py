@@ -1,7 +1,14 @@
 """Small models that follow the export contract, and an application over each."""
 
 import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -216,3 +223,92 @@ def grpc_endpoint(endpoint) -> Iterator[Callable]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+def _free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class Process:
+    """A serving process and what it logs."""
+
+    def __init__(self, *arguments, **environment):
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "kfp_tabular.serving", *map(str, arguments)],
+            env=os.environ | environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.lines = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self):
+        self.lines.extend(iter(self.child.stderr.readline, ""))
+
+    @property
+    def log(self):
+        return "".join(self.lines)
+
+    def wait_for(self, pattern, times=1):
+        """Waits until so many lines that match are logged, and gives the last match."""
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            found = list(re.finditer(pattern, self.log))
+            if len(found) >= times or self.child.poll() is not None:
+                assert len(found) >= times, self.log
+                return found[-1]
+            time.sleep(0.05)
+        raise AssertionError(self.log)
+
+    def ready(self, times=1):
+        """Waits until so many processes are ready, and notes where they listen."""
+        found = self.wait_for(
+            r"ready: (http://\S+)/v1/models/\S+ and \S+?(?:; gRPC on (\S+))?\n", times
+        )
+        self.url, self.grpc = found[1], found[2]
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        """Sends a signal, and gives the exit code and the seconds until it came."""
+        begin = time.monotonic()
+        self.child.send_signal(number)
+        return self.ended(), time.monotonic() - begin
+
+    def ended(self):
+        code = self.child.wait(60)
+        self._reader.join(10)
+        assert self.child.stdout.read() == ""
+        return code
+
+    def close(self):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+        self._reader.join()
+        self.child.stderr.close()
+        self.child.stdout.close()
+
+
+def _started() -> Iterator[Callable]:
+    processes = []
+
+    def start(*arguments, **environment):
+        processes.append(Process(*arguments, **environment))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.close()
+
+
+start = pytest.fixture(name="start")(_started)
+start_for_module = pytest.fixture(scope="module", name="start_for_module")(_started)
+
+
+@pytest.fixture
+def free_port():
+    return _free_port()
