@@ -104,18 +104,22 @@ class ApiServer:
     Attributes:
         store: Its objects; tests may act on them as controllers would.
         logs: Its containers' logs.
+        namespaces: Where something can be made.
         faults: What is to go wrong.
         asked: Every right that was needed for a request so far, by user.
         requests: Every request so far: method and path with query.
     """
 
-    def __init__(self, kinds_served: Iterable[Kind] = KINDS) -> None:
+    def __init__(
+        self, kinds_served: Iterable[Kind] = KINDS, namespaces: Iterable[str] = ("default",)
+    ) -> None:
         self.store = Store()
         self.logs = Logs()
         self.faults = Faults()
         self.asked: dict[str, list[Asked]] = {}
         self.requests: list[str] = []
         self._kinds = {(kind.api_version, kind.plural): kind for kind in kinds_served}
+        self.namespaces = set(namespaces)
         self._users: dict[str, str] = {}
         self._rules: dict[str, list[Rule]] = {}
         self._connections: set[socket.socket] = set()
@@ -360,6 +364,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif verb == "get":
             answer = store.get(*where, target.name)
         elif verb == "create":
+            if target.namespace and target.namespace not in api.namespaces:
+                details = {"name": target.namespace, "kind": "namespaces"}
+                message = f'namespaces "{target.namespace}" not found'
+                raise Refusal(404, "NotFound", message, details)
             answer, status = store.create(*where, body), 201
         elif verb == "delete":
             answer = self._delete(target, body or {})

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 from kfp_tabular.components.common.kubernetes.api import Api, connect
 from kfp_tabular.components.common.kubernetes.kinds import Kind
 from kfp_tabular.components.common.kubernetes.patience import Patience
+from tests.cluster import kubelet
 from tests.cluster.api_server import ApiServer, Rule
 from tests.cluster.container_logs import Logs
 
@@ -132,6 +134,7 @@ class Cluster:
         admin: May do everything there.
         logs: What the containers write.
         server: The server, for faults; None where it is a real one.
+        node: Where pods run.
     """
 
     kubeconfig: Path
@@ -139,6 +142,7 @@ class Cluster:
     admin: Admin
     logs: Logs
     server: ApiServer | None
+    node: str = "node"
 
     def connect(self, patience: Patience = QUICK) -> Api:
         """Connects as a launcher."""
@@ -171,13 +175,81 @@ def simulated(rules: Iterable[Rule] | None = LAUNCHER_RULES) -> Iterator[Cluster
     Args:
         rules: The rights of the launcher; all where None.
     """
-    with tempfile.TemporaryDirectory() as folder, ApiServer().running() as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ApiServer(namespaces=[NAMESPACE]).running() as server,
+    ):
         server.user("admin", "admin-token")
         server.user(USER, "launcher-token", rules)
         root = Path(folder)
         admin = write_kubeconfig(root / "admin", server.url, "admin-token", NAMESPACE)
         launcher = write_kubeconfig(root / "launcher", server.url, "launcher-token", NAMESPACE)
         yield Cluster(launcher, NAMESPACE, Admin(admin, NAMESPACE), server.logs, server)
+
+
+@contextmanager
+def real(kubeconfig: Path) -> Iterator[Cluster]:
+    """Gives a new namespace of a real API server, and plays the kubelet of a node there.
+
+    There should be nothing but the API server and the garbage collector: tests act as operators.
+
+    Args:
+        kubeconfig: Of a user who may do everything.
+    """
+    name = f"kfp-tabular-{uuid.uuid4().hex[:8]}"
+    admin, logs = Admin(kubeconfig, name), Logs()
+    namespaces, nodes = "/api/v1/namespaces", "/api/v1/nodes"
+    document = yaml.safe_load(kubeconfig.read_text())
+    cluster = document["clusters"][0]["cluster"]
+    with tempfile.TemporaryDirectory() as folder, kubelet.serving(logs) as port:
+        admin.call("POST", namespaces, _named("v1", "Namespace", name))
+        admin.call("POST", nodes, _named("v1", "Node", name))
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        }
+        admin.call("PATCH", f"{nodes}/{name}/status", {"status": status})
+        token = _service_account(admin, f"{namespaces}/{name}")
+        others = {field: value for field, value in cluster.items() if field != "server"}
+        launcher = write_kubeconfig(
+            Path(folder, "launcher"), cluster["server"], token, name, others
+        )
+        try:
+            yield Cluster(launcher, name, admin, logs, None, name)
+        finally:
+            admin.call("DELETE", f"{nodes}/{name}")
+            admin.call("DELETE", f"{namespaces}/{name}")
+
+
+def _service_account(admin: Admin, namespace: str) -> str:
+    """Makes the launcher's service account with its rights, and gives a token for it."""
+    name, group = USER.rpartition(":")[2], "rbac.authorization.k8s.io"
+    admin.call("POST", f"{namespace}/serviceaccounts", _named("v1", "ServiceAccount", name))
+    rules = [
+        {"apiGroups": rule.api_groups, "resources": rule.resources, "verbs": rule.verbs}
+        for rule in LAUNCHER_RULES
+    ]
+    root = f"/apis/{group}/v1/{namespace.removeprefix('/api/v1/')}"
+    role = _named(f"{group}/v1", "Role", name) | {"rules": rules}
+    admin.call("POST", f"{root}/roles", role)
+    binding = _named(f"{group}/v1", "RoleBinding", name) | {
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name}],
+    }
+    admin.call("POST", f"{root}/rolebindings", binding)
+    # Pods name it by default, and a controller makes it a moment after the namespace.
+    for _ in range(100):
+        accounts = admin.call("GET", f"{namespace}/serviceaccounts")["items"]
+        if any(account["metadata"]["name"] == "default" for account in accounts):
+            break
+        time.sleep(0.05)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    answer = admin.call("POST", f"{namespace}/serviceaccounts/{name}/token", request)
+    return str(answer["status"]["token"])
+
+
+def _named(api_version: str, kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
 
 
 @contextmanager

@@ -93,9 +93,8 @@ class Store:
                 message = f'{kind.qualified} "{name}" already exists'
                 raise Refusal(409, "AlreadyExists", message, _details(kind, name))
             if metadata.get("resourceVersion"):
-                raise Refusal(
-                    400, "BadRequest", "resourceVersion should not be set on objects to be created"
-                )
+                message = "resourceVersion should not be set on objects to be created"
+                raise Refusal(500, "InternalError", message)
             metadata.update(
                 uid=str(uuid.uuid4()), creationTimestamp=_now(), generation=1, namespace=namespace
             )
@@ -155,14 +154,18 @@ class Store:
                 raise _conflict(
                     kind,
                     name,
-                    f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object "
-                    f"meta: {current['metadata']['uid']}",
+                    f"StorageError: invalid object, Code: 4, Key: /registry/{kind.plural}/"
+                    f"{namespace}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition "
+                    f"failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+                    f"{current['metadata']['uid']}",
                 )
             result = _merged(kind, current, wanted, status)
             if _without_version(result) == _without_version(current):
                 return copy.deepcopy(current)
             if result["metadata"].get("deletionTimestamp") and not _finalizers(result):
-                return self._remove(kind, (namespace, name))
+                gone = self._remove(kind, (namespace, name))
+                self._collect()
+                return gone
             self._put(kind, (namespace, name), result)
             self._collect()
             return copy.deepcopy(result)
@@ -181,11 +184,14 @@ class Store:
                 raise _not_found(kind, name)
             uid = (options.get("preconditions") or {}).get("uid")
             if uid and uid != current["metadata"]["uid"]:
-                raise _conflict(
-                    kind,
-                    name,
-                    f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
-                    f"{current['metadata']['uid']}",
+                raise Refusal(
+                    409,
+                    "Conflict",
+                    f'Operation cannot be fulfilled on {_singular(kind)} "{name}": the UID in the '
+                    f"precondition ({uid}) does not match the UID in record "
+                    f"({current['metadata']['uid']}). The object might have been deleted and then "
+                    "recreated",
+                    {**_details(kind, name), "kind": kind.kind},
                 )
             policy = options.get("propagationPolicy")
             marked = copy.deepcopy(current)
@@ -308,14 +314,17 @@ def _merged(kind: Kind, current: Json, wanted: Json, status: bool) -> Json:
 
 def _check(kind: Kind, namespace: str, body: Json) -> None:
     metadata = body.get("metadata") or {}
-    if (body.get("apiVersion"), body.get("kind")) != (kind.api_version, kind.kind):
+    name = metadata.get("name", "")
+    given = body.get("kind", "")
+    if given != kind.kind and "." in kind.group:
+        why = f'{given}.{kind.group} "{name}" is invalid: kind: Invalid value: "{given}": must be '
+        raise Refusal(422, "Invalid", why + kind.kind, {**_details(kind, name), "kind": given})
+    if (body.get("apiVersion"), given) != (kind.api_version, kind.kind):
         raise Refusal(
             400,
             "BadRequest",
-            f"the API version in the data ({body.get('apiVersion')}) does not match the expected "
-            f"API version ({kind.api_version}) or the kind does not",
+            f'{given} in version "{body.get("apiVersion")}" cannot be handled as a {kind.kind}',
         )
-    name = metadata.get("name", "")
     if metadata.get("namespace", namespace) != namespace:
         raise Refusal(
             400,
@@ -363,6 +372,10 @@ def _finalizers(item: Json) -> "list[str]":
     return list(item["metadata"].get("finalizers") or [])
 
 
+def _singular(kind: Kind) -> str:
+    return f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+
+
 def _details(kind: Kind, name: str) -> Json:
     return {"name": name, "group": kind.group, "kind": kind.plural}
 
@@ -377,8 +390,7 @@ def _conflict(kind: Kind, name: str, why: str) -> Refusal:
 
 
 def _invalid(kind: Kind, name: str, why: str) -> Refusal:
-    group = f".{kind.group}" if kind.group else ""
-    message = f'{kind.kind}{group} "{name}" is invalid: {why}'
+    message = f'{_singular(kind)} "{name}" is invalid: {why}'
     return Refusal(422, "Invalid", message, {**_details(kind, name), "kind": kind.kind})
 
 

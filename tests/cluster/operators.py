@@ -67,6 +67,7 @@ class Job:
             role: `chief` or anything else.
             status: The pod's status; see `running` and `terminated`.
         """
+        node = {} if "conditions" in status else {"nodeName": self.cluster.node}
         labels = self.flavour.chief_labels if role == "chief" else self.flavour.worker_labels
         name = f"{self.name}-{role}"
         kind = self.flavour.kind
@@ -90,6 +91,7 @@ class Job:
                     ],
                 },
                 "spec": {
+                    **node,
                     "restartPolicy": "Never",
                     "terminationGracePeriodSeconds": 0,
                     "containers": [

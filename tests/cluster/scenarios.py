@@ -500,16 +500,15 @@ class LauncherScenarios:
             assert len(operator.jobs) == 1
 
     def test_a_job_that_somebody_else_replaces(self, cluster: Cluster) -> None:
-        kind = self.flavour.kind
+        kind, server = self.flavour.kind, faulty(cluster)
 
         def swap(job: Job) -> None:
             if len(operator.jobs) > 1:
                 return
-            faulty(cluster).go_away()
-            store = faulty(cluster).store
-            store.delete(kind, cluster.namespace, job.name, {})
-            store.create(kind, cluster.namespace, dict(self.flavour.launch().resource))
-            faulty(cluster).come_back()
+            server.go_away()
+            server.store.delete(kind, cluster.namespace, job.name, {})
+            server.store.create(kind, cluster.namespace, dict(self.flavour.launch().resource))
+            server.come_back()
 
         with self.operator(cluster, swap) as operator:
             with pytest.raises(errors.DeletedError):
@@ -526,19 +525,19 @@ class LauncherScenarios:
 
         def restart(job: Job) -> None:
             pod = job.pod()
-            job.set_pod(pod, **job.running())
-            job.log(pod, "first start")
-            last = job.terminated(1)["containerStatuses"][0]["state"]["terminated"]
-            cluster.logs.restart(cluster.namespace, pod, self.flavour.container)
-            job.set_pod(pod, **job.running(1, last))
-            job.log(pod, "second start")
-            time.sleep(0.5)
+            for start in range(3):
+                job.log(pod, f"start {start}")
+                last = job.terminated(1)["containerStatuses"][0]["state"]["terminated"]
+                cluster.logs.restart(cluster.namespace, pod, self.flavour.container)
+                job.set_pod(pod, **job.running(start + 1, last))
+                time.sleep(0.5)
+            job.log(pod, "last start")
             job.end(pod)
             job.status("succeeded")
 
         with self.operator(cluster, restart):
             self.run(cluster)
-        assert shown(caplog) == ["first start", "second start"]
+        assert shown(caplog) == ["start 0", "start 1", "start 2", "last start"]
 
 
 def shown(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -255,7 +255,10 @@ class Api:
         }
         request = self._request("GET", "watch", kind, namespace, query=query)
         for line in self._lines(request, seconds + self.patience.answer_seconds):
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ConnectionError(f"the stream ended within a line: {error}") from error
 
     def logs(
         self,

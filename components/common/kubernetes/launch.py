@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
@@ -65,11 +66,17 @@ def _run(api: Api, launch: Launch, terminated: threading.Event) -> Object:
     with job.cleaned_up(sparing=UserError):
         resource = job.create_or_adopt(terminated)
     with job.cleaned_up():
-        return waiting.until_ended(api, launch, resource, terminated)
+        return waiting.until_ended(
+            api, launch, resource, terminated, elapsed_seconds=job.elapsed_seconds
+        )
 
 
 class _Job:
-    """The resource of a launch on the cluster, as far as it is this launch's own."""
+    """The resource of a launch on the cluster, as far as it is this launch's own.
+
+    Attributes:
+        elapsed_seconds: For how long it had existed when it was adopted.
+    """
 
     def __init__(self, api: Api, launch: Launch) -> None:
         self._api = api
@@ -79,6 +86,7 @@ class _Job:
         self._digest = names.spec_digest(launch.resource)
         self._title = f"{self._kind.kind} {self._namespace}/{self._name}"
         self._uid = ""
+        self.elapsed_seconds = 0.0
 
     def create_or_adopt(self, terminated: threading.Event) -> Object:
         """Gives the one resource of this launch.
@@ -99,6 +107,7 @@ class _Job:
 
     def _create_or_adopt(self, api: Api) -> Object:
         wanted = self._wanted(api)
+        end = time.monotonic() + api.patience.unreachable_seconds
         # Creating first, and looking only if the name is taken, leaves no moment in which two
         # attempts could each find nothing and then make one.
         while True:
@@ -107,6 +116,8 @@ class _Job:
             except ConflictError as error:
                 existing = self._find(api)
                 if existing is None:
+                    if time.monotonic() > end:
+                        raise
                     # It went meanwhile, or a quota was being updated.
                     _logger.debug("%s: once more: %s", self._title, error)
                     api.pause(api.patience.delay(0))
@@ -115,7 +126,10 @@ class _Job:
                 _logger.info("%s created.", self._title)
                 return created
             if self._adoptable(api, existing):
-                _logger.info("%s is there from an earlier attempt: adopted.", self._title)
+                self.elapsed_seconds = _age(existing)
+                _logger.info(
+                    "%s is there since %.0f s: adopted.", self._title, self.elapsed_seconds
+                )
                 return existing
 
     def _adoptable(self, api: Api, existing: Object) -> bool:
@@ -175,7 +189,9 @@ class _Job:
         # A task that is stopped on Kubeflow has a second or less: its launcher ends on SIGTERM,
         # and with it the container. So the request comes first, and then everything else.
         seconds = self._api.patience.cancel_seconds
-        api = self._api.bound(unreachable_seconds=seconds, answer_seconds=min(seconds, 5))
+        api = self._api.bound(
+            unreachable_seconds=seconds, answer_seconds=min(seconds, 5), first_delay_seconds=0.1
+        )
         try:
             uid = self._uid or self._own_uid(api)
             if not uid:
@@ -219,3 +235,9 @@ class _Job:
             if time.monotonic() >= end:
                 return False
             api.pause(min(_LOOK_SECONDS, seconds))
+
+
+def _age(resource: Object) -> float:
+    """Gives for how many seconds a resource has existed, by this machine's clock."""
+    created = datetime.fromisoformat(resource["metadata"]["creationTimestamp"])
+    return max(0, (datetime.now(UTC) - created).total_seconds())

@@ -1,12 +1,12 @@
 """Waits for the end of a resource, and looks after its pods meanwhile."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
 from kfp_tabular.components.common.kubernetes import logs, pods
@@ -28,21 +28,30 @@ from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
 # ended, too, and if not.
 _LOG_END_SECONDS = 10
 _LOG_GOES_ON_SECONDS = 1
-# The reasons of so many pods are enough to understand what happened.
-_MOST_TAILS = 5
+_EXPLAIN_SECONDS = 10
+# So many are enough to understand what happened.
+_MOST_OTHERS = 5
 
 _logger = logging.getLogger(__name__)
 _log_of_job = logging.getLogger(f"{__name__}.log")
 
 
-def until_ended(api: Api, launch: Launch, resource: Object, terminated: threading.Event) -> Object:
+def until_ended(
+    api: Api,
+    launch: Launch,
+    resource: Object,
+    terminated: threading.Event,
+    *,
+    elapsed_seconds: float = 0,
+) -> Object:
     """Waits until a resource has succeeded or failed. It changes nothing on the cluster.
 
     Args:
         api: Access to the cluster.
         launch: What is waited for; of its resource only the name counts.
-        resource: The resource as it is.
+        resource: The resource as it is on the cluster.
         terminated: Set when the wait is to be given up; see `termination`.
+        elapsed_seconds: How much of the deadline has passed already.
 
     Returns:
         The resource as it was when it had succeeded.
@@ -55,10 +64,19 @@ def until_ended(api: Api, launch: Launch, resource: Object, terminated: threadin
         UserError: A permission is missing.
     """
     bound = api.bound()
-    wait = _Wait(bound, launch, resource)
+    # What only explains must not keep anything waiting while the API server is away.
+    brief = api.bound(unreachable_seconds=min(_EXPLAIN_SECONDS, api.patience.unreachable_seconds))
+    wait = _Wait(bound, brief, launch, resource, elapsed_seconds)
+
+    def give_up() -> None:
+        wait.inbox.put(_Terminated())
+        brief.abort()
+
     try:
-        with on_event(terminated, lambda: wait.inbox.put(_Terminated())):
+        with on_event(terminated, give_up):
             return wait.run()
+    except AbortedError:
+        raise TerminatedError(f"{launch.name}: told to stop.") from None
     finally:
         bound.abort()
 
@@ -123,22 +141,30 @@ class _Ended:
 class _Wait:
     """One wait. Threads watch and put what they see into the inbox; one thread decides."""
 
-    def __init__(self, api: Api, launch: Launch, resource: Object) -> None:
+    def __init__(
+        self, api: Api, brief: Api, launch: Launch, resource: Object, elapsed_seconds: float
+    ) -> None:
         self.inbox: SimpleQueue[_Seen | _Pods | _Broken | _Terminated] = SimpleQueue()
         self._api = api
+        self._brief = brief
         self._launch = launch
         self._resource = resource
         metadata = resource["metadata"]
         self._uid, self._namespace = metadata["uid"], metadata.get("namespace", "")
         self._title = f"{launch.kind.kind} {self._namespace}/{launch.name}"
-        self._deadline = time.monotonic() + launch.deadline_seconds - _age(resource)
+        self._deadline = time.monotonic() + launch.deadline_seconds - elapsed_seconds
         self._pods: Mapping[str, Object] = {}
         self._ended: dict[tuple[str, str, int], _Ended] = {}
         self._problems: dict[tuple[str, str], tuple[pods.Problem, float]] = {}
         self._followers: dict[str, logs.Follower] = {}
         self._verdict = ""
+        # From when on it is strange that there are no pods.
+        self._lonely = time.monotonic() + launch.grace_seconds if launch.pod_selector else math.inf
 
     def run(self) -> Object:
+        # One that has ended already has no deadline to miss.
+        if self._see_resource(self._resource):
+            return self._resource
         self._start("watch", self._watch_resource)
         if self._launch.pod_selector:
             self._start("pods", self._watch_pods)
@@ -175,14 +201,14 @@ class _Wait:
         try:
             selector = self._launch.pod_selector
             for found in self._api.watch(POD, self._namespace, labels=selector):
-                self._remember_failures(found)
+                self._remember_failures(self._api, found)
                 self.inbox.put(_Pods(found))
         except AbortedError:
             return
         except (ApiError, ForbiddenError, RejectedError) as error:
             _logger.warning("the pods of %s are not looked after: %s", self._title, error)
 
-    def _remember_failures(self, found: Mapping[str, Object]) -> None:
+    def _remember_failures(self, api: Api, found: Mapping[str, Object]) -> None:
         """Keeps how pods failed, with their last words: operators delete failed pods."""
         for pod in found.values():
             uid = pod["metadata"]["uid"]
@@ -191,10 +217,8 @@ class _Wait:
                 if key in self._ended:
                     continue
                 ended = _Ended(failure, uid)
-                if len(self._ended) < _MOST_TAILS and failure.container:
-                    ended.lines = logs.tail(
-                        self._api, pod, failure.container, previous=failure.previous
-                    )
+                if failure.container:
+                    ended.lines = logs.tail(api, pod, failure.container, previous=failure.previous)
                 self._ended[key] = ended
 
     def _see_resource(self, resource: Object | None) -> bool:
@@ -254,13 +278,17 @@ class _Wait:
                 yield problem, since + problem.seconds
 
     def _next_due(self) -> float:
-        return min([self._deadline, *(due for _, due in self._hopeless())])
+        return min([self._deadline, self._lonely, *(due for _, due in self._hopeless())])
 
     def _check_time(self) -> None:
         now = time.monotonic()
         for problem, due in self._hopeless():
             if due <= now:
                 raise JobFailedError(self._explain(f"{self._title}: {problem}", problem.pod))
+        if self._lonely <= now:
+            self._lonely = math.inf
+            if not self._pods:
+                _logger.warning(self._explain(f"{self._title} has no pods yet."))
         if self._deadline <= now:
             text = f"{self._title} did not end within {self._launch.deadline_seconds:g} s"
             raise DeadlineError(self._explain(f"{text}; last seen: {self._verdict or 'nothing'}"))
@@ -270,12 +298,12 @@ class _Wait:
         if not self._launch.pod_selector:
             return
         try:
-            listed = self._api.list(POD, self._namespace, labels=self._launch.pod_selector)
+            listed = self._brief.list(POD, self._namespace, labels=self._launch.pod_selector)
         except (ApiError, ForbiddenError, RejectedError) as error:
             _logger.debug("no last look at the pods: %s", error)
         else:
             found = {pod["metadata"]["name"]: pod for pod in listed.items}
-            self._remember_failures(found)
+            self._remember_failures(self._brief, found)
             self._see_pods(found)
         running = {pod["metadata"]["uid"] for pod in self._pods.values() if pods.is_running(pod)}
         for uid, follower in self._followers.items():
@@ -294,13 +322,13 @@ class _Wait:
                 paragraphs.append("\n  ".join([f"The end of the log of {pod}:", *lines]))
             others = sorted({str(other.failure) for other in causes[1:]})
             if others:
-                paragraphs.append("\n  ".join(["Also:", *others[:_MOST_TAILS]]))
+                paragraphs.append("\n  ".join(["Also:", *others[:_MOST_OTHERS]]))
         for name in filter(None, (pod, self._launch.name)):
             lines = self._events(name)
             if lines:
                 paragraphs.append("\n  ".join([f"Events of {name}:", *lines]))
         waiting = sorted({str(problem) for problem, _ in self._problems.values()} - {what})
-        paragraphs += [text for text in waiting[:_MOST_TAILS] if text not in what]
+        paragraphs += [text for text in waiting[:_MOST_OTHERS] if text not in what]
         return "\n".join(paragraphs)
 
     def _tail_of(self, uid: str) -> list[str]:
@@ -309,7 +337,7 @@ class _Wait:
 
     def _events(self, name: str) -> list[str]:
         try:
-            found = self._api.list(EVENT, self._namespace, fields=f"involvedObject.name={name}")
+            found = self._brief.list(EVENT, self._namespace, fields=f"involvedObject.name={name}")
         except (ApiError, ForbiddenError, RejectedError) as error:
             _logger.debug("no events: %s", error)
             return []
@@ -318,11 +346,3 @@ class _Wait:
 
 def _shower(pod: str) -> Callable[[str], None]:
     return lambda line: _log_of_job.info("%s | %s", pod, line)
-
-
-def _age(resource: Object) -> float:
-    """Gives for how many seconds a resource has existed, by this machine's clock."""
-    created = resource["metadata"].get("creationTimestamp")
-    if not created:
-        return 0
-    return max(0, (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds())

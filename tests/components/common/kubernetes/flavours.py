@@ -9,6 +9,9 @@ from tests.cluster.operators import Flavour, now
 
 NAME = "train-model-0123456789"
 
+# It cannot be changed once it is set.
+_STARTED = now()
+
 
 def conditions(resource: Mapping[str, Any]) -> Verdict:
     """Reads the conditions as both kinds have them."""
@@ -78,7 +81,7 @@ def _job_labels(role: str) -> Any:
 
 
 def _job_status(phase: str, message: str) -> Mapping[str, Any]:
-    started = {"startTime": now()}
+    started = {"startTime": _STARTED}
     if phase == "running":
         return {**started, "active": 1}
     if phase == "failed":

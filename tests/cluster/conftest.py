@@ -1,0 +1,1 @@
+from tests.cluster.fixtures import cluster  # noqa: F401 - a fixture
