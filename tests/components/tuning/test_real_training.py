@@ -1,5 +1,9 @@
-"""Trials of the real training worker."""
+"""Trials of the real training worker, as processes of the task and as Katib would start them."""
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,10 @@ from kfp_tabular.components.common.examples import ExamplesWriter
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.tuning import limits, tune
+from kfp_tabular.components.tuning.katib.experiment import METRICS_FILE
+from tests.cluster import clusters
+from tests.components.tuning.katib import pods
+from tests.components.tuning.katib.controller import Katib, Search
 
 ROWS = {"train": 2000, "eval": 1000}
 FEATURE = """feature {{
@@ -96,3 +104,102 @@ def test_real_trials(artifacts, tmp_path):
                 ],
             )
         )
+
+
+class Kubelet:
+    """Runs a trial's container on this machine, as it is after Katib's webhook."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.reported: list[dict[str, list[str]]] = []
+
+    def run(self, search: Search, values: dict[str, str]) -> dict[str, list[str]]:
+        """Runs a trial to its end; gives what Katib's collector finds in its metrics file."""
+        metrics = self._directory / f"trial-{len(self.reported)}" / "metrics.log"
+        metrics.parent.mkdir(parents=True)
+        job = pods.assigned(search.experiment, values)
+        container = pods.container(job)
+        # The volume that Katib mounts is a directory here.
+        command = [
+            word.replace(METRICS_FILE, str(metrics))
+            for word in pods.wrapped(container["command"], False, str(metrics.parent))
+        ]
+        variables = {entry["name"]: entry["value"] for entry in container["env"]}
+        environment = {
+            **os.environ,
+            **variables,
+            "HOME": str(self._directory),
+            "TMPDIR": str(self._directory),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        done = subprocess.run(
+            pods.started(command, variables),
+            env=environment,
+            cwd=self._directory,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        marks = [file.read_text() for file in metrics.parent.glob("*.pid")]
+        assert marks == ["completed\n"]
+        self.reported.append(pods.collected(search.experiment, metrics.read_text()))
+        return self.reported[-1]
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    with clusters.simulated(None) as made:
+        monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
+        yield made
+
+
+def test_real_trials_of_katib(artifacts, cluster, tmp_path):
+    # A place whose name would not survive Katib's way of joining words.
+    volume = tmp_path / 'it\'s a "place" & $more'
+    for source in artifacts:
+        shutil.copytree(source, volume / source.name)
+    examples, graph = (volume / source.name for source in artifacts)
+    kubelet = Kubelet(tmp_path / "work")
+
+    def script(search: Search) -> None:
+        for units in ("8", "16,8"):
+            trial = search.trial(pod=False, hidden_units=units)
+            reports = kubelet.run(search, {"hidden_units": units})
+            search.succeed(trial, max(map(float, reports["eval_auc"])))
+        search.finish()
+
+    with Katib(cluster, script).working():
+        result = tune.run(
+            tune.Request(
+                transformed_examples=examples,
+                transform_graph=graph,
+                hyperparameters=tmp_path / "hyperparameters",
+                report=tmp_path / "report.html",
+                base=Hyperparameters(model_type="dnn", epochs=2, batch_size=50, learning_rate=0.01),
+                search_space=[
+                    {
+                        "name": "hidden_units",
+                        "parameterType": "categorical",
+                        # Spaces are no part of a value.
+                        "feasibleSpace": {"list": ["8", "16, 8"]},
+                    }
+                ],
+                algorithm="random",
+                limits=limits.Limits(max_trials=2),
+                additional_metrics={"eval_log_loss": ""},
+                training_flags={"early-stopping-patience": "0", "class-weights": "none"},
+                backend=tune.KATIB,
+                trial_kind="job",
+                artifacts=tune.Artifacts(str(examples), str(graph)),
+                job={"volumes": [{"claim": "data", "mount_path": str(tmp_path)}]},
+                run_id="run-1",
+            )
+        )
+    assert 0.8 < result.metrics["eval_auc"] < 0.88
+    for reports in kubelet.reported:
+        # An evaluation at a time, so that Katib can stop a trial early; and at the end.
+        assert len(reports["eval_auc"]) > 4
+        assert len(reports["eval_log_loss"]) == len(reports["eval_auc"])
+    assert result.lineage["experiment"].startswith("team/tune-hyperparameters-")

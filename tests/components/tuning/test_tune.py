@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,3 +315,24 @@ def _processes_in(directory: Path) -> list[str]:
             return []
         time.sleep(0.1)
     return found
+
+
+def test_a_search_ends_at_its_target(make_request):
+    request = make_request(trials=6, algorithm="random", objective_target="0.1")
+    assert tune.run(request).metrics["trials"] == 1
+
+
+def test_a_target_must_be_a_number(make_request):
+    with pytest.raises(UserError, match="objective_target: expected a number or nothing"):
+        tune.run(make_request(objective_target="best"))
+
+
+def test_additional_metrics_are_shown(make_request):
+    request = make_request(
+        trials=2, algorithm="random", additional_metrics={"eval_rmse": "", "epoch": "latest"}
+    )
+    tune.run(request)
+    page = request.report.read_text()
+    headers = re.findall(r"<th[^>]*>([^<]+)</th>", page)
+    at = headers.index("Objective")
+    assert headers[at + 1 : at + 3] == ["eval_rmse", "epoch"]

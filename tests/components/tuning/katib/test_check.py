@@ -70,7 +70,7 @@ def test_everything_is_said_at_once() -> None:
         "algorithm: 'gird' is unknown. Did you mean 'grid'?",
         "resume_policy: 'never' is unknown. Did you mean 'Never'?",
         "seed: Katib takes 0 to",
-        "job: unknown key 'cpus'. Did you mean 'cpu'?",
+        "job: unknown key 'cpus'. Did you mean 'cpu' or 'gpus'?",
         "transformed_examples: /tmp/examples is a path of this task's pod",
         "trial_kind: 'tfjobs' is unknown. Did you mean 'tfjob'",
     ):
