@@ -120,6 +120,8 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         config = uvicorn.Config(
             self._application(),
             log_config=None,
+            # The client's address in the log is not for the client to say.
+            proxy_headers=False,
             timeout_graceful_shutdown=self._settings.grace_seconds,
             timeout_keep_alive=self.timeout_keep_alive,
         )

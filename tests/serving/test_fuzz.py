@@ -1,10 +1,16 @@
 """Whatever is sent is answered or refused, and a row gets one answer however it is asked for."""
 
 import json
+import math
+import struct
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 V1 = "/v1/models/fraud:predict"
 V2 = "/v2/models/fraud/infer"
@@ -131,29 +137,168 @@ def test_any_bytes_are_refused(client, body, path, content_type):
     answered(client().post(path, content=body, headers=headers))
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(
-        st.fixed_dictionaries(
-            {
-                "amount": st.floats(-1e6, 1e6, width=32),
-                "商户": st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
-            },
-            optional={
-                "hour": st.none() | st.integers(-1000, 1000),
-                "rate": st.none() | st.floats(-1e6, 1e6, width=32),
-                "Straße & Nr.": st.none()
-                | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
-            },
-        ),
-        min_size=1,
-        max_size=12,
-    )
+contents = st.builds(
+    messages.InferTensorContents,
+    bool_contents=st.lists(st.booleans(), max_size=2),
+    int_contents=st.lists(st.integers(-(2**31), 2**31 - 1), max_size=2),
+    int64_contents=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=2),
+    fp32_contents=st.lists(st.floats(width=32), max_size=2),
+    fp64_contents=st.lists(st.floats(), max_size=2),
+    bytes_contents=st.lists(st.binary(max_size=4), max_size=2),
 )
-def test_a_row_gets_the_same_answer_alone_in_a_batch_and_through_v2(client, rows):
-    together = client().post(V1, json={"instances": rows}).json()["predictions"]
-    alone = [client().post(V1, json={"instances": [row]}).json()["predictions"][0] for row in rows]
-    v2 = client().post(V2, json={"inputs": tensors(rows)}).json()["outputs"][0]
-    probabilities = [prediction["probabilities"] for prediction in together]
-    np.testing.assert_allclose([p["probabilities"] for p in alone], probabilities, atol=1e-6)
-    np.testing.assert_allclose(np.reshape(v2["data"], v2["shape"]), probabilities, atol=1e-6)
+a_message = st.builds(
+    messages.ModelInferRequest,
+    model_name=st.just("fraud"),
+    model_version=st.sampled_from(["", "7", "8"]),
+    id=st.text(max_size=3),
+    inputs=st.lists(
+        st.builds(
+            messages.ModelInferRequest.InferInputTensor,
+            name=names,
+            datatype=st.sampled_from(["FP32", "FP16", "FP64", "BYTES", "INT64", "bool", ""]),
+            shape=st.just([1]) | st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+            contents=st.none() | contents,
+        ),
+        max_size=4,
+    ),
+    raw_input_contents=st.just([]) | st.lists(st.binary(max_size=9), max_size=4),
+    outputs=st.just([])
+    | st.lists(
+        st.builds(
+            messages.ModelInferRequest.InferRequestedOutputTensor,
+            name=st.sampled_from(["classes", "scores"]),
+        ),
+        max_size=2,
+    ),
+)
+EXPECTED_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(a_message.map(lambda message: message.SerializeToString()) | st.binary(max_size=60))
+def test_whatever_comes_through_grpc_is_answered_or_refused(grpc_endpoint, content):
+    call = grpc_endpoint().unary_unary("/inference.GRPCInferenceService/ModelInfer")
+    try:
+        assert messages.ModelInferResponse.FromString(call(content, timeout=30)).outputs
+    except grpc.RpcError as error:
+        assert error.code() in EXPECTED_CODES, error
+        assert error.details()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+right_rows = st.lists(
+    st.fixed_dictionaries(
+        {"amount": st.floats(-1e6, 1e6, width=32), "商户": texts},
+        optional={
+            "hour": st.none() | st.integers(-1000, 1000),
+            "rate": st.none() | st.floats(-1e6, 1e6, width=32),
+            "Straße & Nr.": st.none() | texts.filter(bool),
+        },
+    ),
+    min_size=1,
+    max_size=12,
+)
+MISSING = {"Straße & Nr.": "", "rate": math.nan}
+
+
+def columns(rows):
+    """Gives the rows as dense columns; `hour` is left out where a row lacks it."""
+    for name, datatype in DATATYPES.items():
+        values = [row.get(name) for row in rows]
+        if name == "hour" and None in values:
+            continue
+        yield name, datatype, [MISSING.get(name) if v is None else v for v in values]
+
+
+def packed(datatype, column):
+    if datatype == "BYTES":
+        encoded = [text.encode() for text in column]
+        return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
+    return np.array(column, {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8"}[datatype]).tobytes()
+
+
+def binary_body(rows):
+    parts = [(n, d, packed(d, c)) for n, d, c in columns(rows)]
+    inputs = [
+        {
+            "name": name,
+            "shape": [len(rows)],
+            "datatype": datatype,
+            "parameters": {"binary_data_size": len(part)},
+        }
+        for name, datatype, part in parts
+    ]
+    head = json.dumps({"inputs": inputs}).encode()
+    body = head + b"".join(part for *_, part in parts)
+    return body, {"inference-header-content-length": str(len(head))}
+
+
+def message(rows, *, raw):
+    made = messages.ModelInferRequest(model_name="fraud")
+    places = {
+        "FP32": "fp32_contents",
+        "FP64": "fp64_contents",
+        "INT64": "int64_contents",
+        "BYTES": "bytes_contents",
+    }
+    for name, datatype, column in columns(rows):
+        tensor = made.inputs.add(name=name, datatype=datatype, shape=[len(rows)])
+        if raw:
+            made.raw_input_contents.append(packed(datatype, column))
+        else:
+            getattr(tensor.contents, places[datatype]).extend(
+                [v.encode() for v in column] if datatype == "BYTES" else column
+            )
+    return made
+
+
+@settings(max_examples=40, deadline=None)
+@given(right_rows)
+def test_a_row_gets_one_answer_however_it_is_asked_for(client, grpc_endpoint, rows):
+    def v1(asked, **options):
+        answer = client(**options).post(V1, json={"instances": asked})
+        return [prediction["probabilities"] for prediction in answer.json()["predictions"]]
+
+    def v2(answer):
+        output = answer.json()["outputs"][0]
+        return np.reshape(output["data"], output["shape"])
+
+    wanted = v1(rows)
+    body, headers = binary_body(rows)
+    dense = ["hour" in name for name, *_ in columns(rows)]
+    given = {
+        "alone": [v1([row])[0] for row in rows],
+        "batched": v1(rows, rows=8),
+        "v2": v2(client().post(V2, json={"inputs": tensors(rows)})),
+    }
+    if any(dense) or all(row.get("hour") is None for row in rows):
+        stub = GRPCInferenceServiceStub(grpc_endpoint())
+        typed = stub.ModelInfer(message(rows, raw=False), timeout=30)
+        raw = stub.ModelInfer(message(rows, raw=True), timeout=30)
+        shape = typed.outputs[0].shape
+        given |= {
+            "v2 binary": v2(client().post(V2, content=body, headers=headers)),
+            "grpc typed": np.reshape(typed.outputs[0].contents.fp32_contents, shape),
+            "grpc raw": np.frombuffer(raw.raw_output_contents[0], "<f4").reshape(shape),
+        }
+    for how, probabilities in given.items():
+        np.testing.assert_allclose(probabilities, wanted, atol=1e-6, err_msg=how)
+
+
+def test_rows_that_share_a_call_get_their_own_answers(client):
+    rows = [{"amount": float(place), "商户": "x"} for place in range(40)]
+    wanted = client().post(V1, json={"instances": rows}).json()["predictions"]
+    shared = client(rows=16)
+    with ThreadPoolExecutor(16) as pool:
+        answers = pool.map(
+            lambda row: shared.post(V1, json={"instances": [row]}).json()["predictions"][0], rows
+        )
+        for answer, expected in zip(answers, wanted, strict=True):
+            assert answer["class"] == expected["class"]
+            np.testing.assert_allclose(
+                answer["probabilities"], expected["probabilities"], atol=1e-6
+            )
