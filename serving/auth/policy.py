@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 from kfp_tabular.components.common.errors import UserError, closest
@@ -44,6 +45,10 @@ class AccessPolicy:
     admitted: Callable[[str, Protocol], None] = lambda name, protocol: None  # noqa: ARG005
     denied: Callable[[Denial, Protocol], None] = lambda reason, protocol: None  # noqa: ARG005
 
+    @cached_property
+    def _opened(self) -> frozenset[Operation]:
+        return frozenset().union(*(_OPENED[opening] for opening in self.open))
+
     def judge(
         self,
         operation: Operation | None,
@@ -60,7 +65,7 @@ class AccessPolicy:
         Returns:
             Why it is not let in; None where it is.
         """
-        if any(operation in _OPENED[opening] for opening in self.open):
+        if operation in self._opened:
             return None
         key = presented(headers)
         denial: Denial | None = None
