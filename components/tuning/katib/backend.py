@@ -1,7 +1,6 @@
 """Searches with Katib: creates the Experiment, waits for it, and reads what came of it."""
 
 import logging
-import os
 from functools import partial
 
 from kfp_tabular.components.common.errors import UserError
@@ -13,8 +12,8 @@ from kfp_tabular.components.common.kubernetes.errors import (
     JobFailedError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
-from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, SUGGESTION, TRIAL
+from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.tuning import search
 from kfp_tabular.components.tuning.found import Found
 from kfp_tabular.components.tuning.katib import pod_failures, status
@@ -22,9 +21,6 @@ from kfp_tabular.components.tuning.katib.check import Wanted
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
 from kfp_tabular.components.tuning.katib.order import order
 from kfp_tabular.components.tuning.study import Trial
-
-_KFP_CONTAINER = "main"
-"""The container of a KFP task that runs its code; the others are Argo's."""
 
 _SUGGESTION_FAILED = "Suggestion has failed"
 
@@ -49,8 +45,8 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
     # Before anything is asked of the cluster: a bad request needs none to be found.
     order(wanted, run_id)
     api = connect() if api is None else api
-    wanted_now = order(wanted, run_id, image=own_image(api))
-    spec, name = wanted_now.spec, wanted_now.name
+    ordered = order(wanted, run_id, image=own_image(api))
+    spec, name = ordered.spec, ordered.name
     selector = f"{status.EXPERIMENT_LABEL}={name},{status.TRIAL_LABEL}"
     judge = partial(status.judge, objective=spec.objective)
     job = spec.trial.settings
@@ -61,7 +57,7 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
                 api,
                 launch.Launch(
                     kind=EXPERIMENT,
-                    resource=wanted_now.resource,
+                    resource=ordered.resource,
                     judge=judge,
                     deadline_seconds=job.deadline_seconds,
                     pod_selector=selector,
@@ -94,24 +90,6 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
         facts={"experiment": f"{api.namespace}/{name}", "trial": leader.name},
         notes={"Experiment": name, "ended by": judge(ended).reason},
     )
-
-
-def own_image(api: Api) -> str:
-    """Gives the image that this task runs in; empty outside of a KFP pod.
-
-    Trials in the image of their task need no configuration, and run the same version.
-    """
-    name = os.environ.get(POD_NAME_VARIABLE, "")
-    if not name:
-        return ""
-    try:
-        pod = api.get(POD, name)
-    except NotFoundError:
-        return ""
-    for container in pod["spec"]["containers"]:
-        if container["name"] == _KFP_CONTAINER:
-            return str(container["image"])
-    return ""
 
 
 def _trials(
