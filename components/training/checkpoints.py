@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, is_remote
+from kfp_tabular.components.training.roles import Place
 from kfp_tabular.components.training.settings import Settings
 
 KEPT = 2
@@ -35,12 +36,12 @@ _MARKER = re.compile(rf"{_NAME}-(\d+)\.json")
 _logger = logging.getLogger(__name__)
 
 
-def identity(settings: Settings, workers: int, digests: Mapping[str, str] | None = None) -> str:
+def identity(settings: Settings, here: Place, digests: Mapping[str, str] | None = None) -> str:
     """Names a run by all that decides its result.
 
     Args:
         settings: What the run is told.
-        workers: Number of workers; the order of rows depends on it.
+        here: A process of the run; the order of rows depends on the number of workers.
         digests: Of the inputs, by the names of the settings; read from them where None.
 
     Returns:
@@ -49,22 +50,23 @@ def identity(settings: Settings, workers: int, digests: Mapping[str, str] | None
     names = ("transformed_examples", "transform_graph")
     if digests is None:
         digests = {name: str(lineage.read(getattr(settings, name))["digest"]) for name in names}
+    workers = f"{here.workers} with servers" if here.asynchronous else here.workers
     text = json.dumps([settings.digest_text(), workers, *(digests[name] for name in names)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def directory(settings: Settings, workers: int) -> str:
+def directory(settings: Settings, here: Place) -> str:
     """Names the directory of a run's checkpoints.
 
     Args:
         settings: What the run is told.
-        workers: Number of workers.
+        here: A process of the run.
 
     Returns:
         A path or URI under the settings' checkpoint directory; empty for no checkpoints.
     """
     parent = settings.checkpoint_directory
-    return f"{parent.rstrip('/')}/{identity(settings, workers)}" if parent else ""
+    return f"{parent.rstrip('/')}/{identity(settings, here)}" if parent else ""
 
 
 class Shelf(Protocol):
@@ -97,6 +99,7 @@ class Checkpoints:
         writes: Whether this process's checkpoints count. The others take part in the saving, as
             variables spread over workers need, but their copies are thrown away.
         io_device: The device that reads and writes the files; None for each variable's own.
+        facts: Saved along; JSON-able.
 
     Raises:
         UserError: Where the directory cannot be written to.
@@ -111,10 +114,12 @@ class Checkpoints:
         *,
         writes: bool = True,
         io_device: str | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         import tensorflow as tf
 
         self._writes = writes
+        self._facts = dict(facts or {})
         self._state = tf.Variable("{}", trainable=False, dtype=tf.string)
         self._checkpoint = tf.train.Checkpoint(
             model=model,
@@ -131,7 +136,7 @@ class Checkpoints:
             else None
         )
         own = Path(path) if self._scratch is None else Path(self._scratch.name)
-        self._shelf: Shelf = RemoteShelf(Folder(path), own) if remote else LocalShelf(Path(path))
+        self._shelf = shelf(path, own)
         if self._scratch is None:
             _require_writable(own)
         self._manager = tf.train.CheckpointManager(
@@ -159,7 +164,7 @@ class Checkpoints:
         Raises:
             UserError: Where the upload of an earlier one was denied.
         """
-        self._state.assign(json.dumps(state))
+        self._state.assign(json.dumps({**self._facts, **state}))
         self._manager.save(checkpoint_number=step, options=self._options)
         if self._writes:
             self._shelf.put(step)
@@ -174,6 +179,35 @@ class Checkpoints:
         if self._writes:
             self._shelf.remove()
             _logger.info("checkpoints removed")
+
+
+def shelf(path: str, local: Path) -> Shelf:
+    """Gives where checkpoints are kept.
+
+    Args:
+        path: From `directory`.
+        local: An existing directory for those of an object store.
+    """
+    return RemoteShelf(Folder(path), local) if is_remote(path) else LocalShelf(Path(path))
+
+
+def restore_weights(prefix: str, model: Any) -> dict[str, Any]:
+    """Restores a checkpoint's weights alone.
+
+    Args:
+        prefix: From a shelf.
+        model: A model like the one that was saved.
+
+    Returns:
+        The state and the facts that the checkpoint was saved with.
+    """
+    import tensorflow as tf
+
+    state = tf.Variable("{}", trainable=False, dtype=tf.string)
+    checkpoint = tf.train.Checkpoint(model=model, state=state)
+    checkpoint.restore(prefix).expect_partial()
+    found: dict[str, Any] = json.loads(state.numpy().decode())
+    return found
 
 
 class LocalShelf:

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
-from kfp_tabular.components.training import ending, run, workspace
-from kfp_tabular.components.training.roles import Place
+from kfp_tabular.components.training import ending, evaluator, run, servers, workspace
+from kfp_tabular.components.training.roles import EVALUATOR, Place
 from kfp_tabular.components.training.workspace import Order
 
 _logger = logging.getLogger(__name__)
@@ -25,7 +25,14 @@ def work(order: Order, here: Place, peers_seconds: float) -> Mapping[str, float]
         UserError: For input or configuration that cannot be trained on.
         SystemExit: After SIGTERM, or with `ending.LOST_EXIT_CODE` where another process was lost.
     """
-    outcome = workspace.finished(order, here.workers)
+    if here.role == EVALUATOR:
+        with workspace.opened(order) as opened:
+            return evaluator.evaluate(
+                opened, here, lambda: workspace.finished(order, here) is not None
+            )
+    if here.asynchronous and not here.chief:
+        servers.serve(here, peers_seconds)
+    outcome = workspace.finished(order, here) if order.output is not None else None
     if outcome is not None:
         _logger.info("an earlier attempt has written everything already")
         return outcome.metrics

@@ -71,8 +71,40 @@ def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
     return optimizer
 
 
+class Predictor:
+    """A model's predictions for packed rows.
+
+    Args:
+        model: From the packed inputs to logits `[batch, units]`.
+        kind: The task's kind.
+    """
+
+    def __init__(self, model: Any, kind: TaskKind) -> None:
+        import tensorflow as tf
+
+        self._model = model
+        self._kind = kind
+        self._predict = tf.function(self._outputs, input_signature=_matrices(model))
+
+    def predict(self, rows: Rows) -> "np.ndarray[Any, Any]":
+        """Gives probabilities `[rows, classes]`, or standardised values `[rows]`."""
+        values = [
+            self._predict(part.numeric, part.categorical).numpy()
+            for start in range(0, len(rows), _PREDICT_ROWS)
+            for part in [rows.take(slice(start, start + _PREDICT_ROWS))]
+        ]
+        return np.concatenate(values)
+
+    def _outputs(self, numeric: Any, categorical: Any) -> Any:
+        logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
+        return outputs(self._kind, logits)
+
+
 class Program:
-    """A model with its optimizer, as functions over packed rows.
+    """The training steps of a model with its optimizer, as a function over packed rows.
+
+    Attributes:
+        steps: The graph function behind `train`, of numeric, categorical and label.
 
     Args:
         strategy: From `make_strategy`; the model and the optimizer were made in its scope.
@@ -101,33 +133,17 @@ class Program:
         self._optimizer = optimizer
         self._strategy = strategy
         self._kind = kind
-        self._class_weights = (
-            None if class_weights is None else tf.constant(class_weights, tf.float32)
-        )
+        self._class_weights = None if class_weights is None else list(class_weights)
         self._batch = schedule.replica_batch
         self._local_replicas = local_replicas
-        matrices = [
-            tf.TensorSpec([None, model.input[NUMERIC].shape[1]], tf.float32),
-            tf.TensorSpec([None, model.input[CATEGORICAL].shape[1]], tf.int32),
-        ]
         label = tf.TensorSpec([None], tf.float32 if kind == "regression" else tf.int32)
-        self._train = tf.function(self._steps, input_signature=[*matrices, label])
-        self._predict = tf.function(self._outputs, input_signature=matrices)
+        self.steps = tf.function(self._steps, input_signature=[*_matrices(model), label])
         with strategy.scope():
             optimizer.build(model.trainable_variables)
 
     def train(self, rows: Rows) -> float:
         """Runs as many steps as the rows fill, and gives the mean loss of this process."""
-        return float(self._train(rows.numeric, rows.categorical, rows.label))
-
-    def predict(self, rows: Rows) -> "np.ndarray[Any, Any]":
-        """Gives probabilities `[rows, classes]`, or standardised values `[rows]`."""
-        values = [
-            self._predict(part.numeric, part.categorical).numpy()
-            for start in range(0, len(rows), _PREDICT_ROWS)
-            for part in [rows.take(slice(start, start + _PREDICT_ROWS))]
-        ]
-        return np.concatenate(values)
+        return float(self.steps(rows.numeric, rows.categorical, rows.label))
 
     def _steps(self, numeric: Any, categorical: Any, label: Any) -> Any:
         import tensorflow as tf
@@ -177,12 +193,17 @@ class Program:
         else:
             losses = tf.math.squared_difference(logits[:, 0], label)
         if self._class_weights is not None:
-            losses *= tf.gather(self._class_weights, label)
+            losses *= tf.gather(tf.constant(self._class_weights, tf.float32), label)
         return tf.reduce_mean(losses)
 
-    def _outputs(self, numeric: Any, categorical: Any) -> Any:
-        logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
-        return outputs(self._kind, logits)
+
+def _matrices(model: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return [
+        tf.TensorSpec([None, model.input[NUMERIC].shape[1]], tf.float32),
+        tf.TensorSpec([None, model.input[CATEGORICAL].shape[1]], tf.int32),
+    ]
 
 
 def outputs(kind: TaskKind, logits: Any) -> Any:

@@ -102,7 +102,7 @@ def place(tf_config: str) -> Place:
         raise UserError(f"{VARIABLE} is not a JSON object of cluster and task: {error}") from error
     if sum(map(len, given.values())) <= 1:
         return ALONE
-    role = CHIEF if role == _MASTER else role
+    role = CHIEF if role == _MASTER else str(role)
     if type(index) is not int or not 0 <= index < len(given.get(role, ())):
         found = ", ".join(f"{len(addresses)} {name}" for name, addresses in given.items())
         raise UserError(

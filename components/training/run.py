@@ -5,25 +5,22 @@ Every process of a distributed run executes this; TF_CONFIG tells them apart.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files, lineage
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.components.training import (
     checkpoints,
-    custom,
-    ending,
+    engine,
     export,
     inputs,
-    labels,
     layout,
     models,
-    program,
     scores,
+    servers,
 )
 from kfp_tabular.components.training.agreement import Agreement
 from kfp_tabular.components.training.data import Data, read
@@ -32,10 +29,13 @@ from kfp_tabular.components.training.loop import Loop, Progress
 from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.outputs import LogUploads, Outputs
 from kfp_tabular.components.training.roles import ALONE, Place
-from kfp_tabular.components.training.schedule import Schedule, plan
+from kfp_tabular.components.training.schedule import Schedule
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.training.shuffling import TrainingInput
 from kfp_tabular.components.training.stopping import Stopping
+
+LABEL = "label"
+"""What a checkpoint calls the moments by which a regression label was standardised."""
 
 Predict = Callable[[layout.Rows], Any]
 
@@ -69,142 +69,117 @@ def run(
     models.check(settings.hyperparameters)
     outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", here.worker + 1, here.workers)
-    tf = quiet_tensorflow()
+    engine.quiet_tensorflow()
     # Before anything runs: a multi-worker strategy must be the first to touch the devices.
-    strategy = _join(here, peers_seconds)
-    seed(settings)
-    agreement = Agreement(strategy, here.workers, here.worker)
+    strategy = engine.join(here, peers_seconds)
+    engine.seed(settings)
+    # With parameter servers the chief alone leads: there is nobody to agree with.
+    agreement = Agreement(strategy, 1 if here.asynchronous else here.workers, here.worker)
     data = read(settings, here, agreement, ensure)
-    replicas = strategy.num_replicas_in_sync
-    local_replicas = replicas // here.workers
-    schedule = plan(
-        settings.hyperparameters, data.rows[inputs.TRAIN_SPLIT], replicas, local_replicas
-    )
-    with strategy.scope():
-        model = build(settings, data)
-        optimizer = program.make_optimizer(settings.hyperparameters, schedule.steps)
-    runner = program.Program(
-        strategy,
-        model,
-        optimizer,
-        kind=data.task.kind,
-        class_weights=_class_weights(settings, data),
-        schedule=schedule,
-        local_replicas=local_replicas,
-    )
-    best = [tf.Variable(weight, trainable=False) for weight in model.weights]
-    run_identity = checkpoints.identity(settings, here.workers)
-    saved = _checkpoints(settings, here, model, optimizer, best)
+    made = engine.make(settings, here, strategy, data, peers_seconds)
+    saved = _checkpoints(settings, here, data, made)
     stopping = _stopping(settings, data)
     progress = Progress() if saved is None else _resume(saved, agreement, stopping)
+    resumed_at, began = progress.step, progress.seconds
+    with (
+        _uploads(outputs, here) as uploaded,
+        Journal(
+            settings.logs, settings.metrics_file, writes=here.chief, written=uploaded
+        ) as journal,
+    ):
+        journal.resume(progress.history)
+        _train(settings, here, data, made, agreement, journal, stopping, saved, progress)
+        seconds = max(progress.seconds - began, 1e-9)
+        metrics = final_metrics(settings, made.predict, data) | {
+            "steps": float(progress.step),
+            "best_step": float(stopping.best_step or progress.step),
+            "epochs": made.schedule.epoch(progress.step),
+            "seconds": progress.seconds,
+            "rows_per_second": (progress.step - resumed_at) * made.schedule.batch / seconds,
+        }
+        journal.close_with(metrics)
+    outcome = Outcome(
+        metrics,
+        progress.history,
+        facts(settings, data, made.schedule, made.model, here),
+        checkpoints.identity(settings, here),
+    )
+    if here.chief:
+        finish(settings, outputs, outcome, data, made.model)
+        if saved is not None:
+            saved.remove()
+    if here.asynchronous:
+        servers.dismiss(here)
+    else:
+        _leave_together(agreement, here)
+    return outcome
+
+
+def _train(
+    settings: Settings,
+    here: Place,
+    data: Data,
+    made: engine.Engine,
+    agreement: Agreement,
+    journal: Journal,
+    stopping: Stopping,
+    saved: checkpoints.Checkpoints | None,
+    progress: Progress,
+) -> None:
+    """Trains on from where `progress` is; the best weights are in the model then."""
+    schedule, held_out = made.schedule, data.held_out
     stream = TrainingInput(
         data.reader,
         data.share,
         seed=settings.seed,
         worker=here.worker,
-        start=progress.step * schedule.replica_batch * local_replicas,
+        start=progress.step * made.step_rows,
         buffer_rows=settings.shuffle_rows,
         row_bytes=data.columns.row_bytes,
     )
-    resumed_at, began = progress.step, progress.seconds
 
-    def keep_best() -> None:
-        for variable, weight in zip(best, model.weights, strict=True):
-            variable.assign(weight)
+    def evaluate(rows: layout.Rows) -> dict[str, float]:
+        made.fetch()
+        return measure(made.predict, data, rows)
 
-    held_out = data.held_out
-    uploads = LogUploads(outputs) if here.chief else None
-    with (
-        stream,
-        Journal(
-            settings.logs,
-            settings.metrics_file,
-            writes=here.chief,
-            written=None if uploads is None else uploads.due,
-        ) as journal,
-    ):
-        journal.resume(progress.history)
-        _logger.info(
-            "training: %d steps of %d rows, %.1f epochs, evaluation every %d steps",
-            schedule.steps,
-            schedule.batch,
-            schedule.epoch(schedule.steps),
-            schedule.interval,
-        )
+    _logger.info(
+        "training: %d steps of %d rows, %.1f epochs, evaluation every %d steps",
+        schedule.steps,
+        schedule.batch,
+        schedule.epoch(schedule.steps),
+        schedule.interval,
+    )
+    with stream:
         Loop(
-            train=runner.train,
+            train=made.train,
             agreement=agreement,
             schedule=schedule,
             take=stream.take,
-            evaluate=None if held_out is None else lambda: measure(runner.predict, data, held_out),
+            evaluate=None if held_out is None else lambda: evaluate(held_out),
             stopping=stopping,
-            keep_best=keep_best,
+            keep_best=made.keep,
             journal=journal,
             checkpoints=saved,
             checkpoint_seconds=settings.checkpoint_seconds,
             learning_rate=settings.hyperparameters.learning_rate,
-            local_rows=schedule.replica_batch * local_replicas,
+            local_rows=made.step_rows,
         ).run(progress)
-        if stopping.best is not None:
-            for variable, weight in zip(best, model.weights, strict=True):
-                weight.assign(variable)
-        seconds = max(progress.seconds - began, 1e-9)
-        metrics = final_metrics(settings, runner.predict, data) | {
-            "steps": float(progress.step),
-            "best_step": float(stopping.best_step or progress.step),
-            "epochs": schedule.epoch(progress.step),
-            "seconds": progress.seconds,
-            "rows_per_second": (progress.step - resumed_at) * schedule.batch / seconds,
-        }
-        journal.close_with(metrics)
-    outcome = Outcome(
-        metrics, progress.history, facts(settings, data, schedule, model, here), run_identity
-    )
-    if here.chief:
-        if uploads is not None:
-            uploads.close()
-        finish(settings, outputs, outcome, data, model)
-        if saved is not None:
-            saved.remove()
-    _leave_together(agreement, here)
-    return outcome
+    made.fetch()
+    if stopping.best is not None:
+        made.take_best()
 
 
-def _join(here: Place, seconds: float) -> Any:
-    if here.workers == 1:
-        return program.make_strategy(here)
-    _logger.info("joining %s", ", ".join(here.peers))
-    message = (
-        f"after {seconds:.0f} s not all of {', '.join(here.peers)} have joined; see the logs and "
-        "events of the other pods. --peers-seconds sets how long to wait."
-    )
-    with ending.within(seconds, message):
-        return program.make_strategy(here)
-
-
-def quiet_tensorflow() -> Any:
-    """Imports TensorFlow without its chatter."""
-    tf = import_tensorflow()
-    for narrator in (tf.get_logger(), logging.getLogger("absl")):
-        narrator.setLevel(logging.WARNING)
-    return tf
-
-
-def seed(settings: Settings) -> None:
-    """Makes weights, order and dropout follow from the seed."""
-    import tf_keras
-
-    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
-    tf_keras.backend.experimental.enable_tf_random_generator()
-    tf_keras.utils.set_random_seed(settings.seed)
-
-
-def build(settings: Settings, data: Data) -> Any:
-    """Makes the model: one's own, or one of those shipped."""
-    context = model_context(settings, data)
-    if settings.model_fn:
-        return custom.build(settings.model_fn, context)
-    return models.build(context)
+@contextmanager
+def _uploads(outputs: Outputs, here: Place) -> Iterator[Callable[[], None] | None]:
+    """Gives what to call when there is something new in the logs."""
+    if not here.chief:
+        yield None
+        return
+    uploads = LogUploads(outputs)
+    try:
+        yield uploads.due
+    finally:
+        uploads.close()
 
 
 def finish(settings: Settings, outputs: Outputs, outcome: Outcome, data: Data, model: Any) -> None:
@@ -228,21 +203,6 @@ def _leave_together(agreement: Agreement, here: Place) -> None:
             raise
         # All is written; what became of the others matters no more.
         _logger.warning("another worker ended early: %s", error.message.partition("\n")[0])
-
-
-def model_context(settings: Settings, data: Data) -> models.ModelContext:
-    """Describes the model to build."""
-    kind = data.task.kind
-    return models.ModelContext(
-        task=kind,
-        units=len(data.task.classes) if kind == "multiclass" else 1,
-        numeric=data.columns.numeric,
-        categorical=data.columns.categorical,
-        hyperparameters=settings.hyperparameters,
-        seed=settings.seed,
-        prior=labels.prior(kind, data.counts, balanced=settings.class_weights == "balanced"),
-        rows=data.rows[inputs.TRAIN_SPLIT],
-    )
 
 
 def measure(predict: Predict, data: Data, rows: layout.Rows) -> dict[str, float]:
@@ -334,21 +294,22 @@ def _stopping(settings: Settings, data: Data) -> Stopping:
     return Stopping(objective, settings.early_stopping_patience)
 
 
-def _class_weights(settings: Settings, data: Data) -> list[float] | None:
-    if settings.class_weights == "none":
-        return None
-    if data.task.kind == "regression":
-        raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
-    return labels.balanced_weights(data.counts)
-
-
 def _checkpoints(
-    settings: Settings, here: Place, model: Any, optimizer: Any, best: Sequence[Any]
+    settings: Settings, here: Place, data: Data, made: engine.Engine
 ) -> checkpoints.Checkpoints | None:
-    path = checkpoints.directory(settings, here.workers)
+    path = checkpoints.directory(settings, here)
     if not path:
         return None
-    return checkpoints.Checkpoints(path, model, optimizer, best, writes=here.chief)
+    return checkpoints.Checkpoints(
+        path,
+        made.trained,
+        made.optimizer,
+        made.best,
+        writes=here.chief,
+        # Else each parameter server would write its variables to its own disk.
+        io_device="/job:chief/replica:0/task:0/device:CPU:0" if here.asynchronous else None,
+        facts={LABEL: {"mean": data.mean, "scale": data.scale}},
+    )
 
 
 def _resume(saved: checkpoints.Checkpoints, agreement: Agreement, stopping: Stopping) -> Progress:

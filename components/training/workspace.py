@@ -22,6 +22,7 @@ from kfp_tabular.components.common.storage import Folder, is_remote, local_copy
 from kfp_tabular.components.training import checkpoints, inputs
 from kfp_tabular.components.training.outcome import RESULT_FILE, Outcome
 from kfp_tabular.components.training.outputs import Outputs
+from kfp_tabular.components.training.roles import Place
 from kfp_tabular.components.training.settings import Settings
 
 _PREFIX = "kfp-tabular-worker-"
@@ -122,7 +123,7 @@ def opened(order: Order) -> Iterator[Workspace]:
 _NAMES = ("transformed_examples", "transform_graph")
 
 
-def finished(order: Order, workers: int) -> Outcome | None:
+def finished(order: Order, here: Place) -> Outcome | None:
     """Gives the outcome of an earlier attempt that had come to its end.
 
     A set of workers is restarted as a whole, also where one of them ended badly after the chief
@@ -130,16 +131,16 @@ def finished(order: Order, workers: int) -> Outcome | None:
 
     Args:
         order: What the program is asked for.
-        workers: Number of workers.
+        here: A process of the run.
 
     Returns:
-        The outcome, where the logs' `training.json` is of the same inputs and configuration and
-        the model is complete; else None, also where no model is wanted.
+        The outcome, where the logs' `training.json` is of the same inputs and configuration, and
+        the model, where one is wanted, is complete; else None.
     """
-    if order.logs is None or order.output is None:
+    text = _read(order.logs, RESULT_FILE) if order.logs is not None else None
+    if text is None:
         return None
-    text = _read(order.logs, RESULT_FILE)
-    if text is None or _read(order.output, lineage.FILE_NAME) is None:
+    if order.output is not None and _read(order.output, lineage.FILE_NAME) is None:
         return None
     outcome = Outcome.parse(text)
     digests = {}
@@ -150,7 +151,7 @@ def finished(order: Order, workers: int) -> Outcome | None:
         digests[name] = str(json.loads(recorded)["digest"])
     nowhere = Path()
     settings = order.settings(nowhere, nowhere, Outputs(nowhere, nowhere))
-    same = outcome.identity == checkpoints.identity(settings, workers, digests)
+    same = outcome.identity == checkpoints.identity(settings, here, digests)
     return outcome if same else None
 
 

@@ -36,14 +36,14 @@ class Folder:
     def __str__(self) -> str:
         return str(self._location)
 
-    def list(self, below: str = "") -> dict[str, StoredObject]:
-        """Gives the objects by name, sorted; folders made by consoles are left out.
+    def folder(self, name: str) -> "Folder":
+        """Gives a folder inside this one."""
+        return Folder(self._location.uri(self._key(name)))
 
-        Args:
-            below: A folder inside this one; empty for all.
-        """
+    def list(self) -> dict[str, StoredObject]:
+        """Gives the objects by name, sorted; folders made by consoles are left out."""
         root = f"{self._location.key}/" if self._location.key else ""
-        found = self._store.list(f"{root}{below}/" if below else root)
+        found = self._store.list(root)
         return {
             stored.key.removeprefix(root): stored
             for stored in found

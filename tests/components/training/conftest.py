@@ -80,6 +80,7 @@ def made() -> SimpleNamespace:
         raw_rows=raw_rows,
         read_columns=read_columns,
         rewrite=rewrite,
+        write_examples=write_examples,
     )
 
 

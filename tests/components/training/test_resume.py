@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kfp_tabular.components.training import checkpoints, run
+from kfp_tabular.components.training.roles import ALONE
 from kfp_tabular.components.training.settings import WORKER_MODULE
 
 
@@ -58,15 +59,15 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, number, caplog):
 
 def test_another_configuration_does_not_resume(settings, inputs):
     """Each has a directory of its own, named by what decides the result."""
-    own = checkpoints.directory(settings, 1)
-    assert own == checkpoints.directory(replace(settings, metrics_file=settings.logs), 1)
+    own = checkpoints.directory(settings, ALONE)
+    assert own == checkpoints.directory(replace(settings, metrics_file=settings.logs), ALONE)
     changed = [
         replace(settings, seed=1),
         replace(settings, hyperparameters=replace(settings.hyperparameters, epochs=121)),
         replace(settings, transformed_examples=inputs["regression"].examples),
     ]
-    others = {checkpoints.directory(other, 1) for other in changed}
-    others.add(checkpoints.directory(settings, 2))
+    others = {checkpoints.directory(other, ALONE) for other in changed}
+    others.add(checkpoints.directory(settings, replace(ALONE, workers=2)))
     assert len(others) == 4
     assert own not in others
 

@@ -78,7 +78,7 @@ def test_a_job_has_one_chief_and_everyone_knows_the_others(chiefs, workers, serv
     [
         ("{", "JSON"),
         ("[]", "JSON"),
-        ('{"cluster": {"worker": ["a", "b"]}}', "None number None"),
+        ('{"cluster": {"worker": ["a", "b"]}}', "number None"),
         (config({"worker": ["a", "b"]}, "worker", 2), "cluster of 2 worker"),
         (config({"worker": ["a", "b"]}, "worker", True), "'worker' number True"),
         (config({"worker": ["a", "b"], "ps": ["c"]}, "worker", 0), "no chief"),

@@ -1,0 +1,194 @@
+"""What trains: the model with its optimizer, under the strategy that suits the job."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.training import (
+    custom,
+    ending,
+    inputs,
+    labels,
+    models,
+    program,
+    servers,
+)
+from kfp_tabular.components.training.data import Data
+from kfp_tabular.components.training.layout import Rows
+from kfp_tabular.components.training.roles import Place
+from kfp_tabular.components.training.schedule import Schedule, plan
+from kfp_tabular.components.training.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model that can be trained, measured and kept.
+
+    Attributes:
+        trained: The model whose variables training changes.
+        model: What is measured and exported: the same, or with parameter servers a copy.
+        optimizer: The optimizer, built.
+        schedule: The shape of the run.
+        train: Runs as many steps as the rows fill, and gives their mean loss.
+        predict: Predictions of `model`.
+        step_rows: Rows of a step in this process.
+        best: A variable for each weight, for the best so far.
+    """
+
+    trained: Any
+    model: Any
+    optimizer: Any
+    schedule: Schedule
+    train: Callable[[Rows], float]
+    predict: Callable[[Rows], Any]
+    step_rows: int
+    best: Sequence[Any]
+
+    def fetch(self) -> None:
+        """Brings the trained weights into `model`."""
+        if self.model is not self.trained:
+            _copy(self.trained.weights, self.model.weights)
+
+    def keep(self) -> None:
+        """Takes the weights of `model` as the best so far."""
+        _copy(self.model.weights, self.best)
+
+    def take_best(self) -> None:
+        """Puts the best weights into `model`."""
+        _copy(self.best, self.model.weights)
+
+
+def make(
+    settings: Settings, here: Place, strategy: Any, data: Data, peers_seconds: float
+) -> Engine:
+    """Makes the model, its optimizer and its steps.
+
+    Args:
+        settings: What to train and how.
+        here: Which process this is.
+        strategy: From `join`.
+        data: The input.
+        peers_seconds: With parameter servers, the longest that some steps may take.
+
+    Raises:
+        UserError: For a model function that gives no fit model, or class weights without classes.
+    """
+    import tensorflow as tf
+
+    # With parameter servers every worker takes whole steps of its own.
+    replicas = 1 if here.asynchronous else strategy.num_replicas_in_sync
+    local_replicas = 1 if here.asynchronous else replicas // here.workers
+    schedule = plan(
+        settings.hyperparameters, data.rows[inputs.TRAIN_SPLIT], replicas, local_replicas
+    )
+    with strategy.scope():
+        trained = build(settings, data)
+        optimizer = program.make_optimizer(settings.hyperparameters, schedule.steps)
+    steps = program.Program(
+        strategy,
+        trained,
+        optimizer,
+        kind=data.task.kind,
+        class_weights=_class_weights(settings, data),
+        schedule=schedule,
+        local_replicas=local_replicas,
+    )
+    train, model = steps.train, trained
+    if here.asynchronous:
+        model = build(settings, data)
+        schedule = replace(schedule, steps_per_call=schedule.steps_per_call * here.workers)
+        train = servers.Conductor(
+            strategy,
+            steps,
+            workers=here.workers,
+            step_rows=schedule.batch,
+            patience_seconds=peers_seconds,
+        ).train
+    return Engine(
+        trained=trained,
+        model=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        train=train,
+        predict=program.Predictor(model, data.task.kind).predict,
+        step_rows=schedule.replica_batch * local_replicas,
+        best=[tf.Variable(weight, trainable=False) for weight in trained.weights],
+    )
+
+
+def join(here: Place, seconds: float) -> Any:
+    """Chooses the distribution strategy, and waits until all processes of the job are there.
+
+    Args:
+        here: Which process this is.
+        seconds: How long to wait; then the process ends.
+    """
+    if not here.peers:
+        return program.make_strategy(here)
+    _logger.info("joining %s", ", ".join(here.peers))
+    message = (
+        f"after {seconds:.0f} s not all of {', '.join(here.peers)} have joined; see the logs and "
+        "events of the other pods. --peers-seconds sets how long to wait."
+    )
+    with ending.within(seconds, message):
+        if here.asynchronous:
+            return servers.make_strategy(here)
+        return program.make_strategy(here)
+
+
+def quiet_tensorflow() -> Any:
+    """Imports TensorFlow without its chatter."""
+    tf = import_tensorflow()
+    for narrator in (tf.get_logger(), logging.getLogger("absl")):
+        narrator.setLevel(logging.WARNING)
+    return tf
+
+
+def seed(settings: Settings) -> None:
+    """Makes weights, order and dropout follow from the seed."""
+    import tf_keras
+
+    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+    tf_keras.utils.set_random_seed(settings.seed)
+
+
+def build(settings: Settings, data: Data) -> Any:
+    """Makes the model: one's own, or one of those shipped."""
+    context = model_context(settings, data)
+    if settings.model_fn:
+        return custom.build(settings.model_fn, context)
+    return models.build(context)
+
+
+def model_context(settings: Settings, data: Data) -> models.ModelContext:
+    """Describes the model to build."""
+    kind = data.task.kind
+    return models.ModelContext(
+        task=kind,
+        units=len(data.task.classes) if kind == "multiclass" else 1,
+        numeric=data.columns.numeric,
+        categorical=data.columns.categorical,
+        hyperparameters=settings.hyperparameters,
+        seed=settings.seed,
+        prior=labels.prior(kind, data.counts, balanced=settings.class_weights == "balanced"),
+        rows=data.rows[inputs.TRAIN_SPLIT],
+    )
+
+
+def _class_weights(settings: Settings, data: Data) -> list[float] | None:
+    if settings.class_weights == "none":
+        return None
+    if data.task.kind == "regression":
+        raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
+    return labels.balanced_weights(data.counts)
+
+
+def _copy(source: Sequence[Any], target: Sequence[Any]) -> None:
+    for variable, weight in zip(source, target, strict=True):
+        weight.assign(variable)

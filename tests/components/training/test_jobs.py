@@ -1,0 +1,98 @@
+"""Jobs of several processes, with everything in an object store: there is no shared disk."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.storage import Folder, local_copy, upload
+from kfp_tabular.components.training.outcome import Outcome
+from tests.components.training.processes import job
+from tests.servers.stores import s3  # noqa: F401 - a fixture
+
+# Primes: neither workers nor batches divide them.
+ROWS = {"train": 1511, "eval": 601}
+
+
+@pytest.fixture(scope="module")
+def stored(made, inputs, s3, tmp_path_factory):  # noqa: F811
+    """Examples in one file and in three, and the graph, in a bucket."""
+    folder = tmp_path_factory.mktemp("stored")
+    source = inputs["binary"]
+    columns = made.read_columns(source.examples, "train")
+    again = made.read_columns(source.examples, "eval")
+    order = np.arange(ROWS["train"]) % len(next(iter(columns.values())))
+    splits = {
+        "train": {name: values[order] for name, values in columns.items()},
+        "eval": {name: np.resize(values, ROWS["eval"]) for name, values in again.items()},
+    }
+    for files, group in ((1, 1600), (3, 200)):
+        made.write_examples(folder / f"examples-{files}", splits, group)
+        lineage.record(folder / f"examples-{files}", inputs={})
+        upload(folder / f"examples-{files}", f"{s3}/examples-{files}")
+    shutil.copytree(source.graph, folder / "graph")
+    lineage.record(folder / "graph", inputs={})
+    upload(folder / "graph", f"{s3}/graph")
+    return s3
+
+
+def flags(root, name, files=3, **changes):
+    given = {
+        "transformed-examples": f"{root}/examples-{files}",
+        "transform-graph": f"{root}/graph",
+        "output": f"{root}/{name}/model",
+        "logs": f"{root}/{name}/logs",
+        "checkpoint-seconds": 0,
+        "early-stopping-patience": 0,
+        "batch-size": 64,
+        "learning-rate": 0.01,
+        "hidden-units": "32,16",
+        "dropout": 0.3,
+        **changes,
+    }
+    return [f"--{flag}={value}" for flag, value in given.items()]
+
+
+def outcome(root, name):
+    return Outcome.parse(Folder(f"{root}/{name}/logs").read_text("training.json"))
+
+
+def test_a_worker_set_resumes_after_a_worker_is_killed(stored, tmp_path):
+    """The others end in bounded time; started again, the set ends as if nothing had been."""
+    arguments = flags(stored, "killed", **{"train-steps": 900})
+    with job(tmp_path, arguments, chief=1, worker=1) as running:
+        running.start()
+        running.until("checkpoint at step", "chief")
+        time.sleep(0.5)
+        running.signal(signal.SIGKILL, ("worker", 0))
+        began = time.monotonic()
+        assert running.wait(("chief", 0), seconds=40) == [138]
+        assert time.monotonic() - began < 30
+        assert "another process of the job was lost" in running.log("chief")
+        running.start()
+        assert running.wait() == [0, 0]
+        assert "resumed at step" in running.log("chief")
+        # Once more, as a job controller does that has not heard of the end: nothing is left to do.
+        before = Folder(f"{stored}/killed/model").list()
+        running.start()
+        assert running.wait() == [0, 0]
+        assert "written everything already" in running.log("worker")
+        assert Folder(f"{stored}/killed/model").list() == before
+    assert not Folder(f"{stored}/killed/logs/checkpoints").list()
+    resumed = outcome(stored, "killed")
+    with job(tmp_path / "whole", flags(stored, "whole", **{"train-steps": 900}), worker=2) as other:
+        other.start()
+        assert other.wait() == [0, 0]
+    whole = outcome(stored, "whole")
+    assert [entry["step"] for entry in resumed.history] == [e["step"] for e in whole.history]
+    for name in ("eval_auc", "eval_log_loss", "train_log_loss", "steps"):
+        assert resumed.metrics[name] == pytest.approx(whole.metrics[name], abs=2e-3), name
+    with local_copy(f"{stored}/killed/model") as path:
+        assert SavedModel(path).spec.task == "binary"
+        assert lineage.read(path)["rows"] == ROWS
