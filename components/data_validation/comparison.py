@@ -34,6 +34,7 @@ _REASONS = {
     "JENSEN_SHANNON_DIVERGENCE": "COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH",
 }
 _BINS = 10
+_DECIMALS = 9  # numpy's logarithm is not the same to the last bit in every version
 
 Floats = npt.NDArray[np.float64]
 
@@ -202,7 +203,8 @@ def divergence(a: Sequence[float], b: Sequence[float]) -> float:
     heavy = up_to - below >= 0.5 / _BINS
     p, q = _shares(left, edges, heavy), _shares(right, edges, heavy)
     middle = (p + q) / 2
-    return max(0.0, min(1.0, (_information(p, middle) + _information(q, middle)) / 2))
+    measured = (_information(p, middle) + _information(q, middle)) / 2
+    return round(max(0.0, min(1.0, measured)), _DECIMALS)
 
 
 def to_protos(found: Sequence[Distance]) -> list["anomalies_pb2.DriftSkewInfo"]:

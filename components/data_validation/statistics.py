@@ -38,6 +38,8 @@ _USUAL_SPLITS = {"train": 0, "eval": 1, "test": 2}  # in this order wherever spl
 _CELLS_PER_BATCH = 2_000_000
 _LARGEST_BATCH = 65_536
 _WIDE = 200  # columns; beyond, fewer quantiles and ranks keep time and files in proportion
+_COUNTED_TEXTS = 16_384
+_COUNTED_IN_ALL = 1_000_000
 
 _logger = logging.getLogger(__name__)
 
@@ -251,7 +253,11 @@ def _generators(columns: int) -> list[Any]:
         top_k_uniques_sketch_stats_generator.TopKUniquesSketchStatsGenerator(
             num_top_values=20,
             num_rank_histogram_buckets=100 if wide else 1000,
-            num_misragries_buckets=1024,
+            # The counts are exact up to so many distinct texts. With more, the sketch forgets rare
+            # ones, and which of those that are equally rare is up to the process's hash seed.
+            num_misragries_buckets=max(
+                1024, min(_COUNTED_TEXTS, _COUNTED_IN_ALL // max(columns, 1))
+            ),
             num_kmv_buckets=16_384,
             length_counter_sampling_rate=0.0,
         ),

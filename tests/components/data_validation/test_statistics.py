@@ -144,6 +144,18 @@ def test_the_same_data_give_the_same_bytes_and_come_back(write_examples, tmp_pat
     assert statistics.read(tmp_path / "a") == computed
 
 
+def test_the_ranks_of_many_rare_texts_are_not_left_to_chance(write_examples):
+    texts = [f"text {i * 7919 % 14_000:05}" for i in range(14_000)]
+    examples = write_examples(train=pa.table({"text": texts * 2 + texts[:50]}))
+
+    found = statistics.compute(examples, {}, Scan())["train"]
+
+    ranked = statistics.summaries(found)["text"].ranked
+    often = [(text, 3) for text in sorted(texts[:50], reverse=True)]
+    rare = [(text, 2) for text in sorted(texts[50:], reverse=True)]
+    assert list(ranked) == (often + rare)[:1000]
+
+
 def test_reading_what_is_no_statistics(tmp_path):
     with pytest.raises(UserError, match="no statistics here"):
         statistics.read(tmp_path)
