@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.pod_settings import toleration
 from kfp_tabular.components.common.training_job.settings import (
     CREDENTIALS_PATH,
     SHARED_MEMORY_PATH,
@@ -16,7 +17,6 @@ from kfp_tabular.components.common.training_job.settings import (
     WORK_PATH,
     JobSettings,
     ObjectStore,
-    Toleration,
 )
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec, literal
 
@@ -82,7 +82,7 @@ def placement(settings: JobSettings, role: str) -> dict[str, Any]:
         "serviceAccountName": settings.service_account,
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
         "nodeSelector": dict(selector),
-        "tolerations": [_toleration(entry) for entry in tolerations],
+        "tolerations": [toleration(entry) for entry in tolerations],
     }
     return {key: value for key, value in entries.items() if value}
 
@@ -212,17 +212,6 @@ def container_security() -> dict[str, Any]:
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-
-
-def _toleration(entry: Toleration) -> dict[str, Any]:
-    given: dict[str, Any] = {
-        "key": entry.key,
-        "operator": entry.operator,
-        "value": entry.value,
-        "effect": entry.effect,
-    }
-    present = {key: value for key, value in given.items() if value}
-    return present if entry.seconds is None else {**present, "tolerationSeconds": entry.seconds}
 
 
 def _store_environment(store: ObjectStore, schemes: frozenset[str]) -> list[dict[str, Any]]:

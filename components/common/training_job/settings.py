@@ -8,11 +8,12 @@ an event that nobody reads.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from kfp_tabular.components.common import documents, images
+from kfp_tabular.components.common import documents
+from kfp_tabular.components.common import pod_settings as pod
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.pod_settings import Toleration
 
 WORK_PATH = "/work"
 """The scratch directory of every pod: the working directory, HOME and TMPDIR."""
@@ -32,91 +33,8 @@ MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 RESERVED_VARIABLES = ("TF_CONFIG", "JOB_COMPLETION_INDEX")
 """What the controllers set; another value would tear the workers apart."""
 
-_INT32 = 2**31 - 1
-_MEBIBYTE = 2**20
-_UNITS = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    **{unit: Decimal(1000**power) for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": Decimal(1024**power) for power, unit in enumerate("KMGTPE", 1)},
-}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-
-
-def amount(text: str) -> Decimal:
-    """Gives a Kubernetes quantity as a number: bytes or cores.
-
-    Args:
-        text: Such as `500m`, `2`, `4G` or `512Mi`.
-
-    Raises:
-        ValueError: For anything else.
-    """
-    documents.quantity(text)
-    number = text.rstrip("mkKMGTPEi")
-    unit = text[len(number) :]
-    if unit not in _UNITS:
-        raise ValueError(f"unknown unit {unit!r}; use m, k, M, G, T, P, E, or Ki, Mi, Gi, Ti")
-    return Decimal(number) * _UNITS[unit]
-
-
-def _positive(value: str) -> None:
-    if amount(value) <= 0:
-        raise ValueError("expected more than 0")
-
-
-def _memory(value: str) -> None:
-    if amount(value) < _MEBIBYTE:
-        # "4" is four bytes and "512m" half a byte; nobody means that.
-        raise ValueError("expected memory with its unit, such as 512Mi or 4Gi")
-
-
-def _image(value: str) -> None:
-    if not images.is_reference(value):
-        raise ValueError("expected an image reference such as registry.example.com/ml/train:1.0")
-
-
-def _between(least: int, most: int = _INT32) -> documents.Check:
-    def check(value: Any) -> None:
-        if not least <= value <= most:
-            raise ValueError(f"expected {least} to {most}")
-
-    return check
-
-
-def _extended_resource(value: str) -> None:
-    prefix, slash, name = value.partition("/")
-    if not slash or not _LABEL_NAME.fullmatch(name):
-        raise ValueError("expected the name of an extended resource, such as nvidia.com/gpu")
-    documents.resource_name(prefix)
-
-
-def _qualified(key: str) -> None:
-    prefix, slash, name = key.rpartition("/")
-    if slash:
-        documents.resource_name(prefix)
-    if not _LABEL_NAME.fullmatch(name):
-        raise ValueError(f"{key!r} is no label key, such as team or example.com/team")
-
-
-def _label_value(value: str) -> None:
-    if value and not _LABEL_NAME.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is no label value: at most 63 letters, digits, '-', '_' and '.'"
-        )
-
-
-def _labels(values: Mapping[str, str]) -> None:
-    for key, value in values.items():
-        _qualified(key)
-        _label_value(value)
-
-
-def _annotations(values: Mapping[str, str]) -> None:
-    for key in values:
-        _qualified(key)
 
 
 def _variable(name: str) -> None:
@@ -131,18 +49,6 @@ def _variables(values: Mapping[str, str]) -> None:
         _variable(name)
 
 
-def _names(values: tuple[str, ...]) -> None:
-    for value in values:
-        documents.resource_name(value)
-    _distinct(values, "name")
-
-
-def _distinct(values: tuple[str, ...], what: str) -> None:
-    repeated = [value for index, value in enumerate(values) if value in values[:index]]
-    if repeated:
-        raise ValueError(f"{what} {repeated[0]!r} is given twice")
-
-
 def _url(value: str) -> None:
     if not re.fullmatch(r"https?://[^/\s]+/?", value):
         raise ValueError("expected an address such as http://minio-service.kubeflow:9000")
@@ -151,24 +57,6 @@ def _url(value: str) -> None:
 def _secret_key(value: str) -> None:
     if not _SECRET_KEY.fullmatch(value):
         raise ValueError("expected a Secret's key: letters, digits, '-', '_' and '.'")
-
-
-def _not_empty(values: Mapping[str, str]) -> None:
-    for name, value in values.items():
-        if not value:
-            raise ValueError(f"{name} is empty")
-
-
-def _checked(check: documents.Check, default: Any = "") -> Any:
-    return field(default=default, metadata={"check": check})
-
-
-def _required(check: documents.Check) -> Any:
-    return field(metadata={"check": check})
-
-
-def _mapping(check: documents.Check) -> Any:
-    return field(default_factory=dict, metadata={"check": check})
 
 
 @dataclass(frozen=True)
@@ -182,13 +70,13 @@ class Secret:
         optional: Whether pods start without it, too.
     """
 
-    name: str = _required(documents.resource_name)
+    name: str = pod.required(documents.resource_name)
     env: Mapping[str, str] = field(default_factory=dict)
-    mount_path: str = _checked(documents.mount_path)
+    mount_path: str = pod.checked(documents.mount_path)
     optional: bool = False
 
     def __post_init__(self) -> None:
-        _not_empty({"name": self.name})
+        pod.not_empty({"name": self.name})
         if not self.env and not self.mount_path:
             raise ValueError("give env (variables by key) or mount_path")
         for key, variable in self.env.items():
@@ -207,42 +95,15 @@ class Volume:
         read_only: Whether it may only be read.
     """
 
-    claim: str = _required(documents.resource_name)
-    mount_path: str = _required(documents.mount_path)
+    claim: str = pod.required(documents.resource_name)
+    mount_path: str = pod.required(documents.mount_path)
     sub_path: str = ""
     read_only: bool = False
 
     def __post_init__(self) -> None:
-        _not_empty({"claim": self.claim, "mount_path": self.mount_path})
+        pod.not_empty({"claim": self.claim, "mount_path": self.mount_path})
         if self.sub_path.startswith("/") or ".." in self.sub_path.split("/"):
             raise ValueError(f"sub_path: expected a path inside the volume, found {self.sub_path}")
-
-
-@dataclass(frozen=True)
-class Toleration:
-    """A taint that the pods tolerate, in Kubernetes' words.
-
-    Attributes:
-        key: The taint's key; empty for all.
-        operator: `Equal` or `Exists`.
-        value: The taint's value, for `Equal`.
-        effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`; empty for all.
-        seconds: How long `NoExecute` is tolerated; None for ever.
-    """
-
-    key: str = _checked(_qualified)
-    operator: str = _checked(documents.one_of("Equal", "Exists"), "Equal")
-    value: str = _checked(_label_value)
-    effect: str = _checked(documents.one_of("NoSchedule", "PreferNoSchedule", "NoExecute"))
-    seconds: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.operator == "Exists" and self.value:
-            raise ValueError("operator Exists takes no value")
-        if self.operator == "Equal" and not self.key:
-            raise ValueError("operator Equal needs a key")
-        if self.seconds is not None and self.effect != "NoExecute":
-            raise ValueError("seconds go with effect NoExecute")
 
 
 @dataclass(frozen=True)
@@ -257,10 +118,10 @@ class Role:
         tolerations: Taints that are no obstacle, in place of those for all.
     """
 
-    cpu: str | None = _checked(_positive, None)
-    memory: str | None = _checked(_memory, None)
-    gpus: int | None = _checked(_between(0, 64), None)
-    node_selector: Mapping[str, str] | None = _checked(_labels, None)
+    cpu: str | None = pod.checked(pod.positive, None)
+    memory: str | None = pod.checked(pod.memory, None)
+    gpus: int | None = pod.checked(pod.between(0, 64), None)
+    node_selector: Mapping[str, str] | None = pod.checked(pod.labels, None)
     tolerations: tuple[Toleration, ...] | None = None
 
 
@@ -292,10 +153,10 @@ class Scheduling:
         timeout_seconds: How long the group waits; None for the scheduler's default.
     """
 
-    min_available: int | None = _checked(_between(1), None)
-    queue: str = _checked(documents.resource_name)
-    priority_class: str = _checked(documents.resource_name)
-    timeout_seconds: int | None = _checked(_between(1), None)
+    min_available: int | None = pod.checked(pod.between(1), None)
+    queue: str = pod.checked(documents.resource_name)
+    priority_class: str = pod.checked(documents.resource_name)
+    timeout_seconds: int | None = pod.checked(pod.between(1), None)
 
 
 @dataclass(frozen=True)
@@ -314,16 +175,16 @@ class ObjectStore:
         google_key: The Secret's key with the JSON key of a Google service account, for `gs://`.
     """
 
-    endpoint: str = _checked(_url)
+    endpoint: str = pod.checked(_url)
     region: str = ""
-    secret: str = _checked(documents.resource_name)
-    access_key: str = _checked(_secret_key, "accesskey")
-    secret_key: str = _checked(_secret_key, "secretkey")
-    google_key: str = _checked(_secret_key, "key.json")
+    secret: str = pod.checked(documents.resource_name)
+    access_key: str = pod.checked(_secret_key, "accesskey")
+    secret_key: str = pod.checked(_secret_key, "secretkey")
+    google_key: str = pod.checked(_secret_key, "key.json")
 
     def __post_init__(self) -> None:
         names = ("access_key", "secret_key", "google_key")
-        _not_empty({name: getattr(self, name) for name in names})
+        pod.not_empty({name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -377,46 +238,46 @@ class JobSettings:
         grace_seconds: How long a pod may be unschedulable or its image not pulled.
     """
 
-    image: str = _checked(_image)
-    image_pull_policy: str = _checked(documents.one_of("Always", "IfNotPresent", "Never"))
-    image_pull_secrets: tuple[str, ...] = _checked(_names, ())
-    workers: int = _checked(_between(1, 1000), 1)
-    parameter_servers: int = _checked(_between(0, 1000), 0)
+    image: str = pod.checked(pod.image)
+    image_pull_policy: str = pod.checked(documents.one_of("Always", "IfNotPresent", "Never"))
+    image_pull_secrets: tuple[str, ...] = pod.checked(pod.names, ())
+    workers: int = pod.checked(pod.between(1, 1000), 1)
+    parameter_servers: int = pod.checked(pod.between(0, 1000), 0)
     evaluator: bool = False
-    cpu: str = _checked(_positive, "2")
-    memory: str = _checked(_memory, "4Gi")
-    gpus: int = _checked(_between(0, 64), 0)
-    gpu_resource: str = _checked(_extended_resource, "nvidia.com/gpu")
+    cpu: str = pod.checked(pod.positive, "2")
+    memory: str = pod.checked(pod.memory, "4Gi")
+    gpus: int = pod.checked(pod.between(0, 64), 0)
+    gpu_resource: str = pod.checked(pod.extended_resource, "nvidia.com/gpu")
     roles: Roles = Roles()
-    node_selector: Mapping[str, str] = _mapping(_labels)
+    node_selector: Mapping[str, str] = pod.mapping(pod.labels)
     tolerations: tuple[Toleration, ...] = ()
-    priority_class: str = _checked(documents.resource_name)
-    service_account: str = _checked(documents.resource_name)
-    env: Mapping[str, str] = _mapping(_variables)
+    priority_class: str = pod.checked(documents.resource_name)
+    service_account: str = pod.checked(documents.resource_name)
+    env: Mapping[str, str] = pod.mapping(_variables)
     secrets: tuple[Secret, ...] = ()
     volumes: tuple[Volume, ...] = ()
     object_store: ObjectStore = ObjectStore()
-    shared_memory: str = _checked(_memory)
-    scratch: str = _checked(_memory)
-    run_as_user: int | None = _checked(_between(1), None)
-    fs_group: int | None = _checked(_between(0), None)
-    termination_grace_seconds: int = _checked(_between(0, 3600), 60)
-    labels: Mapping[str, str] = _mapping(_labels)
-    annotations: Mapping[str, str] = _mapping(_annotations)
-    restart_policy: str = _checked(documents.one_of("Always", "OnFailure", "Never", "ExitCode"))
-    backoff_limit: int | None = _checked(_between(0), None)
-    active_deadline_seconds: int | None = _checked(_between(1), None)
-    ttl_seconds: int | None = _checked(_between(0), None)
-    clean_pod_policy: str = _checked(documents.one_of("All", "Running", "None"))
+    shared_memory: str = pod.checked(pod.memory)
+    scratch: str = pod.checked(pod.memory)
+    run_as_user: int | None = pod.checked(pod.between(1), None)
+    fs_group: int | None = pod.checked(pod.between(0), None)
+    termination_grace_seconds: int = pod.checked(pod.between(0, 3600), 60)
+    labels: Mapping[str, str] = pod.mapping(pod.labels)
+    annotations: Mapping[str, str] = pod.mapping(pod.annotations)
+    restart_policy: str = pod.checked(documents.one_of("Always", "OnFailure", "Never", "ExitCode"))
+    backoff_limit: int | None = pod.checked(pod.between(0), None)
+    active_deadline_seconds: int | None = pod.checked(pod.between(1), None)
+    ttl_seconds: int | None = pod.checked(pod.between(0), None)
+    clean_pod_policy: str = pod.checked(documents.one_of("All", "Running", "None"))
     scheduling: Scheduling | None = None
     suspend: bool = False
-    managed_by: str = _checked(documents.one_of(MULTIKUEUE))
-    runtime: str = _checked(documents.resource_name, DEFAULT_RUNTIME)
-    deadline_seconds: int = _checked(_between(1), 24 * 3600)
-    grace_seconds: int = _checked(_between(0), 300)
+    managed_by: str = pod.checked(documents.one_of(MULTIKUEUE))
+    runtime: str = pod.checked(documents.resource_name, DEFAULT_RUNTIME)
+    deadline_seconds: int = pod.checked(pod.between(1), 24 * 3600)
+    grace_seconds: int = pod.checked(pod.between(0), 300)
 
     def __post_init__(self) -> None:
-        _not_empty({"gpu_resource": self.gpu_resource, "runtime": self.runtime})
+        pod.not_empty({"gpu_resource": self.gpu_resource, "runtime": self.runtime})
         if self.parameter_servers and self.workers < 2:
             raise ValueError(
                 "parameter_servers: the chief only hands out work then; set workers to 2 or more"
@@ -425,7 +286,7 @@ class JobSettings:
         variables = tuple(self.env) + tuple(
             variable for secret in self.secrets for variable in secret.env.values()
         )
-        _distinct(variables, "environment variable")
+        pod.distinct(variables, "environment variable")
 
     def role(self, name: str) -> Role:
         """Gives what differs for a role.
@@ -461,7 +322,7 @@ def _mounts_apart(settings: JobSettings) -> None:
         *(secret.mount_path for secret in settings.secrets if secret.mount_path),
     )
     normal = tuple(path.rstrip("/") for path in paths)
-    _distinct(normal, "mount_path")
+    pod.distinct(normal, "mount_path")
     for path in normal:
         if path in (WORK_PATH, TMP_PATH, SHARED_MEMORY_PATH, CREDENTIALS_PATH):
             raise ValueError(f"mount_path {path} is the pod's own; choose another")

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.pod_settings import amount
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings, amount, parse
+from kfp_tabular.components.common.training_job.settings import JobSettings, parse
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from tests.cluster import schemas
 from tests.components.common.training_job import strategies
