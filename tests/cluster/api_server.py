@@ -128,6 +128,7 @@ class ApiServer:
         self._stopping = threading.Event()
         self._server: _Server | None = None
         self._port = 0
+        self._started = 0.0
 
     @property
     def url(self) -> str:
@@ -162,15 +163,20 @@ class ApiServer:
         """Stops: connections break, and new ones are refused."""
         self._close()
 
-    def come_back(self) -> None:
-        """Goes on after `go_away`, with everything that it knew."""
+    def come_back(self, starting_seconds: float = 0) -> None:
+        """Goes on after `go_away`, with everything that it knew.
+
+        Args:
+            starting_seconds: How long it knows nothing of rights yet, and refuses everything.
+        """
+        self._started = time.monotonic() + starting_seconds
         self._listen()
 
-    def away(self, seconds: float) -> None:
+    def away(self, seconds: float, starting_seconds: float = 0) -> None:
         """Is away for some seconds; returns when it is back."""
         self.go_away()
         time.sleep(seconds)
-        self.come_back()
+        self.come_back(starting_seconds)
 
     def drop_streams(self) -> int:
         """Breaks all watches and followed logs, as a restarting proxy does. Gives their number."""
@@ -218,7 +224,8 @@ class ApiServer:
             rule.allows(asked.verb, asked.group, asked.resource) for rule in rules
         )
         wanted = (asked.verb, asked.resource) in self.faults.forbidden and not self.spares(token)
-        if allowed and not wanted:
+        starting = time.monotonic() < self._started and not self.spares(token)
+        if allowed and not wanted and not starting:
             return
         named = f' "{target.name}"' if target.name else ""
         where = (

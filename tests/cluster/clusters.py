@@ -22,6 +22,7 @@ from tests.cluster.container_logs import Logs
 
 QUICK = Patience(
     unreachable_seconds=20,
+    doubt_seconds=3,
     first_delay_seconds=0.02,
     longest_delay_seconds=0.3,
     answer_seconds=5,

@@ -14,7 +14,11 @@ from urllib.parse import quote
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import refusals, watching
-from kfp_tabular.components.common.kubernetes.errors import AbortedError, UnreachableError
+from kfp_tabular.components.common.kubernetes.errors import (
+    AbortedError,
+    ForbiddenError,
+    UnreachableError,
+)
 from kfp_tabular.components.common.kubernetes.kinds import POD, Kind, Object
 from kfp_tabular.components.common.kubernetes.patience import Patience
 from kfp_tabular.components.common.kubernetes.watching import Listing
@@ -29,12 +33,8 @@ _MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
 
 _CONNECT_SECONDS = 10
-# Timeouts, throttling, and a token that was just replaced.
 _TRANSIENT = frozenset({401, 408, 429})
-
-# A service account's token is replaced while it is in use; the client reads its file again every
-# minute, so a refusal may last that long.
-_TOKEN_SECONDS = 90
+_DOUBTFUL = frozenset({401, 403})
 # A log may be silent for long. After this it is asked for anew, in case the connection is dead.
 _LOG_SECONDS = 300
 
@@ -69,6 +69,10 @@ class _Request:
     def subject(self) -> refusals.Subject:
         return refusals.Subject(self.verb, self.kind, self.namespace, self.name, self.subresource)
 
+    @property
+    def right(self) -> tuple[str, Kind, str, str]:
+        return self.verb, self.kind, self.namespace, self.subresource
+
 
 class Api:
     """Access to one cluster. Threads may share it.
@@ -94,6 +98,7 @@ class Api:
         self._aborted = threading.Event()
         self._lock = threading.Lock()
         self._streams: set[BaseHTTPResponse] = set()
+        self._granted: set[tuple[str, Kind, str, str]] = set()
 
     def bound(self, **patience: float) -> "Api":
         """Gives the same access for one piece of work, which `abort` ends.
@@ -101,7 +106,9 @@ class Api:
         Args:
             patience: What to change of the patience, by name.
         """
-        return Api(self._client, self.namespace, replace(self.patience, **patience))
+        other = Api(self._client, self.namespace, replace(self.patience, **patience))
+        other._granted = self._granted
+        return other
 
     def abort(self) -> None:
         """Ends waits and streams of this access; they raise `AbortedError`, as later calls do."""
@@ -196,7 +203,7 @@ class Api:
         """Lists objects by label and field selectors, such as `a=b,c!=d`."""
         query = _selectors(labels, fields)
         found = self._json(self._request("GET", "list", kind, namespace, query=query))
-        return Listing(found.get("items") or (), found["metadata"].get("resourceVersion", ""))
+        return Listing(found.get("items") or [], found["metadata"].get("resourceVersion", ""))
 
     def watch(
         self, kind: Kind, namespace: str = "", *, name: str = "", labels: str = ""
@@ -366,24 +373,33 @@ class Api:
         silence_seconds: float | None = None,
     ) -> "T":
         """Sends a request until it is answered for good."""
-        began = time.monotonic()
-        failures = 0
+        failures, trouble, since = 0, 0, 0.0
         while True:
             if self._aborted.is_set():
                 raise AbortedError
-            answer = self._attempt(request, read, silence_seconds)
+            try:
+                answer = self._attempt(request, read, silence_seconds)
+            except ForbiddenError as error:
+                if not failures and not self._expects(request):
+                    raise
+                answer = _Transient(str(error), 403, refusal=error)
             if not isinstance(answer, _Transient):
                 if failures:
                     _logger.info("the API server answers again.")
+                self._granted.add(request.right)
                 return answer
-            spent = time.monotonic() - began
+            now = time.monotonic()
+            kind = answer.status if answer.status in _DOUBTFUL else -1
+            if kind != trouble:
+                trouble, since = kind, now
             budget = self.patience.unreachable_seconds
-            if answer.status == 401:
-                budget = min(budget, _TOKEN_SECONDS)
+            if kind in _DOUBTFUL:
+                budget = min(budget, self.patience.doubt_seconds)
             delay = max(self.patience.delay(failures), answer.retry_after)
-            if spent + delay > budget:
-                raise UnreachableError(
-                    f"{request.subject}: given up after {spent:.0f} s: {answer.why}", answer.status
+            if now - since + delay > budget:
+                raise answer.refusal or UnreachableError(
+                    f"{request.subject}: given up after {now - since:.0f} s: {answer.why}",
+                    answer.status,
                 )
             if not failures:
                 _logger.warning(
@@ -391,6 +407,10 @@ class Api:
                 )
             failures += 1
             self.pause(delay)
+
+    def _expects(self, request: _Request) -> bool:
+        """Tells whether a right should be there: it was once, or it belongs to one that was."""
+        return request.verb == "delete" or request.right in self._granted
 
     def _attempt(
         self,
@@ -432,6 +452,7 @@ class _Transient:
     why: str
     status: int = 0
     retry_after: float = 0
+    refusal: ForbiddenError | None = None
 
     @classmethod
     def of(cls, error: "ApiException") -> "_Transient":
@@ -468,6 +489,7 @@ def connect(patience: Patience | None = None) -> Api:
     from kubernetes import config
     from kubernetes.client import ApiClient, Configuration
     from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
+    from yaml import YAMLError
 
     configuration = Configuration()
     # Repetitions are counted, bounded and logged here; the transport must not add its own.
@@ -482,7 +504,7 @@ def connect(patience: Patience | None = None) -> Api:
             config.load_kube_config(file, client_configuration=configuration)
             _, context = config.list_kube_config_contexts(file)
             namespace = context["context"].get("namespace") or "default"
-    except (config.ConfigException, OSError) as error:
+    except (config.ConfigException, OSError, YAMLError) as error:
         raise UserError(
             f"no access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
             "KUBECONFIG."

@@ -10,6 +10,10 @@ class Patience:
 
     Attributes:
         unreachable_seconds: How long the API server may be away before a call fails.
+        doubt_seconds: How long a refused token (401), or a right that is suddenly missing (403),
+            may last before it is believed. API servers that have just started refuse what they
+            will allow a moment later; and a service account's token is replaced while it is in
+            use, which the client notices within a minute.
         first_delay_seconds: The wait before the first repetition; doubles with each further one.
         longest_delay_seconds: The longest wait between repetitions.
         answer_seconds: How long to wait for an answer.
@@ -21,6 +25,7 @@ class Patience:
     """
 
     unreachable_seconds: float = 600
+    doubt_seconds: float = 90
     first_delay_seconds: float = 0.5
     longest_delay_seconds: float = 15
     answer_seconds: float = 30

@@ -1,5 +1,17 @@
-from tests.cluster.scenarios import LauncherScenarios
-from tests.components.common.kubernetes.flavours import JOB_FLAVOUR, TFJOB_FLAVOUR
+import logging
+import threading
+import time
+
+import pytest
+
+from kfp_tabular.components.common.kubernetes import errors, launch, owner, waiting
+from kfp_tabular.components.common.kubernetes.kinds import POD, TFJOB
+from kfp_tabular.components.common.kubernetes.patience import Patience
+from tests.cluster.api_server import WORKFLOW
+from tests.cluster.clusters import Cluster
+from tests.cluster.operators import Job, Operator
+from tests.cluster.scenarios import LauncherScenarios, faulty, run_on, succeed
+from tests.components.common.kubernetes.flavours import JOB_FLAVOUR, NAME, TFJOB_FLAVOUR
 
 
 class TestTFJob(LauncherScenarios):
@@ -8,3 +20,86 @@ class TestTFJob(LauncherScenarios):
 
 class TestJob(LauncherScenarios):
     flavour = JOB_FLAVOUR
+
+
+def test_a_server_that_is_away_for_half_a_minute(cluster: Cluster) -> None:
+    """As it is in production: 30 s, and the waits that launchers have by default."""
+    server = faulty(cluster)
+
+    def outage(job: Job) -> None:
+        run_on(job)
+        time.sleep(0.5)
+        server.away(30, starting_seconds=3)
+        job.end(f"{job.name}-chief")
+        job.status("succeeded")
+
+    with Operator(cluster, TFJOB_FLAVOUR, outage).working() as operator:
+        result = waiting_run(cluster)
+    assert [job.uid for job in operator.jobs] == [result]
+
+
+def waiting_run(cluster: Cluster) -> str:
+    api = cluster.connect(Patience())
+    uid: str = launch.run(api, TFJOB_FLAVOUR.launch(deadline_seconds=120))["metadata"]["uid"]
+    return uid
+
+
+def test_deleting_the_run_deletes_the_job(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty(cluster)
+    monkeypatch.setenv(owner.POD_NAME_VARIABLE, "task")
+    workflow = {"apiVersion": WORKFLOW.api_version, "kind": WORKFLOW.kind}
+    run = cluster.admin.create(WORKFLOW, {**workflow, "metadata": {"name": "run"}})
+    reference = {**workflow, "name": "run", "uid": run["metadata"]["uid"], "controller": True}
+    task = {"name": "task", "ownerReferences": [reference]}
+    spec = {"containers": [{"name": "main", "image": "i"}]}
+    cluster.admin.create(POD, {"apiVersion": "v1", "kind": "Pod", "metadata": task, "spec": spec})
+    with Operator(cluster, TFJOB_FLAVOUR, succeed).working():
+        waiting_run(cluster)
+    assert cluster.admin.get(TFJOB, NAME)
+    cluster.admin.delete(WORKFLOW, "run")
+    assert cluster.admin.list(TFJOB) == cluster.admin.list(POD) == []
+
+
+def test_a_wait_alone_changes_nothing(cluster: Cluster) -> None:
+    """What a rollout of an endpoint uses: it cleans up in its own way."""
+    made = cluster.admin.create(TFJOB, TFJOB_FLAVOUR.launch().resource)
+    wanted, terminated = TFJOB_FLAVOUR.launch(deadline_seconds=0.5), threading.Event()
+    with pytest.raises(errors.DeadlineError):
+        waiting.until_ended(cluster.connect(), wanted, made, terminated)
+    threading.Timer(0.5, terminated.set).start()
+    began = time.monotonic()
+    with pytest.raises(errors.TerminatedError):
+        waiting.until_ended(cluster.connect(), TFJOB_FLAVOUR.launch(), made, terminated)
+    assert time.monotonic() - began < 2
+    assert cluster.admin.list(TFJOB) == [made]
+
+
+def test_a_job_without_pods_is_told_about(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def no_quota(job: Job) -> None:
+        job.event(job.name, "FailedCreatePod", "exceeded quota: cpu")
+        time.sleep(1)
+        job.status("succeeded")
+
+    with Operator(cluster, TFJOB_FLAVOUR, no_quota).working():
+        launch.run(cluster.connect(), TFJOB_FLAVOUR.launch(grace_seconds=0.5))
+    assert "has no pods yet" in caplog.text
+    assert "FailedCreatePod: exceeded quota: cpu" in caplog.text
+
+
+def test_no_threads_stay_behind(cluster: Cluster) -> None:
+    with Operator(cluster, TFJOB_FLAVOUR, succeed).working():
+        launch.run(cluster.connect(), TFJOB_FLAVOUR.launch())
+    names = ("watch", "pods", "log", "termination")
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        left = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
+        if not left:
+            break
+        time.sleep(0.05)
+    assert not left
