@@ -20,6 +20,7 @@ from kfp_tabular.components.common.errors import (
     UserError,
 )
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.training.ending import LOST_EXIT_CODE
 from kfp_tabular.components.training.settings import WORKER_MODULE, Settings
 
 _HOST = "127.0.0.1"
@@ -99,7 +100,7 @@ def run(settings: Settings, workers: int) -> None:
             if failed:
                 _stop(started)
                 _show(started[0].log, shown)
-                raise _failure(failed[0], workers)
+                raise _failure(_culprit(failed), workers)
             if all(code == 0 for code in ended):
                 return
             time.sleep(_POLL_SECONDS)
@@ -141,6 +142,11 @@ def _stop(workers: Sequence[_Worker]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _culprit(failed: Sequence[_Worker]) -> _Worker:
+    """Gives the worker that failed by itself: the others end because they lost it."""
+    return min(failed, key=lambda worker: worker.process.returncode == LOST_EXIT_CODE)
 
 
 def _show(log: Path, shown: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 _STEP = re.compile(r"(?:^|\s)step=(\d+)(?=\s|$)")
 
@@ -53,15 +54,11 @@ class Journal:
         written: Callable[[], None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        import tensorflow as tf
-
         self._metrics_file = metrics_file if writes else None
         self._writes = writes
         self._written = written
         self._now = now
-        self._events = (
-            tf.summary.create_file_writer(str(logs)) if logs is not None and writes else None
-        )
+        self._events = _event_writer(logs) if logs is not None and writes else None
         self._steps = steps_in(self._metrics_file) if self._metrics_file is not None else set()
 
     def __enter__(self) -> "Journal":
@@ -94,11 +91,11 @@ class Journal:
         """
         if not self._writes:
             return
-        import tensorflow as tf
-
         _logger.info("%s", katib_line(values))
         self._append(values)
         if self._events is not None:
+            import tensorflow as tf
+
             with self._events.as_default():
                 for name, value in values.items():
                     if name != "step":
@@ -122,6 +119,12 @@ class Journal:
         time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         with self._metrics_file.open("a", encoding="utf-8") as stream:
             stream.write(f"{time} {line}\n")
+
+
+def _event_writer(logs: Path) -> Any:
+    import tensorflow as tf
+
+    return tf.summary.create_file_writer(str(logs))
 
 
 def open_metrics(file: Path) -> None:

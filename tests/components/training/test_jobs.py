@@ -1,7 +1,5 @@
 """Jobs of several processes, with everything in an object store: there is no shared disk."""
 
-import json
-import os
 import shutil
 import signal
 import time
@@ -96,3 +94,27 @@ def test_a_worker_set_resumes_after_a_worker_is_killed(stored, tmp_path):
     with local_copy(f"{stored}/killed/model") as path:
         assert SavedModel(path).spec.task == "binary"
         assert lineage.read(path)["rows"] == ROWS
+
+
+def test_parameter_servers_and_an_evaluator(stored, tmp_path):
+    """A worker that is killed is waited for; all end when the chief is done."""
+    arguments = flags(stored, "servers", files=1, **{"train-steps": 600})
+    with job(tmp_path, arguments, chief=1, worker=2, ps=1, evaluator=1) as running:
+        running.start()
+        running.until("checkpoint at step", "chief")
+        running.signal(signal.SIGKILL, ("worker", 1))
+        time.sleep(1.0)
+        running.start(("worker", 1))
+        codes = running.wait()
+        assert codes == [0] * 5, [running.log(*task)[-2000:] for task in running.tasks]
+        assert "the chief is done" in running.log("ps")
+    found = outcome(stored, "servers")
+    assert found.metrics["eval_auc"] > 0.85
+    assert found.metrics["steps"] == 600
+    assert not Folder(f"{stored}/servers/logs/checkpoints").list()
+    logs = Folder(f"{stored}/servers/logs")
+    assert any(name.startswith("evaluator/events.") for name in logs.list())
+    reports = logs.read_text("evaluator/metrics.txt").splitlines()
+    assert reports and all("eval_auc=" in line for line in reports)
+    with local_copy(f"{stored}/servers/model") as path:
+        assert SavedModel(path).spec.task == "binary"
