@@ -29,7 +29,6 @@ KINDS = (
     *(value for value in vars(kinds).values() if isinstance(value, Kind)),
     Kind("v1", "Secret", "secrets"),
     Kind("v1", "ConfigMap", "configmaps"),
-    Kind("v1", "Service", "services"),
     WORKFLOW,
 )
 
@@ -240,25 +239,16 @@ class ApiServer:
         )
 
     def find(self, path: str) -> _Target:
-        """Finds what a path is about."""
+        """Finds what a path is about, whether or not it is served."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
-        version, rest = (
-            ("/".join(parts[1:3]), parts[3:]) if parts[0] == "apis" else (parts[1], parts[2:])
-        )
+        size = 3 if parts[0] == "apis" else 2
+        version, rest = "/".join(parts[1:size]), parts[size:]
         namespace = ""
         if len(rest) > 2 and rest[0] == "namespaces":
             namespace, rest = rest[1], rest[2:]
-        kind = self._kinds.get((version, rest[0])) if rest else None
-        if kind is None:
-            known = any(known == version for known, _ in self._kinds)
-            raise Refusal(
-                404,
-                "NotFound" if known else "",
-                "the server could not find the requested resource"
-                if known
-                else "404 page not found",
-            )
-        return _Target(kind, namespace, *[*rest[1:], "", ""][:2])
+        plural, name, subresource, *_ = [*rest, "", "", ""]
+        kind = self._kinds.get((version, plural), Kind(version, "", plural))
+        return _Target(kind, namespace, name, subresource)
 
 
 class _Server(ThreadingHTTPServer):
@@ -327,6 +317,8 @@ class _Handler(BaseHTTPRequestHandler):
             if not api.spares(token):
                 self._fail_if_wanted(verb)
             api.authorize(token, Asked(verb, target.kind.group, resource), target)
+            if not target.kind.kind:
+                raise Refusal(404, "", "404 page not found")
             body = self._body(content)
             self._act(verb, target, query, body)
         except _Answered:

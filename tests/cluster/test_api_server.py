@@ -133,12 +133,14 @@ def test_what_is_absent(admin: Client, url: str) -> None:
     assert admin.send("PATCH", f"{url}/a", {}, "application/merge-patch+json")[0] == 404
 
 
-def test_what_the_server_does_not_know(admin: Client, url: str) -> None:
+def test_what_the_server_does_not_know(admin: Client, cluster: Cluster, url: str) -> None:
     status, answer = admin.send("GET", url.replace("kubeflow.org", "unknown.example.com"))
     assert (status, answer.strip()) == (404, "404 page not found")
     status, answer = admin.send("GET", url.replace("tfjobs", "tfjobz"))
-    # A group that is served answers with a status, or not, by how it is served.
-    assert status == 404
+    assert (status, answer.strip()) == (404, "404 page not found")
+    # Whether somebody may is decided before.
+    other = url.replace("kubeflow.org", "unknown.example.com")
+    assert Client(cluster, launcher=True).send("GET", other)[0] == 403
 
 
 def test_an_object_that_is_not_valid(admin: Client, url: str, pods_url: str) -> None:

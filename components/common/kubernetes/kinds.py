@@ -57,5 +57,7 @@ EXPERIMENT = Kind("kubeflow.org/v1beta1", "Experiment", "experiments", name_limi
 TRIAL = Kind("kubeflow.org/v1beta1", "Trial", "trials")
 SUGGESTION = Kind("kubeflow.org/v1beta1", "Suggestion", "suggestions")
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
+SERVICE = Kind("v1", "Service", "services")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", name_limit=253)
 POD = Kind("v1", "Pod", "pods", name_limit=253)
 EVENT = Kind("v1", "Event", "events", name_limit=253)

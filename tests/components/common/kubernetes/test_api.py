@@ -102,12 +102,12 @@ def test_kinds_without_namespaces(admin: Api) -> None:
     assert "namespace" not in admin.get(TRAINING_RUNTIME, "runtime")["metadata"]
 
 
-def test_an_operator_that_is_not_installed(api: Api) -> None:
+def test_an_operator_that_is_not_installed(admin: Api) -> None:
     unknown = Kind("example.com/v1", "Unknown", "unknowns")
     with pytest.raises(
         UserError, match=r"does not know Unknown \(example.com/v1\); is the operator"
     ):
-        api.list(unknown)
+        admin.list(unknown)
 
 
 def test_a_namespace_that_is_not_there(admin: Api) -> None:
@@ -120,12 +120,13 @@ def test_an_object_that_is_not_accepted(admin: Api) -> None:
         admin.create(TFJOB, tfjob("Not_A_Name"))
 
 
-def test_a_missing_right(api: Api) -> None:
+def test_a_missing_right(api: Api, cluster: Cluster) -> None:
     with pytest.raises(errors.ForbiddenError) as got:
         api.patch(EXPERIMENT, "a", {})
     assert (got.value.verb, got.value.resource) == ("patch", "experiments.kubeflow.org")
     assert str(got.value).startswith(
-        f"{USER} may not patch experiments.kubeflow.org in namespace 'team'. Add "
+        f"system:serviceaccount:{cluster.namespace}:pipeline-runner may not patch "
+        f"experiments.kubeflow.org in namespace {cluster.namespace!r}. Add "
         '{"apiGroups": ["kubeflow.org"], "resources": ["experiments"], "verbs": ["patch"]} to its '
         "Role"
     )
