@@ -6,8 +6,11 @@ A pure function decides from what two looks found; the rest looks, loads and han
 import asyncio
 import gc
 import logging
-from collections.abc import Mapping, Sequence, Set
+import time
+from collections.abc import Callable, Mapping, Sequence, Set
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.metrics.instruments import Metrics
@@ -17,8 +20,12 @@ from kfp_tabular.serving.repository import Fingerprint, Source, Version
 
 _logger = logging.getLogger(__name__)
 
+_Result = TypeVar("_Result")
+
 _ENDED_SECONDS = 0.05
 """How often to look whether the requests of a replaced release have ended."""
+_LONGEST_END_SECONDS = 60.0
+"""After which the next version need not wait for them. What they use stays in memory until then."""
 
 
 def choose(
@@ -95,6 +102,7 @@ class Reloader:
         model: What serves the versions.
         source: Where they come from.
         loader: Loads them.
+        executor: Where it looks and loads. Its threads are not waited for at the end.
         metrics: Where to count loads that failed.
         current: The version that is served.
         broken: Versions that could not be loaded.
@@ -103,6 +111,7 @@ class Reloader:
     model: TabularModel
     source: Source
     loader: Loader
+    executor: Executor
     metrics: Metrics
     current: Version
     broken: set[Version] = field(default_factory=set)
@@ -120,7 +129,7 @@ class Reloader:
 
     async def look(self) -> None:
         """Looks once, and changes over where that is due."""
-        found = await asyncio.to_thread(self.source.versions)
+        found = await self._do(self.source.versions)
         wanted = choose(found, self._before, self.current, self.broken)
         self._before = {version.version: version.fingerprint for version in found}
         self.broken &= set(found)
@@ -130,7 +139,7 @@ class Reloader:
     async def _change_over(self, wanted: Version) -> None:
         _logger.info("loading version %s", wanted.version)
         try:
-            release = await asyncio.to_thread(self.loader.load, wanted)
+            release = await self._do(self.loader.load, wanted)
         except Exception as error:  # noqa: BLE001  whatever it is, the current version stays
             self.broken.add(wanted)
             self.metrics.load_failed(self.model.name)
@@ -150,8 +159,12 @@ class Reloader:
         )
         self.current = wanted
         if replaced is not None:
-            while replaced.requests:
+            end = time.monotonic() + _LONGEST_END_SECONDS
+            while replaced.requests and time.monotonic() < end:
                 await asyncio.sleep(_ENDED_SECONDS)
             del replaced
         # A SavedModel in memory refers to itself; at the next look the old one would still be here.
-        await asyncio.to_thread(gc.collect)
+        await self._do(gc.collect)
+
+    async def _do(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work, *arguments)

@@ -70,6 +70,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         self._settings = settings
         self._listener = listener
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._metrics = Metrics(CollectorRegistry())
         self._loader = Loader(self._executor, settings.batches, threads, self._metrics.called)
         keys = settings.authentication.keys
@@ -106,7 +107,9 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
             release.load_seconds,
         )
         self.register_model(model)
-        return Reloader(model, source, self._loader, self._metrics, version, set(broken))
+        return Reloader(
+            model, source, self._loader, self._loading, self._metrics, version, set(broken)
+        )
 
     def start(self, following: Reloader) -> None:
         """Serves until SIGTERM or SIGINT; returns when all requests have ended.
@@ -135,6 +138,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         except OSError as error:
             raise refused(error, self._settings.host, self.http_port) from error
         self._executor.shutdown(wait=False)
+        self._loading.shutdown(wait=False)
         _logger.info("stopped")
 
     def _application(self) -> "ASGIApp":

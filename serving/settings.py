@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -14,6 +15,11 @@ MEBIBYTE = 2**20
 
 ENVIRONMENT_PREFIX = "KFP_TABULAR_SERVING_"
 """`--max-rows` is also `KFP_TABULAR_SERVING_MAX_ROWS`. A flag wins."""
+
+_SERVICE_LINK = re.compile(
+    rf"{ENVIRONMENT_PREFIX}(SERVICE_(HOST|PORT).*=.*|PORT_[0-9].*=.*|PORT=(tcp|udp|sctp)://.*)"
+)
+"""What Kubernetes puts into the environment for a Service that is called `kfp-tabular-serving`."""
 
 Policy = Literal["reject", "count"]
 """What to do about a value outside of what the schema gives: refuse the request with status 400,
@@ -134,8 +140,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         SystemExit: With code 2 for an unknown flag, with 0 for `--help`.
     """
     variables = {option.variable: option for option in _OPTIONS}
+    environment = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and not _SERVICE_LINK.fullmatch(f"{name}={value}")
+    }
     for name in environment:
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
+        if name not in variables:
             raise UserError(f"environment variable {name} is unknown.{closest(name, variables)}")
     flags = vars(_parser().parse_args(arguments))
     values: dict[str, Any] = {}

@@ -92,7 +92,7 @@ def reloader(repository, loader):
     model = TabularModel("fraud", Policies(), loader.executor, metrics)
     found, release, broken = load_first(source, loader, metrics)
     model.serve(release)
-    return Reloader(model, source, loader, metrics, found, set(broken))
+    return Reloader(model, source, loader, loader.executor, metrics, found, set(broken))
 
 
 def test_the_highest_version_that_can_be_loaded_is_served(repository, loader, caplog):

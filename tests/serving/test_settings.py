@@ -68,6 +68,19 @@ def test_a_flag_wins_and_an_empty_variable_is_none():
     assert (settings.port, settings.host, settings.access_log) == (2, "127.0.0.1", True)
 
 
+def test_what_kubernetes_says_of_a_service_of_that_name_is_no_setting():
+    variables = {
+        "KFP_TABULAR_SERVING_SERVICE_HOST": "10.0.0.1",
+        "KFP_TABULAR_SERVING_SERVICE_PORT": "80",
+        "KFP_TABULAR_SERVING_SERVICE_PORT_HTTP": "80",
+        "KFP_TABULAR_SERVING_PORT": "tcp://10.0.0.1:80",
+        "KFP_TABULAR_SERVING_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "KFP_TABULAR_SERVING_PORT_80_TCP_PROTO": "tcp",
+        "KFP_TABULAR_SERVING_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    assert parse(MODEL, variables) == Settings(model="m")
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "message"),
     [
