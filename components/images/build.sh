@@ -1,0 +1,111 @@
+#!/bin/sh
+# Builds the images, with docker or podman. `make images` calls it.
+#
+#   build.sh [NAME...]   author, launcher, tensorflow, tfdv, serving; all of them by default
+#
+#   ENGINE     docker or podman; by default the first that can build
+#   BASE       the image to start from, with Python 3.13
+#   REGISTRY   what the images' names start with
+#   TAG        their tag
+#   GPU        1 for the variant with CUDA's libraries; its tag ends with -gpu
+#   NO_CACHE   1 to build everything anew
+#   CA         a file of certificates that the network here needs; only the build sees it
+#   NETWORK    the network of the build: host, or the engine's own by default
+set -eu
+cd "$(dirname "$0")/../.."
+
+version=$(sed -n 's/^version = //p' setup.cfg)
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+[ -z "$revision" ] || git diff --quiet HEAD -- 2>/dev/null || revision=$revision-modified
+base=${BASE:-docker.io/library/python:3.13-slim-trixie}
+registry=${REGISTRY:-ghcr.io/kfp-tabular}
+tag=${TAG:-$version}
+lock=requirements.txt
+[ -z "${GPU:-}" ] || { lock=requirements-gpu.txt; tag=$tag-gpu; }
+
+secrets=$(mktemp)
+trap 'rm -f "$secrets"' EXIT
+chmod 600 "$secrets"
+
+# BuildKit is in docker's command line up to version 22, a plug-in called buildx from 23 on.
+can_build() {
+    case $("$1" --version 2>/dev/null) in
+        podman*) return 0 ;;
+        *' version '1*.* | *' version '2[0-2].*) "$1" version >/dev/null 2>&1 ;;
+        *' version '*) "$1" buildx version >/dev/null 2>&1 && "$1" version >/dev/null 2>&1 ;;
+        *) return 1 ;;
+    esac
+}
+
+find_engine() {
+    for engine in ${ENGINE:-docker /usr/bin/docker podman}; do
+        if can_build "$engine"; then
+            echo "$engine"
+            return
+        fi
+    done
+    echo "no engine can build here: install docker (with buildx, from version 23 on) or podman, and" \
+        "start its service. Looked for: ${ENGINE:-docker, podman}" >&2
+    exit 2
+}
+
+# How packages are fetched here, from the environment and from pip's own configuration.
+package_index() {
+    env | sed -nE "s/^((PIP|UV)_(INDEX_URL|EXTRA_INDEX_URL|DEFAULT_INDEX|INDEX|TRUSTED_HOST|DEFAULT_TIMEOUT|HTTP_TIMEOUT|INSECURE_HOST))=(.*)/\1='\4'/p"
+    index=${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}
+    if [ -n "$index" ]; then
+        echo "PIP_INDEX_URL='$index'"
+        [ -n "${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-}}" ] || echo "UV_DEFAULT_INDEX='$index'"
+    fi
+}
+
+build() {
+    name=$1 file=$2 image=$3
+    shift 3
+    echo "$image"
+    DOCKER_BUILDKIT=1 "$engine" build --file "$file" --tag "$image" $options \
+        --secret "id=index,src=$secrets" \
+        --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "$@" . >"$log" 2>&1 || {
+        tail -n 60 "$log" >&2
+        echo "$image could not be built; see $log" >&2
+        exit 1
+    }
+}
+
+engine=$(find_engine)
+package_index >"$secrets"
+ca=${CA:-${SSL_CERT_FILE:-}}
+options="${NETWORK:+--network=$NETWORK} ${NO_CACHE:+--no-cache} ${ca:+--secret id=ca,src=$ca}"
+case $("$engine" --version) in
+    # The health check is not part of OCI's format. Times are those that the layers' files have.
+    podman*) options="$options --format=docker --timestamp=315532800 --layers" ;;
+    *) options="$options --progress=plain" ;;
+esac
+
+mkdir -p build/images
+packages=$registry/tensorflow:$tag-packages
+for name in ${*:-author launcher tensorflow tfdv serving}; do
+    log=build/images/$name.log
+    folder=components/images/$name
+    case $name in
+        author | launcher)
+            build "$name" "$folder/Containerfile" "$registry/$name:$tag" --build-arg "BASE=$base"
+            ;;
+        tensorflow)
+            for target in packages image; do
+                build "$name" "$folder/Containerfile" \
+                    "$([ $target = image ] && echo "$registry/$name:$tag" || echo "$packages")" \
+                    --target "$target" --build-arg "BASE=$base" --build-arg "LOCK=$lock"
+            done
+            ;;
+        tfdv | serving)
+            [ $name = tfdv ] || folder=serving/image
+            build "$name" "$folder/Containerfile" "$registry/$name:$tag" \
+                --build-arg "TENSORFLOW=$packages"
+            ;;
+        *)
+            echo "no image $name; there are author, launcher, tensorflow, tfdv, serving" >&2
+            exit 2
+            ;;
+    esac
+done
