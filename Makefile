@@ -37,7 +37,8 @@ AUTHOR := $(VENVS)/author/bin
 PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(PYTEST_ARGS) $(2)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint typecheck docs locks format golden clean
+.PHONY: help setup demo test check lint typecheck docs locks format golden clean \
+	base-image images images-test
 
 help:
 	@echo 'make demo       from sample data to a served, answered prediction'
@@ -45,6 +46,8 @@ help:
 	@echo 'make check      lint, types, generated documentation'
 	@echo 'make setup      the environments alone; does nothing where they are ready'
 	@echo 'make docs       write the generated documentation anew'
+	@echo 'make images     the container images, with docker or podman'
+	@echo 'make images-test  builds the images and runs the pipeline in them'
 	@echo 'make golden     write the golden compiled specs anew'
 	@echo 'make locks      resolve every lock file anew'
 	@echo 'make clean      remove environments and everything built'
@@ -120,6 +123,24 @@ locks: $(UV)
 		-o tests/cluster/requirements.txt
 	$(UV_COMPILE) --python-platform x86_64-manylinux_2_31 $(IMAGES)/tfdv/requirements-glibc-2.36.in \
 		--override $(IMAGES)/tfdv/overrides-glibc-2.36.txt -o $(IMAGES)/tfdv/requirements-glibc-2.36.txt
+
+# Where no registry can be reached, `make base-image` makes the base, and
+# `make images BASE=localhost/kfp-tabular/base:trixie` builds on it.
+LOCAL_BASE := localhost/kfp-tabular/base:trixie
+ENGINE_FOUND = $$(sh $(IMAGES)/engine.sh)
+
+base-image:
+	@IMAGE=$(LOCAL_BASE) sh $(IMAGES)/base.sh
+
+images:
+	@sh $(IMAGES)/build.sh
+	@$(PYTHON) $(IMAGES)/sizes.py --engine $(ENGINE_FOUND)
+
+images-test: setup
+	@$(ENGINE_FOUND) image inspect $(LOCAL_BASE) >/dev/null 2>&1 || $(MAKE) base-image
+	@BASE=$(LOCAL_BASE) NETWORK=host $(MAKE) images
+	KFP_TABULAR_TEST_IMAGES=1 KFP_TABULAR_ENGINE=$(ENGINE_FOUND) \
+		$(call PYTEST,author,tests/images tests/local/test_docker_runner.py)
 
 clean:
 	rm -rf $(VENVS) build demo .pytest_cache .mypy_cache .ruff_cache

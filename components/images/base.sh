@@ -2,12 +2,12 @@
 # Makes the base of the images where no registry can be reached: Debian trixie with its Python 3.13,
 # and nothing that a task does not need. Needs root, mmdebstrap, and a Debian mirror.
 #
-#   ENGINE    docker or podman
+#   ENGINE    docker or podman; by default the first that can build, see engine.sh
 #   IMAGE     what to call it
 #   MIRRORS   one or more mirrors; with one of snapshot.debian.org, the same packages every time
 set -eu
 
-ENGINE=${ENGINE:-docker}
+engine=$(sh "$(dirname "$0")/engine.sh")
 IMAGE=${IMAGE:-localhost/kfp-tabular/base:trixie}
 MIRRORS=${MIRRORS:-http://deb.debian.org/debian http://deb.debian.org/debian-security}
 
@@ -32,5 +32,5 @@ mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certifica
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     trixie "$work/base.tar" "$work/sources.list"
-"$ENGINE" import "$work/base.tar" "$IMAGE" >/dev/null
+"$engine" import "$work/base.tar" "$IMAGE" >/dev/null
 echo "$IMAGE: $(($(wc -c <"$work/base.tar") / 1000000)) MB"

@@ -3,7 +3,7 @@
 #
 #   build.sh [NAME...]   author, launcher, tensorflow, tfdv, serving; all of them by default
 #
-#   ENGINE     docker or podman; by default the first that can build
+#   ENGINE     docker or podman; by default the first that can build, see engine.sh
 #   BASE       the image to start from, with Python 3.13
 #   REGISTRY   what the images' names start with
 #   TAG        their tag
@@ -27,28 +27,6 @@ secrets=$(mktemp)
 trap 'rm -f "$secrets"' EXIT
 chmod 600 "$secrets"
 
-# BuildKit is in docker's command line up to version 22, a plug-in called buildx from 23 on.
-can_build() {
-    case $("$1" --version 2>/dev/null) in
-        podman*) return 0 ;;
-        *' version '1*.* | *' version '2[0-2].*) "$1" version >/dev/null 2>&1 ;;
-        *' version '*) "$1" buildx version >/dev/null 2>&1 && "$1" version >/dev/null 2>&1 ;;
-        *) return 1 ;;
-    esac
-}
-
-find_engine() {
-    for engine in ${ENGINE:-docker /usr/bin/docker podman}; do
-        if can_build "$engine"; then
-            echo "$engine"
-            return
-        fi
-    done
-    echo "no engine can build here: install docker (with buildx, from version 23 on) or podman, and" \
-        "start its service. Looked for: ${ENGINE:-docker, podman}" >&2
-    exit 2
-}
-
 # How packages are fetched here, from the environment and from pip's own configuration.
 package_index() {
     env | sed -nE "s/^((PIP|UV)_(INDEX_URL|EXTRA_INDEX_URL|DEFAULT_INDEX|INDEX|TRUSTED_HOST|DEFAULT_TIMEOUT|HTTP_TIMEOUT|INSECURE_HOST))=(.*)/\1='\4'/p"
@@ -60,8 +38,8 @@ package_index() {
 }
 
 build() {
-    name=$1 file=$2 image=$3
-    shift 3
+    file=$1 image=$2
+    shift 2
     echo "$image"
     DOCKER_BUILDKIT=1 "$engine" build --file "$file" --tag "$image" $options \
         --secret "id=index,src=$secrets" \
@@ -72,7 +50,7 @@ build() {
     }
 }
 
-engine=$(find_engine)
+engine=$(sh components/images/engine.sh)
 package_index >"$secrets"
 ca=${CA:-${SSL_CERT_FILE:-}}
 options="${NETWORK:+--network=$NETWORK} ${NO_CACHE:+--no-cache} ${ca:+--secret id=ca,src=$ca}"
@@ -89,18 +67,18 @@ for name in ${*:-author launcher tensorflow tfdv serving}; do
     folder=components/images/$name
     case $name in
         author | launcher)
-            build "$name" "$folder/Containerfile" "$registry/$name:$tag" --build-arg "BASE=$base"
+            build "$folder/Containerfile" "$registry/$name:$tag" --build-arg "BASE=$base"
             ;;
         tensorflow)
             for target in packages image; do
-                build "$name" "$folder/Containerfile" \
+                build "$folder/Containerfile" \
                     "$([ $target = image ] && echo "$registry/$name:$tag" || echo "$packages")" \
                     --target "$target" --build-arg "BASE=$base" --build-arg "LOCK=$lock"
             done
             ;;
         tfdv | serving)
             [ $name = tfdv ] || folder=serving/image
-            build "$name" "$folder/Containerfile" "$registry/$name:$tag" \
+            build "$folder/Containerfile" "$registry/$name:$tag" \
                 --build-arg "TENSORFLOW=$packages"
             ;;
         *)

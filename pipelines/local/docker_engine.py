@@ -176,8 +176,9 @@ class Engine:
         _call([self.program, "rm", "--force", name])
 
 
-UNPRIVILEGED = "10001:0"
-"""The user that the project's images name: what containers run as where the caller is root."""
+UNPRIVILEGED = "54321:54321"
+"""What containers run as where the caller is root. Nobody's in particular, nor the user that the
+project's images name: they work as any, and a run shows it."""
 
 # Images keep others out of it, also from what is mounted there.
 _ROOTS_HOME = Path("/root")
