@@ -84,8 +84,9 @@ def train_model(
         job: What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`, `node_selector`,
             `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds` and more; see
             the guide on distributed training. `local` has no use for it.
-        run_id: The pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`: the job is named and labelled
-            after it, and a retried task finds its job again.
+        run_id: The pipeline run, which the job is named and labelled after; a retried task finds
+            its job again. Empty reads it from where KFP stores the outputs: an argument that
+            differs from run to run would keep the task from ever being cached.
 
     Raises:
         UserError: Exit code 2: an empty train split, a column that does not fit the transform
@@ -98,6 +99,7 @@ def train_model(
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.hyperparameters import Hyperparameters
+    from kfp_tabular.components.common.kubernetes.names import run_of
     from kfp_tabular.components.training import train
     from kfp_tabular.components.training.kubeflow.plan import Artifacts
     from kfp_tabular.components.training.settings import Settings
@@ -128,8 +130,9 @@ def train_model(
             seed=seed,
         )
         artifacts = Artifacts(transformed_examples.uri, transform_graph.uri, model.uri)
+        run = run_id or run_of(model.uri)
         result = train.run(
-            train.Request(settings, Path(report.path), workers, backend, artifacts, job, run_id)
+            train.Request(settings, Path(report.path), workers, backend, artifacts, job, run)
         )
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

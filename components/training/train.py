@@ -9,7 +9,6 @@ from typing import Any
 from kfp_tabular.components.common import files, lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training import cluster, report
-from kfp_tabular.components.training import run as process
 from kfp_tabular.components.training.kubeflow.plan import KINDS, Artifacts
 from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.settings import Settings
@@ -93,6 +92,9 @@ def _train(request: Request, logs: Path) -> Outcome:
     if request.backend != LOCAL:
         _train_on_the_cluster(request)
     elif request.workers == 1:
+        # Imported here: where jobs are only started, there is no TensorFlow.
+        from kfp_tabular.components.training import run as process
+
         return process.run(settings)
     else:
         cluster.run(settings, request.workers)

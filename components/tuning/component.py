@@ -128,8 +128,9 @@ def tune_hyperparameters(
         resume_policy: What becomes of Katib's service for the algorithm when the search is done:
             `Never`, `LongRunning` or `FromVolume`.
         retain_trials: Keep the jobs of finished trials, to look at their pods.
-        run_id: The pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`: the Experiment is named and
-            labelled after it, and a retried task finds its Experiment again.
+        run_id: The pipeline run, which the Experiment is named and labelled after; a retried task finds
+            its Experiment again. Empty reads it from where KFP stores the outputs: an argument that
+            differs from run to run would keep the task from ever being cached.
 
     Raises:
         UserError: Exit code 2, in one line of the log: a search space, algorithm, setting or
@@ -146,6 +147,7 @@ def tune_hyperparameters(
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.hyperparameters import Hyperparameters
+    from kfp_tabular.components.common.kubernetes.names import run_of
     from kfp_tabular.components.tuning import limits, tune
 
     with reported_to_user():
@@ -191,7 +193,7 @@ def tune_hyperparameters(
                 job=job,
                 resume_policy=resume_policy,
                 retain_trials=retain_trials,
-                run_id=run_id,
+                run_id=run_id or run_of(hyperparameters.uri),
             )
         )
     hyperparameters.metadata.update(result.lineage)

@@ -16,6 +16,7 @@ TASK_LABEL = "kfp-tabular.dev/task"
 DIGEST_ANNOTATION = "kfp-tabular.dev/spec-digest"
 
 _LABEL_LIMIT = 63
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH_CHARACTERS = 10
 
 
@@ -53,6 +54,23 @@ class Identity:
         if self.run_id:
             labels[RUN_LABEL] = _label_value(self.run_id)
         return labels
+
+
+def run_of(uri: str) -> str:
+    """Reads the id of the run that made an artifact from the artifact's URI.
+
+    KFP writes `<pipeline root>/<pipeline>/<run id>/<task>/<execution id>/<name>`
+    (`backend/src/v2/metadata/client.go`, `GenerateOutputURI`). An id that is passed as a parameter
+    would be a part of the cache key, and nothing would ever be found in the cache.
+
+    Args:
+        uri: The URI of an output of the task.
+
+    Returns:
+        Empty where the URI holds no such id, as outside of KFP.
+    """
+    found = (part for part in uri.split("/") if _UUID.fullmatch(part))
+    return next(found, "")
 
 
 def input_digest(*parts: Any) -> str:

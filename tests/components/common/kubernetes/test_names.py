@@ -9,6 +9,7 @@ from kfp_tabular.components.common.kubernetes.names import (
     RUN_LABEL,
     Identity,
     input_digest,
+    run_of,
     spec_digest,
 )
 
@@ -64,3 +65,19 @@ def test_what_a_spec_digest_is_about() -> None:
     assert spec_digest(resource) == spec_digest(same)
     assert spec_digest(resource) != spec_digest({**resource, "spec": {"x": 2}})
     assert spec_digest(resource) != spec_digest({**resource, "apiVersion": "v2"})
+
+
+@pytest.mark.parametrize(
+    ("uri", "run"),
+    [
+        (
+            "minio://mlpipeline/v2/artifacts/training/1b4e28ba-2fa1-41d2-883f-0016d3cca427/"
+            "train-model/6fa459ea-ee8a-4ca4-894e-db77e160355e/model",
+            "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
+        ),
+        ("/runs/training-2030/artifacts/train-model/model", ""),
+        ("", ""),
+    ],
+)
+def test_the_run_is_read_from_where_its_outputs_are(uri: str, run: str) -> None:
+    assert run_of(uri) == run
