@@ -10,7 +10,8 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment import deploy
 from kfp_tabular.components.deployment.component import deploy_model
 from kfp_tabular.components.deployment.deploy import Request, local_path
-from kfp_tabular.components.deployment.verify import Golden, MismatchError, verify
+from kfp_tabular.components.deployment.golden import Golden, MismatchError
+from kfp_tabular.components.deployment.verify import verify
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
@@ -120,7 +121,7 @@ def test_a_mismatch_publishes_nothing(request_for, changed_golden, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "kserve"}, "backend: 'kserve' is not in this release; available: local"),
+        ({"backend": "kserv"}, "backend: 'kserv' is unknown; available: local, kserve"),
         ({"model_name": "Taxi"}, "model_name: 'Taxi' is not fit"),
         ({"model_repository": "gs://bucket/models"}, "publishes into a path or file://"),
         ({"model_repository": " "}, "model_repository is empty"),

@@ -1,0 +1,295 @@
+"""`direct` and `canary`: one InferenceService, changed in place."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE as KIND
+from kfp_tabular.components.common.kubernetes.kinds import Object
+from kfp_tabular.components.deployment.kserve import cluster as state
+from kfp_tabular.components.deployment.kserve import endpoint, resources, status
+from kfp_tabular.components.deployment.kserve.cluster import Blame, CandidateError
+from kfp_tabular.components.deployment.kserve.endpoint import Target
+from kfp_tabular.components.deployment.kserve.lock import Journal
+from kfp_tabular.components.deployment.kserve.rollout import Context, Outcome
+from kfp_tabular.components.deployment.kserve.settings import CANARY, KNATIVE
+from kfp_tabular.components.deployment.kserve.status import View
+
+_logger = logging.getLogger(__name__)
+
+
+class Single:
+    """The strategies for one InferenceService.
+
+    In Knative mode a change makes a revision. `canaryTrafficPercent` splits between the newest one
+    that is ready and the one that last had all of the traffic; without it, the newest one gets all
+    once it is ready. The share is no part of a revision, so changing it starts no pods.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._cluster = context, context.cluster
+        self._lock, self._timing = context.cluster.lock, context.cluster.timing
+        self._settings = context.cluster.settings
+        self._name = context.wanted.name
+        self._wanted = resources.inference_service(context.wanted)
+
+    def current(self) -> Outcome | None:
+        """Gives what there is, where it is what is wanted already."""
+        found = self._cluster.find(KIND, self._name)
+        if found is None or not state.is_same(found, self._wanted):
+            return None
+        view = self._await(self._is_up_to_date, "readiness")
+        if state.share_of(found) is not None:
+            # What a rollback left that was interrupted between its last two changes.
+            self._set_share(None)
+            view = self._await(lambda view: self._has(view, 100), "all of the traffic")
+        return self._outcome(view, changed=False)
+
+    def begin(self) -> None:
+        """Notes what is there before anything is changed.
+
+        Raises:
+            SpecConflictError: The name belongs to something else.
+            UserError: KServe would not allow the change.
+        """
+        found = self._cluster.find(KIND, self._name)
+        if found is None:
+            self._lock.begin(Journal(self._context.wanted.digest, self._settings.strategy))
+            return
+        state.check_ours(KIND, found, self._cluster.api.namespace)
+        state.check_mode(found, self._settings)
+        view = status.read(found)
+        self._lock.begin(
+            Journal(
+                self._context.wanted.digest,
+                self._settings.strategy,
+                previous=state.snapshot(found),
+                base_revision=view.created,
+                stepped=self._is_knative and bool(view.rolled_out),
+                failure=str(view.failure or ""),
+            )
+        )
+
+    def advance(self) -> Outcome:
+        """Goes on from wherever the rollout is, to its end.
+
+        Raises:
+            CandidateError: The candidate cannot serve.
+            CheckFailedError: It does not pass.
+        """
+        journal = self._journal
+        stepped = journal.stepped and self._settings.strategy == CANARY
+        self._place(0 if stepped else None)
+        view = self._await(self._is_up_to_date, "readiness", fails=True)
+        if not stepped:
+            self._verify("all of the traffic", view, self._settings.soak_seconds)
+        else:
+            if not journal.step:
+                self._verify("no traffic", view, 0)
+            for number, percent in enumerate(self._settings.steps):
+                if number < journal.step:
+                    continue
+                self._set_share(None if percent == 100 else percent)
+                view = self._await(
+                    lambda view, percent=percent: self._has(view, percent),  # type: ignore[misc]
+                    f"{percent} % of the traffic",
+                    seconds=self._timing.traffic_seconds,
+                )
+                self._verify(f"{percent} % of the traffic", view, self._settings.soak_seconds)
+                self._lock.write(step=number + 1)
+        outcome = self._outcome(view, changed=True)
+        self._lock.finish()
+        return outcome
+
+    def retreat(self) -> None:
+        """Gives all of the traffic back at once; `restore` does the rest."""
+        found = self._cluster.find(KIND, self._name)
+        journal = self._journal
+        if found is None or journal.previous is None or not self._is_candidates(found):
+            return
+        if journal.stepped:
+            # Even after all of it: KServe then goes back to the one that had all of it before.
+            self._set_share(0)
+        else:
+            self._change(lambda found: state.placed(found, journal.previous))
+
+    def restore(self) -> None:
+        """Puts back what was there before, and waits until it serves."""
+        journal = self._journal
+        found = self._cluster.find(KIND, self._name)
+        if journal.previous is None:
+            if found is not None and self._is_candidates(found):
+                self._cluster.delete(KIND, self._name)
+        elif found is not None:
+            self.retreat()
+            try:
+                if journal.stepped:
+                    self._restore_stepped(journal)
+                else:
+                    self._await_previous(
+                        lambda view: self._is_restored(view, journal), "the previous model"
+                    )
+            except CandidateError as error:
+                # What served before goes on where it can; nothing better can be done from here.
+                _logger.error("the previous model does not come back: %s", error)
+        self._lock.finish()
+
+    def stop(self) -> None:
+        """Gives the traffic back, without waiting for anything."""
+        if self._journal.previous is None:
+            found = self._cluster.find(KIND, self._name)
+            if found is not None and self._is_candidates(found):
+                self._cluster.delete(KIND, self._name, wait=False)
+        else:
+            self.retreat()
+
+    def _restore_stepped(self, journal: Journal) -> None:
+        """Goes back to the previous spec, with a revision before it serving all the while."""
+        found = self._cluster.api.get(KIND, self._name)
+        if self._is_candidates(found):
+            candidate = status.read(found).created
+            self._try_until(lambda view: not view.share(candidate))
+            # Noted first: without it nobody could tell later whose revision the newest one is.
+            self._lock.write(candidate_revision=candidate)
+            # The revision that this makes gets no traffic as long as it is not ready.
+            self._change(lambda found: state.with_share(state.placed(found, journal.previous), 0))
+        old = ("", self._journal.candidate_revision)
+        self._await_previous(
+            lambda view: view.created not in old and view.latest_ready == view.created,
+            "the previous model",
+        )
+        self._set_share(None)
+        self._await_previous(lambda view: self._has(view, 100), "all of the traffic")
+
+    @property
+    def _is_knative(self) -> bool:
+        return self._settings.mode == KNATIVE
+
+    @property
+    def _journal(self) -> Journal:
+        journal = self._lock.journal
+        if journal is None:
+            raise ValueError("no rollout is under way")
+        return journal
+
+    def _is_candidates(self, found: Object) -> bool:
+        return state.digest(found) == self._journal.digest
+
+    def _place(self, share: int | None) -> None:
+        """Makes or changes the InferenceService, unless an attempt before has done so."""
+        found = self._cluster.find(KIND, self._name)
+        if found is None:
+            self._cluster.create(KIND, self._wanted)
+            return
+        if self._is_candidates(found):
+            return
+        self._change(lambda found: state.with_share(state.placed(found, self._wanted), share))
+        _logger.info("InferenceService %s changed.", self._name)
+
+    def _change(self, changed: Callable[[Object], Object]) -> None:
+        self._cluster.change(KIND, self._name, changed)
+
+    def _set_share(self, percent: int | None) -> None:
+        self._change(lambda found: state.with_share(found, percent))
+
+    def _await(
+        self,
+        done: Callable[[View], bool],
+        what: str,
+        *,
+        seconds: float = 0,
+        fails: bool = False,
+    ) -> View:
+        return self._cluster.wait(
+            self._name,
+            self._wanted,
+            done,
+            seconds=seconds or self._settings.ready_seconds,
+            what=what,
+            blame=self._blame if fails else None,
+        )
+
+    def _await_previous(self, done: Callable[[View], bool], what: str) -> None:
+        previous = self._journal.previous
+        self._cluster.wait(
+            self._name,
+            {"metadata": previous["metadata"], "spec": previous["spec"]},
+            done,
+            seconds=self._settings.ready_seconds,
+            what=what,
+        )
+
+    def _try_until(self, done: Callable[[View], bool]) -> None:
+        """Waits for the traffic, but goes on without."""
+        end = time.monotonic() + self._timing.traffic_seconds
+        while time.monotonic() < end:
+            found = self._cluster.find(KIND, self._name)
+            if found is None or done(status.read(found)):
+                return
+            self._cluster.api.pause(self._timing.poll_seconds)
+        _logger.warning("InferenceService %s: the traffic has not changed yet", self._name)
+
+    def _blame(self, view: View) -> Blame:
+        """Tells whom a failure in the status is about: for a while, that is the one before."""
+        journal = self._journal
+        if journal.previous is None or (
+            self._is_knative and view.created not in ("", journal.base_revision)
+        ):
+            return "candidate"
+        return "previous" if str(view.failure) == journal.failure else "unknown"
+
+    @property
+    def _base(self) -> str:
+        return self._lock.journal.base_revision if self._lock.journal else ""
+
+    def _is_up_to_date(self, view: View) -> bool:
+        if not self._is_knative:
+            return view.ready and self._cluster.pods_changed(self._name, self._wanted)
+        return (
+            view.ready
+            and view.created not in ("", self._base)
+            and view.latest_ready == view.created
+            and view.latest == view.created
+        )
+
+    def _is_restored(self, view: View, journal: Journal) -> bool:
+        if not self._is_knative:
+            return view.ready and self._cluster.pods_changed(self._name, journal.previous)
+        return view.ready and view.latest_ready == view.created == view.latest
+
+    @staticmethod
+    def _has(view: View, percent: int) -> bool:
+        return view.latest == view.created and view.share(view.created) == percent
+
+    def _target(self, view: View) -> Target:
+        access = self._settings.access
+        found = endpoint.candidate(view, access) if self._is_knative else None
+        found = found or endpoint.predictor(view, access)
+        if found is None:
+            raise CandidateError(
+                f"InferenceService {self._name} is ready, but has no address for "
+                f"service.access.via {access.via}."
+            )
+        return found
+
+    def _verify(self, what: str, view: View, seconds: float) -> None:
+        last = [time.monotonic()]
+
+        def seen() -> None:
+            if time.monotonic() - last[0] >= self._timing.poll_seconds:
+                last[0] = time.monotonic()
+                self._lock.ensure()
+                found: Any = self._cluster.find(KIND, self._name)
+                self._cluster.unchanged(found, self._name, self._wanted)
+
+        self._context.verify(what, self._target(view), seconds, seen)
+
+    def _outcome(self, view: View, *, changed: bool) -> Outcome:
+        return Outcome(
+            changed=changed,
+            revision=view.created or self._name,
+            url=view.url or view.address,
+            inside=view.address,
+            steps=self._context.steps,
+        )
