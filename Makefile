@@ -24,12 +24,12 @@ LOCK_tools := tests/tools/requirements.txt
 # The package and pytest go into every environment that runs the package.
 WITH_PACKAGE := author tensorflow tfdv serving launcher
 # What checks Kubernetes resources goes into those that make some.
-WITH_SCHEMAS := author launcher serving
+WITH_SCHEMAS := author tensorflow launcher serving
 
 # Tests of what talks to a cluster run in the smallest image, which has no TensorFlow.
 COMPONENT_TESTS := tests/components
 CLUSTER_TESTS := $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
-	training/kubeflow tuning/katib deployment/kserve)
+	tuning/katib deployment/kserve)
 
 DEMO ?= demo
 DEMO_ROWS ?= 20000

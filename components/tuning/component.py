@@ -128,9 +128,9 @@ def tune_hyperparameters(
         resume_policy: What becomes of Katib's service for the algorithm when the search is done:
             `Never`, `LongRunning` or `FromVolume`.
         retain_trials: Keep the jobs of finished trials, to look at their pods.
-        run_id: The pipeline run, which the Experiment is named and labelled after; a retried task finds
-            its Experiment again. Empty reads it from where KFP stores the outputs: an argument that
-            differs from run to run would keep the task from ever being cached.
+        run_id: The pipeline run, which the Experiment is named and labelled after; a retried task
+            finds its Experiment again. Empty reads it from where KFP stores the outputs: an
+            argument that differs from run to run would keep the task from ever being cached.
 
     Raises:
         UserError: Exit code 2, in one line of the log: a search space, algorithm, setting or
