@@ -19,6 +19,9 @@ umask 022
 # 1980 is the first year that a wheel, a zip file, can hold.
 export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C SOURCE_DATE_EPOCH=315532800
 export UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_NO_CONFIG=1 UV_PYTHON_DOWNLOADS=never
+export UV_CACHE_DIR=/root/.cache/uv
+# What has no wheel is compiled in a folder with a random name, which debug information would hold.
+export CFLAGS=-g0 CXXFLAGS=-g0
 
 # What the network at hand needs comes as build secrets, which no layer holds.
 if [ -s /run/secrets/ca ]; then
@@ -45,8 +48,7 @@ uv_pip() {
 
 packages() {
     used "$@" >/tmp/requirements.txt
-    # Packages without a wheel are compiled in a folder with a random name.
-    CFLAGS=-g0 uv_pip sync --require-hashes --build-constraints "$LOCKS/build.txt" \
+    uv_pip sync --require-hashes --build-constraints "$LOCKS/build.txt" \
         /tmp/requirements.txt
     [ $# -eq 1 ] || for path in $(unused path "$2"); do
         rm -rf "$PREFIX"/lib/python3*/site-packages/"$path"
@@ -65,11 +67,13 @@ used() {
 # Reads a list whose lines are `package NAME` or `path FOLDER` (below site-packages).
 unused() { awk -v kind="$1" '$1 == kind { print $2 }' "$2"; }
 
-# From a wheel in a folder: what is installed from sources records where and when that was.
+# From a wheel, since what is installed from sources records where that was. uv still records when.
 project() {
     "$TOOLS/bin/uv" build -q --wheel --python "$PREFIX/bin/python3" \
         --require-hashes --build-constraints "$LOCKS/build.txt" --out-dir /tmp/wheels "$1"
     uv_pip install --no-deps --no-index --find-links /tmp/wheels --reinstall kfp-tabular
+    (cd "$PREFIX"/lib/python3*/site-packages/kfp_tabular-*.dist-info && rm uv_cache.json \
+        && sed -i /uv_cache.json/d RECORD)
 }
 
 # A process has a fixed list of files, since byte code depends on what its process compiled before.

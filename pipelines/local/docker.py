@@ -42,7 +42,9 @@ class Containers:
     @contextmanager
     def opened(self, request: RunRequest) -> Iterator[Starter]:
         """Gives what starts a run's containers."""
-        mounts = access.mounts(request.arguments, request.output, Path.cwd())
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        user_code = [Path.cwd(), *(Path(path).absolute() for path in paths if path)]
+        mounts = access.mounts(request.arguments, request.output, user_code)
         (request.output / _ARTIFACTS).mkdir(exist_ok=True)
         yield _Starter(self.engine, mounts, request.output)
 
@@ -61,8 +63,9 @@ class _Starter:
             forwarded = access.forwarded(os.environ)
             mounts += access.credential_mounts(os.environ)
         environment = dict(call.environment)
-        if any(mount.target == access.USER_CODE for mount in mounts):
-            environment.setdefault("PYTHONPATH", str(access.USER_CODE))
+        search_path = access.search_path(mounts)
+        if search_path:
+            environment.setdefault("PYTHONPATH", search_path)
         container = Container(
             name=f"kfp-tabular-{re.sub(r'[^a-zA-Z0-9_.-]', '-', call.name)}-{uuid.uuid4().hex[:8]}",
             image=call.image,

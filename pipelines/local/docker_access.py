@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ NETWORK = "KFP_TABULAR_CONTAINER_NETWORK"
 machine."""
 
 USER_CODE = Path("/mnt/user-code")
-"""Where a container sees the folder that functions of one's own are imported from."""
+"""Below it a container sees the folders that functions of one's own are imported from."""
 
 _WRITTEN_PARAMETERS = ("model_repository", "checkpoint_uri")
 _LOCAL_BACKENDS = ("", "local")
@@ -30,15 +30,15 @@ _FORWARDED = re.compile(
 )
 
 
-def mounts(arguments: Mapping[str, Any], output: Path, user_code: Path) -> list[Mount]:
+def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]) -> list[Mount]:
     """Gives what the containers of a run see of this machine, under the same paths.
 
     Args:
         arguments: The pipeline's arguments. Every path among them that exists here can be read,
             and those that tasks write to can be written; their folders are made.
         output: The run's folder, which tasks write to.
-        user_code: Where functions of one's own are imported from. Seen below `USER_CODE`, where an
-            argument `*_fn` names one.
+        user_code: The folders that functions of one's own are imported from, first things first.
+            Seen below `USER_CODE`, where an argument `*_fn` names one.
 
     Returns:
         Mounts without one inside another.
@@ -54,8 +54,15 @@ def mounts(arguments: Mapping[str, Any], output: Path, user_code: Path) -> list[
         if not any(_within(path, mount.target) for mount in found)
     ]
     if any(name.endswith("_fn") and value for name, value in arguments.items()):
-        found.append(Mount(user_code, USER_CODE))
+        folders = dict.fromkeys(folder for folder in user_code if folder.is_dir())
+        found += [Mount(folder, USER_CODE / str(i)) for i, folder in enumerate(folders)]
     return found
+
+
+def search_path(mounts: Sequence[Mount]) -> str:
+    """Gives the `PYTHONPATH` of a container with such mounts; empty where none is needed."""
+    targets = [str(mount.target) for mount in mounts if USER_CODE in mount.target.parents]
+    return os.pathsep.join(targets)
 
 
 def written(parameters: Mapping[str, Any]) -> list[Path]:

@@ -91,13 +91,15 @@ class Engine:
                 refusals.append(f"{program} is not installed")
                 continue
             done = _call([path, "info", "--format", "{{json .}}"])
-            if done.returncode == 0:
-                try:
-                    return _described(path, json.loads(done.stdout))
-                except ValueError:
-                    refusals.append(f"{program} info gives no JSON")
-            else:
-                refusals.append(f"{program}: {_last_line(done)}")
+            try:
+                info = json.loads(done.stdout) if done.returncode == 0 else {}
+            except ValueError:
+                info = {}
+            # docker may exit with 0 although its daemon does not answer.
+            trouble = info.get("ServerErrors") or ([] if info else [_last_line(done)])
+            if not trouble:
+                return _described(path, info)
+            refusals.append(f"{program}: {trouble[0]}")
         raise UserError(
             f"no container engine answers ({'; '.join(refusals)}). Install docker or podman, start "
             f"its service, or name its program in {VARIABLE}; '--runner venv' does without."
@@ -189,8 +191,6 @@ def _described(program: str, info: Mapping[str, Any]) -> Engine:
     if host is not None:
         return Engine(program, podman=True, rootless=bool(host.get("security", {}).get("rootless")))
     options = info.get("SecurityOptions") or []
-    if info.get("ServerErrors"):
-        raise UserError(f"{program}: {info['ServerErrors'][0]}")
     return Engine(program, rootless=any("name=rootless" in option for option in options))
 
 

@@ -1,0 +1,193 @@
+"""What holds of the Containerfiles and what they are built from, without building them."""
+
+import fnmatch
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {
+    "author": ROOT / "components/images/author",
+    "launcher": ROOT / "components/images/launcher",
+    "tensorflow": ROOT / "components/images/tensorflow",
+    "tfdv": ROOT / "components/images/tfdv",
+    "serving": ROOT / "serving/image",
+}
+LABELS = ("title", "description", "licenses", "source", "version", "revision")
+every_image = pytest.mark.parametrize("name", FOLDERS)
+
+
+def instructions(name: str) -> list[tuple[str, str]]:
+    """The instructions of a Containerfile: word and rest, continued lines joined."""
+    text = (FOLDERS[name] / "Containerfile").read_text()
+    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    return [(word.upper(), " ".join(rest.split())) for word, rest in lines]
+
+
+def stages(name: str) -> list[list[tuple[str, str]]]:
+    found: list[list[tuple[str, str]]] = [[]]
+    for word, rest in instructions(name):
+        if word == "FROM":
+            found.append([])
+        found[-1].append((word, rest))
+    return found[1:]
+
+
+def shipped(name: str) -> list[tuple[str, str]]:
+    """The instructions that the published image is made with, those of inherited stages first."""
+    by_name = {}
+    for stage in stages(name):
+        base, *alias = re.split(r"\s+as\s+", stage[0][1], flags=re.IGNORECASE)
+        by_name[alias[0] if alias else ""] = last = [*by_name.get(base, []), *stage]
+    return last
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+@every_image
+def test_nothing_floats(name: str) -> None:
+    known = {re.split(r"\s+as\s+", stage[0][1], flags=re.I)[-1] for stage in stages(name)}
+    for word, rest in instructions(name):
+        assert "latest" not in rest
+        if word == "FROM":
+            base = rest.split()[0]
+            assert base in known or base in ("${BASE}", "${TENSORFLOW}")
+        if word == "ARG" and "=" in rest:
+            default = rest.split("=", 1)[1]
+            assert default == "requirements.txt" or re.search(r":3\.13-slim-trixie$", default)
+        if word in ("ADD", "ONBUILD"):
+            pytest.fail(f"{word} {rest}")
+
+
+@every_image
+def test_what_is_shipped_is_copied_layers_and_settings(name: str) -> None:
+    made = [(word, rest) for word, rest in shipped(name) if word not in ("FROM", "ARG")]
+
+    assert {word for word, _ in made}.isdisjoint({"RUN", "ADD", "VOLUME", "SHELL"})
+    copies = [rest for word, rest in made if word == "COPY"]
+    assert copies[-1] == "--from=build-project /layer/ /"
+    assert all(copy.endswith(" /layer/ /") for copy in copies)
+
+
+@every_image
+def test_secrets_and_caches_stay_in_the_build(name: str) -> None:
+    for word, rest in instructions(name):
+        if word == "RUN" and "layer.sh" in rest:
+            mounts = [part for part in shlex.split(rest) if part.startswith("--mount=")]
+            assert {m.split(",")[0] for m in mounts} == {
+                "--mount=type=cache",
+                "--mount=type=secret",
+            }
+        if word in ("ARG", "ENV", "LABEL"):
+            assert not re.search(r"(?i)index_url|proxy|cert|token|password", rest)
+
+
+@every_image
+def test_it_says_what_it_is(name: str) -> None:
+    (labels,) = [rest for word, rest in stages(name)[-1] if word == "LABEL"]
+    keys = re.findall(r"org\.opencontainers\.image\.(\w+)=", labels)
+
+    assert tuple(keys) == LABELS
+    assert f'title="kfp-tabular {name}"' in labels
+    arguments = {rest for word, rest in stages(name)[-1] if word == "ARG"}
+    assert {"VERSION", "REVISION"} <= arguments
+
+
+@pytest.mark.parametrize("name", ["author", "launcher", "tensorflow"])
+def test_it_runs_as_a_user_by_number(name: str) -> None:
+    users = [rest for word, rest in shipped(name) if word == "USER"]
+    assert re.fullmatch(r"[1-9]\d*:\d+", users[-1])
+    environment = dict(
+        part.split("=", 1)
+        for word, rest in shipped(name)
+        if word == "ENV"
+        for part in shlex.split(rest)
+    )
+    assert environment["HOME"] == "/tmp"
+    if name == "tensorflow":
+        assert ENVIRONMENT.items() <= environment.items()
+
+
+def test_serving_has_a_health_check() -> None:
+    assert any(word == "HEALTHCHECK" for word, _ in shipped("serving"))
+
+
+@pytest.mark.parametrize("name", ["tfdv", "serving"])
+def test_what_adds_to_tensorflow_has_its_versions(name: str) -> None:
+    base, more = (pins(FOLDERS[n] / "requirements.txt") for n in ("tensorflow", name))
+    assert base.items() <= more.items()
+
+
+@every_image
+def test_every_package_is_locked_with_hashes(name: str) -> None:
+    lock = FOLDERS[name] / "requirements.txt"
+    pinned = re.split(r"\n(?=[A-Za-z0-9])", "\n" + lock.read_text())[1:]
+    assert pinned
+    assert all("==" in each.splitlines()[0] and "--hash=sha256:" in each for each in pinned)
+
+
+def test_what_is_left_out_is_in_the_lock() -> None:
+    lines = (FOLDERS["tensorflow"] / "unused.txt").read_text().splitlines()
+    entries = [line.split("#")[0].split() for line in lines if line.split("#")[0].strip()]
+    reasons = [line.partition("#")[2].strip() for line in lines if not line.startswith("#")]
+
+    assert all(reasons)
+    locked = pins(FOLDERS["tensorflow"] / "requirements.txt")
+    assert {kind for kind, _ in entries} == {"package", "path"}
+    for kind, what in entries:
+        assert (what if kind == "package" else what.split("/")[0]) in locked
+
+
+@every_image
+def test_the_build_context_holds_what_is_copied(name: str) -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = [line[1:] for line in lines if line.startswith("!")]
+    for word, rest in instructions(name):
+        if word == "COPY" and not rest.startswith("--from"):
+            for source in rest.split()[:-1]:
+                path = source.replace("${LOCK}", "requirements.txt")
+                assert (ROOT / path).exists(), path
+                assert any(fnmatch.fnmatch(path, k) or path.startswith(f"{k}/") for k in kept)
+
+
+def load_sizes() -> ModuleType:
+    specification = importlib.util.spec_from_file_location(
+        "sizes", ROOT / "components/images/sizes.py"
+    )
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_layers_are_named_from_the_history() -> None:
+    sizes = load_sizes()
+    history = "\n".join(
+        [
+            "0\tLABEL version",
+            "4000000\tCOPY /layer/ / # buildkit",
+            "10000000\tCOPY /layer/ / # buildkit",
+            "0\tUSER 10001:0",
+            "2000000000\tCOPY /layer/ / # buildkit",
+            "40000000\tRUN install python",
+            "80000000\t",
+        ]
+    )
+
+    found = [(layer.what, layer.size) for layer in sizes.layers(history, "tfdv")]
+
+    assert found == [
+        ("Debian and Python", 120.0),
+        ("packages of tensorflow", 2000.0),
+        ("packages of tfdv", 10.0),
+        ("kfp-tabular", 4.0),
+    ]
