@@ -102,7 +102,7 @@ def to_yaml(rendered: Rendered) -> str:
     return "\n".join([*notes, body])
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Writes what occurs twice twice: kubectl's diffs are of text that a person reads."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - its interface
