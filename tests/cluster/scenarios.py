@@ -181,6 +181,62 @@ class LauncherScenarios:
             self.run(cluster)
         assert "Evicted: The node was low on resource: ephemeral-storage." in str(got.value)
 
+    def test_an_exit_code_after_which_no_restart_helps(self, cluster: Cluster) -> None:
+        """The operator, which does not know it, has started the container again already."""
+
+        def restart(job: Job) -> None:
+            run_on(job)
+            worker = job.pod("worker")
+            job.set_pod(worker, **job.running())
+            job.log(worker, "error: column 'fare' is missing")
+            cluster.logs.restart(cluster.namespace, worker, self.flavour.container)
+            last = {"exitCode": 2, "reason": "Error"}
+            job.set_pod(worker, **job.running(restarts=1, last=last))
+
+        with self.operator(cluster, restart) as operator:
+            with pytest.raises(errors.JobFailedError) as got:
+                self.run(cluster, final_exit_codes=frozenset({2, 3}))
+            assert (got.value.exit_code, got.value.over) == (2, False)
+            assert f"container {self.flavour.container}: Error: exit code 2" in str(got.value)
+            assert "column 'fare' is missing" in str(got.value)
+            assert self.left(cluster) == (0, 0)
+            assert len(operator.jobs) == 1
+
+    def test_an_exit_code_of_another_container_is_none_of_the_trainings(
+        self, cluster: Cluster
+    ) -> None:
+        def sidecar(job: Job) -> None:
+            pod = job.pod()
+            status = job.running()
+            ended = {"exitCode": 2, "reason": "Error"}
+            beside = {**status["containerStatuses"][0], "name": "proxy", "lastState": {}}
+            beside["state"] = {"terminated": ended}
+            job.set_pod(
+                pod, phase="Running", containerStatuses=[*status["containerStatuses"], beside]
+            )
+            time.sleep(0.5)
+            job.end(pod)
+            job.status("succeeded")
+
+        with self.operator(cluster, sidecar):
+            self.run(cluster, final_exit_codes=frozenset({2}))
+
+    def test_a_final_exit_code_explains_a_failure(self, cluster: Cluster) -> None:
+        """Another worker ended before, and worse, but that was not why."""
+
+        def fail(job: Job) -> None:
+            job.status("running")
+            chief, worker = job.pod(), job.pod("worker")
+            job.end(chief, 137, "OOMKilled")
+            job.log(worker, "error: column 'fare' is missing")
+            job.end(worker, 2)
+            job.status("failed")
+
+        with self.operator(cluster, fail), pytest.raises(errors.JobFailedError) as got:
+            self.run(cluster, final_exit_codes=frozenset({2}))
+        assert got.value.exit_code == 2
+        assert "column 'fare' is missing" in str(got.value)
+
     # Jobs that cannot start.
 
     def test_an_image_that_cannot_be_pulled(self, cluster: Cluster) -> None:

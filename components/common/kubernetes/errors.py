@@ -65,11 +65,14 @@ class JobFailedError(Exception):
 
     Attributes:
         over: Whether the job has ended by itself, so that nothing of it needs to be stopped.
+        exit_code: That of the container which said that no other attempt helps, one of the launch's
+            `final_exit_codes`; None where none did.
     """
 
-    def __init__(self, message: str, *, over: bool = False) -> None:
+    def __init__(self, message: str, *, over: bool = False, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.over = over
+        self.exit_code = exit_code
 
 
 class DeadlineError(JobFailedError):

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.kinds import Object
@@ -60,6 +60,7 @@ class Failure:
         message: An explanation; may be empty.
         restarts: How often the container had been restarted before.
         previous: Whether the container was started again since.
+        exit_code: The container's; None where the whole pod failed.
     """
 
     rank: int
@@ -70,6 +71,7 @@ class Failure:
     message: str = ""
     restarts: int = 0
     previous: bool = False
+    exit_code: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         what = f"pod {self.pod}"
@@ -234,6 +236,7 @@ def _container_failure(
         message,
         restarts,
         previous,
+        code,
     )
 
 
@@ -256,8 +259,8 @@ def _memory_limit(pod: Object, container: str) -> str:
 
 def _container_statuses(pod: Object) -> Iterator[Mapping[str, Any]]:
     status = pod.get("status") or {}
-    for field in ("initContainerStatuses", "containerStatuses"):
-        yield from status.get(field) or ()
+    for name in ("initContainerStatuses", "containerStatuses"):
+        yield from status.get(name) or ()
 
 
 def _state(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -135,6 +135,7 @@ class _Ended:
 
     failure: pods.Failure
     uid: str
+    main_container: str
     lines: list[str] = field(default_factory=list)
 
 
@@ -180,6 +181,7 @@ class _Wait:
                 raise message.error
             if isinstance(message, _Pods):
                 self._see_pods(message.pods)
+                self._check_final()
             elif self._see_resource(message.resource):
                 return self._resource
             self._check_time()
@@ -216,7 +218,7 @@ class _Wait:
                 key = (uid, failure.container, failure.restarts)
                 if key in self._ended:
                     continue
-                ended = _Ended(failure, uid)
+                ended = _Ended(failure, uid, pods.main_container(pod))
                 if failure.container:
                     ended.lines = logs.tail(api, pod, failure.container, previous=failure.previous)
                 self._ended[key] = ended
@@ -235,7 +237,8 @@ class _Wait:
             return True
         if verdict.phase == "failed":
             self._show_rest()
-            raise JobFailedError(self._explain(f"{self._title} failed: {verdict}"), over=True)
+            text = self._explain(f"{self._title} failed: {verdict}")
+            raise JobFailedError(text, over=True, exit_code=self._final_exit_code())
         if resource["metadata"].get("deletionTimestamp"):
             raise DeletedError(f"{self._title} is being deleted by somebody else.")
         self._tell(verdict)
@@ -293,6 +296,28 @@ class _Wait:
             text = f"{self._title} did not end within {self._launch.deadline_seconds:g} s"
             raise DeadlineError(self._explain(f"{text}; last seen: {self._verdict or 'nothing'}"))
 
+    def _check_final(self) -> None:
+        code = self._final_exit_code()
+        if code is not None:
+            text = self._explain(f"{self._title} would fail however often it was tried")
+            raise JobFailedError(text, exit_code=code)
+
+    def _final_exit_code(self) -> int | None:
+        causes = self._causes()
+        return causes[0].failure.exit_code if causes and self._is_final(causes[0]) else None
+
+    def _causes(self) -> list[_Ended]:
+        """Gives what has gone wrong so far, what counts most first."""
+        return sorted(
+            self._ended.values(), key=lambda ended: (not self._is_final(ended), ended.failure)
+        )
+
+    def _is_final(self, ended: _Ended) -> bool:
+        return (
+            ended.failure.container == (self._launch.container or ended.main_container)
+            and ended.failure.exit_code in self._launch.final_exit_codes
+        )
+
     def _show_rest(self) -> None:
         """Shows the log to its end, and learns of pods that the watch has not reported yet."""
         if not self._launch.pod_selector:
@@ -312,7 +337,7 @@ class _Wait:
     def _explain(self, what: str, pod: str = "") -> str:
         """Adds what one would look up next: why a pod failed, its events and its last words."""
         paragraphs = [what]
-        causes = sorted(self._ended.values(), key=lambda ended: ended.failure)
+        causes = self._causes()
         if causes and not pod:
             cause = causes[0]
             pod = cause.failure.pod

@@ -43,6 +43,8 @@ class Launch:
             container that cannot be configured gets at most a minute of it.
         needs_all_pods: Whether one pod that cannot start is the end, as in distributed training.
             If not (parallel trials), it is only while no other pod runs.
+        final_exit_codes: With these the container says that starting it again is of no use. The job
+            is ended then, whatever its controller makes of it.
         on_change: Called with every new state of the resource, in the thread that waits.
     """
 
@@ -55,6 +57,7 @@ class Launch:
     container: str = ""
     grace_seconds: float = 300
     needs_all_pods: bool = True
+    final_exit_codes: frozenset[int] = frozenset()
     on_change: Callable[[Object], None] | None = None
 
     @property

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import storage
-from kfp_tabular.components.common.errors import USER_ERROR_PREFIX, UserError
+from kfp_tabular.components.common.errors import (
+    USER_ERROR_EXIT_CODE,
+    USER_ERROR_PREFIX,
+    UserError,
+)
 from kfp_tabular.components.common.kubernetes import launch
 from kfp_tabular.components.common.kubernetes.api import Api, connect
 from kfp_tabular.components.common.kubernetes.errors import JobFailedError, NotFoundError
@@ -123,11 +127,16 @@ def _train(api: Api, plan: Plan) -> None:
         chief_selector=kind.chief_selector(plan.spec.name),
         container=kind.CONTAINER,
         grace_seconds=settings.grace_seconds,
+        # Bad input does not get better by a restart, and a TFJob has no rule to say so.
+        final_exit_codes=frozenset({USER_ERROR_EXIT_CODE}),
     )
     try:
         launch.run(api, job)
     except JobFailedError as error:
         blamed = user_error(str(error))
+        if not blamed and error.exit_code == USER_ERROR_EXIT_CODE:
+            # Its log could not be had.
+            blamed = str(error)
         if blamed:
             raise UserError(blamed) from error
         raise

@@ -172,7 +172,8 @@ class Operator:
             return
         code, attempt, ended = 1, 0, threading.Event()
         while True:
-            self._pod_status(namespace, name, _status(container, attempt, None, ""))
+            last = code if attempt else None
+            self._pod_status(namespace, name, _status(container, attempt, None, "", last))
             started = Container(
                 name,
                 template,
@@ -181,7 +182,8 @@ class Operator:
                 lambda text: self.server.logs.write(namespace, name, container, text),
             )
             code = self.program(started)
-            if code in (0, 2) or attempt >= self.restarts:
+            # A TrainJob's runtime has a rule for bad input; a TFJob has none.
+            if code == 0 or (code == 2 and kind is TRAINJOB) or attempt >= self.restarts:
                 break
             attempt += 1
             self.server.logs.restart(namespace, name, container)
@@ -277,7 +279,9 @@ def _verdict(kind: Kind, failed: int) -> dict[str, Any]:
     return {"type": "Complete", "status": "True", "reason": "AllJobsCompleted", "message": ""}
 
 
-def _status(container: str, restarts: int, code: int | None, reason: str) -> dict[str, Any]:
+def _status(
+    container: str, restarts: int, code: int | None, reason: str, last: int | None = None
+) -> dict[str, Any]:
     state: dict[str, Any] = {"running": {"startedAt": _now()}}
     phase = "Running"
     if code is not None:
@@ -285,6 +289,8 @@ def _status(container: str, restarts: int, code: int | None, reason: str) -> dic
         state = {"terminated": {"exitCode": code, "reason": word, "finishedAt": _now()}}
         phase = "Succeeded" if code == 0 else "Failed"
     entry = {"name": container, "restartCount": restarts, "state": state}
+    if last is not None:
+        entry["lastState"] = {"terminated": {"exitCode": last, "reason": "Error"}}
     return {"phase": phase, "containerStatuses": [entry]}
 
 

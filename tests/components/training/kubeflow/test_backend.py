@@ -31,7 +31,7 @@ EACH_KIND = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    with ApiServer().running() as running:
+    with ApiServer(namespaces=[NAMESPACE]).running() as running:
         yield running
 
 
@@ -196,11 +196,30 @@ def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
     assert job["metadata"]["labels"]["kfp-tabular.dev/run-id"] == "run"
 
 
-def test_what_the_program_blames_on_its_input_is_the_users_error(server, api, order) -> None:
-    line = "2026 ERROR kfp-tabular: error: /data: column 'x' holds NaN. Fill it."
+@EACH_KIND
+def test_what_the_program_blames_on_its_input_is_the_users_error(server, api, order, kind) -> None:
+    """At once: restarts, which a TFJob's operator makes, do not better the input."""
+    order = dataclasses.replace(order, backend=kind)
+    starts = []
+
+    def blames(container: Container) -> int:
+        starts.append(container.pod)
+        container.write("2026 ERROR kfp-tabular: error: /data: column 'x' holds NaN. Fill it.")
+        container.ended.wait(0.5 * container.attempt)
+        return 2
+
     with (
-        Operator(server, fails(line, 2)).running(),
+        Operator(server, blames, restarts=50).running(),
         pytest.raises(UserError, match=r"^/data: column 'x' holds NaN\. Fill it\.$"),
+    ):
+        backend.run(order, api)
+    assert len(starts) < 8
+
+
+def test_bad_input_is_the_users_error_without_its_log(server, api, order) -> None:
+    with (
+        Operator(server, fails("", 2), restarts=3).running(),
+        pytest.raises(UserError, match=r"container tensorflow: Error: exit code 2"),
     ):
         backend.run(order, api)
 

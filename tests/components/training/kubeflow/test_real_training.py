@@ -53,7 +53,7 @@ def runs_the_command(container: Container) -> int:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    with ApiServer().running() as running:
+    with ApiServer(namespaces=["team"]).running() as running:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
