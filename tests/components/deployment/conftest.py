@@ -1,104 +1,36 @@
 """A tiny exported model, and the golden examples that go with it."""
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
-
-INPUTS = (
-    ModelInput(name="Größe (m)", dtype="float32", required=False, input="gre_m"),
-    ModelInput(name="kind", dtype="string", required=True, input="kind"),
-)
-INSTANCES = [
-    {"Größe (m)": 1.5, "kind": "flat"},
-    {"kind": "house"},
-    {"Größe (m)": -0.25, "kind": "house"},
-]
-
-
-def answers(task: str, slope: float) -> list[dict[str, object]]:
-    """What the model of a task answers for `INSTANCES`, worked out without TensorFlow."""
-    found: list[dict[str, object]] = []
-    for instance in INSTANCES:
-        size = float(instance.get("Größe (m)", 0.0))
-        z = slope * size + (instance["kind"] == "house")
-        if task == "regression":
-            found.append({"prediction": 1000 * z})
-        else:
-            p = 1 / (1 + 2.718281828459045**-z)
-            found.append({"probabilities": [1 - p, p], "class": "yes" if p >= 0.5 else "no"})
-    return found
+from tests.components.deployment.tiny_model import answers, make, write_golden
 
 
 @pytest.fixture(scope="session")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
     """Makes a model and its golden examples; gives both directories."""
-    tf = import_tensorflow()
     made: dict[tuple[str, float], tuple[Path, Path]] = {}
 
-    def make(task: str = "binary", slope: float = 1.0) -> tuple[Path, Path]:
-        if (task, slope) in made:
-            return made[task, slope]
+    def export_once(task: str = "binary", slope: float = 1.0) -> tuple[Path, Path]:
+        if (task, slope) not in made:
+            folder = tmp_path_factory.mktemp("exported")
+            make(folder / "model", task, slope)
+            golden = write_golden(folder / "golden", answers(task, slope))
+            made[task, slope] = folder / "model", golden
+        return made[task, slope]
 
-        class Model(tf.Module):  # type: ignore[misc, name-defined]
-            @tf.function(
-                input_signature=[
-                    {
-                        "gre_m": tf.TensorSpec([None], tf.float32, name="gre_m"),
-                        "kind": tf.TensorSpec([None], tf.string, name="kind"),
-                    }
-                ]
-            )
-            def serve(self, raw):
-                size = tf.where(tf.math.is_nan(raw["gre_m"]), 0.0, raw["gre_m"])
-                z = slope * size + tf.cast(tf.equal(raw["kind"], "house"), tf.float32)
-                if task == "regression":
-                    return {"prediction": 1000 * z}
-                p = tf.sigmoid(z)
-                answered = tf.cast(p >= 0.5, tf.int64)
-                both = tf.stack([1 - p, p], 1)
-                return {"probabilities": both, "classes": tf.gather(["no", "yes"], answered)}
-
-        folder = tmp_path_factory.mktemp("exported")
-        path, golden = folder / "model", folder / "golden"
-        model = Model()
-        tf.saved_model.save(model, os.fspath(path), signatures={"serving_default": model.serve})
-        ModelSpec(
-            task=task,
-            label="y",
-            classes=() if task == "regression" else ("no", "yes"),
-            decision_threshold=None if task == "regression" else 0.5,
-            inputs=INPUTS,
-            schema_digest="sha256:0",
-        ).save(path)
-        golden.mkdir()
-        write_golden(golden, answers(task, slope))
-        made[task, slope] = path, golden
-        return path, golden
-
-    return make
-
-
-def write_golden(directory: Path, predictions: list[dict[str, object]]) -> Path:
-    """Writes golden examples with these predictions for `INSTANCES`."""
-    directory.mkdir(exist_ok=True)
-    text = json.dumps({"instances": INSTANCES, "predictions": predictions}, ensure_ascii=False)
-    (directory / "golden.json").write_text(text, encoding="utf-8")
-    return directory
+    return export_once
 
 
 @pytest.fixture
 def changed_golden(tmp_path: Path) -> Callable[..., Path]:
     """Writes the golden examples of a task after a change to one row's prediction."""
 
-    def make(row: int, task: str = "binary", **changes: object) -> Path:
+    def change(row: int, task: str = "binary", **changes: object) -> Path:
         predictions = answers(task, 1.0)
         predictions[row] |= changes
         return write_golden(tmp_path / "changed", predictions)
 
-    return make
+    return change

@@ -1,0 +1,416 @@
+"""Rollouts against an API server over HTTP, with real serving processes behind the revisions."""
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
+from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, LEASE, SERVICE
+from kfp_tabular.components.deployment.kserve.lock import BusyError, LostError
+from kfp_tabular.components.deployment.kserve.rollout import RolloutError
+from tests.cluster.operators import wait_until
+from tests.components.deployment.kserve.conftest import NAME, Place
+
+CANARY = {"strategy": "canary"}
+DIRECT = {"strategy": "direct"}
+DIRECT_KNATIVE = {"strategy": "direct", "deployment_mode": "Knative"}
+BLUE_GREEN = {"strategy": "blue_green"}
+STRATEGIES = {
+    "canary": CANARY,
+    "direct": DIRECT,
+    "direct in Knative mode": DIRECT_KNATIVE,
+    "blue-green": BLUE_GREEN,
+}
+EACH = pytest.mark.parametrize("service", STRATEGIES.values(), ids=STRATEGIES)
+
+BAD = {
+    "wrong": "answers: [0-9]+ of [0-9]+ are not those of the evaluation .* golden example",
+    "slow": r"latency: p95 is [0-9.]+ ms, the bound is 200 ms",
+    "errors": r"errors: [0-9]+ of [0-9]+ requests failed .* the bound is 0.0%.*HTTP 500",
+    "broken": "Failed to fetch model. No model found",
+}
+
+
+def serves(place: Place, service: dict[str, Any]) -> dict[str, int]:
+    """Gives the models that clients get."""
+    if service["strategy"] == "blue_green":
+        return place.kserve.shares(place.kserve.entry(NAME))
+    return place.kserve.shares(NAME)
+
+
+def client(place: Place, service: dict[str, Any]) -> Any:
+    return place.client(entry=service["strategy"] == "blue_green").asking()
+
+
+def is_free(place: Place) -> bool:
+    return "holderIdentity" not in place.lease()["spec"] and not place.journal()
+
+
+def names(place: Place, kind: Any) -> list[str]:
+    return [item["metadata"]["name"] for item in place.cluster.admin.list(kind)]
+
+
+@EACH
+def test_a_model_is_promoted(place: Place, service: dict[str, Any]) -> None:
+    first = place.deploy("first", service=service)
+    assert first.new and serves(place, service) == {"first": 100}
+
+    with client(place, service) as asked:
+        second = place.deploy("second", service=service)
+        wait_until(lambda: "second" in asked.seen, "an answer of the second")
+
+    assert second.new
+    assert (second.revision == first.revision) == (service is DIRECT)
+    assert second.version != first.version
+    assert serves(place, service) == {"second": 100}
+    assert not asked.failed and asked.count > 5
+    assert is_free(place)
+    if service["strategy"] == "blue_green":
+        assert names(place, INFERENCE_SERVICE) == [f"{NAME}-green"]
+    else:
+        (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+        assert "canaryTrafficPercent" not in found["spec"]["predictor"]
+
+
+@EACH
+def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, Any]) -> None:
+    place.deploy("first", service=service, run_id="one")
+    before = place.cluster.admin.list(INFERENCE_SERVICE)
+
+    again = place.deploy("first", service=service, run_id="two")
+
+    after = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert not again.new
+    assert [item["spec"] for item in after] == [item["spec"] for item in before]
+    assert [item["metadata"]["labels"]["kfp-tabular.dev/run-id"] for item in after] == ["one"]
+
+
+@EACH
+@pytest.mark.parametrize("bad", BAD)
+def test_what_does_not_pass_is_rolled_back(
+    place: Place, service: dict[str, Any], bad: str
+) -> None:
+    place.deploy("first", service=service)
+    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+
+    with (
+        client(place, service) as asked,
+        pytest.raises(RolloutError, match=BAD[bad]),
+    ):
+        place.deploy(bad, service=service)
+
+    assert serves(place, service) == {"first": 100}
+    assert not asked.failed
+    assert is_free(place)
+    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    if service["strategy"] != "direct":
+        assert asked.seen == {"first"}
+
+
+@pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
+def test_a_first_model_that_does_not_pass_leaves_nothing(
+    place: Place, service: dict[str, Any]
+) -> None:
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong", service=service)
+
+    assert names(place, INFERENCE_SERVICE) == names(place, SERVICE) == []
+    assert place.deploy("first", service=service).new
+
+
+def test_a_canary_that_fails_under_traffic_is_taken_back(place: Place) -> None:
+    """It passes alone; then its answers are slow."""
+    place.deploy("first")
+    healthy = place.models.ports["second"]
+    ports = {"now": healthy}
+    place.kserve._port_of = lambda model: ports["now"]
+
+    def spoil() -> None:
+        wait_until(lambda: bool(place.kserve.shares(NAME).get("second")), "traffic")
+        place.kserve.revisions(NAME)[-1].port = place.models.ports["errors"]
+
+    thread = threading.Thread(target=spoil)
+    thread.start()
+    with pytest.raises(RolloutError, match="25 % of the traffic: errors"):
+        place.deploy("second", service={"steps": [25, 100], "soak_seconds": 10})
+    thread.join()
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+
+def test_a_canary_that_fails_with_all_of_the_traffic_is_taken_back(place: Place) -> None:
+    place.deploy("first")
+
+    def spoil() -> None:
+        wait_until(lambda: place.kserve.shares(NAME) == {"second": 100}, "all traffic")
+        place.kserve.revisions(NAME)[-1].port = place.models.ports["errors"]
+
+    thread = threading.Thread(target=spoil)
+    thread.start()
+    with pytest.raises(RolloutError, match="100 % of the traffic: errors"):
+        place.deploy("second", service={"steps": [50, 100], "soak_seconds": 2})
+    thread.join()
+    assert place.kserve.shares(NAME) == {"first": 100}
+    assert [revision.model for revision in place.kserve.revisions(NAME)][-1] == "first"
+
+
+def until_shared(model: str, percent: int) -> Any:
+    return lambda place: place.kserve.shares(NAME).get(model) == percent
+
+
+def until_live(place: Place) -> bool:
+    return place.kserve.entry(NAME) == f"{NAME}-green"
+
+
+def until_placed(place: Place) -> bool:
+    return len(place.kserve.revisions(NAME)) > 1
+
+
+def until_beside(place: Place) -> bool:
+    return f"{NAME}-green" in names(place, INFERENCE_SERVICE)
+
+
+def until_begun(place: Place) -> bool:
+    return bool(place.journal())
+
+
+def until_backwards(place: Place) -> bool:
+    return bool(place.journal().get("backwards"))
+
+
+SOAKS = {"soak_seconds": 1.0, "keep_previous_seconds": 1.0}
+KILLS = {
+    "canary, begun": (CANARY, until_begun),
+    "canary, placed": (CANARY, until_placed),
+    "canary, at 25 %": (CANARY, until_shared("second", 25)),
+    "canary, at 100 %": (CANARY, until_shared("second", 100)),
+    "direct, begun": (DIRECT, until_begun),
+    "direct, placed": (DIRECT, until_placed),
+    "blue-green, beside": (BLUE_GREEN, until_beside),
+    "blue-green, live": (BLUE_GREEN, until_live),
+}
+
+
+@pytest.mark.parametrize(("service", "moment"), KILLS.values(), ids=KILLS)
+def test_a_killed_task_is_gone_on_with(place: Place, service: Any, moment: Any) -> None:
+    place.deploy("first", service=service)
+
+    with client(place, service) as asked:
+        with place.task("second", service={**service, **SOAKS}) as process:
+            wait_until(lambda: moment(place), "moment", 15)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        deployed = place.deploy("second", service=service)
+
+    assert serves(place, service) == {"second": 100}
+    assert not asked.failed
+    assert is_free(place)
+    assert deployed.version
+    revisions = place.kserve.revisions(place.kserve.entry(NAME) or NAME)
+    assert [revision.model for revision in revisions].count("second") == 1
+
+
+@pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
+def test_another_model_after_a_kill_starts_from_what_was_there(
+    place: Place, service: dict[str, Any]
+) -> None:
+    place.deploy("first", service=service)
+    moment = until_live if service is BLUE_GREEN else until_shared("second", 100)
+    with place.task("second", service={**service, **SOAKS}) as process:
+        wait_until(lambda: moment(place), "moment", 15)
+        process.kill()
+        process.wait(10)
+
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong", service=service)
+
+    assert serves(place, service) == {"first": 100}
+    assert is_free(place)
+
+
+def test_a_kill_while_rolling_back_ends_with_the_verdict(place: Place) -> None:
+    place.deploy("first")
+    place.kserve.start_seconds = 0.6
+    with place.task("wrong") as process:
+        wait_until(lambda: until_backwards(place), "retreat", 15)
+        process.kill()
+        process.wait(10)
+
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong")
+
+    assert place.kserve.shares(NAME) == {"first": 100}
+    assert is_free(place)
+
+
+STOPS = {
+    "canary": (CANARY, until_shared("second", 25)),
+    "canary, all of the traffic": (CANARY, until_shared("second", 100)),
+    "direct": (DIRECT, until_shared("second", 100)),
+    "blue-green, beside": (BLUE_GREEN, until_beside),
+    "blue-green, live": (BLUE_GREEN, until_live),
+}
+
+
+@pytest.mark.parametrize(("service", "moment"), STOPS.values(), ids=STOPS)
+def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, moment: Any) -> None:
+    place.deploy("first", service=service)
+
+    with client(place, service) as asked:
+        slow = {"soak_seconds": 3, "keep_previous_seconds": 3}
+        with place.task("second", service={**service, **slow}) as process:
+            wait_until(lambda: moment(place), "moment", 15)
+            process.send_signal(signal.SIGTERM)
+            begin = time.monotonic()
+            code = process.wait(10)
+            took = time.monotonic() - begin
+        wait_until(lambda: serves(place, service) == {"first": 100}, "the first model")
+
+    assert code == 143 and took < 2, process.stderr.read()
+    assert not asked.failed
+    assert "holderIdentity" not in place.lease()["spec"]
+    # What the stop had no time for, the next run does.
+    assert place.deploy("second", service=service).new
+    assert serves(place, service) == {"second": 100}
+
+
+def test_of_two_runs_one_wins_and_the_other_says_so(place: Place) -> None:
+    place.deploy("first")
+
+    with place.task("second", service={"soak_seconds": 2}, run_id="a-run") as process:
+        wait_until(lambda: until_begun(place), "a rollout", 15)
+        with pytest.raises(BusyError, match="another run is deploying .* a-run/"):
+            place.deploy("third")
+        assert process.wait(20) == 0, process.stderr.read()
+
+    assert place.kserve.shares(NAME) == {"second": 100}
+    assert [revision.model for revision in place.kserve.revisions(NAME)] == ["first", "second"]
+
+
+def test_runs_that_begin_at_once_do_not_interleave(place: Place) -> None:
+    codes = []
+    with place.task("first") as one, place.task("second") as other:
+        codes = [process.wait(30) for process in (one, other)]
+
+    assert sorted(codes) == [0, 1] or codes == [0, 0]
+    models = [revision.model for revision in place.kserve.revisions(NAME)]
+    assert models in (["first"], ["second"], ["first", "second"], ["second", "first"])
+    assert place.kserve.shares(NAME) == {models[-1]: 100}
+    assert is_free(place)
+
+
+def test_who_has_lost_the_lock_changes_nothing_any_more(place: Place) -> None:
+    """A task that was not running for a while: another one has taken over."""
+    place.deploy("first")
+    with place.task("second", service={"soak_seconds": 2}) as process:
+        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        os.kill(process.pid, signal.SIGSTOP)
+        place.deploy("third")
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.wait(20) == 1
+        assert "taken over" in process.stderr.read()
+
+    assert place.kserve.shares(NAME) == {"third": 100}
+
+
+def test_a_change_by_hand_ends_the_rollout_and_is_respected(place: Place) -> None:
+    place.deploy("first")
+
+    def meddle() -> None:
+        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        change = {"metadata": {"annotations": {"kfp-tabular.dev/spec-digest": "mine"}}}
+        place.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    with pytest.raises(LostError, match="changed by somebody else"):
+        place.deploy("second", service={"soak_seconds": 5})
+    thread.join()
+    (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert found["metadata"]["annotations"]["kfp-tabular.dev/spec-digest"] == "mine"
+
+
+def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
+    resource = {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": "InferenceService",
+        "metadata": {
+            "name": NAME,
+            "labels": {},
+            "annotations": {"serving.kserve.io/deploymentMode": "Knative"},
+        },
+        "spec": {"predictor": {"model": {"storageUri": "pvc://models/second"}}},
+    }
+    place.cluster.admin.create(INFERENCE_SERVICE, resource)
+
+    with pytest.raises(SpecConflictError, match="kubectl label"):
+        place.deploy("first")
+
+    label = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "kfp-tabular"}}}
+    wait_until(lambda: place.kserve.shares(NAME) == {"second": 100}, "the service")
+    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, label)
+    assert place.deploy("first").new
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+
+def test_the_deployment_mode_is_not_changed(place: Place) -> None:
+    place.deploy("first", service=CANARY)
+
+    with pytest.raises(UserError, match="in deployment mode Knative"):
+        place.deploy("second", service=DIRECT)
+
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+
+def test_a_controller_that_is_behind_deceives_nobody(place: Place) -> None:
+    """Until the controller has looked, the status is that of the model before."""
+    for service in (DIRECT, CANARY):
+        place.cluster.admin.create(LEASE, {"metadata": {"name": "x"}, "spec": {}})
+        place.cluster.admin.delete(LEASE, "x")
+        for item in names(place, INFERENCE_SERVICE):
+            place.cluster.admin.delete(INFERENCE_SERVICE, item)
+        wait_until(lambda: NAME not in place.kserve._services, "nothing")
+        place.deploy("first", service=service)
+        place.kserve.silent = True
+        timer = threading.Timer(0.6, setattr, (place.kserve, "silent", False))
+        timer.start()
+        place.deploy("second", service=service)
+        assert place.kserve.shares(NAME) == {"second": 100}
+
+
+def test_an_api_server_that_goes_away_is_waited_for(place: Place) -> None:
+    place.deploy("first")
+    server = place.cluster.server
+    assert server is not None
+
+    def go() -> None:
+        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        server.away(0.5)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    place.deploy("second", service={"soak_seconds": 1})
+    thread.join()
+    assert place.kserve.shares(NAME) == {"second": 100}
+    server.faults.lost_answers += ["update", "create", "update"]
+    place.deploy("third")
+    assert place.kserve.shares(NAME) == {"third": 100}
+
+
+def test_the_page_holds_a_command_that_works(place: Place) -> None:
+    place.deploy("first")
+
+    page = (place.folder / "summary.md").read_text()
+
+    command = shlex.split(next(line for line in page.splitlines() if "curl" in line))
+    answer = subprocess.run([*command, "-s"], capture_output=True, text=True, check=True).stdout
+    assert '"probabilities"' in answer
+    assert "all of the traffic: " in page and "requests, 0 failed, p50" in page
