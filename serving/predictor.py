@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from kfp_tabular.components.common.model import (
 from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.serving.domains import Rule, rules
 from kfp_tabular.serving.errors import RequestError
+from kfp_tabular.serving.packing import Arrays, packed
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Predictor:
     ignored: frozenset[str]
     rules: tuple[Rule, ...]
     _tensorflow: Any
-    _signature: Any
+    _call: Callable[[Arrays], Any]
     # The signature's variables live only as long as the object that was loaded.
     _loaded: Any
 
@@ -101,13 +102,11 @@ class Predictor:
             ignored=frozenset(columns - {model_input.name for model_input in spec.inputs}),
             rules=() if schema is None else rules(schema, spec.inputs),
             _tensorflow=tf,
-            _signature=signature,
+            _call=packed(tf, signature, spec.inputs),
             _loaded=loaded,
         )
 
-    def predict(
-        self, tensors: Mapping[str, "np.ndarray[Any, Any]"]
-    ) -> dict[str, "np.ndarray[Any, Any]"]:
+    def predict(self, tensors: Arrays) -> dict[str, "np.ndarray[Any, Any]"]:
         """Predicts a batch.
 
         Args:
@@ -122,7 +121,7 @@ class Predictor:
         """
         tf = self._tensorflow
         try:
-            outputs = self._signature(**{name: tf.constant(a) for name, a in tensors.items()})
+            outputs = self._call(tensors)
             return {name: outputs[name].numpy() for name in output_names(self.spec)}
         except tf.errors.InvalidArgumentError:
             # TensorFlow's message may hold the value.

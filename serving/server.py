@@ -22,6 +22,7 @@ from kfp_tabular.serving.auth.policy import AccessPolicy
 from kfp_tabular.serving.auth.rest import RestAuthentication
 from kfp_tabular.serving.auth.ring import KeyRing
 from kfp_tabular.serving.auth.rpc import RpcAuthentication
+from kfp_tabular.serving.heads import BoundedHttp
 from kfp_tabular.serving.listener import refused, take_no_more
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.metrics.rest import RestMetrics
@@ -122,7 +123,10 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         """
         config = uvicorn.Config(
             self._application(),
+            http=BoundedHttp,
+            ws="none",
             log_config=None,
+            access_log=self._settings.access_log,
             # The client's address in the log is not for the client to say.
             proxy_headers=False,
             timeout_graceful_shutdown=self._settings.grace_seconds,

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -223,6 +225,30 @@ def test_what_waits_is_bounded(model_directory, start):
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     text = requests.get(f"{server.url}/metrics", timeout=30).text
     assert f"kfp_tabular_overloads_total {len(refused)}.0" in text
+
+
+def test_a_head_without_end_is_cut_off(model_directory, start):
+    server = start("--model", model_directory("binary"), "--port", 0).ready()
+    headers = {"a": "a" * 100_000}
+    assert requests.get(f"{server.url}/metrics", headers=headers, timeout=30).status_code == 431
+
+
+SERVING = """
+import gc, sys
+from kfp_tabular.serving import server
+from kfp_tabular.serving.__main__ import main
+
+def load(self, source):
+    sys.exit(0 if gc.get_freeze_count() > 100_000 else 1)
+
+server.Server.load = load
+main(sys.argv[1:])
+"""
+
+
+def test_no_full_garbage_collection_goes_over_what_was_imported(model_directory):
+    command = [sys.executable, "-c", SERVING, "--model", model_directory("binary"), "--port", "0"]
+    subprocess.run(command, check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from kfp_tabular.components.common.model import ModelSpec
 from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.serving import predictor
 from kfp_tabular.serving.packing import packed
 
 MAKE = {
@@ -39,3 +40,11 @@ def test_a_packed_call_gives_the_very_same_outputs(model_directory, task, rows):
     for name, tensor in expected.items():
         assert found[name].dtype == tensor.dtype
         np.testing.assert_array_equal(found[name].numpy(), tensor.numpy())
+
+
+def test_the_predictor_makes_packed_calls(model_directory, monkeypatch):
+    made = []
+    original = predictor.packed
+    monkeypatch.setattr(predictor, "packed", lambda *a: made.append(a) or original(*a))
+    predictor.Predictor.load(model_directory("binary")).warm_up()
+    assert len(made) == 1
