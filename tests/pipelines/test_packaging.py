@@ -11,10 +11,13 @@ from kfp_tabular import components
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("components", "pipelines", "serving")
+IMAGES = ROOT / "components" / "images"
+"""Builds the images; its scripts are run, not imported."""
 
 
 def _modules() -> list[Path]:
-    return [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
+    found = [path for part in PARTS for path in sorted((ROOT / part).rglob("*.py"))]
+    return [path for path in found if not path.is_relative_to(IMAGES)]
 
 
 def _imports(path: Path) -> set[str]:
