@@ -175,7 +175,7 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
                         "maxRestarts": RESTARTS,
                         "rules": [
                             {
-                                "name": "bad-input",
+                                "name": "BadInput",
                                 "action": "FailJobSet",
                                 "onJobFailureReasons": ["PodFailurePolicy"],
                             }

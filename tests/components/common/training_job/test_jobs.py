@@ -1,5 +1,6 @@
 """What the builders decide, and what the judges read from statuses that the controllers write."""
 
+import re
 from typing import Any
 
 import pytest
@@ -171,7 +172,10 @@ def test_bad_input_is_not_tried_again_where_the_kind_can_say_so() -> None:
 
     for policy in policies:
         assert policy["rules"][0]["onExitCodes"]["values"] == [2]
-    assert runtime["failurePolicy"]["rules"][0]["action"] == "FailJobSet"
+    (rule,) = runtime["failurePolicy"]["rules"]
+    assert rule["action"] == "FailJobSet"
+    # JobSet's webhook wants it so (`ruleNameFmt`); the schema of its resource does not say it.
+    assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", rule["name"])
     # Kubernetes refuses the rule with any other restart policy.
     assert "podFailurePolicy" not in job.build(spec_of(restart_policy="OnFailure"))["spec"]
 
