@@ -89,7 +89,7 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
 
 
 @cli.command("render")
-@click.argument("kind", metavar="tfjob|trainjob|experiment")
+@click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service")
 @click.option("--config", type=click.Path(path_type=Path), help="As for compile.")
 @click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
 @click.option("--namespace", default="", help="Where it would be; left out unless given.")

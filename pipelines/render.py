@@ -17,6 +17,7 @@ from kfp_tabular.pipelines.training.config import PipelineConfig, without_latest
 
 TRAINING_TASK = "train-model"
 TUNING_TASK = "tune-hyperparameters"
+DEPLOYMENT_TASK = "deploy-model"
 
 _BASE = ("model_type", "epochs", "train_steps", "batch_size", "learning_rate")
 _INPUTS = ("transformed_examples", "transform_graph")
@@ -245,6 +246,30 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
     return Rendered(resource, pipeline.assumed(*_INPUTS))
 
 
+def _inference_service(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.deployment.kserve.render import render_inference_service
+
+    task = pipeline.arguments(DEPLOYMENT_TASK)
+    uri, assumed = pipeline.start.model, pipeline.assumed("model")
+    if task["model_repository"]:
+        # A published model's place follows from its content.
+        uri = f"{task['model_repository'].rstrip('/')}/{task['model_name']}/VERSION"
+        assumed = {"model": uri}
+    config = {
+        "model_name": task["model_name"],
+        "model_uri": uri,
+        "namespace": pipeline.start.namespace,
+        "run_id": task["run_id"],
+        "image": pipeline.config.image(DEPLOYMENT_TASK),
+        "service": task["service"],
+    }
+    if task["service"].get("runtime", "image") != "image":
+        del config["image"]
+    resource = render_inference_service(config, DEPLOYMENT_TASK)
+    follows = "its version and digests, which follow from its content"
+    return Rendered(resource, {**assumed, "labels and annotations of the model": follows})
+
+
 def _kind_of_task(pipeline: _Pipeline) -> str:
     """Gives the kind of task, which the default objective follows from."""
     kind = pipeline.start.task or pipeline.parameter("task")
@@ -278,5 +303,6 @@ RENDERERS: Mapping[str, Callable[[_Pipeline], Rendered]] = {
     "tfjob": _tfjob,
     "trainjob": _trainjob,
     "experiment": _experiment,
+    "inference-service": _inference_service,
 }
 """What can be rendered, by its name on the command line."""

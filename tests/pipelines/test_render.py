@@ -329,6 +329,18 @@ def training(backend: str, folder: Path) -> None:
     )
 
 
+@schemas.needed
+def test_an_endpoint_is_rendered_from_what_is_known() -> None:
+    parameters = {**PARAMETERS, "model_name": "taxi", "model_repository": "s3://models"}
+    rendered = render.render("inference-service", parse(parameters), render.RunTime("", "team"))
+
+    assert schemas.problems(rendered.resource) == []
+    assert rendered.resource["metadata"]["namespace"] == "team"
+    assert "s3://models/taxi/VERSION" in render.to_yaml(rendered)
+    here = render.render("inference-service", parse(parameters | {"model_repository": ""}))
+    assert "s3://mlpipeline/v2/artifacts" in render.to_yaml(here)
+
+
 def tuning(folder: Path) -> None:
     graph = folder / "graph"
     graph.mkdir()

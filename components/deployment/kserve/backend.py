@@ -186,6 +186,11 @@ def _roll_out(context: Context) -> Outcome:
         strategy.retreat()
         strategy.restore()
         raise RolloutError(_verdict(wanted.name, str(error))) from error
+    except UserError:
+        # A right that is missing, say; without waiting, which may take the same right.
+        held.write(backwards=True)
+        strategy.stop()
+        raise
 
 
 def _settle(context: Context) -> None:

@@ -73,6 +73,8 @@ def summary(measured: Measured) -> str:
 
 def _too_slow(measured: Measured, bounds: Verification, whole: int) -> str:
     times = sorted(measured.latencies)
+    if not times:
+        return ""
     answered = max(whole - len(measured.errors), len(times))
     for name, milliseconds in bounds.max_latency_ms.items():
         share = percentile(name)

@@ -250,8 +250,7 @@ def held(
 def _acquired(
     api: Api, name: str, holder: str, terms: Terms, pause: Callable[[float], None]
 ) -> Object:
-    seen, since, told = "", time.monotonic(), False
-    first = ""
+    seen, first, since, told = "", "", time.monotonic(), False
     while True:
         try:
             lease = api.get(LEASE, name)
@@ -265,7 +264,8 @@ def _acquired(
         version = str(lease["metadata"]["resourceVersion"])
         now = time.monotonic()
         if version != seen:
-            if first and current == first:
+            # One's own name is there where the answer to taking it was lost.
+            if current not in ("", holder) and current == first:
                 raise BusyError(
                     f"another run is deploying to this endpoint: {current} holds Lease {name} in "
                     f"namespace {api.namespace}. Nothing was changed; try again when it is done."

@@ -210,7 +210,6 @@ class Place:
         service["verification"] = {
             "requests": 10,
             "requests_per_second": 100,
-            "max_latency_ms": {"p95": 200},
             "startup_seconds": 5,
             **service.get("verification", {}),
         }

@@ -12,7 +12,7 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
-from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, LEASE, SERVICE
+from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
 from kfp_tabular.components.deployment.kserve.lock import BusyError, LostError
 from kfp_tabular.components.deployment.kserve.rollout import RolloutError
 from tests.cluster.operators import wait_until
@@ -94,9 +94,9 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
 
 @EACH
 @pytest.mark.parametrize("bad", BAD)
-def test_what_does_not_pass_is_rolled_back(
-    place: Place, service: dict[str, Any], bad: str
-) -> None:
+def test_what_does_not_pass_is_rolled_back(place: Place, service: dict[str, Any], bad: str) -> None:
+    # A machine under load is slow, too: only what is to be too slow is measured.
+    bounds = {"max_latency_ms": {"p95": 200}} if bad == "slow" else {}
     place.deploy("first", service=service)
     (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
 
@@ -104,7 +104,7 @@ def test_what_does_not_pass_is_rolled_back(
         client(place, service) as asked,
         pytest.raises(RolloutError, match=BAD[bad]),
     ):
-        place.deploy(bad, service=service)
+        place.deploy(bad, service={**service, "verification": bounds})
 
     assert serves(place, service) == {"first": 100}
     assert not asked.failed
@@ -373,8 +373,6 @@ def test_the_deployment_mode_is_not_changed(place: Place) -> None:
 def test_a_controller_that_is_behind_deceives_nobody(place: Place) -> None:
     """Until the controller has looked, the status is that of the model before."""
     for service in (DIRECT, CANARY):
-        place.cluster.admin.create(LEASE, {"metadata": {"name": "x"}, "spec": {}})
-        place.cluster.admin.delete(LEASE, "x")
         for item in names(place, INFERENCE_SERVICE):
             place.cluster.admin.delete(INFERENCE_SERVICE, item)
         wait_until(lambda: NAME not in place.kserve._services, "nothing")
