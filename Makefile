@@ -36,8 +36,10 @@ DEMO_ROWS ?= 20000
 AUTHOR := $(VENVS)/author/bin
 PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(PYTEST_ARGS) $(2)
 
+TESTS := $(addprefix test-,author launcher tensorflow tfdv serving local)
+
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint typecheck docs locks format golden clean \
+.PHONY: help setup demo test $(TESTS) check lint typecheck docs locks format golden clean base-image images images-test
 	base-image images images-test
 
 help:
@@ -80,13 +82,21 @@ demo: setup
 	@$(AUTHOR)/python -m kfp_tabular.pipelines.local.demo --output $(DEMO) --rows $(DEMO_ROWS)
 
 # Tests run where their code runs: each folder in the environment of its image.
-test: setup
+test: $(TESTS)
+$(TESTS): setup
+
+test-author:
 	$(call PYTEST,author,tests/pipelines tests/compile)
-	$(call PYTEST,launcher,tests/cluster $(wildcard $(CLUSTER_TESTS)))
+test-launcher:
+	$(call PYTEST,launcher,tests/cluster $(CLUSTER_TESTS))
+test-tensorflow:
 	$(call PYTEST,tensorflow,$(COMPONENT_TESTS) $(addprefix --ignore=,$(CLUSTER_TESTS)) \
 		$(addprefix --ignore=$(COMPONENT_TESTS)/,data_validation deployment))
+test-tfdv:
 	$(call PYTEST,tfdv,$(COMPONENT_TESTS)/data_validation)
+test-serving:
 	$(call PYTEST,serving,$(COMPONENT_TESTS)/deployment $(addprefix --ignore=,$(CLUSTER_TESTS)) tests/serving)
+test-local:
 	$(call PYTEST,author,tests/local)
 
 check: lint typecheck
