@@ -29,6 +29,9 @@ from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
 _LOG_END_SECONDS = 10
 _LOG_GOES_ON_SECONDS = 1
 _EXPLAIN_SECONDS = 10
+# A controller makes pods within seconds, unless something keeps it: a quota, a queue, or an object
+# that is refused, which only an event says.
+_NO_PODS_SECONDS = 30
 # So many are enough to understand what happened.
 _MOST_OTHERS = 5
 
@@ -160,7 +163,8 @@ class _Wait:
         self._followers: dict[str, logs.Follower] = {}
         self._verdict = ""
         # From when on it is strange that there are no pods.
-        self._lonely = time.monotonic() + launch.grace_seconds if launch.pod_selector else math.inf
+        patience = min(launch.grace_seconds, _NO_PODS_SECONDS) if launch.pod_selector else math.inf
+        self._lonely = time.monotonic() + patience
 
     def run(self) -> Object:
         # One that has ended already has no deadline to miss.
