@@ -40,7 +40,6 @@ TESTS := $(addprefix test-,author launcher tensorflow tfdv serving local)
 
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test $(TESTS) check lint typecheck docs locks format golden clean base-image images images-test
-	base-image images images-test
 
 help:
 	@echo 'make demo       from sample data to a served, answered prediction'

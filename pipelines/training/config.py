@@ -42,6 +42,9 @@ TIMEOUTS = {
 }
 """How long each task's pod may run where the configuration does not say: a daily batch's limits."""
 
+UNCACHED = ("deploy-model",)
+"""Tasks that act on the world: what they did once says nothing of how it is now."""
+
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 

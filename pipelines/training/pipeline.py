@@ -101,6 +101,8 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         baseline_model_uri: str = "",
         model_name: str = "model",
         model_repository: str = "",
+        deployment_backend: str = "local",
+        service: dict[str, Any] = {},
         seed: int = 0,
     ) -> None:
         """From tabular data to a served TensorFlow model.
@@ -170,7 +172,9 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             bootstrap_samples: Resamples for confidence intervals, 100 to 100,000.
             baseline_model_uri: The model to compare with.
             model_name: The name to publish the model under.
-            model_repository: Where models are published.
+            model_repository: Where models are published. With kserve, empty serves the artifact.
+            deployment_backend: local or kserve.
+            service: What a KServe endpoint asks of the cluster, and how it is rolled out.
             seed: Seed of training, search and evaluation.
         """
         ingestion = place(
@@ -286,6 +290,9 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                     golden_examples=evaluation.outputs["golden_examples"],
                     model_name=model_name,
                     model_repository=model_repository,
+                    backend=deployment_backend,
+                    service=service,
+                    run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 )
             )
 

@@ -4,7 +4,13 @@ from kfp import dsl, kubernetes
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.training.config import TIMEOUTS, PipelineConfig, TaskConfig, Workspace
+from kfp_tabular.pipelines.training.config import (
+    TIMEOUTS,
+    UNCACHED,
+    PipelineConfig,
+    TaskConfig,
+    Workspace,
+)
 
 
 def place(task: dsl.PipelineTask, config: PipelineConfig) -> dsl.PipelineTask:
@@ -33,7 +39,7 @@ def place(task: dsl.PipelineTask, config: PipelineConfig) -> dsl.PipelineTask:
             backoff_factor=wanted.retry_factor,
             backoff_max_duration=f"{documents.seconds(wanted.retry_wait_limit)}s",
         )
-    if not wanted.caching:
+    if not wanted.caching or task.name in UNCACHED:
         task.set_caching_options(False)
     for name, value in wanted.env.items():
         task.set_env_variable(name, value)

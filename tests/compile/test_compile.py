@@ -82,6 +82,14 @@ def test_a_configuration_reaches_the_spec() -> None:
     assert secrets == ["mlpipeline-minio-artifact"] * len(config.TASKS)
 
 
+def test_a_deployment_is_never_taken_from_the_cache() -> None:
+    spec = next(yaml.safe_load_all((GOLDEN / "training.yaml").read_text()))
+
+    condition = spec["components"]["comp-condition-1"]["dag"]["tasks"]
+    assert not condition["deploy-model"]["cachingOptions"].get("enableCache")
+    assert spec["root"]["dag"]["tasks"]["train-model"]["cachingOptions"]["enableCache"]
+
+
 def test_the_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
 
