@@ -4,12 +4,14 @@ Each flow runs a launcher against an API server that enforces the shipped Role a
 rights were needed.
 """
 
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,15 @@ from kfp_tabular.components.common.kubernetes.errors import DeadlineError, JobFa
 from kfp_tabular.components.common.kubernetes.kinds import (
     EVENT,
     EXPERIMENT,
+    INFERENCE_SERVICE,
     POD,
+    SERVICE,
     SUGGESTION,
     TFJOB,
     TRIAL,
 )
+from kfp_tabular.components.deployment.kserve import backend as deployment
+from kfp_tabular.components.deployment.kserve.rollout import RolloutError
 from kfp_tabular.components.training.kubeflow import backend as training
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.settings import Settings
@@ -33,6 +39,8 @@ from kfp_tabular.components.tuning.limits import Limits
 from tests.cluster import kustomize
 from tests.cluster.api_server import WORKFLOW, Asked, Rule
 from tests.cluster.clusters import NAMESPACE, USER, Cluster, simulated
+from tests.components.deployment.kserve.kserve_controller import FAILED, KServe
+from tests.components.deployment.kserve.task import QUICK_TIMING
 from tests.components.training.kubeflow.operators import Container, Operator
 
 ROLE = "base/access/launcher-role.yaml"
@@ -338,6 +346,98 @@ def search_without_watch(cluster: Cluster, folder: Path) -> None:
         tuning.run(WANTED, RUN_ID, cluster.connect())
 
 
+MODEL = {
+    "task": "regression",
+    "classes": [],
+    "decision_threshold": None,
+    "inputs": [],
+    "schema_digest": "sha256:0",
+}
+
+
+NO_GOLDEN_EXAMPLES: Mapping[str, Any] = {"instances": [], "predictions": []}
+
+
+def deploy(
+    cluster: Cluster,
+    folder: Path,
+    name: str,
+    service: Mapping[str, Any],
+    golden: Mapping[str, Any] = NO_GOLDEN_EXAMPLES,
+) -> None:
+    """Deploys a model. Without golden examples nothing is asked for answers."""
+    model = folder / name
+    model.mkdir(exist_ok=True)
+    (model / "saved_model.pb").write_text(name)
+    (model / "model.json").write_text(json.dumps(MODEL))
+    (folder / "golden.json").write_text(json.dumps(golden))
+    order = deployment.Order(
+        model=model,
+        model_uri=str(model),
+        golden_examples=folder,
+        summary=folder / "summary.md",
+        name="taxi",
+        service={
+            "soak_seconds": 0,
+            "keep_previous_seconds": 0,
+            "volumes": [{"claim": "models", "mount_path": str(folder)}],
+            **service,
+        },
+    )
+    deployment.run(order, cluster.connect(), QUICK_TIMING)
+
+
+def roll_out(**service: Any) -> Flow:
+    """A first model, a second one, and one that KServe cannot load."""
+
+    def flow(cluster: Cluster, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        kserve = KServe(cluster, lambda model: FAILED if model == "broken" else 1)
+        with kserve.running():
+            with pytest.raises(RolloutError, match="Failed to fetch model"):
+                deploy(cluster, folder, "broken", service)
+            deploy(cluster, folder, "first", service)
+            deploy(cluster, folder, "second", service)
+            with pytest.raises(RolloutError, match="Failed to fetch model"):
+                deploy(cluster, folder, "broken", service)
+
+    return flow
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers as the one golden example says."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+    def do_POST(self) -> None:
+        content = json.dumps({"predictions": [{"prediction": 1.0}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def roll_out_a_first_that_clients_do_not_reach(cluster: Cluster, folder: Path) -> None:
+    """It passes under its own name; then the Service that leads to it goes with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as model:
+        threading.Thread(target=model.serve_forever, daemon=True).start()
+        kserve = KServe(cluster, lambda _: model.server_address[1])
+        find = kserve.route
+        kserve.route = lambda host: None if host.startswith("taxi.") else find(host)  # type: ignore[method-assign]
+        service = {
+            "strategy": "blue_green",
+            "verification": {"requests": 1, "startup_seconds": 1},
+            "access": {"via": "gateway", "gateway": kserve.url},
+        }
+        golden = {"instances": [{}], "predictions": [{"prediction": 1.0}]}
+        with kserve.running(), pytest.raises(RolloutError, match="as clients ask: reachability"):
+            deploy(cluster, folder, "first", service, golden)
+        model.shutdown()
+    assert cluster.admin.list(SERVICE) == cluster.admin.list(INFERENCE_SERVICE) == []
+
+
 FLOWS: dict[str, Flow] = {
     "tfjob succeeds": train("tfjob", trains),
     "tfjob in a run": train_in_a_run,
@@ -354,6 +454,10 @@ FLOWS: dict[str, Flow] = {
     "search is refused": search_that_katib_refuses,
     "search is stopped": search_that_is_stopped,
     "search without watch": search_without_watch,
+    "canary": roll_out(strategy="canary"),
+    "direct": roll_out(strategy="direct"),
+    "blue-green": roll_out(strategy="blue_green"),
+    "blue-green, out of reach": roll_out_a_first_that_clients_do_not_reach,
 }
 
 _asked: dict[str, set[Asked]] = {}

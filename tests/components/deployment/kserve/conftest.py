@@ -175,7 +175,7 @@ class Client:
         address = self.kserve.url.removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=30)
         body = json.dumps({"instances": INSTANCES[:1]}).encode()
-        while not over.wait(0.01):
+        while not over.wait(0.03):
             headers = {"Host": self.host, "Content-Type": "application/json"}
             connection.request("POST", f"/v1/models/{NAME}:predict", body, headers)
             answer = connection.getresponse()

