@@ -149,9 +149,10 @@ class _Job:
             _logger.warning(
                 "%s of an earlier attempt failed (%s): deleted, to try again.", self._title, verdict
             )
-            self._delete(api, metadata["uid"])
         else:
             _logger.info("%s of an earlier attempt is being deleted.", self._title)
+        # Once more does not hurt, and whoever deleted it may have chosen a way that never ends.
+        self._delete(api, metadata["uid"])
         if not self._gone(api, metadata["uid"], self._launch.deadline_seconds):
             raise DeadlineError(f"{self._title} of an earlier attempt is still being deleted.")
         return False
@@ -221,16 +222,23 @@ class _Job:
             return None
 
     def _delete(self, api: Api, uid: str) -> None:
-        # In the foreground, so that "gone" means that its pods are gone as well.
         with suppress(NotFoundError, ConflictError):
-            api.delete(self._kind, self._name, self._namespace, uid=uid)
+            api.delete(
+                self._kind,
+                self._name,
+                self._namespace,
+                uid=uid,
+                propagation=self._launch.propagation,
+            )
 
     def _gone(self, api: Api, uid: str, seconds: float) -> bool:
-        """Waits until the resource of a uid is gone, for so many seconds."""
-        end = time.monotonic() + seconds
+        """Waits until the resource of a uid and its pods are gone, for so many seconds."""
+        end, remains = time.monotonic() + seconds, self._launch.remains
         while True:
             existing = self._find(api)
-            if existing is None or existing["metadata"]["uid"] != uid:
+            if existing is not None and existing["metadata"]["uid"] != uid:
+                return True
+            if existing is None and not (remains and remains(api)):
                 return True
             if time.monotonic() >= end:
                 return False

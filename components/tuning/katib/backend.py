@@ -1,6 +1,8 @@
 """Searches with Katib: creates the Experiment, waits for it, and reads what came of it."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from kfp_tabular.components.common.errors import UserError
@@ -12,7 +14,12 @@ from kfp_tabular.components.common.kubernetes.errors import (
     JobFailedError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, SUGGESTION, TRIAL
+from kfp_tabular.components.common.kubernetes.kinds import (
+    EXPERIMENT,
+    POD,
+    SUGGESTION,
+    TRIAL,
+)
 from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.tuning import search
 from kfp_tabular.components.tuning.found import Found
@@ -64,6 +71,10 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
                     container=spec.kind.container,
                     grace_seconds=job.grace_seconds,
                     needs_all_pods=False,
+                    # Katib's controllers make jobs and services again that are missing, even of a
+                    # Trial or Suggestion that is only waiting for them to go.
+                    propagation="Background",
+                    remains=partial(_remains, name=name),
                 ),
             )
         except DeletedError:
@@ -99,6 +110,24 @@ def _trials(
     return status.trials(
         listed.items, spec.space, spec.objective, spec.additional_metrics, failures.by_trial()
     )
+
+
+def _remains(api: Api, name: str) -> bool:
+    """Tells whether something of an Experiment that is gone is still there.
+
+    Katib finds all of it by the name, and would take it for the next Experiment's.
+    """
+    labels = f"{status.EXPERIMENT_LABEL}={name}"
+    looks: list[Callable[[], object]] = [
+        lambda: api.list(TRIAL, labels=labels).items,
+        lambda: api.list(POD, labels=labels).items,
+        lambda: api.get(SUGGESTION, name),
+    ]
+    for look in looks:
+        with suppress(NotFoundError, ForbiddenError):
+            if look():
+                return True
+    return False
 
 
 def _refused(api: Api, name: str, error: JobFailedError) -> None:

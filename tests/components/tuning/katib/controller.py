@@ -7,7 +7,7 @@ Trials, their conditions, observations and the Experiment's status are those tha
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
@@ -24,6 +24,9 @@ _STATES = {
     "MetricsUnavailable": "trialMetricsUnavailable",
     "Running": "trialsRunning",
 }
+
+_SLOW = "example.com/container-ends"
+"""A pod takes its time to end."""
 
 
 class Search:
@@ -70,9 +73,9 @@ class Search:
         self.update()
         return name
 
-    def pod(self, trial: str, **status: Any) -> str:
+    def pod(self, trial: str, name: str = "", **status: Any) -> str:
         """Makes a trial's pod, which runs unless something else is said; gives its name."""
-        name = f"{trial}-chief-0"
+        name = name or f"{trial}-chief-0"
         template = self.spec["trialTemplate"]
         container = template["primaryContainerName"]
         self.cluster.admin.create(
@@ -82,6 +85,7 @@ class Search:
                 "kind": "Pod",
                 "metadata": {
                     "name": name,
+                    "finalizers": [_SLOW],
                     "labels": {
                         "katib.kubeflow.org/experiment": self.name,
                         "katib.kubeflow.org/trial": trial,
@@ -270,13 +274,18 @@ class Katib:
     @contextmanager
     def working(self) -> "Iterator[Katib]":
         """Works for the duration of the block."""
-        watcher = threading.Thread(target=self._watch, name="katib", daemon=True)
-        watcher.start()
+        threads = [
+            threading.Thread(target=target, name="katib", daemon=True)
+            for target in (self._watch, self._reconcile)
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield self
         finally:
             self._stop.set()
-            watcher.join(20)
+            for thread in threads:
+                thread.join(20)
             assert not self._errors, "\n".join(self._errors)
 
     def search(self) -> Search:
@@ -294,6 +303,36 @@ class Katib:
                     self.searches.append(Search(self._cluster, experiment))
                     self._play(self.searches[-1])
             self._stop.wait(0.02)
+
+    def _reconcile(self) -> None:
+        """Ends pods that are deleted, and makes what a trial lacks, as long as there is the trial.
+
+        Katib does so even where the trial is being deleted, and only waits for that to be gone.
+        """
+        again = 0
+        while not self._stop.wait(0.02):
+            for pod in self._cluster.admin.list(POD):
+                metadata = pod["metadata"]
+                if (
+                    _SLOW not in metadata.get("finalizers", ())
+                    or "deletionTimestamp" not in metadata
+                ):
+                    continue
+                labels = metadata["labels"]
+                name = labels["katib.kubeflow.org/trial"]
+                trial = self._cluster.admin.get(TRIAL, name)
+                with suppress(Refused):
+                    if trial is not None and trial["metadata"].get("deletionTimestamp"):
+                        again += 1
+                        search = next(
+                            found
+                            for found in self.searches
+                            if found.name == labels["katib.kubeflow.org/experiment"]
+                        )
+                        search.pod(name, f"{name}-again-{again}")
+                    self._cluster.admin.patch(
+                        POD, metadata["name"], {"metadata": {"finalizers": None}}
+                    )
 
     def _play(self, search: Search) -> None:
         try:

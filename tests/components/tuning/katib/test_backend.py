@@ -437,6 +437,29 @@ def test_sigterm_deletes_the_experiment(
     assert cluster.admin.list(POD) == []
 
 
+def test_a_retry_begins_when_all_of_the_failed_search_is_gone(
+    cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune
+) -> None:
+    """Katib finds trials by the Experiment's name, and would count those of the earlier one."""
+    found: list[int] = []
+
+    def script(search: Search) -> None:
+        found.append(len(cluster.admin.list(TRIAL)) + len(cluster.admin.list(POD)))
+        trial = search.trial(learning_rate=0.03)
+        if len(found) == 1:
+            search.give_up()
+        else:
+            search.succeed(trial, 0.75)
+            search.finish()
+
+    running = katib(script)
+    with pytest.raises(RuntimeError, match="max failed count"):
+        tune()
+    assert tune()["metrics"].metadata["eval_auc"] == 0.75
+    assert found == [0, 0]
+    assert len(running.searches) == 2
+
+
 def test_the_rights_of_the_manifests_are_used(
     cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune
 ) -> None:
