@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kfp_tabular.pipelines.local import docker_access as access
 from kfp_tabular.pipelines.local.docker_engine import UNPRIVILEGED, Container, Engine, Mount
-from kfp_tabular.pipelines.local.docker_ownership import Loan
+from kfp_tabular.pipelines.local.docker_ownership import Loan, check_readable
 from kfp_tabular.pipelines.local.place import Call, RunRequest, Starter, TaskProcess
 
 _ARTIFACTS = "artifacts"
@@ -45,6 +45,8 @@ class Containers:
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         user_code = [Path.cwd(), *(Path(path).absolute() for path in paths if path)]
         mounts = access.mounts(request.arguments, request.output, user_code)
+        if self.engine.user() == UNPRIVILEGED:
+            check_readable([mount.source for mount in mounts if not mount.writable], UNPRIVILEGED)
         (request.output / _ARTIFACTS).mkdir(exist_ok=True)
         yield _Starter(self.engine, mounts, request.output)
 

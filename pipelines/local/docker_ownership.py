@@ -6,9 +6,12 @@ that a task writes are the container's user's for as long as the task runs.
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from kfp_tabular.components.common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,25 @@ class Loan:
         for folder in self.folders:
             _own([folder, *folder.rglob("*")], user)
         _own(self.ways, user)
+
+
+def check_readable(paths: Iterable[Path], user: str) -> None:
+    """Makes sure that another user may read files and folders, as far as their modes tell.
+
+    Args:
+        paths: What it is to read.
+        user: The user, for the message.
+
+    Raises:
+        UserError: For the first that it may not.
+    """
+    for path in paths:
+        needed = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)
+        if path.stat().st_mode & needed != needed:
+            raise UserError(
+                f"{path}: only root may read this, and containers run as {user}. Let others read "
+                f"it ('chmod -R o+rX {path}'), or start the run as the user that it belongs to."
+            )
 
 
 def _own(paths: Iterable[Path], user: str) -> None:

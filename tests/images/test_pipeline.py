@@ -1,7 +1,6 @@
 """The training pipeline in its images, beside the same run in virtual environments."""
 
 import contextlib
-import csv
 import itertools
 import json
 import os
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kfp_tabular.components.common import images
@@ -196,19 +197,14 @@ def predictions(address: str, instances: list[dict[str, Any]]) -> list[list[floa
 
 
 @pytest.fixture(scope="session")
-def rows(data: Path, in_containers: Run) -> list[dict[str, Any]]:
+def rows(in_containers: Run) -> list[dict[str, Any]]:
     """Every tenth row of the data, as a client would send it."""
-    kinds = {
-        entry.name: entry.dtype
-        for entry in ModelSpec.load(Path(in_containers.summary["model"])).inputs
-    }
-    read = {"int64": int, "float32": float, "string": str}
-    with data.open(encoding="utf-8", newline="") as stream:
-        return [
-            {n: read[kinds[n]](v) if v else None for n, v in row.items() if n in kinds}
-            for index, row in enumerate(csv.DictReader(stream))
-            if index % 10 == 0
-        ]
+    model = ModelSpec.load(Path(in_containers.summary["model"]))
+    examples = in_containers.artifact("ingest-data", "examples")
+    files = sorted(examples.glob("split=*/*.parquet"))
+    table = pa.concat_tables(pq.ParquetFile(file).read() for file in files)
+    columns = table.select([entry.name for entry in model.inputs])
+    return columns.take(list(range(0, ROWS, 10))).to_pylist()
 
 
 @pytest.mark.timeout(900)
@@ -275,6 +271,7 @@ def test_the_tensorflow_image_holds_nothing_large_that_is_never_loaded(
 ) -> None:
     # Python imports `sitecustomize` from the folder of a function of one's own, which also has
     # Beam run: no task loads more.
+    tmp_path.chmod(0o755)
     (tmp_path / "sitecustomize.py").write_text(_WATCH)
     (tmp_path / "functions.py").write_text(_FUNCTIONS)
     small = tmp_path / "small.csv"

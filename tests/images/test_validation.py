@@ -88,7 +88,12 @@ def test_sample_data(places: tuple[Place, Place], tmp_path: Path) -> None:
 
     assert found[0] == found[1]
     anomalies = found[0][1]["anomalies/anomalies.json"]
-    for kind in ("missing column", "new column", "values outside of the domain"):
+    for kind in (
+        "missing column",
+        "new column",
+        "skew against the train split",
+        "values outside the domain",
+    ):
         assert kind in anomalies
 
 

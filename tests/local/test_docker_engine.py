@@ -8,7 +8,7 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.local import docker_engine
 from kfp_tabular.pipelines.local.docker_engine import Container, Engine, Mount
-from kfp_tabular.pipelines.local.docker_ownership import Loan
+from kfp_tabular.pipelines.local.docker_ownership import Loan, check_readable
 
 CONTAINER = Container(
     name="kfp-tabular-a-1",
@@ -153,3 +153,17 @@ def test_a_loan_is_given_back(tmp_path: Path) -> None:
     loan.take_back()
 
     assert {path.lstat().st_uid for path in [way, *way.rglob("*")]} == {0}
+
+
+def test_what_a_container_may_not_read_is_named(tmp_path: Path) -> None:
+    file, folder = tmp_path / "data.csv", tmp_path / "folder"
+    file.write_text("")
+    folder.mkdir()
+    file.chmod(0o644)
+    folder.chmod(0o755)
+    check_readable([file, folder], "1:1")
+
+    for path, mode in ((folder, 0o750), (file, 0o600)):
+        path.chmod(mode)
+        with pytest.raises(UserError, match=rf"{path}.*chmod"):
+            check_readable([path], "1:1")

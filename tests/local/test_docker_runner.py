@@ -243,9 +243,9 @@ def test_nothing_keeps_running_once_the_run_is_gone(
         assert running
         started = time.monotonic()
         process.send_signal(number)
+        # It ends because it was told to, not because it took too long.
+        assert "is killed" not in process.stderr.read()
         process.wait(30)
     while _containers(place.engine) & running and time.monotonic() < started + 20:
         time.sleep(0.1)
     assert not _containers(place.engine) & running
-    # It ended because it was told to, not because ten seconds were over and it was killed.
-    assert time.monotonic() - started < 9
