@@ -6,6 +6,7 @@ must be, their defaults stand in for keys left out. A field may hold one more ch
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
@@ -101,6 +102,8 @@ def _value(kind: Any, given: Any, source: str) -> Any:
 
 def _scalar(kind: Any, given: Any, source: str) -> Any:
     number = isinstance(given, int | float) and not isinstance(given, bool)
+    # YAML and Python's JSON know .nan and .inf; no setting does.
+    number = number and math.isfinite(given)
     if kind is Any or (kind is bool and isinstance(given, bool)):
         return given
     if kind is str and (isinstance(given, str) or number):

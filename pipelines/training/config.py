@@ -12,6 +12,16 @@ import yaml
 
 from kfp_tabular.components.common import documents, images
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.pod_settings import (
+    Toleration,
+    annotations,
+    checked,
+    labels,
+    mapping,
+    names,
+    required,
+)
+from kfp_tabular.components.common.training_job.settings import Secret
 
 IMAGES = {
     "tensorflow": images.TENSORFLOW,
@@ -45,36 +55,7 @@ TIMEOUTS = {
 UNCACHED = ("deploy-model",)
 """Tasks that act on the world: what they did once says nothing of how it is now."""
 
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
-
-
-def checked(check: documents.Check, default: Any = "") -> Any:
-    """Gives a dataclass field whose value is checked."""
-    return field(default=default, metadata={"check": check})
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A Kubernetes Secret that a task uses, as variables or as files.
-
-    Attributes:
-        name: The Secret's name.
-        env: The environment variable for each of its keys.
-        mount_path: Where its keys appear as files.
-        optional: Whether the task runs without it, too.
-    """
-
-    name: str = field(metadata={"check": documents.resource_name})
-    env: Mapping[str, str] = field(default_factory=dict)
-    mount_path: str = checked(documents.mount_path)
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.env and not self.mount_path:
-            raise ValueError("give env (variables by key) or mount_path")
-        for variable in self.env.values():
-            documents.environment_name(variable)
 
 
 @dataclass(frozen=True)
@@ -87,36 +68,9 @@ class Volume:
         sub_path: A directory of it in place of its root.
     """
 
-    claim: str = field(metadata={"check": documents.resource_name})
-    mount_path: str = field(metadata={"check": documents.mount_path})
+    claim: str = required(documents.resource_name)
+    mount_path: str = required(documents.mount_path)
     sub_path: str = ""
-
-
-@dataclass(frozen=True)
-class Toleration:
-    """A taint that a task's pod tolerates, in Kubernetes' words.
-
-    Attributes:
-        key: The taint's key; empty for all.
-        operator: `Equal` or `Exists`.
-        value: The taint's value, for `Equal`.
-        effect: `NoSchedule`, `PreferNoSchedule` or `NoExecute`; empty for all.
-        seconds: How long `NoExecute` is tolerated; None for ever.
-    """
-
-    key: str = ""
-    operator: str = checked(documents.one_of("Equal", "Exists"), "Equal")
-    value: str = ""
-    effect: str = checked(documents.one_of(*_EFFECTS))
-    seconds: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.operator == "Exists" and self.value:
-            raise ValueError("operator Exists takes no value")
-        if self.operator == "Equal" and not self.key:
-            raise ValueError("operator Equal needs a key")
-        if self.seconds is not None and self.effect != "NoExecute":
-            raise ValueError("seconds go with effect NoExecute")
 
 
 @dataclass(frozen=True)
@@ -152,7 +106,7 @@ class TaskConfig:
     memory: str = checked(documents.quantity)
     gpus: int = checked(documents.at_least(0), 0)
     gpu_resource: str = "nvidia.com/gpu"
-    node_selector: Mapping[str, str] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = mapping(labels)
     tolerations: tuple[Toleration, ...] = ()
     retries: int = checked(documents.at_least(0), 0)
     retry_wait: str = checked(documents.duration, "60s")
@@ -163,10 +117,10 @@ class TaskConfig:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     volumes: tuple[Volume, ...] = ()
-    image_pull_secrets: tuple[str, ...] = ()
+    image_pull_secrets: tuple[str, ...] = checked(names, ())
     image_pull_policy: str = checked(documents.one_of("Always", "IfNotPresent", "Never"))
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = mapping(labels)
+    annotations: Mapping[str, str] = mapping(annotations)
 
     def __post_init__(self) -> None:
         for variable in self.env:
@@ -183,7 +137,7 @@ class Workspace:
         access_modes: How it can be mounted; empty for KFP's default.
     """
 
-    size: str = field(metadata={"check": documents.quantity})
+    size: str = required(documents.quantity)
     storage_class: str = ""
     access_modes: tuple[str, ...] = ()
 
