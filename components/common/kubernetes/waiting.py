@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -295,7 +295,7 @@ class _Wait:
         if self._lonely <= now:
             self._lonely = math.inf
             if not self._pods:
-                _logger.warning(self._explain(f"{self._title} has no pods yet."))
+                _logger.warning(self._why_no_pods())
         if self._deadline <= now:
             text = f"{self._title} did not end within {self._launch.deadline_seconds:g} s"
             raise DeadlineError(self._explain(f"{text}; last seen: {self._verdict or 'nothing'}"))
@@ -360,17 +360,32 @@ class _Wait:
         paragraphs += [text for text in waiting[:_MOST_OTHERS] if text not in what]
         return "\n".join(paragraphs)
 
+    def _why_no_pods(self) -> str:
+        """Shows warnings about all that is named after the resource.
+
+        What keeps its pods from being made may be about something between it and them.
+        """
+        name, what = self._launch.name, f"{self._title} has no pods yet."
+        below = [
+            event
+            for event in self._listed_events("")
+            if f"{(event.get('involvedObject') or {}).get('name', '')}-".startswith(f"{name}-")
+        ]
+        return "\n  ".join([what, *pods.event_lines(below)])
+
     def _tail_of(self, uid: str) -> list[str]:
         follower = self._followers.get(uid)
         return list(follower.tail) if follower else []
 
     def _events(self, name: str) -> list[str]:
+        return pods.event_lines(self._listed_events(f"involvedObject.name={name}"))
+
+    def _listed_events(self, fields: str) -> Sequence[Object]:
         try:
-            found = self._brief.list(EVENT, self._namespace, fields=f"involvedObject.name={name}")
+            return self._brief.list(EVENT, self._namespace, fields=fields).items
         except (ApiError, ForbiddenError, RejectedError) as error:
             _logger.debug("no events: %s", error)
             return []
-        return pods.event_lines(found.items)
 
 
 def _shower(pod: str) -> Callable[[str], None]:

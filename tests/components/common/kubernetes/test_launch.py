@@ -83,6 +83,8 @@ def test_a_job_without_pods_is_told_about(
 
     def no_quota(job: Job) -> None:
         job.event(job.name, "FailedCreatePod", "exceeded quota: cpu")
+        job.event(f"{job.name}-search-7f9", "FailedScheduling", "0/3 nodes are available")
+        job.event(f"{job.name}0-chief-0", "BackOff", "of another job")
         time.sleep(1)
         job.status("succeeded")
 
@@ -90,6 +92,8 @@ def test_a_job_without_pods_is_told_about(
         launch.run(cluster.connect(), TFJOB_FLAVOUR.launch(grace_seconds=0.5))
     assert "has no pods yet" in caplog.text
     assert "FailedCreatePod: exceeded quota: cpu" in caplog.text
+    assert "FailedScheduling: 0/3 nodes are available" in caplog.text
+    assert "of another job" not in caplog.text
 
 
 def test_no_threads_stay_behind(cluster: Cluster) -> None:
