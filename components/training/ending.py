@@ -1,10 +1,11 @@
 """How a process ends where TensorFlow does not let it: bounded, and with a telling exit code.
 
 A call into TensorFlow that waits for other processes runs no Python, so neither signal handlers
-nor timeouts of the main thread work there. A thread does.
+nor timeouts of the main thread work there. Another thread does.
 """
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -15,11 +16,14 @@ from collections.abc import Iterator
 from types import FrameType
 
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.training.peers import PeersError
 from kfp_tabular.components.training.roles import Place
 
 LOST_EXIT_CODE = 138
 """Ended because another process of the job did. The Training Operator's restart policy `ExitCode`
 starts a pod again after codes from 128 on (`IsRetryableExitCode`)."""
+
+_TELLING = ("heartbeat", "grpc_message", "onnection", "eadline", "unhealthy")
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +47,22 @@ def within(seconds: float, message: str, exit_code: int = LOST_EXIT_CODE) -> Ite
 
 
 @contextlib.contextmanager
+def within_a_call(seconds: float) -> Iterator[None]:
+    """Ends the process with 1 and a traceback where a call that holds Python's lock takes longer.
+
+    No thread of Python's runs then; the interpreter's own watchdog does.
+
+    Args:
+        seconds: How long it may take.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
 def where_peers_are_lost(here: Place) -> Iterator[None]:
     """Ends the process with `LOST_EXIT_CODE` where the loss of another one stops it.
 
@@ -58,8 +78,7 @@ def where_peers_are_lost(here: Place) -> Iterator[None]:
     except Exception as error:
         if not here.peers or not _is_loss(error):
             raise
-        message = next(filter(None, str(error).splitlines()), type(error).__name__)
-        end(LOST_EXIT_CODE, f"another process of the job was lost: {message}")
+        end(LOST_EXIT_CODE, f"another process of the job was lost: {telling_line(str(error))}")
 
 
 @contextlib.contextmanager
@@ -93,6 +112,13 @@ def on_termination(grace_seconds: float) -> Iterator[None]:
         writer.close()
 
 
+def telling_line(message: str) -> str:
+    """Gives the line of TensorFlow's many that says what happened to the other process."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    telling = (line for line in lines if any(word in line for word in _TELLING))
+    return next(telling, lines[0] if lines else "no reason given")
+
+
 def end(exit_code: int, message: str) -> None:
     """Ends the process at once, whatever its other threads wait for."""
     _logger.error("%s", message)
@@ -108,6 +134,7 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(
         error,
         (
+            PeersError,
             errors.AbortedError,
             errors.CancelledError,
             errors.DeadlineExceededError,

@@ -13,6 +13,7 @@ from kfp_tabular.components.training import (
     inputs,
     labels,
     models,
+    peers,
     program,
     servers,
 )
@@ -130,12 +131,10 @@ def join(here: Place, seconds: float) -> Any:
     """
     if not here.peers:
         return program.make_strategy(here)
+    # Parameter servers and their workers listen by themselves; nobody waits for that chief.
+    peers.wait_for(here.peers, seconds, own="" if here.asynchronous else here.address)
     _logger.info("joining %s", ", ".join(here.peers))
-    message = (
-        f"after {seconds:.0f} s not all of {', '.join(here.peers)} have joined; see the logs and "
-        "events of the other pods. --peers-seconds sets how long to wait."
-    )
-    with ending.within(seconds, message):
+    with ending.within_a_call(seconds):
         if here.asynchronous:
             return servers.make_strategy(here)
         return program.make_strategy(here)

@@ -10,7 +10,6 @@ checkpoint.
 import itertools
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.training import ending
+from kfp_tabular.components.training import ending, peers
 from kfp_tabular.components.training.layout import Rows
 from kfp_tabular.components.training.program import Program
 from kfp_tabular.components.training.roles import CHIEF, Place
@@ -143,7 +142,7 @@ def serve(here: Place, peers_seconds: float) -> None:
     chief = here.cluster[CHIEF][0]
     found = await_end(
         lambda: bool(tf.io.gfile.exists(_FINISHED)),
-        lambda: listens(chief),
+        lambda: peers.why_not_up(chief) is None,
         peers_seconds=peers_seconds,
     )
     if not found:
@@ -186,13 +185,3 @@ def await_end(
             return False
         sleep(_POLL_SECONDS)
     return True
-
-
-def listens(address: str, timeout: float = 5.0) -> bool:
-    """Tells whether something accepts connections at `host:port`."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout):
-            return True
-    except OSError:
-        return False

@@ -25,7 +25,7 @@ from typing import get_args
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.training import ending, job, journal, peers, roles
+from kfp_tabular.components.training import ending, job, journal, roles
 from kfp_tabular.components.training.settings import ClassWeights, Settings
 from kfp_tabular.components.training.workspace import Order
 
@@ -134,8 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metrics_file = order.options["metrics_file"]
         if metrics_file is not None and here.chief:
             journal.open_metrics(metrics_file)
-        if here.peers:
-            peers.wait_for_names(here.peers, patience.peers_seconds)
         metrics = job.work(order, here, patience.peers_seconds)
     if metrics:
         sys.stdout.write(f"{journal.katib_line(metrics)}\n")

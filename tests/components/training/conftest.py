@@ -1,6 +1,7 @@
 """A small data set with three labels, through a real transform graph."""
 
 import dataclasses
+import gc
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -109,6 +110,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
         task = Task(kind, label, CLASSES[label], tuple(int(count) for count in counts))
         task.save(own)
         found[kind] = Inputs(examples, own, task)
+    # The interpreter's last collection of garbage crashes on what an analysis leaves behind.
+    gc.collect()
+    gc.freeze()
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training import checkpoints, run
 from kfp_tabular.components.training.roles import ALONE
 from kfp_tabular.components.training.settings import WORKER_MODULE
@@ -74,5 +75,5 @@ def test_another_configuration_does_not_resume(settings, inputs):
 
 def test_a_directory_on_storage_out_of_reach(settings):
     unreachable = replace(settings, checkpoints="nowhere://bucket/checkpoints")
-    with pytest.raises(run.UserError, match="nowhere:// is not supported"):
+    with pytest.raises(UserError, match="nowhere:// is not supported"):
         run.run(unreachable)

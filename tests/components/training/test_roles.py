@@ -2,6 +2,8 @@
 
 import json
 import socket
+import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training import peers, rendezvous, roles
+from tests.components.training.processes import free_ports
 
 
 def config(cluster, role, index):
@@ -139,17 +142,53 @@ def test_pods_that_lack_a_variable(changes, words):
         rendezvous.tf_config(POD | changes)
 
 
-def test_names_that_do_not_resolve_are_waited_for_and_then_named(monkeypatch):
-    resolve, waited = socket.getaddrinfo, []
+@pytest.fixture
+def no_such_name(monkeypatch):
+    """A resolver may take seconds to say that there is no name."""
+    resolve = socket.getaddrinfo
 
     def resolved(host, *others, **options):
-        # A resolver may take seconds to say so.
-        if host.endswith(".invalid"):
+        if str(host).endswith(".invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return resolve(host, *others, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    with pytest.raises(peers.PeersError, match=r"no DNS name for nobody-0\.invalid:2222"):
-        peers.wait_for_names(["127.0.0.1:1", "nobody-0.invalid:2222"], 0.05, sleep=waited.append)
-    assert waited
-    peers.wait_for_names(["127.0.0.1:1", "[::1]:2", "localhost:3"], 0.0)
+
+
+def test_peers_that_do_not_come_are_named_with_the_reason(no_such_name):
+    (port,), waited = free_ports(1), []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as there,
+        pytest.raises(peers.PeersError) as failure,
+    ):
+        up = f"127.0.0.1:{there.getsockname()[1]}"
+        addresses = [up, f"127.0.0.1:{port}", "node-1.invalid:2222"]
+        peers.wait_for(addresses, 0.0, sleep=waited.append)
+    assert f"127.0.0.1:{port} (Connection refused), node-1.invalid:2222 (no DNS name)" in str(
+        failure.value
+    )
+    assert up not in str(failure.value)
+
+
+def test_peers_meet_whoever_is_first():
+    """None leaves before it has seen all, and none is missed because it has left already."""
+    ports = free_ports(3)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    met, servers = [], []
+
+    def meet(index):
+        time.sleep(0.3 * index)
+        others = [address for address in addresses if address != addresses[index]]
+        peers.wait_for(others, 20.0, own=addresses[index])
+        met.append(index)
+        # TensorFlow listens there from now on.
+        servers.append(socket.create_server(("127.0.0.1", ports[index])))
+
+    threads = [threading.Thread(target=meet, args=(index,)) for index in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for server in servers:
+        server.close()
+    assert sorted(met) == [0, 1, 2]

@@ -152,7 +152,7 @@ def test_measurements_are_left_behind(made, trained):
     assert not list((folder / "logs" / "checkpoints").glob("*"))
     lines = (folder / "metrics.txt").read_text().splitlines()
     assert len(lines) == len(outcome.history) + 1
-    pairs = [dict(pair.split("=") for pair in line.split()) for line in lines]
+    pairs = [dict(pair.split("=") for pair in line.split()[1:]) for line in lines]
     for line, entry in zip(pairs, outcome.history, strict=False):
         assert float(line["step"]) == entry["step"]
         assert float(line["eval_rmse"]) == pytest.approx(entry["eval_rmse"], rel=1e-6)

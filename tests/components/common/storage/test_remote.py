@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import local_copy, local_files, stores, upload
+from kfp_tabular.components.common.storage import Folder, local_copy, local_files, stores, upload
+from kfp_tabular.components.common.storage.stores import Part
 
 
 @pytest.fixture(params=["gs", "s3", "minio"])
@@ -100,3 +101,56 @@ def test_an_empty_object(bucket, tmp_path):
     upload(tmp_path / "empty", f"{bucket}/empty/object")
     with local_copy(f"{bucket}/empty/object") as path:
         assert path.read_bytes() == b""
+
+
+def test_a_folder(bucket, tmp_path):
+    root = f"{bucket}/folder-{bucket.partition(':')[0]}"
+    folder = Folder(f"{root}/deep")
+    assert folder.list() == {}
+    assert folder.read_text("nothing.txt") is None
+    (tmp_path / "a").write_text("content")
+    folder.upload({"sub/a b.txt": tmp_path / "a", "c": tmp_path / "a"})
+    folder.folder("sub").write_text("d.txt", "ü")
+    Folder(root).write_text("deeper/e", "a name that starts alike")
+    found = folder.list()
+    assert sorted(found) == ["c", "sub/a b.txt", "sub/d.txt"]
+    assert found["c"].size == len("content")
+    assert folder.read_text("sub/d.txt") == "ü"
+    folder.download(found, tmp_path / "into")
+    assert (tmp_path / "into" / "sub" / "a b.txt").read_text() == "content"
+    folder.remove(["c", "sub/d.txt", "not there"])
+    assert sorted(folder.list()) == ["sub/a b.txt"]
+
+
+def test_parts_go_to_their_places(bucket, tmp_path, monkeypatch):
+    for module in ("gcs", "s3"):
+        monkeypatch.setattr(f"kfp_tabular.components.common.storage.{module}.CHUNK_BYTES", 1000)
+    content = os.urandom(10_000)
+    (tmp_path / "object").write_bytes(content)
+    folder = Folder(f"{bucket}/parts")
+    folder.upload({"object": tmp_path / "object"})
+    found = folder.list()
+    folder.make_room(found, tmp_path / "into")
+    path = tmp_path / "into" / "object"
+    spans = [(0, 1), (1500, 4600), (9_999, 10_000)]
+    folder.download_parts([Part(found["object"], path, *span) for span in spans])
+    expected = bytearray(10_000)
+    for start, end in spans:
+        expected[start:end] = content[start:end]
+    assert path.read_bytes() == expected
+
+
+def test_an_object_that_changes_is_not_mixed(s3, tmp_path):
+    folder = Folder(f"{s3}/changing")
+    folder.write_text("object", "first")
+    before = folder.list()
+    folder.write_text("object", "other")
+    with pytest.raises(OSError, match="changing/object: the object changed while it was read"):
+        folder.download(before, tmp_path)
+
+
+def test_a_local_path_is_no_folder_of_a_store():
+    with pytest.raises(ValueError, match="not in an object store"):
+        Folder("/data")
+    with pytest.raises(UserError, match="Did you mean 'gs'"):
+        Folder("gcs://bucket/data")
