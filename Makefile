@@ -127,6 +127,7 @@ locks: $(UV)
 	echo 'setuptools>=77' | $(UV_COMPILE) - -o $(IMAGES)/build.txt
 	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv serving/image tests/tools tests/servers; do \
 		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
+	$(UV_COMPILE) --universal $(IMAGES)/tensorflow/requirements-gpu.in -o $(IMAGES)/tensorflow/requirements-gpu.txt
 	$(UV_COMPILE) --universal tests/requirements.in -c $(LOCK_tensorflow) -o tests/requirements.txt
 	$(UV_COMPILE) --universal tests/cluster/requirements.in -c $(LOCK_serving) -c $(LOCK_author) -c tests/requirements.txt \
 		-o tests/cluster/requirements.txt

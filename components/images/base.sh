@@ -20,17 +20,24 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for mirror in $MIRRORS; do
     case $mirror in
-        *security*) echo "deb $mirror trixie-security main" ;;
-        *) printf 'deb %s trixie main\ndeb %s trixie-updates main\n' "$mirror" "$mirror" ;;
+        # What was right on the day is out of date today.
+        *snapshot.debian.org*) options='[check-valid-until=no] ' ;;
+        *) options= ;;
     esac
+    for suite in $(echo "$mirror" | grep -q security && echo trixie-security \
+        || echo trixie trixie-updates); do
+        echo "deb $options$mirror $suite main"
+    done
 done >"$work/sources.list"
 
-# Files later than this get this time, which is after every package of the release's first year.
-export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-1798761600}"
+# As for the other layers (layer.sh): no times, and byte code that does not depend on them.
+export SOURCE_DATE_EPOCH=315532800
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook='PYTHONHASHSEED=0 chroot "$1" /usr/bin/python3 -m compileall -q -f \
+        --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.13 || true' \
     trixie "$work/base.tar" "$work/sources.list"
 "$engine" import "$work/base.tar" "$IMAGE" >/dev/null
 echo "$IMAGE: $(($(wc -c <"$work/base.tar") / 1000000)) MB"

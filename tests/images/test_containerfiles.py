@@ -127,6 +127,14 @@ def test_what_adds_to_tensorflow_has_its_versions(name: str) -> None:
     assert base.items() <= more.items()
 
 
+def test_the_variant_with_cuda_has_the_same_versions() -> None:
+    folder = FOLDERS["tensorflow"]
+    plain, gpu = pins(folder / "requirements.txt"), pins(folder / "requirements-gpu.txt")
+
+    assert plain.items() <= gpu.items()
+    assert all(name.startswith("nvidia-") for name in gpu.keys() - plain.keys())
+
+
 @every_image
 def test_every_package_is_locked_with_hashes(name: str) -> None:
     lock = FOLDERS[name] / "requirements.txt"
