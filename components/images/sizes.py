@@ -9,6 +9,7 @@ import argparse
 import configparser
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -16,11 +17,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving")
 
 _ON_TENSORFLOW = ("tfdv", "serving")
-_COPIED = "/layer/"
+_COPIED = re.compile(r"COPY (?:/layer/ /|dir:\w+ in /)")  # as BuildKit and podman put it
 _SHOWN = 6
 _STARTS = 3
 _SITE_PACKAGES = "/opt/kfp-tabular/lib/python3*/site-packages"
@@ -76,19 +78,18 @@ def main() -> None:
     _print(starts)
 
 
-def layers(history: str, name: str) -> list[Layer]:
-    """Reads an image's history.
+def layers(history: Sequence[tuple[int, str]], name: str) -> list[Layer]:
+    """Gives an image's layers from its history.
 
     Args:
-        history: A line per layer, the last one first: bytes, a tab, the instruction.
+        history: Bytes and instruction of each step, the last one first.
         name: The image's name.
 
     Returns:
         The layers that hold something, the first one first; those of the base as one.
     """
-    entries = [line.partition("\t") for line in reversed(history.splitlines()) if line]
-    base = sum(int(size) for size, _, made in entries if _COPIED not in made)
-    ours = [int(size) for size, _, made in entries if _COPIED in made]
+    base = sum(size for size, made in history if not _COPIED.search(made))
+    ours = [size for size, made in reversed(history) if _COPIED.search(made)]
     first = "tensorflow" if name in _ON_TENSORFLOW else name
     packages = [f"packages of {first}", f"packages of {name}"][: len(ours) - 1]
     found = [Layer("Debian and Python", base / 1e6)]
@@ -97,11 +98,25 @@ def layers(history: str, name: str) -> list[Layer]:
     return found
 
 
+def _history(engine: str, image: str) -> list[tuple[int, str]]:
+    """Asks an engine for an image's history. Docker gives a document per step, podman a list."""
+    command = [engine, "history", "--no-trunc", "--human=false", "--format", "json", image]
+    if "podman" not in _output([engine, "--version"]):
+        command[-2] = "{{json .}}"
+    steps: list[Any] = []
+    for line in _output(command).splitlines():
+        document = json.loads(line)
+        steps += document if isinstance(document, list) else [document]
+    return [
+        (int(step["Size"] if "Size" in step else step["size"]), step.get("CreatedBy", ""))
+        for step in steps
+    ]
+
+
 def _layer_rows(
     engine: str, name: str, image: str, parent: str
 ) -> Iterator[tuple[str, str, str, str]]:
-    form = "--format={{.Size}}\t{{.CreatedBy}}"
-    found = layers(_output([engine, "history", "--no-trunc", "--human=false", form, image]), name)
+    found = layers(_history(engine, image), name)
     packages = _packages(engine, image)
     inherited = _packages(engine, parent) if name in _ON_TENSORFLOW and parent else {}
     added = {key: size for key, size in packages.items() if key not in inherited}

@@ -179,17 +179,16 @@ def load_sizes() -> ModuleType:
 
 def test_layers_are_named_from_the_history() -> None:
     sizes = load_sizes()
-    history = "\n".join(
-        [
-            "0\tLABEL version",
-            "4000000\tCOPY /layer/ / # buildkit",
-            "10000000\tCOPY /layer/ / # buildkit",
-            "0\tUSER 10001:0",
-            "2000000000\tCOPY /layer/ / # buildkit",
-            "40000000\tRUN install python",
-            "80000000\t",
-        ]
-    )
+    copied = "COPY /layer/ / # buildkit"
+    history = [
+        (0, "LABEL version"),
+        (4_000_000, copied),
+        (10_000_000, "/bin/sh -c #(nop) COPY dir:0af in / "),
+        (0, "USER 10001:0"),
+        (2_000_000_000, copied),
+        (40_000_000, "RUN install python"),
+        (80_000_000, ""),
+    ]
 
     found = [(layer.what, layer.size) for layer in sizes.layers(history, "tfdv")]
 
