@@ -27,7 +27,9 @@ class Data:
         counts: Rows of the train split by class; empty for regression.
         mean: Mean of a regression label; 0 for the other tasks.
         scale: Standard deviation of a regression label; 1 for the other tasks.
-        held_out: Rows to evaluate on; None without an eval split.
+        evaluated: Whether there is an eval split with rows.
+        held_out: Rows to evaluate on; None without an eval split, and where another process
+            evaluates.
     """
 
     task: Task
@@ -39,6 +41,7 @@ class Data:
     counts: Sequence[int]
     mean: float
     scale: float
+    evaluated: bool
     held_out: layout.Rows | None
 
 
@@ -84,10 +87,10 @@ def read(settings: Settings, here: Place, agreement: Agreement, ensure: inputs.E
         own = labels.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
     reader = inputs.Reader(columns, task, mean, scale, ensure=ensure)
-    held_out = None
-    if rows.get(inputs.EVAL_SPLIT):
+    evaluated, held_out = bool(rows.get(inputs.EVAL_SPLIT)), None
+    if evaluated and here.chief:
         held_out = inputs.sample(reader, examples.require(inputs.EVAL_SPLIT), settings.eval_rows)
-    return Data(task, columns, reader, rows, train, share, counts, mean, scale, held_out)
+    return Data(task, columns, reader, rows, train, share, counts, mean, scale, evaluated, held_out)
 
 
 def columns_of(transform_graph: Path, task: Task) -> layout.Layout:

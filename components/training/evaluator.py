@@ -128,7 +128,8 @@ def _data(opened: Workspace) -> Data:
     if rows.get(inputs.EVAL_SPLIT):
         held_out = inputs.sample(reader, examples.require(inputs.EVAL_SPLIT), _ROWS)
     counts = [1] * len(task.classes)
-    return Data(task, columns, reader, rows, (), (), counts, 0.0, 1.0, held_out)
+    evaluated = held_out is not None
+    return Data(task, columns, reader, rows, (), (), counts, 0.0, 1.0, evaluated, held_out)
 
 
 def _own(outputs: Outputs, logs: Path) -> Outputs:

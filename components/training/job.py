@@ -37,10 +37,11 @@ def work(order: Order, here: Place, peers_seconds: float) -> Mapping[str, float]
         _logger.info("an earlier attempt has written everything already")
         return outcome.metrics
     with ending.where_peers_are_lost(here), workspace.opened(order) as opened:
-        return run.run(
+        outcome = run.run(
             opened.settings,
             here=here,
             ensure=opened.ensure,
             outputs=opened.outputs,
             peers_seconds=peers_seconds,
-        ).metrics
+        )
+    return outcome.metrics if here.chief else {}

@@ -44,7 +44,8 @@ class Loop:
         agreement: With the other processes.
         schedule: The shape of the run.
         take: Gives the next rows of the training input.
-        evaluate: Measures the eval split; None where there is none.
+        evaluate: Measures the eval split, or gives nothing where that is the chief's; None where
+            there is none.
         stopping: Follows the objective.
         keep_best: Called when the weights are the best so far.
         journal: Takes the measurements.
@@ -105,11 +106,9 @@ class Loop:
                 progress.step += steps
                 progress.loss += loss * steps
                 progress.steps += steps
-                if progress.step == boundary:
-                    self._measure(progress)
                 now = time.monotonic()
-                progress.seconds = earlier + now - started
                 due = self._checkpoints is not None and now - saved >= self._checkpoint_seconds
+                # Before anything that only some would do: a loss may be lost in one process first.
                 asked, lost, save = self._agreement.any(
                     terminated.is_set(), not math.isfinite(loss), due
                 )
@@ -119,6 +118,9 @@ class Loop:
                         f"learning_rate={self._learning_rate:g}. Try "
                         f"learning_rate={self._learning_rate / 10:g}."
                     )
+                if progress.step == boundary:
+                    self._measure(progress)
+                progress.seconds = earlier + time.monotonic() - started
                 if self._checkpoints is not None and (asked or save):
                     self._save(self._checkpoints, progress)
                     saved = time.monotonic()
@@ -136,11 +138,11 @@ class Loop:
             "train_loss": progress.loss / progress.steps,
         }
         progress.loss, progress.steps = 0.0, 0
-        if self._evaluate is not None and math.isfinite(entry["train_loss"]):
+        if self._evaluate is not None:
             measured = self._evaluate()
             entry |= {f"eval_{name}": value for name, value in measured.items()}
-            # Processes decide alike only on the same bits: the chief's count.
-            objective = self._agreement.from_first(measured[self._stopping.metric])
+            # Only the chief measures, and so all decide on the same bits.
+            objective = self._agreement.from_first(measured.get(self._stopping.metric, 0.0))
             if self._stopping.update(objective, progress.step):
                 self._keep_best()
         progress.history.append(entry)

@@ -29,7 +29,6 @@ from kfp_tabular.components.training.loop import Loop, Progress
 from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.outputs import LogUploads, Outputs
 from kfp_tabular.components.training.roles import ALONE, Place
-from kfp_tabular.components.training.schedule import Schedule
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.training.shuffling import TrainingInput
 from kfp_tabular.components.training.stopping import Stopping
@@ -78,7 +77,7 @@ def run(
     data = read(settings, here, agreement, ensure)
     made = engine.make(settings, here, strategy, data, peers_seconds)
     saved = _checkpoints(settings, here, data, made)
-    stopping = _stopping(settings, data)
+    stopping = _stopping(settings, data, agreement)
     progress = Progress() if saved is None else _resume(saved, agreement, stopping)
     resumed_at, began = progress.step, progress.seconds
     with (
@@ -90,7 +89,9 @@ def run(
         journal.resume(progress.history)
         _train(settings, here, data, made, agreement, journal, stopping, saved, progress)
         seconds = max(progress.seconds - began, 1e-9)
-        metrics = final_metrics(settings, made.predict, data) | {
+        # The others would fetch rows for it, and nobody reads theirs.
+        measured = final_metrics(settings, made.predict, data) if here.chief else {}
+        metrics = measured | {
             "steps": float(progress.step),
             "best_step": float(stopping.best_step or progress.step),
             "epochs": made.schedule.epoch(progress.step),
@@ -101,7 +102,7 @@ def run(
     outcome = Outcome(
         metrics,
         progress.history,
-        facts(settings, data, made.schedule, made.model, here),
+        facts(settings, data, made, stopping.metric, here),
         checkpoints.identity(settings, here),
     )
     if here.chief:
@@ -138,9 +139,11 @@ def _train(
         row_bytes=data.columns.row_bytes,
     )
 
-    def evaluate(rows: layout.Rows) -> dict[str, float]:
+    def evaluate() -> dict[str, float]:
+        if held_out is None:
+            return {}
         made.fetch()
-        return measure(made.predict, data, rows)
+        return measure(made.predict, data, held_out)
 
     _logger.info(
         "training: %d steps of %d rows, %.1f epochs, evaluation every %d steps",
@@ -155,7 +158,7 @@ def _train(
             agreement=agreement,
             schedule=schedule,
             take=stream.take,
-            evaluate=None if held_out is None else lambda: evaluate(held_out),
+            evaluate=evaluate if data.evaluated else None,
             stopping=stopping,
             keep_best=made.keep,
             journal=journal,
@@ -225,7 +228,7 @@ def final_metrics(settings: Settings, predict: Predict, data: Data) -> dict[str,
 
 
 def facts(
-    settings: Settings, data: Data, schedule: Schedule, model: Any, here: Place
+    settings: Settings, data: Data, made: engine.Engine, objective: str, here: Place
 ) -> dict[str, Any]:
     """Gives what the report tells of data and configuration."""
     return {
@@ -234,13 +237,13 @@ def facts(
         "label": data.task.label,
         "classes": list(data.task.classes),
         "class_counts": list(data.counts),
-        "objective": f"eval_{_objective(data)}",
+        "objective": f"eval_{objective}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),
         "numeric": list(data.columns.numeric),
         "categorical": {column.name: column.size for column in data.columns.categorical},
-        "parameters": int(model.count_params()),
-        "schedule": asdict(schedule),
+        "parameters": int(made.model.count_params()),
+        "schedule": asdict(made.schedule),
         "workers": here.workers,
     }
 
@@ -273,25 +276,23 @@ def write_model(settings: Settings, output: Path, data: Data, model: Any) -> Non
     _logger.info("model written in %.1f s: %s", time.monotonic() - started, output)
 
 
-def _objective(data: Data) -> str:
+def _stopping(settings: Settings, data: Data, agreement: Agreement) -> Stopping:
     objective = scores.OBJECTIVES[data.task.kind]
-    if objective == "auc" and data.held_out is not None:
-        positives = int(data.held_out.label.sum())
-        if positives in (0, len(data.held_out)):
-            # The area under a curve needs both classes.
-            return "log_loss"
-    return objective
-
-
-def _stopping(settings: Settings, data: Data) -> Stopping:
-    objective = _objective(data)
-    if data.held_out is None:
+    if not data.evaluated:
         _logger.warning(
             "no eval split: early stopping is off, and the last weights are kept, not the best"
         )
-    elif objective != scores.OBJECTIVES[data.task.kind]:
+    elif objective == "auc" and agreement.from_first(float(_one_class(data))):
+        # The area under a curve needs both classes.
+        objective = "log_loss"
         _logger.warning("the eval split holds one class: the best weights go by %s", objective)
     return Stopping(objective, settings.early_stopping_patience)
+
+
+def _one_class(data: Data) -> bool:
+    if data.held_out is None:
+        return False
+    return int(data.held_out.label.sum()) in (0, len(data.held_out))
 
 
 def _checkpoints(
