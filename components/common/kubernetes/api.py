@@ -173,7 +173,7 @@ class Api:
         namespace: str = "",
         *,
         uid: str = "",
-        propagation: str = "Foreground",
+        propagation: str = "",
     ) -> None:
         """Asks for an object's deletion; it may last until its finalizers are done.
 
@@ -182,7 +182,8 @@ class Api:
             name: Its name.
             namespace: Its namespace; this process's where empty.
             uid: Only the object of this uid is meant, not a later one of the same name.
-            propagation: `Foreground` keeps it until what it owns is gone, `Background` does not.
+            propagation: `Foreground` keeps it until what it owns is gone, `Background` does not;
+                what the kind says where empty.
 
         Raises:
             NotFoundError: There is none.
@@ -191,7 +192,7 @@ class Api:
         options: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": propagation,
+            "propagationPolicy": propagation or kind.propagation,
         }
         if uid:
             options["preconditions"] = {"uid": uid}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Object = Mapping[str, Any]
 """A resource as JSON has it."""
@@ -19,6 +19,9 @@ class Kind:
         name_limit: The longest name, in characters, with which everything that is named after the
             resource still has a valid name.
         namespaced: Whether objects of this kind live in a namespace.
+        propagation: How they are deleted. `Foreground` keeps an object until all that it owns is
+            gone. Where the controller makes what an object lacks even while that is being deleted,
+            this may never end; then it is `Background`.
     """
 
     api_version: str
@@ -26,6 +29,7 @@ class Kind:
     plural: str
     name_limit: int = 63
     namespaced: bool = True
+    propagation: Literal["Foreground", "Background"] = "Foreground"
 
     @property
     def group(self) -> str:
@@ -42,8 +46,15 @@ class Kind:
 # `-evaluator-9999`.
 TFJOB = Kind("kubeflow.org/v1", "TFJob", "tfjobs", name_limit=48)
 # Pods are `<job>-<replicated job>-<job index>-<pod index>-<5 random>`, checked against 63 by
-# JobSet's webhook: leaves `-node-0-9999-xxxxx`.
-TRAINJOB = Kind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs", name_limit=45)
+# JobSet's webhook: leaves `-node-0-9999-xxxxx`. The Trainer (2.3) makes the JobSet of a TrainJob
+# again that is only waiting for it to go.
+TRAINJOB = Kind(
+    "trainer.kubeflow.org/v1alpha1",
+    "TrainJob",
+    "trainjobs",
+    name_limit=45,
+    propagation="Background",
+)
 TRAINING_RUNTIME = Kind(
     "trainer.kubeflow.org/v1alpha1",
     "ClusterTrainingRuntime",
@@ -52,8 +63,15 @@ TRAINING_RUNTIME = Kind(
 )
 # Pods are `<job>-<5 random>`, and the name is the value of a label.
 JOB = Kind("batch/v1", "Job", "jobs", name_limit=57)
-# Katib refuses longer ones; trials add 9 characters.
-EXPERIMENT = Kind("kubeflow.org/v1beta1", "Experiment", "experiments", name_limit=40)
+# Katib refuses longer ones; trials add 9 characters. It makes the job of a Trial and the service of
+# a Suggestion again, even where these only wait for them to go.
+EXPERIMENT = Kind(
+    "kubeflow.org/v1beta1",
+    "Experiment",
+    "experiments",
+    name_limit=40,
+    propagation="Background",
+)
 TRIAL = Kind("kubeflow.org/v1beta1", "Trial", "trials")
 SUGGESTION = Kind("kubeflow.org/v1beta1", "Suggestion", "suggestions")
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")

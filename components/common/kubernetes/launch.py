@@ -16,12 +16,13 @@ from kfp_tabular.components.common.kubernetes.errors import (
     ApiError,
     ConflictError,
     DeadlineError,
+    ForbiddenError,
     JobFailedError,
     NotFoundError,
     SpecConflictError,
     TerminatedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import Object
+from kfp_tabular.components.common.kubernetes.kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
 from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
 
@@ -223,26 +224,31 @@ class _Job:
 
     def _delete(self, api: Api, uid: str) -> None:
         with suppress(NotFoundError, ConflictError):
-            api.delete(
-                self._kind,
-                self._name,
-                self._namespace,
-                uid=uid,
-                propagation=self._launch.propagation,
-            )
+            api.delete(self._kind, self._name, self._namespace, uid=uid)
 
     def _gone(self, api: Api, uid: str, seconds: float) -> bool:
         """Waits until the resource of a uid and its pods are gone, for so many seconds."""
-        end, remains = time.monotonic() + seconds, self._launch.remains
+        end = time.monotonic() + seconds
         while True:
             existing = self._find(api)
             if existing is not None and existing["metadata"]["uid"] != uid:
                 return True
-            if existing is None and not (remains and remains(api)):
+            if existing is None and not self._remains(api):
                 return True
             if time.monotonic() >= end:
                 return False
             api.pause(min(_LOOK_SECONDS, seconds))
+
+    def _remains(self, api: Api) -> bool:
+        if self._launch.remains:
+            return self._launch.remains(api)
+        if not self._launch.pod_selector:
+            return False
+        try:
+            return bool(api.list(POD, self._namespace, labels=self._launch.pod_selector).items)
+        except ForbiddenError:
+            # Pods are only looked after; what may not do that works, too.
+            return False
 
 
 def _age(resource: Object) -> float:

@@ -48,11 +48,8 @@ class Launch:
             If not (parallel trials), it is only while no other pod runs.
         final_exit_codes: With these the container says that starting it again is of no use. The job
             is ended then, whatever its controller makes of it.
-        propagation: How it is deleted. `Foreground` keeps it until all that it owns is gone. With a
-            controller that makes what an object lacks even while that is being deleted, this never
-            ends; then it is `Background`.
-        remains: Tells whether something of the deleted resource is still there, which `Background`
-            does not wait for.
+        remains: Tells whether something of the deleted resource is still there. None for its pods;
+            where it is deleted in the foreground they go first.
         on_change: Called with every new state of the resource, in the thread that waits.
     """
 
@@ -66,7 +63,6 @@ class Launch:
     grace_seconds: float = 300
     needs_all_pods: bool = True
     final_exit_codes: frozenset[int] = frozenset()
-    propagation: Literal["Foreground", "Background"] = "Foreground"
     remains: Callable[["Api"], bool] | None = None
     on_change: Callable[[Object], None] | None = None
 

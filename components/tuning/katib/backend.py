@@ -71,9 +71,6 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
                     container=spec.kind.container,
                     grace_seconds=job.grace_seconds,
                     needs_all_pods=False,
-                    # Katib's controllers make jobs and services again that are missing, even of a
-                    # Trial or Suggestion that is only waiting for them to go.
-                    propagation="Background",
                     remains=partial(_remains, name=name),
                 ),
             )

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import threading
 import time
@@ -60,6 +61,32 @@ def test_deleting_the_run_deletes_the_job(
     assert cluster.admin.get(TFJOB, NAME)
     cluster.admin.delete(WORKFLOW, "run")
     assert cluster.admin.list(TFJOB) == cluster.admin.list(POD) == []
+
+
+def test_a_kind_whose_controller_makes_again_what_is_deleted(cluster: Cluster) -> None:
+    """In the foreground it would be there for ever; in the background its pods end after it."""
+    kind = dataclasses.replace(TFJOB, propagation="Background")
+    wanted = dataclasses.replace(TFJOB_FLAVOUR.launch(deadline_seconds=1), kind=kind)
+    at_the_end = []
+
+    def again(job: Job) -> None:
+        run_on(job)
+        pod = f"{job.name}-chief"
+        slow = {"metadata": {"finalizers": ["example.com/container-ends"]}}
+        cluster.admin.patch(POD, pod, slow)
+        while not cluster.admin.get(POD, pod)["metadata"].get("deletionTimestamp"):
+            time.sleep(0.02)
+        time.sleep(0.5)
+        if cluster.admin.get(TFJOB, job.name):
+            job.pod("worker")
+        at_the_end.append(cluster.admin.get(TFJOB, job.name))
+        cluster.admin.patch(POD, pod, {"metadata": {"finalizers": None}})
+
+    with Operator(cluster, TFJOB_FLAVOUR, again).working():
+        with pytest.raises(errors.DeadlineError):
+            launch.run(cluster.connect(), wanted)
+        assert at_the_end == [None]
+        assert cluster.admin.list(POD) == []
 
 
 def test_a_wait_alone_changes_nothing(cluster: Cluster) -> None:
