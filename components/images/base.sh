@@ -4,12 +4,13 @@
 #
 #   ENGINE    docker or podman; by default the first that can build, see engine.sh
 #   IMAGE     what to call it
-#   MIRRORS   one or more mirrors; with one of snapshot.debian.org, the same packages every time
+#   SOURCES   a sources.list to install from; with that of a dated snapshot, the same packages every
+#             time. By default mmdebstrap's own choice of mirrors.
 set -eu
 
 engine=$(sh "$(dirname "$0")/engine.sh")
 IMAGE=${IMAGE:-localhost/kfp-tabular/base:trixie}
-MIRRORS=${MIRRORS:-http://deb.debian.org/debian http://deb.debian.org/debian-security}
+SOURCES=${SOURCES:-}
 
 command -v mmdebstrap >/dev/null || {
     echo "mmdebstrap is missing; 'apt-get install mmdebstrap' installs it on Debian and Ubuntu" >&2
@@ -18,18 +19,6 @@ command -v mmdebstrap >/dev/null || {
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for mirror in $MIRRORS; do
-    case $mirror in
-        # What was right on the day is out of date today.
-        *snapshot.debian.org*) options='[check-valid-until=no] ' ;;
-        *) options= ;;
-    esac
-    for suite in $(echo "$mirror" | grep -q security && echo trixie-security \
-        || echo trixie trixie-updates); do
-        echo "deb $options$mirror $suite main"
-    done
-done >"$work/sources.list"
-
 # As for the other layers (layer.sh): no times, and byte code that does not depend on them.
 export SOURCE_DATE_EPOCH=315532800
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
@@ -38,6 +27,6 @@ mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certifica
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='PYTHONHASHSEED=0 chroot "$1" /usr/bin/python3 -m compileall -q -f \
         --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.13 || true' \
-    trixie "$work/base.tar" "$work/sources.list"
+    trixie "$work/base.tar" ${SOURCES:+"$SOURCES"}
 "$engine" import "$work/base.tar" "$IMAGE" >/dev/null
 echo "$IMAGE: $(($(wc -c <"$work/base.tar") / 1000000)) MB"
