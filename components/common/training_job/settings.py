@@ -12,7 +12,6 @@ from typing import Any
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common import pod_settings as pod
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pod_settings import Toleration
 
 WORK_PATH = "/work"
@@ -310,10 +309,7 @@ def parse(document: Any, source: str = "job") -> JobSettings:
         UserError: For the first key that is unknown (the message names the closest) or whose value
             does not fit.
     """
-    try:
-        return documents.parse(JobSettings, {} if document is None else document, source)
-    except (OverflowError, ValueError) as error:
-        raise UserError(f"{source}: a number is not finite.") from error
+    return documents.parse(JobSettings, {} if document is None else document, source)
 
 
 def _mounts_apart(settings: JobSettings) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_tabular.components.common import documents, pod_settings
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pod_settings import Toleration, checked, required
 
 KNATIVE = "Knative"
@@ -396,7 +395,4 @@ def parse(document: Any, source: str = "service") -> ServiceSettings:
         UserError: For the first key that is unknown (the message names the closest) or whose value
             does not fit.
     """
-    try:
-        return documents.parse(ServiceSettings, {} if document is None else document, source)
-    except (OverflowError, ValueError) as error:
-        raise UserError(f"{source}: a number is not finite.") from error
+    return documents.parse(ServiceSettings, {} if document is None else document, source)
