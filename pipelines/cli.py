@@ -89,7 +89,7 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
 
 
 @cli.command("render")
-@click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service")
+@click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service|inference-graph")
 @click.option("--config", type=click.Path(path_type=Path), help="As for compile.")
 @click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
 @click.option("--namespace", default="", help="Where it would be; left out unless given.")
@@ -110,6 +110,12 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
     type=click.Choice(["", "binary", "multiclass", "regression"]),
     metavar="KIND",
     help="binary, multiclass or regression, where the parameter task is auto.",
+)
+@click.option(
+    "--split",
+    multiple=True,
+    metavar="NAME=PERCENT",
+    help="For inference-graph: an endpoint's share of the requests. Repeatable.",
 )
 def render_command(kind: str, config: Path | None, output: Path | None, **known: Any) -> None:
     """Show the Kubernetes resource that the training pipeline would create.

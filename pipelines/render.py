@@ -3,7 +3,7 @@
 For review and for GitOps. What is known only when a run starts has a placeholder.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ DEPLOYMENT_TASK = "deploy-model"
 _BASE = ("model_type", "epochs", "train_steps", "batch_size", "learning_rate")
 _INPUTS = ("transformed_examples", "transform_graph")
 _AUTO = "auto"
+_DEFAULT_SPLIT = (90, 10)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class RunTime:
         model: URI that KFP would choose for the model.
         hyperparameters: The document that a search found; None for the values it starts from.
         task: `binary`, `multiclass` or `regression`, where the data decides.
+        split: Of an InferenceGraph: `NAME=PERCENT` for each endpoint; empty for 90 and 10 to blue
+            and green.
     """
 
     run_id: str = ""
@@ -47,6 +50,7 @@ class RunTime:
     model: str = ""
     hyperparameters: Path | None = None
     task: str = ""
+    split: tuple[str, ...] = ()
 
 
 PLACEHOLDERS = RunTime(
@@ -270,6 +274,32 @@ def _inference_service(pipeline: _Pipeline) -> Rendered:
     return Rendered(resource, {**assumed, "labels and annotations of the model": follows})
 
 
+def _inference_graph(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.deployment.kserve import resources, settings
+    from kfp_tabular.components.deployment.kserve.graph import inference_graph
+
+    task = pipeline.arguments(DEPLOYMENT_TASK)
+    service = settings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
+    name = task["model_name"]
+    shares = _shares(pipeline.given.split)
+    if not shares and service.strategy == settings.BLUE_GREEN:
+        names = (resources.color_name(name, color) for color in resources.COLORS)
+        shares = dict(zip(names, _DEFAULT_SPLIT, strict=True))
+    return Rendered(
+        inference_graph(f"{name}-split", service.mode, shares, pipeline.start.namespace)
+    )
+
+
+def _shares(split: Sequence[str]) -> dict[str, int]:
+    shares: dict[str, int] = {}
+    for entry in split:
+        name, _, share = entry.partition("=")
+        if not share.isdecimal() or name in shares:
+            raise UserError(f"--split {entry!r}: expected NAME=PERCENT, each endpoint once.")
+        shares[name] = int(share)
+    return shares
+
+
 def _kind_of_task(pipeline: _Pipeline) -> str:
     """Gives the kind of task, which the default objective follows from."""
     kind = pipeline.start.task or pipeline.parameter("task")
@@ -304,5 +334,6 @@ RENDERERS: Mapping[str, Callable[[_Pipeline], Rendered]] = {
     "trainjob": _trainjob,
     "experiment": _experiment,
     "inference-service": _inference_service,
+    "inference-graph": _inference_graph,
 }
 """What can be rendered, by its name on the command line."""

@@ -341,6 +341,26 @@ def test_an_endpoint_is_rendered_from_what_is_known() -> None:
     assert "s3://mlpipeline/v2/artifacts" in render.to_yaml(here)
 
 
+@schemas.needed
+def test_a_split_is_rendered_for_blue_and_green() -> None:
+    parameters = {**PARAMETERS, "model_name": "taxi", "service": {"strategy": "blue_green"}}
+
+    rendered = render.render("inference-graph", parse(parameters))
+
+    assert schemas.problems(rendered.resource) == []
+    steps = rendered.resource["spec"]["nodes"]["root"]["steps"]
+    assert {step["serviceName"]: step["weight"] for step in steps} == {
+        "taxi-blue": 90,
+        "taxi-green": 10,
+    }
+
+
+@pytest.mark.parametrize("split", ["a", "a=x", "=1"])
+def test_a_share_that_is_none_is_said(split: str) -> None:
+    with pytest.raises(UserError, match="split"):
+        render.render("inference-graph", parse(), render.RunTime(split=(split, "b=50")))
+
+
 def tuning(folder: Path) -> None:
     graph = folder / "graph"
     graph.mkdir()

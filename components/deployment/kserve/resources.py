@@ -36,6 +36,9 @@ TAG = "latest"
 LONGEST_NAME = 46
 """Revisions are `<name>-predictor-00001`, tagged routes `latest-<name>-predictor`: DNS labels."""
 
+MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
+"""Always set: without it the mode is whatever the cluster's default happens to be."""
+
 COLORS = ("blue", "green")
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -196,7 +199,7 @@ def _labels(wanted: Wanted) -> dict[str, str]:
 def _annotations(settings: ServiceSettings) -> dict[str, str]:
     # KServe copies the annotations of an InferenceService to its pods: whatever changes here makes
     # a new revision.
-    annotations = {**settings.annotations, "serving.kserve.io/deploymentMode": settings.mode}
+    annotations = {**settings.annotations, MODE_ANNOTATION: settings.mode}
     if settings.mode == KNATIVE:
         annotations["serving.kserve.io/enable-tag-routing"] = "true"
     if settings.autoscaler:
