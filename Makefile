@@ -85,7 +85,7 @@ test: $(TESTS)
 $(TESTS): setup
 
 test-author:
-	$(call PYTEST,author,tests/pipelines tests/compile)
+	$(call PYTEST,author,tests/pipelines tests/compile tests/images)
 test-launcher:
 	$(call PYTEST,launcher,tests/cluster $(CLUSTER_TESTS))
 test-tensorflow:

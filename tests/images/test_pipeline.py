@@ -269,8 +269,8 @@ def preprocess(inputs):
 def test_the_tensorflow_image_holds_nothing_large_that_is_never_loaded(
     engine: Engine, data: Path, tmp_path: Path
 ) -> None:
-    # Python imports `sitecustomize` from the folder of a function of one's own, which also has
-    # Beam run: no task loads more.
+    # Python imports `sitecustomize` from the folder of a function of one's own. With that function
+    # Beam runs, too, and trials and workers are processes of their own: no task loads more.
     tmp_path.chmod(0o755)
     (tmp_path / "sitecustomize.py").write_text(_WATCH)
     (tmp_path / "functions.py").write_text(_FUNCTIONS)
@@ -280,7 +280,7 @@ def test_the_tensorflow_image_holds_nothing_large_that_is_never_loaded(
     done = kfp_tabular(
         *("run", "--data", small, "--label", "is_fraud", "--output", tmp_path / "out"),
         *("--param", "epochs=1", "--param", "preprocessing_fn=functions:preprocess"),
-        *("--runner", "docker"),
+        *("--param", "max_trials=2", "--param", "workers=2", "--runner", "docker"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
