@@ -4,11 +4,9 @@ Exit codes: 0 done, 2 bad input or usage, 1 anything else.
 """
 
 import os
-import signal
 import sys
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ import click
 from rich.console import Console
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
+from kfp_tabular.components.common.termination import interrupt_on_termination
 from kfp_tabular.pipelines import parameters
 from kfp_tabular.pipelines.kubeflow.commands import schedule_command, submit_command
 
@@ -171,7 +170,7 @@ def run_command(
     runner: Literal["venv", "docker"],
 ) -> None:
     """Compile the training pipeline and run it here, each task in its own environment."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_termination()
     arguments: dict[str, Any] = {"data_uri": _data_uri(data), "label": label}
     if task is not None:
         arguments["task"] = task
@@ -245,7 +244,3 @@ def _place(runner: Literal["venv", "docker"]) -> "Place":
 def _data_uri(data: str) -> str:
     """Makes a local path absolute, since tasks run elsewhere; other URIs stay as they are."""
     return data if urlsplit(data).scheme else str(Path(data).absolute())
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -8,7 +8,7 @@ must be, their defaults stand in for keys left out. A field may hold one more ch
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 from kfp_tabular.components.common.errors import UserError, closest
@@ -45,12 +45,8 @@ def parse(kind: type[T], document: Any, source: str) -> T:
         raise _misfit(source, "keys and values", document)
     known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values = {}
+    check_keys(document, known, source)
     for key, given in document.items():
-        if key not in known:
-            raise UserError(
-                f"{source}: unknown key {key!r}.{closest(str(key), known)} "
-                f"Known: {', '.join(known)}."
-            )
         values[key] = _value(known[key].type, given, f"{source}.{key}")
         _check(known[key].metadata.get("check"), values[key], f"{source}.{key}")
     for name, entry in known.items():
@@ -60,6 +56,20 @@ def parse(kind: type[T], document: Any, source: str) -> T:
         return kind(**values)
     except ValueError as error:
         raise UserError(f"{source}: {error}") from error
+
+
+def check_keys(document: Iterable[Any], known: Collection[str], source: str) -> None:
+    """Checks that a document has no other keys than those known.
+
+    Raises:
+        UserError: For the first that it does not know; the message names the closest.
+    """
+    for key in document:
+        if key not in known:
+            raise UserError(
+                f"{source}: unknown key {key!r}.{closest(str(key), known)} "
+                f"Known: {', '.join(known)}."
+            )
 
 
 def _is_required(entry: "dataclasses.Field[Any]") -> bool:

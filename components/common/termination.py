@@ -30,3 +30,12 @@ def termination() -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def interrupt_on_termination() -> None:
+    """Has SIGTERM end a command as ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

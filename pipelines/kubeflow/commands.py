@@ -1,11 +1,9 @@
 """The commands `kfp-tabular submit` and `kfp-tabular schedule`."""
 
 import functools
-import signal
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +12,7 @@ from rich.console import Console
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.termination import interrupt_on_termination
 from kfp_tabular.pipelines.kubeflow.connection import COOKIES_VARIABLE, TOKEN_VARIABLE, Server
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -170,7 +169,7 @@ def _follow(server: Server, run_id: str, tasks: tuple[str, ...], timeout: int) -
     from kfp_tabular.pipelines.kubeflow import following
     from kfp_tabular.pipelines.local.progress import Progress
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_termination()
     try:
         with Progress(tasks, Console(stderr=True)) as progress:
             outcome = following.follow(server, run_id, tasks, progress, timeout)
@@ -204,7 +203,3 @@ def _time(option: str, text: str) -> str:
     if moment.tzinfo is None:
         raise UserError(f"{option} {text!r} has no zone; add Z for UTC, or an offset like +01:00.")
     return moment.isoformat()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from kfp_tabular.components.common import documents, images
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pod_settings import (
     Toleration,
     annotations,
@@ -224,7 +224,7 @@ def parse(document: Any, source: str) -> PipelineConfig:
     if isinstance(document, Mapping):
         document = {**document, "tasks": _with_defaults(document, source)}
     config = documents.parse(PipelineConfig, document, source)
-    _known(config.images, IMAGES, f"{source}: images")
+    documents.check_keys(config.images, IMAGES, f"{source}: images")
     for name, reference in config.images.items():
         _is_reference(reference, f"{source}: images.{name}")
     for name, task in {"defaults": config.defaults, **config.tasks}.items():
@@ -238,20 +238,11 @@ def _with_defaults(document: Mapping[str, Any], source: str) -> Any:
     tasks, defaults = document.get("tasks", {}), document.get("defaults", {})
     if not isinstance(tasks, Mapping) or not isinstance(defaults, Mapping):
         return tasks
-    _known(tasks, TASKS, f"{source}: tasks")
+    documents.check_keys(tasks, TASKS, f"{source}: tasks")
     return {
         name: {**defaults, **task} if isinstance(task, Mapping) else task
         for name, task in tasks.items()
     }
-
-
-def _known(found: Mapping[str, Any], known: Mapping[str, Any], source: str) -> None:
-    for name in found:
-        if name not in known:
-            raise UserError(
-                f"{source}: unknown key {name!r}.{closest(str(name), known)} "
-                f"Known: {', '.join(known)}."
-            )
 
 
 def _is_reference(reference: str, source: str) -> None:
