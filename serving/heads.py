@@ -3,9 +3,12 @@
 uvicorn's parser keeps a URL, headers and trailers of whatever length, before any key is looked at.
 """
 
+import asyncio
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from kfp_tabular.serving.writes import JoinedWrites
 
 LARGEST_HEAD = 64 * 1024
 """Bytes, as h11 and most proxies allow, give or take the piece in which they arrive."""
@@ -17,6 +20,10 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
     _size = 0
     _unheard = 0
     _heard = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Takes a new connection."""
+        super().connection_made(JoinedWrites(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Takes what has arrived."""
