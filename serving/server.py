@@ -17,11 +17,12 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from kfp_tabular.serving import rpc
-from kfp_tabular.serving.application import application
+from kfp_tabular.serving.application import Application
 from kfp_tabular.serving.auth.policy import AccessPolicy
 from kfp_tabular.serving.auth.rest import RestAuthentication
 from kfp_tabular.serving.auth.ring import KeyRing
 from kfp_tabular.serving.auth.rpc import RpcAuthentication
+from kfp_tabular.serving.handlers import Handlers
 from kfp_tabular.serving.heads import BoundedHttp
 from kfp_tabular.serving.listener import refused, take_no_more
 from kfp_tabular.serving.metrics.instruments import Metrics
@@ -125,6 +126,7 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
             self._application(),
             http=BoundedHttp,
             ws="none",
+            lifespan="off",
             log_config=None,
             access_log=self._settings.access_log,
             # The client's address in the log is not for the client to say.
@@ -146,11 +148,8 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         _logger.info("stopped")
 
     def _application(self) -> "ASGIApp":
-        inner: ASGIApp = application(
-            self.dataplane,
-            self._settings.limits,
-            [self._metrics.registry, prometheus_client.REGISTRY],
-        )
+        registries = [self._metrics.registry, prometheus_client.REGISTRY]
+        inner: ASGIApp = Application(Handlers(self.dataplane, self._settings.limits, registries))
         if self._access is not None:
             inner = RestAuthentication(inner, self._access)
         return RestMetrics(inner, self._metrics)

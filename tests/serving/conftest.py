@@ -163,7 +163,8 @@ def client(endpoint) -> Iterator[Callable]:
     import prometheus_client
     from starlette.testclient import TestClient
 
-    from kfp_tabular.serving.application import application
+    from kfp_tabular.serving.application import Application
+    from kfp_tabular.serving.handlers import Handlers
 
     clients = {}
 
@@ -177,14 +178,29 @@ def client(endpoint) -> Iterator[Callable]:
         key = (task, loaded, policies, rows)
         if key not in clients:
             plane, metrics = endpoint(task, loaded, policies, rows)
-            app = application(plane, LIMITS, [metrics.registry, prometheus_client.REGISTRY])
+            registries = [metrics.registry, prometheus_client.REGISTRY]
+            app = Application(Handlers(plane, LIMITS, registries))
             # One event loop for all requests, as in the server.
-            clients[key] = TestClient(app).__enter__()
+            clients[key] = TestClient(_with_lifespan(app)).__enter__()
         return clients[key]
 
     yield get
     for entered in clients.values():
         entered.__exit__(None, None, None)
+
+
+def _with_lifespan(app):
+    """Answers what a TestClient sends besides requests; the server sends nothing of the kind."""
+
+    async def answered(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        for step in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{step}"
+            await send({"type": f"lifespan.{step}.complete"})
+
+    return answered
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,15 @@ import logging
 import math
 import re
 import struct
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from kfp_tabular.components.common.tensorflow import import_tensorflow
-from kfp_tabular.serving.settings import Policies
+from kfp_tabular.serving.handlers import Handlers
+from kfp_tabular.serving.operations import Route
+from kfp_tabular.serving.settings import Limits, Policies
 
 V1 = "/v1/models/fraud:predict"
 V2 = "/v2/models/fraud/infer"
@@ -205,6 +208,33 @@ def test_what_is_not_there_is_not_found_and_echoes_no_header(client, method, pat
     assert answer.status_code == 404
     assert isinstance(answer.json()["error"], str)
     assert SECRET not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", V1, "POST"),
+        ("HEAD", V1, "POST"),
+        ("PUT", V2, "POST"),
+        ("OPTIONS", V2, "POST"),
+        ("POST", "/v1/models/fraud", "GET"),
+        ("DELETE", "/v2/models/fraud", "GET"),
+        ("POST", "/metrics", "GET"),
+    ],
+)
+def test_another_method_is_refused_and_told_which_it_is(client, method, path, allowed):
+    answer = client().request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models/fraud", "/v2/models", "/metrics"])
+def test_what_takes_get_takes_head(client, path):
+    assert client().head(path).status_code == 200
+
+
+def test_every_path_has_a_handler(endpoint):
+    plane, _ = endpoint("binary", False, Policies(), 1)
+    assert Handlers(plane, Limits(), []).by_route().keys() == set(get_args(Route))
 
 
 def test_metrics_count_predictions(client):

@@ -1,0 +1,59 @@
+"""What the HTTP interface answers, errors among it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from kfp_tabular.serving.batching import OverloadedError
+from kfp_tabular.serving.errors import RequestError
+from kfp_tabular.serving.request import GoneError
+
+JSON = b"application/json"
+
+_GONE_STATUS = 499
+
+
+class Answer(NamedTuple):
+    """An answer.
+
+    Attributes:
+        content: Its body.
+        status: Its HTTP status.
+        media_type: The body's type.
+        headers: Headers besides the body's type and length; names in lower case.
+    """
+
+    content: bytes
+    status: int = 200
+    media_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def in_json(content: Mapping[str, Any], status: int = 200) -> Answer:
+    """Gives an answer of a JSON object."""
+    return Answer(orjson.dumps(content), status)
+
+
+def to_error(error: Exception) -> Answer | None:
+    """Gives the answer to a request that cannot be answered as it stands.
+
+    Args:
+        error: Why not.
+
+    Returns:
+        The answer; None for an error that nobody foresaw.
+    """
+    if isinstance(error, RequestError):
+        content: dict[str, Any] = {"error": str(error)}
+        if error.feature is not None:
+            content["feature"] = error.feature
+        if error.row is not None:
+            content["row"] = error.row
+        return in_json(content, error.status)
+    if isinstance(error, OverloadedError):
+        after = b"%d" % error.retry_after_seconds
+        return in_json({"error": str(error)}, 503)._replace(headers=((b"retry-after", after),))
+    if isinstance(error, GoneError):
+        return Answer(b"", _GONE_STATUS)
+    return None

@@ -1,0 +1,74 @@
+"""An HTTP request, as handlers see it."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kfp_tabular.serving.errors import too_large
+from kfp_tabular.serving.operations import Place
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+_DRAINED = 8
+"""A body of up to so many times the limit is read to its end before it is refused: a client that
+is cut off while sending sees a broken connection, not the answer."""
+
+
+class GoneError(Exception):
+    """The client left before its request was whole."""
+
+
+class Request(NamedTuple):
+    """A request.
+
+    Attributes:
+        place: Where its path leads.
+        scope: Its head, as ASGI gives it.
+        receive: Gives its body.
+    """
+
+    place: Place
+    scope: "Scope"
+    receive: "Receive"
+
+    def header(self, name: bytes) -> str | None:
+        """Gives the value of a header; None where there is none.
+
+        Args:
+            name: Its name in lower case.
+        """
+        for found, value in self.scope["headers"]:
+            if found == name:
+                return str(value, "latin-1")
+        return None
+
+    async def body(self, most: int) -> bytes:
+        """Reads the body.
+
+        Args:
+            most: The largest size, in bytes.
+
+        Raises:
+            RequestError: Where it is larger.
+            GoneError: Where the client leaves.
+        """
+        declared = self.header(b"content-length") or "0"
+        refused = declared.isdecimal() and int(declared) > most
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(part)
+            refused = refused or size > most
+            if not refused:
+                parts.append(part)
+                continue
+            parts.clear()
+            if size > most * _DRAINED:
+                break
+        if refused:
+            raise too_large(most)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
