@@ -11,6 +11,7 @@ import numpy as np
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.features import SCHEMA_FILE, DType, read_schema
+from kfp_tabular.components.common.instances import Decoder
 from kfp_tabular.components.common.model import (
     CLASSES,
     FILE_NAME,
@@ -60,11 +61,13 @@ class Predictor:
         spec: The model's description.
         ignored: Columns of the training data that the model does not use, the label among them. A
             client may send a whole raw row; these are let through.
+        decoder: Turns instances into the signature's tensors.
         rules: What the schema says of the inputs' values.
     """
 
     spec: ModelSpec
     ignored: frozenset[str]
+    decoder: Decoder
     rules: tuple[Rule, ...]
     _tensorflow: Any
     _call: Callable[[Arrays], Any]
@@ -97,9 +100,11 @@ class Predictor:
             )
         signature = loaded.signatures[SERVING_SIGNATURE]
         _check(path, spec, signature)
+        ignored = frozenset(columns - {model_input.name for model_input in spec.inputs})
         return cls(
             spec=spec,
-            ignored=frozenset(columns - {model_input.name for model_input in spec.inputs}),
+            ignored=ignored,
+            decoder=Decoder(spec.inputs, ignored),
             rules=() if schema is None else rules(schema, spec.inputs),
             _tensorflow=tf,
             _call=packed(tf, signature, spec.inputs),

@@ -44,7 +44,7 @@ def decode(
     if len(rows) > most_rows:
         raise too_many_rows(len(rows), most_rows)
     try:
-        return instances.tensors(rows, predictor.spec.inputs, ignored=predictor.ignored)
+        return predictor.decoder.tensors(rows)
     except instances.InstanceError as error:
         raise RequestError.of_instance(error) from None
 

@@ -8,7 +8,7 @@ a value may be personal.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -44,34 +44,119 @@ class InstanceError(UserError):
         self.row = row
 
 
-def tensors(
-    instances: Sequence[Mapping[str, Any]],
-    inputs: Sequence[ModelInput],
-    *,
-    ignored: Collection[str] = (),
-) -> dict[str, "np.ndarray[Any, Any]"]:
+class _Feature(NamedTuple):
+    name: str
+    input: str
+    required: bool
+    missing: float | int | bytes
+
+
+class Decoder:
     """Decodes instances into the dense tensors of a model's `serving_default` signature.
 
     Args:
-        instances: Objects of raw values by feature name. `column` says what a value may be; a
-            feature that an instance leaves out is missing, as null is.
         inputs: The features that the model takes.
         ignored: Names that an instance may hold besides, whatever their values.
-
-    Returns:
-        An array of shape `[instances]` for each input, by `ModelInput.input`.
-
-    Raises:
-        InstanceError: For an instance that is no object, has an unknown feature, lacks a required
-            one, or has a value of the wrong type.
     """
-    _check_names(instances, {model_input.name for model_input in inputs}, ignored)
-    return {
-        model_input.input: column(
-            [instance.get(model_input.name) for instance in instances], model_input
-        )
-        for model_input in inputs
-    }
+
+    def __init__(self, inputs: Sequence[ModelInput], ignored: Collection[str] = ()) -> None:
+        self._inputs = tuple(inputs)
+        self._names = frozenset(model_input.name for model_input in inputs)
+        self._known = self._names.union(ignored)
+        self._by_type: dict[DType, list[_Feature]] = {}
+        for model_input in inputs:
+            self._by_type.setdefault(model_input.dtype, []).append(
+                _Feature(
+                    model_input.name,
+                    model_input.input,
+                    model_input.required,
+                    _sentinel(model_input),
+                )
+            )
+
+    def tensors(self, instances: Sequence[Mapping[str, Any]]) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Decodes instances.
+
+        Args:
+            instances: Objects of raw values by feature name. `column` says what a value may be; a
+                feature that an instance leaves out is missing, as null is.
+
+        Returns:
+            An array of shape `[instances]` for each input, by `ModelInput.input`.
+
+        Raises:
+            InstanceError: For an instance that is no object, has an unknown feature, lacks a
+                required one, or has a value of the wrong type.
+        """
+        self._check_names(instances)
+        if len(instances) < _WORTH_IT_FROM:
+            plain = self._plain(instances)
+            if plain is not None:
+                return plain
+        return {
+            model_input.input: column(
+                [instance.get(model_input.name) for instance in instances], model_input
+            )
+            for model_input in self._inputs
+        }
+
+    def _check_names(self, instances: Sequence[Mapping[str, Any]]) -> None:
+        for row, instance in enumerate(instances):
+            if not isinstance(instance, Mapping):
+                raise InstanceError(
+                    f"instance {row}: expected an object of values by feature name, "
+                    f"found {described(instance)}.",
+                    reason="type",
+                    feature=None,
+                    row=row,
+                )
+            if not instance.keys() <= self._known:
+                name = next(str(name) for name in instance if name not in self._known)
+                name = name[:_LONGEST_NAME]
+                raise InstanceError(
+                    f"instance {row}: feature {name!r} is unknown to this model."
+                    + closest(name, self._names),
+                    reason="unknown",
+                    feature=name,
+                    row=row,
+                )
+
+    def _plain(
+        self, instances: Sequence[Mapping[str, Any]]
+    ) -> dict[str, "np.ndarray[Any, Any]"] | None:
+        """Decodes a few instances that are plainly right; else None.
+
+        An array for each type, which is cut into those of the features, takes half the time that
+        an array for each feature does.
+        """
+        rows = len(instances)
+        decoded: dict[str, np.ndarray[Any, Any]] = {}
+        for kind, features in self._by_type.items():
+            types, convert = _PLAIN_TYPES[kind], _CONVERTERS[kind]
+            values: list[float | int | bytes] = []
+            for feature in features:
+                for instance in instances:
+                    value = instance.get(feature.name)
+                    if type(value) in types:
+                        try:
+                            values.append(convert(value))
+                        except (ValueError, OverflowError):
+                            return None
+                    elif value is None and not feature.required:
+                        values.append(feature.missing)
+                    else:
+                        return None
+            array = np.array(values, dtype=_NUMPY_TYPES[kind])
+            for place, feature in enumerate(features):
+                decoded[feature.input] = array[place * rows : (place + 1) * rows]
+        return decoded
+
+
+def tensors(
+    instances: Sequence[Mapping[str, Any]], inputs: Sequence[ModelInput]
+) -> dict[str, "np.ndarray[Any, Any]"]:
+    """Decodes instances once; see `Decoder.tensors`."""
+    return Decoder(inputs).tensors(instances)
 
 
 def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any]":
@@ -100,30 +185,6 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
     """
     array = _at_once(values, model_input) if len(values) >= _WORTH_IT_FROM else None
     return _one_by_one(values, model_input) if array is None else array
-
-
-def _check_names(
-    instances: Sequence[Mapping[str, Any]], inputs: Collection[str], ignored: Collection[str]
-) -> None:
-    known = {*inputs, *ignored}
-    for row, instance in enumerate(instances):
-        if not isinstance(instance, Mapping):
-            raise InstanceError(
-                f"instance {row}: expected an object of values by feature name, "
-                f"found {described(instance)}.",
-                reason="type",
-                feature=None,
-                row=row,
-            )
-        if not instance.keys() <= known:
-            name = next(str(name) for name in instance if name not in known)[:_LONGEST_NAME]
-            raise InstanceError(
-                f"instance {row}: feature {name!r} is unknown to this model."
-                + closest(name, inputs),
-                reason="unknown",
-                feature=name,
-                row=row,
-            )
 
 
 def _at_once(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any] | None":

@@ -141,6 +141,7 @@ class Metrics:
         self._under_way = cache(self._in_flight.labels)
         self._asked_rows = cache(self._request_rows.labels)
         self._admissions = cache(self._admitted.labels)
+        self._predicted_rows = cache(self._predictions.labels)
         self._answers = cache(self._answer_metrics)
         self._served: dict[str, ServedModel] = {}
         self._features: dict[str, frozenset[str]] = {}
@@ -188,14 +189,14 @@ class Metrics:
             rows: How many rows.
         """
         if classes is None:
-            self._predictions.labels(model, NO_CLASS).inc(rows)
+            self._predicted_rows(model, NO_CLASS).inc(rows)
             return
         known = self._classes.get(model, frozenset())
         # Most requests are of one row, for which a dictionary does.
         counts = Count(classes) if rows > 1 else {classes[0]: 1}
         for found, times in counts.items():
             name = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-            self._predictions.labels(model, name if name in known else OTHER).inc(times)
+            self._predicted_rows(model, name if name in known else OTHER).inc(times)
 
     def rejected(self, model: str, feature: str | None, reason: str) -> None:
         """Counts a request that was refused for what it holds.
@@ -236,7 +237,7 @@ class Metrics:
         # Counters that begin at 0 have a first increase.
         self._reloads.labels(model.name, "failure")
         for name in [*self._classes[model.name]] or [NO_CLASS]:
-            self._predictions.labels(model.name, name)
+            self._predicted_rows(model.name, name)
 
     def load_failed(self, model: str) -> None:
         """Counts a version that could not be loaded; the one before it stays.

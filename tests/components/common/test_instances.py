@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.instances import InstanceError, column, tensors
+from kfp_tabular.components.common.instances import Decoder, InstanceError, column, tensors
 from kfp_tabular.components.common.model import ModelInput
 
 INPUTS = (
@@ -104,10 +104,11 @@ def test_no_message_holds_a_value(value):
 
 
 def test_ignored_names_may_be_there_and_others_may_not():
-    decoded = tensors([{"kind": "x", "id": [1]}], INPUTS, ignored={"id"})
+    decoder = Decoder(INPUTS, {"id"})
+    decoded = decoder.tensors([{"kind": "x", "id": [1]}])
     assert sorted(decoded) == ["hour", "kind", "mount_paid"]
     with pytest.raises(InstanceError, match="'ids' is unknown"):
-        tensors([{"kind": "x", "ids": 1}], INPUTS, ignored={"id"})
+        decoder.tensors([{"kind": "x", "ids": 1}])
 
 
 @given(
@@ -141,6 +142,39 @@ def test_decoding_at_once_agrees_with_one_by_one(values, model_input):
         except InstanceError as error:
             results.append(str(error))
     assert repr(results[0]) == repr(results[1])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "kind": st.none() | st.text(),
+                "hour": st.none() | st.integers(-(2**63), 2**63) | st.booleans() | st.floats(),
+                "Ämount paid": st.none() | st.floats() | st.integers() | st.booleans(),
+            },
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_few_instances_decode_as_their_columns_do(few):
+    def outcome(decode):
+        try:
+            return {
+                name: (array.dtype, array.tobytes() if array.dtype != object else array.tolist())
+                for name, array in decode().items()
+            }
+        except InstanceError as error:
+            return str(error)
+
+    def by_column():
+        return {
+            item.input: column([instance.get(item.name) for instance in few], item)
+            for item in INPUTS
+        }
+
+    assert outcome(lambda: tensors(few, INPUTS)) == outcome(by_column)
 
 
 def test_an_unknown_feature_names_the_closest():
