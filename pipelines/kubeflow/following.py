@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect
+from kfp_tabular.pipelines.local.summary import TaskStatus
 
 if TYPE_CHECKING:
     import kfp
 
 SUCCEEDED = "SUCCEEDED"
-ENDED = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED")
+SKIPPED = "SKIPPED"
+ENDED = (SUCCEEDED, "FAILED", SKIPPED, "CANCELED")
+
+_STATUSES: Mapping[str, TaskStatus] = {SUCCEEDED: "succeeded", SKIPPED: "skipped"}
 
 _POLL_SECONDS = 5.0
 _UNREACHABLE_SECONDS = 600.0
@@ -31,17 +35,15 @@ class Ended:
 
     Attributes:
         name: The task.
-        succeeded: Whether it did its work, or an earlier result stood in for it.
+        status: `skipped` where an earlier result stood in, or a condition left it out.
         seconds: How long it took.
         error: What the server says of its failure.
-        cached: Whether it did not run: an earlier result stood in, or a condition left it out.
     """
 
     name: str
-    succeeded: bool
+    status: TaskStatus
     seconds: float
     error: str = ""
-    cached: bool = False
 
 
 class Listener(Protocol):
@@ -174,10 +176,9 @@ def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: Listener) ->
             listener.finished(
                 Ended(
                     name,
-                    succeeded=state in (SUCCEEDED, "SKIPPED"),
+                    status=_STATUSES.get(state, "failed"),
                     seconds=_seconds(entry.start_time or entry.create_time, entry.end_time),
                     error=getattr(entry.error, "message", "") or "",
-                    cached=state == "SKIPPED",
                 )
             )
     return failures

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -11,10 +11,18 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from kfp_tabular.pipelines.local.summary import TaskStatus
+
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
 # What TensorFlow's C++ part prints says nothing about the task.
 _NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
+_WORDS: Mapping[TaskStatus, tuple[str, str]] = {
+    "succeeded": ("done", "[green]done[/]"),
+    "skipped": ("skipped", "[dim]skipped[/]"),
+    "failed": ("FAILED", "[red]failed[/]"),
+}
+"""On plain lines, and in the table."""
 
 
 class Ended(Protocol):
@@ -25,8 +33,8 @@ class Ended(Protocol):
         """The task."""
 
     @property
-    def succeeded(self) -> bool:
-        """Whether it did its work."""
+    def status(self) -> TaskStatus:
+        """`skipped` where an earlier result stood in, or a condition left it out."""
 
     @property
     def seconds(self) -> float:
@@ -85,7 +93,7 @@ class Progress:
         """A task has ended."""
         self._results[result.name] = result
         if not self._console.is_terminal:
-            state = "done" if result.succeeded else "FAILED"
+            state = _WORDS[result.status][0]
             self._console.print(f"  {result.name:<24} {state:<7} {result.seconds:6.1f} s")
 
     def _table(self) -> Table:
@@ -97,8 +105,7 @@ class Progress:
     def _row(self, name: str) -> tuple[str, str, str, str]:
         result = self._results.get(name)
         if result:
-            mark = "[green]done[/]" if result.succeeded else "[red]failed[/]"
-            return name, mark, f"{result.seconds:.1f} s", ""
+            return name, _WORDS[result.status][1], f"{result.seconds:.1f} s", ""
         if name in self._started:
             seconds = time.monotonic() - self._started[name]
             line = escape(self._lines.get(name, ""))

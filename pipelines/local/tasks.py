@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, USER_ERROR_PREFIX
 from kfp_tabular.pipelines.local.place import Call, Starter, TaskProcess
+from kfp_tabular.pipelines.local.summary import TaskStatus
 
 _EXECUTOR_INPUT = "--executor_input"
 _GRACE_SECONDS = 10.0
@@ -48,6 +49,11 @@ class TaskResult:
     def succeeded(self) -> bool:
         """Whether the task did its work."""
         return self.exit_code == 0
+
+    @property
+    def status(self) -> TaskStatus:
+        """How it ended, as the run's summary says it."""
+        return "succeeded" if self.succeeded else "failed"
 
     @property
     def user_error(self) -> bool:

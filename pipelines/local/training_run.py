@@ -125,7 +125,7 @@ def _records(names: list[str], results: list[TaskResult]) -> tuple[TaskRecord, .
 def _record(result: TaskResult) -> TaskRecord:
     return TaskRecord(
         name=result.name,
-        status="succeeded" if result.succeeded else "failed",
+        status=result.status,
         seconds=result.seconds,
         started=result.started,
         image=result.image,

@@ -89,6 +89,7 @@ def test_a_run_is_followed_to_its_end(server: PipelinesServer) -> None:
 
     assert result.exception is None
     assert "ingest-data              done      12.0 s" in result.output
+    assert "train-model              skipped    0.0 s" in result.output
     assert "root-driver" not in result.output
     assert result.output.endswith("ended: succeeded\n")
 
@@ -279,4 +280,4 @@ def test_a_task_without_times_took_no_time(server: PipelinesServer) -> None:
     outcome = following.follow(Server(host=server.url), identifier, ["a"], Ear())
 
     assert outcome == following.Outcome("SUCCEEDED")
-    assert heard == [following.Ended("a", succeeded=True, seconds=0.0, cached=True)]
+    assert heard == [following.Ended("a", "skipped", 0.0)]
