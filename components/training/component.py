@@ -27,6 +27,7 @@ def train_model(
     model_fn: str = "",
     workers: int = 1,
     checkpoint_uri: str = "",
+    decision_threshold: float = 0.5,
     seed: int = 0,
     backend: str = "local",
     job: Dict = {},  # type: ignore[type-arg]
@@ -78,6 +79,9 @@ def train_model(
         checkpoint_uri: Directory for checkpoints that outlives the task, such as one on a mounted
             volume; several workers on several machines must share it. Empty for a directory in
             `training_logs`, or with a job for one of its own. Removed once the model is written.
+        decision_threshold: A binary model answers the positive class, the second one, where its
+            probability is at least this, between 0 and 1. The endpoint and the evaluation's
+            `precision`, `recall` and `f1` go by it; training and `auc` do not.
         seed: Seed of weights, order of rows and dropout.
         backend: Where training runs: `local` (processes of this task), or as a job on the cluster:
             `tfjob` (Training Operator) or `trainjob` (Kubeflow Trainer). The outputs are the same.
@@ -91,8 +95,9 @@ def train_model(
     Raises:
         UserError: Exit code 2: an empty train split, a column that does not fit the transform
             graph, a label that is not encoded, an unknown hyperparameter or one out of range, a
-            model function that cannot be imported or gives no fit model, training that diverges;
-            a `job` that is not understood, or a permission that the task's account lacks.
+            decision threshold of a task that is not binary, a model function that cannot be
+            imported or gives no fit model, training that diverges; a `job` that is not understood,
+            or a permission that the task's account lacks.
         JobFailedError: The job on the cluster failed; the message says which pod and why.
     """
     from pathlib import Path
@@ -127,6 +132,7 @@ def train_model(
             early_stopping_patience=early_stopping_patience,
             model_fn=model_fn,
             checkpoints=checkpoint_uri,
+            decision_threshold=decision_threshold,
             seed=seed,
         )
         artifacts = Artifacts(transformed_examples.uri, transform_graph.uri, model.uri)

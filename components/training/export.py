@@ -21,7 +21,6 @@ from kfp_tabular.components.training.layout import Layout, pack
 from kfp_tabular.components.training.models import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.program import outputs
 
-_DECISION_THRESHOLD = 0.5
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform")
 
 _logger = logging.getLogger(__name__)
@@ -64,6 +63,7 @@ def write(
     transform_graph: Path,
     layout: Layout,
     task: Task,
+    decision_threshold: float,
     target_mean: float,
     target_scale: float,
     hyperparameters: dict[str, Any],
@@ -76,6 +76,8 @@ def write(
         transform_graph: The transform graph's artifact.
         layout: How transformed columns are packed.
         task: The task.
+        decision_threshold: A binary model answers its second class where that class's probability
+            is at least this.
         target_mean: Added to a regression model's output, after `target_scale`.
         target_scale: A regression model's output is multiplied by this.
         hyperparameters: What the model was trained with, for `model.json`.
@@ -112,7 +114,7 @@ def write(
         if task.kind == "regression":
             return {model_format.PREDICTION: values * target_scale + target_mean}
         chosen = (
-            tf.cast(values[:, 1] >= _DECISION_THRESHOLD, tf.int32)
+            tf.cast(values[:, 1] >= decision_threshold, tf.int32)
             if task.kind == "binary"
             else tf.argmax(values, axis=1)
         )
@@ -162,7 +164,7 @@ def write(
         task=task.kind,
         label=task.label,
         classes=task.classes,
-        decision_threshold=_DECISION_THRESHOLD if task.kind == "binary" else None,
+        decision_threshold=decision_threshold if task.kind == "binary" else None,
         inputs=inputs,
         schema_digest=lineage.digest_file(transform_graph / SCHEMA_FILE),
         versions=lineage.versions(_LIBRARIES),

@@ -77,7 +77,13 @@ def _configuration(facts: Mapping[str, Any]) -> html.Markup:
         **facts["hyperparameters"],
         **{
             name: facts[name]
-            for name in ("class_weights", "early_stopping_patience", "model_fn", "seed")
+            for name in (
+                "class_weights",
+                "early_stopping_patience",
+                "model_fn",
+                "decision_threshold",
+                "seed",
+            )
         },
     }
     return html.table(("setting", "value"), list(settings.items()))

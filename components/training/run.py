@@ -75,6 +75,7 @@ def run(
     # With parameter servers the chief alone leads: there is nobody to agree with.
     agreement = Agreement(strategy, 1 if here.asynchronous else here.workers, here.worker)
     data = read(settings, here, agreement, ensure)
+    settings.check_task(data.task.kind)
     made = engine.make(settings, here, strategy, data, peers_seconds)
     saved = _checkpoints(settings, here, data, made)
     stopping = _stopping(settings, data, agreement)
@@ -258,6 +259,7 @@ def write_model(settings: Settings, output: Path, data: Data, model: Any) -> Non
             transform_graph=settings.transform_graph,
             layout=data.columns,
             task=data.task,
+            decision_threshold=settings.decision_threshold,
             target_mean=data.mean,
             target_scale=data.scale,
             hyperparameters=asdict(settings.hyperparameters),

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.task import TaskKind
 
 ClassWeights = Literal["none", "balanced"]
 
@@ -29,6 +30,8 @@ class Settings:
         early_stopping_patience: Evaluations without improvement before training stops; 0 never
             stops early.
         model_fn: `package.module:function` of one's own model; empty for the shipped ones.
+        decision_threshold: A binary model answers its second class where that class's probability
+            is at least this, between 0 and 1.
         seed: Seed of weights, order and dropout.
         metrics_file: Where metrics are appended as they come, in Katib's text format; None for
             nowhere.
@@ -46,6 +49,7 @@ class Settings:
     class_weights: str = "none"
     early_stopping_patience: int = 5
     model_fn: str = ""
+    decision_threshold: float = 0.5
     seed: int = 0
     metrics_file: Path | None = None
     checkpoint_seconds: float = 15.0
@@ -81,6 +85,23 @@ class Settings:
             value = getattr(self, name)
             if value < least:
                 raise UserError(f"{name}: expected at least {least}, found {value}.")
+        if not 0 < self.decision_threshold < 1:
+            raise UserError(
+                "decision_threshold: expected a number between 0 and 1, found "
+                f"{self.decision_threshold:g}."
+            )
+
+    def check_task(self, kind: TaskKind) -> None:
+        """Checks what depends on the task.
+
+        Raises:
+            UserError: For a decision threshold of a task that has none.
+        """
+        if kind != "binary" and self.decision_threshold != Settings.decision_threshold:
+            raise UserError(
+                f"decision_threshold: only a binary model has one, and this is a {kind} task; "
+                "leave it out."
+            )
 
     def arguments(self, hyperparameters: Path) -> list[str]:
         """Gives the worker program's flags that stand for these settings.
@@ -106,6 +127,7 @@ class Settings:
             "class_weights": self.class_weights,
             "early_stopping_patience": self.early_stopping_patience,
             "model_fn": self.model_fn,
+            "decision_threshold": self.decision_threshold,
             "seed": self.seed,
             "shuffle_rows": self.shuffle_rows,
             "eval_rows": self.eval_rows,

@@ -71,6 +71,7 @@ def parse(arguments: Sequence[str]) -> tuple[Order, Patience]:
     add("--class-weights", choices=get_args(ClassWeights), default=Settings.class_weights)
     add("--early-stopping-patience", type=int, default=Settings.early_stopping_patience)
     add("--model-fn", default="", help="package.module:function of one's own model")
+    add("--decision-threshold", type=float, default=Settings.decision_threshold)
     add("--seed", type=int, default=Settings.seed)
     add("--shuffle-rows", type=int, default=Settings.shuffle_rows)
     add("--eval-rows", type=int, default=Settings.eval_rows)

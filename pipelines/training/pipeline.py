@@ -70,6 +70,7 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
         hyperparameters: dict[str, Any] = {},
         class_weights: str = "none",
         early_stopping_patience: int = 5,
+        decision_threshold: float = 0.5,
         workers: int = 1,
         training_backend: str = "local",
         training_job: dict[str, Any] = {},
@@ -141,6 +142,7 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
             hyperparameters: Further hyperparameters by name; they win over the four above.
             class_weights: none or balanced.
             early_stopping_patience: Checks without improvement before training stops; 0 for never.
+            decision_threshold: From which probability on a binary model answers the positive class.
             workers: Training processes.
             training_backend: local, tfjob or trainjob.
             training_job: What a TFJob or TrainJob asks of the cluster.
@@ -264,6 +266,7 @@ def training_pipeline(config: PipelineConfig) -> dsl.base_component.BaseComponen
                 class_weights=class_weights,
                 early_stopping_patience=early_stopping_patience,
                 model_fn=model_fn,
+                decision_threshold=decision_threshold,
                 workers=workers,
                 backend=training_backend,
                 job=training_job,

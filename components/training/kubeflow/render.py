@@ -29,6 +29,7 @@ class TrainingConfig:
         early_stopping_patience: Evaluations without improvement before training stops.
         model_fn: One's own model.
         checkpoint_uri: Directory for checkpoints; empty for one of the job's own.
+        decision_threshold: From which probability on a binary model answers its second class.
         seed: Seed of weights, order of rows and dropout.
         job: What the job asks of the cluster.
     """
@@ -44,6 +45,7 @@ class TrainingConfig:
     early_stopping_patience: int = Settings.early_stopping_patience
     model_fn: str = ""
     checkpoint_uri: str = ""
+    decision_threshold: float = Settings.decision_threshold
     seed: int = Settings.seed
     job: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,6 +89,7 @@ def _render(config: Any, source: str, backend: str) -> dict[str, Any]:
         class_weights=given.class_weights,
         early_stopping_patience=given.early_stopping_patience,
         model_fn=given.model_fn,
+        decision_threshold=given.decision_threshold,
         seed=given.seed,
     )
     settings.check()

@@ -193,6 +193,9 @@ def test_hyperparameters_out_of_range(changes, message):
         ({"class_weights": "balance"}, "class_weights: 'balance' is unknown.*'balanced'"),
         ({"seed": -1}, "seed: expected at least 0"),
         ({"early_stopping_patience": -3}, "early_stopping_patience"),
+        ({"decision_threshold": 0.0}, "decision_threshold: expected a number between 0 and 1"),
+        ({"decision_threshold": 1.0}, "decision_threshold: .* found 1"),
+        ({"decision_threshold": math.nan}, "decision_threshold: .* found nan"),
     ],
 )
 def test_settings_out_of_range(changes, message):

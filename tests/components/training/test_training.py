@@ -291,6 +291,26 @@ def test_regression_has_no_classes_to_balance(inputs, tmp_path):
         run.run(inputs["regression"].settings(tmp_path, class_weights="balanced"))
 
 
+def test_the_decision_threshold_decides(made, inputs, trained, tmp_path):
+    run.run(inputs["binary"].settings(tmp_path, decision_threshold=0.2))
+
+    model, before = SavedModel(tmp_path / "model"), SavedModel(trained["binary"][0] / "model")
+    assert model.spec.decision_threshold == 0.2
+    rows = tensors(model.spec, made.raw_rows(500, 1))
+    outputs = model.predict(rows)
+    probabilities = outputs["probabilities"].numpy()
+    np.testing.assert_array_equal(probabilities, before.predict(rows)["probabilities"].numpy())
+    positive = probabilities[:, 1] >= np.float32(0.2)
+    np.testing.assert_array_equal(outputs["classes"].numpy() == b"yes", positive)
+    assert (positive & (probabilities[:, 1] < 0.5)).any()
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_only_a_binary_model_has_a_decision_threshold(inputs, tmp_path, kind):
+    with pytest.raises(UserError, match=f"decision_threshold: only .* this is a {kind} task"):
+        run.run(inputs[kind].settings(tmp_path, decision_threshold=0.2))
+
+
 def test_artifacts_of_different_tasks(inputs, tmp_path):
     settings = inputs["binary"].settings(
         tmp_path, transformed_examples=inputs["multiclass"].examples
