@@ -20,7 +20,8 @@ def render(registries: Iterable[CollectorRegistry], accept: str) -> tuple[bytes,
         registries: Of this process, such as `Metrics.registry` and the library's own, which holds
             KServe's histograms and the process's memory and CPU. Not used where a directory is
             shared: the files there hold the metrics of every registry.
-        accept: The request's `Accept` header, which chooses the format.
+        accept: The request's `Accept` header, which chooses the format; Prometheus' where it makes
+            no sense.
 
     Returns:
         The body, and its content type.
@@ -31,7 +32,12 @@ def render(registries: Iterable[CollectorRegistry], accept: str) -> tuple[bytes,
     )
     joined = CollectorRegistry(auto_describe=False)
     joined.register(_Joined(sources))
-    encode, content_type = prometheus_client.exposition.choose_encoder(accept)
+    choose = prometheus_client.exposition.choose_encoder
+    try:
+        encode, content_type = choose(accept)
+    except TypeError:
+        # Its version is no number, and the library compares it with one.
+        encode, content_type = choose("")
     return encode(joined), content_type
 
 

@@ -272,6 +272,25 @@ def test_the_librarys_own_metrics_are_given_too_in_both_formats(metrics):
     assert body.decode().count("# EOF") == 1
 
 
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=abc",
+        "application/openmetrics-text; version=1.0.0a",
+        "application/openmetrics-text; version=1.0.0.a",
+        "application/openmetrics-text; version=2.b",
+        f"application/openmetrics-text; version={'9' * 5000}",
+        "text/plain; version=x",
+        "text/plain; version=1.0.0.é; escaping=é",
+        ";=;,,=",
+    ],
+)
+def test_a_format_that_is_none_is_passed_over(metrics, accept):
+    body, content_type = render([metrics.registry], accept)
+    assert b"kfp_tabular_overloads_total 0.0" in body
+    assert content_type.startswith(("text/plain", "application/openmetrics-text"))
+
+
 WORKER = """
 import prometheus_client, sys
 from kfp_tabular.serving.metrics.instruments import Metrics, ServedModel
