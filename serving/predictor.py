@@ -91,7 +91,9 @@ class Predictor:
         tf = import_tensorflow()
         try:
             loaded = tf.saved_model.load(str(path))
-        except (OSError, ValueError, tf.errors.OpError) as error:
+        except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
+            # A variable that is cut off is an IndexError, an operation that is not known a
+            # RuntimeError, and a graph that was damaged may be a KeyError.
             raise UserError(f"{path}: not a SavedModel that can be loaded: {error}") from error
         if SERVING_SIGNATURE not in loaded.signatures:
             raise UserError(

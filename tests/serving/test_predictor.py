@@ -73,6 +73,21 @@ def test_lost_variables_are_an_error_of_the_user(copied):
         Predictor.load(copied)
 
 
+def test_variables_that_are_cut_off_are_an_error_of_the_user(copied):
+    (file,) = (copied / "variables").glob("variables.data-*")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(UserError, match="not a SavedModel that can be loaded"):
+        Predictor.load(copied)
+
+
+def test_an_operation_that_is_not_known_is_an_error_of_the_user(copied):
+    file = copied / "saved_model.pb"
+    graph = file.read_bytes()
+    file.write_bytes(graph.replace(b"StringToHashBucketFast", b"StringToHashBucketLast"))
+    with pytest.raises(UserError, match="StringToHashBucketLast"):
+        Predictor.load(copied)
+
+
 def test_model_json_must_be_there(copied):
     (copied / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json: not found"):
