@@ -57,6 +57,9 @@ def choose(
         if version == current:
             return None
         if version in broken:
+            if version.directory == current.directory:
+                # The one in memory was loaded from there before, and is still the highest.
+                return None
             continue
         return version if before.get(version.version) == version.fingerprint else None
     return None
