@@ -1,17 +1,22 @@
 """HTTP/1.1 with a bound on what comes before and after a body, where uvicorn has none.
 
 uvicorn's parser keeps a URL, headers and trailers of whatever length, before any key is looked at.
+It also leaves the body of a request that offers another protocol unread, and takes it for the next
+request; Java's client offers HTTP/2 with the first request of a connection.
 """
 
 import asyncio
 from http import HTTPStatus
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kfp_tabular.serving.writes import JoinedWrites
 
 LARGEST_HEAD = 64 * 1024
 """Bytes, as h11 and most proxies allow, give or take the piece in which they arrive."""
+
+_NOT_HTTP = "Invalid HTTP request received."
 
 
 class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no types here
@@ -20,6 +25,7 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
     _size = 0
     _unheard = 0
     _heard = False
+    _offers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Takes a new connection."""
@@ -28,12 +34,29 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
     def data_received(self, data: bytes) -> None:
         """Takes what has arrived."""
         self._heard = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError:
+            self.logger.warning(_NOT_HTTP)
+            self.send_400_response(_NOT_HTTP)
         # A header that does not end is kept by the parser, which tells nothing of it until then.
         self._unheard = 0 if self._heard else self._unheard + len(data)
         if self._unheard > LARGEST_HEAD and not self.transport.is_closing():
             self._size = self._unheard
             self.send_400_response("")
+
+    def on_headers_complete(self) -> None:
+        """Passes a head on, unless it offers another protocol."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                # What follows is for whoever is asked to connect to, and nobody is.
+                raise ValueError
+            self._offers = True
+            return
+        super().on_headers_complete()
 
     def on_message_begin(self) -> None:
         """Begins to count."""
@@ -58,7 +81,8 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
     def on_message_complete(self) -> None:
         """Notes the end."""
         self._heard = True
-        super().on_message_complete()
+        if not self._offers:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP, or too much of it, and hangs up."""
@@ -72,6 +96,25 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
             b"connection: close\r\n\r\n%s" % (status, status.phrase.encode(), len(body), body)
         )
         self.transport.close()
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parses data; gives what is left where a request offers another protocol.
+
+        The offer need not be taken up (RFC 9110, 7.8). Its head is parsed anew without it, since
+        this parser is done with what it takes for another protocol.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode("ascii"))]
+            lines += [b"%s: %s" % line for line in self.headers if line[0] != b"upgrade"]
+            self._offers = False
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+            return data[offer.args[0] :]
+        return data[:0]
 
     def _count(self, size: int) -> None:
         self._heard = True

@@ -104,6 +104,49 @@ def test_a_head_beyond_the_limit_is_refused_and_says_so():
     assert b"connection: close" in answer
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+LAST = HEAD + b"Content-Length: 9\r\n\r\n123456789"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 3\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("offer", [OFFER, b"Upgrade: websocket\r\nConnection: upgrade\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_who_offers_another_protocol_is_answered_in_this_one(body, offer, size):
+    asked = HEAD + offer + body
+    bare = HEAD + offer + b"\r\n"
+    sent = asked + bare + asked + LAST
+    pieces = [sent[begin : begin + size] for begin in range(0, len(sent), size)]
+    answer, _ = exchange(*pieces, until=b"\r\n\r\n9")
+    assert [part[:12] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200 OK\r\ndate"] * 4
+    assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"3", b"0", b"3", b"9"]
+
+
+def test_what_hides_in_a_body_behind_an_offer_is_no_request():
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"
+    asked = HEAD + OFFER + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden
+    answer, _ = exchange(asked + LAST, until=b"\r\n\r\n9")
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
+def test_offers_are_taken_one_by_one():
+    sent = (HEAD + OFFER + b"\r\n") * 300
+    answer, _ = exchange(sent, LAST, until=b"\r\n\r\n9")
+    assert answer.count(b"HTTP/1.1 200") == 301
+
+
+@pytest.mark.parametrize("target", [b"other:443", b"/"])
+def test_nobody_is_connected_to(target):
+    answer, _ = exchange(b"CONNECT %s HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\n\r\n" % target)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
 def test_what_is_not_http_is_refused_as_before():
     answer, _ = exchange(b"\x16\x03\x01 hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
