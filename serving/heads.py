@@ -1,8 +1,10 @@
-"""HTTP/1.1 with a bound on what comes before and after a body, where uvicorn has none.
+"""HTTP/1.1 with bounds, on heads and on waiting for a request, where uvicorn has none.
 
 uvicorn's parser keeps a URL, headers and trailers of whatever length, before any key is looked at.
 It also leaves the body of a request that offers another protocol unread, and takes it for the next
-request; Java's client offers HTTP/2 with the first request of a connection.
+request; Java's client offers HTTP/2 with the first request of a connection. And it waits without an
+end for a request that was begun, or for the first one; each connection takes one of the descriptors
+that a process may have.
 """
 
 import asyncio
@@ -16,16 +18,31 @@ from kfp_tabular.serving.writes import JoinedWrites
 LARGEST_HEAD = 64 * 1024
 """Bytes, as h11 and most proxies allow, give or take the piece in which they arrive."""
 
+LONGEST_SILENCE = 60.0
+"""Seconds in which a head must arrive, and the next piece of a body."""
+
 _NOT_HTTP = "Invalid HTTP request received."
 
 
 class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no types here
-    """uvicorn's protocol; answers a longer head with status 431 and hangs up."""
+    """uvicorn's protocol; answers a longer head with status 431, and a longer silence with 408."""
 
     _size = 0
     _unheard = 0
     _heard = False
     _offers = False
+    _in_head = False
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Waits for the first request."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(LONGEST_SILENCE, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Waits no more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Takes a new connection."""
@@ -42,6 +59,10 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
         except httptools.HttpParserError:
             self.logger.warning(_NOT_HTTP)
             self.send_400_response(_NOT_HTTP)
+        if not self._in_head:
+            self._wait_no_more()
+        if self._patience is None and not self._busy():
+            self._patience = self.loop.call_later(LONGEST_SILENCE, self._give_up)
         # A header that does not end is kept by the parser, which tells nothing of it until then.
         self._unheard = 0 if self._heard else self._unheard + len(data)
         if self._unheard > LARGEST_HEAD and not self.transport.is_closing():
@@ -50,6 +71,7 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
 
     def on_headers_complete(self) -> None:
         """Passes a head on, unless it offers another protocol."""
+        self._in_head = False
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 # What follows is for whoever is asked to connect to, and nobody is.
@@ -60,7 +82,7 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
 
     def on_message_begin(self) -> None:
         """Begins to count."""
-        self._heard, self._size = True, 0
+        self._heard, self._size, self._in_head = True, 0, True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -89,8 +111,12 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
         if self._size <= LARGEST_HEAD:
             super().send_400_response(msg)
             return
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        body = b'{"error":"URL and headers are larger than %d bytes."}' % LARGEST_HEAD
+        self._hang_up(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            b'{"error":"URL and headers are larger than %d bytes."}' % LARGEST_HEAD,
+        )
+
+    def _hang_up(self, status: HTTPStatus, body: bytes) -> None:
         self.transport.write(
             b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"connection: close\r\n\r\n%s" % (status, status.phrase.encode(), len(body), body)
@@ -115,6 +141,30 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
             self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
             return data[offer.args[0] :]
         return data[:0]
+
+    def _busy(self) -> bool:
+        """Says whether it is the server's turn."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        """Ends a connection whose client was waited for long enough."""
+        self._patience = None
+        if self._busy() or self.flow.read_paused:
+            self._patience = self.loop.call_later(LONGEST_SILENCE, self._give_up)
+        elif self._in_head or (self.cycle is not None and not self.cycle.response_complete):
+            self._hang_up(
+                HTTPStatus.REQUEST_TIMEOUT,
+                b'{"error":"the rest of the request did not come in %d seconds."}'
+                % LONGEST_SILENCE,
+            )
+        else:
+            self.transport.close()
 
     def _count(self, size: int) -> None:
         self._heard = True

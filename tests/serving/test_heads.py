@@ -20,11 +20,11 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def exchange(*pieces, again=0, until=b""):
+def exchange(*pieces, again=0, until=b"", pause=0, app=echo):
     """Sends pieces, the last one so many times more, and gives what comes back."""
 
     async def main():
-        config = uvicorn.Config(echo, http=BoundedHttp, lifespan="off", log_config=None, port=0)
+        config = uvicorn.Config(app, http=BoundedHttp, lifespan="off", log_config=None, port=0)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
@@ -36,7 +36,7 @@ def exchange(*pieces, again=0, until=b""):
             for piece in [*pieces, *[pieces[-1]] * again]:
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)
                 sent += len(piece)
         except ConnectionError:
             pass
@@ -45,7 +45,7 @@ def exchange(*pieces, again=0, until=b""):
                 answer = await asyncio.wait_for(reader.readuntil(until), 10)
             else:
                 answer = await asyncio.wait_for(reader.read(), 10)
-        except ConnectionResetError:
+        except ConnectionError:
             answer = b""
         writer.close()
         server.should_exit = True
@@ -145,6 +145,66 @@ def test_nobody_is_connected_to(target):
     answer, _ = exchange(b"CONNECT %s HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\n\r\n" % target)
     assert answer.count(b"HTTP/1.1") == 1
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("kfp_tabular.serving.heads.LONGEST_SILENCE", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "answered"),
+    [
+        ([b""], b""),
+        ([b"P"], b"HTTP/1.1 408"),
+        ([HEAD], b"HTTP/1.1 408"),
+        ([HEAD + b"Content-Length: 2\r\n\r\n1"], b"HTTP/1.1 408"),
+        ([HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"], b"HTTP/1.1 408"),
+        ([HEAD + b"Content-Length: 1\r\n\r\n1", HEAD], b"HTTP/1.1 200"),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_a_client_that_falls_silent_is_not_waited_for(pieces, answered):
+    # Read to its end: the server hangs up.
+    answer, _ = exchange(*pieces)
+    assert answer[:12] == answered
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_head_that_comes_drop_by_drop_is_not_waited_for():
+    answer, sent = exchange(HEAD, b"A: b\r\n", again=1000, pause=0.01)
+    assert answer[:12] in (b"", b"HTTP/1.1 408")
+    assert sent < 1000
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_body_may_come_slowly():
+    pieces = [HEAD + b"Content-Length: 30\r\n\r\n", *[b"x"] * 30]
+    answer, _ = exchange(*pieces, pause=0.02, until=b"\r\n\r\n30")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_server_may_take_its_time():
+    async def slow(scope, receive, send):
+        await asyncio.sleep(0.5)
+        await echo(scope, receive, send)
+
+    asked = HEAD + b"Content-Length: 1\r\n\r\n1"
+    last = b"Content-Length: 9\r\n\r\n123456789"
+    answer, _ = exchange(asked + asked + HEAD, last, app=slow, until=b"\r\n\r\n9")
+    assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"1", b"1", b"9"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_client_that_was_refused_is_not_waited_for():
+    async def refuse(scope, receive, send):
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    answer, _ = exchange(HEAD + b"Content-Length: 9\r\n\r\n1", b"2", pause=0.05, app=refuse)
+    assert answer.startswith(b"HTTP/1.1 401")
 
 
 def test_what_is_not_http_is_refused_as_before():
