@@ -14,7 +14,7 @@ from kfp_tabular.serving.model import Arrays, TabularModel
 from kfp_tabular.serving.models import ReadyDataPlane, description, served
 from kfp_tabular.serving.operations import Route
 from kfp_tabular.serving.predictor import Predictor
-from kfp_tabular.serving.request import Request
+from kfp_tabular.serving.request import Request, length_of
 from kfp_tabular.serving.settings import Limits
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -163,11 +163,12 @@ class Handlers:
 def _json_length(header: str | None, body: int) -> int:
     if header is None:
         return body
-    if not header.isascii() or not header.isdecimal() or not 0 < int(header) <= body:
+    length = length_of(header)
+    if length is None or not 0 < length <= body:
         raise RequestError(
             f"header {_JSON_LENGTH_HEADER.decode()}: not a length that the body has."
         )
-    return int(header)
+    return length
 
 
 def _parsed(body: bytes | memoryview) -> object:

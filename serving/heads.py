@@ -9,6 +9,7 @@ that a process may have.
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,6 +28,7 @@ _NOT_HTTP = "Invalid HTTP request received."
 class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no types here
     """uvicorn's protocol; answers a longer head with status 431, and a longer silence with 408."""
 
+    parser: Any
     _size = 0
     _unheard = 0
     _heard = False
@@ -36,17 +38,13 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Waits for the first request."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._patience = self.loop.call_later(LONGEST_SILENCE, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Waits no more."""
         self._wait_no_more()
         super().connection_lost(exc)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Takes a new connection."""
-        super().connection_made(JoinedWrites(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Takes what has arrived."""

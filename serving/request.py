@@ -8,6 +8,8 @@ from kfp_tabular.serving.operations import Place
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
+_MOST_DIGITS = 20
+"""Of a length. Python refuses to read a number of thousands of them."""
 _DRAINED = 8
 """A body of up to so many times the limit is read to its end before it is refused: a client that
 is cut off while sending sees a broken connection, not the answer."""
@@ -51,8 +53,8 @@ class Request(NamedTuple):
             RequestError: Where it is larger.
             GoneError: Where the client leaves.
         """
-        declared = self.header(b"content-length") or "0"
-        refused = declared.isdecimal() and int(declared) > most
+        declared = length_of(self.header(b"content-length") or "")
+        refused = declared is not None and declared > most
         parts: list[bytes] = []
         size, more = 0, True
         while more:
@@ -72,3 +74,9 @@ class Request(NamedTuple):
         if refused:
             raise too_large(most)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def length_of(text: str) -> int | None:
+    """Reads a number of bytes; None where it is none, or has more digits than any that can be."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    return int(text) if plain else None

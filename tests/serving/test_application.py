@@ -199,12 +199,15 @@ def test_a_model_that_is_not_loaded_is_not_ready(client, method, path):
         ("POST", "/v1/models/fraud:explain"),
         ("POST", "/v2/repository/models/fraud/unload"),
         ("POST", "/v2/repository/models/fraud/load"),
+        ("GET", "/v2/"),
+        ("POST", f"{V1}/"),
         ("GET", "/docs"),
         ("GET", "/openapi.json"),
     ],
 )
 def test_what_is_not_there_is_not_found_and_echoes_no_header(client, method, path):
-    answer = client().request(method, path, json={}, headers={"authorization": SECRET})
+    headers = {"authorization": SECRET, "host": SECRET}
+    answer = client().request(method, path, json={}, headers=headers, follow_redirects=False)
     assert answer.status_code == 404
     assert isinstance(answer.json()["error"], str)
     assert SECRET not in answer.text + str(answer.headers)
@@ -371,6 +374,12 @@ def test_a_body_above_the_limit_is_refused(client, path, size):
     assert "20000 bytes" in declared.json()["error"]
 
 
+def test_a_length_with_thousands_of_zeros_is_one(client):
+    body = json.dumps({"instances": [VALID]})
+    headers = {"content-length": f"{len(body):05000}"}
+    assert client().post(V1, content=body, headers=headers).status_code == 200
+
+
 def tensor(**changes):
     return {"name": "amount", "shape": [1], "datatype": "FP32", "data": [1.5]} | changes
 
@@ -502,7 +511,9 @@ def test_wrong_binary_tensors_are_refused(client, parts, tail):
     assert answer.status_code == 400, answer.text
 
 
-@pytest.mark.parametrize("length", ["0", "-1", "x", "999999", "³", ""])
+@pytest.mark.parametrize(
+    "length", ["0", "-1", "x", "999999", "³", "", "9" * 5000, "0" * 5000 + "9"]
+)
 def test_a_wrong_length_of_the_json_part_is_refused(client, length):
     answer = client().post(
         V2,
