@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with reported_to_user(), ExitStack() as stack:
         settings = parse(given, os.environ)
         logs.set_access_log(settings.access_log)
+        process.check_temporary_directory()
         source = find(settings.model, settings.name)
         listener = stack.enter_context(bind(settings.host, settings.port))
         grpc_port = None

@@ -5,7 +5,9 @@ import logging
 import signal
 import socket
 import sys
+import tempfile
 
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving import cpus, logs
 from kfp_tabular.serving.repository import Source
 from kfp_tabular.serving.settings import Settings
@@ -17,6 +19,23 @@ def end_cleanly_on_signals() -> None:
     """Lets SIGTERM and SIGINT end the process with code 0 while nothing is served yet."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+
+
+def check_temporary_directory() -> None:
+    """Checks that there is a directory for temporary files.
+
+    TensorFlow cannot be imported without one, and workers keep their metrics there.
+
+    Raises:
+        UserError: Where there is none.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(
+            "no directory for temporary files can be written; give one in TMPDIR, with a read-only "
+            "root file system that of an emptyDir."
+        ) from error
 
 
 def run(source: Source, settings: Settings, listener: socket.socket, grpc_port: int | None) -> None:

@@ -1,12 +1,14 @@
 """The server as a process of its own, called over HTTP."""
 
 import asyncio
+import errno
 import json
 import re
 import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 
@@ -157,19 +159,37 @@ def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
 def test_wrong_arguments_are_errors_of_the_user(
     repository, tmp_path, monkeypatch, capfd, caplog, arguments, message
 ):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["serving"])
+    assert exit_code([text.format(model=repository / "fraud") for text in arguments]) == 2
+    assert message in capfd.readouterr().err + caplog.text
+
+
+def exit_code(arguments):
     from kfp_tabular.serving.__main__ import main
 
-    monkeypatch.chdir(tmp_path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setattr(sys, "argv", ["serving"])
     try:
         with pytest.raises(SystemExit) as caught:
-            main([text.format(model=repository / "fraud") for text in arguments])
+            main(arguments)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    assert caught.value.code == 2
-    assert message in capfd.readouterr().err + caplog.text
+    return caught.value.code
+
+
+def test_no_directory_for_temporary_files_is_an_error_of_the_user(
+    repository, monkeypatch, capfd, caplog
+):
+    def gone(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", None)
+        patched.setattr(tempfile._os, "open", gone)
+        code = exit_code(["--model", str(repository / "fraud")])
+    assert code == 2
+    assert "give one in TMPDIR" in capfd.readouterr().err + caplog.text
 
 
 def test_nobody_is_let_in_before_the_model_is_ready_and_sigterm_loses_no_request(
