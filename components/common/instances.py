@@ -302,7 +302,9 @@ EXPECTED: Mapping[DType, str] = {
 }
 """What a feature of each type takes, for messages."""
 
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_LARGEST_FLOAT = math.nextafter(2.0**128 - 2.0**103, 0.0)
+"""The largest number that is rounded to a finite float32. Its own largest is less, and is written
+as `3.4028235e38`, which is more."""
 _CONVERTERS: Mapping[DType, Callable[[Any], float | int | bytes]] = {
     "float32": _float,
     "int64": _int,

@@ -64,6 +64,17 @@ def test_numbers_that_mean_the_same_are_taken(feature, value, expected):
     assert decoded[model_input.input].tolist() == [expected]
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_float32_is_taken_as_it_is_written(sign, rows):
+    largest = float(np.finfo(np.float32).max)
+    for written in (str(np.finfo(np.float32).max), "3.40282356779733e38"):
+        taken = column([sign * float(written)] * rows, INPUTS[0])
+        assert taken.tolist() == [sign * largest] * rows
+    with pytest.raises(InstanceError, match="a number out of range"):
+        column([sign * 3.4028235677973366e38] * rows, INPUTS[0])
+
+
 @pytest.mark.parametrize(
     ("feature", "value", "found"),
     [
