@@ -7,7 +7,8 @@ from kfp_tabular.components.common.instances import InstanceError
 Reason = Literal["malformed", "unknown", "missing", "type", "domain", "range", "size", "graph"]
 """Why a request is refused: it does not follow the protocol; it names a feature or an output that
 the model does not have; a value is missing, of the wrong type, not among the schema's, or beyond
-the schema's range; the request is too large; or the model's graph refuses a value."""
+the schema's range; the request is too large; or the model's graph refuses a value, or makes of it
+what is no finite number."""
 
 
 class RequestError(Exception):

@@ -124,17 +124,27 @@ class Predictor:
 
         Raises:
             RequestError: Where the model's own graph refuses a value, as a preprocessing function
-                of the user's may.
+                of the user's may, or makes a number of it that is not finite.
         """
         tf = self._tensorflow
         try:
             outputs = self._call(tensors)
-            return {name: outputs[name].numpy() for name in output_names(self.spec)}
+            arrays = {name: outputs[name].numpy() for name in output_names(self.spec)}
         except tf.errors.InvalidArgumentError:
             # TensorFlow's message may hold the value.
             raise RequestError(
                 "the model cannot process a value of this request.", reason="graph"
             ) from None
+        for array in arrays.values():
+            # JSON has no such numbers, and a class that is chosen by them means nothing.
+            if array.dtype != object and not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0, 0])
+                raise RequestError(
+                    f"instance {row}: the model's answer is not a finite number.",
+                    reason="graph",
+                    row=row,
+                )
+        return arrays
 
     def warm_up(self, rows: Iterable[int] = ()) -> None:
         """Predicts made-up rows, so that no client waits for what TensorFlow does only once.

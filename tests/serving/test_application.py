@@ -523,6 +523,20 @@ def test_a_wrong_length_of_the_json_part_is_refused(client, length):
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("rows", [1, 16])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_an_answer_that_is_no_number_is_refused(client, task, rows):
+    beyond = VALID | {"amount": 3.4e38, "rate": 3.4e38}
+    taken = client(task, policies=Policies(out_of_range="count"), rows=rows)
+    for path, document in (
+        (V1, {"instances": [VALID, beyond]}),
+        (V2, {"inputs": tensors([VALID, beyond])}),
+    ):
+        answer = taken.post(path, json=document)
+        assert (answer.status_code, answer.json().get("row")) == (400, 1), answer.text
+        assert "not a finite number" in answer.json()["error"]
+
+
 def test_an_unforeseen_failure_shows_no_value(client, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError(SECRET)
