@@ -61,20 +61,23 @@ def request(document: object, binary: memoryview) -> Asked:
         raise RequestError("the body holds more binary data than its tensors' sizes add up to.")
     wanted: list[str] = []
     binary_by_output: dict[str, bool] = {}
-    for place, entry in enumerate(_list(fields.get("outputs", []) or [], "'outputs'")):
+    given_outputs = fields.get("outputs")
+    for place, entry in enumerate(
+        [] if given_outputs is None else _list(given_outputs, "'outputs'")
+    ):
         output = _object(entry, f"outputs[{place}]")
         name = _text(output.get("name"), f"outputs[{place}].name")
         wanted.append(name)
-        parameters = _parameters(output.get("parameters"), f"outputs[{place}].parameters")
-        if "binary_data" in parameters:
-            binary_by_output[name] = bool(parameters["binary_data"])
+        choice = _choice(output.get("parameters"), f"outputs[{place}].parameters", "binary_data")
+        if choice is not None:
+            binary_by_output[name] = choice
     given_id = fields.get("id")
-    parameters = _parameters(fields.get("parameters"), "'parameters'")
+    binary_data_output = _choice(fields.get("parameters"), "parameters", "binary_data_output")
     return Asked(
         query=Query(
             id="" if given_id is None else _text(given_id, "'id'"), tensors=tensors, wanted=wanted
         ),
-        binary=bool(parameters.get("binary_data_output", False)),
+        binary=binary_data_output is True,
         binary_by_output=binary_by_output,
     )
 
@@ -130,6 +133,8 @@ def _tensor(entry: object, place: int, rest: _Bytes) -> Tensor:
         raise RequestError(f"{where}.shape: expected whole numbers that are not negative.")
     size = _parameters(fields.get("parameters"), f"{where}.parameters").get("binary_data_size")
     data: list[Any] | Array
+    if size is not None and fields.get("data") is not None:
+        raise RequestError(f"{where} has 'data' besides its binary data.", feature=v2.short(name))
     if size is None:
         data = _list(fields.get("data"), f"{where}.data")
     elif type(size) is int and 0 <= size <= len(rest.content) - rest.read:
@@ -159,3 +164,10 @@ def _text(value: object, where: str) -> str:
 
 def _parameters(value: object, where: str) -> Mapping[str, Any]:
     return {} if value is None else _object(value, where)
+
+
+def _choice(value: object, where: str, key: str) -> bool | None:
+    choice = _parameters(value, where).get(key)
+    if choice is None or isinstance(choice, bool):
+        return choice
+    raise RequestError(f"{where}.{key}: expected true or false, found {described(choice)}.")

@@ -435,6 +435,7 @@ def test_a_tensor_may_be_named_after_the_signatures_input(client):
         (["x"], None, ["inputs[0]", "text"]),
         ({"a": 1}, None, ["'inputs'", "an object"]),
         ([tensor(parameters=[1])], None, ["inputs[0].parameters"]),
+        ([tensor(parameters={"binary_data_size": 0}), SHOP], "amount", ["'data' besides"]),
     ],
 )
 def test_a_wrong_tensor_is_named(client, inputs, feature, words):
@@ -453,6 +454,24 @@ def test_only_the_outputs_that_are_asked_for_are_given(client):
     wrong = client().post(V2, json={"inputs": inputs, "outputs": [{"name": "scores"}]})
     assert wrong.status_code == 400
     assert "'scores' is unknown" in wrong.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"outputs": ""}, "'outputs': expected a list, found text"),
+        ({"outputs": {}}, "'outputs': expected a list, found an object"),
+        ({"parameters": {"binary_data_output": "false"}}, "parameters.binary_data_output"),
+        (
+            {"outputs": [{"name": "classes", "parameters": {"binary_data": 0}}]},
+            "outputs[0].parameters.binary_data: expected true or false, found a number",
+        ),
+    ],
+)
+def test_a_wrong_option_is_refused(client, options, words):
+    answer = client().post(V2, json={"inputs": [tensor(), SHOP]} | options)
+    assert answer.status_code == 400, answer.text
+    assert words in answer.json()["error"]
 
 
 def binary_request(parts, tail=b""):
