@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -134,13 +135,14 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
             timeout_graceful_shutdown=self._settings.grace_seconds,
             timeout_keep_alive=self.timeout_keep_alive,
         )
+        early: list[int] = []
         if threading.current_thread() is threading.main_thread():
             # uvicorn handles the signals while it runs and raises them again when it has ended.
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: None)
+                signal.signal(number, lambda number, _: early.append(number))
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-                runner.run(self._serve_all(config, following))
+                runner.run(self._serve_all(config, following, early))
         except OSError as error:
             raise refused(error, self._settings.host, self.http_port) from error
         self._executor.shutdown(wait=False)
@@ -158,13 +160,15 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         measured = RpcMetrics(self._metrics)
         return [measured] if self._access is None else [measured, RpcAuthentication(self._access)]
 
-    async def _serve_all(self, config: uvicorn.Config, following: Reloader) -> None:
+    async def _serve_all(
+        self, config: uvicorn.Config, following: Reloader, early: Sequence[int]
+    ) -> None:
         grpc_server = (
             rpc.Server(self.dataplane, self._settings.limits, self._interceptors())
             if self.grpc_port is not None
             else None
         )
-        rest = _Rest(config, following.model, grpc_server, self._settings, self.grpc_port)
+        rest = _Rest(config, following.model, grpc_server, self._settings, self.grpc_port, early)
         follower = (
             asyncio.create_task(following.follow(self._settings.reload_seconds))
             if following.source.watched and self._settings.reload_seconds
@@ -194,12 +198,14 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
         grpc_server: rpc.Server | None,
         settings: Settings,
         grpc_port: int | None,
+        early: Sequence[int],
     ) -> None:
         super().__init__(config)
         self._model = model
         self._grpc = grpc_server
         self._settings = settings
         self._grpc_port = grpc_port
+        self._early = early
         self._leaves_at = math.inf
         config.app = _Leaving(config.app, lambda: self._leaves_at < math.inf)
 
@@ -237,6 +243,9 @@ class _Rest(uvicorn.Server):  # type: ignore[misc]  # not typed here
                 name,
                 f"; gRPC on {address}:{self._grpc_port}" if self._grpc is not None else "",
             )
+        for number in self._early:
+            # It came before uvicorn listened to signals.
+            self.handle_exit(number, None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends, REST and gRPC side by side."""

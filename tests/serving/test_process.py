@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -238,6 +239,28 @@ def test_a_signal_while_loading_ends_the_process_cleanly(repository, start, numb
     assert code == 0, process.log
     assert seconds < 30
     assert "Traceback" not in process.log
+
+
+EARLY = """
+import asyncio, os, signal, sys
+from kfp_tabular.serving.__main__ import main
+
+class Runner(asyncio.Runner):
+    def __enter__(self):
+        os.kill(os.getpid(), signal.{name})
+        return super().__enter__()
+
+asyncio.Runner = Runner
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_just_before_serving_is_heard(repository, name):
+    command = [sys.executable, "-c", EARLY.format(name=name)]
+    command += ["--model", str(repository / "fraud"), "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stderr.endswith("stopped\n")
 
 
 def test_sigint_ends_a_ready_server_cleanly(server):
