@@ -355,6 +355,8 @@ def _model(wanted: Wanted, name: str) -> dict[str, Any]:
         "storageUri": wanted.storage_uri,
         "resources": _amounts(settings),
     }
+    if settings.serving_version:
+        model["runtimeVersion"] = settings.serving_version
     if settings.storage_key:
         model["storage"] = {"key": settings.storage_key}
     if settings.image_pull_policy:

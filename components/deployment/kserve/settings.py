@@ -20,6 +20,9 @@ IMAGE = "image"
 SERVING_RUNTIME = "serving_runtime"
 TENSORFLOW = "tensorflow"
 
+TENSORFLOW_SERVING = "2.19.1"
+"""The image's tag for KServe's runtime; KServe's own is too old for the models' operations."""
+
 _RUNTIME_NAMES = {SERVING_RUNTIME: "kfp-tabular", TENSORFLOW: "kserve-tensorflow-serving"}
 _MODES = {DIRECT: STANDARD, CANARY: KNATIVE, BLUE_GREEN: STANDARD}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -51,6 +54,11 @@ def _labels(values: Mapping[str, str]) -> None:
 def _annotations(values: Mapping[str, str]) -> None:
     pod_settings.annotations(values)
     _not_own(values)
+
+
+def _tag(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", value):
+        raise ValueError("expected an image's tag, such as 2.19.1")
 
 
 def _url(value: str) -> None:
@@ -222,6 +230,9 @@ class ServiceSettings:
             takes KServe's runtime for TensorFlow Serving.
         runtime_name: The (Cluster)ServingRuntime; empty for `kfp-tabular` and
             `kserve-tensorflow-serving`.
+        runtime_version: The tag of that runtime's image, for runtime `tensorflow`; TensorFlow
+            Serving needs 2.10 at least. Empty for `2.19.1` (`2.19.1-gpu` with GPUs), or for the
+            runtime's own where `runtime_name` is given.
         image: The serving image for runtime `image`; empty for the image of the task.
         image_pull_policy: `Always`, `IfNotPresent` or `Never`; empty for Kubernetes' default.
         image_pull_secrets: Secrets for the registry.
@@ -272,6 +283,7 @@ class ServiceSettings:
     deployment_mode: str = checked(documents.one_of(KNATIVE, STANDARD))
     runtime: str = checked(documents.one_of(IMAGE, SERVING_RUNTIME, TENSORFLOW), IMAGE)
     runtime_name: str = checked(documents.resource_name)
+    runtime_version: str = checked(_tag)
     image: str = checked(pod_settings.image)
     image_pull_policy: str = checked(documents.one_of("Always", "IfNotPresent", "Never"))
     image_pull_secrets: tuple[str, ...] = checked(pod_settings.names, ())
@@ -333,6 +345,14 @@ class ServiceSettings:
         """The (Cluster)ServingRuntime's name; empty for runtime `image`."""
         return self.runtime_name or _RUNTIME_NAMES.get(self.runtime, "")
 
+    @property
+    def serving_version(self) -> str:
+        """The tag for the ServingRuntime's image; empty for the runtime's own."""
+        if self.runtime_version or self.runtime != TENSORFLOW or self.runtime_name:
+            return self.runtime_version
+        # KServe appends it only where no version is given.
+        return TENSORFLOW_SERVING + ("-gpu" if self.gpus else "")
+
 
 def _check_strategy(settings: ServiceSettings) -> None:
     needed = {CANARY: KNATIVE, BLUE_GREEN: STANDARD}.get(settings.strategy, settings.mode)
@@ -352,6 +372,8 @@ def _check_runtime(settings: ServiceSettings) -> None:
         raise ValueError("runtime image takes no runtime_name and no storage_key")
     if settings.runtime != IMAGE and settings.image:
         raise ValueError(f"runtime {settings.runtime} takes no image; it has its own")
+    if settings.runtime != TENSORFLOW and settings.runtime_version:
+        raise ValueError("runtime_version is for runtime tensorflow")
     if settings.runtime == TENSORFLOW and settings.auth_secret:
         raise ValueError("TensorFlow Serving knows no keys: auth_secret is for this project's own")
 

@@ -85,7 +85,7 @@ RUNTIMES = st.one_of(
     ),
     st.fixed_dictionaries(
         {"runtime": st.just("tensorflow")},
-        optional={"runtime_name": NAME, "storage_key": NAME},
+        optional={"runtime_name": NAME, "runtime_version": NAME, "storage_key": NAME},
     ),
 )
 HPA = st.fixed_dictionaries(

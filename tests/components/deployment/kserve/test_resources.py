@@ -114,6 +114,27 @@ def test_a_color_does_not_show_in_the_models_name(runtime: str) -> None:
     assert "taxi-blue" not in json.dumps(predictor)
 
 
+@pytest.mark.parametrize(
+    ("service", "tag"),
+    [
+        # KServe's own is 2.6.2, which does not know the operations that the export writes.
+        ({}, "2.19.1"),
+        # KServe appends this itself only where no version is given.
+        ({"gpus": 1}, "2.19.1-gpu"),
+        ({"runtime_version": "2.20.0-custom", "gpus": 1}, "2.20.0-custom"),
+        ({"runtime_name": "our-tensorflow"}, None),
+        ({"runtime_name": "our-tensorflow", "runtime_version": "1"}, "1"),
+    ],
+)
+def test_tensorflow_serving_is_new_enough_for_the_model(
+    service: dict[str, Any], tag: str | None
+) -> None:
+    given = wanted({"runtime": "tensorflow", **service})
+    model = resources.inference_service(given)["spec"]["predictor"]["model"]
+
+    assert model.get("runtimeVersion") == tag
+
+
 def test_the_entry_leads_to_pods_as_kserves_own_service_does() -> None:
     plain = resources.entry_service(wanted(), "green")
     logged = wanted({"logger": {"url": "http://sink"}})

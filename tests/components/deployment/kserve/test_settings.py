@@ -48,6 +48,8 @@ def test_nothing_is_a_document() -> None:
         ({"autoscaler": "keda", "keda": {}}, "service.keda: give cpu, memory"),
         ({"runtime": "tensorflow", "image": "a/b:1"}, "takes no image"),
         ({"storage_key": "x"}, "no storage_key"),
+        ({"runtime_version": "2.20.0"}, "runtime_version is for runtime tensorflow"),
+        ({"runtime": "tensorflow", "runtime_version": "a b"}, "service.runtime_version"),
         ({"runtime": "tensorflow", "auth_secret": "keys"}, "knows no keys"),
         ({"memory": "4"}, "service.memory: expected memory with its unit"),
         ({"cpu": "2", "cpu_limit": "1"}, "cpu_limit 1 is below cpu 2"),
