@@ -14,6 +14,7 @@ from kfp_tabular.components.deployment.kserve.settings import (
     IMAGE,
     KNATIVE,
     SERVING_RUNTIME,
+    TENSORFLOW,
     ServiceSettings,
 )
 
@@ -204,7 +205,8 @@ def _annotations(settings: ServiceSettings) -> dict[str, str]:
         annotations["serving.kserve.io/enable-tag-routing"] = "true"
     if settings.autoscaler:
         annotations["serving.kserve.io/autoscalerClass"] = settings.autoscaler
-    if settings.prometheus:
+    # TensorFlow Serving has metrics only where a configuration file turns them on.
+    if settings.prometheus and settings.runtime != TENSORFLOW:
         annotations |= {
             "serving.kserve.io/enable-prometheus-scraping": "true",
             "prometheus.kserve.io/port": str(PORT),

@@ -275,7 +275,8 @@ class ServiceSettings:
         logger: KServe's payload logger; None for none.
         batcher: KServe's batcher; None for none. The project's own runtime batches by itself.
         timeout_seconds: How long a request may take; None for KServe's default.
-        prometheus: Whether pods say where Prometheus finds their metrics.
+        prometheus: Whether pods say where Prometheus finds their metrics. Those of runtime
+            `tensorflow` do not: TensorFlow Serving has none without a configuration file.
         cluster_local: Whether the endpoint has no address outside of the cluster.
     """
 

@@ -135,6 +135,15 @@ def test_tensorflow_serving_is_new_enough_for_the_model(
     assert model.get("runtimeVersion") == tag
 
 
+@pytest.mark.parametrize("runtime", ["image", "serving_runtime", "tensorflow"])
+def test_prometheus_is_led_to_metrics_that_there_are(runtime: str) -> None:
+    resource = resources.inference_service(wanted({"runtime": runtime}))
+
+    # TensorFlow Serving answers /metrics with 404 unless it was started with a configuration.
+    found = [key for key in resource["metadata"]["annotations"] if "prometheus" in key]
+    assert bool(found) == (runtime != "tensorflow")
+
+
 def test_the_entry_leads_to_pods_as_kserves_own_service_does() -> None:
     plain = resources.entry_service(wanted(), "green")
     logged = wanted({"logger": {"url": "http://sink"}})
