@@ -367,12 +367,18 @@ def _model(wanted: Wanted, name: str) -> dict[str, Any]:
         model["env"] = _environment(settings)
     if settings.auth_secret:
         model["volumeMounts"] = _mounts(settings)
+    # KServe appends arguments to the runtime's, and the last one wins.
+    arguments = []
+    if not own:
+        # By default it tries to load a model for five minutes before anybody is told why it cannot.
+        arguments.append("--max_num_load_retries=0")
     if name != wanted.name:
-        # Runtimes call the model as the InferenceService; clients must not notice its color. KServe
-        # appends these arguments, and the last one wins.
-        model["args"] = [f"--name={wanted.name}" if own else f"--model_name={wanted.name}"]
+        # Runtimes call the model as the InferenceService; clients must not notice its color.
+        arguments.append(f"--name={wanted.name}" if own else f"--model_name={wanted.name}")
         if own:
             model["readinessProbe"] = _readiness(f"/v2/models/{wanted.name}/ready")
+    if arguments:
+        model["args"] = arguments
     return model
 
 

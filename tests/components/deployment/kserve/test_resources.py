@@ -135,6 +135,15 @@ def test_tensorflow_serving_is_new_enough_for_the_model(
     assert model.get("runtimeVersion") == tag
 
 
+@pytest.mark.parametrize("name", ["taxi", "taxi-green"])
+def test_tensorflow_serving_ends_where_a_model_cannot_be_loaded(name: str) -> None:
+    """By itself it tries again for five minutes, and looks as if it were still loading."""
+    given = wanted({"runtime": "tensorflow", "strategy": "blue_green"})
+    predictor = resources.inference_service(given, name)["spec"]["predictor"]
+
+    assert "--max_num_load_retries=0" in predictor["model"]["args"]
+
+
 @pytest.mark.parametrize("runtime", ["image", "serving_runtime", "tensorflow"])
 def test_prometheus_is_led_to_metrics_that_there_are(runtime: str) -> None:
     resource = resources.inference_service(wanted({"runtime": runtime}))
