@@ -128,7 +128,9 @@ class Logger:
 
 @dataclass(frozen=True)
 class Batcher:
-    """KServe's batcher, a sidecar that puts v1 requests together.
+    """KServe's batcher, a sidecar that puts v1 requests together; not for runtime `tensorflow`.
+
+    It reads numbers as doubles: of an integer beyond 2**53 the last digits change on the way.
 
     Attributes:
         max_batch_size: Rows in a batch at the most.
@@ -377,6 +379,12 @@ def _check_runtime(settings: ServiceSettings) -> None:
         raise ValueError("runtime_version is for runtime tensorflow")
     if settings.runtime == TENSORFLOW and settings.auth_secret:
         raise ValueError("TensorFlow Serving knows no keys: auth_secret is for this project's own")
+    if settings.runtime == TENSORFLOW and settings.batcher is not None:
+        # It refuses NaN, and rounds the smallest integer to one beyond int64.
+        raise ValueError(
+            "KServe's batcher does not pass on what stands for missing numbers in requests to "
+            "TensorFlow Serving; leave batcher out with runtime tensorflow"
+        )
 
 
 def _check_knative(settings: ServiceSettings) -> None:

@@ -109,7 +109,10 @@ STRATEGIES = (("canary", "Knative"), ("direct", "Knative"), ("direct", "Standard
 def _documents(strategy: str, mode: str) -> st.SearchStrategy[dict[str, Any]]:
     kind = {"strategy": strategy, "deployment_mode": mode}
     parts = st.tuples(SCALING[mode], RUNTIMES, st.fixed_dictionaries({}, optional=COMMON))
-    return parts.map(lambda found: {**kind, **found[0], **found[1], **found[2]})
+    documents = parts.map(lambda found: {**kind, **found[0], **found[1], **found[2]})
+    return documents.filter(
+        lambda found: found.get("runtime") != "tensorflow" or "batcher" not in found
+    )
 
 
 DOCUMENTS = st.one_of(*(_documents(*each) for each in (*STRATEGIES, ("blue_green", "Standard"))))

@@ -51,6 +51,7 @@ def test_nothing_is_a_document() -> None:
         ({"runtime_version": "2.20.0"}, "runtime_version is for runtime tensorflow"),
         ({"runtime": "tensorflow", "runtime_version": "a b"}, "service.runtime_version"),
         ({"runtime": "tensorflow", "auth_secret": "keys"}, "knows no keys"),
+        ({"runtime": "tensorflow", "batcher": {}}, "missing numbers"),
         ({"memory": "4"}, "service.memory: expected memory with its unit"),
         ({"cpu": "2", "cpu_limit": "1"}, "cpu_limit 1 is below cpu 2"),
         ({"env": {"STORAGE_URI": "x"}}, "STORAGE_URI is set by this backend"),
