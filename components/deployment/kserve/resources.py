@@ -9,7 +9,7 @@ from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
-from kfp_tabular.components.common.pod_settings import toleration
+from kfp_tabular.components.common.pod_settings import amount, toleration
 from kfp_tabular.components.deployment.kserve.settings import (
     IMAGE,
     KNATIVE,
@@ -45,6 +45,8 @@ COLORS = ("blue", "green")
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _AUTH_PATH = "/var/run/kfp-tabular/auth"
 _HEXADECIMAL_DIGITS = 12
+_DEFAULT_CORES = 1
+"""The limit that KServe gives custom predictors, and its runtime for TensorFlow Serving has."""
 
 
 @dataclass(frozen=True)
@@ -409,7 +411,12 @@ def _mounts(settings: ServiceSettings) -> list[dict[str, Any]]:
 
 def _amounts(settings: ServiceSettings) -> dict[str, Mapping[str, str]]:
     gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
-    limit = {"cpu": settings.cpu_limit} if settings.cpu_limit else {}
+    cores = settings.cpu_limit
+    defaulted = settings.runtime in (IMAGE, TENSORFLOW)
+    if not cores and defaulted and amount(settings.cpu) > _DEFAULT_CORES:
+        # The default would be below what is asked for, and such pods are refused.
+        cores = settings.cpu
+    limit = {"cpu": cores} if cores else {}
     return {
         "requests": {"cpu": settings.cpu, "memory": settings.memory, **gpus},
         "limits": {**limit, "memory": settings.memory, **gpus},

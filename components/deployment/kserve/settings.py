@@ -257,7 +257,8 @@ class ServiceSettings:
         autoscaler: `hpa`, `keda`, `external` or `none`, Standard mode; empty for KServe's default.
         keda: What KEDA scales by.
         cpu: Cores that a replica asks for.
-        cpu_limit: Cores that it may use; empty for no limit.
+        cpu_limit: Cores that it may use. Empty for no limit with runtime `serving_runtime`; for
+            KServe's default, 1, with the others, or for `cpu` where that is more.
         memory: Memory that a replica asks for and may use.
         gpus: GPUs of a replica.
         gpu_resource: The resource that stands for one GPU.

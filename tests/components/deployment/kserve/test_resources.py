@@ -135,6 +135,27 @@ def test_tensorflow_serving_is_new_enough_for_the_model(
     assert model.get("runtimeVersion") == tag
 
 
+@pytest.mark.parametrize(
+    ("service", "limit"),
+    [
+        # KServe fills in its default of 1, and its runtime for TensorFlow Serving has the same.
+        ({"cpu": "1"}, None),
+        ({"cpu": "1500m"}, "1500m"),
+        ({"cpu": "2", "runtime": "tensorflow"}, "2"),
+        ({"cpu": "2", "cpu_limit": "3"}, "3"),
+        ({"cpu": "2", "runtime": "serving_runtime"}, None),
+    ],
+)
+def test_kserves_default_limit_is_never_below_the_request(
+    service: dict[str, Any], limit: str | None
+) -> None:
+    resource = resources.inference_service(wanted(service))
+    predictor = resource["spec"]["predictor"]
+    found = predictor.get("model") or container(resource)
+
+    assert found["resources"]["limits"].get("cpu") == limit
+
+
 @pytest.mark.parametrize("name", ["taxi", "taxi-green"])
 def test_tensorflow_serving_ends_where_a_model_cannot_be_loaded(name: str) -> None:
     """By itself it tries again for five minutes, and looks as if it were still loading."""
