@@ -67,6 +67,51 @@ def test_a_class_on_the_boundary_may_tip() -> None:
     assert difference(question, tipped, BINARY) < 1e-5
 
 
+SERVED_CLASS = b"""{
+    "predictions": [
+        {
+            "classes": "yes",
+            "probabilities": [0.25, 0.75]
+        }
+    ]
+}"""
+"""As TensorFlow Serving writes it, whose outputs come in any order."""
+
+SERVED_NUMBER = b"""{
+    "predictions": [%s
+    ]
+}"""
+"""A signature's only output has no name there."""
+
+SERVED_ERROR = b"""{
+    "error": "Servable not found for request: Latest(taxi)"
+}"""
+
+
+def test_what_tensorflow_serving_writes_is_read() -> None:
+    (question,) = questions(GOLDEN, BINARY, "tensorflow")
+
+    assert difference(question, SERVED_CLASS, BINARY) == 0
+    with pytest.raises(AnswerError, match="no prediction"):
+        difference(question, SERVED_ERROR, BINARY)
+
+
+@pytest.mark.parametrize(
+    ("written", "apart"),
+    [
+        (b"2000.0", 0),
+        (b"2e+03", 0),
+        (b"1999.97998", pytest.approx(1e-5, rel=0.01)),
+        (b"NaN", math.inf),
+        (b"-Infinity", math.inf),
+    ],
+)
+def test_numbers_that_tensorflow_serving_writes_are_read(written: bytes, apart: Any) -> None:
+    (question,) = questions(NUMBER, REGRESSION, "tensorflow")
+
+    assert difference(question, SERVED_NUMBER % written, REGRESSION) == apart
+
+
 @pytest.mark.parametrize("prediction", [{"prediction": 2000.02}, 2000.02])
 def test_a_number_is_compared_in_proportion(prediction: Any) -> None:
     (question,) = questions(NUMBER, REGRESSION, "image")
