@@ -115,16 +115,18 @@ def _fits(expected: Mapping[str, Any], model: Model) -> bool:
     return isinstance(probabilities, Sequence) and len(probabilities) == len(model.classes)
 
 
-def _instance(instance: Mapping[str, Any], model: Model, runtime: str) -> dict[str, Any]:
+def _instance(instance: Mapping[str, Any], model: Model, runtime: str) -> Any:
     if runtime != TENSORFLOW:
         return dict(instance)
     # TensorFlow Serving reads NaN, which JSON does not know.
-    return {
+    values = {
         entry.input: _MISSING[entry.dtype]
         if instance.get(entry.name) is None
         else instance[entry.name]
         for entry in model.inputs
     }
+    # An object with this key alone would be decoded; a lone input needs no name.
+    return values["b64"] if values.keys() == {"b64"} else values
 
 
 def _prediction(answer: bytes) -> Any:

@@ -47,6 +47,14 @@ def test_tensorflow_serving_takes_every_input_by_the_signatures_names() -> None:
     assert math.isnan(json.loads(question.body)["instances"][0]["gre_m"])
 
 
+def test_tensorflow_serving_does_not_decode_a_text() -> None:
+    """An object with the one key `b64` is base64 to it."""
+    lone = Model("sha256:1", "regression", (), None, (Input("b64", "string", "b64"),), "")
+    (question,) = questions(Golden([{"b64": "yes"}], NUMBER.predictions), lone, "tensorflow")
+
+    assert json.loads(question.body) == {"instances": ["yes"]}
+
+
 @pytest.mark.parametrize("name", ["class", "classes"])
 def test_both_runtimes_answers_are_compared(name: str) -> None:
     (question,) = questions(GOLDEN, BINARY, "image")
