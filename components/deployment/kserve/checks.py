@@ -56,6 +56,9 @@ def failure(measured: Measured, bounds: Verification, planned: int = 0) -> str:
             f"({errors / measured.requests:.1%}, the bound is {bounds.max_error_rate:.1%}): "
             f"{measured.errors[-1]}"
         )
+    if errors and not measured.latencies and measured.requests >= planned:
+        # Whatever share may fail, what has given no answer has not given the right ones.
+        return f"answers: none of {errors} requests was answered: {measured.errors[-1]}"
     return _too_slow(measured, bounds, whole)
 
 

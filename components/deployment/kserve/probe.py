@@ -72,12 +72,20 @@ class Prober:
             return Measured()
         self._await_answer(target, pause)
         measured, lock, over = Measured(), threading.Lock(), threading.Event()
+        broken: list[Exception] = []
         begin = time.monotonic()
         rate = self._bounds.requests_per_second
-        planned = max(self._bounds.requests, round(seconds * rate))
+        least = max(self._bounds.requests, len(self._questions))
+        planned = max(least, round(seconds * rate))
         tickets = iter(range(planned))
 
         def work() -> None:
+            try:
+                ask()
+            except Exception as error:  # noqa: BLE001 - a thread's errors are the main one's to judge
+                broken.append(error)
+
+        def ask() -> None:
             while not over.is_set():
                 with lock:
                     number = next(tickets, None)
@@ -96,16 +104,17 @@ class Prober:
         for thread in threads:
             thread.start()
         try:
-            while any(thread.is_alive() for thread in threads):
+            while any(thread.is_alive() for thread in threads) and not broken:
                 self._judge(measured, lock, planned)
                 watch()
                 # A candidate so slow that the plan is never done has been asked long enough.
-                enough = measured.requests >= self._bounds.requests
-                if enough and time.monotonic() - begin >= seconds:
+                if measured.requests >= least and time.monotonic() - begin >= seconds:
                     break
                 pause(_LOOK_SECONDS)
         finally:
             over.set()
+        if broken:
+            raise broken[0]
         with lock:
             result = Measured(
                 list(measured.latencies),

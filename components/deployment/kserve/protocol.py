@@ -132,7 +132,7 @@ def _instance(instance: Mapping[str, Any], model: Model, runtime: str) -> Any:
 def _prediction(answer: bytes) -> Any:
     try:
         predictions = json.loads(answer)["predictions"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AnswerError(f"the answer is no prediction: {error!r}") from error
     if not isinstance(predictions, list) or len(predictions) != 1:
         raise AnswerError("the answer does not hold one prediction")
@@ -142,8 +142,12 @@ def _prediction(answer: bytes) -> Any:
 def _apart(value: Any, expected: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise AnswerError("the answer holds something else than a number")
+    try:
+        distance = abs(value - expected)
+    except OverflowError:
+        # JSON's whole numbers have no end.
+        return math.inf
     # NaN is as far away as can be.
-    distance = abs(value - expected)
     return distance if math.isfinite(distance) else math.inf
 
 

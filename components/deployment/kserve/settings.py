@@ -196,7 +196,7 @@ class Verification:
     """What a candidate has to pass at each step; its answers must always be the golden ones.
 
     Attributes:
-        requests: Requests to measure at the least.
+        requests: Requests to measure at the least. Every golden example is asked in any case.
         requests_per_second: How often to ask while a step lasts.
         concurrency: Requests under way at the most.
         max_error_rate: The share of requests that may fail, 0 to 1: no connection, a timeout, a

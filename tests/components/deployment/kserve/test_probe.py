@@ -1,0 +1,111 @@
+"""A candidate's answers, asked over HTTP and judged."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from kfp_tabular.components.deployment.golden import Golden
+from kfp_tabular.components.deployment.kserve import protocol
+from kfp_tabular.components.deployment.kserve.checks import CheckFailedError
+from kfp_tabular.components.deployment.kserve.endpoint import Target
+from kfp_tabular.components.deployment.kserve.model import Input, Model
+from kfp_tabular.components.deployment.kserve.probe import Prober
+from kfp_tabular.components.deployment.kserve.settings import Access, Verification
+
+MODEL = Model("sha256:1", "binary", ("no", "yes"), 0.5, (Input("a", "float32", "a"),), "")
+RIGHT = {"predictions": [{"probabilities": [0.25, 0.75], "class": "yes"}]}
+ROWS = 5
+
+
+def prober(**bounds: Any) -> Prober:
+    golden = Golden([{"a": float(row)} for row in range(ROWS)], RIGHT["predictions"] * ROWS)
+    questions = protocol.questions(golden, MODEL, "image")
+    given = Verification(**{"requests": 10, "startup_seconds": 5.0, **bounds})
+    return Prober("taxi", questions, MODEL, given, Access())
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[Target]:
+    """A process's stand-in that gives an answer to each request's body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silent."""
+
+        def do_POST(self) -> None:
+            status, content = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield Target(f"http://127.0.0.1:{server.server_address[1]}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 100_000, id="nested without an end"),
+        pytest.param(
+            b'{"predictions": [{"probabilities": [1%s, 0], "class": "yes"}]}' % (b"0" * 400),
+            id="a number beyond all floats",
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_read_does_not_pass(body: bytes) -> None:
+    with (
+        answering(lambda asked: (200, body)) as target,
+        pytest.raises(CheckFailedError, match="answers: "),
+    ):
+        prober().check(target, 0, time.sleep)
+
+
+def test_what_goes_wrong_while_asking_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> float:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(protocol, "difference", broken)
+    with (
+        answering(lambda asked: (200, json.dumps(RIGHT).encode())) as target,
+        pytest.raises(ZeroDivisionError),
+    ):
+        prober().check(target, 0, time.sleep)
+
+
+def test_every_golden_example_is_asked() -> None:
+    asked: set[float] = set()
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        asked.add(json.loads(body)["instances"][0]["a"])
+        return 200, json.dumps(RIGHT).encode()
+
+    with answering(answer) as target:
+        measured = prober(requests=2).check(target, 0, time.sleep)
+
+    assert asked == set(range(ROWS))
+    assert measured.requests == ROWS
+
+
+def test_a_candidate_that_answers_nothing_does_not_pass() -> None:
+    with (
+        answering(lambda asked: (500, b"")) as target,
+        pytest.raises(CheckFailedError, match="answers: none of 10 requests was answered"),
+    ):
+        prober(max_error_rate=1.0).check(target, 0, time.sleep)
