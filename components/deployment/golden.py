@@ -45,8 +45,13 @@ class Golden:
             instances, predictions = document["instances"], document["predictions"]
         except FileNotFoundError as error:
             raise UserError(f"{file}: not found; evaluate_model writes it.") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read: {error.strerror}.") from error
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: no golden examples: {error!r}.") from error
+        for name, entries in (("instances", instances), ("predictions", predictions)):
+            if not isinstance(entries, list) or not all(isinstance(it, dict) for it in entries):
+                raise UserError(f"{file}: no golden examples: {name!r} is no list of objects.")
         if len(instances) != len(predictions):
             raise UserError(
                 f"{file}: {len(instances)} instances but {len(predictions)} predictions."

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,10 @@ from kfp_tabular.components.deployment.kserve.settings import TENSORFLOW, Servic
 
 _DESCRIPTION = "model.json"
 _COMPLETE = "_complete.json"
+# What a task's classes number at least; a binary one has exactly so many.
+_CLASSES = {"binary": 2, "multiclass": 2, "regression": 0}
+_DTYPES = ("float32", "int64", "string")
+_DIGEST = re.compile(r"(sha256:)?[0-9a-f]*")
 _KSERVE_SCHEMES = ("pvc://", "s3://", "gs://", "https://", "http://", "hf://", "oci://")
 
 _logger = logging.getLogger(__name__)
@@ -67,6 +72,7 @@ class Model:
             raise UserError(f"{directory}: no saved_model.pb here; train_model writes it.")
         try:
             fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            _check(fields)
             return cls(
                 digest=lineage.digest(directory),
                 task=fields["task"],
@@ -80,8 +86,30 @@ class Model:
             )
         except OSError as error:
             raise UserError(f"{file}: cannot be read: {error.strerror}.") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not a model description: {error!r}") from error
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    task, classes, threshold = fields["task"], fields["classes"], fields["decision_threshold"]
+    if not isinstance(task, str) or task not in _CLASSES:
+        raise ValueError(f"task: {task!r} is none of {', '.join(_CLASSES)}")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes: expected a list of text")
+    if len(classes) < _CLASSES[task] or (task == "binary" and len(classes) > _CLASSES[task]):
+        raise ValueError(f"classes: {len(classes)} of them do not make a {task} task")
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not number:
+        raise ValueError("decision_threshold: expected a number or null")
+    if not isinstance(fields["schema_digest"], str) or not _DIGEST.fullmatch(
+        fields["schema_digest"]
+    ):
+        raise ValueError("schema_digest: expected sha256:<hexadecimal digits>")
+    for entry in fields["inputs"]:
+        if entry["dtype"] not in _DTYPES:
+            raise ValueError(f"inputs: dtype {entry['dtype']!r} is none of {', '.join(_DTYPES)}")
+        if not isinstance(entry["name"], str) or not isinstance(entry["input"], str):
+            raise TypeError("inputs: name and input are text")
 
 
 def address(

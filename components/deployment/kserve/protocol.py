@@ -110,9 +110,13 @@ def difference(question: Question, answer: bytes, model: Model) -> float:
 
 def _fits(expected: Mapping[str, Any], model: Model) -> bool:
     if model.task == "regression":
-        return isinstance(expected.get("prediction"), int | float)
+        return _is_finite(expected.get("prediction"))
     probabilities = expected.get("probabilities")
-    return isinstance(probabilities, Sequence) and len(probabilities) == len(model.classes)
+    return (
+        isinstance(probabilities, list)
+        and len(probabilities) == len(model.classes)
+        and all(map(_is_finite, probabilities))
+    )
 
 
 def _instance(instance: Mapping[str, Any], model: Model, runtime: str) -> Any:
@@ -139,8 +143,16 @@ def _prediction(answer: bytes) -> Any:
     return predictions[0]
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value)
+
+
 def _apart(value: Any, expected: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not _is_number(value):
         raise AnswerError("the answer holds something else than a number")
     try:
         distance = abs(value - expected)

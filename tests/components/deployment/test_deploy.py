@@ -62,7 +62,20 @@ def test_another_models_golden_examples_are_refused(export, changed_golden):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"instances": []}', '{"instances": [], "predictions": [1]}']
+    "text",
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"instances": []}',
+        '{"instances": [], "predictions": [1]}',
+        '{"instances": null, "predictions": []}',
+        '{"instances": 5, "predictions": 5}',
+        '{"instances": {"a": 1}, "predictions": [{}]}',
+        '{"instances": [1], "predictions": [{}]}',
+        '{"instances": [{}], "predictions": ["a"]}',
+        '{"instances": [{}], "predictions": "a"}',
+    ],
 )
 def test_golden_examples_that_are_none_are_refused(tmp_path, text):
     (tmp_path / "golden.json").write_text(text)
@@ -70,6 +83,15 @@ def test_golden_examples_that_are_none_are_refused(tmp_path, text):
         Golden.load(tmp_path)
     with pytest.raises(UserError, match="evaluate_model writes it"):
         Golden.load(tmp_path / "absent")
+
+
+def test_golden_examples_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "golden.json").mkdir()
+    with pytest.raises(UserError, match=r"golden\.json: cannot be read: Is a directory"):
+        Golden.load(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"golden\.json: cannot be read: Not a directory"):
+        Golden.load(tmp_path / "file")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Where the model is, for KServe."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,40 @@ def test_tensorflow_serving_cannot_do_without(artifact: Path) -> None:
         address(artifact, "", "pvc://claim/x", "taxi", Model.load(artifact), settings)
 
 
-def test_what_is_no_model_is_named(artifact: Path) -> None:
-    (artifact / "model.json").write_text("{}")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "ranking"},
+        {"task": ["binary"]},
+        {"task": "binary", "classes": ["yes"]},
+        {"task": "multiclass", "classes": ["a"]},
+        {"task": "binary", "classes": "ab"},
+        {"task": "binary", "classes": [0, 1]},
+        {"decision_threshold": "0.5"},
+        {"decision_threshold": True},
+        {"schema_digest": 5},
+        {"schema_digest": "sha256:no label!"},
+        {"inputs": [{"name": "a", "dtype": "complex64", "input": "a"}]},
+        {"inputs": [{"name": 1, "dtype": "int64", "input": "a"}]},
+        {"inputs": [{"name": "a", "dtype": "int64", "input": None}]},
+    ],
+    ids=str,
+)
+def test_a_description_that_no_rollout_could_use_is_refused(
+    artifact: Path, changes: dict[str, Any]
+) -> None:
+    file = artifact / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
     with pytest.raises(UserError, match=r"model\.json: not a model description"):
         Model.load(artifact)
+
+
+def test_what_is_no_model_is_named(artifact: Path) -> None:
+    for text in ("{}", "[" * 100_000):
+        (artifact / "model.json").write_text(text)
+        with pytest.raises(UserError, match=r"model\.json: not a model description"):
+            Model.load(artifact)
     (artifact / "saved_model.pb").unlink()
     with pytest.raises(UserError, match=r"no saved_model\.pb"):
         Model.load(artifact)

@@ -155,3 +155,22 @@ def test_another_models_golden_examples_are_refused() -> None:
     golden = Golden([{"colour": "red"}], GOLDEN.predictions)
     with pytest.raises(UserError, match="feature 'colour'"):
         questions(golden, BINARY, "image")
+
+
+@pytest.mark.parametrize(
+    ("model", "prediction"),
+    [
+        (BINARY, {"probabilities": "ab"}),
+        (BINARY, {"probabilities": [None, None]}),
+        (BINARY, {"probabilities": ["a", "b"]}),
+        (BINARY, {"probabilities": [True, False]}),
+        (BINARY, {"probabilities": [math.nan, 0.5]}),
+        (REGRESSION, {"prediction": True}),
+        (REGRESSION, {"prediction": math.inf}),
+    ],
+)
+def test_answers_that_nothing_could_be_compared_with_are_refused(
+    model: Model, prediction: Any
+) -> None:
+    with pytest.raises(UserError, match="row 0 was written for another model"):
+        questions(Golden([{}], [prediction]), model, "image")
