@@ -183,13 +183,33 @@ def _publish(directory: Path, folder: str, number: str, digest: str) -> None:
     location = parse(folder)
     complete = json.dumps({"digest": digest})
     if location.is_local:
-        if not (location.path / number).is_dir():
-            storage.upload(directory, str(location.path / number))
-            _logger.info("published %s", location.path / number)
+        _publish_here(directory, location.path / number, digest)
         return
     target = storage.Folder(folder)
-    if target.read_text(_COMPLETE) == complete:
+    found = target.read_text(_COMPLETE)
+    if found == complete:
         return
+    if found:
+        raise _taken(folder)
     storage.upload(directory, f"{folder}/{number}")
     target.write_text(_COMPLETE, complete)
     _logger.info("published %s", folder)
+
+
+def _publish_here(directory: Path, target: Path, digest: str) -> None:
+    try:
+        if not target.is_dir():
+            storage.upload(directory, str(target))
+            _logger.info("published %s", target)
+            return
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f"model_repository: cannot write {target}: {error.strerror}.") from error
+    if lineage.digest(target) != digest:
+        raise _taken(str(target))
+
+
+def _taken(place: str) -> UserError:
+    """A version is a number of 32 bits: rarely, two models have the same."""
+    return UserError(
+        f"model_repository: {place} holds another model; remove it, or give another repository."
+    )

@@ -70,6 +70,25 @@ def test_a_published_model_lies_as_tensorflow_serving_wants_it(
     assert publish(artifact, tmp_path, runtime="tensorflow") != found
 
 
+def test_what_was_published_is_never_another_model(artifact: Path, tmp_path: Path) -> None:
+    """Versions have 32 bits; and somebody may have put something there."""
+    number = publish(artifact, tmp_path).rpartition("/")[2]
+    published = tmp_path / "r" / "taxi" / number / number / "saved_model.pb"
+    published.write_text("another")
+
+    with pytest.raises(UserError, match=f"{number} holds another model; remove it"):
+        publish(artifact, tmp_path)
+
+    assert published.read_text() == "another"
+
+
+def test_a_repository_that_cannot_be_written_is_named(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("")
+
+    with pytest.raises(UserError, match="model_repository: cannot write .*: Not a directory"):
+        publish(artifact, tmp_path)
+
+
 def test_tensorflow_serving_cannot_do_without(artifact: Path) -> None:
     settings = parse({"runtime": "tensorflow"})
     with pytest.raises(UserError, match="give model_repository"):
