@@ -1,5 +1,6 @@
 """How to reach an endpoint, or one candidate of it, from a task."""
 
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from kfp_tabular.components.deployment.kserve.status import View
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
+
+_TOKEN = re.compile(rb"[!-~]+")
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,15 @@ class Client:
         connections: Requests under way at the most.
 
     Raises:
-        UserError: Where the file of the token or of the certificates cannot be read.
+        UserError: Where the file of the token or of the certificates cannot be read, or holds
+            something else.
     """
 
     def __init__(self, access: Access, connections: int) -> None:
         self._access = access
         self._headers = {"Content-Type": "application/json"}
         if access.token_file:
-            token = _text(access.token_file, "access.token_file")
-            self._headers["Authorization"] = f"Bearer {token.strip()}"
+            self._headers["Authorization"] = f"Bearer {_token(access.token_file)}"
         self._pool = _pool(access, connections)
 
     def post(self, target: Target, path: str, body: bytes) -> tuple[int, bytes]:
@@ -133,8 +136,15 @@ def _pool(access: Access, connections: int) -> "PoolManager":
         raise UserError(f"access.ca_file {access.ca_file}: cannot be read: {error}") from error
 
 
-def _text(file: str, what: str) -> str:
+def _token(file: str) -> str:
+    """Reads a token. What no header takes, HTTP's libraries would show whole in an error."""
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} {file}: cannot be read: {error}") from error
+        token = Path(file).read_bytes().strip()
+    except OSError as error:
+        raise UserError(f"access.token_file {file}: cannot be read: {error.strerror}.") from error
+    if not _TOKEN.fullmatch(token):
+        raise UserError(
+            f"access.token_file {file}: expected one token of visible ASCII characters and "
+            "nothing else."
+        )
+    return token.decode("ascii")
