@@ -48,7 +48,7 @@ def parse(kind: type[T], document: Any, source: str) -> T:
     check_keys(document, known, source)
     for key, given in document.items():
         values[key] = _value(known[key].type, given, f"{source}.{key}")
-        _check(known[key].metadata.get("check"), values[key], f"{source}.{key}")
+        _check(known[key], values[key], f"{source}.{key}")
     for name, entry in known.items():
         if name not in values and _is_required(entry):
             raise UserError(f"{source}: {name!r} is missing.")
@@ -77,8 +77,10 @@ def _is_required(entry: "dataclasses.Field[Any]") -> bool:
     return entry.default is missing and entry.default_factory is missing
 
 
-def _check(check: Check | None, value: Any, source: str) -> None:
-    if check is None or value in ("", None):
+def _check(entry: "dataclasses.Field[Any]", value: Any, source: str) -> None:
+    check: Check | None = entry.metadata.get("check")
+    # Empty text says no more than leaving it out, where that is empty, too.
+    if check is None or value is None or value == entry.default == "":
         return
     try:
         check(value)

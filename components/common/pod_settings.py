@@ -120,13 +120,6 @@ def distinct(values: tuple[Any, ...], what: str) -> None:
         raise ValueError(f"{what} {repeated[0]!r} is given twice")
 
 
-def not_empty(values: Mapping[str, str]) -> None:
-    """Checks that texts, by their names, are given."""
-    for name, value in values.items():
-        if not value:
-            raise ValueError(f"{name} is empty")
-
-
 def checked(check: documents.Check, default: Any = "") -> Any:
     """Gives a dataclass field with a default and a check."""
     return field(default=default, metadata={"check": check})

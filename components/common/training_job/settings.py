@@ -75,7 +75,6 @@ class Secret:
     optional: bool = False
 
     def __post_init__(self) -> None:
-        pod.not_empty({"name": self.name})
         if not self.env and not self.mount_path:
             raise ValueError("give env (variables by key) or mount_path")
         for key, variable in self.env.items():
@@ -100,7 +99,6 @@ class Volume:
     read_only: bool = False
 
     def __post_init__(self) -> None:
-        pod.not_empty({"claim": self.claim, "mount_path": self.mount_path})
         if self.sub_path.startswith("/") or ".." in self.sub_path.split("/"):
             raise ValueError(f"sub_path: expected a path inside the volume, found {self.sub_path}")
 
@@ -180,10 +178,6 @@ class ObjectStore:
     access_key: str = pod.checked(_secret_key, "accesskey")
     secret_key: str = pod.checked(_secret_key, "secretkey")
     google_key: str = pod.checked(_secret_key, "key.json")
-
-    def __post_init__(self) -> None:
-        names = ("access_key", "secret_key", "google_key")
-        pod.not_empty({name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -276,7 +270,6 @@ class JobSettings:
     grace_seconds: int = pod.checked(pod.between(0), 300)
 
     def __post_init__(self) -> None:
-        pod.not_empty({"gpu_resource": self.gpu_resource, "runtime": self.runtime})
         if self.parameter_servers and self.workers < 2:
             raise ValueError(
                 "parameter_servers: the chief only hands out work then; set workers to 2 or more"

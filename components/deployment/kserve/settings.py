@@ -109,9 +109,6 @@ class Volume:
     claim: str = required(documents.resource_name)
     mount_path: str = required(documents.mount_path)
 
-    def __post_init__(self) -> None:
-        pod_settings.not_empty({"claim": self.claim, "mount_path": self.mount_path})
-
 
 @dataclass(frozen=True)
 class Logger:
@@ -327,8 +324,6 @@ class ServiceSettings:
     cluster_local: bool = False
 
     def __post_init__(self) -> None:
-        required_texts = {"cpu": self.cpu, "memory": self.memory, "gpu_resource": self.gpu_resource}
-        pod_settings.not_empty(required_texts)
         if self.max_replicas and self.max_replicas < self.min_replicas:
             raise ValueError(
                 f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}"

@@ -59,6 +59,7 @@ def test_a_document_becomes_its_dataclass() -> None:
         ([], "file: expected keys and values, found list"),
         ({"cuont": 1}, "file: unknown key 'cuont'. Did you mean 'count'"),
         ({"cpu": "two"}, "file.cpu: expected a Kubernetes quantity"),
+        ({"inner": [{"name": ""}]}, "file.inner[0].name: expected a Kubernetes name"),
         ({"cpu": True}, "file.cpu: expected text, found True"),
         ({"count": 1.5}, "file.count: expected a whole number, found 1.5"),
         ({"count": math.nan}, "file.count: expected a whole number, found nan"),

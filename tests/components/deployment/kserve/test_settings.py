@@ -62,6 +62,12 @@ def test_nothing_is_a_document() -> None:
         ({"access": {"via": "gateway"}}, "service.access: via: gateway and the address"),
         ({"volumes": [{"claim": "x"}]}, r"service.volumes\[0\]: 'mount_path' is missing"),
         ({"soak_seconds": float("nan")}, "service.soak_seconds"),
+        ({"strategy": ""}, "service.strategy: expected one of direct, canary, blue_green"),
+        ({"runtime": ""}, "service.runtime: expected one of image"),
+        ({"access": {"via": ""}}, "service.access.via: expected one of cluster"),
+        ({"logger": {"url": ""}}, "service.logger.url: expected an address"),
+        ({"logger": {"url": "http://a", "mode": ""}}, "service.logger.mode: expected one of"),
+        ({"volumes": [{"claim": "", "mount_path": "/a"}]}, r"service.volumes\[0\].claim: expected"),
     ],
 )
 def test_wrong_documents_are_refused_in_a_line(document: Any, message: str) -> None:
