@@ -28,7 +28,21 @@ _MODES = {DIRECT: STANDARD, CANARY: KNATIVE, BLUE_GREEN: STANDARD}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # What KServe and this project set themselves.
 _RESERVED_VARIABLES = frozenset({"STORAGE_URI", "KFP_TABULAR_SERVING_AUTH_KEYS"})
-_OWN_PREFIXES = ("kfp-tabular.dev/", "app.kubernetes.io/managed-by", "internal.serving.kserve.io/")
+_OWN_PREFIXES = ("kfp-tabular.dev/", "internal.serving.kserve.io/")
+_OWN_KEYS = {
+    "app.kubernetes.io/managed-by": "",
+    "app.kubernetes.io/name": "",
+    "app.kubernetes.io/instance": "",
+    "serving.kserve.io/inferenceservice": "",
+    "serving.kserve.io/deploymentMode": "deployment_mode",
+    "serving.kserve.io/enable-tag-routing": "strategy",
+    "serving.kserve.io/autoscalerClass": "autoscaler",
+    "serving.kserve.io/enable-prometheus-scraping": "prometheus",
+    "prometheus.kserve.io/port": "prometheus",
+    "prometheus.kserve.io/path": "prometheus",
+    "networking.kserve.io/visibility": "cluster_local",
+}
+"""Labels and annotations that are set from something else, by the key of that."""
 _PERCENTILE_LABELS = re.compile(r"p?([0-9]{1,2}(\.[0-9]+)?)")
 
 
@@ -42,8 +56,10 @@ def _variables(values: Mapping[str, str]) -> None:
 
 def _not_own(values: Mapping[str, str]) -> None:
     for key in values:
-        if key.startswith(_OWN_PREFIXES):
-            raise ValueError(f"{key!r} is set by this backend; leave it out")
+        if key.startswith(_OWN_PREFIXES) or key in _OWN_KEYS:
+            setting = _OWN_KEYS.get(key)
+            instead = f"say {setting} instead" if setting else "leave it out"
+            raise ValueError(f"{key!r} is set by this backend; {instead}")
 
 
 def _labels(values: Mapping[str, str]) -> None:

@@ -68,6 +68,13 @@ def test_nothing_is_a_document() -> None:
         ({"logger": {"url": ""}}, "service.logger.url: expected an address"),
         ({"logger": {"url": "http://a", "mode": ""}}, "service.logger.mode: expected one of"),
         ({"volumes": [{"claim": "", "mount_path": "/a"}]}, r"service.volumes\[0\].claim: expected"),
+        ({"labels": {"app.kubernetes.io/name": "x"}}, "is set by this backend"),
+        ({"labels": {"app.kubernetes.io/instance": "x"}}, "is set by this backend"),
+        ({"labels": {"serving.kserve.io/inferenceservice": "x"}}, "is set by this backend"),
+        ({"annotations": {"serving.kserve.io/deploymentMode": "Knative"}}, "deployment_mode"),
+        ({"annotations": {"serving.kserve.io/autoscalerClass": "hpa"}}, "autoscaler"),
+        ({"annotations": {"prometheus.kserve.io/port": "1"}}, "is set by this backend"),
+        ({"labels": {"networking.kserve.io/visibility": "cluster-local"}}, "cluster_local"),
     ],
 )
 def test_wrong_documents_are_refused_in_a_line(document: Any, message: str) -> None:
