@@ -27,6 +27,8 @@ from kfp_tabular.components.common.kubernetes.kinds import (
 from kfp_tabular.components.deployment.kserve import status
 from kfp_tabular.components.deployment.kserve.lock import Lock, LostError, Terms
 from kfp_tabular.components.deployment.kserve.resources import (
+    KEYS_ANNOTATIONS,
+    OWN_PREFIX,
     POD_LABEL,
     ROLLOUT_LABEL,
     URI_ANNOTATION,
@@ -38,7 +40,6 @@ Blame = Literal["candidate", "previous", "unknown"]
 """Whom a failure is about. One of an unknown cause is believed if it lasts."""
 
 _MOST_RESTARTS = 2
-_OWN_PREFIX = "kfp-tabular.dev/"
 
 _logger = logging.getLogger(__name__)
 
@@ -369,12 +370,14 @@ def placed(resource: Object, wanted: Object) -> Object:
     What others have added stays; what this project had added goes.
     """
     metadata = dict(resource["metadata"])
-    for what in ("labels", "annotations"):
+    before = metadata.get("annotations") or {}
+    for what, note in KEYS_ANNOTATIONS.items():
         ours = wanted["metadata"].get(what) or {}
+        made = str(before.get(note) or "").split(",")
         others = {
             key: value
             for key, value in (metadata.get(what) or {}).items()
-            if not key.startswith(_OWN_PREFIX)
+            if not key.startswith(OWN_PREFIX) and key not in made
         }
         metadata[what] = {**others, **ours}
     return {**resource, "metadata": metadata, "spec": dict(wanted["spec"])}

@@ -25,6 +25,12 @@ SCHEMA_LABEL = "kfp-tabular.dev/schema-digest"
 ROLLOUT_LABEL = "kfp-tabular.dev/rollout"
 """Of every pod of one candidate: tells its pods from those of the one before."""
 URI_ANNOTATION = "kfp-tabular.dev/model-uri"
+OWN_PREFIX = "kfp-tabular.dev/"
+KEYS_ANNOTATIONS = {
+    "labels": "kfp-tabular.dev/labels",
+    "annotations": "kfp-tabular.dev/annotations",
+}
+"""Which labels and annotations were made, so that they can go again, `OWN_PREFIX` aside."""
 
 CONTAINER = "kserve-container"
 PORT = 8080
@@ -120,6 +126,11 @@ def inference_service(wanted: Wanted, name: str = "") -> dict[str, Any]:
     check_name(wanted.name)
     resource = _build(wanted, name or wanted.name, rollout=wanted.digest[:_HEXADECIMAL_DIGITS])
     annotations = resource["metadata"]["annotations"]
+    made = {
+        note: ",".join(key for key in resource["metadata"][what] if not key.startswith(OWN_PREFIX))
+        for what, note in KEYS_ANNOTATIONS.items()
+    }
+    annotations |= made
     annotations |= {names.DIGEST_ANNOTATION: wanted.digest, URI_ANNOTATION: wanted.storage_uri}
     return resource
 

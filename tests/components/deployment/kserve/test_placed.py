@@ -1,0 +1,37 @@
+"""What becomes of an InferenceService's labels and annotations when another one takes its place."""
+
+from typing import Any
+
+from kfp_tabular.components.deployment.kserve import cluster, resources
+from tests.components.deployment.kserve.test_resources import wanted
+
+VISIBILITY = "networking.kserve.io/visibility"
+AUTOSCALER = "serving.kserve.io/autoscalerClass"
+MORE = {"cluster_local": True, "autoscaler": "hpa", "labels": {"team": "a"}}
+
+
+def made(service: Any = None) -> dict[str, Any]:
+    """An InferenceService as it is in the cluster: others have added something."""
+    resource = resources.inference_service(wanted(service))
+    resource["metadata"]["labels"]["argocd.argoproj.io/instance"] = "x"
+    resource["metadata"]["annotations"]["example.com/owner"] = "somebody"
+    return resource
+
+
+def test_what_a_document_does_not_ask_for_any_more_goes() -> None:
+    placed = cluster.placed(made(MORE), resources.inference_service(wanted()))
+
+    assert placed["metadata"] == made()["metadata"]
+    assert VISIBILITY not in placed["metadata"]["labels"]
+    assert AUTOSCALER not in placed["metadata"]["annotations"]
+    assert "team" not in placed["metadata"]["labels"]
+
+
+def test_a_rollback_leaves_nothing_of_the_candidate() -> None:
+    before = made()
+    candidate = cluster.placed(before, resources.inference_service(wanted(MORE)))
+    assert candidate["metadata"]["labels"]["team"] == "a"
+
+    back = cluster.placed(candidate, cluster.snapshot(before))
+
+    assert back["metadata"] == before["metadata"]
