@@ -155,7 +155,8 @@ def _deploy(
                 api, lease_name(wanted.name), _holder(api, wanted), timing.terms, bound.pause
             ) as held,
         ):
-            context = Context(Cluster(bound, held, wanted.settings, timing), wanted, prober)
+            cluster = Cluster(wanted.name, bound, held, wanted.settings, timing)
+            context = Context(cluster, wanted, prober)
             try:
                 return _roll_out(context)
             except AbortedError:

@@ -54,7 +54,7 @@ class BlueGreen:
         for each in resources.COLORS:
             found = self._cluster.find(KIND, resources.color_name(self._name, each))
             if found is not None:
-                state.check_ours(KIND, found, self._cluster.api.namespace)
+                self._cluster.check_ours(KIND, found)
         self._lock.begin(Journal(self._context.wanted.digest, BLUE_GREEN, previous=color or None))
 
     def advance(self) -> Outcome:
@@ -137,7 +137,7 @@ class BlueGreen:
         found = self._cluster.find(SERVICE, self._name)
         if found is None:
             return ""
-        state.check_ours(SERVICE, found, self._cluster.api.namespace)
+        self._cluster.check_ours(SERVICE, found)
         selector = found["spec"].get("selector") or {}
         for color in resources.COLORS:
             if selector.get(resources.POD_LABEL) == resources.color_name(self._name, color):

@@ -27,6 +27,7 @@ from kfp_tabular.components.common.kubernetes.kinds import (
 from kfp_tabular.components.deployment.kserve import status
 from kfp_tabular.components.deployment.kserve.lock import Lock, LostError, Terms
 from kfp_tabular.components.deployment.kserve.resources import (
+    INSTANCE_LABEL,
     KEYS_ANNOTATIONS,
     OWN_PREFIX,
     POD_LABEL,
@@ -71,12 +72,14 @@ class Cluster:
     """The cluster, as one rollout may change it.
 
     Attributes:
+        endpoint: The endpoint's name.
         api: Access that ends with the task.
         lock: The endpoint's lock.
         settings: The endpoint's settings.
         timing: How to keep time.
     """
 
+    endpoint: str
     api: Api
     lock: Lock
     settings: ServiceSettings
@@ -102,9 +105,13 @@ class Cluster:
             created = self.api.create(kind, resource)
         except ConflictError:
             existing = self.api.get(kind, name)
-            if digest(existing) == digest(resource) and is_ours(existing):
+            self.check_ours(kind, existing)
+            if digest(existing) == digest(resource):
                 return existing
-            raise SpecConflictError(_not_ours(kind, name, self.api.namespace)) from None
+            raise SpecConflictError(
+                f"{kind.kind} {name} in namespace {self.api.namespace} was made by somebody else "
+                "meanwhile; it was left alone."
+            ) from None
         _logger.info("%s %s created.", kind.kind, name)
         return created
 
@@ -136,8 +143,35 @@ class Cluster:
                     raise
                 self.api.pause(self.api.patience.delay(0))
 
+    def check_ours(self, kind: Kind, resource: Object) -> None:
+        """Refuses to touch what is not the endpoint's.
+
+        Raises:
+            SpecConflictError: It is not.
+        """
+        if self._is_ours(resource):
+            return
+        name, namespace = str(resource["metadata"]["name"]), self.api.namespace
+        what = f"{kind.kind} {name} in namespace {namespace}"
+        if _is_managed(resource):
+            raise SpecConflictError(
+                f"{what} belongs to the endpoint {_label(resource, INSTANCE_LABEL)}; it was left "
+                "alone. Choose another model_name."
+            )
+        raise SpecConflictError(
+            f"{what} was not made by this project; it was left alone. Choose another model_name, "
+            f"or hand it over: kubectl label {kind.qualified} {name} -n {namespace} "
+            f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
+        )
+
+    def _is_ours(self, resource: Object) -> bool:
+        # One that was handed over has no digest, and may have any labels.
+        return _is_managed(resource) and (
+            not digest(resource) or _label(resource, INSTANCE_LABEL) == self.endpoint
+        )
+
     def delete(self, kind: Kind, name: str, *, wait: bool = True) -> None:
-        """Deletes an object, where it is there and this project's.
+        """Deletes an object, where it is there and the endpoint's.
 
         Args:
             kind: Its kind.
@@ -145,7 +179,7 @@ class Cluster:
             wait: Whether to wait until it is gone.
         """
         found = self.find(kind, name)
-        if found is None or not is_ours(found):
+        if found is None or not self._is_ours(found):
             return
         self.lock.ensure()
         uid = str(found["metadata"]["uid"])
@@ -309,22 +343,6 @@ def digest(resource: Object) -> str:
     return str(annotations.get(names.DIGEST_ANNOTATION) or "")
 
 
-def is_ours(resource: Object) -> bool:
-    """Tells whether a resource is this project's."""
-    labels = resource["metadata"].get("labels") or {}
-    return labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
-
-
-def check_ours(kind: Kind, resource: Object, namespace: str) -> None:
-    """Refuses to touch what is not this project's.
-
-    Raises:
-        SpecConflictError: It is not.
-    """
-    if not is_ours(resource):
-        raise SpecConflictError(_not_ours(kind, str(resource["metadata"]["name"]), namespace))
-
-
 def is_same(resource: Object, wanted: Object) -> bool:
     """Tells whether an InferenceService serves what is wanted.
 
@@ -361,7 +379,7 @@ def rollout(resource: Object) -> str:
 
 def rollout_of(pod: Object) -> str:
     """Gives the label of a pod."""
-    return str((pod["metadata"].get("labels") or {}).get(ROLLOUT_LABEL) or "")
+    return _label(pod, ROLLOUT_LABEL)
 
 
 def placed(resource: Object, wanted: Object) -> Object:
@@ -421,12 +439,12 @@ def _is_ready(pod: Object) -> bool:
     )
 
 
-def _not_ours(kind: Kind, name: str, namespace: str) -> str:
-    return (
-        f"{kind.kind} {name} in namespace {namespace} was not made by this project; it was left "
-        "alone. Choose another model_name, or hand it over: kubectl label "
-        f"{kind.qualified} {name} -n {namespace} {names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
-    )
+def _is_managed(resource: Object) -> bool:
+    return _label(resource, names.MANAGED_BY_LABEL) == names.MANAGED_BY
+
+
+def _label(resource: Object, name: str) -> str:
+    return str((resource["metadata"].get("labels") or {}).get(name) or "")
 
 
 def check_mode(resource: Object, settings: ServiceSettings) -> None:

@@ -20,6 +20,8 @@ from kfp_tabular.components.deployment.kserve.settings import (
 
 TASK = "deploy-model"
 
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+"""The endpoint: two colors are two InferenceServices of one."""
 MODEL_VERSION_LABEL = "kfp-tabular.dev/model-version"
 SCHEMA_LABEL = "kfp-tabular.dev/schema-digest"
 ROLLOUT_LABEL = "kfp-tabular.dev/rollout"
@@ -151,7 +153,7 @@ def entry_service(wanted: Wanted, color: str) -> dict[str, Any]:
             "name": wanted.name,
             "labels": {
                 **names.Identity("", TASK, "").labels(),
-                "app.kubernetes.io/instance": wanted.name,
+                INSTANCE_LABEL: wanted.name,
             },
         },
         "spec": {
@@ -199,7 +201,7 @@ def _labels(wanted: Wanted) -> dict[str, str]:
         **wanted.settings.labels,
         **names.Identity(wanted.run_id, TASK, "").labels(),
         "app.kubernetes.io/name": "kfp-tabular-serving",
-        "app.kubernetes.io/instance": wanted.name,
+        INSTANCE_LABEL: wanted.name,
         MODEL_VERSION_LABEL: wanted.version,
     }
     if wanted.schema_digest:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.api import Api
@@ -80,5 +80,4 @@ class Context:
 
     def with_api(self, api: Api) -> "Context":
         """Gives the same with another access to the cluster."""
-        cluster = Cluster(api, self.cluster.lock, self.cluster.settings, self.cluster.timing)
-        return Context(cluster, self.wanted, self.prober, self.steps)
+        return Context(replace(self.cluster, api=api), self.wanted, self.prober, self.steps)

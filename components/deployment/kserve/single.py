@@ -57,7 +57,7 @@ class Single:
         if found is None:
             self._lock.begin(Journal(self._context.wanted.digest, self._settings.strategy))
             return
-        state.check_ours(KIND, found, self._cluster.api.namespace)
+        self._cluster.check_ours(KIND, found)
         state.check_mode(found, self._settings)
         view = status.read(found)
         self._lock.begin(

@@ -13,8 +13,11 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
+from kfp_tabular.components.deployment.kserve import resources
 from kfp_tabular.components.deployment.kserve.lock import BusyError, LostError
+from kfp_tabular.components.deployment.kserve.resources import Wanted
 from kfp_tabular.components.deployment.kserve.rollout import RolloutError
+from kfp_tabular.components.deployment.kserve.settings import parse
 from tests.cluster.operators import wait_until
 from tests.components.deployment.kserve.conftest import NAME, Place
 
@@ -370,6 +373,27 @@ def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
     place.cluster.admin.patch(INFERENCE_SERVICE, NAME, label)
     assert place.deploy("first").new
     assert place.kserve.shares(NAME) == {"first": 100}
+
+
+def test_an_endpoint_that_is_called_like_a_color_is_left_alone(place: Place) -> None:
+    other = Wanted(f"{NAME}-blue", parse(DIRECT), "pvc://models/second", "sha256:1f")
+    place.cluster.admin.create(INFERENCE_SERVICE, resources.inference_service(other))
+    wait_until(lambda: bool(place.kserve.shares(f"{NAME}-blue")), "the endpoint")
+
+    with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}-blue"):
+        place.deploy("first", service=BLUE_GREEN)
+
+    assert place.kserve.shares(f"{NAME}-blue") == {"second": 100}
+    assert is_free(place)
+
+
+def test_a_color_is_no_endpoint_of_that_name(place: Place) -> None:
+    place.deploy("first", service=BLUE_GREEN)
+
+    with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}[.;]"):
+        place.deploy("second", service=DIRECT, name=f"{NAME}-blue")
+
+    assert serves(place, BLUE_GREEN) == {"first": 100}
 
 
 def test_the_deployment_mode_is_not_changed(place: Place) -> None:
