@@ -84,6 +84,9 @@ class Strategy(Protocol):
     def current(self) -> Outcome | None:
         """Gives what there is, where it is what is wanted already."""
 
+    def is_void(self) -> bool:
+        """Tells whether others have put something else in the place of an unfinished rollout."""
+
     def begin(self) -> None:
         """Notes what is there before anything is changed."""
 
@@ -204,13 +207,18 @@ def _settle(context: Context) -> None:
     journal = held.journal
     if journal is None:
         return
+    strategy = _strategy(context, journal.strategy)
+    if strategy.is_void():
+        _logger.warning("what was being rolled out was changed by somebody else: starting anew.")
+        held.finish()
+        return
     same = journal.digest == wanted.digest and journal.strategy == wanted.settings.strategy
     if same and not journal.backwards:
         return
     _logger.warning("rolling back a rollout that was interrupted.")
     if not journal.backwards:
         held.write(backwards=True)
-    _strategy(context, journal.strategy).restore()
+    strategy.restore()
     if same and journal.verdict:
         raise RolloutError(_verdict(wanted.name, journal.verdict))
 

@@ -40,8 +40,12 @@ class BlueGreen:
         found = self._cluster.find(KIND, wanted["metadata"]["name"])
         if found is None or not state.is_same(found, wanted):
             return None
-        self._await(color)
+        self._await(found)
         return self._outcome(color, changed=False)
+
+    def is_void(self) -> bool:
+        """Tells whether what was rolled out is not there any more; its parts are made anew."""
+        return False
 
     def begin(self) -> None:
         """Notes what is there before anything is changed.
@@ -71,15 +75,15 @@ class BlueGreen:
         if found is not None and not state.is_same(found, resource):
             # What was kept of an earlier rollout.
             self._cluster.delete(KIND, name)
-        self._cluster.create(KIND, resource)
-        view = self._await(color, fails=True)
+        placed = self._cluster.create(KIND, resource)
+        view = self._await(placed, fails=True)
         if self._live() != color:
-            self._verify("before it takes over", color, view, self._settings.soak_seconds)
+            self._verify("before it takes over", placed, view, self._settings.soak_seconds)
             self._lead_to(color)
             self._context.note(f"{self._name} leads to {name} now")
         previous = self._journal.previous
         seconds = self._settings.keep_previous_seconds if previous else 0
-        self._verify("after it took over", color, view, seconds)
+        self._verify("after it took over", placed, view, seconds)
         self._verify_entry()
         if previous:
             self._cluster.delete(KIND, resources.color_name(self._name, previous))
@@ -158,21 +162,19 @@ class BlueGreen:
 
         self._cluster.change(SERVICE, self._name, changed)
 
-    def _await(self, color: str, *, fails: bool = False) -> View:
-        resource = self._resource(color)
+    def _await(self, placed: Object, *, fails: bool = False) -> View:
         return self._cluster.wait(
-            resource["metadata"]["name"],
-            resource,
+            placed["metadata"]["name"],
+            placed,
             lambda view: view.ready and view.loaded,
             seconds=self._settings.ready_seconds,
             what="readiness",
             blame=(lambda _: "candidate") if fails else None,
         )
 
-    def _verify(self, what: str, color: str, view: View, seconds: float) -> None:
+    def _verify(self, what: str, placed: Object, view: View, seconds: float) -> None:
         target = endpoint.predictor(view, self._settings.access)
-        resource = self._resource(color)
-        name = resource["metadata"]["name"]
+        name = placed["metadata"]["name"]
         if target is None:
             raise CandidateError(
                 f"InferenceService {name} is ready, but has no address for service.access.via "
@@ -184,7 +186,7 @@ class BlueGreen:
             if time.monotonic() - last[0] >= self._timing.poll_seconds:
                 last[0] = time.monotonic()
                 self._lock.ensure()
-                self._cluster.unchanged(self._cluster.find(KIND, name), name, resource)
+                self._cluster.unchanged(self._cluster.find(KIND, name), name, placed)
 
         self._context.verify(what, target, seconds, seen)
 

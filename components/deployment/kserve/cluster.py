@@ -195,7 +195,7 @@ class Cluster:
     def wait(
         self,
         name: str,
-        wanted: Object,
+        placed: Object,
         done: Callable[[View], bool],
         *,
         seconds: float,
@@ -206,7 +206,7 @@ class Cluster:
 
         Args:
             name: Its name.
-            wanted: What it should be; somebody else may change it.
+            placed: What it should be; somebody else may change it.
             done: Tells whether it has got there.
             seconds: How long it may take.
             what: What is waited for, for messages.
@@ -217,11 +217,11 @@ class Cluster:
             LostError: Somebody else has changed or deleted it.
         """
         end = time.monotonic() + seconds
-        doubts, watcher = _Doubts(self.timing.doubt_seconds), _Pods(self, name, wanted)
+        doubts, watcher = _Doubts(self.timing.doubt_seconds), _Pods(self, name, placed)
         told = ""
         while True:
             resource = self.find(INFERENCE_SERVICE, name)
-            self.unchanged(resource, name, wanted)
+            self.unchanged(resource, name, placed)
             assert resource is not None  # noqa: S101 - `unchanged` has seen it
             view = status.read(resource)
             if done(view):
@@ -240,15 +240,15 @@ class Cluster:
                 raise CandidateError(watcher.explain(f"{text}; {last}"))
             self.api.pause(self.timing.poll_seconds)
 
-    def unchanged(self, resource: Object | None, name: str, wanted: Object) -> None:
-        """Sees that nobody else has changed an InferenceService.
+    def unchanged(self, resource: Object | None, name: str, placed: Object) -> None:
+        """Sees that nobody else has changed what an InferenceService serves, and to whom.
 
         Raises:
             LostError: Somebody has.
         """
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             raise LostError(f"InferenceService {name} was deleted by somebody else.")
-        if digest(resource) != digest(wanted):
+        if any(read(resource) != read(placed) for read in (digest, storage_uri, share_of)):
             raise LostError(f"InferenceService {name} was changed by somebody else.")
 
     def pods_of(self, name: str) -> list[Object]:
@@ -408,7 +408,7 @@ def snapshot(resource: Object) -> dict[str, Any]:
     annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
     return {
         "metadata": {"labels": dict(metadata.get("labels") or {}), "annotations": annotations},
-        "spec": with_share(resource, None)["spec"],
+        "spec": dict(resource["spec"]),
     }
 
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE as KIND
 from kfp_tabular.components.common.kubernetes.kinds import Object
 from kfp_tabular.components.deployment.kserve import cluster as state
 from kfp_tabular.components.deployment.kserve import endpoint, resources, status
 from kfp_tabular.components.deployment.kserve.cluster import Blame, CandidateError
 from kfp_tabular.components.deployment.kserve.endpoint import Target
-from kfp_tabular.components.deployment.kserve.lock import Journal
+from kfp_tabular.components.deployment.kserve.lock import Journal, LostError
 from kfp_tabular.components.deployment.kserve.rollout import Context, Outcome
 from kfp_tabular.components.deployment.kserve.settings import CANARY, KNATIVE
 from kfp_tabular.components.deployment.kserve.status import View
@@ -33,18 +34,38 @@ class Single:
         self._settings = context.cluster.settings
         self._name = context.wanted.name
         self._wanted = resources.inference_service(context.wanted)
+        # As it should be found; others must not have changed it.
+        self._placed: Object = self._wanted
 
     def current(self) -> Outcome | None:
-        """Gives what there is, where it is what is wanted already."""
+        """Gives what there is, where it is what is wanted already.
+
+        Raises:
+            UserError: Somebody has taken it back by hand.
+        """
         found = self._cluster.find(KIND, self._name)
         if found is None or not state.is_same(found, self._wanted):
             return None
-        view = self._await(self._is_up_to_date, "readiness")
-        if state.share_of(found) is not None:
-            # What a rollback left that was interrupted between its last two changes.
-            self._set_share(None)
-            view = self._await(lambda view: self._has(view, 100), "all of the traffic")
-        return self._outcome(view, changed=False)
+        percent = state.share_of(found)
+        if self._is_knative and percent not in (None, 100):
+            raise UserError(
+                f"InferenceService {self._name} holds this model already, and canaryTrafficPercent "
+                f"{percent}, set by hand or by a rollback that did not end; nothing was changed. "
+                "Deploy another model, or give this one all of the traffic: kubectl patch "
+                f"{KIND.qualified} {self._name} -n {self._cluster.api.namespace} --type merge "
+                """-p '{"spec": {"predictor": {"canaryTrafficPercent": null}}}'."""
+            )
+        self._placed = found
+        return self._outcome(self._await(self._is_up_to_date, "readiness"), changed=False)
+
+    def is_void(self) -> bool:
+        """Tells whether neither what was there before nor the candidate is there any more."""
+        found = self._cluster.find(KIND, self._name)
+        previous = self._journal.previous
+        if found is None:
+            return previous is not None
+        before = [] if previous is None else [state.digest(previous)]
+        return state.digest(found) not in (self._journal.digest, *before)
 
     def begin(self) -> None:
         """Notes what is there before anything is changed.
@@ -112,7 +133,10 @@ class Single:
             # Even after all of it: KServe then goes back to the one that had all of it before.
             self._set_share(0)
         else:
-            self._change(lambda found: state.placed(found, journal.previous))
+            # A share would be one of the candidate's traffic now.
+            self._change(
+                lambda found: state.with_share(state.placed(found, journal.previous), None)
+            )
 
     def restore(self) -> None:
         """Puts back what was there before, and waits until it serves."""
@@ -122,6 +146,9 @@ class Single:
             if found is not None and self._is_candidates(found):
                 self._cluster.delete(KIND, self._name)
         elif found is not None:
+            if self.is_void():
+                raise LostError(f"InferenceService {self._name} was changed by somebody else.")
+            self._placed = found
             self.retreat()
             try:
                 if journal.stepped:
@@ -159,8 +186,11 @@ class Single:
             lambda view: view.created not in old and view.latest_ready == view.created,
             "the previous model",
         )
-        self._set_share(None)
-        self._await_previous(lambda view: self._has(view, 100), "all of the traffic")
+        # Somebody may have given it less by hand.
+        percent = state.share_of(journal.previous)
+        self._set_share(percent)
+        share = 100 if percent is None else percent
+        self._await_previous(lambda view: self._has(view, share), f"{share} % of the traffic")
 
     @property
     def _is_knative(self) -> bool:
@@ -180,15 +210,16 @@ class Single:
         """Makes or changes the InferenceService, unless an attempt before has done so."""
         found = self._cluster.find(KIND, self._name)
         if found is None:
-            self._cluster.create(KIND, self._wanted)
+            self._placed = self._cluster.create(KIND, self._wanted)
             return
         if self._is_candidates(found):
+            self._placed = found
             return
         self._change(lambda found: state.with_share(state.placed(found, self._wanted), share))
         _logger.info("InferenceService %s changed.", self._name)
 
     def _change(self, changed: Callable[[Object], Object]) -> None:
-        self._cluster.change(KIND, self._name, changed)
+        self._placed = self._cluster.change(KIND, self._name, changed)
 
     def _set_share(self, percent: int | None) -> None:
         self._change(lambda found: state.with_share(found, percent))
@@ -203,7 +234,7 @@ class Single:
     ) -> View:
         return self._cluster.wait(
             self._name,
-            self._wanted,
+            self._placed,
             done,
             seconds=seconds or self._settings.ready_seconds,
             what=what,
@@ -211,10 +242,9 @@ class Single:
         )
 
     def _await_previous(self, done: Callable[[View], bool], what: str) -> None:
-        previous = self._journal.previous
         self._cluster.wait(
             self._name,
-            {"metadata": previous["metadata"], "spec": previous["spec"]},
+            self._placed,
             done,
             seconds=self._settings.ready_seconds,
             what=what,
@@ -281,7 +311,7 @@ class Single:
                 last[0] = time.monotonic()
                 self._lock.ensure()
                 found: Any = self._cluster.find(KIND, self._name)
-                self._cluster.unchanged(found, self._name, self._wanted)
+                self._cluster.unchanged(found, self._name, self._placed)
 
         self._context.verify(what, self._target(view), seconds, seen)
 

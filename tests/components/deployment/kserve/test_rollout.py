@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -350,6 +351,112 @@ def test_a_change_by_hand_ends_the_rollout_and_is_respected(place: Place) -> Non
     thread.join()
     (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
     assert found["metadata"]["annotations"]["kfp-tabular.dev/spec-digest"] == "mine"
+
+
+def share(place: Place, percent: int | None) -> None:
+    """What an operator does by hand, as the runbook says."""
+    change = {"spec": {"predictor": {"canaryTrafficPercent": percent}}}
+    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
+
+
+def meddling(place: Place, how: Callable[[], Any]) -> threading.Thread:
+    """Does something while the second model has a part of the traffic."""
+
+    def meddle() -> None:
+        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        how()
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    return thread
+
+
+def test_a_share_that_is_set_by_hand_is_respected(place: Place) -> None:
+    place.deploy("first")
+
+    thread = meddling(place, lambda: share(place, 0))
+    with pytest.raises(LostError, match="changed by somebody else"):
+        place.deploy("second", service={"soak_seconds": 5})
+    thread.join()
+
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+
+def test_a_model_that_is_set_by_hand_is_respected(place: Place) -> None:
+    place.deploy("first")
+
+    def change() -> None:
+        found = place.cluster.admin.get(INFERENCE_SERVICE, NAME)
+        assert found is not None
+        (container,) = found["spec"]["predictor"]["containers"]
+        container["env"][0]["value"] = "pvc://models/third"
+        place.cluster.admin.patch(INFERENCE_SERVICE, NAME, {"spec": found["spec"]})
+
+    thread = meddling(place, change)
+    with pytest.raises(LostError, match="changed by somebody else"):
+        place.deploy("second", service={"soak_seconds": 5})
+    thread.join()
+
+
+@pytest.mark.parametrize("model", ["second", "third"])
+def test_after_a_deletion_by_hand_the_next_run_starts_anew(place: Place, model: str) -> None:
+    place.deploy("first")
+
+    thread = meddling(place, lambda: place.cluster.admin.delete(INFERENCE_SERVICE, NAME))
+    with pytest.raises(LostError, match="deleted by somebody else"):
+        place.deploy("second", service={"soak_seconds": 5})
+    thread.join()
+
+    assert place.deploy(model).new
+    assert place.kserve.shares(NAME) == {model: 100}
+    assert is_free(place)
+
+
+@pytest.mark.parametrize("model", ["second", "third"])
+def test_what_took_the_place_of_a_rollout_is_not_touched(place: Place, model: str) -> None:
+    place.deploy("first")
+    own = {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": "InferenceService",
+        "metadata": {
+            "name": NAME,
+            "labels": {},
+            "annotations": {"serving.kserve.io/deploymentMode": "Knative"},
+        },
+        "spec": {"predictor": {"model": {"storageUri": "pvc://models/third"}}},
+    }
+
+    def take() -> None:
+        place.cluster.admin.delete(INFERENCE_SERVICE, NAME)
+        place.cluster.admin.create(INFERENCE_SERVICE, own)
+
+    thread = meddling(place, take)
+    with pytest.raises(LostError, match="by somebody else"):
+        place.deploy("second", service={"soak_seconds": 5})
+    thread.join()
+
+    with pytest.raises(SpecConflictError, match="not made by this project"):
+        place.deploy(model)
+    (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert found["spec"] == own["spec"]
+
+
+def test_a_model_that_was_taken_back_by_hand_stays_so(place: Place) -> None:
+    place.deploy("first")
+    place.deploy("second")
+    share(place, 0)
+    wait_until(lambda: place.kserve.shares(NAME) == {"first": 100}, "the first model")
+
+    with pytest.raises(UserError, match="canaryTrafficPercent 0, .* kubectl patch"):
+        place.deploy("second")
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong")
+    assert place.kserve.shares(NAME) == {"first": 100}
+
+    assert place.deploy("third").new
+    assert place.kserve.shares(NAME) == {"third": 100}
 
 
 def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
