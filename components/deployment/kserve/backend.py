@@ -96,8 +96,8 @@ class Strategy(Protocol):
     def retreat(self) -> None:
         """Gives clients what they had before, at once."""
 
-    def restore(self) -> None:
-        """Puts back what was there before, and waits for it."""
+    def restore(self) -> str:
+        """Puts back what was there before, waits for it, and says what keeps it from coming."""
 
     def stop(self) -> None:
         """Gives clients what they had before, without waiting for anything."""
@@ -144,7 +144,9 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
     body = protocol.shown(questions[0]) if questions else '{"instances": [{}]}'
     page = summary.markdown(wanted, outcome, body, cluster.namespace)
     files.write_text(order.summary, page)
-    return Deployed(uri, wanted.version, outcome.changed, outcome.url, outcome.revision)
+    return Deployed(
+        outcome.model_uri, wanted.version, outcome.changed, outcome.url, outcome.revision
+    )
 
 
 def _deploy(
@@ -188,8 +190,7 @@ def _roll_out(context: Context) -> Outcome:
         _logger.error("%s", error)
         held.write(backwards=True, verdict=str(error))
         strategy.retreat()
-        strategy.restore()
-        raise RolloutError(_verdict(wanted.name, str(error))) from error
+        raise RolloutError(_verdict(wanted.name, str(error), strategy.restore())) from error
     except UserError:
         # A right that is missing, say; without waiting, which may take the same right.
         held.write(backwards=True)
@@ -218,9 +219,9 @@ def _settle(context: Context) -> None:
     _logger.warning("rolling back a rollout that was interrupted.")
     if not journal.backwards:
         held.write(backwards=True)
-    strategy.restore()
+    missing = strategy.restore()
     if same and journal.verdict:
-        raise RolloutError(_verdict(wanted.name, journal.verdict))
+        raise RolloutError(_verdict(wanted.name, journal.verdict, missing))
 
 
 def _stop(context: Context) -> None:
@@ -242,7 +243,12 @@ def _strategy(context: Context, name: str) -> Strategy:
     return BlueGreen(context) if name == BLUE_GREEN else Single(context)
 
 
-def _verdict(name: str, why: str) -> str:
+def _verdict(name: str, why: str, missing: str) -> str:
+    if missing:
+        return (
+            f"{name}: the model was not deployed, and the previous one does not come back. {why}\n"
+            f"The previous one: {missing}"
+        )
     return f"{name}: the model was not deployed, and the endpoint is as it was before. {why}"
 
 

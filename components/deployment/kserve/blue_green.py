@@ -41,7 +41,7 @@ class BlueGreen:
         if found is None or not state.is_same(found, wanted):
             return None
         self._await(found)
-        return self._outcome(color, changed=False)
+        return self._outcome(color, found, changed=False)
 
     def is_void(self) -> bool:
         """Tells whether what was rolled out is not there any more; its parts are made anew."""
@@ -87,7 +87,7 @@ class BlueGreen:
         self._verify_entry()
         if previous:
             self._cluster.delete(KIND, resources.color_name(self._name, previous))
-        outcome = self._outcome(color, changed=True)
+        outcome = self._outcome(color, placed, changed=True)
         self._lock.finish()
         return outcome
 
@@ -97,11 +97,12 @@ class BlueGreen:
         if previous and self._live() == self._candidate:
             self._lead_to(previous)
 
-    def restore(self) -> None:
-        """Puts back what was there before."""
+    def restore(self) -> str:
+        """Puts back what was there before, which has been there all the while."""
         self.retreat()
         self._remove(wait=True)
         self._lock.finish()
+        return ""
 
     def stop(self) -> None:
         """Leads clients back, without waiting for anything."""
@@ -204,12 +205,13 @@ class BlueGreen:
             else:
                 return
 
-    def _outcome(self, color: str, *, changed: bool) -> Outcome:
+    def _outcome(self, color: str, placed: Object, *, changed: bool) -> Outcome:
         url = f"http://{self._name}.{self._cluster.api.namespace}.svc.cluster.local"
         return Outcome(
             changed=changed,
             revision=resources.color_name(self._name, color),
             url=url,
             inside=url,
+            model_uri=state.storage_uri(placed),
             steps=self._context.steps,
         )

@@ -28,6 +28,7 @@ class Outcome:
         revision: What serves: a Knative revision, or an InferenceService.
         url: Where clients find the endpoint.
         inside: Where clients inside of the cluster do.
+        model_uri: What KServe loads. Another address of the same model changes nothing.
         steps: What was done and measured, a line each.
     """
 
@@ -35,6 +36,7 @@ class Outcome:
     revision: str
     url: str
     inside: str = ""
+    model_uri: str = ""
     steps: list[str] = field(default_factory=list)
 
 

@@ -138,9 +138,9 @@ class Single:
                 lambda found: state.with_share(state.placed(found, journal.previous), None)
             )
 
-    def restore(self) -> None:
-        """Puts back what was there before, and waits until it serves."""
-        journal = self._journal
+    def restore(self) -> str:
+        """Puts back what was there before, waits until it serves, and says what keeps it."""
+        journal, missing = self._journal, ""
         found = self._cluster.find(KIND, self._name)
         if journal.previous is None:
             if found is not None and self._is_candidates(found):
@@ -159,8 +159,9 @@ class Single:
                     )
             except CandidateError as error:
                 # What served before goes on where it can; nothing better can be done from here.
-                _logger.error("the previous model does not come back: %s", error)
+                missing = str(error)
         self._lock.finish()
+        return missing
 
     def stop(self) -> None:
         """Gives the traffic back, without waiting for anything."""
@@ -321,5 +322,6 @@ class Single:
             revision=view.created or self._name,
             url=view.url or view.address,
             inside=view.address,
+            model_uri=state.storage_uri(self._placed),
             steps=self._context.steps,
         )

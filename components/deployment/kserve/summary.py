@@ -29,7 +29,7 @@ def markdown(wanted: Wanted, outcome: Outcome, body: str, namespace: str) -> str
         "",
         "KServe loads the model from",
         "",
-        f"    {wanted.storage_uri}",
+        f"    {outcome.model_uri}",
     ]
     if outcome.steps:
         lines += ["", "Verified, strategy " + f"`{wanted.settings.strategy}`:", ""]

@@ -21,6 +21,7 @@ from kfp_tabular.components.deployment.kserve.rollout import RolloutError
 from kfp_tabular.components.deployment.kserve.settings import parse
 from tests.cluster.operators import wait_until
 from tests.components.deployment.kserve.conftest import NAME, Place
+from tests.components.deployment.kserve.kserve_controller import FAILED
 
 CANARY = {"strategy": "canary"}
 DIRECT = {"strategy": "direct"}
@@ -96,6 +97,21 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
     assert [item["metadata"]["labels"]["kfp-tabular.dev/run-id"] for item in after] == ["one"]
 
 
+@pytest.mark.parametrize("service", [DIRECT, BLUE_GREEN], ids=["direct", "blue-green"])
+def test_what_is_loaded_is_said_where_nothing_changes(
+    place: Place, service: dict[str, Any]
+) -> None:
+    """The same model at another address: pods go on with the one that they know."""
+    first = place.deploy("first", service=service)
+
+    repository = place.models.folder / "repository"
+    again = place.deploy("first", service=service, repository=str(repository))
+
+    assert not again.new
+    assert again.model_uri == first.model_uri == "pvc://models/first"
+    assert f"    {first.model_uri}\n" in (place.folder / "summary.md").read_text()
+
+
 BAD_ONES = [(STRATEGIES[name], bad) for name in ("canary", "blue-green") for bad in BAD] + [
     (DIRECT, "wrong"),
     (DIRECT, "broken"),
@@ -139,6 +155,21 @@ def test_a_first_model_that_does_not_pass_leaves_nothing(
 
     assert names(place, INFERENCE_SERVICE) == names(place, SERVICE) == []
     assert place.deploy("first", service=service).new
+
+
+@pytest.mark.parametrize("service", [DIRECT, CANARY], ids=["direct", "canary"])
+def test_a_previous_model_that_does_not_come_back_is_reported(
+    place: Place, service: dict[str, Any]
+) -> None:
+    place.deploy("first", service=service)
+    ports = {**place.models.ports, "first": FAILED}
+    place.kserve._port_of = ports.__getitem__
+
+    with pytest.raises(RolloutError, match="previous one does not come back. .*answers: ") as told:
+        place.deploy("wrong", service={**service, "ready_seconds": 2})
+
+    assert "The previous one: InferenceService taxi: " in str(told.value)
+    assert "as it was before" not in str(told.value)
 
 
 def test_a_canary_that_fails_under_traffic_is_taken_back(place: Place) -> None:
