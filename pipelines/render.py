@@ -282,11 +282,13 @@ def _inference_graph(pipeline: _Pipeline) -> Rendered:
     service = settings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
     name = task["model_name"]
     shares = _shares(pipeline.given.split)
-    if not shares and service.strategy == settings.BLUE_GREEN:
+    has_colors = service.strategy == settings.BLUE_GREEN
+    if not shares and has_colors:
         names = (resources.color_name(name, color) for color in resources.COLORS)
         shares = dict(zip(names, _DEFAULT_SPLIT, strict=True))
+    endpoint = name if has_colors else ""
     return Rendered(
-        inference_graph(f"{name}-split", service.mode, shares, pipeline.start.namespace)
+        inference_graph(f"{name}-split", service.mode, shares, pipeline.start.namespace, endpoint)
     )
 
 

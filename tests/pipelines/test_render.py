@@ -349,9 +349,11 @@ def test_a_split_is_rendered_for_blue_and_green() -> None:
 
     assert schemas.problems(rendered.resource) == []
     steps = rendered.resource["spec"]["nodes"]["root"]["steps"]
-    assert {step["serviceName"]: step["weight"] for step in steps} == {
-        "taxi-blue": 90,
-        "taxi-green": 10,
+    # Of a model that is not called as its InferenceService, KServe would ask for a wrong path.
+    path = "/v1/models/taxi:predict"
+    assert {step["serviceUrl"]: step["weight"] for step in steps} == {
+        f"http://taxi-blue-predictor{path}": 90,
+        f"http://taxi-green-predictor{path}": 10,
     }
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.names import MANAGED_BY, MANAGED_BY_LABEL
-from kfp_tabular.components.deployment.kserve.resources import MODE_ANNOTATION
+from kfp_tabular.components.deployment.kserve import protocol
+from kfp_tabular.components.deployment.kserve.resources import COLORS, MODE_ANNOTATION, color_name
 
 _WHOLE = 100
 
 
 def inference_graph(
-    name: str, mode: str, shares: Mapping[str, int], namespace: str = ""
+    name: str, mode: str, shares: Mapping[str, int], namespace: str = "", endpoint: str = ""
 ) -> dict[str, Any]:
     """Gives the graph.
 
@@ -26,16 +27,18 @@ def inference_graph(
         mode: `Standard` or `Knative`.
         shares: Per cent of the requests by InferenceService, together 100.
         namespace: Where it would be; empty to leave it out.
+        endpoint: The endpoint that two of the InferenceServices are the colors of; empty for none.
 
     Raises:
         UserError: For a name that does not fit, fewer than two endpoints, or shares that are not
             100 together: the router sends what is over to nobody.
     """
-    for text in (name, *shares):
+    named = [("split", text) for text in (name, *shares)]
+    for what, text in [*named, ("namespace", namespace)] if namespace else named:
         try:
             documents.label_name(text)
         except ValueError as error:
-            raise UserError(f"split: {text!r}: {error}.") from error
+            raise UserError(f"{what}: {text!r}: {error}.") from error
     if name in shares:
         raise UserError(f"split: the graph {name!r} cannot have the name of an endpoint.")
     if len(shares) < 2:  # one alone is no split
@@ -59,7 +62,7 @@ def inference_graph(
                 "root": {
                     "routerType": "Splitter",
                     "steps": [
-                        {"name": service, "serviceName": service, "weight": share}
+                        {"name": service, **_place(service, endpoint), "weight": share}
                         for service, share in shares.items()
                     ],
                 }
@@ -70,3 +73,10 @@ def inference_graph(
             },
         },
     }
+
+
+def _place(service: str, endpoint: str) -> dict[str, str]:
+    """Gives what a step asks: KServe takes an InferenceService's name for that of its model."""
+    if endpoint and service in (color_name(endpoint, color) for color in COLORS):
+        return {"serviceUrl": f"http://{service}-predictor{protocol.path(endpoint)}"}
+    return {"serviceName": service}
