@@ -130,7 +130,10 @@ def render_command(kind: str, config: Path | None, output: Path | None, **known:
     if output is None:
         click.echo(text, nl=False)
     else:
-        files.write_text(output, text)
+        try:
+            files.write_text(output, text)
+        except OSError as error:
+            raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
         click.echo(f"{output}: {rendered.resource['kind']} {rendered.resource['metadata']['name']}")
 
 

@@ -363,6 +363,23 @@ def test_a_share_that_is_none_is_said(split: str) -> None:
         render.render("inference-graph", parse(), render.RunTime(split=(split, "b=50")))
 
 
+def test_a_namespace_that_is_none_is_refused() -> None:
+    parameters = {**PARAMETERS, "service": {"strategy": "blue_green"}}
+
+    with pytest.raises(UserError, match="namespace: 'Team A': expected at most 63"):
+        render.render("inference-graph", parse(parameters), render.RunTime(namespace="Team A"))
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    for output in (tmp_path, tmp_path / "file" / "x.yaml"):
+        (tmp_path / "file").write_text("")
+        result = invoke("inference-service", "--output", output)
+
+        assert isinstance(result.exception, UserError)
+        assert str(output) in str(result.exception)
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def tuning(folder: Path) -> None:
     graph = folder / "graph"
     graph.mkdir()
