@@ -1,5 +1,6 @@
 """Endpoints as manifests: locked down, observed, reachable, and with arguments the server takes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ EACH = pytest.mark.parametrize("overlay", SERVING)
 WITH_MESH = pytest.mark.parametrize(
     "overlay", [f"serving/overlays/{name}" for name in ("knative", "standard", "blue-green")]
 )
+ISVC = "serving.kserve.io/inferenceservice"
 MODE = "serving.kserve.io/deploymentMode"
 KUBERNETES_GRACE_SECONDS = 30
 
@@ -289,6 +291,40 @@ def test_with_the_mesh_prometheus_asks_the_sidecar(overlay: str) -> None:
     )
     port = int(address["replacement"].rpartition(":")[2])
     assert port in {entry["port"] for entry in policy["spec"]["ingress"][1]["ports"]}
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("labels", "service"),
+    [
+        # Of blue-green by the pipeline, one InferenceService takes the other one's place.
+        ({"app.kubernetes.io/instance": "taxi", ISVC: "taxi-green"}, "taxi"),
+        ({ISVC: "taxi"}, "taxi"),
+        ({"app.kubernetes.io/instance": "taxi"}, "taxi"),
+    ],
+)
+def test_alerts_call_an_endpoint_by_its_name(
+    overlay: str, labels: dict[str, str], service: str
+) -> None:
+    monitor = kustomize.only(kustomize.build(overlay), "PodMonitor")
+    meta = {
+        "__meta_kubernetes_pod_label_" + re.sub(r"\W", "_", name): value
+        for name, value in labels.items()
+    }
+    for scraped in monitor["spec"]["podMetricsEndpoints"]:
+        assert relabelled(scraped["relabelings"], meta)["service"] == service
+
+
+def relabelled(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str, str]:
+    """What Prometheus makes of labels, as far as it goes here."""
+    found = dict(labels)
+    for rule in rules:
+        value = ";".join(found.get(name, "") for name in rule["sourceLabels"])
+        match = re.fullmatch(rule.get("regex", "(.*)"), value)
+        if match:
+            template = re.sub(r"\$(\d)", r"\\\1", rule.get("replacement", "$1"))
+            found[rule["targetLabel"]] = match.expand(template)
+    return found
 
 
 def test_without_the_mesh_prometheus_asks_the_server() -> None:
