@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE as KIND
-from kfp_tabular.components.common.kubernetes.kinds import Object
+from kfp_tabular.components.common.kubernetes.kinds import SERVICE, Object
 from kfp_tabular.components.deployment.kserve import cluster as state
 from kfp_tabular.components.deployment.kserve import endpoint, resources, status
 from kfp_tabular.components.deployment.kserve.cluster import Blame, CandidateError
@@ -76,6 +77,7 @@ class Single:
         """
         found = self._cluster.find(KIND, self._name)
         if found is None:
+            self._check_service()
             self._lock.begin(Journal(self._context.wanted.digest, self._settings.strategy))
             return
         self._cluster.check_ours(KIND, found)
@@ -203,6 +205,23 @@ class Single:
         if journal is None:
             raise ValueError("no rollout is under way")
         return journal
+
+    def _check_service(self) -> None:
+        """Refuses to have KServe turn somebody's Service of the endpoint's name into its own.
+
+        Raises:
+            SpecConflictError: There is one.
+        """
+        found = self._cluster.find(SERVICE, self._name) if self._is_knative else None
+        if found is None or any(
+            owner["kind"] == KIND.kind for owner in found["metadata"].get("ownerReferences") or ()
+        ):
+            return
+        raise SpecConflictError(
+            f"Service {self._name} in namespace {self._cluster.api.namespace} is there already, and "
+            "KServe makes its own of that name in Knative mode, in its place. Choose another "
+            "model_name, or delete it. Strategy blue_green has one."
+        )
 
     def _is_candidates(self, found: Object) -> bool:
         return state.digest(found) == self._journal.digest

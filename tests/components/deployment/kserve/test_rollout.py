@@ -534,6 +534,16 @@ def test_a_color_is_no_endpoint_of_that_name(place: Place) -> None:
     assert serves(place, BLUE_GREEN) == {"first": 100}
 
 
+def test_a_service_that_kserve_would_take_over_is_left_alone(place: Place) -> None:
+    place.deploy("first", service=BLUE_GREEN)
+
+    with pytest.raises(SpecConflictError, match=f"Service {NAME} in namespace .* Knative mode"):
+        place.deploy("second", service=CANARY)
+
+    assert names(place, INFERENCE_SERVICE) == [f"{NAME}-blue"]
+    assert serves(place, BLUE_GREEN) == {"first": 100}
+
+
 def test_the_deployment_mode_is_not_changed(place: Place) -> None:
     place.deploy("first", service=CANARY)
 
