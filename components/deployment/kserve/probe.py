@@ -15,6 +15,7 @@ from kfp_tabular.components.deployment.kserve.settings import Access, Verificati
 
 _LOOK_SECONDS = 0.1
 _STARTUP_SECONDS = 0.5
+_ROUTERS_STATUSES = frozenset({404, 502, 503, 504})
 
 _logger = logging.getLogger(__name__)
 
@@ -136,20 +137,37 @@ class Prober:
             return
         end = time.monotonic() + self._bounds.startup_seconds
         while True:
-            try:
-                status, _ = self._client.post(target, self._path, self._questions[0].body)
-                problem = f"HTTP {status}"
-                if status not in (404, 502, 503, 504):
-                    self._reached.add(target)
-                    return
-            except OSError as error:
-                problem = str(error)
+            problem = self._tried(target, pause)
+            if not problem:
+                self._reached.add(target)
+                return
             if time.monotonic() >= end:
                 raise CheckFailedError(
                     f"reachability: {target} did not answer within "
                     f"{self._bounds.startup_seconds:g} s: {problem}. See service.access."
                 )
             pause(_STARTUP_SECONDS)
+
+    def _tried(self, target: Target, pause: Callable[[float], None]) -> str:
+        """Asks once, and gives what keeps the target from answering; `pause` may end that."""
+        problems: list[str] = []
+        thread = threading.Thread(
+            target=lambda: problems.append(self._problem(target)), name="probe-first", daemon=True
+        )
+        thread.start()
+        while thread.is_alive():
+            pause(0)
+            thread.join(_LOOK_SECONDS)
+        if not problems:
+            raise RuntimeError(f"the first request to {target} broke off")
+        return problems[0]
+
+    def _problem(self, target: Target) -> str:
+        try:
+            status, _ = self._client.post(target, self._path, self._questions[0].body)
+        except OSError as error:
+            return str(error)
+        return f"HTTP {status}" if status in _ROUTERS_STATUSES else ""
 
     def _judge(self, measured: Measured, lock: threading.Lock, planned: int) -> None:
         with lock:

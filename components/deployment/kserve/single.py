@@ -218,8 +218,8 @@ class Single:
         ):
             return
         raise SpecConflictError(
-            f"Service {self._name} in namespace {self._cluster.api.namespace} is there already, and "
-            "KServe makes its own of that name in Knative mode, in its place. Choose another "
+            f"Service {self._name} in namespace {self._cluster.api.namespace} is there already, "
+            "and KServe puts its own in the place of it in Knative mode. Choose another "
             "model_name, or delete it. Strategy blue_green has one."
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kfp_tabular.components.common.kubernetes.errors import AbortedError
 from kfp_tabular.components.deployment.golden import Golden
 from kfp_tabular.components.deployment.kserve import protocol
 from kfp_tabular.components.deployment.kserve.checks import CheckFailedError
@@ -87,6 +88,26 @@ def test_what_goes_wrong_while_asking_ends_the_check(monkeypatch: pytest.MonkeyP
         pytest.raises(ZeroDivisionError),
     ):
         prober().check(target, 0, time.sleep)
+
+
+def test_a_first_answer_that_does_not_come_keeps_nobody_from_ending() -> None:
+    """Clients may have the candidate already: a task that is told to stop has no time to wait."""
+    release, began = threading.Event(), time.monotonic()
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        release.wait(20)
+        return 200, json.dumps(RIGHT).encode()
+
+    def pause(seconds: float) -> None:
+        if time.monotonic() - began > 0.2:
+            raise AbortedError
+
+    with answering(answer) as target, pytest.raises(AbortedError):
+        prober().check(target, 0, pause)
+    took = time.monotonic() - began
+    release.set()
+
+    assert took < 5
 
 
 def test_every_golden_example_is_asked() -> None:
