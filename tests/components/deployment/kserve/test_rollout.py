@@ -231,6 +231,8 @@ def until_backwards(place: Place) -> bool:
     return bool(place.journal().get("backwards"))
 
 
+# Each step is one soak: what looks at the last one only does without those before.
+AT_ONCE = {**CANARY, "steps": [100]}
 SOAKS = {"soak_seconds": 1.0, "keep_previous_seconds": 1.0}
 KILLS = {
     "canary, begun": (CANARY, until_begun),
@@ -263,7 +265,7 @@ def test_a_killed_task_is_gone_on_with(place: Place, service: Any, moment: Any) 
     assert [revision.model for revision in revisions].count("second") == 1
 
 
-@pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
+@pytest.mark.parametrize("service", [AT_ONCE, BLUE_GREEN], ids=["canary", "blue-green"])
 def test_another_model_after_a_kill_starts_from_what_was_there(
     place: Place, service: dict[str, Any]
 ) -> None:
@@ -298,10 +300,10 @@ def test_a_kill_while_rolling_back_ends_with_the_verdict(place: Place) -> None:
 
 STOPS = {
     "canary": (CANARY, until_shared("second", 25)),
-    "canary, all of the traffic": (CANARY, until_shared("second", 100)),
+    "canary, all of the traffic": (AT_ONCE, until_shared("second", 100)),
     "direct": (DIRECT, until_shared("second", 100)),
     "blue-green, beside": (BLUE_GREEN, until_beside),
-    "blue-green, live": (BLUE_GREEN, until_live),
+    "blue-green, live": ({**BLUE_GREEN, "soak_seconds": 0.2}, until_live),
 }
 
 
@@ -311,7 +313,7 @@ def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, momen
 
     with client(place, service) as asked:
         slow = {"soak_seconds": 3, "keep_previous_seconds": 3}
-        with place.task("second", service={**service, **slow}) as process:
+        with place.task("second", service={**slow, **service}) as process:
             wait_until(lambda: moment(place), "moment", 15)
             process.send_signal(signal.SIGTERM)
             begin = time.monotonic()
@@ -331,7 +333,7 @@ def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, momen
 def test_of_two_runs_one_wins_and_the_other_says_so(place: Place) -> None:
     place.deploy("first")
 
-    with place.task("second", service={"soak_seconds": 2}, run_id="a-run") as process:
+    with place.task("second", service={"soak_seconds": 1}, run_id="a-run") as process:
         wait_until(lambda: until_begun(place), "a rollout", 15)
         with pytest.raises(BusyError, match="another run is deploying .* a-run/"):
             place.deploy("third")
