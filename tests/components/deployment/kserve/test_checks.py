@@ -1,6 +1,7 @@
 """What is measured, and whether it passes."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,26 @@ def test_percentiles_are_nearest_ranks(
     whole = latencies + more
     if failure(Measured(latencies), bounds, len(whole)):
         assert failure(Measured(whole), bounds)
+
+
+def test_a_look_takes_no_longer_after_a_day() -> None:
+    """Looks at results come ten times a second, and what they take shows in the latencies."""
+    compared = 0
+
+    class Seconds(float):
+        def __mul__(self, other: float) -> float:
+            nonlocal compared
+            compared += 1
+            return float(self) * other
+
+        def __gt__(self, other: Any) -> bool:
+            raise AssertionError("sorted again")
+
+    found = Measured()
+    found.latencies = [Seconds(0.05)] * 1_000_000
+
+    assert failure(found, BOUNDS, 2_000_000) == ""
+    assert compared < 100
 
 
 def test_a_line_says_what_was_measured() -> None:
