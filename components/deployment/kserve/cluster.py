@@ -253,8 +253,10 @@ class Cluster:
 
     def pods_of(self, name: str) -> list[Object]:
         """Gives the pods of an InferenceService that are not ending."""
-        found = self.api.list(POD, labels=f"{POD_LABEL}={name},component=predictor").items
-        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        return [pod for pod in self._all_pods_of(name) if not _is_ending(pod)]
+
+    def _all_pods_of(self, name: str) -> list[Object]:
+        return list(self.api.list(POD, labels=f"{POD_LABEL}={name},component=predictor").items)
 
     def pods_changed(self, name: str, wanted: Object) -> bool:
         """Tells whether an InferenceService in Standard mode has all of its pods changed.
@@ -262,9 +264,11 @@ class Cluster:
         Its status cannot tell: until its controller has looked, it is that of the pods before.
         """
         label = rollout(wanted)
-        found = self.pods_of(name)
-        others = [pod for pod in found if rollout_of(pod) != label]
-        ready = [pod for pod in found if _is_ready(pod)]
+        found = self._all_pods_of(name)
+        # One that ends gets requests as long as nodes take it for ready.
+        serving = [pod for pod in found if _is_ready(pod) or not _is_ending(pod)]
+        others = [pod for pod in serving if rollout_of(pod) != label]
+        ready = [pod for pod in found if _is_ready(pod) and not _is_ending(pod)]
         return not others and (bool(ready) or not self.settings.min_replicas)
 
 
@@ -430,6 +434,10 @@ def share_of(resource: Object) -> int | None:
     """Gives the share of the traffic that an InferenceService asks for its newest revision."""
     percent = resource["spec"]["predictor"].get("canaryTrafficPercent")
     return None if percent is None else int(percent)
+
+
+def _is_ending(pod: Object) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def _is_ready(pod: Object) -> bool:
