@@ -201,6 +201,7 @@ class BlueGreen:
             except CheckFailedError:
                 if time.monotonic() > end:
                     raise
+                self._context.prober.reconnect()
                 self._cluster.api.pause(self._timing.poll_seconds)
             else:
                 return

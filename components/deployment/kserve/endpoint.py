@@ -123,6 +123,10 @@ class Client:
             raise OSError(f"{type(error).__name__}: {error}") from error
         return response.status, response.data
 
+    def reconnect(self) -> None:
+        """Closes the connections that are not in use."""
+        self._pool.clear()
+
 
 def _pool(access: Access, connections: int) -> "PoolManager":
     from urllib3 import PoolManager

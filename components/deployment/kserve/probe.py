@@ -129,6 +129,10 @@ class Prober:
             raise CheckFailedError(failed)
         return result
 
+    def reconnect(self) -> None:
+        """Takes new connections from now on: one stays with the pod that it was made to."""
+        self._client.reconnect()
+
     def _await_answer(self, target: Target, pause: Callable[[float], None]) -> None:
         """Waits until routes have changed and a first pod is there; then everything counts.
 

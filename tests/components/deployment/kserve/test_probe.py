@@ -110,6 +110,26 @@ def test_a_first_answer_that_does_not_come_keeps_nobody_from_ending() -> None:
     assert took < 5
 
 
+def test_another_try_takes_other_connections() -> None:
+    """A connection stays with the pod that it was made to, whatever a Service leads to since."""
+    wrong = {"predictions": [{"probabilities": [0.75, 0.25], "class": "no"}]}
+    first: list[threading.Thread] = []
+
+    def answer(body: bytes) -> tuple[int, bytes]:
+        # The server has a thread for each connection.
+        connection = threading.current_thread()
+        first[:] = first or [connection]
+        return 200, json.dumps(wrong if connection in first else RIGHT).encode()
+
+    asking = prober(concurrency=1)
+    with answering(answer) as target:
+        for _ in range(2):
+            with pytest.raises(CheckFailedError, match="answers: "):
+                asking.check(target, 0, time.sleep)
+        asking.reconnect()
+        assert asking.check(target, 0, time.sleep).requests == 10
+
+
 def test_every_golden_example_is_asked() -> None:
     asked: set[float] = set()
 
