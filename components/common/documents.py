@@ -85,7 +85,9 @@ def _check(entry: "dataclasses.Field[Any]", value: Any, source: str) -> None:
     try:
         check(value)
     except ValueError as error:
-        raise UserError(f"{source}: {error}, found {value!r}.") from error
+        # The check names the key; the other values are nobody's business, such as variables.
+        found = "" if isinstance(value, Mapping) else f", found {value!r}"
+        raise UserError(f"{source}: {error}{found}.") from error
 
 
 def _value(kind: Any, given: Any, source: str) -> Any:

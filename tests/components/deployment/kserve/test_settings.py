@@ -28,6 +28,14 @@ def test_nothing_is_a_document() -> None:
     assert parse({"steps": [10.0, 100.0]}).steps == (10, 100)
 
 
+@pytest.mark.parametrize("name", ["1st", "STORAGE_URI"])
+def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
+    with pytest.raises(UserError, match=f"service.env: .*{name}") as caught:
+        parse({"env": {"TOKEN": "secret", name: "hidden"}})
+
+    assert "secret" not in str(caught.value) and "hidden" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
