@@ -150,7 +150,10 @@ class BlueGreen:
         return ""
 
     def _lead_to(self, color: str) -> None:
-        wanted = resources.entry_service(self._context.wanted, color)
+        name = resources.color_name(self._name, color)
+        # The previous one may have other settings; one that somebody has deleted has none.
+        served = self._cluster.find(KIND, name) or self._resource(color)
+        wanted = resources.entry_service(self._name, served)
         if self._cluster.find(SERVICE, self._name) is None:
             self._cluster.create(SERVICE, wanted)
             return

@@ -137,27 +137,26 @@ def inference_service(wanted: Wanted, name: str = "") -> dict[str, Any]:
     return resource
 
 
-def entry_service(wanted: Wanted, color: str) -> dict[str, Any]:
+def entry_service(endpoint: str, served: Mapping[str, Any]) -> dict[str, Any]:
     """Gives the Service that leads to one of the two colors.
 
     Args:
-        wanted: What the endpoint serves.
-        color: `blue` or `green`.
+        endpoint: Its name, the endpoint's.
+        served: The color's InferenceService, which decides where its pods listen.
     """
-    settings = wanted.settings
-    agent = settings.logger is not None or settings.batcher is not None
+    agent = {"logger", "batcher"} & served["spec"]["predictor"].keys()
     return {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
         "metadata": {
-            "name": wanted.name,
+            "name": endpoint,
             "labels": {
                 **names.Identity("", TASK, "").labels(),
-                INSTANCE_LABEL: wanted.name,
+                INSTANCE_LABEL: endpoint,
             },
         },
         "spec": {
-            "selector": entry_selector(wanted.name, color),
+            "selector": {"component": "predictor", POD_LABEL: served["metadata"]["name"]},
             "ports": [
                 {
                     "name": "http",
@@ -173,11 +172,6 @@ def entry_service(wanted: Wanted, color: str) -> dict[str, Any]:
 def color_name(name: str, color: str) -> str:
     """Gives the name of a color's InferenceService."""
     return f"{name}-{color}"
-
-
-def entry_selector(name: str, color: str) -> dict[str, str]:
-    """Gives the labels of a color's pods."""
-    return {"component": "predictor", POD_LABEL: color_name(name, color)}
 
 
 POD_LABEL = "serving.kserve.io/inferenceservice"

@@ -175,7 +175,10 @@ def test_prometheus_is_led_to_metrics_that_there_are(runtime: str) -> None:
 
 
 def test_the_entry_leads_to_pods_as_kserves_own_service_does() -> None:
-    plain = resources.entry_service(wanted(), "green")
+    def made(given: Wanted) -> dict[str, Any]:
+        return resources.inference_service(given, "taxi-green")
+
+    plain = resources.entry_service("taxi", made(wanted()))
     logged = wanted({"logger": {"url": "http://sink"}})
 
     assert plain["spec"]["selector"] == {
@@ -183,7 +186,7 @@ def test_the_entry_leads_to_pods_as_kserves_own_service_does() -> None:
         "serving.kserve.io/inferenceservice": "taxi-green",
     }
     assert plain["spec"]["ports"][0]["targetPort"] == 8080
-    assert resources.entry_service(logged, "green")["spec"]["ports"][0]["targetPort"] == 9081
+    assert resources.entry_service("taxi", made(logged))["spec"]["ports"][0]["targetPort"] == 9081
 
 
 @pytest.mark.parametrize("name", ["", "Taxi", "1taxi", "taxi-", "a" * 47, "ta.xi"])

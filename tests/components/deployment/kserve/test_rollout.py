@@ -265,6 +265,24 @@ def test_a_killed_task_is_gone_on_with(place: Place, service: Any, moment: Any) 
     assert [revision.model for revision in revisions].count("second") == 1
 
 
+def test_clients_are_led_back_to_the_port_of_what_was_there(place: Place) -> None:
+    """KServe's agent is in front of the candidate's model, and was not in front of the first."""
+    place.deploy("first", service=BLUE_GREEN)
+    (before,) = place.cluster.admin.list(SERVICE)
+    logged = {**BLUE_GREEN, **SOAKS, "logger": {"url": "http://sink"}, "soak_seconds": 0.2}
+
+    with place.task("second", service=logged) as process:
+        wait_until(lambda: until_live(place), "the second color", 15)
+        (live,) = place.cluster.admin.list(SERVICE)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+    (after,) = place.cluster.admin.list(SERVICE)
+    assert live["spec"]["ports"][0]["targetPort"] == 9081
+    assert after["spec"]["ports"] == before["spec"]["ports"]
+    assert after["spec"]["selector"] == before["spec"]["selector"]
+
+
 @pytest.mark.parametrize("service", [AT_ONCE, BLUE_GREEN], ids=["canary", "blue-green"])
 def test_another_model_after_a_kill_starts_from_what_was_there(
     place: Place, service: dict[str, Any]
