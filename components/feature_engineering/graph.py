@@ -168,15 +168,19 @@ def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
 
 def _table(vocabulary: Path) -> Any:
     tf = import_tensorflow()
-    initializer = tf.lookup.TextFileInitializer(
-        str(vocabulary),
-        tf.string,
-        tf.lookup.TextFileIndex.WHOLE_LINE,
-        tf.int64,
-        tf.lookup.TextFileIndex.LINE_NUMBER,
-    )
-    # A named table would carry the file's temporary path into the graph as its name.
-    return tf.lookup.StaticHashTable(initializer, default_value=-1, experimental_is_anonymous=True)
+    # In the graph, the table would be filled with every call, and the file read for it.
+    with tf.init_scope():
+        initializer = tf.lookup.TextFileInitializer(
+            str(vocabulary),
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+        # A named table would carry the file's temporary path into the graph as its name.
+        return tf.lookup.StaticHashTable(
+            initializer, default_value=-1, experimental_is_anonymous=True
+        )
 
 
 def _categorical(

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -177,6 +178,24 @@ def test_the_graph_serves_without_the_label_and_without_dropped_columns(done):
     assert all(0 <= value < 10 for value in found["hour"][1:])
     assert found["started__month"] == [12, 12, 12, 11]
     assert found["ended__hour"][:2] == [24, 0]
+
+
+def test_the_vocabulary_is_read_once_when_the_graph_is_loaded(done, tmp_path):
+    directory = tft.TFTransformOutput(str(done.graph)).transform_savedmodel_dir
+    copied = shutil.copytree(directory, tmp_path / "copied")
+    graph = tf.saved_model.load(str(copied)).transform_fn
+    (inputs,), _ = graph.structured_input_signature
+    values = {
+        name: tf.constant(["north"] if spec.dtype == tf.string else [1], spec.dtype)
+        for name, spec in inputs.items()
+    }
+    before = graph(values)
+    assert before["zone"].numpy().tolist() == [0]
+    shutil.rmtree(copied)
+    after = graph(values)
+    assert all(
+        after[name].numpy().tolist() == value.numpy().tolist() for name, value in before.items()
+    )
 
 
 REPEAT = """
