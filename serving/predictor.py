@@ -94,7 +94,8 @@ class Predictor:
         except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             # A variable that is cut off is an IndexError, an operation that is not known a
             # RuntimeError, and a graph that was damaged may be a KeyError.
-            raise UserError(f"{path}: not a SavedModel that can be loaded: {error}") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path}: not a SavedModel that can be loaded: {reason}") from error
         if SERVING_SIGNATURE not in loaded.signatures:
             raise UserError(
                 f"{path}: the SavedModel has no signature {SERVING_SIGNATURE!r}; "
