@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.serving import logs, process, workers
+from kfp_tabular.serving.auth import keys
 from kfp_tabular.serving.listener import bind, reserve
 from kfp_tabular.serving.repository import find
 from kfp_tabular.serving.settings import parse
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = parse(given, os.environ)
         logs.set_access_log(settings.access_log)
         process.check_temporary_directory()
+        if settings.authentication.keys:
+            # They are read again once the model is loaded; what is wrong is said at once.
+            keys.read(settings.authentication.keys)
         source = find(settings.model, settings.name)
         listener = stack.enter_context(bind(settings.host, settings.port))
         grpc_port = None
