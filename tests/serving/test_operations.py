@@ -105,6 +105,11 @@ def test_a_large_body_without_a_key_is_refused_and_the_connection_goes_on(server
         assert answer.status_code == 200
 
 
+def test_a_head_without_end_is_cut_off(server):
+    headers = {"a": "a" * 100_000}
+    assert requests.get(f"{server.url}/metrics", headers=headers, timeout=30).status_code == 431
+
+
 def test_rows_that_share_calls_get_the_answers_of_rows_alone(server):
     rows = [{"amount": float(n) / 7, "商户": f"shop {n}", "hour": n % 24} for n in range(120)]
     alone = ask(server, *rows).json()["predictions"]
@@ -227,12 +232,6 @@ def test_what_waits_is_bounded(model_directory, start):
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     text = requests.get(f"{server.url}/metrics", timeout=30).text
     assert f"kfp_tabular_overloads_total {len(refused)}.0" in text
-
-
-def test_a_head_without_end_is_cut_off(model_directory, start):
-    server = start("--model", model_directory("binary"), "--port", 0).ready()
-    headers = {"a": "a" * 100_000}
-    assert requests.get(f"{server.url}/metrics", headers=headers, timeout=30).status_code == 431
 
 
 SERVING = """
