@@ -12,6 +12,7 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes.kinds import Kind
 
+_MOST_ANNOTATIONS = 256 * 1024
 Json = dict[str, Any]
 Key = tuple[str, str]  # namespace, name
 
@@ -346,6 +347,11 @@ def _check(kind: Kind, namespace: str, body: Json) -> None:
             raise _invalid(
                 kind, name, f"metadata.labels: Invalid value: {json.dumps(value)}: of {key}"
             )
+    annotations = metadata.get("annotations") or {}
+    size = sum(len(f"{key}{value}".encode()) for key, value in annotations.items())
+    if size > _MOST_ANNOTATIONS:
+        why = f"metadata.annotations: Too long: may not be more than {_MOST_ANNOTATIONS} bytes"
+        raise _invalid(kind, name, why)
     for index, owner in enumerate(metadata.get("ownerReferences") or []):
         for required in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(required):

@@ -152,6 +152,11 @@ def test_an_object_that_is_not_valid(admin: Client, url: str, pods_url: str) -> 
     status, answer = admin.send("POST", url, tfjob() | {"kind": "TFJobs"})
     assert (status, answer["reason"]) == (422, "Invalid")
     assert 'kind: Invalid value: "TFJobs": must be TFJob' in answer["message"]
+    long = tfjob()
+    long["metadata"]["annotations"] = {"a": "b" * 262_144}
+    status, answer = admin.send("POST", url, long)
+    assert (status, answer["reason"]) == (422, "Invalid")
+    assert "metadata.annotations: Too long" in answer["message"]
     status, answer = admin.send("POST", pods_url, pod() | {"kind": "Pods"})
     assert (status, answer["reason"]) == (400, "BadRequest")
 

@@ -31,6 +31,9 @@ from kfp_tabular.components.deployment.kserve.rollout import Context, Outcome, R
 from kfp_tabular.components.deployment.kserve.settings import BLUE_GREEN, parse
 from kfp_tabular.components.deployment.kserve.single import Single
 
+# Annotations hold 256 KiB; what was there before is noted in the same one.
+_LONGEST_VERDICT = 4000
+
 _logger = logging.getLogger(__name__)
 
 
@@ -188,7 +191,8 @@ def _roll_out(context: Context) -> Outcome:
         return strategy.advance()
     except (CandidateError, CheckFailedError) as error:
         _logger.error("%s", error)
-        held.write(backwards=True, verdict=str(error))
+        # Whatever the candidate says: without this write, nothing would be rolled back.
+        held.write(backwards=True, verdict=str(error)[:_LONGEST_VERDICT])
         strategy.retreat()
         raise RolloutError(_verdict(wanted.name, str(error), strategy.restore())) from error
     except UserError:

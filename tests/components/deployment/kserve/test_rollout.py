@@ -20,6 +20,7 @@ from kfp_tabular.components.deployment.kserve.resources import Wanted
 from kfp_tabular.components.deployment.kserve.rollout import RolloutError
 from kfp_tabular.components.deployment.kserve.settings import parse
 from tests.cluster.operators import wait_until
+from tests.components.deployment.kserve import kserve_controller
 from tests.components.deployment.kserve.conftest import NAME, Place
 from tests.components.deployment.kserve.kserve_controller import FAILED
 
@@ -144,6 +145,20 @@ def test_what_does_not_pass_is_rolled_back(place: Place, service: dict[str, Any]
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
     if service["strategy"] != "direct":
         assert asked.seen == {"first"}
+
+
+def test_what_a_candidate_says_is_never_too_long_to_roll_it_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object's annotations hold 256 KiB together, the Lease's included."""
+    monkeypatch.setattr(kserve_controller, "MESSAGE", "no " * 100_000)
+    place.deploy("first", service=CANARY)
+
+    with pytest.raises(RolloutError, match="no no no"):
+        place.deploy("broken", service=CANARY)
+
+    assert place.kserve.shares(NAME) == {"first": 100}
+    assert is_free(place)
 
 
 @pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
