@@ -1,19 +1,16 @@
 """Deploys a model that answers as it did when it was evaluated."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.storage.location import parse
 from kfp_tabular.components.deployment import repository, summary
 from kfp_tabular.components.deployment.golden import Golden
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _logger = logging.getLogger(__name__)
 
@@ -92,15 +89,13 @@ def local_path(model_repository: str) -> Path:
     """
     if not model_repository.strip():
         raise UserError("model_repository is empty; give the directory to publish models in.")
-    scheme = _SCHEME.match(model_repository)
-    if scheme is None:
-        return Path(model_repository).expanduser()
-    if scheme.group().lower() != "file://":
+    location = parse(model_repository)
+    if not location.is_local:
         raise UserError(
             f"model_repository: {model_repository!r} is not on this machine; backend 'local' "
             "publishes into a path or file://."
         )
-    return Path(unquote(urlsplit(model_repository).path))
+    return location.path
 
 
 def _local(request: Request) -> Deployed:

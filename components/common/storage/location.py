@@ -72,7 +72,7 @@ def parse(uri: str) -> Location:
         )
     scheme = _SCHEME.match(uri)
     if scheme is None:
-        return Location(LOCAL, "", str(Path(uri).expanduser()))
+        return Location(LOCAL, "", str(_expanded(uri)))
     name = scheme.group(1).lower()
     rest = uri[scheme.end() :]
     if name == LOCAL:
@@ -86,6 +86,13 @@ def parse(uri: str) -> Location:
     if not bucket:
         raise UserError(f"{uri}: no bucket; expected {name}://<bucket>/<path>.")
     return Location(name, bucket, key.strip("/"))
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: the home directory that ~ stands for is not known.") from error
 
 
 def matcher(pattern: str) -> re.Pattern[str]:

@@ -170,6 +170,8 @@ def test_paths_and_file_uris_are_local():
     assert local_path("relative/b") == Path("relative/b")
     with pytest.raises(UserError, match="s3://"):
         local_path("s3://bucket/x")
+    with pytest.raises(UserError, match="~nobody-of-that-name/x: the home directory"):
+        local_path("~nobody-of-that-name/x")
 
 
 def test_the_component_gives_uri_and_version(export, tmp_path, caplog):
