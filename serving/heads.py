@@ -67,6 +67,13 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
             self._size = self._unheard
             self.send_400_response("")
 
+    def eof_received(self) -> bool:
+        """Answers who has asked all that it will, and hangs up; on others, at once."""
+        if not self._busy():
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def on_headers_complete(self) -> None:
         """Passes a head on, unless it offers another protocol."""
         self._in_head = False

@@ -20,7 +20,7 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def exchange(*pieces, again=0, until=b"", pause=0, app=echo):
+def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False):
     """Sends pieces, the last one so many times more, and gives what comes back."""
 
     async def main():
@@ -38,6 +38,8 @@ def exchange(*pieces, again=0, until=b"", pause=0, app=echo):
                 await writer.drain()
                 await asyncio.sleep(pause)
                 sent += len(piece)
+            if half:
+                writer.write_eof()
         except ConnectionError:
             pass
         try:
@@ -147,6 +149,24 @@ def test_nobody_is_connected_to(target):
     assert answer.startswith(b"HTTP/1.1 400")
 
 
+async def slow_echo(scope, receive, send):
+    await asyncio.sleep(0.5)
+    await echo(scope, receive, send)
+
+
+def test_who_closes_its_half_is_answered():
+    asked = HEAD + b"Content-Length: 1\r\n\r\n1"
+    answer, _ = exchange(asked + asked, app=slow_echo, half=True)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert answer.endswith(b"1")
+
+
+@pytest.mark.parametrize("begun", [b"", HEAD, HEAD + b"Content-Length: 9\r\n\r\n1"])
+def test_who_closes_its_half_too_early_is_not_waited_for(begun):
+    answer, _ = exchange(begun, half=True)
+    assert answer == b""
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr("kfp_tabular.serving.heads.LONGEST_SILENCE", 0.2)
@@ -186,13 +206,9 @@ def test_a_body_may_come_slowly():
 
 @pytest.mark.usefixtures("impatient")
 def test_the_server_may_take_its_time():
-    async def slow(scope, receive, send):
-        await asyncio.sleep(0.5)
-        await echo(scope, receive, send)
-
     asked = HEAD + b"Content-Length: 1\r\n\r\n1"
     last = b"Content-Length: 9\r\n\r\n123456789"
-    answer, _ = exchange(asked + asked + HEAD, last, app=slow, until=b"\r\n\r\n9")
+    answer, _ = exchange(asked + asked + HEAD, last, app=slow_echo, until=b"\r\n\r\n9")
     assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"1", b"1", b"9"]
 
 
