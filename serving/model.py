@@ -72,7 +72,7 @@ class TabularModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no type
         self._metrics.loaded(
             ServedModel(
                 name=self.name,
-                version=release.version or "",
+                version=release.version,
                 task=spec.task,
                 schema_digest=spec.schema_digest,
                 features=[model_input.name for model_input in spec.inputs],
@@ -97,9 +97,7 @@ class TabularModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no type
             raise not_ready(self.name)
         if version not in (None, release.version):
             raise RequestError(
-                f"model {self.name!r} is served in version {release.version} only."
-                if release.version
-                else f"model {self.name!r} has no version.",
+                f"model {self.name!r} is served in version {release.version} only.",
                 status=404,
                 reason=None,
             )

@@ -50,7 +50,7 @@ def description(model: TabularModel, version: str | None = None) -> dict[str, An
     release = model.current(version)
     return {
         "name": model.name,
-        "versions": [release.version] if release.version else [],
+        "versions": [release.version],
         "platform": "tensorflow_savedmodel",
         "inputs": v2.inputs(release.predictor),
         "outputs": v2.outputs(release.predictor),

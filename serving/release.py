@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from kfp_tabular.components.common import lineage
 from kfp_tabular.serving.batching import Batcher, BatchSettings
 from kfp_tabular.serving.predictor import Predictor
 from kfp_tabular.serving.repository import Version
@@ -18,14 +19,14 @@ class Release:
     and encoded with that one, whatever is served when it ends.
 
     Attributes:
-        version: The version, where it has one.
+        version: The version: that of its directory, or else what follows from its content.
         predictor: The model.
         batcher: Predicts the rows of requests.
         load_seconds: How long loading and warming up took.
         requests: Requests under way. Counted in the event loop's thread only.
     """
 
-    version: str | None
+    version: str
     predictor: Predictor
     batcher: Batcher
     load_seconds: float
@@ -58,7 +59,7 @@ class Loader:
         predictor = Predictor.load(found.directory)
         predictor.warm_up([self.batches.rows])
         return Release(
-            version=found.version,
+            version=found.version or lineage.content_version(lineage.digest(found.directory)),
             predictor=predictor,
             batcher=Batcher(
                 predictor.predict, self.executor, self.batches, self.calls, self.called

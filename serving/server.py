@@ -104,9 +104,9 @@ class Server(kserve.ModelServer):  # type: ignore[misc]  # kserve has no types
         version, release, broken = load_first(source, self._loader, self._metrics)
         model.serve(release)
         _logger.info(
-            "loaded model %r%s in %.1f s",
+            "loaded model %r version %s in %.1f s",
             model.name,
-            f" version {release.version}" if release.version else "",
+            release.version,
             release.load_seconds,
         )
         self.register_model(model)

@@ -50,14 +50,14 @@ def decode(
 
 
 def encode(
-    outputs: Mapping[str, "np.ndarray[Any, Any]"], spec: ModelSpec, version: str | None
+    outputs: Mapping[str, "np.ndarray[Any, Any]"], spec: ModelSpec, version: str
 ) -> dict[str, Any]:
     """Turns the model's outputs into an answer.
 
     Args:
         outputs: What `Predictor.predict` gave.
         spec: The model's description.
-        version: The model's version, where it has one.
+        version: The model's version.
 
     Returns:
         `predictions`, an object per instance: `class` and `probabilities` of a classifier,
@@ -75,6 +75,4 @@ def encode(
             )
         ]
         answer["classes"] = list(spec.classes)
-    if version is not None:
-        answer["model_version"] = version
-    return answer
+    return {**answer, "model_version": version}

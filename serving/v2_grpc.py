@@ -62,7 +62,7 @@ def query(request: Any) -> Query:
 
 
 def answer(
-    answers: Mapping[str, Array], request: Any, asked: Query, model_name: str, version: str | None
+    answers: Mapping[str, Array], request: Any, asked: Query, model_name: str, version: str
 ) -> Any:
     """Writes an answer.
 
@@ -71,13 +71,13 @@ def answer(
         request: What is answered. The answer is in raw contents where the request was.
         asked: The same as a query.
         model_name: The model that answers.
-        version: The model's version, where it has one.
+        version: The model's version.
 
     Returns:
         A `ModelInferResponse`.
     """
     response = messages.ModelInferResponse(
-        model_name=model_name, model_version=version or "", id=asked.id
+        model_name=model_name, model_version=version, id=asked.id
     )
     for name, array in v2.chosen(answers, asked).items():
         kind = v2.datatype(array)

@@ -83,7 +83,7 @@ def request(document: object, binary: memoryview) -> Asked:
 
 
 def answer(
-    answers: Mapping[str, Array], asked: Asked, model_name: str, version: str | None
+    answers: Mapping[str, Array], asked: Asked, model_name: str, version: str
 ) -> tuple[bytes, int | None]:
     """Writes an answer.
 
@@ -91,7 +91,7 @@ def answer(
         answers: The model's outputs.
         asked: What is answered. Its id is given back; one is made where it has none.
         model_name: The model that answers.
-        version: The model's version, where it has one.
+        version: The model's version.
 
     Returns:
         The body, and the length of its JSON where bytes follow.
@@ -110,10 +110,14 @@ def answer(
         else:
             output["data"] = _plain(array)
         outputs.append(output)
-    document: dict[str, Any] = {"id": asked.query.id or str(uuid.uuid4()), "model_name": model_name}
-    if version is not None:
-        document["model_version"] = version
-    head = orjson.dumps({**document, "outputs": outputs})
+    head = orjson.dumps(
+        {
+            "id": asked.query.id or str(uuid.uuid4()),
+            "model_name": model_name,
+            "model_version": version,
+            "outputs": outputs,
+        }
+    )
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)
 
 

@@ -51,6 +51,18 @@ def digest(path: str | os.PathLike[str]) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
+def content_version(content: str) -> str:
+    """Gives a model that has no version of its own one: a number that follows from its content.
+
+    TensorFlow Serving wants numbers; this one has 32 bits. An endpoint's labels and answers, and
+    the directory that its model is published in, name the same one.
+
+    Args:
+        content: What `digest` gave for the model.
+    """
+    return str(int(content.rpartition(":")[2][:8] or "0", 16))
+
+
 def versions(libraries: Iterable[str]) -> dict[str, str]:
     """Gives the versions of this package, of Python and of the named distributions.
 

@@ -40,7 +40,7 @@ class ServedModel:
 
     Attributes:
         name: The name in the endpoint's paths.
-        version: The version; empty where it has none.
+        version: The version.
         task: `binary`, `multiclass` or `regression`.
         schema_digest: The digest of the schema it was trained on.
         features: The features' names.

@@ -11,7 +11,6 @@ from typing import Any
 from kfp_tabular.components.common import lineage, storage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import Location, parse
-from kfp_tabular.components.deployment.kserve.resources import version
 from kfp_tabular.components.deployment.kserve.settings import TENSORFLOW, ServiceSettings, Volume
 
 _DESCRIPTION = "model.json"
@@ -137,7 +136,7 @@ def address(
                 "artifact is not; give model_repository, to publish the model there."
             )
         return storage_uri(uri, "model", settings.volumes)
-    number = version(model.digest)
+    number = lineage.content_version(model.digest)
     folder = f"{repository.rstrip('/')}/{name}/{number}"
     found = storage_uri(folder, "model_repository", settings.volumes)
     _publish(directory, folder, number, model.digest)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common import images
+from kfp_tabular.components.common import images, lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
@@ -82,7 +82,7 @@ class Wanted:
     @property
     def version(self) -> str:
         """The model's version: a number that follows from its content."""
-        return version(self.model_digest)
+        return lineage.content_version(self.model_digest)
 
     @property
     def digest(self) -> str:
@@ -93,15 +93,6 @@ class Wanted:
         same = Wanted(self.name, self.settings, "", self.model_digest, self.schema_digest)
         resource = _build(same, self.name, rollout="")
         return names.input_digest(self.model_digest, resource["metadata"], resource["spec"])
-
-
-def version(model_digest: str) -> str:
-    """Gives a model's version, a number as TensorFlow Serving's directories have it.
-
-    Args:
-        model_digest: Of its content, `sha256:<hex>`.
-    """
-    return str(int(model_digest.rpartition(":")[2][:8] or "0", 16))
 
 
 def check_name(name: str) -> None:
