@@ -24,7 +24,7 @@ from kfp_tabular.serving.auth.rest import RestAuthentication
 from kfp_tabular.serving.auth.ring import KeyRing
 from kfp_tabular.serving.auth.rpc import RpcAuthentication
 from kfp_tabular.serving.handlers import Handlers
-from kfp_tabular.serving.heads import BoundedHttp
+from kfp_tabular.serving.http1 import BoundedHttp
 from kfp_tabular.serving.listener import refused, take_no_more
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.metrics.rest import RestMetrics

@@ -1,11 +1,13 @@
-"""Heads of any size, over a real socket."""
+"""What comes before and after a body, other protocols and silence, over a real socket."""
 
 import asyncio
+import json
+import logging
 
 import pytest
 import uvicorn
 
-from kfp_tabular.serving.heads import LARGEST_HEAD, BoundedHttp
+from kfp_tabular.serving.http1 import LARGEST_HEAD, BoundedHttp
 
 
 async def echo(scope, receive, send):
@@ -169,7 +171,7 @@ def test_who_closes_its_half_too_early_is_not_waited_for(begun):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("kfp_tabular.serving.heads.LONGEST_SILENCE", 0.2)
+    monkeypatch.setattr("kfp_tabular.serving.http1.LONGEST_SILENCE", 0.2)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +225,8 @@ def test_a_client_that_was_refused_is_not_waited_for():
     assert answer.startswith(b"HTTP/1.1 401")
 
 
-def test_what_is_not_http_is_refused_as_before():
+def test_what_is_not_http_is_refused_and_not_logged(caplog):
     answer, _ = exchange(b"\x16\x03\x01 hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]

@@ -22,8 +22,6 @@ LARGEST_HEAD = 64 * 1024
 LONGEST_SILENCE = 60.0
 """Seconds in which a head must arrive, and the next piece of a body."""
 
-_NOT_HTTP = "Invalid HTTP request received."
-
 
 class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no types here
     """uvicorn's protocol; answers a longer head with status 431, and a longer silence with 408."""
@@ -55,8 +53,7 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
             while rest:
                 rest = self._parse(rest)
         except httptools.HttpParserError:
-            self.logger.warning(_NOT_HTTP)
-            self.send_400_response(_NOT_HTTP)
+            self._refuse()
         if not self._in_head:
             self._wait_no_more()
         if self._patience is None and not self._busy():
@@ -65,7 +62,7 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
         self._unheard = 0 if self._heard else self._unheard + len(data)
         if self._unheard > LARGEST_HEAD and not self.transport.is_closing():
             self._size = self._unheard
-            self.send_400_response("")
+            self._refuse()
 
     def eof_received(self) -> bool:
         """Answers who has asked all that it will, and hangs up; on others, at once."""
@@ -111,10 +108,10 @@ class BoundedHttp(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn has no ty
         if not self._offers:
             super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is not HTTP, or too much of it, and hangs up."""
+    def _refuse(self) -> None:
+        """Answers what is not HTTP, or too much of it, and hangs up. Like any refusal, unlogged."""
         if self._size <= LARGEST_HEAD:
-            super().send_400_response(msg)
+            self._hang_up(HTTPStatus.BAD_REQUEST, b'{"error":"this is no HTTP request."}')
             return
         self._hang_up(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
