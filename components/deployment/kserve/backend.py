@@ -128,6 +128,11 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
     questions = protocol.questions(Golden.load(order.golden_examples), model, settings.runtime)
     if not questions:
         _logger.warning("there are no golden examples: the answers are not compared.")
+    elif settings.auth_secret and not settings.access.token_file:
+        raise UserError(
+            "service.auth_secret: the endpoint asks for a key, and this task has none to verify "
+            "the model with; mount one into it and name its file in service.access.token_file."
+        )
     prober = Prober(order.name, questions, model, settings.verification, settings.access)
     uri = models.address(
         order.model, order.model_uri, order.repository, order.name, model, settings

@@ -579,6 +579,13 @@ def test_a_service_that_kserve_would_take_over_is_left_alone(place: Place) -> No
     assert serves(place, BLUE_GREEN) == {"first": 100}
 
 
+def test_an_endpoint_with_keys_is_not_begun_without_one(place: Place) -> None:
+    with pytest.raises(UserError, match=r"auth_secret: .* service\.access\.token_file"):
+        place.deploy("first", service={**DIRECT, "auth_secret": "keys"})
+
+    assert not names(place, INFERENCE_SERVICE)
+
+
 def test_the_deployment_mode_is_not_changed(place: Place) -> None:
     place.deploy("first", service=CANARY)
 
