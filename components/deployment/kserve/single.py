@@ -178,7 +178,15 @@ class Single:
         """Goes back to the previous spec, with a revision before it serving all the while."""
         found = self._cluster.api.get(KIND, self._name)
         if self._is_candidates(found):
-            candidate = status.read(found).created
+            candidate = self._candidate_revision(journal)
+            if not candidate:
+                # With a share of 0, KServe would take the newest revision, which is the one that
+                # serves, for one that is rolled back, and lead to the one before it.
+                self._change(lambda found: state.placed(found, journal.previous))
+                self._await_previous(
+                    lambda view: view.ready and self._has(view, 100), "the previous model"
+                )
+                return
             self._try_until(lambda view: not view.share(candidate))
             # Noted first: without it nobody could tell later whose revision the newest one is.
             self._lock.write(candidate_revision=candidate)
@@ -194,6 +202,18 @@ class Single:
         self._set_share(percent)
         share = 100 if percent is None else percent
         self._await_previous(lambda view: self._has(view, share), f"{share} % of the traffic")
+
+    def _candidate_revision(self, journal: Journal) -> str:
+        """Gives the candidate's revision; empty where it has none, since Knative refuses it."""
+        end = time.monotonic() + self._timing.traffic_seconds
+        while True:
+            view = status.read(self._cluster.api.get(KIND, self._name))
+            if view.created != journal.base_revision:
+                return view.created
+            refused = view.failure is not None and view.failure.state == status.REFUSED
+            if time.monotonic() > end or (refused and self._blame(view) != "previous"):
+                return ""
+            self._cluster.api.pause(self._timing.poll_seconds)
 
     @property
     def _is_knative(self) -> bool:

@@ -12,6 +12,10 @@ from kfp_tabular.components.common.kubernetes.kinds import Object
 from kfp_tabular.components.deployment.kserve.resources import TAG
 from kfp_tabular.components.deployment.kserve.settings import KNATIVE, STANDARD
 
+REFUSED = "ReconcileFailed"
+"""KServe's reason where it could not make the Knative service as the spec wants it."""
+_DENIED = "denied the request"
+
 _OLD_MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
 
 
@@ -20,7 +24,8 @@ class Failure:
     """What KServe says against a model.
 
     Attributes:
-        state: `InvalidSpec`, `BlockedByFailedLoad` or `FailedToLoad`.
+        state: `InvalidSpec`, `BlockedByFailedLoad`, `FailedToLoad`, or `ReconcileFailed` where a
+            webhook, such as Knative's, denies what KServe makes of the spec.
         reason: KServe's word for it, such as `ModelLoadFailed`; may be empty.
         message: KServe's own message; may be empty.
         exit_code: Of the container; 0 where there is none.
@@ -37,7 +42,7 @@ class Failure:
         return bool(self.reason or self.message)
 
     def __str__(self) -> str:
-        text = self.reason or "no reason given"
+        text = self.reason or ("refused" if self.state == REFUSED else "no reason given")
         if self.exit_code:
             text += f" (exit code {self.exit_code})"
         message = " ".join(self.message.split())
@@ -110,7 +115,7 @@ def read(resource: Object) -> View:
         predictor_url=str(predictor.get("url") or ""),
         predictor_address=_url(predictor.get("address")),
         loaded=_states(status).get("targetModelState") == "Loaded",
-        failure=_failure(status),
+        failure=_denial(conditions) or _failure(status),
     )
 
 
@@ -143,6 +148,15 @@ def _url(address: Any) -> str:
 def _states(status: Mapping[str, Any]) -> Mapping[str, Any]:
     states: Mapping[str, Any] = (status.get("modelStatus") or {}).get("states") or {}
     return states
+
+
+def _denial(conditions: Mapping[str, Mapping[str, Any]]) -> Failure | None:
+    entry = conditions.get("PredictorReady") or {}
+    message = str(entry.get("message") or "")
+    # Of what else can fail there, most passes: a conflict, or a webhook that is away for a while.
+    if entry.get("reason") != REFUSED or _DENIED not in message:
+        return None
+    return Failure(REFUSED, message=message)
 
 
 def _failure(status: Mapping[str, Any]) -> Failure | None:

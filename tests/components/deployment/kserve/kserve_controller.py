@@ -28,6 +28,9 @@ FAILED = 0
 
 MESSAGE = "RuntimeError: Failed to fetch model. No model found in s3://models/broken."
 
+LONGEST_TIMEOUT = 600
+"""`max-revision-timeout-seconds` of Knative's config-defaults."""
+
 
 @dataclass
 class Revision:
@@ -159,6 +162,12 @@ class KServe:
             service = self._services.get(metadata["name"])
             if service is None or service.uid != metadata["uid"]:
                 service = self._services[metadata["name"]] = _Service(metadata["uid"])
+        refusal = _refusal(item) if mode == "Knative" else ""
+        if refusal:
+            # Template and traffic are one update of the Knative service: neither changes.
+            self._show(item, _refused(item.get("status") or {}, refusal))
+            return
+        with self._lock:
             template = _template(item)
             if not service.revisions or service.revisions[-1].template != template:
                 number = len(service.revisions) + 1
@@ -188,10 +197,13 @@ class KServe:
             )
         if mode == "Standard":
             self._pods(item, service, newest)
+        self._show(item, status)
+
+    def _show(self, item: Object, status: Object) -> None:
         if item.get("status") != status:
             path = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices"
             body = {**item, "status": status}
-            self._cluster.admin.call("PUT", f"{path}/{metadata['name']}/status", body)
+            self._cluster.admin.call("PUT", f"{path}/{item['metadata']['name']}/status", body)
 
     def _knative(self, item: Object, service: _Service, newest: Revision) -> Object:
         percent = item["spec"]["predictor"].get("canaryTrafficPercent")
@@ -430,6 +442,38 @@ def _template(item: Object) -> str:
     predictor.pop("canaryTrafficPercent", None)
     metadata = item["metadata"]
     return json.dumps([predictor, metadata["labels"], metadata["annotations"]], sort_keys=True)
+
+
+def _refusal(item: Object) -> str:
+    """What Knative's webhook has against the Knative service."""
+    seconds = item["spec"]["predictor"].get("timeout") or 0
+    if seconds <= LONGEST_TIMEOUT:
+        return ""
+    return (
+        'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation '
+        f"failed: expected 0 <= {seconds} <= {LONGEST_TIMEOUT}: spec.template.spec.timeoutSeconds"
+    )
+
+
+def _refused(status: Object, refusal: str) -> Object:
+    """What `PropagateRawStatusWithMessages` makes of it; the rest stays that of the spec before."""
+    failed: Object = {
+        "status": "False",
+        "reason": "ReconcileFailed",
+        "message": f"fails to reconcile predictor: {refusal}",
+    }
+    others = [
+        entry
+        for entry in status.get("conditions") or ()
+        if entry["type"] not in ("PredictorReady", "Ready")
+    ]
+    conditions = [{"type": kind, **failed} for kind in ("PredictorReady", "Ready")]
+    return {
+        "components": {"predictor": {}},
+        **status,
+        "deploymentMode": "Knative",
+        "conditions": [*conditions, *others],
+    }
 
 
 def _storage_uri(item: Object) -> str:

@@ -187,6 +187,41 @@ def test_a_previous_model_that_does_not_come_back_is_reported(
     assert "as it was before" not in str(told.value)
 
 
+KNATIVE = pytest.mark.parametrize("service", [CANARY, DIRECT_KNATIVE], ids=["canary", "direct"])
+REFUSED = {"timeout_seconds": kserve_controller.LONGEST_TIMEOUT + 1}
+
+
+@KNATIVE
+def test_what_knative_refuses_changes_nothing(place: Place, service: dict[str, Any]) -> None:
+    """KServe takes the spec, and no revision comes of it: there is none to go back from."""
+    place.deploy("first", service=service)
+    place.deploy("second", service=service)
+    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+
+    with (
+        client(place, service) as asked,
+        pytest.raises(RolloutError, match="denied the request: .* expected 0 <= 601 <= 600"),
+    ):
+        place.deploy("third", service={**service, **REFUSED})
+
+    assert serves(place, service) == {"second": 100}
+    assert asked.seen == {"second"} and not asked.failed
+    assert is_free(place)
+    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert after["spec"] == before["spec"]
+    assert place.deploy("third", service=service).new
+
+
+def test_a_first_model_that_knative_refuses_is_not_waited_for(place: Place) -> None:
+    begin = time.monotonic()
+    with pytest.raises(RolloutError, match="denied the request") as raised:
+        place.deploy("first", service={**REFUSED, "ready_seconds": 600})
+
+    assert time.monotonic() - begin < 60
+    assert "ReconcileFailed" in str(raised.value)
+    assert names(place, INFERENCE_SERVICE) == []
+
+
 def test_a_canary_that_fails_under_traffic_is_taken_back(place: Place) -> None:
     """It passes alone; then its answers are slow."""
     place.deploy("first")

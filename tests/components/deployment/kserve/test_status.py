@@ -105,6 +105,27 @@ def test_failures_are_in_kserves_words(model: Any, text: str) -> None:
     assert str(status.read({"spec": {}, "status": {"modelStatus": model}}).failure) == text
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (
+            'fails to reconcile predictor: admission webhook "w" denied the request: validation',
+            'ReconcileFailed: refused: fails to reconcile predictor: admission webhook "w" denied '
+            "the request: validation",
+        ),
+        ('failed calling webhook "w": Post "https://w.svc": context deadline exceeded', "None"),
+        ("fails to reconcile predictor: Operation cannot be fulfilled on services", "None"),
+    ],
+)
+def test_a_spec_that_knative_refuses(message: str, text: str) -> None:
+    """The rest of the status is still that of the spec before."""
+    condition = {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed"}
+    conditions = [{**condition, "message": message}]
+    resource = {**CANARY, "status": {**CANARY["status"], "conditions": conditions}}
+
+    assert str(status.read(resource).failure) == text
+
+
 def test_ways_to_the_candidate() -> None:
     view = status.read(CANARY)
     gateway = Access(via="gateway", gateway="http://gateway/")
