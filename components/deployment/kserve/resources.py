@@ -14,6 +14,7 @@ from kfp_tabular.components.deployment.kserve.settings import (
     IMAGE,
     KNATIVE,
     SERVING_RUNTIME,
+    STANDARD,
     TENSORFLOW,
     ServiceSettings,
 )
@@ -47,6 +48,12 @@ LONGEST_NAME = 46
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 """Always set: without it the mode is whatever the cluster's default happens to be."""
+
+_VISIBILITY_LABELS = {
+    KNATIVE: "networking.knative.dev/visibility",
+    STANDARD: "networking.kserve.io/visibility",
+}
+"""In Knative mode KServe leaves it to Knative, which knows its own label only."""
 
 COLORS = ("blue", "green")
 
@@ -193,7 +200,7 @@ def _labels(wanted: Wanted) -> dict[str, str]:
         digest = wanted.schema_digest.rpartition(":")[2]
         labels[SCHEMA_LABEL] = digest[:_HEXADECIMAL_DIGITS]
     if wanted.settings.cluster_local:
-        labels["networking.kserve.io/visibility"] = "cluster-local"
+        labels[_VISIBILITY_LABELS[wanted.settings.mode]] = "cluster-local"
     return labels
 
 

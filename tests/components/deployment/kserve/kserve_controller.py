@@ -54,6 +54,7 @@ class Revision:
 @dataclass
 class _Service:
     uid: str = ""
+    local: bool = False
     revisions: list[Revision] = field(default_factory=list)
     latest_ready: str = ""
     rolled_out: str = ""
@@ -168,6 +169,7 @@ class KServe:
             self._show(item, _refused(item.get("status") or {}, refusal))
             return
         with self._lock:
+            service.local = _is_local(item, mode)
             template = _template(item)
             if not service.revisions or service.revisions[-1].template != template:
                 number = len(service.revisions) + 1
@@ -225,7 +227,7 @@ class KServe:
             targets[0]["tag"] = "latest"
         for target in targets:
             if "tag" in target:
-                target["url"] = f"http://{target['tag']}-{host}.{NAMESPACE}.example.com"
+                target["url"] = f"http://{target['tag']}-{host}.{NAMESPACE}.{_domain(service)}"
         if service.latest_ready:
             service.traffic = targets
             self._roll(service, newest)
@@ -238,7 +240,7 @@ class KServe:
             "traffic": service.traffic,
         }
         if service.latest_ready:
-            predictor["url"] = f"http://{host}.{NAMESPACE}.example.com"
+            predictor["url"] = f"http://{host}.{NAMESPACE}.{_domain(service)}"
             predictor["address"] = {"url": f"http://{host}.{NAMESPACE}.svc.cluster.local"}
         ready = service.latest_ready == newest.name
         return self._status(name, "Knative", service, ready, predictor)
@@ -285,7 +287,7 @@ class KServe:
         host = f"{name}-predictor" if inside else name
         return {
             "deploymentMode": mode,
-            "url": f"http://{name}.{NAMESPACE}.example.com",
+            "url": f"http://{name}.{NAMESPACE}.{_domain(service)}",
             "address": {"url": f"http://{host}.{NAMESPACE}.svc.cluster.local"},
             "conditions": [
                 condition(kind, ready) for kind in ("PredictorReady", "IngressReady", "Ready")
@@ -361,6 +363,8 @@ class KServe:
             name = first.removeprefix("latest-").removesuffix("-predictor")
             service = self._services.get(name)
             if service is None or not service.traffic:
+                return None
+            if service.local and ".svc." not in host:
                 return None
             if tagged:
                 return self._revision(service, service.traffic[0]["revisionName"])
@@ -442,6 +446,16 @@ def _template(item: Object) -> str:
     predictor.pop("canaryTrafficPercent", None)
     metadata = item["metadata"]
     return json.dumps([predictor, metadata["labels"], metadata["annotations"]], sort_keys=True)
+
+
+def _is_local(item: Object, mode: str) -> bool:
+    """KServe reads another label in each mode; Knative knows its own only."""
+    prefix = "networking.knative.dev" if mode == "Knative" else "networking.kserve.io"
+    return bool(item["metadata"]["labels"].get(f"{prefix}/visibility") == "cluster-local")
+
+
+def _domain(service: _Service) -> str:
+    return "svc.cluster.local" if service.local else "example.com"
 
 
 def _refusal(item: Object) -> str:

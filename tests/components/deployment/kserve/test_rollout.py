@@ -19,6 +19,7 @@ from kfp_tabular.components.deployment.kserve.lock import BusyError, LostError
 from kfp_tabular.components.deployment.kserve.resources import Wanted
 from kfp_tabular.components.deployment.kserve.rollout import RolloutError
 from kfp_tabular.components.deployment.kserve.settings import parse
+from tests.cluster.clusters import NAMESPACE
 from tests.cluster.operators import wait_until
 from tests.components.deployment.kserve import kserve_controller
 from tests.components.deployment.kserve.conftest import NAME, Place
@@ -159,6 +160,19 @@ def test_what_a_candidate_says_is_never_too_long_to_roll_it_back(
 
     assert place.kserve.shares(NAME) == {"first": 100}
     assert is_free(place)
+
+
+LOCAL = {"cluster_local": True}
+OUTSIDE = f"{NAME}.{NAMESPACE}.example.com"
+MODES = pytest.mark.parametrize("service", [CANARY, DIRECT], ids=["Knative", "Standard"])
+
+
+@MODES
+def test_an_endpoint_without_an_address_outside(place: Place, service: dict[str, Any]) -> None:
+    deployed = place.deploy("first", service={**service, **LOCAL})
+
+    assert deployed.endpoint == f"http://{NAME}.{NAMESPACE}.svc.cluster.local"
+    assert place.kserve.route(OUTSIDE) is None
 
 
 @pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
