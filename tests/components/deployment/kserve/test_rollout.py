@@ -162,7 +162,7 @@ def test_what_a_candidate_says_is_never_too_long_to_roll_it_back(
     assert is_free(place)
 
 
-LOCAL = {"cluster_local": True}
+LOCAL = {"cluster_local": True, "labels": {"a": "b"}, "annotations": {"c": "d"}}
 OUTSIDE = f"{NAME}.{NAMESPACE}.example.com"
 MODES = pytest.mark.parametrize("service", [CANARY, DIRECT], ids=["Knative", "Standard"])
 
@@ -173,6 +173,32 @@ def test_an_endpoint_without_an_address_outside(place: Place, service: dict[str,
 
     assert deployed.endpoint == f"http://{NAME}.{NAMESPACE}.svc.cluster.local"
     assert place.kserve.route(OUTSIDE) is None
+
+
+@MODES
+def test_labels_and_annotations_come_and_go_with_the_settings(
+    place: Place, service: dict[str, Any]
+) -> None:
+    place.deploy("first", service=service)
+    others = {"metadata": {"labels": {"by": "others"}, "annotations": {"by": "others"}}}
+    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, others)
+    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong", service={**service, **LOCAL})
+
+    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    for what in ("labels", "annotations"):
+        assert after["metadata"][what] == before["metadata"][what]
+    assert place.kserve.route(OUTSIDE) is not None
+
+    place.deploy("second", service={**service, **LOCAL})
+    place.deploy("third", service=service)
+
+    (last,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    for what in ("labels", "annotations"):
+        assert last["metadata"][what].keys() == before["metadata"][what].keys()
+    assert place.kserve.route(OUTSIDE) is not None
 
 
 @pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
