@@ -183,9 +183,7 @@ class Single:
                 # With a share of 0, KServe would take the newest revision, which is the one that
                 # serves, for one that is rolled back, and lead to the one before it.
                 self._change(lambda found: state.placed(found, journal.previous))
-                self._await_previous(
-                    lambda view: view.ready and self._has(view, 100), "the previous model"
-                )
+                self._await_previous(lambda view: self._has(view, 100), "the previous model")
                 return
             self._try_until(lambda view: not view.share(candidate))
             # Noted first: without it nobody could tell later whose revision the newest one is.
@@ -330,7 +328,8 @@ class Single:
 
     @staticmethod
     def _has(view: View, percent: int) -> bool:
-        return view.latest == view.created and view.share(view.created) == percent
+        # The status tells of the traffic before gateways have it, and of those by its readiness.
+        return view.ready and view.latest == view.created and view.share(view.created) == percent
 
     def _target(self, view: View) -> Target:
         access = self._settings.access

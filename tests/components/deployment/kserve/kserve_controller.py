@@ -60,6 +60,8 @@ class _Service:
     rolled_out: str = ""
     previous: str = ""
     traffic: list[Object] = field(default_factory=list)
+    routed: list[Object] = field(default_factory=list)
+    moved: float = 0.0
     failure: Object | None = None
 
 
@@ -68,6 +70,7 @@ class KServe:
 
     Attributes:
         start_seconds: How long a revision takes to be ready.
+        route_seconds: How long gateways take to do what the status says of the traffic.
         silent: Whether it does nothing for now, as if it were behind.
         errors: What went wrong in it.
         requests: Every request that was routed: host, model and status.
@@ -75,6 +78,7 @@ class KServe:
 
     def __init__(self, cluster: Cluster, port_of: Callable[[str], int]) -> None:
         self.start_seconds = 0.15
+        self.route_seconds = 0.0
         self.silent = False
         self.errors: list[str] = []
         self.requests: list[tuple[str, str, int]] = []
@@ -115,7 +119,7 @@ class KServe:
         with self._lock:
             service = self._services.get(name)
             found: dict[str, int] = {}
-            for entry in service.traffic if service else ():
+            for entry in service.routed if service else ():
                 model = self._revision(service, entry["revisionName"]).model
                 found[model] = found.get(model, 0) + entry["percent"]
             return {model: percent for model, percent in found.items() if percent}
@@ -229,8 +233,13 @@ class KServe:
             if "tag" in target:
                 target["url"] = f"http://{target['tag']}-{host}.{NAMESPACE}.{_domain(service)}"
         if service.latest_ready:
-            service.traffic = targets
+            if service.traffic != targets:
+                service.traffic, service.moved = targets, time.monotonic()
             self._roll(service, newest)
+        # A route is ready once a probe has seen its traffic at all gateways.
+        routed = time.monotonic() - service.moved >= self.route_seconds
+        if routed:
+            service.routed = service.traffic
         name = item["metadata"]["name"]
         predictor: Object = {
             "latestCreatedRevision": newest.name,
@@ -242,7 +251,7 @@ class KServe:
         if service.latest_ready:
             predictor["url"] = f"http://{host}.{NAMESPACE}.{_domain(service)}"
             predictor["address"] = {"url": f"http://{host}.{NAMESPACE}.svc.cluster.local"}
-        ready = service.latest_ready == newest.name
+        ready = service.latest_ready == newest.name and routed
         return self._status(name, "Knative", service, ready, predictor)
 
     def _roll(self, service: _Service, newest: Revision) -> None:
@@ -266,6 +275,7 @@ class KServe:
         service.traffic = []
         if ready:
             service.traffic = [{"revisionName": service.latest_ready, "percent": 100}]
+        service.routed = service.traffic
         # An old Deployment that is available makes the whole available.
         return self._status(name, "Standard", service, ready, {})
 
@@ -362,14 +372,14 @@ class KServe:
             tagged = first.startswith("latest-")
             name = first.removeprefix("latest-").removesuffix("-predictor")
             service = self._services.get(name)
-            if service is None or not service.traffic:
+            if service is None or not service.routed:
                 return None
             if service.local and ".svc." not in host:
                 return None
             if tagged:
-                return self._revision(service, service.traffic[0]["revisionName"])
-            names = [entry["revisionName"] for entry in service.traffic]
-            weights = [entry["percent"] for entry in service.traffic]
+                return self._revision(service, service.routed[0]["revisionName"])
+            names = [entry["revisionName"] for entry in service.routed]
+            weights = [entry["percent"] for entry in service.routed]
             return self._revision(service, random.choices(names, weights)[0])
 
     @staticmethod

@@ -684,6 +684,19 @@ def test_a_controller_that_is_behind_deceives_nobody(place: Place) -> None:
         assert place.kserve.shares(NAME) == {"second": 100}
 
 
+def test_a_share_counts_once_the_gateways_have_it(place: Place) -> None:
+    """The status holds the traffic before that, with a condition that says so."""
+    place.deploy("first")
+    place.kserve.route_seconds = 1.0
+
+    place.deploy("second", service={"soak_seconds": 0})
+
+    assert place.kserve.shares(NAME) == {"second": 100}
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong")
+    assert place.kserve.shares(NAME) == {"second": 100}
+
+
 def test_an_api_server_that_goes_away_is_waited_for(place: Place) -> None:
     place.deploy("first")
     server = place.cluster.server
