@@ -50,6 +50,7 @@ class Journal:
         strategy: How.
         previous: The resource that was there before; None for none. Of blue-green, its color.
         base_revision: The newest revision before the candidate's.
+        rolled_out: The revision that had all of the traffic before.
         stepped: Whether KServe can share traffic: some revision has had all of it before.
         candidate_revision: The candidate's, once it is being replaced by the previous one again.
         failure: What KServe said against what was there before.
@@ -62,6 +63,7 @@ class Journal:
     strategy: str
     previous: Any = None
     base_revision: str = ""
+    rolled_out: str = ""
     stepped: bool = False
     candidate_revision: str = ""
     failure: str = ""

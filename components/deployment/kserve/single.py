@@ -89,6 +89,7 @@ class Single:
                 self._settings.strategy,
                 previous=state.snapshot(found),
                 base_revision=view.created,
+                rolled_out=view.rolled_out,
                 stepped=self._is_knative and bool(view.rolled_out),
                 failure=str(view.failure or ""),
             )
@@ -104,7 +105,8 @@ class Single:
         journal = self._journal
         stepped = journal.stepped and self._settings.strategy == CANARY
         self._place(0 if stepped else None)
-        view = self._await(self._is_up_to_date, "readiness", fails=True)
+        done = self._is_up_to_date_beside if stepped and not journal.step else self._is_up_to_date
+        view = self._await(done, "readiness", fails=True)
         if not stepped:
             self._verify("all of the traffic", view, self._settings.soak_seconds)
         else:
@@ -320,6 +322,21 @@ class Single:
             and view.latest_ready == view.created
             and view.latest == view.created
         )
+
+    def _is_up_to_date_beside(self, view: View) -> bool:
+        """The same, and sees that clients keep what they had meanwhile."""
+        had = self._journal.rolled_out
+        late = view.created not in ("", self._base) and view.created != view.latest_ready
+        if late and had and view.rolled_out not in ("", had):
+            # Knative gave the one before the share of 0 while the candidate had no revision yet.
+            # KServe takes that for a rollback. As long as the candidate is not ready, a share of
+            # all is the former one's, and KServe knows it again.
+            _logger.warning("KServe leads to %s instead of %s: mended.", view.rolled_out, had)
+            self._set_share(None)
+            self._try_until(lambda view: view.rolled_out == had or view.latest_ready != self._base)
+            self._set_share(0)
+            return False
+        return self._is_up_to_date(view)
 
     def _is_restored(self, view: View, journal: Journal) -> bool:
         if not self._is_knative:

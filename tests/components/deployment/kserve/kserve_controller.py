@@ -62,6 +62,8 @@ class _Service:
     traffic: list[Object] = field(default_factory=list)
     routed: list[Object] = field(default_factory=list)
     moved: float = 0.0
+    asked: str = ""
+    since: float = 0.0
     failure: Object | None = None
 
 
@@ -70,6 +72,7 @@ class KServe:
 
     Attributes:
         start_seconds: How long a revision takes to be ready.
+        revision_seconds: How long Knative takes to make a revision; traffic changes before that.
         route_seconds: How long gateways take to do what the status says of the traffic.
         silent: Whether it does nothing for now, as if it were behind.
         errors: What went wrong in it.
@@ -78,6 +81,7 @@ class KServe:
 
     def __init__(self, cluster: Cluster, port_of: Callable[[str], int]) -> None:
         self.start_seconds = 0.15
+        self.revision_seconds = 0.0
         self.route_seconds = 0.0
         self.silent = False
         self.errors: list[str] = []
@@ -175,7 +179,10 @@ class KServe:
         with self._lock:
             service.local = _is_local(item, mode)
             template = _template(item)
-            if not service.revisions or service.revisions[-1].template != template:
+            if template != service.asked:
+                service.asked, service.since = template, time.monotonic()
+            made = time.monotonic() - service.since >= self.revision_seconds
+            if not service.revisions or (service.revisions[-1].template != template and made):
                 number = len(service.revisions) + 1
                 model = _storage_uri(item).rpartition("/")[2]
                 service.revisions.append(

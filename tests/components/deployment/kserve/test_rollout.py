@@ -697,6 +697,23 @@ def test_a_share_counts_once_the_gateways_have_it(place: Place) -> None:
     assert place.kserve.shares(NAME) == {"second": 100}
 
 
+def test_a_revision_that_is_late_misleads_nobody(place: Place) -> None:
+    """KServe takes a share of 0 before there is one for a rollback, to the model before."""
+    place.deploy("first")
+    place.deploy("second")
+    place.kserve.revision_seconds, place.kserve.start_seconds = 0.3, 2.0
+
+    with place.task("third", service=SOAKS) as process:
+        split = {"second": 75, "third": 25}
+        wait_until(lambda: place.kserve.shares(NAME) == split, "traffic", 15)
+        assert process.wait(20) == 0, process.stderr.read()
+
+    assert place.kserve.shares(NAME) == {"third": 100}
+    with pytest.raises(RolloutError, match="answers"):
+        place.deploy("wrong")
+    assert place.kserve.shares(NAME) == {"third": 100}
+
+
 def test_an_api_server_that_goes_away_is_waited_for(place: Place) -> None:
     place.deploy("first")
     server = place.cluster.server
