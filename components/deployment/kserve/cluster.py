@@ -220,6 +220,8 @@ class Cluster:
         doubts, watcher = _Doubts(self.timing.doubt_seconds), _Pods(self, name, placed)
         told = ""
         while True:
+            # Whoever has taken over has changed it, too: that is the reason to tell.
+            self.lock.ensure()
             resource = self.find(INFERENCE_SERVICE, name)
             self.unchanged(resource, name, placed)
             assert resource is not None  # noqa: S101 - `unchanged` has seen it

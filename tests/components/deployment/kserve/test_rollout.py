@@ -463,11 +463,15 @@ def test_runs_that_begin_at_once_do_not_interleave(place: Place) -> None:
     assert is_free(place)
 
 
-def test_who_has_lost_the_lock_changes_nothing_any_more(place: Place) -> None:
+@pytest.mark.parametrize(
+    "moment", [until_placed, until_shared("second", 25)], ids=["waiting", "asking"]
+)
+def test_who_has_lost_the_lock_changes_nothing_any_more(place: Place, moment: Any) -> None:
     """A task that was not running for a while: another one has taken over."""
     place.deploy("first")
+    place.kserve.start_seconds = 0.6
     with place.task("second", service={"soak_seconds": 2}) as process:
-        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        wait_until(lambda: moment(place), "moment", 15)
         os.kill(process.pid, signal.SIGSTOP)
         place.deploy("third")
         os.kill(process.pid, signal.SIGCONT)
