@@ -15,6 +15,7 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.storage.stores import MissingError
 from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.training import checkpoints, engine, inputs, run
 from kfp_tabular.components.training.data import Data, columns_of
@@ -30,6 +31,7 @@ FOLDER = "evaluator"
 
 _ROWS = 1_000_000
 _POLL_SECONDS = 5.0
+_GONE = (FileNotFoundError, MissingError)
 
 _logger = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ def _restore(tf: Any, shelf: checkpoints.Shelf, step: int, model: Any) -> Mappin
         if prefix is None:
             return None
         return checkpoints.restore_weights(prefix, model)
-    except (tf.errors.NotFoundError, tf.errors.DataLossError, FileNotFoundError) as error:
+    except (tf.errors.NotFoundError, tf.errors.DataLossError, *_GONE) as error:
         _logger.info("the checkpoint of step %d is gone already: %s", step, error)
         return None
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import parse
 from kfp_tabular.components.common.storage.stores import (
+    MissingError,
     Part,
     Store,
     StoredObject,
@@ -88,7 +89,11 @@ class Folder:
             return None
         with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as scratch:
             path = Path(scratch) / "text"
-            self._store.download([(stored, path)])
+            try:
+                self._store.download([(stored, path)])
+            except MissingError:
+                # Removed since it was seen.
+                return None
             return path.read_text(encoding="utf-8")
 
     def remove(self, names: Iterable[str]) -> None:

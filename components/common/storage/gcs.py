@@ -17,6 +17,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.stores import (
     CHUNK_BYTES,
     CONNECTIONS,
+    MissingError,
     Part,
     StoredObject,
     cut,
@@ -120,7 +121,7 @@ class GcsBucket:
         try:
             yield
         except api_errors.NotFound as error:
-            raise UserError(f"{uri}: not found; check the bucket and the path.") from error
+            raise MissingError(f"{uri}: not found; check the bucket and the path.") from error
         except (api_errors.Forbidden, api_errors.Unauthorized) as error:
             raise UserError(
                 f"{uri}: access denied. Give the task's service account access to the bucket, or "

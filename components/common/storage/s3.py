@@ -18,6 +18,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.stores import (
     CHUNK_BYTES,
     CONNECTIONS,
+    MissingError,
     Part,
     StoredObject,
     cut,
@@ -225,7 +226,7 @@ class S3Bucket:
             if code == "NoSuchBucket":
                 raise UserError(f"{self._uri(key)}: there is no such bucket.") from error
             if code in _MISSING:
-                raise UserError(
+                raise MissingError(
                     f"{self._uri(key)}: not found; check the bucket and the path."
                 ) from error
             if code == "PreconditionFailed":

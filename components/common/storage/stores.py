@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import Location
 
 CHUNK_BYTES = 32 << 20
@@ -12,6 +13,10 @@ CHUNK_BYTES = 32 << 20
 
 CONNECTIONS = 8
 """Requests in flight. One stream of an object store gives some 50-100 MB/s; eight fill a NIC."""
+
+
+class MissingError(UserError):
+    """There is no such object; somebody may have removed it since it was seen."""
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,19 @@ def test_an_object_that_changes_is_not_mixed(s3, tmp_path):
         folder.download(before, tmp_path)
 
 
+def test_an_object_that_goes_while_it_is_read_is_not_there(bucket, monkeypatch):
+    folder = Folder(f"{bucket}/going")
+    folder.write_text("a", "text")
+    fetch = folder._store.download
+
+    def too_late(wanted):
+        folder.remove(["a"])
+        fetch(wanted)
+
+    monkeypatch.setattr(folder._store, "download", too_late)
+    assert folder.read_text("a") is None
+
+
 def test_a_local_path_is_no_folder_of_a_store():
     with pytest.raises(ValueError, match="not in an object store"):
         Folder("/data")
