@@ -10,8 +10,7 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE as KIND
 from kfp_tabular.components.common.kubernetes.kinds import SERVICE, Object
-from kfp_tabular.components.deployment.kserve import cluster as state
-from kfp_tabular.components.deployment.kserve import endpoint, resources
+from kfp_tabular.components.deployment.kserve import endpoint, resources, state
 from kfp_tabular.components.deployment.kserve.checks import CheckFailedError
 from kfp_tabular.components.deployment.kserve.cluster import CandidateError
 from kfp_tabular.components.deployment.kserve.lock import Journal

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import logs, names, pods
 from kfp_tabular.components.common.kubernetes.api import Api
 from kfp_tabular.components.common.kubernetes.errors import (
@@ -24,15 +23,11 @@ from kfp_tabular.components.common.kubernetes.kinds import (
     Kind,
     Object,
 )
-from kfp_tabular.components.deployment.kserve import status
+from kfp_tabular.components.deployment.kserve import state, status
 from kfp_tabular.components.deployment.kserve.lock import Lock, LostError, Terms
 from kfp_tabular.components.deployment.kserve.resources import (
     INSTANCE_LABEL,
-    KEYS_ANNOTATIONS,
-    OWN_PREFIX,
     POD_LABEL,
-    ROLLOUT_LABEL,
-    URI_ANNOTATION,
 )
 from kfp_tabular.components.deployment.kserve.settings import ServiceSettings
 from kfp_tabular.components.deployment.kserve.status import View
@@ -41,6 +36,7 @@ Blame = Literal["candidate", "previous", "unknown"]
 """Whom a failure is about. One of an unknown cause is believed if it lasts."""
 
 _MOST_RESTARTS = 2
+_DECIDED = (state.digest, state.storage_uri, state.share_of)
 
 _logger = logging.getLogger(__name__)
 
@@ -106,7 +102,7 @@ class Cluster:
         except ConflictError:
             existing = self.api.get(kind, name)
             self.check_ours(kind, existing)
-            if digest(existing) == digest(resource):
+            if state.digest(existing) == state.digest(resource):
                 return existing
             raise SpecConflictError(
                 f"{kind.kind} {name} in namespace {self.api.namespace} was made by somebody else "
@@ -153,10 +149,10 @@ class Cluster:
             return
         name, namespace = str(resource["metadata"]["name"]), self.api.namespace
         what = f"{kind.kind} {name} in namespace {namespace}"
-        if _is_managed(resource):
+        if state.is_managed(resource):
             raise SpecConflictError(
-                f"{what} belongs to the endpoint {_label(resource, INSTANCE_LABEL)}; it was left "
-                "alone. Choose another model_name."
+                f"{what} belongs to the endpoint {state.label(resource, INSTANCE_LABEL)}; it was "
+                "left alone. Choose another model_name."
             )
         raise SpecConflictError(
             f"{what} was not made by this project; it was left alone. Choose another model_name, "
@@ -166,8 +162,8 @@ class Cluster:
 
     def _is_ours(self, resource: Object) -> bool:
         # One that was handed over has no digest, and may have any labels.
-        return _is_managed(resource) and (
-            not digest(resource) or _label(resource, INSTANCE_LABEL) == self.endpoint
+        return state.is_managed(resource) and (
+            not state.digest(resource) or state.label(resource, INSTANCE_LABEL) == self.endpoint
         )
 
     def delete(self, kind: Kind, name: str, *, wait: bool = True) -> None:
@@ -250,7 +246,7 @@ class Cluster:
         """
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             raise LostError(f"InferenceService {name} was deleted by somebody else.")
-        if any(read(resource) != read(placed) for read in (digest, storage_uri, share_of)):
+        if any(read(resource) != read(placed) for read in _DECIDED):
             raise LostError(f"InferenceService {name} was changed by somebody else.")
 
     def pods_of(self, name: str) -> list[Object]:
@@ -265,11 +261,11 @@ class Cluster:
 
         Its status cannot tell: until its controller has looked, it is that of the pods before.
         """
-        label = rollout(wanted)
+        label = state.rollout(wanted)
         found = self._all_pods_of(name)
         # One that ends gets requests as long as nodes take it for ready.
         serving = [pod for pod in found if _is_ready(pod) or not _is_ending(pod)]
-        others = [pod for pod in serving if rollout_of(pod) != label]
+        others = [pod for pod in serving if state.rollout_of(pod) != label]
         ready = [pod for pod in found if _is_ready(pod) and not _is_ending(pod)]
         return not others and (bool(ready) or not self.settings.min_replicas)
 
@@ -297,7 +293,7 @@ class _Pods:
     """Looks after the pods of a candidate, as KServe does after one of them only."""
 
     def __init__(self, cluster: Cluster, name: str, wanted: Object) -> None:
-        self._cluster, self._name, self._label = cluster, name, rollout(wanted)
+        self._cluster, self._name, self._label = cluster, name, state.rollout(wanted)
         self._problems: dict[tuple[str, str], float] = {}
 
     def look(self) -> None:
@@ -340,102 +336,7 @@ class _Pods:
         except (ForbiddenError, RejectedError) as error:
             _logger.warning("the pods of %s are not looked after: %s", self._name, error)
             return []
-        return [pod for pod in found if rollout_of(pod) == self._label]
-
-
-def digest(resource: Object) -> str:
-    """Gives what a resource was made of; empty where it is not this project's."""
-    annotations = resource["metadata"].get("annotations") or {}
-    return str(annotations.get(names.DIGEST_ANNOTATION) or "")
-
-
-def is_same(resource: Object, wanted: Object) -> bool:
-    """Tells whether an InferenceService serves what is wanted.
-
-    Args:
-        resource: As it is. Somebody may have changed it by hand since it was made.
-        wanted: As it should be.
-    """
-    annotations = resource["metadata"].get("annotations") or {}
-    return (
-        bool(digest(wanted))
-        and digest(resource) == digest(wanted)
-        and annotations.get(URI_ANNOTATION) == storage_uri(resource)
-        and rollout(resource) == rollout(wanted)
-    )
-
-
-def storage_uri(resource: Object) -> str:
-    """Gives the address of an InferenceService's model."""
-    predictor = resource["spec"].get("predictor") or {}
-    if "model" in predictor:
-        return str(predictor["model"].get("storageUri") or "")
-    for container in predictor.get("containers") or ():
-        for entry in container.get("env") or ():
-            if entry["name"] == "STORAGE_URI":
-                return str(entry.get("value") or "")
-    return ""
-
-
-def rollout(resource: Object) -> str:
-    """Gives the label that an InferenceService's pods have."""
-    labels = (resource["spec"].get("predictor") or {}).get("labels") or {}
-    return str(labels.get(ROLLOUT_LABEL) or "")
-
-
-def rollout_of(pod: Object) -> str:
-    """Gives the label of a pod."""
-    return _label(pod, ROLLOUT_LABEL)
-
-
-def placed(resource: Object, wanted: Object) -> Object:
-    """Gives a resource with the spec of another, and its labels and annotations.
-
-    What others have added stays; what this project had added goes.
-    """
-    metadata = dict(resource["metadata"])
-    before = metadata.get("annotations") or {}
-    for what, note in KEYS_ANNOTATIONS.items():
-        ours = wanted["metadata"].get(what) or {}
-        made = str(before.get(note) or "").split(",")
-        others = {
-            key: value
-            for key, value in (metadata.get(what) or {}).items()
-            if not key.startswith(OWN_PREFIX) and key not in made
-        }
-        metadata[what] = {**others, **ours}
-    return {**resource, "metadata": metadata, "spec": dict(wanted["spec"])}
-
-
-def snapshot(resource: Object) -> dict[str, Any]:
-    """Gives what it takes to restore a resource."""
-    metadata = resource["metadata"]
-    annotations = dict(metadata.get("annotations") or {})
-    annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
-    return {
-        "metadata": {"labels": dict(metadata.get("labels") or {}), "annotations": annotations},
-        "spec": dict(resource["spec"]),
-    }
-
-
-def with_share(resource: Object, percent: int | None) -> Object:
-    """Gives an InferenceService whose newest revision gets a share of the traffic.
-
-    Args:
-        resource: The InferenceService.
-        percent: The share; None for all of it.
-    """
-    predictor = dict(resource["spec"]["predictor"])
-    predictor.pop("canaryTrafficPercent", None)
-    if percent is not None:
-        predictor["canaryTrafficPercent"] = percent
-    return {**resource, "spec": {**resource["spec"], "predictor": predictor}}
-
-
-def share_of(resource: Object) -> int | None:
-    """Gives the share of the traffic that an InferenceService asks for its newest revision."""
-    percent = resource["spec"]["predictor"].get("canaryTrafficPercent")
-    return None if percent is None else int(percent)
+        return [pod for pod in found if state.rollout_of(pod) == self._label]
 
 
 def _is_ending(pod: Object) -> bool:
@@ -447,26 +348,3 @@ def _is_ready(pod: Object) -> bool:
     return any(
         entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions
     )
-
-
-def _is_managed(resource: Object) -> bool:
-    return _label(resource, names.MANAGED_BY_LABEL) == names.MANAGED_BY
-
-
-def _label(resource: Object, name: str) -> str:
-    return str((resource["metadata"].get("labels") or {}).get(name) or "")
-
-
-def check_mode(resource: Object, settings: ServiceSettings) -> None:
-    """Refuses to change an InferenceService's deployment mode, as KServe does.
-
-    Raises:
-        UserError: It would change.
-    """
-    mode = status.read(resource).mode
-    if mode and mode != settings.mode:
-        raise UserError(
-            f"InferenceService {resource['metadata']['name']} is in deployment mode {mode}, which "
-            f"KServe does not change to {settings.mode}. Set service.deployment_mode and "
-            "service.strategy to fit, choose another model_name, or delete it."
-        )

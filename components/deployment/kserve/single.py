@@ -9,8 +9,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE as KIND
 from kfp_tabular.components.common.kubernetes.kinds import SERVICE, Object
-from kfp_tabular.components.deployment.kserve import cluster as state
-from kfp_tabular.components.deployment.kserve import endpoint, resources, status
+from kfp_tabular.components.deployment.kserve import endpoint, resources, state, status
 from kfp_tabular.components.deployment.kserve.cluster import Blame, CandidateError
 from kfp_tabular.components.deployment.kserve.endpoint import Target
 from kfp_tabular.components.deployment.kserve.lock import Journal, LostError

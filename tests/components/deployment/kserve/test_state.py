@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kfp_tabular.components.deployment.kserve import cluster, resources
+from kfp_tabular.components.deployment.kserve import resources, state
 from tests.components.deployment.kserve.test_resources import wanted
 
 VISIBILITY = "networking.kserve.io/visibility"
@@ -19,7 +19,7 @@ def made(service: Any = None) -> dict[str, Any]:
 
 
 def test_what_a_document_does_not_ask_for_any_more_goes() -> None:
-    placed = cluster.placed(made(MORE), resources.inference_service(wanted()))
+    placed = state.placed(made(MORE), resources.inference_service(wanted()))
 
     assert placed["metadata"] == made()["metadata"]
     assert VISIBILITY not in placed["metadata"]["labels"]
@@ -29,9 +29,9 @@ def test_what_a_document_does_not_ask_for_any_more_goes() -> None:
 
 def test_a_rollback_leaves_nothing_of_the_candidate() -> None:
     before = made()
-    candidate = cluster.placed(before, resources.inference_service(wanted(MORE)))
+    candidate = state.placed(before, resources.inference_service(wanted(MORE)))
     assert candidate["metadata"]["labels"]["team"] == "a"
 
-    back = cluster.placed(candidate, cluster.snapshot(before))
+    back = state.placed(candidate, state.snapshot(before))
 
     assert back["metadata"] == before["metadata"]
