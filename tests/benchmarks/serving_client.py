@@ -5,8 +5,9 @@
 The job names a port, a file of whole HTTP requests (a JSON list of texts, sent in turn), seconds,
 and either `connections` that each ask again as soon as they are answered, or a `rate` in requests a
 second, which arrive at random (Poisson) whether or not earlier ones are answered. A request that
-finds no free connection waits, and its latency counts from when it should have been sent. Prints a
-JSON object: answers by status, seconds, and latencies in milliseconds by percentile.
+finds no free connection waits, and its latency counts from its arrival; by how much this client
+itself wakes too late (its timer has milliseconds) does not count. Prints a JSON object: answers by
+status, seconds, and latencies in milliseconds by percentile.
 
 A request costs this client about 20 µs of CPU, a tenth or less of what the server takes for it.
 """
