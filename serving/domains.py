@@ -52,24 +52,11 @@ class Rule:
 
     def outside(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
         """Gives the rows whose value is not one of the schema's, in order."""
+        if len(values) == 1:
+            return () if self._admits(values.item()) else (0,)
         if self.allowed is None and len(values) >= _VECTORISED_FROM:
             return self._beyond(values)
-        if self.allowed is not None:
-            allowed = self.allowed
-            return [
-                row
-                for row, value in enumerate(values.tolist())
-                if value not in allowed and not self._is_missing(value)
-            ]
-        return [
-            row
-            for row, value in enumerate(values.tolist())
-            if not self._is_missing(value)
-            and (
-                (self.low is not None and value < self.low)
-                or (self.high is not None and value > self.high)
-            )
-        ]
+        return [row for row, value in enumerate(values.tolist()) if not self._admits(value)]
 
     def example(self) -> Any:
         """Gives a value that breaks no rule."""
@@ -86,6 +73,14 @@ class Rule:
         if self.high is None:
             return f"a number from {self.low:g}"
         return f"a number from {self.low:g} to {self.high:g}"
+
+    def _admits(self, value: Any) -> bool:
+        if self.allowed is not None:
+            return value in self.allowed or self._is_missing(value)
+        within = (self.low is None or value >= self.low) and (
+            self.high is None or value <= self.high
+        )
+        return within or self._is_missing(value)
 
     def _beyond(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
         # NaN compares as False with everything, so a missing float is never beyond.

@@ -6,6 +6,7 @@ what stays open, and metrics are labelled with them.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 Operation = Literal["predict", "explain", "status", "ready", "metadata", "health", "metrics"]
@@ -87,11 +88,20 @@ def at(path: str) -> Place | None:
     Args:
         path: The path, decoded, without the query.
     """
+    return _known(path) if len(path) <= _LONGEST_KNOWN else _at(path)
+
+
+def _at(path: str) -> Place | None:
     for pattern, route, operation in _OF_MODELS:
         found = pattern.fullmatch(path)
         if found is not None:
             return Place(route, operation, **found.groupdict())
     return _OF_THE_SERVER.get(path)
+
+
+# Clients ask for a few paths again and again. What they make up takes no more room than this.
+_LONGEST_KNOWN = 200
+_known = lru_cache(maxsize=200)(_at)
 
 
 def of_path(path: str) -> Operation | None:

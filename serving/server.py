@@ -278,9 +278,9 @@ class _Leaving:
         self._leaving = leaving
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        async def closing(message: "Message") -> None:
+        def closing(message: "Message") -> Any:
             if message["type"] == "http.response.start" and self._leaving():
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, closing)

@@ -1,7 +1,7 @@
 """Measures REST requests: pure ASGI, around everything else."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.serving import operations
 from kfp_tabular.serving.metrics.instruments import Metrics
@@ -32,11 +32,11 @@ class RestMetrics:
             return
         code = _GONE
 
-        async def noted(message: "Message") -> None:
+        def noted(message: "Message") -> Any:
             nonlocal code
             if message["type"] == "http.response.start":
                 code = str(message["status"])
-            await send(message)
+            return send(message)
 
         path = scope["path"]
         protocol = operations.protocol(path)

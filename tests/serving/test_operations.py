@@ -262,6 +262,8 @@ def test_no_full_garbage_collection_goes_over_what_was_imported(model_directory)
         ("/v1/models/a/b:predict", None),
         ("/metrics/x", None),
         ("", None),
+        (f"/v1/models/{'a' * 500}:predict", "predict"),
+        (f"/v1/models/{'a' * 500}:predicts", None),
     ],
 )
 def test_paths_ask_for_what_they_say(path, operation):
