@@ -14,8 +14,8 @@ from kfp_tabular.components.deployment.kserve.settings import (
     IMAGE,
     KNATIVE,
     SERVING_RUNTIME,
-    STANDARD,
     TENSORFLOW,
+    VISIBILITY_LABELS,
     ServiceSettings,
 )
 
@@ -48,12 +48,6 @@ LONGEST_NAME = 46
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 """Always set: without it the mode is whatever the cluster's default happens to be."""
-
-_VISIBILITY_LABELS = {
-    KNATIVE: "networking.knative.dev/visibility",
-    STANDARD: "networking.kserve.io/visibility",
-}
-"""In Knative mode KServe leaves it to Knative, which knows its own label only."""
 
 COLORS = ("blue", "green")
 
@@ -200,7 +194,7 @@ def _labels(wanted: Wanted) -> dict[str, str]:
         digest = wanted.schema_digest.rpartition(":")[2]
         labels[SCHEMA_LABEL] = digest[:_HEXADECIMAL_DIGITS]
     if wanted.settings.cluster_local:
-        labels[_VISIBILITY_LABELS[wanted.settings.mode]] = "cluster-local"
+        labels[VISIBILITY_LABELS[wanted.settings.mode]] = "cluster-local"
     return labels
 
 

@@ -23,6 +23,12 @@ TENSORFLOW = "tensorflow"
 TENSORFLOW_SERVING = "2.19.1"
 """The image's tag for KServe's runtime; KServe's own is too old for the models' operations."""
 
+VISIBILITY_LABELS = {
+    KNATIVE: "networking.knative.dev/visibility",
+    STANDARD: "networking.kserve.io/visibility",
+}
+"""In Knative mode KServe leaves it to Knative, which knows its own label only."""
+
 _RUNTIME_NAMES = {SERVING_RUNTIME: "kfp-tabular", TENSORFLOW: "kserve-tensorflow-serving"}
 _MODES = {DIRECT: STANDARD, CANARY: KNATIVE, BLUE_GREEN: STANDARD}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -40,7 +46,7 @@ _OWN_KEYS = {
     "serving.kserve.io/enable-prometheus-scraping": "prometheus",
     "prometheus.kserve.io/port": "prometheus",
     "prometheus.kserve.io/path": "prometheus",
-    "networking.kserve.io/visibility": "cluster_local",
+    **dict.fromkeys(VISIBILITY_LABELS.values(), "cluster_local"),
 }
 """Labels and annotations that are set from something else, by the key of that."""
 _PERCENTILE_LABELS = re.compile(r"p?([0-9]{1,2}(\.[0-9]+)?)")

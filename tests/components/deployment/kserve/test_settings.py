@@ -83,6 +83,7 @@ def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
         ({"annotations": {"serving.kserve.io/autoscalerClass": "hpa"}}, "autoscaler"),
         ({"annotations": {"prometheus.kserve.io/port": "1"}}, "is set by this backend"),
         ({"labels": {"networking.kserve.io/visibility": "cluster-local"}}, "cluster_local"),
+        ({"labels": {"networking.knative.dev/visibility": "cluster-local"}}, "cluster_local"),
     ],
 )
 def test_wrong_documents_are_refused_in_a_line(document: Any, message: str) -> None:
