@@ -184,7 +184,7 @@ class Single:
                 # With a share of 0, KServe would take the newest revision, which is the one that
                 # serves, for one that is rolled back, and lead to the one before it.
                 self._change(lambda found: state.placed(found, journal.previous))
-                self._await_previous(lambda view: self._has(view, 100), "the previous model")
+                self._await_share(state.share_of(journal.previous))
                 return
             self._try_until(lambda view: not view.share(candidate))
             # Noted first: without it nobody could tell later whose revision the newest one is.
@@ -199,6 +199,9 @@ class Single:
         # Somebody may have given it less by hand.
         percent = state.share_of(journal.previous)
         self._set_share(percent)
+        self._await_share(percent)
+
+    def _await_share(self, percent: int | None) -> None:
         share = 100 if percent is None else percent
         self._await_previous(lambda view: self._has(view, share), f"{share} % of the traffic")
 

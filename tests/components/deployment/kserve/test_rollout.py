@@ -252,6 +252,20 @@ def test_what_knative_refuses_changes_nothing(place: Place, service: dict[str, A
     assert place.deploy("third", service=service).new
 
 
+def test_what_knative_refuses_leaves_a_share_as_it_was(place: Place) -> None:
+    place.deploy("first")
+    place.deploy("second")
+    share(place, 50)
+    split = {"first": 50, "second": 50}
+    wait_until(lambda: place.kserve.shares(NAME) == split, "traffic")
+
+    with pytest.raises(RolloutError, match="the endpoint is as it was before") as told:
+        place.deploy("third", service={**CANARY, **REFUSED, "ready_seconds": 5})
+
+    assert "denied the request" in str(told.value)
+    assert place.kserve.shares(NAME) == split
+
+
 def test_a_first_model_that_knative_refuses_is_not_waited_for(place: Place) -> None:
     begin = time.monotonic()
     with pytest.raises(RolloutError, match="denied the request") as raised:
