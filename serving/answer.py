@@ -30,9 +30,11 @@ class Answer(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def in_json(content: Mapping[str, Any], status: int = 200) -> Answer:
+def in_json(
+    content: Mapping[str, Any], status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Answer:
     """Gives an answer of a JSON object."""
-    return Answer(orjson.dumps(content), status)
+    return Answer(orjson.dumps(content), status, headers=headers)
 
 
 def to_error(error: Exception) -> Answer | None:
@@ -53,7 +55,7 @@ def to_error(error: Exception) -> Answer | None:
         return in_json(content, error.status)
     if isinstance(error, OverloadedError):
         after = b"%d" % error.retry_after_seconds
-        return in_json({"error": str(error)}, 503)._replace(headers=((b"retry-after", after),))
+        return in_json({"error": str(error)}, 503, ((b"retry-after", after),))
     if isinstance(error, GoneError):
         return Answer(b"", _GONE_STATUS)
     return None

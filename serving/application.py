@@ -57,8 +57,8 @@ class Application:
         allowed, handle = self._handlers[place.route]
         method = scope["method"]
         if method != allowed and (method, allowed) != ("HEAD", "GET"):
-            refusal = in_json({"error": f"this path takes {allowed} only."}, 405)
-            return refusal._replace(headers=((b"allow", allowed.encode("ascii")),))
+            problem = {"error": f"this path takes {allowed} only."}
+            return in_json(problem, 405, ((b"allow", allowed.encode("ascii")),))
         return await handle(Request(place, scope, receive))
 
 

@@ -75,4 +75,5 @@ def encode(
             )
         ]
         answer["classes"] = list(spec.classes)
-    return {**answer, "model_version": version}
+    answer["model_version"] = version
+    return answer

@@ -31,7 +31,6 @@ FOLDER = "evaluator"
 
 _ROWS = 1_000_000
 _POLL_SECONDS = 5.0
-_GONE = (FileNotFoundError, MissingError)
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +107,12 @@ def _restore(tf: Any, shelf: checkpoints.Shelf, step: int, model: Any) -> Mappin
         if prefix is None:
             return None
         return checkpoints.restore_weights(prefix, model)
-    except (tf.errors.NotFoundError, tf.errors.DataLossError, *_GONE) as error:
+    except (
+        tf.errors.NotFoundError,
+        tf.errors.DataLossError,
+        FileNotFoundError,
+        MissingError,
+    ) as error:
         _logger.info("the checkpoint of step %d is gone already: %s", step, error)
         return None
 

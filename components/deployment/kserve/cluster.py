@@ -25,10 +25,7 @@ from kfp_tabular.components.common.kubernetes.kinds import (
 )
 from kfp_tabular.components.deployment.kserve import state, status
 from kfp_tabular.components.deployment.kserve.lock import Lock, LostError, Terms
-from kfp_tabular.components.deployment.kserve.resources import (
-    INSTANCE_LABEL,
-    POD_LABEL,
-)
+from kfp_tabular.components.deployment.kserve.resources import INSTANCE_LABEL, POD_LABEL
 from kfp_tabular.components.deployment.kserve.settings import ServiceSettings
 from kfp_tabular.components.deployment.kserve.status import View
 
