@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
-from kfp_tabular.components.common.termination import interrupt_on_termination
+from kfp_tabular.components.common.process.termination import interrupt_on_termination
 from kfp_tabular.pipelines import parameters
 from kfp_tabular.pipelines.kubeflow.commands import schedule_command, submit_command
 
@@ -215,7 +215,7 @@ def run_command(
 def serve_command(model: Path, name: str | None, port: int) -> None:
     """Serve a model over HTTP with KServe's v1 and v2 protocols."""
     from kfp_tabular.components.common import images
-    from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+    from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
     from kfp_tabular.pipelines.local.environments import Environments
 
     python = str(Environments.find().python(images.SERVING))

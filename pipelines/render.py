@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.pipelines import arguments, parameters
 from kfp_tabular.pipelines.training.config import PipelineConfig, without_latest
 

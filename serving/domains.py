@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kfp_tabular.components.common.features import DType
-from kfp_tabular.components.common.model import ModelInput
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.artifacts.raw_features import DType
 from kfp_tabular.serving.errors import RequestError
 from kfp_tabular.serving.settings import Policies
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kfp_tabular.components.common.instances import InstanceError
+from kfp_tabular.components.common.prediction.instances import InstanceError
 
 Reason = Literal["malformed", "unknown", "missing", "type", "domain", "range", "size", "graph"]
 """Why a request is refused: it does not follow the protocol; it names a feature or an output that

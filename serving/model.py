@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from kserve.metrics import PREDICT_HIST_TIME, get_labels
 from kserve.model import BaseKServeModel
 
-from kfp_tabular.components.common.model import CLASSES
+from kfp_tabular.components.common.artifacts.model_document import CLASSES
 from kfp_tabular.serving.batching import OverloadedError
 from kfp_tabular.serving.domains import check
 from kfp_tabular.serving.errors import RequestError, not_ready

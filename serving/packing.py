@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.model import ModelInput
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 

@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import SCHEMA_FILE, DType, read_schema
-from kfp_tabular.components.common.instances import Decoder
-from kfp_tabular.components.common.model import (
+from kfp_tabular.components.common.artifacts.model_document import (
     CLASSES,
     FILE_NAME,
     PREDICTION,
@@ -20,7 +17,10 @@ from kfp_tabular.components.common.model import (
     SERVING_SIGNATURE,
     ModelSpec,
 )
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, DType, read_schema
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.instances import Decoder
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.domains import Rule, rules
 from kfp_tabular.serving.errors import RequestError
 from kfp_tabular.serving.packing import Arrays, packed

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.serving.batching import Batcher, BatchSettings
 from kfp_tabular.serving.predictor import Predictor
 from kfp_tabular.serving.repository import Version

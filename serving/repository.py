@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_tabular.components.common.artifacts.model_document import FILE_NAME
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.model import FILE_NAME
 
 DEFAULT_NAME = "model"
 

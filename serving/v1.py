@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kfp_tabular.components.common import instances
-from kfp_tabular.components.common.model import CLASSES, PREDICTION, PROBABILITIES, ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import (
+    CLASSES,
+    PREDICTION,
+    PROBABILITIES,
+    ModelSpec,
+)
+from kfp_tabular.components.common.prediction import instances
 from kfp_tabular.serving.errors import RequestError, too_many_rows
 
 if TYPE_CHECKING:

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kfp_tabular.components.common.artifacts.model_document import (
+    CLASSES,
+    PREDICTION,
+    PROBABILITIES,
+    ModelInput,
+)
+from kfp_tabular.components.common.artifacts.raw_features import DType
 from kfp_tabular.components.common.errors import closest
-from kfp_tabular.components.common.features import DType
-from kfp_tabular.components.common.instances import InstanceError, column
-from kfp_tabular.components.common.model import CLASSES, PREDICTION, PROBABILITIES, ModelInput
+from kfp_tabular.components.common.prediction.instances import InstanceError, column
 from kfp_tabular.serving.errors import RequestError, too_many_rows
 from kfp_tabular.serving.predictor import output_names
 

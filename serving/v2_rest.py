@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from kfp_tabular.components.common.instances import described
+from kfp_tabular.components.common.prediction.instances import described
 from kfp_tabular.serving import v2
 from kfp_tabular.serving.errors import RequestError
 from kfp_tabular.serving.v2 import Array, Query, Tensor

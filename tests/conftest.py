@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 
 REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, lineage, storage
+from kfp_tabular.components.common import files, storage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion import planning, summary, writing

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.examples import ExamplesWriter
+from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
 from kfp_tabular.components.data_ingestion.kinds import Kind, join
 from kfp_tabular.components.data_ingestion.ordered import Window
 from kfp_tabular.components.data_ingestion.prepare import LabelSeen, Prepared, prepare

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.data_validation.anomalies import Anomaly
 from kfp_tabular.components.data_validation.fit import count
 from kfp_tabular.components.data_validation.schema import MOST_TEXTS, listed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.data_validation.schema import arrow_type, texts
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.raw_features import raw_features, read_schema
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.features import raw_features, read_schema
 from kfp_tabular.components.data_validation.scan import TextTime
 from kfp_tabular.components.data_validation.statistics import Summary
 

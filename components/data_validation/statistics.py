@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.data_validation.scan import Scan
 
 if TYPE_CHECKING:

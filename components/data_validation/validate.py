@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import SCHEMA_FILE
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.common.storage import local_copy
-from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.components.data_validation import (
     anomalies,
     changes,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import closest
-from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.data_validation import schema as schemas
 from kfp_tabular.components.data_validation.anomalies import Anomaly, Severity
 from kfp_tabular.components.data_validation.fit import Types, count, outside_domain

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common import model
+from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.instances import tensors
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.instances import tensors
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.deployment.golden import TOLERANCE, Golden, MismatchError
 
 
@@ -33,10 +33,10 @@ def verify(path: Path, golden: Golden) -> float:
     outputs = loaded.predict(tensors(golden.instances, loaded.spec.inputs))
     expected = _expected(golden, loaded.spec)
     if loaded.spec.task == "regression":
-        answers = outputs[model.PREDICTION].numpy().astype(np.float64)
+        answers = outputs[model_document.PREDICTION].numpy().astype(np.float64)
         differences = np.abs(answers - expected) / np.maximum(1.0, np.abs(expected))
     else:
-        answers = outputs[model.PROBABILITIES].numpy().astype(np.float64)
+        answers = outputs[model_document.PROBABILITIES].numpy().astype(np.float64)
         differences = np.abs(answers - expected).max(axis=1)
     # NaN compares as different.
     wrong = np.flatnonzero(~(differences <= TOLERANCE))
@@ -48,7 +48,7 @@ def verify(path: Path, golden: Golden) -> float:
             f"than {TOLERANCE:g} ({len(wrong)} of {len(expected)} rows do). Nothing was published."
         )
     if loaded.spec.task != "regression":
-        _verify_classes(outputs[model.CLASSES].numpy(), expected, golden, loaded.spec)
+        _verify_classes(outputs[model_document.CLASSES].numpy(), expected, golden, loaded.spec)
     return float(differences.max())
 
 

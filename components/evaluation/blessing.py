@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.evaluation import binary, multiclass, regression
 from kfp_tabular.components.evaluation.measured import Estimate
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.evaluation import blessing, bootstrap
 from kfp_tabular.components.evaluation.binary import (
     CALIBRATION_ERROR,

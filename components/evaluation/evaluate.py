@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.model_document import FILE_NAME as MODEL_FILE
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.model import FILE_NAME as MODEL_FILE
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.evaluation import blessing, bootstrap, document, predict, report, slices
 from kfp_tabular.components.evaluation.bootstrap import Ints
 from kfp_tabular.components.evaluation.golden import GoldenExamples

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.common import files, model
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.evaluation.predict import Batch
 
 FILE_NAME = "golden.json"
@@ -95,7 +96,7 @@ class GoldenExamples:
         answer = batch.predictions[0][row]
         if self._spec.task == "regression":
             return instance, {"prediction": float(answer)}
-        answered: bytes = batch.outputs[model.CLASSES][place].numpy()
+        answered: bytes = batch.outputs[model_document.CLASSES][place].numpy()
         return instance, {
             "probabilities": [float(value) for value in answer],
             "class": answered.decode("utf-8"),

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.model import ModelSpec
 
 
 @dataclass(frozen=True)

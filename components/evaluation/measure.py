@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.evaluation.binary import BinaryPictures, BinaryStatistics
 from kfp_tabular.components.evaluation.bootstrap import Ints
 from kfp_tabular.components.evaluation.measured import Predictions, Statistics

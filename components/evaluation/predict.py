@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kfp_tabular.components.common import model
+from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import dense_numpy
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.evaluation import labels
 from kfp_tabular.components.evaluation.measured import Predictions
 
@@ -130,7 +130,7 @@ def batch_rows(models: Sequence[SavedModel]) -> int:
 
 
 def _values(outputs: dict[str, Any], spec: ModelSpec) -> Predictions:
-    name = model.PREDICTION if spec.task == "regression" else model.PROBABILITIES
+    name = model_document.PREDICTION if spec.task == "regression" else model_document.PROBABILITIES
     values: Predictions = outputs[name].numpy()
     wanted = (len(values),) if spec.task == "regression" else (len(values), len(spec.classes))
     if values.shape != wanted:

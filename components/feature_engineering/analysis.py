@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature, dense_column
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import RawFeature, dense_column
-from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import transform_graph
 from kfp_tabular.components.feature_engineering.labels import TRAIN
 from kfp_tabular.components.feature_engineering.plan import Output

@@ -14,8 +14,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kfp_tabular.components.common.features import MISSING_INT, MISSING_STRING, RawFeature
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.raw_features import (
+    MISSING_INT,
+    MISSING_STRING,
+    RawFeature,
+)
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import preprocessing, timestamps
 from kfp_tabular.components.feature_engineering.plan import (
     Categorical,

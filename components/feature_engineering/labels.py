@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, Task, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.task import TASK_KINDS, Task, TaskKind
 
 _logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature, raw_features
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import RawFeature, raw_features
 from kfp_tabular.components.feature_engineering import config, timestamps
 from kfp_tabular.components.feature_engineering.config import FeatureOptions, Kind, Part
 from kfp_tabular.components.feature_engineering.profile import ColumnFacts, Moments

@@ -6,8 +6,8 @@ functions keep that convention out of the `preprocessing_fn`.
 
 from typing import Any
 
-from kfp_tabular.components.common.features import MISSING_INT, MISSING_STRING
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT, MISSING_STRING
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
 
 def is_missing(raw: Any) -> Any:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import (
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import (
     MISSING_INT,
     MISSING_STRING,
     DType,

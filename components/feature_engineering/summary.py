@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from kfp_tabular.components.common.features import RawFeature
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.feature_engineering.analysis import Analysed
 from kfp_tabular.components.feature_engineering.plan import Dropped, Output, Plan
 from kfp_tabular.components.feature_engineering.writing import Written

@@ -114,7 +114,7 @@ def from_text(text: Any, written: TextFormat) -> tuple[Any, Any]:
         otherwise (int64), and which of them are valid (bool); both of the text's shape. What does
         not match, or is no date of the calendar, is not valid.
     """
-    from kfp_tabular.components.common.tensorflow import import_tensorflow
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
     matches = tf.strings.regex_full_match(text, written.pattern)
@@ -172,7 +172,7 @@ def parts(seconds: Any, wanted: tuple[Part, ...]) -> dict[Part, Any]:
         By part, ids from 0 as int64 (Monday is weekday 0; months and days count from 0), and for
         `elapsed` the years since 2000-01-01 as float32, at most a thousand either way.
     """
-    from kfp_tabular.components.common.tensorflow import import_tensorflow
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
     days, clock = seconds // _DAY, seconds % _DAY

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import (
+    SCHEMA_FILE,
+    RawFeature,
+    read_schema,
+)
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import SCHEMA_FILE, RawFeature, read_schema
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.feature_engineering import (
     analysis,
     config,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.features import RawFeature
-from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import graph
 from kfp_tabular.components.feature_engineering.plan import Output, Plan
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature, dense_numpy
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.features import RawFeature, dense_numpy
-from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import labels
 from kfp_tabular.components.feature_engineering.plan import Output
 from kfp_tabular.components.feature_engineering.profile import batch_rows

@@ -19,7 +19,7 @@ from kfp_tabular.components.common.errors import (
     USER_ERROR_PREFIX,
     UserError,
 )
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.training.ending import LOST_EXIT_CODE
 from kfp_tabular.components.training.settings import WORKER_MODULE, Settings
 

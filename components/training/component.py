@@ -102,8 +102,8 @@ def train_model(
     """
     from pathlib import Path
 
+    from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
     from kfp_tabular.components.common.errors import reported_to_user
-    from kfp_tabular.components.common.hyperparameters import Hyperparameters
     from kfp_tabular.components.common.kubernetes.names import run_of
     from kfp_tabular.components.training import train
     from kfp_tabular.components.training.kubeflow.plan import Artifacts

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.training import inputs, labels, layout
 from kfp_tabular.components.training.agreement import Agreement
 from kfp_tabular.components.training.roles import Place

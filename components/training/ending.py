@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from kfp_tabular.components.training.peers import PeersError
 from kfp_tabular.components.training.roles import Place
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.training import (
     custom,
     ending,

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import lineage
-from kfp_tabular.components.common import model as model_format
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import (
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import model_document as model_format
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import (
     SCHEMA_FILE,
     raw_features,
     read_schema,
 )
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.layout import Layout, pack
 from kfp_tabular.components.training.models import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.program import outputs

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder
 from kfp_tabular.components.common.storage.stores import Part, StoredObject

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.training.layout import Layout, Rows
 
 TRAIN_SPLIT = "train"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.training import inputs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.training.agreement import Agreement
 from kfp_tabular.components.training.checkpoints import Checkpoints
 from kfp_tabular.components.training.journal import Journal

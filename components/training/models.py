@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import (
+from kfp_tabular.components.common.artifacts.hyperparameters import (
     LEARNING_RATE_SCHEDULES,
     MODEL_TYPES,
     Hyperparameters,
 )
-from kfp_tabular.components.common.task import TaskKind
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training.layout import Categorical
 
 NUMERIC = "numeric"

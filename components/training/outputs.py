@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder
 from kfp_tabular.components.training.outcome import RESULT_FILE

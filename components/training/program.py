@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import TaskKind
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.training.layout import Rows
 from kfp_tabular.components.training.models import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.roles import Place

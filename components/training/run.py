@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.training import (
     checkpoints,
     engine,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 
 _LEAST_EPOCHS = 10
 _LEAST_STEPS = 500

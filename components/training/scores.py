@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.task import TaskKind
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 
 Array = "np.ndarray[Any, Any]"
 

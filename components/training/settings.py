@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import TaskKind
 
 ClassWeights = Literal["none", "balanced"]
 

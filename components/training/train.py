@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training import cluster, report
 from kfp_tabular.components.training.kubeflow.plan import KINDS, Artifacts

@@ -23,8 +23,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.training import ending, job, journal, roles
 from kfp_tabular.components.training.settings import ClassWeights, Settings
 from kfp_tabular.components.training.workspace import Order

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.storage import Folder, is_remote, local_copy
 from kfp_tabular.components.training import checkpoints, inputs
 from kfp_tabular.components.training.outcome import RESULT_FILE, Outcome

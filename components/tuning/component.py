@@ -145,8 +145,8 @@ def tune_hyperparameters(
     """
     from pathlib import Path
 
+    from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
     from kfp_tabular.components.common.errors import reported_to_user
-    from kfp_tabular.components.common.hyperparameters import Hyperparameters
     from kfp_tabular.components.common.kubernetes.names import run_of
     from kfp_tabular.components.tuning import limits, tune
 

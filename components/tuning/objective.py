@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.task import TaskKind
 
 Goal = Literal["maximize", "minimize"]
 Strategy = Literal["max", "min", "latest"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.html.blocks import Tone
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.search_space import SearchSpace, to_katib
 from kfp_tabular.components.tuning.study import State, Trial

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.tensorflow import ENVIRONMENT
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.limits import Limits
 from kfp_tabular.components.tuning.objective import Objective, Strategy, counted

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
 
 NumberType = Literal["double", "int"]
 ChoiceType = Literal["categorical", "discrete"]

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, lineage
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.tuning import (
     algorithms,
     early_stopping,

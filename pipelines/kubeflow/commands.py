@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.termination import interrupt_on_termination
+from kfp_tabular.components.common.process.termination import interrupt_on_termination
 from kfp_tabular.pipelines.kubeflow.connection import COOKIES_VARIABLE, TOKEN_VARIABLE, Server
 
 _FILE = click.Path(path_type=Path, dir_okay=False)

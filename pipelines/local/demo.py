@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 
 NAME = "transactions"
 LABEL = "is_fraud"

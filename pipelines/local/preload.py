@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.local.environments import Environments
 
 MODULES = {

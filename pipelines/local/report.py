@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from kfp_tabular.components.common import files, html
+from kfp_tabular.components.common.artifacts.lineage import FILE_NAME as LINEAGE_FILE
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.components.common.html.blocks import Tone
-from kfp_tabular.components.common.lineage import FILE_NAME as LINEAGE_FILE
 from kfp_tabular.pipelines.local import markdown
 from kfp_tabular.pipelines.local.drawing import anchor, draw_graph, draw_timing, duration
 from kfp_tabular.pipelines.local.graph import read_graph

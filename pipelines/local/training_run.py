@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.lineage import versions
 from kfp_tabular.pipelines import compile as compiling
 from kfp_tabular.pipelines import parameters, spec
 from kfp_tabular.pipelines.local import report, runner

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.common.task import TaskKind
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.pipelines.sample_data.draws import Draws, Floats
 from kfp_tabular.pipelines.sample_data.merchants import CATEGORIES
 from kfp_tabular.pipelines.sample_data.transactions import (

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.pipelines.sample_data import labels
 from kfp_tabular.pipelines.sample_data.draws import Booleans, Draws, Integers
 from kfp_tabular.pipelines.sample_data.merchants import CATEGORIES, Merchants, merchants

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.features import dense_numpy
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
-from kfp_tabular.components.common.saved_model import SavedModel
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.evaluation import evaluate, predict
 
 NUMBERS = ("fare", "trip_miles", "pickup_latitude", "pickup_longitude")

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parents[1] / ".venvs" / "author" / "bin" / "kfp-tabular"

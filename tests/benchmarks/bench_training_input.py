@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.training.inputs import Reader, pieces
 from kfp_tabular.components.training.layout import Categorical, Layout
 from kfp_tabular.components.training.shuffling import TrainingInput
@@ -118,7 +118,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _train(arguments: argparse.Namespace, reader: Reader) -> float:
-    from kfp_tabular.components.common.tensorflow import import_tensorflow
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow
     from kfp_tabular.components.training import models, program
     from kfp_tabular.components.training.schedule import plan
 

@@ -25,8 +25,8 @@ import pyarrow.csv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common.examples import ExamplesWriter
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import (
     profile,
     transform,

@@ -82,7 +82,7 @@ def wide(rows: int, columns: int, seed: int) -> pa.Table:
 def make_examples(path: Path, rows: int, columns: int) -> None:
     """Writes examples, two thirds of the rows for training and one for evaluation."""
     from kfp_tabular.components.common import files
-    from kfp_tabular.components.common.examples import ExamplesWriter
+    from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
 
     with files.atomic_directory(path) as directory:
         part = max(300, min(300_000, 20_000_000 // (columns or 20)))
@@ -102,7 +102,7 @@ def measure(path: Path) -> dict[str, float]:
 
     import tensorflow_data_validation  # noqa: F401 - imports are not to count
 
-    from kfp_tabular.components.common.examples import Examples
+    from kfp_tabular.components.common.artifacts.examples import Examples
     from kfp_tabular.components.data_validation import statistics, validate
     from kfp_tabular.components.data_validation.scan import Scan
 

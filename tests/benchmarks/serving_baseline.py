@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common.model import SERVING_SIGNATURE, ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.model_document import SERVING_SIGNATURE, ModelSpec
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
 
 def main(directory: str, port: str) -> None:

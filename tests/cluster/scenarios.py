@@ -20,7 +20,7 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import errors, launch
 from kfp_tabular.components.common.kubernetes.kinds import POD
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from tests.cluster import launcher_process
 from tests.cluster.clusters import Cluster
 from tests.cluster.operators import Flavour, Job, Operator, Script, wait_until

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from kfp_tabular.components.common.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kfp_tabular.components.common import images
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.pipelines.local.docker_engine import Engine
 from tests.images.conftest import ARBITRARY_USER, run_in
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.lineage import digest_file
-from kfp_tabular.components.common.model import (
+from kfp_tabular.components.common.artifacts.lineage import digest_file
+from kfp_tabular.components.common.artifacts.model_document import (
     EXAMPLES_SIGNATURE,
     SERVING_SIGNATURE,
     ModelInput,
     ModelSpec,
 )
-from kfp_tabular.components.common.task import TaskKind
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.settings import Limits, Policies
 
 INPUTS = (

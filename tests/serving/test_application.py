@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.handlers import Handlers
 from kfp_tabular.serving.operations import Route
 from kfp_tabular.serving.settings import Limits, Policies

@@ -3,8 +3,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.model import ModelInput
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
 from kfp_tabular.serving.domains import check, rules
 from kfp_tabular.serving.errors import RequestError
 from kfp_tabular.serving.settings import Policies

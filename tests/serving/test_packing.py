@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving import predictor
 from kfp_tabular.serving.packing import packed
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.serving.batching import BatchSettings
 from kfp_tabular.serving.release import Loader
 from kfp_tabular.serving.repository import find

@@ -24,7 +24,7 @@ from kfp_tabular.components.common.kubernetes.errors import (
 )
 from kfp_tabular.components.common.kubernetes.kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 
 __all__ = ["Launch", "Verdict", "run"]
 

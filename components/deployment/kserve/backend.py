@@ -16,7 +16,7 @@ from kfp_tabular.components.common.kubernetes import owner, waiting
 from kfp_tabular.components.common.kubernetes.api import Api, connect
 from kfp_tabular.components.common.kubernetes.errors import AbortedError, ApiError
 from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.deployment.golden import Golden
 from kfp_tabular.components.deployment.kserve import lock, protocol, resources, summary

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kfp_tabular.components.common import lineage, storage
+from kfp_tabular.components.common import storage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import Location, parse
 from kfp_tabular.components.deployment.kserve.settings import TENSORFLOW, ServiceSettings, Volume

@@ -15,7 +15,7 @@ from kfp_tabular.components.deployment.golden import TOLERANCE, Golden
 from kfp_tabular.components.deployment.kserve.model import Model
 from kfp_tabular.components.deployment.kserve.settings import TENSORFLOW
 
-# As in `components/common/features.py`, which needs numpy.
+# As in `components/common/artifacts/raw_features.py`, which needs numpy.
 _MISSING: Mapping[str, Any] = {"float32": math.nan, "int64": -(2**63), "string": ""}
 
 

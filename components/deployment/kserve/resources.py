@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common import images, lineage
+from kfp_tabular.components.common import images
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE

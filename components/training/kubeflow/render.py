@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import documents
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts

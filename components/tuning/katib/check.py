@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.task import TaskKind
 from kfp_tabular.components.common.training_job import settings as job_settings
 from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec

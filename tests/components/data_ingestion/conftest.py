@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kfp_tabular.components.common.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.data_ingestion import ingest
 from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
 from kfp_tabular.components.data_ingestion.planning import SplitRequest

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from kfp_tabular.components.common import lineage, storage
+from kfp_tabular.components.common import storage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.data_ingestion import csv_source
 

@@ -11,9 +11,10 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from kfp_tabular.components.common import files, lineage
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.features import read_schema
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.raw_features import read_schema
 from kfp_tabular.components.data_validation import validate
 
 WriteExamples = Callable[..., Examples]

@@ -41,8 +41,8 @@ def write_golden(directory: Path, predictions: list[dict[str, object]]) -> Path:
 
 def make(path: Path, task: str = "binary", slope: float = 1.0) -> None:
     """Exports a model."""
-    from kfp_tabular.components.common.model import ModelInput, ModelSpec
-    from kfp_tabular.components.common.tensorflow import import_tensorflow
+    from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
 

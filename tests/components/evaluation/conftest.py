@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kfp_tabular.components.common import lineage
-from kfp_tabular.components.common.examples import ExamplesWriter
-from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
 INPUTS = (
     ModelInput(name="Größe (m)", dtype="float32", required=False, input="gre_m"),

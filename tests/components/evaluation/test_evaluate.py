@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import dense_numpy
-from kfp_tabular.components.common.instances import tensors
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.instances import tensors
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.evaluation import evaluate
 from kfp_tabular.components.evaluation.evaluate import Request, run
 

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.model import ModelSpec
 from kfp_tabular.components.evaluation.labels import decode
 
 

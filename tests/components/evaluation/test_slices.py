@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.evaluation import slices
 
 text = st.sampled_from(["a", "b", "a,b", "(missing)", "ü", "", None])

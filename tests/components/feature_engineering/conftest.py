@@ -13,8 +13,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.features import RawFeature
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.feature_engineering import transform
 
 TYPES = {"double": schema_pb2.FLOAT, "int64": schema_pb2.INT, "string": schema_pb2.BYTES}

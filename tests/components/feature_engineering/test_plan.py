@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import RawFeature
 from kfp_tabular.components.feature_engineering import plan
 from kfp_tabular.components.feature_engineering.config import FeatureOptions
 from kfp_tabular.components.feature_engineering.profile import ColumnFacts, Moments

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.features import RawFeature
 from kfp_tabular.components.feature_engineering import profile
 
 from .conftest import write_examples

@@ -14,9 +14,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.task import Task
 
 from .conftest import schema_of
 

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kfp_tabular.components.common import features, files
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import Task
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import raw_features
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.training.settings import Settings
 
 ROWS = {"train": 1500, "eval": 600, "test": 300}
@@ -189,7 +190,7 @@ def _analyse(directory: Path, rows: dict[str, np.ndarray]):
         lines.append(
             f'feature {{ name: "{name}" type: {type_name} presence {{ min_fraction: {share} }} }}'
         )
-    (directory / features.SCHEMA_FILE).write_text("\n".join(lines), encoding="utf-8")
+    (directory / raw_features.SCHEMA_FILE).write_text("\n".join(lines), encoding="utf-8")
     layer = tft.TFTransformOutput(str(directory)).transform_features_layer()
     return lambda values: {
         name: tensor.numpy()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.training import cluster, train
 
 STAND_IN = """

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from kfp_tabular.components.common.model import ModelSpec
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.training.component import train_model
 
 

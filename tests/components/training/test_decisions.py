@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.training import export, models, scores, worker, workspace
 from kfp_tabular.components.training.schedule import plan
 from kfp_tabular.components.training.settings import Settings

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.common.storage.stores import MissingError
-from kfp_tabular.components.common.tensorflow import import_tensorflow
 from kfp_tabular.components.training import evaluator
 
 

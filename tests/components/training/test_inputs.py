@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.training import inputs
 from kfp_tabular.components.training.layout import Categorical, Layout
 from kfp_tabular.components.training.shuffling import TrainingInput

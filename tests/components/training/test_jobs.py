@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common import lineage
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.storage import Folder, local_copy, upload
 from kfp_tabular.components.training import run, worker, workspace
 from kfp_tabular.components.training.outcome import Outcome

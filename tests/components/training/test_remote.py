@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples
 from kfp_tabular.components.common.storage import Folder, upload
 from kfp_tabular.components.training import checkpoints, fetching, inputs, outputs, workspace
 from kfp_tabular.components.training.fetching import RemoteExamples

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.training import export, models, run, scores
 from kfp_tabular.components.training.layout import Categorical, Layout
 

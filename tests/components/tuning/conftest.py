@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.tuning import limits, tune
 
 STAND_IN = (sys.executable, "-S", str(Path(__file__).with_name("stand_in_worker.py")))

@@ -4,8 +4,8 @@ import pytest
 from kfp import dsl
 
 from kfp_tabular.components import tune_hyperparameters
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 
 
 def call(tmp_path: Path, **arguments):

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import ExamplesWriter
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.task import Task
 from kfp_tabular.components.tuning import limits, tune
 from kfp_tabular.components.tuning.katib.experiment import METRICS_FILE
 from tests.cluster import clusters

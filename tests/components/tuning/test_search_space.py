@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.tuning import sampling, search_space
 from kfp_tabular.components.tuning.search_space import Choice, Number
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning import tune
 
 from .conftest import SPACE, STAND_IN, double
@@ -232,7 +232,7 @@ sys.path.insert(0, {tests!r})
 import logging
 logging.basicConfig(level="INFO")
 from pathlib import Path
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning import limits, tune
 root = Path({root!r})
 tune.run(tune.Request(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
 from kfp_tabular.components.training.kubeflow.render import render_tfjob, render_trainjob

@@ -9,7 +9,7 @@ import yaml
 from kfp import dsl
 
 from kfp_tabular.components import tune_hyperparameters
-from kfp_tabular.components.common.task import Task
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from tests.cluster import clusters
 from tests.cluster.api_server import Rule
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning.katib.algorithms import ALGORITHMS
 from kfp_tabular.components.tuning.katib.check import RESUME_POLICIES, Wanted
 from kfp_tabular.components.tuning.limits import Limits

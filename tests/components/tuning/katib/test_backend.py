@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
-from kfp_tabular.components.common.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.kubernetes.errors import (
     DeadlineError,
     DeletedError,
@@ -24,7 +24,7 @@ from kfp_tabular.components.common.kubernetes.errors import (
 from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, TRIAL
 from kfp_tabular.components.common.kubernetes.names import DIGEST_ANNOTATION
 from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
-from kfp_tabular.components.common.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from tests.cluster.api_server import WORKFLOW
 from tests.cluster.clusters import Cluster
 from tests.cluster.operators import wait_until

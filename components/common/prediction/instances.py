@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT, DType
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.features import MISSING_INT, DType
-from kfp_tabular.components.common.model import ModelInput
 
 _LONGEST_NAME = 100
 _WORTH_IT_FROM = 5

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.raw_features import DType, RawFeature
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import DType, RawFeature
-from kfp_tabular.components.common.task import TaskKind
 
 FILE_NAME = "model.json"
 

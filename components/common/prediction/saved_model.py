@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common import model
+from kfp_tabular.components.common.artifacts.model_document import (
+    CLASSES,
+    PREDICTION,
+    PROBABILITIES,
+    SERVING_SIGNATURE,
+    ModelSpec,
+)
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.model import ModelSpec
-from kfp_tabular.components.common.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
 
 class SavedModel:
@@ -36,9 +41,9 @@ class SavedModel:
             self._loaded = self._tensorflow.saved_model.load(os.fspath(path))
         except (OSError, ValueError, self._tensorflow.errors.OpError) as error:
             raise UserError(f"{path}: not a SavedModel that can be loaded here: {error}") from error
-        signature = self._loaded.signatures.get(model.SERVING_SIGNATURE)
+        signature = self._loaded.signatures.get(SERVING_SIGNATURE)
         if signature is None:
-            raise UserError(f"{path}: the SavedModel has no signature {model.SERVING_SIGNATURE!r}.")
+            raise UserError(f"{path}: the SavedModel has no signature {SERVING_SIGNATURE!r}.")
         self._signature = signature
         self._check(path)
 
@@ -62,18 +67,14 @@ class SavedModel:
         described = {entry.input for entry in self.spec.inputs}
         if takes != described:
             raise UserError(
-                f"{path}: model.json and the signature {model.SERVING_SIGNATURE!r} name different "
+                f"{path}: model.json and the signature {SERVING_SIGNATURE!r} name different "
                 f"inputs: {', '.join(sorted(takes ^ described))}."
             )
         gives = set(self._signature.structured_outputs)
-        wanted = (
-            {model.PREDICTION}
-            if self.spec.task == "regression"
-            else {model.PROBABILITIES, model.CLASSES}
-        )
+        wanted = {PREDICTION} if self.spec.task == "regression" else {PROBABILITIES, CLASSES}
         if not wanted <= gives:
             raise UserError(
-                f"{path}: the signature {model.SERVING_SIGNATURE!r} gives "
+                f"{path}: the signature {SERVING_SIGNATURE!r} gives "
                 f"{', '.join(sorted(gives))}; a {self.spec.task} model gives "
                 f"{', '.join(sorted(wanted))}."
             )

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from kfp_tabular.components.common.termination import termination
+from kfp_tabular.components.common.process.termination import termination
 
 
 def test_sigterm_sets_the_event_and_the_handler_comes_back():

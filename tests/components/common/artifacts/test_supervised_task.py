@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.task import TASK_KINDS, Task
 
 
 @pytest.mark.parametrize(

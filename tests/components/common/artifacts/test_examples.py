@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.examples import Examples, ExamplesWriter
 
 SCHEMA = pa.schema([("a", pa.int64()), ("a.b", pa.float64()), ("Spalte mit Ümlaut", pa.string())])
 

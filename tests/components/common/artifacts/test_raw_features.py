@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.features import (
+from kfp_tabular.components.common.artifacts.raw_features import (
     MISSING_INT,
     RawFeature,
     dense_column,
@@ -13,6 +12,7 @@ from kfp_tabular.components.common.features import (
     raw_features,
     read_schema,
 )
+from kfp_tabular.components.common.errors import UserError
 
 FLOAT = RawFeature(name="Preis", dtype="float32", required=False)
 INT = RawFeature(name="count", dtype="int64", required=False)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.hyperparameters import MODEL_TYPES, Hyperparameters
 
 DEFAULTS = Hyperparameters()
 TYPES = {field.name: type(getattr(DEFAULTS, field.name)) for field in fields(Hyperparameters)}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.model import ModelInput, ModelSpec
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 specs = st.builds(

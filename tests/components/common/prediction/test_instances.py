@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.features import MISSING_INT
-from kfp_tabular.components.common.instances import Decoder, InstanceError, column, tensors
-from kfp_tabular.components.common.model import ModelInput
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
+from kfp_tabular.components.common.prediction.instances import (
+    Decoder,
+    InstanceError,
+    column,
+    tensors,
+)
 
 INPUTS = (
     ModelInput(name="Ämount paid", dtype="float32", required=False, input="mount_paid"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common import lineage
+from kfp_tabular.components.common.artifacts import lineage
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Artifacts on disk: examples, the model and its document, hyperparameters, lineage."""

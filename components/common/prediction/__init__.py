@@ -1,0 +1,1 @@
+"""Predicting with a model of this project: its SavedModel, and instances as clients send them."""

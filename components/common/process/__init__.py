@@ -1,0 +1,1 @@
+"""The running process: TensorFlow imported one way everywhere, and an orderly end on SIGTERM."""
