@@ -26,25 +26,40 @@ WITH_PACKAGE := author tensorflow tfdv serving launcher
 # What checks Kubernetes resources goes into those that make some.
 WITH_SCHEMAS := author tensorflow launcher serving
 
-# Tests of what talks to a cluster run in the smallest image, which has no TensorFlow.
+# Each folder of tests runs in the environment of the image that its code runs in; the folder
+# that is named most closely decides. `local` runs whole pipelines from the author's environment.
 COMPONENT_TESTS := tests/components
-CLUSTER_TESTS := $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
+TESTS_author := tests/pipelines tests/compile tests/images tests/docs
+TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
 	tuning/katib deployment/kserve)
+TESTS_tensorflow := $(COMPONENT_TESTS)
+TESTS_tfdv := $(COMPONENT_TESTS)/data_validation
+TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving
+TESTS_local := tests/local
+SUITES := author launcher tensorflow tfdv serving local
+ENVIRONMENT_local := author
+environment_of = $(or $(ENVIRONMENT_$(1)),$(1))
+ALL_TESTS := $(foreach suite,$(SUITES),$(TESTS_$(suite)))
 
+# Extra arguments of pytest, such as ARGS='-k csv -x'. One test: make test-one T=tests/path.py::name.
+ARGS ?=
+T ?=
+
+COVERAGE := build/coverage
 DEMO ?= demo
 DEMO_ROWS ?= 20000
 AUTHOR := $(VENVS)/author/bin
-PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(PYTEST_ARGS) $(2)
-
-TESTS := $(addprefix test-,author launcher tensorflow tfdv serving local)
+PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(2)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test $(TESTS) check lint typecheck docs locks format golden clean base-image images images-test
+.PHONY: help setup demo test $(SUITES:%=test-%) test-one coverage check lint imports typecheck package-tree docs locks format golden clean base-image images images-test
 
 help:
 	@echo 'make demo       from sample data to a served, answered prediction'
-	@echo 'make test       all tests, each in the environment of its image'
-	@echo 'make check      lint, types, generated documentation'
+	@echo 'make test       all tests, each in the environment of its image; ARGS goes to pytest'
+	@echo 'make test-one T=tests/path.py::name   one file, folder or test, in its environment'
+	@echo 'make test-NAME  one suite: $(SUITES)'
+	@echo 'make check      lint, import contracts, types, generated documentation'
 	@echo 'make setup      the environments alone; does nothing where they are ready'
 	@echo 'make docs       write the generated documentation anew'
 	@echo 'make images     the container images, with docker or podman'
@@ -80,37 +95,53 @@ $(UV): $(IMAGES)/uv.txt
 demo: setup
 	@$(AUTHOR)/python -m kfp_tabular.pipelines.local.demo --output $(DEMO) --rows $(DEMO_ROWS)
 
-# Tests run where their code runs: each folder in the environment of its image.
-test: $(TESTS)
-$(TESTS): setup
+test: $(SUITES:%=test-%)
+	@$(MAKE) --no-print-directory coverage
 
-test-author:
-	$(call PYTEST,author,tests/pipelines tests/compile tests/images)
-test-launcher:
-	$(call PYTEST,launcher,tests/cluster $(CLUSTER_TESTS))
-test-tensorflow:
-	$(call PYTEST,tensorflow,$(COMPONENT_TESTS) $(addprefix --ignore=,$(CLUSTER_TESTS)) \
-		$(addprefix --ignore=$(COMPONENT_TESTS)/,data_validation deployment))
-test-tfdv:
-	$(call PYTEST,tfdv,$(COMPONENT_TESTS)/data_validation)
-test-serving:
-	$(call PYTEST,serving,$(COMPONENT_TESTS)/deployment $(addprefix --ignore=,$(CLUSTER_TESTS)) tests/serving)
-test-local:
-	$(call PYTEST,author,tests/local)
+# With ARGS a suite may have no test that fits, which pytest reports as code 5.
+$(SUITES:%=test-%): test-%: setup
+	@mkdir -p $(COVERAGE)
+	COVERAGE_FILE=$(COVERAGE)/.coverage.$* $(call PYTEST,$(call environment_of,$*),--cov --cov-report= \
+		$(wildcard $(TESTS_$*)) $(foreach folder,$(TESTS_$*),$(addprefix --ignore=,$(filter $(folder)/%,$(ALL_TESTS)))) \
+		$(ARGS))$(if $(ARGS), || [ $$? -eq 5 ])
 
-check: lint typecheck
+test-one: setup
+	@[ -n '$(T)' ] || { echo 'Name a test: make test-one T=tests/path.py::name' >&2; exit 2; }
+	@[ -e '$(firstword $(subst ::, ,$(T)))' ] || { echo '$(T): no such test file' >&2; exit 2; }
+	@best=; \
+	for entry in $(foreach suite,$(SUITES),$(foreach folder,$(TESTS_$(suite)),$(folder)=$(call environment_of,$(suite)))); do \
+		folder=$${entry%%=*}; \
+		case '$(T)' in "$$folder"|"$$folder"/*) [ $${#folder} -lt $${#best} ] || { best=$$folder; found=$${entry#*=}; } ;; esac; \
+	done; \
+	[ -n "$$best" ] || { echo '$(T): no environment for it; expected a path below $(ALL_TESTS)' >&2; exit 2; }; \
+	set -x; $(VENVS)/$$found/bin/python -m pytest '$(T)' $(ARGS)
+
+# What the suites measured, together. Code that tests run in other processes does not count.
+coverage: $(VENVS)/author/.ready
+	@cd $(COVERAGE) && $(CURDIR)/$(AUTHOR)/coverage combine -q --keep --rcfile=$(CURDIR)/pyproject.toml
+	@COVERAGE_FILE=$(COVERAGE)/.coverage $(AUTHOR)/coverage report >$(COVERAGE)/report.txt
+	@echo "coverage: $$(sed -n 's/^TOTAL.* //p' $(COVERAGE)/report.txt) of the lines; by file in $(COVERAGE)/report.txt"
+
+check: lint imports typecheck
 	$(AUTHOR)/python -m kfp_tabular.pipelines.catalog --check
 
 lint: $(VENVS)/tools/.ready
 	$(VENVS)/tools/bin/ruff check .
 	$(VENVS)/tools/bin/ruff format --check .
 
-# mypy follows folders, not the package_dir mapping, so it gets the package's real shape.
-typecheck: $(VENVS)/tools/.ready $(VENVS)/author/.ready
-	@mkdir -p build/typecheck/kfp_tabular
-	@for part in components pipelines serving; do ln -sfn $(CURDIR)/$$part build/typecheck/kfp_tabular/$$part; done
-	MYPYPATH=build/typecheck $(VENVS)/tools/bin/mypy --config-file pyproject.toml \
+# The contracts are in pyproject.toml: which part may import which, and no circles.
+imports: $(VENVS)/tools/.ready package-tree
+	@PYTHONPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/lint-imports
+
+typecheck: $(VENVS)/tools/.ready $(VENVS)/author/.ready package-tree
+	MYPYPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/mypy --config-file pyproject.toml \
 		--python-executable $(AUTHOR)/python -p kfp_tabular
+
+# mypy and import-linter follow folders, not setup.cfg's package_dir: this is the package's shape.
+PACKAGE_TREE := build/package
+package-tree:
+	@mkdir -p $(PACKAGE_TREE)/kfp_tabular
+	@for part in components pipelines serving; do ln -sfn $(CURDIR)/$$part $(PACKAGE_TREE)/kfp_tabular/$$part; done
 
 docs: setup
 	$(AUTHOR)/python -m kfp_tabular.pipelines.catalog
