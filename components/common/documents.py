@@ -17,6 +17,20 @@ T = TypeVar("T")
 
 Check = Callable[[Any], None]
 
+
+class NotAllowedError(ValueError):
+    """A value that is not one of those allowed.
+
+    Attributes:
+        hint: `" Did you mean 'a'?"` where an allowed value is close, else empty; for the end of the
+            message.
+    """
+
+    def __init__(self, value: Any, allowed: Collection[str]) -> None:
+        super().__init__(f"expected one of {', '.join(allowed)}")
+        self.hint = closest(str(value), allowed)
+
+
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kKMGTPE]i?)?")
 _DURATION = re.compile(r"([0-9]+)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -87,7 +101,8 @@ def _check(entry: "dataclasses.Field[Any]", value: Any, source: str) -> None:
     except ValueError as error:
         # The check names the key; the other values are nobody's business, such as variables.
         found = "" if isinstance(value, Mapping) else f", found {value!r}"
-        raise UserError(f"{source}: {error}{found}.") from error
+        hint = getattr(error, "hint", "")
+        raise UserError(f"{source}: {error}{found}.{hint}") from error
 
 
 def _value(kind: Any, given: Any, source: str) -> Any:
@@ -140,7 +155,7 @@ def one_of(*allowed: str) -> Check:
 
     def check(value: Any) -> None:
         if value not in allowed:
-            raise ValueError(f"expected one of {', '.join(allowed)}")
+            raise NotAllowedError(value, allowed)
 
     return check
 
@@ -149,7 +164,8 @@ def at_least(least: float) -> Check:
     """Gives a check that a number is not below a bound."""
 
     def check(value: Any) -> None:
-        if value < least:
+        # Written so that NaN does not pass.
+        if not value >= least:
             raise ValueError(f"expected at least {least}")
 
     return check

@@ -105,7 +105,8 @@ def problems(options: Any) -> list[str]:
         try:
             check(value)
         except ValueError as error:
-            found.append(f"{field.name}: {error}, found {value!r}.")
+            hint = getattr(error, "hint", "")
+            found.append(f"{field.name}: {error}, found {value!r}.{hint}")
     return found
 
 

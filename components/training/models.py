@@ -7,16 +7,14 @@ each column's offset to its ids.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.hyperparameters import (
-    LEARNING_RATE_SCHEDULES,
-    MODEL_TYPES,
     Hyperparameters,
+    layer_widths,
 )
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
-from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.training.layout import Categorical
 
 NUMERIC = "numeric"
@@ -115,64 +113,6 @@ def column_dropout(size: int, rows: int) -> float:
     """
     wanted = _ROWS_TO_TRUST_AN_ID / (_ROWS_TO_TRUST_AN_ID + rows / size)
     return min(wanted, _HIGHEST_COLUMN_DROPOUT)
-
-
-def parse_hidden_units(text: str) -> list[int]:
-    """Parses `"256,128"`.
-
-    Raises:
-        UserError: Where it is not a list of positive whole numbers.
-    """
-    try:
-        widths = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise UserError(
-            f"hyperparameter 'hidden_units': {text!r} is not a list of whole numbers; "
-            'expected something like "256,128".'
-        ) from error
-    if not widths or min(widths) < 1:
-        raise UserError(
-            f"hyperparameter 'hidden_units': {text!r} must name at least one width, each above 0."
-        )
-    return widths
-
-
-def check(hyperparameters: Hyperparameters) -> None:
-    """Checks the ranges of the hyperparameters.
-
-    Raises:
-        UserError: For a value outside its range.
-    """
-    given = asdict(hyperparameters)
-    for name, known in (
-        ("model_type", MODEL_TYPES),
-        ("learning_rate_schedule", LEARNING_RATE_SCHEDULES),
-    ):
-        if given[name] not in known:
-            raise UserError(
-                f"hyperparameter {name!r}: {given[name]!r} is unknown; expected one of "
-                f"{', '.join(known)}.{closest(given[name], known)}"
-            )
-    for name, least in (
-        ("epochs", 0),
-        ("train_steps", 0),
-        ("batch_size", 1),
-        ("l2", 0),
-        ("dropout", 0),
-        ("cross_layers", 1),
-        ("embedding_dimension", 0),
-    ):
-        if not given[name] >= least:
-            raise UserError(
-                f"hyperparameter {name!r}: expected at least {least}, found {given[name]}."
-            )
-    if not given["dropout"] < 1:
-        raise UserError(f"hyperparameter 'dropout': expected below 1, found {given['dropout']}.")
-    if not 0 < given["learning_rate"] < float("inf"):
-        raise UserError(
-            f"hyperparameter 'learning_rate': expected above 0, found {given['learning_rate']}."
-        )
-    parse_hidden_units(hyperparameters.hidden_units)
 
 
 def build(context: ModelContext) -> Any:
@@ -306,7 +246,7 @@ def _tower(context: ModelContext, features: Any) -> Any:
     import tf_keras
 
     parameters = context.hyperparameters
-    for layer, width in enumerate(parse_hidden_units(parameters.hidden_units)):
+    for layer, width in enumerate(layer_widths(parameters.hidden_units)):
         features = tf_keras.layers.Dense(width, activation="relu", name=f"hidden_{layer}")(features)
         if parameters.dropout:
             features = tf_keras.layers.Dropout(parameters.dropout)(features)

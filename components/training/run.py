@@ -19,7 +19,6 @@ from kfp_tabular.components.training import (
     export,
     inputs,
     layout,
-    models,
     scores,
     servers,
 )
@@ -66,7 +65,7 @@ def run(
         SystemExit: After SIGTERM, once the checkpoint is saved.
     """
     settings.check()
-    models.check(settings.hyperparameters)
+    settings.hyperparameters.check()
     outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", here.worker + 1, here.workers)
     engine.quiet_tensorflow()

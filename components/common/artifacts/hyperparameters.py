@@ -7,54 +7,118 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files
+from kfp_tabular.components.common import files, options
+from kfp_tabular.components.common.documents import at_least, one_of
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.options import option
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine", "exponential")
 MODEL_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2")
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What training can be told about the model and its optimisation.
+def layer_widths(text: str) -> list[int]:
+    """Return the layer widths in a comma-separated list.
 
-    Attributes:
-        model_type: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
-        epochs: Passes over the train split, at most; early stopping may end sooner. 0 chooses: 10,
-            or on small data as many as 500 steps take.
-        train_steps: Steps in all, whatever `epochs` says; 0 leaves it to `epochs`.
-        batch_size: Rows per step, over all workers.
-        learning_rate: The highest learning rate of the schedule.
-        learning_rate_schedule: `constant`, `cosine` (with warm-up) or `exponential`.
-        hidden_units: Widths of the deep part's layers, comma-separated.
-        dropout: Share of activations dropped in the deep part, 0 to below 1. With 0, the columns
-            of rare categories are not dropped either.
-        l2: Decoupled weight decay on the deep part's kernels, as in AdamW.
-        cross_layers: Number of cross layers of DCN-v2.
-        embedding_dimension: Width of every embedding; 0 sizes each from its vocabulary.
+    Raises:
+        ValueError: If it is not a list of whole numbers above 0.
+
+    Example:
+        >>> layer_widths("256,128")
+        [256, 128]
+    """
+    try:
+        widths = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        widths = []
+    if not widths or min(widths) < 1:
+        raise ValueError("expected layer widths above 0, such as 256,128")
+    return widths
+
+
+def _widths(value: str) -> None:
+    layer_widths(value)
+
+
+def _positive(value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError("expected a number above 0")
+
+
+def _rate(value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError("expected a number from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class BasicHyperparameters:
+    """The hyperparameters that components also take as arguments of their own."""
+
+    model_type: str = option(
+        "wide_and_deep",
+        "Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.",
+        check=one_of(*MODEL_TYPES),
+    )
+    epochs: int = option(
+        0,
+        """Maximum number of passes over the train split. 0 chooses: 10, or on small data as many
+        as 500 steps take.""",
+        check=at_least(0),
+    )
+    train_steps: int = option(
+        0,
+        "Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.",
+        check=at_least(0),
+    )
+    batch_size: int = option(
+        256,
+        "Rows per step, over all workers; at most the rows of the train split.",
+        check=at_least(1),
+    )
+    learning_rate: float = option(0.001, "Peak learning rate of the schedule.", check=_positive)
+
+
+@dataclass(frozen=True)
+class Hyperparameters(BasicHyperparameters):
+    """All hyperparameters of a training: the model and its optimization.
+
+    Example:
+        >>> Hyperparameters(model_type="dnn").updated({"batch_size": "64"}).batch_size
+        64
     """
 
-    model_type: str = "wide_and_deep"
-    epochs: int = 0
-    train_steps: int = 0
-    batch_size: int = 256
-    learning_rate: float = 0.001
-    learning_rate_schedule: str = "cosine"
-    hidden_units: str = "256,128"
-    dropout: float = 0.2
-    l2: float = 0.0
-    cross_layers: int = 2
-    embedding_dimension: int = 0
+    learning_rate_schedule: str = option(
+        "cosine",
+        "`constant`, `cosine` (with warm-up) or `exponential`.",
+        check=one_of(*LEARNING_RATE_SCHEDULES),
+    )
+    hidden_units: str = option(
+        "256,128", "Layer widths of the deep part, comma-separated.", check=_widths
+    )
+    dropout: float = option(
+        0.2,
+        """Share of activations dropped in the deep part, from 0 to below 1. 0 also keeps the
+        columns of rare categories.""",
+        check=_rate,
+    )
+    l2: float = option(
+        0.0,
+        "Decoupled weight decay on the kernels of the deep part, as in AdamW.",
+        check=at_least(0),
+    )
+    cross_layers: int = option(2, "Number of cross layers of DCN-v2.", check=at_least(1))
+    embedding_dimension: int = option(
+        0, "Width of every embedding; 0 sizes each by its vocabulary.", check=at_least(0)
+    )
 
     def updated(self, values: Mapping[str, Any]) -> "Hyperparameters":
-        """Gives these hyperparameters with some replaced.
+        """Return these hyperparameters with some replaced.
 
         Args:
-            values: New values by name. Numbers may come as floats or text, as from a KFP struct
-                or a command line.
+            values: New values by name. Numbers may be floats or text, as in a KFP struct or on a
+                command line.
 
         Raises:
-            UserError: For an unknown name or a value that does not fit.
+            UserError: If a name is unknown or a value has the wrong type.
         """
         types = {field.name: field.type for field in fields(self)}
         converted: dict[str, Any] = {}
@@ -64,16 +128,25 @@ class Hyperparameters:
             converted[name] = _convert(name, value, types[name])
         return replace(self, **converted)
 
+    def check(self) -> None:
+        """Check the range of each value.
+
+        Raises:
+            UserError: For the first value outside its range.
+        """
+        for problem in options.problems(self):
+            raise UserError(f"hyperparameter {problem}")
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the document, a JSON object, to a file."""
+        """Write the document, a JSON object, to a file."""
         files.write_text(path, json.dumps(asdict(self), indent=2))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Hyperparameters":
-        """Reads a document; what it leaves out has its default.
+        """Read a document. Hyperparameters that it leaves out have their defaults.
 
         Raises:
-            UserError: Where it is not a JSON object of known hyperparameters.
+            UserError: If it is not a JSON object of known hyperparameters.
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -85,14 +158,16 @@ class Hyperparameters:
 
 
 def _convert(name: str, value: Any, kind: Any) -> Any:
+    if kind is str:
+        return str(value)
+    expected = "a whole number" if kind is int else "a number"
     try:
-        if kind in (int, "int"):
-            number = float(value)
-            if number != int(number):
-                raise ValueError("not a whole number")
+        number = float(value)
+        if kind is float:
+            return number
+        if number == int(number):
             return int(number)
-        if kind in (float, "float"):
-            return float(value)
+        cause = None
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"hyperparameter {name!r}: {value!r} is not fit: {error}") from error
-    return str(value)
+        cause = error
+    raise UserError(f"hyperparameter {name}: expected {expected}, found {value!r}.") from cause

@@ -50,7 +50,7 @@ def test_the_first_value_that_does_not_fit_is_named():
     wrong = Tuning(label="y", search=Search(algorithm="tpee"), trials=0)
 
     assert options.problems(wrong) == [
-        "algorithm: expected one of tpe, grid, found 'tpee'.",
+        "algorithm: expected one of tpe, grid, found 'tpee'. Did you mean 'tpe'?",
         "trials: expected at least 1, found 0.",
     ]
     with pytest.raises(UserError, match="algorithm: expected one of tpe, grid"):

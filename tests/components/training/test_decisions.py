@@ -164,27 +164,7 @@ def test_a_hyperparameter_that_does_not_fit_is_a_user_error(caplog):
             ["--transformed-examples=/e", "--transform-graph=/g", "--no-export", "--epochs=1.5"]
         )
     assert ended.value.code == 2
-    assert "hyperparameter 'epochs'" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"model_type": "dcn"}, "'model_type': 'dcn' is unknown.*dcn_v2"),
-        ({"learning_rate_schedule": "linear"}, "expected one of constant, cosine, exponential"),
-        ({"learning_rate": 0}, "'learning_rate': expected above 0"),
-        ({"learning_rate": float("nan")}, "'learning_rate': expected above 0"),
-        ({"dropout": 1}, "'dropout': expected below 1"),
-        ({"dropout": float("nan")}, "'dropout'"),
-        ({"batch_size": 0}, "'batch_size': expected at least 1, found 0"),
-        ({"epochs": -1}, "'epochs': expected at least 0"),
-        ({"hidden_units": "128,x"}, "'hidden_units': '128,x'"),
-        ({"hidden_units": ""}, "at least one width"),
-    ],
-)
-def test_hyperparameters_out_of_range(changes, message):
-    with pytest.raises(UserError, match=message):
-        models.check(Hyperparameters().updated(changes))
+    assert "hyperparameter epochs" in caplog.text
 
 
 @pytest.mark.parametrize(

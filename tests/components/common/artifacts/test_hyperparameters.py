@@ -55,16 +55,16 @@ def test_what_a_document_leaves_out_has_its_default(tmp_path):
     ("values", "message"),
     [
         ({"learning_rat": 1}, "'learning_rat' is unknown.*'learning_rate'"),
-        ({"epochs": 1.5}, "'epochs': 1.5 is not fit: not a whole number"),
-        ({"epochs": "many"}, "'epochs'"),
-        ({"epochs": None}, "'epochs'"),
-        ({"epochs": float("nan")}, "'epochs'"),
-        ({"epochs": float("inf")}, "'epochs'"),
-        ({"epochs": "inf"}, "'epochs'"),
-        ({"epochs": 10**400}, "'epochs'"),
-        ({"learning_rate": 10**400}, "'learning_rate'"),
-        ({"learning_rate": [1]}, "'learning_rate'"),
-        ({"learning_rate": "fast"}, "'learning_rate'"),
+        ({"epochs": 1.5}, "epochs: expected a whole number, found 1.5"),
+        ({"epochs": "many"}, "hyperparameter epochs: "),
+        ({"epochs": None}, "hyperparameter epochs: "),
+        ({"epochs": float("nan")}, "hyperparameter epochs: "),
+        ({"epochs": float("inf")}, "hyperparameter epochs: "),
+        ({"epochs": "inf"}, "hyperparameter epochs: "),
+        ({"epochs": 10**400}, "hyperparameter epochs: "),
+        ({"learning_rate": 10**400}, "hyperparameter learning_rate: "),
+        ({"learning_rate": [1]}, "hyperparameter learning_rate: "),
+        ({"learning_rate": "fast"}, "hyperparameter learning_rate: "),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_of_the_user(values, message):
@@ -89,3 +89,31 @@ def test_a_document_that_cannot_be_read_is_an_error_of_the_user(tmp_path, name):
 def test_the_file_is_a_plain_json_object(tmp_path):
     DEFAULTS.save(tmp_path / "h.json")
     assert json.loads((tmp_path / "h.json").read_text()) == asdict(DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "dcn"}, "model_type: expected one of .*, found 'dcn'.*'dcn_v2'"),
+        (
+            {"learning_rate_schedule": "linear"},
+            "learning_rate_schedule: expected one of constant, cosine, exponential",
+        ),
+        ({"learning_rate": 0}, "learning_rate: expected a number above 0, found 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0"),
+        ({"dropout": 1}, "dropout: expected a number from 0 to below 1"),
+        ({"dropout": float("nan")}, "dropout"),
+        ({"l2": float("nan")}, "l2: expected at least 0"),
+        ({"batch_size": 0}, "batch_size: expected at least 1, found 0"),
+        ({"epochs": -1}, "epochs: expected at least 0"),
+        ({"hidden_units": "128,x"}, "hidden_units: expected layer widths .*'128,x'"),
+        ({"hidden_units": ""}, "hidden_units: expected layer widths"),
+    ],
+)
+def test_hyperparameters_out_of_range(changes, message):
+    with pytest.raises(UserError, match=f"hyperparameter {message}"):
+        DEFAULTS.updated(changes).check()
+
+
+def test_the_defaults_are_in_range():
+    DEFAULTS.check()

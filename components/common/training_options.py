@@ -1,0 +1,156 @@
+"""The options that `train_model` and `tune_hyperparameters` share, and the training worker's flags.
+
+Both components run the same worker program, `kfp_tabular.components.training.worker`: `train_model`
+once for each process, `tune_hyperparameters` once for each trial. An option gets its name, default,
+meaning and check here; the program's parser and the flags that start it follow from that.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from kfp_tabular.components.common import options
+from kfp_tabular.components.common.artifacts.hyperparameters import (
+    BasicHyperparameters,
+    Hyperparameters,
+)
+from kfp_tabular.components.common.documents import at_least, one_of
+from kfp_tabular.components.common.options import option
+
+NO_EXPORT = "--no-export"
+"""The flag that has the worker train and measure, but write no model."""
+
+
+@dataclass(frozen=True)
+class BaseHyperparameters(BasicHyperparameters):
+    """The hyperparameters as a component takes them: the basic ones, and the others by name."""
+
+    base_hyperparameters: Mapping[str, Any] = option(
+        {},
+        """More hyperparameters by name: `learning_rate_schedule`, `hidden_units` (such as
+        "256,128"), `dropout`, `l2`, `cross_layers`, `embedding_dimension`. They override the
+        arguments of the same name.""",
+    )
+
+    def hyperparameters(self) -> Hyperparameters:
+        """Return all hyperparameters, with the arguments in place.
+
+        Raises:
+            UserError: If a name is unknown or a value has the wrong type.
+
+        Example:
+            >>> options = BaseHyperparameters(epochs=3, base_hyperparameters={"l2": 0.01})
+            >>> options.hyperparameters().l2
+            0.01
+        """
+        basic = {field.name: getattr(self, field.name) for field in fields(BasicHyperparameters)}
+        return Hyperparameters().updated({**basic, **self.base_hyperparameters})
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """How a model learns, beside its hyperparameters: the same for a training and for a trial."""
+
+    class_weights: str = option(
+        "none",
+        """`none`, or `balanced`: all classes have the same total weight in the loss. The
+        probabilities of a balanced model are not calibrated.""",
+        check=one_of("none", "balanced"),
+    )
+    early_stopping_patience: int = option(
+        5,
+        """Evaluations on the eval split without improvement before training stops; 0 trains to
+        the end. There is one evaluation per epoch, at least 10 and at most 50 in all, on at most
+        50,000 rows. Without an eval split there is no early stopping.""",
+        check=at_least(0),
+    )
+    model_fn: str = option(
+        "",
+        """Your own model as `package.module:function`, used instead of `model_type`; see the guide
+        on model functions.""",
+    )
+    seed: int = option(
+        0,
+        """Seed of the initial weights, the row order and dropout. tune_hyperparameters seeds its
+        search with it, too.""",
+        check=at_least(0),
+    )
+
+
+@dataclass(frozen=True)
+class WorkerLocations:
+    """Where a training worker reads and writes. Each location is a path or a URI."""
+
+    transformed_examples: str = option(MISSING, "Directory of the transformed examples.")
+    transform_graph: str = option(MISSING, "Directory of the transform graph.")
+    output: str = option("", f"Directory for the model; leave it out with {NO_EXPORT}.")
+    logs: str = option("", "Directory for TensorBoard logs and training.json.")
+    checkpoints: str = option("", "Directory for checkpoints; default: checkpoints/ in --logs.")
+    hyperparameters: str = option("", "File with a JSON object of hyperparameters.")
+    metrics_file: str = option("", "File that metrics are appended to, in Katib's text format.")
+
+    def flags(self) -> list[str]:
+        """Return the flags that tell a worker these locations."""
+        return [*flags(self), *([] if self.output else [NO_EXPORT])]
+
+
+def flag(name: str, value: object) -> str:
+    """Return one of the worker's flags.
+
+    Args:
+        name: The option's name, with underscores or dashes.
+        value: Its value.
+
+    Example:
+        >>> flag("early_stopping_patience", 5)
+        '--early-stopping-patience=5'
+    """
+    return f"--{name.replace('_', '-')}={value}"
+
+
+def flags(values: Any) -> list[str]:
+    """Return the worker's flags for a dataclass of options, without those that are empty text.
+
+    Args:
+        values: A dataclass of options that the worker knows.
+
+    Example:
+        >>> flags(LearningOptions(class_weights="balanced"))
+        ['--class-weights=balanced', '--early-stopping-patience=5', '--seed=0']
+    """
+    known = options.describe(type(values))
+    return [
+        flag(name, value)
+        for name, value in asdict(values).items()
+        if name in known and value not in (None, "")
+    ]
+
+
+def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Give a parser one flag for each option of a dataclass.
+
+    A flag that the command line leaves out is absent from the parsed arguments, so that
+    `options.build` fills in the default.
+
+    Args:
+        parser: The parser to extend.
+        kind: A dataclass of options.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_flags(parser, LearningOptions)
+        >>> options.build(LearningOptions, vars(parser.parse_args(["--seed=7"]))).seed
+        7
+    """
+    for entry in options.describe(kind).values():
+        required = entry.default is MISSING
+        default = "" if required or entry.default in ("", None) else f" Default: {entry.default}."
+        parser.add_argument(
+            f"--{entry.name.replace('_', '-')}",
+            type=entry.type,
+            required=required,
+            default=argparse.SUPPRESS,
+            # argparse replaces %(...)s in help texts.
+            help=f"{entry.meaning}{default}".replace("%", "%%"),
+        )
