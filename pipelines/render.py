@@ -251,7 +251,9 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
 
 
 def _inference_service(pipeline: _Pipeline) -> Rendered:
-    from kfp_tabular.components.deployment.kserve.render import render_inference_service
+    from kfp_tabular.components.deployment.kserve.resources.rendering import (
+        render_inference_service,
+    )
 
     task = pipeline.arguments(DEPLOYMENT_TASK)
     uri, assumed = pipeline.start.model, pipeline.assumed("model")
@@ -275,20 +277,27 @@ def _inference_service(pipeline: _Pipeline) -> Rendered:
 
 
 def _inference_graph(pipeline: _Pipeline) -> Rendered:
-    from kfp_tabular.components.deployment.kserve import resources, settings
-    from kfp_tabular.components.deployment.kserve.graph import inference_graph
+    from kfp_tabular.components.deployment.kserve.resources import (
+        inference_service,
+        service_settings,
+    )
+    from kfp_tabular.components.deployment.kserve.resources.inference_graph import (
+        build_inference_graph,
+    )
 
     task = pipeline.arguments(DEPLOYMENT_TASK)
-    service = settings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
+    service = service_settings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
     name = task["model_name"]
     shares = _shares(pipeline.given.split)
-    has_colors = service.strategy == settings.BLUE_GREEN
+    has_colors = service.strategy == service_settings.BLUE_GREEN
     if not shares and has_colors:
-        names = (resources.color_name(name, color) for color in resources.COLORS)
+        names = (inference_service.color_name(name, color) for color in inference_service.COLORS)
         shares = dict(zip(names, _DEFAULT_SPLIT, strict=True))
     endpoint = name if has_colors else ""
     return Rendered(
-        inference_graph(f"{name}-split", service.mode, shares, pipeline.start.namespace, endpoint)
+        build_inference_graph(
+            f"{name}-split", service.mode, shares, pipeline.start.namespace, endpoint
+        )
     )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.golden_examples import Golden
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage.location import parse
-from kfp_tabular.components.deployment import repository, summary
-from kfp_tabular.components.deployment.golden import Golden
+from kfp_tabular.components.deployment.local import deployment_summary, model_repository
 
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def run(request: Request) -> Deployed:
         RolloutError: Where an endpoint was rolled back; see `kserve.backend.run` for more.
     """
     backend = _backend(request.backend)
-    repository.check_name(request.model_name)
+    model_repository.check_name(request.model_name)
     return backend(request)
 
 
@@ -100,7 +100,7 @@ def local_path(model_repository: str) -> Path:
 
 def _local(request: Request) -> Deployed:
     # TensorFlow and numpy are only where a model is loaded.
-    from kfp_tabular.components.deployment.verify import verify
+    from kfp_tabular.components.deployment.local.golden_check import verify
 
     if request.service:
         raise UserError("service: only backend 'kserve' has an endpoint to be configured.")
@@ -112,10 +112,10 @@ def _local(request: Request) -> Deployed:
         len(golden.instances),
         difference,
     )
-    published = repository.publish(request.model, root, request.model_name)
+    published = model_repository.publish(request.model, root, request.model_name)
     _logger.info("%s %s", "published" if published.new else "already published:", published.path)
-    page = summary.markdown(
-        summary.Facts(
+    page = deployment_summary.markdown(
+        deployment_summary.Facts(
             name=request.model_name,
             model_uri=str(published.path),
             version=str(published.version),

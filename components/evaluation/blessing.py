@@ -15,8 +15,8 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.evaluation import binary, multiclass, regression
-from kfp_tabular.components.evaluation.measured import Estimate
+from kfp_tabular.components.evaluation.metrics import binary, multiclass, regression
+from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 
 METRICS: Mapping[TaskKind, tuple[str, ...]] = {
     "binary": (*binary.METRICS, binary.CALIBRATION_ERROR),

@@ -82,7 +82,8 @@ def evaluate_model(
     from pathlib import Path
 
     from kfp_tabular.components.common.errors import reported_to_user
-    from kfp_tabular.components.evaluation import evaluate, kfp_metrics
+    from kfp_tabular.components.evaluation import evaluate
+    from kfp_tabular.components.evaluation.report import kfp_metrics
 
     with reported_to_user():
         result = evaluate.run(

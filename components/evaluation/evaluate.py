@@ -18,12 +18,14 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import FILE_NAME as MODEL_FILE
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.evaluation import blessing, bootstrap, document, predict, report, slices
-from kfp_tabular.components.evaluation.bootstrap import Ints
-from kfp_tabular.components.evaluation.golden import GoldenExamples
-from kfp_tabular.components.evaluation.measure import Measurement
-from kfp_tabular.components.evaluation.measured import Predictions
+from kfp_tabular.components.common.prediction import predicted_batches
+from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
+from kfp_tabular.components.evaluation import blessing, slices
+from kfp_tabular.components.evaluation.golden_selection import GoldenExamples
+from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
+from kfp_tabular.components.evaluation.metrics.measurement import Measurement
+from kfp_tabular.components.evaluation.report import evaluation_document, evaluation_page
 from kfp_tabular.components.evaluation.slices import Slicing
 
 EVALUATION_FILE = "evaluation.json"
@@ -79,7 +81,7 @@ class Result:
     """What came of it.
 
     Attributes:
-        document: The content of `evaluation.json`; see `document.build`.
+        document: The content of `evaluation.json`; see `evaluation_document.build`.
         lineage: The lineage of `evaluation` and of `golden_examples`.
     """
 
@@ -103,7 +105,7 @@ def run(request: Request) -> Result:
     examples = Examples(request.examples)
     split = choose_split(examples, request.split)
     spec = ModelSpec.load(request.model)
-    predict.check_columns(request.model, examples, spec)
+    predicted_batches.check_columns(request.model, examples, spec)
     slicings = slices.plan(examples, split, request.slice_columns, request.max_slices)
     names = [slicing.name for slicing in slicings]
     thresholds = blessing.parse(request.thresholds, spec.task, names)
@@ -114,15 +116,18 @@ def run(request: Request) -> Result:
         paths = [request.model] if baseline is None else [request.model, baseline]
         models = [SavedModel(path) for path in paths]
         tally = count(examples, split, models, slicings, request.seed)
-        content = document.build(
-            document.Counted(
+        content = evaluation_document.build(
+            evaluation_document.Counted(
                 spec=spec,
                 split=split,
                 slicings=slicings,
                 measurements=tally.measurements,
                 without_label=tally.without_label,
                 unknown_class=tally.unknown_class,
-                models=[document.Source(str(path), lineage.read(path)["digest"]) for path in paths],
+                models=[
+                    evaluation_document.Source(str(path), lineage.read(path)["digest"])
+                    for path in paths
+                ],
             ),
             thresholds,
             change_thresholds,
@@ -205,7 +210,7 @@ def count(
     golden = GoldenExamples(spec)
     rows = without_label = unknown_class = 0
     started = logged = time.monotonic()
-    for batch in predict.batches(examples, split, models, columns):
+    for batch in predicted_batches.batches(examples, split, models, columns):
         golden.offer(batch)
         predictions = [
             aligned(values, each.spec.classes, spec.classes)
@@ -323,7 +328,7 @@ def _newest_version(path: Path) -> Path:
 
 def _check_baseline(path: Path, examples: Examples, spec: ModelSpec) -> None:
     baseline = ModelSpec.load(path)
-    predict.check_columns(path, examples, baseline)
+    predicted_batches.check_columns(path, examples, baseline)
     for what, ours, theirs in (
         ("task", spec.task, baseline.task),
         ("label", spec.label, baseline.label),
@@ -370,7 +375,7 @@ def _write(
     with files.atomic_directory(request.golden_examples) as directory:
         golden.save(directory)
         recorded["golden_examples"] = record(directory)
-    files.write_text(request.report, report.page(content))
+    files.write_text(request.report, evaluation_page.page(content))
     with files.atomic_directory(request.evaluation) as directory:
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(directory / EVALUATION_FILE, text)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.evaluation.bootstrap import Ints
+from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 
 MISSING = "(missing)"
 

@@ -24,9 +24,10 @@ import pyarrow as pa
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
+from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.evaluation import evaluate, predict
+from kfp_tabular.components.evaluation import evaluate
 
 NUMBERS = ("fare", "trip_miles", "pickup_latitude", "pickup_longitude")
 INTEGERS = ("trip_seconds", "trip_start_hour", "trip_start_day", "pickup_area", "dropoff_area")
@@ -107,7 +108,7 @@ def _prediction_rate(examples: Path, model: Path) -> float:
     loaded = SavedModel(model)
     inputs = loaded.spec.inputs
     names = [entry.name for entry in inputs]
-    batches = Examples(examples).batches("test", names, predict.batch_rows([loaded]))
+    batches = Examples(examples).batches("test", names, predicted_batches.batch_rows([loaded]))
     rows, started = 0, 0.0
     for batch in batches:
         tensors = {entry.input: dense_numpy(batch.column(entry.name), entry) for entry in inputs}

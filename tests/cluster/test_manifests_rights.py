@@ -29,7 +29,7 @@ from kfp_tabular.components.common.kubernetes.kinds import (
     TRIAL,
 )
 from kfp_tabular.components.deployment.kserve import backend as deployment
-from kfp_tabular.components.deployment.kserve.rollout import RolloutError
+from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from kfp_tabular.components.training.kubeflow import backend as training
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.settings import Settings

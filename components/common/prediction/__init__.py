@@ -1,1 +1,1 @@
-"""Predicting with a model of this project: its SavedModel, and instances as clients send them."""
+"""Predictions: a loaded model, request instances as tensors, and predictions for splits of rows."""

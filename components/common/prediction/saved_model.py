@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import (
     CLASSES,
@@ -16,6 +17,9 @@ from kfp_tabular.components.common.artifacts.model_document import (
 )
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+
+Predictions = npt.NDArray[np.float32]
+"""Probabilities of shape `[rows, classes]`, or predictions of shape `[rows]`."""
 
 
 class SavedModel:

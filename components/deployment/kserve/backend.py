@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.golden_examples import Golden
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import owner, waiting
 from kfp_tabular.components.common.kubernetes.api import Api, connect
@@ -18,18 +19,26 @@ from kfp_tabular.components.common.kubernetes.errors import AbortedError, ApiErr
 from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.common.training_job.own_image import own_image
-from kfp_tabular.components.deployment.golden import Golden
-from kfp_tabular.components.deployment.kserve import lock, protocol, resources, summary
-from kfp_tabular.components.deployment.kserve import model as models
-from kfp_tabular.components.deployment.kserve.blue_green import BlueGreen
-from kfp_tabular.components.deployment.kserve.checks import CheckFailedError
-from kfp_tabular.components.deployment.kserve.cluster import CandidateError, Cluster, Timing
-from kfp_tabular.components.deployment.kserve.lock import LostError
-from kfp_tabular.components.deployment.kserve.probe import Prober
-from kfp_tabular.components.deployment.kserve.resources import Wanted
-from kfp_tabular.components.deployment.kserve.rollout import Context, Outcome, RolloutError
-from kfp_tabular.components.deployment.kserve.settings import BLUE_GREEN, parse
-from kfp_tabular.components.deployment.kserve.single import Single
+from kfp_tabular.components.deployment.kserve import rollout_summary
+from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location
+from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
+from kfp_tabular.components.deployment.kserve.resources.service_settings import (
+    BLUE_GREEN,
+    parse,
+)
+from kfp_tabular.components.deployment.kserve.rollout import lock
+from kfp_tabular.components.deployment.kserve.rollout.blue_green import BlueGreen
+from kfp_tabular.components.deployment.kserve.rollout.cluster import (
+    CandidateError,
+    Cluster,
+    Timing,
+)
+from kfp_tabular.components.deployment.kserve.rollout.in_place import Single
+from kfp_tabular.components.deployment.kserve.rollout.lock import LostError
+from kfp_tabular.components.deployment.kserve.rollout.strategy import Context, Outcome, RolloutError
+from kfp_tabular.components.deployment.kserve.verification import predict_protocol
+from kfp_tabular.components.deployment.kserve.verification.candidate_checks import CheckFailedError
+from kfp_tabular.components.deployment.kserve.verification.prober import Prober
 
 # Annotations hold 256 KiB; what was there before is noted in the same one.
 _LONGEST_VERDICT = 4000
@@ -123,9 +132,11 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
         SystemExit: With 143, after SIGTERM; clients have what they had before.
     """
     settings = parse(order.service)
-    resources.check_name(order.name)
-    model = models.Model.load(order.model)
-    questions = protocol.questions(Golden.load(order.golden_examples), model, settings.runtime)
+    inference_service.check_name(order.name)
+    model = model_location.Model.load(order.model)
+    questions = predict_protocol.questions(
+        Golden.load(order.golden_examples), model, settings.runtime
+    )
     if not questions:
         _logger.warning("there are no golden examples: the answers are not compared.")
     elif settings.auth_secret and not settings.access.token_file:
@@ -134,7 +145,7 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
             "the model with; mount one into it and name its file in service.access.token_file."
         )
     prober = Prober(order.name, questions, model, settings.verification, settings.access)
-    uri = models.address(
+    uri = model_location.address(
         order.model, order.model_uri, order.repository, order.name, model, settings
     )
     cluster = connect() if api is None else api
@@ -149,8 +160,8 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
     )
     with termination() as terminated:
         outcome = _deploy(cluster, wanted, prober, timing or Timing(), terminated)
-    body = protocol.shown(questions[0]) if questions else '{"instances": [{}]}'
-    page = summary.markdown(wanted, outcome, body, cluster.namespace)
+    body = predict_protocol.shown(questions[0]) if questions else '{"instances": [{}]}'
+    page = rollout_summary.markdown(wanted, outcome, body, cluster.namespace)
     files.write_text(order.summary, page)
     return Deployed(
         outcome.model_uri, wanted.version, outcome.changed, outcome.url, outcome.revision

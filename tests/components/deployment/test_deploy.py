@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
+from kfp_tabular.components.common.artifacts.golden_examples import Golden, MismatchError
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment import deploy
 from kfp_tabular.components.deployment.component import deploy_model
 from kfp_tabular.components.deployment.deploy import Request, local_path
-from kfp_tabular.components.deployment.golden import Golden, MismatchError
-from kfp_tabular.components.deployment.verify import verify
+from kfp_tabular.components.deployment.local.golden_check import verify
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])

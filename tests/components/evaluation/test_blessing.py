@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.evaluation.blessing import SliceEstimates, judge, parse
-from kfp_tabular.components.evaluation.measured import Estimate
+from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 
 
 def estimates(**values):

@@ -8,8 +8,8 @@ from pathlib import Path
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.components.common.kubernetes.api import connect
 from kfp_tabular.components.deployment.kserve import backend
-from kfp_tabular.components.deployment.kserve.cluster import Timing
-from kfp_tabular.components.deployment.kserve.lock import Terms
+from kfp_tabular.components.deployment.kserve.rollout.cluster import Timing
+from kfp_tabular.components.deployment.kserve.rollout.lock import Terms
 from tests.cluster.clusters import QUICK
 
 QUICK_TIMING = Timing(

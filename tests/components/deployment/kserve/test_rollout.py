@@ -14,11 +14,13 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
 from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
-from kfp_tabular.components.deployment.kserve import resources
-from kfp_tabular.components.deployment.kserve.lock import BusyError, LostError
-from kfp_tabular.components.deployment.kserve.resources import Wanted
-from kfp_tabular.components.deployment.kserve.rollout import RolloutError
-from kfp_tabular.components.deployment.kserve.settings import parse
+from kfp_tabular.components.deployment.kserve.resources import inference_service
+from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
+from kfp_tabular.components.deployment.kserve.resources.service_settings import (
+    parse,
+)
+from kfp_tabular.components.deployment.kserve.rollout.lock import BusyError, LostError
+from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from tests.cluster.clusters import NAMESPACE
 from tests.cluster.operators import wait_until
 from tests.components.deployment.kserve import kserve_controller
@@ -643,7 +645,7 @@ def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
 
 def test_an_endpoint_that_is_called_like_a_color_is_left_alone(place: Place) -> None:
     other = Wanted(f"{NAME}-blue", parse(DIRECT), "pvc://models/second", "sha256:1f")
-    place.cluster.admin.create(INFERENCE_SERVICE, resources.inference_service(other))
+    place.cluster.admin.create(INFERENCE_SERVICE, inference_service.build_inference_service(other))
     wait_until(lambda: bool(place.kserve.shares(f"{NAME}-blue")), "the endpoint")
 
     with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}-blue"):

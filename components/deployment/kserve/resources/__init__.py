@@ -1,0 +1,1 @@
+"""Resources of an endpoint as plain data: settings, InferenceService, InferenceGraph, status."""

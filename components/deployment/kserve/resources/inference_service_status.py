@@ -1,0 +1,180 @@
+"""What an InferenceService's status says, read as its controller writes it.
+
+From `pkg/apis/serving/v1beta1/inference_service_status.go` and the reconciler of Knative services
+in KServe 0.16 to 0.21. `observedGeneration` is no use: it is the child's, copied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kfp_tabular.components.common.kubernetes.kinds import Object
+from kfp_tabular.components.deployment.kserve.resources.inference_service import TAG
+from kfp_tabular.components.deployment.kserve.resources.service_settings import (
+    KNATIVE,
+    STANDARD,
+)
+
+REFUSED = "ReconcileFailed"
+"""KServe's reason where it could not make the Knative service as the spec wants it."""
+_DENIED = "denied the request"
+
+_OLD_MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What KServe says against a model.
+
+    Attributes:
+        state: `InvalidSpec`, `BlockedByFailedLoad`, `FailedToLoad`, or `ReconcileFailed` where a
+            webhook, such as Knative's, denies what KServe makes of the spec.
+        reason: KServe's word for it, such as `ModelLoadFailed`; may be empty.
+        message: KServe's own message; may be empty.
+        exit_code: Of the container; 0 where there is none.
+    """
+
+    state: str
+    reason: str = ""
+    message: str = ""
+    exit_code: int = 0
+
+    @property
+    def explained(self) -> bool:
+        """Whether KServe gives a reason. A Knative service that settles shows it without one."""
+        return bool(self.reason or self.message)
+
+    def __str__(self) -> str:
+        text = self.reason or ("refused" if self.state == REFUSED else "no reason given")
+        if self.exit_code:
+            text += f" (exit code {self.exit_code})"
+        message = " ".join(self.message.split())
+        return f"{self.state}: {text}" + (f": {message}" if message else "")
+
+
+@dataclass(frozen=True)
+class View:
+    """An InferenceService's status, as far as a rollout looks at it.
+
+    Attributes:
+        mode: `Knative` or `Standard`; empty as long as no controller has seen it.
+        ready: Whether all of it is ready, by its condition `Ready`.
+        waiting: What it says it waits for: reason and message of the first condition that is not
+            true.
+        created: The newest revision.
+        latest_ready: The newest revision that is ready.
+        rolled_out: The newest revision that ever had all of the traffic.
+        traffic: The share of each revision, in percent.
+        latest: The revision that the newest share belongs to.
+        tag_url: The address of the newest revision alone.
+        url: Where clients outside of the cluster find the endpoint.
+        address: Where clients inside of it do.
+        predictor_url: The predictor's own address.
+        predictor_address: The predictor's own address inside of the cluster.
+        loaded: Whether KServe says that the model is loaded.
+        failure: What KServe says against the model; None for nothing.
+    """
+
+    mode: str = ""
+    ready: bool = False
+    waiting: str = ""
+    created: str = ""
+    latest_ready: str = ""
+    rolled_out: str = ""
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    latest: str = ""
+    tag_url: str = ""
+    url: str = ""
+    address: str = ""
+    predictor_url: str = ""
+    predictor_address: str = ""
+    loaded: bool = False
+    failure: Failure | None = None
+
+    def share(self, revision: str) -> int:
+        """Gives a revision's share of the traffic, in percent."""
+        return self.traffic.get(revision, 0)
+
+
+def read(resource: Object) -> View:
+    """Reads an InferenceService."""
+    status = resource.get("status") or {}
+    predictor = (status.get("components") or {}).get("predictor") or {}
+    mode = str(status.get("deploymentMode") or "")
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    latest = next((entry for entry in _traffic(predictor) if entry.get("latestRevision")), {})
+    return View(
+        mode=_OLD_MODES.get(mode, mode),
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        waiting=_waiting(conditions),
+        created=str(predictor.get("latestCreatedRevision") or ""),
+        latest_ready=str(predictor.get("latestReadyRevision") or ""),
+        rolled_out=str(predictor.get("latestRolledoutRevision") or ""),
+        traffic=_shares(predictor),
+        latest=str(latest.get("revisionName") or ""),
+        tag_url=str(latest.get("url") or "") if latest.get("tag") == TAG else "",
+        url=str(status.get("url") or ""),
+        address=_url(status.get("address")),
+        predictor_url=str(predictor.get("url") or ""),
+        predictor_address=_url(predictor.get("address")),
+        loaded=_states(status).get("targetModelState") == "Loaded",
+        failure=_denial(conditions) or _failure(status),
+    )
+
+
+def _traffic(predictor: Mapping[str, Any]) -> "list[Mapping[str, Any]]":
+    return list(predictor.get("traffic") or ())
+
+
+def _shares(predictor: Mapping[str, Any]) -> dict[str, int]:
+    shares: dict[str, int] = {}
+    for entry in _traffic(predictor):
+        name = str(entry.get("revisionName") or "")
+        # One revision may stand twice, as the newest and as the one before.
+        shares[name] = shares.get(name, 0) + int(entry.get("percent") or 0)
+    return shares
+
+
+def _waiting(conditions: Mapping[str, Mapping[str, Any]]) -> str:
+    for name in ("PredictorReady", "IngressReady", "Ready"):
+        entry = conditions.get(name) or {}
+        if entry.get("status") != "True":
+            details = [name, entry.get("reason"), entry.get("message")]
+            return ": ".join(" ".join(str(part).split()) for part in details if part)
+    return ""
+
+
+def _url(address: Any) -> str:
+    return str((address or {}).get("url") or "")
+
+
+def _states(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    states: Mapping[str, Any] = (status.get("modelStatus") or {}).get("states") or {}
+    return states
+
+
+def _denial(conditions: Mapping[str, Mapping[str, Any]]) -> Failure | None:
+    entry = conditions.get("PredictorReady") or {}
+    message = str(entry.get("message") or "")
+    # Of what else can fail there, most passes: a conflict, or a webhook that is away for a while.
+    if entry.get("reason") != REFUSED or _DENIED not in message:
+        return None
+    return Failure(REFUSED, message=message)
+
+
+def _failure(status: Mapping[str, Any]) -> Failure | None:
+    model = status.get("modelStatus") or {}
+    transition, target = model.get("transitionStatus"), _states(status).get("targetModelState")
+    if transition in ("InvalidSpec", "BlockedByFailedLoad"):
+        state = str(transition)
+    elif target == "FailedToLoad":
+        state = "FailedToLoad"
+    else:
+        return None
+    info = model.get("lastFailureInfo") or {}
+    return Failure(
+        state,
+        str(info.get("reason") or ""),
+        str(info.get("message") or ""),
+        int(info.get("exitCode") or 0),
+    )

@@ -1,0 +1,1 @@
+"""Verification of a candidate: golden requests over HTTP, measured against bounds."""

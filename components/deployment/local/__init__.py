@@ -1,0 +1,1 @@
+"""Backend `local`: publishes a verified model into a repository on a file system."""

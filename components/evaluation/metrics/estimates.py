@@ -1,0 +1,100 @@
+"""What was measured of one model on some rows, and how two of them compare."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and how sure it is.
+
+    Attributes:
+        value: The metric on all rows.
+        interval: The 95 % bootstrap interval; None where it could not be had.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of a model on some rows.
+
+    Attributes:
+        rows: The number of rows.
+        points: Each metric on all rows; NaN where it is undefined.
+        replicates: Each metric in every resample, shape `[samples]`.
+    """
+
+    rows: int
+    points: dict[str, float]
+    replicates: dict[str, Floats]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Gives the metrics that are defined, with their intervals."""
+        return {
+            name: Estimate(value, bootstrap.interval(self.replicates[name]))
+            for name, value in self.points.items()
+            if np.isfinite(value)
+        }
+
+    def minus(self, other: "Measured") -> "Measured":
+        """Gives the differences to another model on the same rows, resample by resample."""
+        return Measured(
+            rows=self.rows,
+            points={name: value - other.points[name] for name, value in self.points.items()},
+            replicates={
+                name: values - other.replicates[name] for name, values in self.replicates.items()
+            },
+        )
+
+
+class Statistics(Protocol):
+    """Sums over rows from which a task's metrics follow; bounded in size.
+
+    Rows are counted in cells: one for all rows, or one for each slice.
+    """
+
+    def add(
+        self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
+    ) -> None:
+        """Takes rows in.
+
+        Args:
+            cells: The cell of each row, shape `[rows]`.
+            groups: The resampling group of each row.
+            labels: Class indices, or numbers.
+            predictions: What the model answered.
+        """
+
+    def measured(self, cell: int, weights: Floats) -> Measured:
+        """Gives the metrics of a cell.
+
+        Args:
+            cell: The cell's number.
+            weights: How often each group counts in each resample, `[samples, groups]`.
+        """
+
+
+def add_up(totals: Floats, cells: Ints, groups: Ints, values: npt.NDArray[np.generic]) -> None:
+    """Adds a value of each row to its cell and group.
+
+    Args:
+        totals: Shape `[cells, groups]`, changed in place; it may be a strided view.
+        cells: The cell of each row.
+        groups: The group of each row.
+        values: What is added, shape `[rows]`.
+    """
+    count, width = totals.shape
+    summed = np.bincount(
+        cells * width + groups, weights=values.astype(np.float64), minlength=count * width
+    )
+    totals += summed.reshape(count, width)

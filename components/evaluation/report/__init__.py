@@ -1,0 +1,1 @@
+"""What an evaluation leaves: `evaluation.json`, its HTML page, and metrics for the KFP UI."""

@@ -1,0 +1,143 @@
+"""Where the model is, for KServe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.deployment.kserve.resources.model_location import (
+    Model,
+    address,
+    storage_uri,
+)
+from kfp_tabular.components.deployment.kserve.resources.service_settings import (
+    Volume,
+    parse,
+)
+
+VOLUMES = (Volume("data", "/data"), Volume("models", "/mnt/models-here/"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("minio://bucket/a/model", "s3://bucket/a/model"),
+        ("s3://bucket/a/model/", "s3://bucket/a/model"),
+        ("gs://bucket/model", "gs://bucket/model"),
+        ("pvc://claim/model", "pvc://claim/model"),
+        ("/mnt/models-here/a/b", "pvc://models/a/b"),
+        ("file:///data/x", "pvc://data/x"),
+    ],
+)
+def test_addresses(uri: str, found: str) -> None:
+    assert storage_uri(uri, "model", VOLUMES) == found
+
+
+@pytest.mark.parametrize("uri", ["/elsewhere/model", "/database/model", "file:///x"])
+def test_what_is_on_this_machine_only_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match="is on this machine, where no endpoint can read it"):
+        storage_uri(uri, "model", VOLUMES)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_text("graph")
+    (folder / "model.json").write_text(
+        '{"task": "regression", "label": "y", "classes": [], "decision_threshold": null, '
+        '"inputs": [{"name": "a", "dtype": "int64", "required": true, "input": "a"}], '
+        '"schema_digest": "sha256:1", "versions": {}, "hyperparameters": {}}'
+    )
+    return folder
+
+
+def publish(artifact: Path, tmp_path: Path, **service: Any) -> str:
+    volumes = [{"claim": "models", "mount_path": str(tmp_path)}]
+    model = Model.load(artifact)
+    settings = parse({"volumes": volumes, **service})
+    return address(artifact, str(artifact), str(tmp_path / "r"), "taxi", model, settings)
+
+
+def test_a_published_model_lies_as_tensorflow_serving_wants_it(
+    artifact: Path, tmp_path: Path
+) -> None:
+    found = publish(artifact, tmp_path, runtime="tensorflow")
+
+    claim, _, number = found.rpartition("/")
+    assert claim == "pvc://models/r/taxi"
+    version = tmp_path / "r" / "taxi" / number / number
+    assert (version / "saved_model.pb").read_text() == "graph"
+    before = version.stat().st_ino
+    assert publish(artifact, tmp_path, runtime="tensorflow") == found
+    assert version.stat().st_ino == before
+    (artifact / "saved_model.pb").write_text("another")
+    assert publish(artifact, tmp_path, runtime="tensorflow") != found
+
+
+def test_what_was_published_is_never_another_model(artifact: Path, tmp_path: Path) -> None:
+    """Versions have 32 bits; and somebody may have put something there."""
+    number = publish(artifact, tmp_path).rpartition("/")[2]
+    published = tmp_path / "r" / "taxi" / number / number / "saved_model.pb"
+    published.write_text("another")
+
+    with pytest.raises(UserError, match=f"{number} holds another model; remove it"):
+        publish(artifact, tmp_path)
+
+    assert published.read_text() == "another"
+
+
+def test_a_repository_that_cannot_be_written_is_named(artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("")
+
+    with pytest.raises(UserError, match="model_repository: cannot write .*: Not a directory"):
+        publish(artifact, tmp_path)
+
+
+def test_tensorflow_serving_cannot_do_without(artifact: Path) -> None:
+    settings = parse({"runtime": "tensorflow"})
+    with pytest.raises(UserError, match="give model_repository"):
+        address(artifact, "s3://b/m", "", "taxi", Model.load(artifact), settings)
+    with pytest.raises(UserError, match="cannot be written from here"):
+        address(artifact, "", "pvc://claim/x", "taxi", Model.load(artifact), settings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "ranking"},
+        {"task": ["binary"]},
+        {"task": "binary", "classes": ["yes"]},
+        {"task": "multiclass", "classes": ["a"]},
+        {"task": "binary", "classes": "ab"},
+        {"task": "binary", "classes": [0, 1]},
+        {"decision_threshold": "0.5"},
+        {"decision_threshold": True},
+        {"schema_digest": 5},
+        {"schema_digest": "sha256:no label!"},
+        {"inputs": [{"name": "a", "dtype": "complex64", "input": "a"}]},
+        {"inputs": [{"name": 1, "dtype": "int64", "input": "a"}]},
+        {"inputs": [{"name": "a", "dtype": "int64", "input": None}]},
+    ],
+    ids=str,
+)
+def test_a_description_that_no_rollout_could_use_is_refused(
+    artifact: Path, changes: dict[str, Any]
+) -> None:
+    file = artifact / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    with pytest.raises(UserError, match=r"model\.json: not a model description"):
+        Model.load(artifact)
+
+
+def test_what_is_no_model_is_named(artifact: Path) -> None:
+    for text in ("{}", "[" * 100_000):
+        (artifact / "model.json").write_text(text)
+        with pytest.raises(UserError, match=r"model\.json: not a model description"):
+            Model.load(artifact)
+    (artifact / "saved_model.pb").unlink()
+    with pytest.raises(UserError, match=r"no saved_model\.pb"):
+        Model.load(artifact)
