@@ -6,7 +6,7 @@ Everything else is a failure of the system: a traceback, exit code 1, may be ret
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 USER_ERROR_EXIT_CODE = 2
@@ -39,6 +39,26 @@ def closest(name: str, candidates: Iterable[str], most: int = 3) -> str:
     if not matches:
         return ""
     return f" Did you mean {' or '.join(repr(by_folded[match]) for match in matches)}?"
+
+
+def find_user_error(log: Sequence[str]) -> str:
+    """Return the message of the last user error that a process reported in its log.
+
+    Args:
+        log: Lines of the log.
+
+    Returns:
+        The message without the prefix; the empty string where the log holds none.
+
+    Example:
+        >>> find_user_error(["epoch 1", "kfp-tabular: error: houses.csv has no rows.", "exit"])
+        'houses.csv has no rows.'
+    """
+    for line in reversed(log):
+        _, found, message = line.partition(USER_ERROR_PREFIX)
+        if found:
+            return message
+    return ""
 
 
 @contextmanager

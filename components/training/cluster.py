@@ -16,8 +16,8 @@ from pathlib import Path
 
 from kfp_tabular.components.common.errors import (
     USER_ERROR_EXIT_CODE,
-    USER_ERROR_PREFIX,
     UserError,
+    find_user_error,
 )
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.training.ending import LOST_EXIT_CODE
@@ -161,10 +161,9 @@ def _show(log: Path, shown: int) -> int:
 def _failure(worker: _Worker, workers: int) -> Exception:
     lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()
     if worker.process.returncode == USER_ERROR_EXIT_CODE:
-        for line in reversed(lines):
-            _, found, message = line.partition(USER_ERROR_PREFIX)
-            if found:
-                return UserError(message)
+        message = find_user_error(lines)
+        if message:
+            return UserError(message)
     tail = "\n".join(lines[-_LAST_LINES:])
     return WorkerError(
         f"worker {worker.index + 1} of {workers} ended with exit code "

@@ -16,7 +16,7 @@ from typing import Any
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.stores import MissingError
+from kfp_tabular.components.common.storage.object_store import MissingError
 from kfp_tabular.components.training import checkpoints, engine, inputs, run
 from kfp_tabular.components.training.data import Data, columns_of
 from kfp_tabular.components.training.journal import Journal

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder
-from kfp_tabular.components.common.storage.stores import Part, StoredObject
+from kfp_tabular.components.common.storage.object_store import Part, StoredObject
 from kfp_tabular.components.training.inputs import Piece
 
 _WHOLE_BYTES = 1 << 20

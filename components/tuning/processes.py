@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kfp_tabular.components.common.errors import USER_ERROR_PREFIX
+from kfp_tabular.components.common.errors import find_user_error
 from kfp_tabular.components.tuning import objective
 
 # Started through this, a trial dies with the tuning task however that ends: no trial goes on
@@ -128,8 +128,5 @@ def telling_line(log: Sequence[str]) -> str:
         log: The end of the log.
     """
     lines = [line.strip() for line in log if line.strip()]
-    for line in reversed(lines):
-        _, found, message = line.partition(USER_ERROR_PREFIX)
-        if found:
-            return message[:_LONGEST_MESSAGE]
-    return lines[-1][:_LONGEST_MESSAGE] if lines else "nothing in its log"
+    telling = find_user_error(lines) or (lines[-1] if lines else "nothing in its log")
+    return telling[:_LONGEST_MESSAGE]

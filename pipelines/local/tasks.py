@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, USER_ERROR_PREFIX
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
 from kfp_tabular.pipelines.local.place import Call, Starter, TaskProcess
 from kfp_tabular.pipelines.local.summary import TaskStatus
 
@@ -159,8 +159,7 @@ class TaskLauncher:
                 stream.flush()
                 text = line.strip()
                 last = text or last
-                if USER_ERROR_PREFIX in text:
-                    error = text.split(USER_ERROR_PREFIX, 1)[1]
+                error = find_user_error([text]) or error
                 self._listener.printed(call.name, text)
         with self._lock:
             self._running.discard(task)

@@ -18,8 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kfp_tabular.components.common.kubernetes import kinds
-from kfp_tabular.components.common.kubernetes.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client import kinds
+from kfp_tabular.components.common.kubernetes.client.kinds import Kind
 from tests.cluster import selectors
 from tests.cluster.container_logs import Logs
 from tests.cluster.objects import Change, Json, Refusal, Store

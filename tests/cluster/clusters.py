@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
-from kfp_tabular.components.common.kubernetes.api import Api, connect
-from kfp_tabular.components.common.kubernetes.kinds import Kind
-from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.common.kubernetes.client.api import Api, connect
+from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from tests.cluster import kubelet
 from tests.cluster.api_server import ApiServer, Rule
 from tests.cluster.container_logs import Logs
 
-QUICK = Patience(
+QUICK = RetryPolicy(
     unreachable_seconds=20,
     doubt_seconds=3,
     first_delay_seconds=0.02,
@@ -145,7 +145,7 @@ class Cluster:
     server: ApiServer | None
     node: str = "node"
 
-    def connect(self, patience: Patience = QUICK) -> Api:
+    def connect(self, patience: RetryPolicy = QUICK) -> Api:
         """Connects as a launcher."""
         with _kubeconfig(self.kubeconfig):
             return connect(patience)

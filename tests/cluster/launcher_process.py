@@ -9,8 +9,8 @@ import logging
 import sys
 
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.components.common.kubernetes import launch
-from kfp_tabular.components.common.kubernetes.api import connect
+from kfp_tabular.components.common.kubernetes.client.api import connect
+from kfp_tabular.components.common.kubernetes.jobs import launch
 from tests.cluster.clusters import QUICK
 
 

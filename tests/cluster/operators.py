@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import EVENT, POD
-from kfp_tabular.components.common.kubernetes.work import Launch
+from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, POD
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch
 from tests.cluster.clusters import Cluster, Refused
 
 Object = dict[str, Any]

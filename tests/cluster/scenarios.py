@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import errors, launch
-from kfp_tabular.components.common.kubernetes.kinds import POD
+from kfp_tabular.components.common.kubernetes.client import errors
+from kfp_tabular.components.common.kubernetes.client.kinds import POD
+from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from tests.cluster import launcher_process
 from tests.cluster.clusters import Cluster

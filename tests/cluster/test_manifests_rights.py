@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from kfp_tabular.components.common.kubernetes.errors import DeadlineError, JobFailedError
-from kfp_tabular.components.common.kubernetes.kinds import (
+from kfp_tabular.components.common.kubernetes.client.errors import DeadlineError, JobFailedError
+from kfp_tabular.components.common.kubernetes.client.kinds import (
     EVENT,
     EXPERIMENT,
     INFERENCE_SERVICE,

@@ -17,8 +17,14 @@ from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.errors import JobFailedError
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, TFJOB, TRAINJOB, Kind
+from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError
+from kfp_tabular.components.common.kubernetes.client.kinds import (
+    EXPERIMENT,
+    POD,
+    TFJOB,
+    TRAINJOB,
+    Kind,
+)
 from kfp_tabular.pipelines import render
 from kfp_tabular.pipelines.cli import cli
 from kfp_tabular.pipelines.training import config as training_config

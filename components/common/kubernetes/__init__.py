@@ -1,5 +1,5 @@
-"""Access to a Kubernetes cluster, and the one reconciler that all launchers share.
+"""Access to a Kubernetes cluster, and the reconciler that all launchers share.
 
-`launch.run` creates a resource or adopts the one an earlier attempt created, waits for it and
-cleans up. `api.connect` gives what it works with. The rest serves the two.
+`client` talks to the API server, `pods` reads what pods report, `jobs.launch` runs a job to its
+end. `names` derives resource names and `owner_reference` ties a resource to its pipeline run.
 """

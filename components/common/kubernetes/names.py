@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.kinds import Kind
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "kfp-tabular"

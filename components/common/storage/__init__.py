@@ -19,7 +19,8 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage.folder import Folder, inside
 from kfp_tabular.components.common.storage.location import Location, matcher, parse
-from kfp_tabular.components.common.storage.stores import Store, StoredObject, open_store
+from kfp_tabular.components.common.storage.object_store import Store, StoredObject
+from kfp_tabular.components.common.storage.store_factory import open_store
 
 __all__ = ["Folder", "LocalFile", "is_remote", "local_copy", "local_files", "upload"]
 

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import parse
-from kfp_tabular.components.common.storage.stores import (
+from kfp_tabular.components.common.storage.object_store import (
     MissingError,
     Part,
     Store,
     StoredObject,
     make_room,
-    open_store,
 )
+from kfp_tabular.components.common.storage.store_factory import open_store
 
 
 class Folder:

@@ -14,7 +14,7 @@ from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.stores import (
+from kfp_tabular.components.common.storage.object_store import (
     CHUNK_BYTES,
     CONNECTIONS,
     MissingError,

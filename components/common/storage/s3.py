@@ -15,7 +15,7 @@ from botocore.config import Config
 from s3transfer.manager import TransferConfig, TransferManager
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.stores import (
+from kfp_tabular.components.common.storage.object_store import (
     CHUNK_BYTES,
     CONNECTIONS,
     MissingError,

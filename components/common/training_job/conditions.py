@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.work import Verdict
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
 
 _IDENTITY = ("name", "namespace", "ownerReferences")
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
-from kfp_tabular.components.common.kubernetes.kinds import JOB as KIND
-from kfp_tabular.components.common.kubernetes.work import Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import JOB as KIND
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.settings import JobSettings, Roles
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec

@@ -2,10 +2,10 @@
 
 import os
 
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import NotFoundError
-from kfp_tabular.components.common.kubernetes.kinds import POD
-from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import NotFoundError
+from kfp_tabular.components.common.kubernetes.client.kinds import POD
+from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 
 _KFP_CONTAINER = "main"
 """The container of a KFP task that runs its code; the others are Argo's."""

@@ -7,8 +7,8 @@ The facts below are from its source (branch release-1.9): `pkg/webhooks/tensorfl
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import TFJOB as KIND
-from kfp_tabular.components.common.kubernetes.work import Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import TFJOB as KIND
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec

@@ -12,9 +12,9 @@ from typing import Any
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.kinds import TRAINING_RUNTIME
-from kfp_tabular.components.common.kubernetes.kinds import TRAINJOB as KIND
-from kfp_tabular.components.common.kubernetes.work import Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import TRAINING_RUNTIME
+from kfp_tabular.components.common.kubernetes.client.kinds import TRAINJOB as KIND
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.job import user_error_policy
 from kfp_tabular.components.common.training_job.settings import (

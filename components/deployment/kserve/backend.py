@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.golden_examples import Golden
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import owner, waiting
-from kfp_tabular.components.common.kubernetes.api import Api, connect
-from kfp_tabular.components.common.kubernetes.errors import AbortedError, ApiError
-from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.common.kubernetes import owner_reference
+from kfp_tabular.components.common.kubernetes.client.api import Api, connect
+from kfp_tabular.components.common.kubernetes.client.errors import AbortedError, ApiError
+from kfp_tabular.components.common.kubernetes.jobs import waiting
+from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.deployment.kserve import rollout_summary
@@ -273,7 +274,7 @@ def _verdict(name: str, why: str, missing: str) -> str:
 
 
 def _brief(api: Api) -> Api:
-    seconds = api.patience.cancel_seconds
+    seconds = api.retry_policy.cancel_seconds
     return api.bound(
         unreachable_seconds=seconds, answer_seconds=min(seconds, 5), first_delay_seconds=0.1
     )
@@ -288,7 +289,7 @@ def _holder(api: Api, wanted: Wanted) -> str:
     """Names this attempt: for people whose it is, and for the lock which one."""
     run = wanted.run_id
     if not run:
-        reference = owner.reference(api)
+        reference = owner_reference.reference(api)
         run = str(reference["name"]) if reference else ""
     where = os.environ.get(POD_NAME_VARIABLE) or platform.node()
     return "/".join(part for part in (run, where, uuid.uuid4().hex[:8]) if part)

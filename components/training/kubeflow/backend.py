@@ -12,12 +12,12 @@ from typing import Any
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import (
     USER_ERROR_EXIT_CODE,
-    USER_ERROR_PREFIX,
     UserError,
+    find_user_error,
 )
-from kfp_tabular.components.common.kubernetes import launch
-from kfp_tabular.components.common.kubernetes.api import Api, connect
-from kfp_tabular.components.common.kubernetes.errors import JobFailedError, NotFoundError
+from kfp_tabular.components.common.kubernetes.client.api import Api, connect
+from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
+from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.training.kubeflow import places
 from kfp_tabular.components.training.kubeflow import plan as planning
@@ -133,22 +133,13 @@ def _train(api: Api, plan: Plan) -> None:
     try:
         launch.run(api, job)
     except JobFailedError as error:
-        blamed = user_error(str(error))
+        blamed = find_user_error(str(error).splitlines())
         if not blamed and error.exit_code == USER_ERROR_EXIT_CODE:
             # Its log could not be had.
             blamed = str(error)
         if blamed:
             raise UserError(blamed) from error
         raise
-
-
-def user_error(explanation: str) -> str:
-    """Finds the line in which the training program blames its input; empty where there is none."""
-    for line in reversed(explanation.splitlines()):
-        _, found, message = line.partition(USER_ERROR_PREFIX)
-        if found:
-            return message
-    return ""
 
 
 def _forget(api: Api, plan: Plan) -> None:

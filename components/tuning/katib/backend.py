@@ -6,20 +6,15 @@ from contextlib import suppress
 from functools import partial
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import launch
-from kfp_tabular.components.common.kubernetes.api import Api, connect
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.api import Api, connect
+from kfp_tabular.components.common.kubernetes.client.errors import (
     DeletedError,
     ForbiddenError,
     JobFailedError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import (
-    EXPERIMENT,
-    POD,
-    SUGGESTION,
-    TRIAL,
-)
+from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
+from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.training_job.own_image import own_image
 from kfp_tabular.components.tuning import search
 from kfp_tabular.components.tuning.found import Found

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT
+from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.katib import shell

@@ -5,15 +5,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from kfp_tabular.components.common.kubernetes import logs, pods
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ApiError,
     ForbiddenError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 from kfp_tabular.components.tuning.katib.status import TRIAL_LABEL
 from kfp_tabular.components.tuning.processes import telling_line
 
@@ -32,7 +32,7 @@ class PodFailures:
         self._api = api
         self._container = container
         self._lock = threading.Lock()
-        self._known: dict[str, pods.Failure] = {}
+        self._known: dict[str, pod_status.Failure] = {}
         self._texts: dict[str, str] = {}
 
     def by_trial(self) -> dict[str, str]:
@@ -48,7 +48,7 @@ class PodFailures:
         # The collector beside the training ends badly because the training did.
         found = [
             failure
-            for failure in pods.failures(pod)
+            for failure in pod_status.failures(pod)
             if failure.container in ("", self._container) or failure.rank == 0
         ]
         for failure in found:
@@ -60,7 +60,7 @@ class PodFailures:
             with self._lock:
                 self._texts[trial] = text
 
-    def _text(self, pod: Object, failure: pods.Failure) -> str:
+    def _text(self, pod: Object, failure: pod_status.Failure) -> str:
         if failure.rank == 0:
             return str(failure)
         # The exit code comes first: it tells bad input from everything else.

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import Object
-from kfp_tabular.components.common.kubernetes.launch import Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.jobs.launch import Verdict
 from kfp_tabular.components.tuning.katib.experiment import read_value
 from kfp_tabular.components.tuning.objective import Objective
 from kfp_tabular.components.tuning.search_space import SearchSpace

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, Kind
+from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, Kind
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from kfp_tabular.components.tuning.katib import shell

@@ -2,7 +2,12 @@ import logging
 
 import pytest
 
-from kfp_tabular.components.common.errors import UserError, closest, reported_to_user
+from kfp_tabular.components.common.errors import (
+    UserError,
+    closest,
+    find_user_error,
+    reported_to_user,
+)
 
 
 def test_a_user_error_is_one_line_and_code_2(caplog):
@@ -16,6 +21,15 @@ def test_a_user_error_is_one_line_and_code_2(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "kfp-tabular: error: data.csv: no column 'label'."
     ]
+
+
+def test_a_reported_user_error_is_found_in_a_log(caplog):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit), reported_to_user():
+        raise UserError("data.csv: no column 'label'.")
+    log = ["epoch 1", f"2026-11-23 ERROR {caplog.messages[0]}", "Traceback", ""]
+    assert find_user_error(log) == "data.csv: no column 'label'."
+    assert find_user_error(["kfp-tabular: error: the first", *log]) == log[1][37:]
+    assert find_user_error(["error: something else"]) == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), SystemExit(3)])

@@ -3,7 +3,7 @@
 import pytest
 
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.common.storage.stores import MissingError
+from kfp_tabular.components.common.storage.object_store import MissingError
 from kfp_tabular.components.training import evaluator
 
 

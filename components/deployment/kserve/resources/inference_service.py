@@ -9,7 +9,7 @@ from kfp_tabular.components.common import images
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
+from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
 from kfp_tabular.components.common.pod_settings import amount, toleration
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     IMAGE,

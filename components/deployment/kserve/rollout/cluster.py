@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kfp_tabular.components.common.kubernetes import logs, names, pods
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes import names
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     ApiError,
     ConflictError,
     ForbiddenError,
@@ -17,12 +17,13 @@ from kfp_tabular.components.common.kubernetes.errors import (
     RejectedError,
     SpecConflictError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import (
+from kfp_tabular.components.common.kubernetes.client.kinds import (
     INFERENCE_SERVICE,
     POD,
     Kind,
     Object,
 )
+from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 from kfp_tabular.components.deployment.kserve.resources import (
     inference_service_spec,
     inference_service_status,
@@ -135,7 +136,7 @@ class Cluster:
             NotFoundError: There is none.
             LostError: The lock belongs to another.
         """
-        end = time.monotonic() + self.api.patience.unreachable_seconds
+        end = time.monotonic() + self.api.retry_policy.unreachable_seconds
         while True:
             self.lock.ensure()
             current = self.api.get(kind, name)
@@ -148,7 +149,7 @@ class Cluster:
             except ConflictError:
                 if time.monotonic() > end:
                     raise
-                self.api.pause(self.api.patience.delay(0))
+                self.api.pause(self.api.retry_policy.delay(0))
 
     def check_ours(self, kind: Kind, resource: Object) -> None:
         """Refuses to touch what is not the endpoint's.
@@ -317,10 +318,10 @@ class _Pods:
         problems = {}
         for pod in self._found():
             name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-            restarts = max((failure.restarts for failure in pods.failures(pod)), default=0)
+            restarts = max((failure.restarts for failure in pod_status.failures(pod)), default=0)
             if restarts >= _MOST_RESTARTS and not _is_ready(pod):
                 raise CandidateError(self.explain(f"pod {name} fails again and again"))
-            problem = pods.cannot_start(pod, self._cluster.settings.grace_seconds)
+            problem = pod_status.cannot_start(pod, self._cluster.settings.grace_seconds)
             if problem is None:
                 continue
             since = self._problems.get((uid, problem.topic), now)
@@ -333,7 +334,7 @@ class _Pods:
         """Adds how a pod failed, and its last words."""
         try:
             for pod in self._found():
-                for failure in sorted(pods.failures(pod)):
+                for failure in sorted(pod_status.failures(pod)):
                     container = failure.container
                     lines = (
                         logs.tail(self._cluster.api, pod, container, previous=failure.previous)

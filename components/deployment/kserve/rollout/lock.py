@@ -18,14 +18,14 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ApiError,
     ConflictError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import LEASE, Object
+from kfp_tabular.components.common.kubernetes.client.kinds import LEASE, Object
 from kfp_tabular.components.deployment.kserve.resources.inference_service import TASK
 
 JOURNAL_ANNOTATION = "kfp-tabular.dev/rollout"

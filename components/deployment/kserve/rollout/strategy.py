@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.api import Api
+from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
 from kfp_tabular.components.deployment.kserve.rollout.cluster import Cluster
 from kfp_tabular.components.deployment.kserve.verification import candidate_checks

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import JOB, TFJOB
-from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import JOB, TFJOB
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from tests.cluster.operators import Flavour, now
 
 NAME = "train-model-0123456789"

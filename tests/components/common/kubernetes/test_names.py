@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.kubernetes import kinds
+from kfp_tabular.components.common.kubernetes.client import kinds
 from kfp_tabular.components.common.kubernetes.names import (
     RUN_LABEL,
     Identity,

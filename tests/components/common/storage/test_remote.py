@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import Folder, local_copy, local_files, stores, upload
-from kfp_tabular.components.common.storage.stores import Part
+from kfp_tabular.components.common.storage import (
+    Folder,
+    local_copy,
+    local_files,
+    object_store,
+    upload,
+)
+from kfp_tabular.components.common.storage.object_store import Part
 
 
 @pytest.fixture(params=["gs", "s3", "minio"])
@@ -93,7 +99,7 @@ def test_a_large_object_comes_in_ranges(bucket, tmp_path, monkeypatch):
     upload(tmp_path / "large", f"{bucket}/large/object")
     with local_copy(f"{bucket}/large/object") as path:
         assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
-    assert stores.CHUNK_BYTES >= 8 << 20
+    assert object_store.CHUNK_BYTES >= 8 << 20
 
 
 def test_an_empty_object(bucket, tmp_path):

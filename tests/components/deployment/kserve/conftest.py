@@ -249,7 +249,7 @@ class Place:
 
     def lease(self) -> dict[str, Any]:
         """Gives the lock."""
-        from kfp_tabular.components.common.kubernetes.kinds import LEASE
+        from kfp_tabular.components.common.kubernetes.client.kinds import LEASE
 
         return self.cluster.admin.get(LEASE, backend.lease_name(NAME)) or {}
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.components.common.kubernetes.api import connect
+from kfp_tabular.components.common.kubernetes.client.api import connect
 from kfp_tabular.components.deployment.kserve import backend
 from kfp_tabular.components.deployment.kserve.rollout.cluster import Timing
 from kfp_tabular.components.deployment.kserve.rollout.lock import Terms

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.errors import SpecConflictError
-from kfp_tabular.components.common.kubernetes.kinds import INFERENCE_SERVICE, SERVICE
+from kfp_tabular.components.common.kubernetes.client.errors import SpecConflictError
+from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
 from kfp_tabular.components.deployment.kserve.resources import inference_service
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (

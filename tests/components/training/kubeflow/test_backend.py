@@ -12,10 +12,10 @@ import pytest
 
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import JobFailedError, SpecConflictError
-from kfp_tabular.components.common.kubernetes.kinds import POD, TFJOB, TRAINJOB
-from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, SpecConflictError
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB, TRAINJOB
+from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from kfp_tabular.components.training.kubeflow import backend, places
 from kfp_tabular.components.training.kubeflow.backend import Order
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
@@ -39,7 +39,7 @@ def server() -> Iterator[ApiServer]:
 def api(server: ApiServer) -> Api:
     from kubernetes import client
 
-    patience = Patience(first_delay_seconds=0.02, longest_delay_seconds=0.2, cancel_seconds=2)
+    patience = RetryPolicy(first_delay_seconds=0.02, longest_delay_seconds=0.2, cancel_seconds=2)
     configuration = client.Configuration(host=server.url)
     return Api(client.ApiClient(configuration), NAMESPACE, patience)
 

@@ -16,14 +16,14 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.errors import (
     DeadlineError,
     DeletedError,
     JobFailedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import EXPERIMENT, POD, TRIAL
+from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, POD, TRIAL
 from kfp_tabular.components.common.kubernetes.names import DIGEST_ANNOTATION
-from kfp_tabular.components.common.kubernetes.owner import POD_NAME_VARIABLE
+from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from tests.cluster.api_server import WORKFLOW
 from tests.cluster.clusters import Cluster

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.artifacts.golden_examples import Golden
-from kfp_tabular.components.common.kubernetes.errors import AbortedError
+from kfp_tabular.components.common.kubernetes.client.errors import AbortedError
 from kfp_tabular.components.deployment.kserve.resources.model_location import (
     Input,
     Model,

@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from kfp_tabular.components.common.kubernetes import errors, launch, owner, waiting
-from kfp_tabular.components.common.kubernetes.kinds import POD, TFJOB
-from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.common.kubernetes import owner_reference
+from kfp_tabular.components.common.kubernetes.client import errors
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB
+from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
+from kfp_tabular.components.common.kubernetes.jobs import launch, waiting
 from tests.cluster.api_server import WORKFLOW
 from tests.cluster.clusters import Cluster
 from tests.cluster.operators import Job, Operator
@@ -40,7 +42,7 @@ def test_a_server_that_is_away_for_half_a_minute(cluster: Cluster) -> None:
 
 
 def waiting_run(cluster: Cluster) -> str:
-    api = cluster.connect(Patience())
+    api = cluster.connect(RetryPolicy())
     uid: str = launch.run(api, TFJOB_FLAVOUR.launch(deadline_seconds=120))["metadata"]["uid"]
     return uid
 
@@ -49,7 +51,7 @@ def test_deleting_the_run_deletes_the_job(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty(cluster)
-    monkeypatch.setenv(owner.POD_NAME_VARIABLE, "task")
+    monkeypatch.setenv(owner_reference.POD_NAME_VARIABLE, "task")
     workflow = {"apiVersion": WORKFLOW.api_version, "kind": WORKFLOW.kind}
     run = cluster.admin.create(WORKFLOW, {**workflow, "metadata": {"name": "run"}})
     reference = {**workflow, "name": "run", "uid": run["metadata"]["uid"], "controller": True}

@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from kfp_tabular.components.common.kubernetes import pods
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ApiError,
     ForbiddenError,
     NotFoundError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.pods import pod_status
 
 TAIL_LINES = 30
 
@@ -95,7 +95,7 @@ class Follower:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._api = api
         self._pod = pod
-        self._container = container or pods.main_container(pod)
+        self._container = container or pod_status.main_container(pod)
         self._show = show
         self._cursor = Cursor()
         self._restarts = 0
@@ -116,8 +116,8 @@ class Follower:
                 if pod["metadata"]["uid"] != self._pod["metadata"]["uid"]:
                     return
                 # Only what is read after the end is sure to be all.
-                ended = pods.has_ended(pod)
-                restarts = pods.restarts(pod, self._container)
+                ended = pod_status.has_ended(pod)
+                restarts = pod_status.restarts(pod, self._container)
                 if restarts > self._restarts:
                     self._read(previous=True)
                 self._restarts = restarts
@@ -125,7 +125,7 @@ class Follower:
                 if ended and (whole or failures > 10):
                     return
                 failures = 0 if whole else failures + 1
-                self._api.pause(self._api.patience.delay(failures))
+                self._api.pause(self._api.retry_policy.delay(failures))
         except (AbortedError, NotFoundError):
             return
         except (ApiError, ForbiddenError, RejectedError) as error:
@@ -169,7 +169,7 @@ def tail(api: Api, pod: Object, container: str, *, previous: bool = False) -> li
         lines = api.logs(
             pod["metadata"]["name"],
             pod["metadata"]["namespace"],
-            container=container or pods.main_container(pod),
+            container=container or pod_status.main_container(pod),
             tail=TAIL_LINES,
             previous=previous,
         )

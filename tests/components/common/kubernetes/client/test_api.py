@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import errors, owner
-from kfp_tabular.components.common.kubernetes.api import Api, connect
-from kfp_tabular.components.common.kubernetes.kinds import (
+from kfp_tabular.components.common.kubernetes import owner_reference
+from kfp_tabular.components.common.kubernetes.client import errors
+from kfp_tabular.components.common.kubernetes.client.api import Api, connect
+from kfp_tabular.components.common.kubernetes.client.kinds import (
     EXPERIMENT,
     POD,
     TFJOB,
@@ -167,9 +168,9 @@ def test_trouble_is_told_once(
     caplog.set_level(logging.INFO)
     server.faults.answers += [("list", 500, "")] * 4
     api.list(TFJOB)
-    assert [record.getMessage() for record in caplog.records if "api" in record.name][1:] == [
-        "the API server answers again."
-    ]
+    assert [record.getMessage() for record in caplog.records if "kubernetes" in record.name][
+        1:
+    ] == ["the API server answers again."]
     assert "list TFJob team: HTTP 500" in caplog.text
 
 
@@ -258,7 +259,7 @@ def test_a_server_that_cannot_be_trusted(tmp_path: Path, monkeypatch: pytest.Mon
 class TestOwner:
     @pytest.fixture(autouse=True)
     def task(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(owner.POD_NAME_VARIABLE, "task")
+        monkeypatch.setenv(owner_reference.POD_NAME_VARIABLE, "task")
         if cluster.server is None:
             pytest.skip("a real cluster has no workflows here")
         workflow = {"apiVersion": WORKFLOW.api_version, "kind": WORKFLOW.kind}
@@ -278,7 +279,7 @@ class TestOwner:
         cluster.admin.create(POD, pod)
 
     def test_the_run_owns_what_a_task_makes(self, admin: Api, cluster: Cluster) -> None:
-        reference = owner.reference(admin)
+        reference = owner_reference.reference(admin)
         assert reference == self.reference
         job = tfjob()
         job["metadata"]["ownerReferences"] = [reference]
@@ -288,15 +289,15 @@ class TestOwner:
             admin.get(TFJOB, "a")
 
     def test_no_owner_in_another_namespace(self, api: Api) -> None:
-        assert owner.reference(api, "elsewhere") is None
+        assert owner_reference.reference(api, "elsewhere") is None
 
     def test_no_owner_outside_of_a_run(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(owner.POD_NAME_VARIABLE, "absent")
-        assert owner.reference(api) is None
-        monkeypatch.delenv(owner.POD_NAME_VARIABLE)
-        assert owner.reference(api) is None
+        monkeypatch.setenv(owner_reference.POD_NAME_VARIABLE, "absent")
+        assert owner_reference.reference(api) is None
+        monkeypatch.delenv(owner_reference.POD_NAME_VARIABLE)
+        assert owner_reference.reference(api) is None
 
     def test_the_right_to_read_the_own_pod(self, api: Api, server: ApiServer) -> None:
         server.faults.forbidden.add(("get", "pods"))
         with pytest.raises(errors.ForbiddenError, match="may not get pods in namespace 'team'"):
-            owner.reference(api)
+            owner_reference.reference(api)

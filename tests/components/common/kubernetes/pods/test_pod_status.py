@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from kfp_tabular.components.common.kubernetes import pods
+from kfp_tabular.components.common.kubernetes.pods import pod_status
 
 
 def pod(name: str = "p", **status: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def terminated(code: int, reason: str = "Error", **more: Any) -> dict[str, Any]:
 def test_reasons_for_not_starting(reason: str, seconds: float) -> None:
     waiting = container(waiting={"reason": reason, "message": "because"})
     for field in ("containerStatuses", "initContainerStatuses"):
-        problem = pods.cannot_start(pod(phase="Pending", **{field: [waiting]}), 300)
+        problem = pod_status.cannot_start(pod(phase="Pending", **{field: [waiting]}), 300)
         assert problem is not None
         assert (problem.reason, problem.seconds) == (reason, seconds)
         assert "because" in str(problem)
@@ -46,49 +46,51 @@ def test_reasons_for_not_starting(reason: str, seconds: float) -> None:
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "CrashLoopBackOff", ""])
 def test_reasons_to_wait(reason: str) -> None:
     waiting = container(waiting={"reason": reason})
-    assert pods.cannot_start(pod(phase="Pending", containerStatuses=[waiting]), 300) is None
+    assert pod_status.cannot_start(pod(phase="Pending", containerStatuses=[waiting]), 300) is None
 
 
 def test_a_shorter_grace_holds_for_all_problems() -> None:
     waiting = container(waiting={"reason": "ErrImagePull"})
-    problem = pods.cannot_start(pod(containerStatuses=[waiting]), 5)
+    problem = pod_status.cannot_start(pod(containerStatuses=[waiting]), 5)
     assert problem is not None
     assert problem.seconds == 5
 
 
 def test_a_pod_without_a_place() -> None:
     condition = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
-    problem = pods.cannot_start(pod(conditions=[{**condition, "reason": "Unschedulable"}]), 300)
+    problem = pod_status.cannot_start(
+        pod(conditions=[{**condition, "reason": "Unschedulable"}]), 300
+    )
     assert problem is not None
     assert str(problem) == "pod p cannot start: Unschedulable: 0/3 nodes"
     # A queue holds it back: that is no problem.
     gated = pod(conditions=[{**condition, "reason": "SchedulingGated"}])
-    assert pods.cannot_start(gated, 300) is None
+    assert pod_status.cannot_start(gated, 300) is None
 
 
 def test_a_pod_that_is_being_deleted_need_not_start() -> None:
     item = pod(containerStatuses=[container(waiting={"reason": "ErrImagePull"})])
     item["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert pods.cannot_start(item, 300) is None
+    assert pod_status.cannot_start(item, 300) is None
 
 
 def test_pods_without_any_status() -> None:
     for item in (pod(), {"metadata": {"name": "p", "uid": "p"}}):
-        assert pods.cannot_start(item, 300) is None
-        assert list(pods.failures(item)) == []
-        assert not pods.has_log(item, "main")
-        assert not pods.has_ended(item)
+        assert pod_status.cannot_start(item, 300) is None
+        assert list(pod_status.failures(item)) == []
+        assert not pod_status.has_log(item, "main")
+        assert not pod_status.has_ended(item)
 
 
 def test_too_much_memory() -> None:
     ended = container(terminated=terminated(137, "OOMKilled"))
-    (failure,) = pods.failures(pod(phase="Failed", containerStatuses=[ended]))
+    (failure,) = pod_status.failures(pod(phase="Failed", containerStatuses=[ended]))
     assert str(failure) == (
         "pod p, container main: OOMKilled: it needed more memory than its limit of 1Gi "
         "(exit code 137, SIGKILL)"
     )
     ended = container("sidecar", terminated=terminated(137, "OOMKilled"))
-    (failure,) = pods.failures(pod(containerStatuses=[ended]))
+    (failure,) = pod_status.failures(pod(containerStatuses=[ended]))
     assert "more memory than its node had" in str(failure)
 
 
@@ -98,23 +100,23 @@ def test_too_much_memory() -> None:
 )
 def test_exit_codes(code: int, text: str) -> None:
     ended = container(terminated=terminated(code, message="Traceback:\n  it broke"))
-    (failure,) = pods.failures(pod(containerStatuses=[ended]))
+    (failure,) = pod_status.failures(pod(containerStatuses=[ended]))
     assert failure.message == f"{text}: Traceback: it broke"
 
 
 def test_an_earlier_start_counts_too() -> None:
     running = container(restarts=2, last=terminated(137, "OOMKilled"), running={})
-    (failure,) = pods.failures(pod(phase="Running", containerStatuses=[running]))
+    (failure,) = pod_status.failures(pod(phase="Running", containerStatuses=[running]))
     assert (failure.reason, failure.restarts, failure.previous) == ("OOMKilled", 1, True)
 
 
 def test_success_is_no_failure() -> None:
     ended = container(terminated=terminated(0, "Completed"))
-    assert list(pods.failures(pod(phase="Succeeded", containerStatuses=[ended]))) == []
+    assert list(pod_status.failures(pod(phase="Succeeded", containerStatuses=[ended]))) == []
 
 
 def test_a_whole_pod_fails() -> None:
-    (failure,) = pods.failures(pod(phase="Failed", reason="Evicted", message="low on memory"))
+    (failure,) = pod_status.failures(pod(phase="Failed", reason="Evicted", message="low on memory"))
     assert str(failure) == "pod p: Evicted: low on memory"
     condition = {
         "type": "DisruptionTarget",
@@ -122,7 +124,7 @@ def test_a_whole_pod_fails() -> None:
         "reason": "PreemptionByScheduler",
         "message": "preempted",
     }
-    (failure,) = pods.failures(pod(phase="Running", conditions=[condition]))
+    (failure,) = pod_status.failures(pod(phase="Running", conditions=[condition]))
     assert str(failure) == "pod p: PreemptionByScheduler: preempted"
 
 
@@ -137,7 +139,7 @@ def test_causes_come_before_consequences() -> None:
         failed("first", 1, "Error", "2026-01-01T00:00:02Z"),
         failed("memory", 137, "OOMKilled", "2026-01-01T00:00:04Z"),
     ]
-    order = sorted(failure for item in found for failure in pods.failures(item))
+    order = sorted(failure for item in found for failure in pod_status.failures(item))
     assert [failure.pod for failure in order] == ["memory", "first", "second", "told-to-stop"]
 
 
@@ -146,9 +148,9 @@ def test_selection() -> None:
     old["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     new["metadata"] |= {"creationTimestamp": "2026-01-02T00:00:00Z", "labels": {"a": "1", "b": "2"}}
     other["metadata"]["labels"] = None
-    assert pods.selected([new, old, other], "a=1") == [old, new]
-    assert pods.selected([new, old, other], "a=1,b=2") == [new]
-    assert pods.selected([new, old, other], "") == []
+    assert pod_status.selected([new, old, other], "a=1") == [old, new]
+    assert pod_status.selected([new, old, other], "a=1,b=2") == [new]
+    assert pod_status.selected([new, old, other], "") == []
 
 
 def test_events() -> None:
@@ -157,13 +159,13 @@ def test_events() -> None:
         {"type": "Normal", "reason": "C", "message": "fine", "lastTimestamp": "3"},
         {"type": "Warning", "reason": "A", "message": "one", "eventTime": "1"},
     ]
-    assert pods.event_lines(events) == ["A: one", "B: two lines"]
-    assert pods.event_lines(events, most=1) == ["B: two lines"]
+    assert pod_status.event_lines(events) == ["A: one", "B: two lines"]
+    assert pod_status.event_lines(events, most=1) == ["B: two lines"]
 
 
 def test_whether_there_is_a_log() -> None:
-    assert pods.has_log(pod(containerStatuses=[container(running={})]), "")
-    assert pods.has_log(pod(containerStatuses=[container(terminated=terminated(1))]), "main")
-    assert not pods.has_log(pod(containerStatuses=[container(running={})]), "sidecar")
+    assert pod_status.has_log(pod(containerStatuses=[container(running={})]), "")
+    assert pod_status.has_log(pod(containerStatuses=[container(terminated=terminated(1))]), "main")
+    assert not pod_status.has_log(pod(containerStatuses=[container(running={})]), "sidecar")
     waiting = container(waiting={"reason": "CrashLoopBackOff"}, last=terminated(1))
-    assert pods.has_log(pod(containerStatuses=[waiting]), "main")
+    assert pod_status.has_log(pod(containerStatuses=[waiting]), "main")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.kinds import Object
 
 # What the kubelet says of a container that waits. Each of these may pass by itself (a registry is
 # down, a Secret is about to be made), so they get some time; the kubelet's second attempt to pull

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from kfp_tabular.components.common.kubernetes import logs, pods
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ApiError,
     DeadlineError,
@@ -21,8 +20,9 @@ from kfp_tabular.components.common.kubernetes.errors import (
     RejectedError,
     TerminatedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import EVENT, POD, Object
-from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, POD, Object
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
+from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 
 # How long the end of the log may take to come after the end of the job, if its container has
 # ended, too, and if not.
@@ -68,7 +68,9 @@ def until_ended(
     """
     bound = api.bound()
     # What only explains must not keep anything waiting while the API server is away.
-    brief = api.bound(unreachable_seconds=min(_EXPLAIN_SECONDS, api.patience.unreachable_seconds))
+    brief = api.bound(
+        unreachable_seconds=min(_EXPLAIN_SECONDS, api.retry_policy.unreachable_seconds)
+    )
     wait = _Wait(bound, brief, launch, resource, elapsed_seconds)
 
     def give_up() -> None:
@@ -136,7 +138,7 @@ class _Terminated:
 class _Ended:
     """A failure of a container, with the end of its log."""
 
-    failure: pods.Failure
+    failure: pod_status.Failure
     uid: str
     main_container: str
     lines: list[str] = field(default_factory=list)
@@ -159,12 +161,12 @@ class _Wait:
         self._deadline = time.monotonic() + launch.deadline_seconds - elapsed_seconds
         self._pods: Mapping[str, Object] = {}
         self._ended: dict[tuple[str, str, int], _Ended] = {}
-        self._problems: dict[tuple[str, str], tuple[pods.Problem, float]] = {}
+        self._problems: dict[tuple[str, str], tuple[pod_status.Problem, float]] = {}
         self._followers: dict[str, logs.Follower] = {}
         self._verdict = ""
         # From when on it is strange that there are no pods.
-        patience = min(launch.grace_seconds, _NO_PODS_SECONDS) if launch.pod_selector else math.inf
-        self._lonely = time.monotonic() + patience
+        allowed = min(launch.grace_seconds, _NO_PODS_SECONDS) if launch.pod_selector else math.inf
+        self._lonely = time.monotonic() + allowed
 
     def run(self) -> Object:
         # One that has ended already has no deadline to miss.
@@ -218,11 +220,11 @@ class _Wait:
         """Keeps how pods failed, with their last words: operators delete failed pods."""
         for pod in found.values():
             uid = pod["metadata"]["uid"]
-            for failure in pods.failures(pod):
+            for failure in pod_status.failures(pod):
                 key = (uid, failure.container, failure.restarts)
                 if key in self._ended:
                     continue
-                ended = _Ended(failure, uid, pods.main_container(pod))
+                ended = _Ended(failure, uid, pod_status.main_container(pod))
                 if failure.container:
                     ended.lines = logs.tail(api, pod, failure.container, previous=failure.previous)
                 self._ended[key] = ended
@@ -258,7 +260,7 @@ class _Wait:
         now = time.monotonic()
         problems = {}
         for pod in found.values():
-            problem = pods.cannot_start(pod, self._launch.grace_seconds)
+            problem = pod_status.cannot_start(pod, self._launch.grace_seconds)
             if problem is None:
                 continue
             key = (pod["metadata"]["uid"], problem.topic)
@@ -270,17 +272,17 @@ class _Wait:
         self._follow(found)
 
     def _follow(self, found: Mapping[str, Object]) -> None:
-        for pod in pods.selected(found.values(), self._launch.chief_selector):
+        for pod in pod_status.selected(found.values(), self._launch.chief_selector):
             uid = pod["metadata"]["uid"]
-            if uid not in self._followers and pods.has_log(pod, self._launch.container):
+            if uid not in self._followers and pod_status.has_log(pod, self._launch.container):
                 name = pod["metadata"]["name"]
                 self._followers[uid] = logs.Follower(
                     self._api, pod, self._launch.container, _shower(name)
                 )
 
-    def _hopeless(self) -> Iterator[tuple[pods.Problem, float]]:
+    def _hopeless(self) -> Iterator[tuple[pod_status.Problem, float]]:
         """Gives the problems that end the wait, each with when it does."""
-        if self._launch.needs_all_pods or not any(map(pods.is_running, self._pods.values())):
+        if self._launch.needs_all_pods or not any(map(pod_status.is_running, self._pods.values())):
             for problem, since in self._problems.values():
                 yield problem, since + problem.seconds
 
@@ -334,7 +336,9 @@ class _Wait:
             found = {pod["metadata"]["name"]: pod for pod in listed.items}
             self._remember_failures(self._brief, found)
             self._see_pods(found)
-        running = {pod["metadata"]["uid"] for pod in self._pods.values() if pods.is_running(pod)}
+        running = {
+            pod["metadata"]["uid"] for pod in self._pods.values() if pod_status.is_running(pod)
+        }
         for uid, follower in self._followers.items():
             follower.finish(_LOG_GOES_ON_SECONDS if uid in running else _LOG_END_SECONDS)
 
@@ -371,14 +375,14 @@ class _Wait:
             for event in self._listed_events("")
             if f"{(event.get('involvedObject') or {}).get('name', '')}-".startswith(f"{name}-")
         ]
-        return "\n  ".join([what, *pods.event_lines(below)])
+        return "\n  ".join([what, *pod_status.event_lines(below)])
 
     def _tail_of(self, uid: str) -> list[str]:
         follower = self._followers.get(uid)
         return list(follower.tail) if follower else []
 
     def _events(self, name: str) -> list[str]:
-        return pods.event_lines(self._listed_events(f"involvedObject.name={name}"))
+        return pod_status.event_lines(self._listed_events(f"involvedObject.name={name}"))
 
     def _listed_events(self, fields: str) -> Sequence[Object]:
         try:

@@ -1,4 +1,4 @@
-"""The object stores, behind one interface."""
+"""The interface that every object store implements, and the types that it works with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage.location import Location
 
 CHUNK_BYTES = 32 << 20
 """Larger objects are fetched in ranges of this size, at the same time."""
@@ -75,18 +74,6 @@ class Store(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Removes objects; one that is not there is no error."""
-
-
-def open_store(location: Location) -> Store:
-    """Connects to the store of a remote location."""
-    # Client libraries are loaded only for the store in use: not every image holds every one.
-    if location.scheme == "gs":
-        from kfp_tabular.components.common.storage.gcs import GcsBucket
-
-        return GcsBucket(location.bucket)
-    from kfp_tabular.components.common.storage.s3 import S3Bucket
-
-    return S3Bucket(location.scheme, location.bucket)
 
 
 def make_room(path: Path, size: int) -> None:

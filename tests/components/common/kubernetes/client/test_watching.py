@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kfp_tabular.components.common.kubernetes.errors import ForbiddenError, GoneError
-from kfp_tabular.components.common.kubernetes.patience import Patience
-from kfp_tabular.components.common.kubernetes.watching import Listing, snapshots
+from kfp_tabular.components.common.kubernetes.client.errors import ForbiddenError, GoneError
+from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
+from kfp_tabular.components.common.kubernetes.client.watching import Listing, snapshots
 
-PATIENCE = Patience(first_delay_seconds=1, longest_delay_seconds=8, poll_seconds=7)
+PATIENCE = RetryPolicy(first_delay_seconds=1, longest_delay_seconds=8, poll_seconds=7)
 
 
 def item(name: str, version: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client.errors import (
     ApiError,
     ConflictError,
     ForbiddenError,
@@ -13,7 +13,7 @@ from kfp_tabular.components.common.kubernetes.errors import (
     NotFoundError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.kinds import Kind
 
 # How RBAC says that a permission is missing; quotas and admission webhooks answer 403 as well.
 _DENIED = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource')

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.kubernetes.logs import Cursor
+from kfp_tabular.components.common.kubernetes.pods.logs import Cursor
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

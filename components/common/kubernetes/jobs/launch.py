@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import names, owner, waiting
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes import names, owner_reference
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ApiError,
     ConflictError,
@@ -22,8 +22,9 @@ from kfp_tabular.components.common.kubernetes.errors import (
     SpecConflictError,
     TerminatedError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import POD, Object
-from kfp_tabular.components.common.kubernetes.work import Launch, Verdict
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.jobs import waiting
+from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 
 __all__ = ["Launch", "Verdict", "run"]
@@ -108,7 +109,7 @@ class _Job:
 
     def _create_or_adopt(self, api: Api) -> Object:
         wanted = self._wanted(api)
-        end = time.monotonic() + api.patience.unreachable_seconds
+        end = time.monotonic() + api.retry_policy.unreachable_seconds
         # Creating first, and looking only if the name is taken, leaves no moment in which two
         # attempts could each find nothing and then make one.
         while True:
@@ -121,7 +122,7 @@ class _Job:
                         raise
                     # It went meanwhile, or a quota was being updated.
                     _logger.debug("%s: once more: %s", self._title, error)
-                    api.pause(api.patience.delay(0))
+                    api.pause(api.retry_policy.delay(0))
                     continue
             else:
                 _logger.info("%s created.", self._title)
@@ -164,7 +165,7 @@ class _Job:
         metadata["namespace"] = self._namespace
         annotations = metadata.get("annotations") or {}
         metadata["annotations"] = {**annotations, names.DIGEST_ANNOTATION: self._digest}
-        reference = owner.reference(api, self._namespace)
+        reference = owner_reference.reference(api, self._namespace)
         if reference and not metadata.get("ownerReferences"):
             metadata["ownerReferences"] = [reference]
         return {**self._launch.resource, "metadata": metadata}
@@ -190,7 +191,7 @@ class _Job:
     def _cancel(self) -> None:
         # A task that is stopped on Kubeflow has a second or less: its launcher ends on SIGTERM,
         # and with it the container. So the request comes first, and then everything else.
-        seconds = self._api.patience.cancel_seconds
+        seconds = self._api.retry_policy.cancel_seconds
         api = self._api.bound(
             unreachable_seconds=seconds, answer_seconds=min(seconds, 5), first_delay_seconds=0.1
         )

@@ -1,10 +1,9 @@
-"""The Kubernetes API: the official client with patience, and with errors one can act on."""
+"""Access to the Kubernetes API: the official client with retries and errors that name a remedy."""
 
 import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,18 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes import refusals, watching
-from kfp_tabular.components.common.kubernetes.errors import (
+from kfp_tabular.components.common.kubernetes.client import refusals, watching
+from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ForbiddenError,
-    UnreachableError,
 )
-from kfp_tabular.components.common.kubernetes.kinds import POD, Kind, Object
-from kfp_tabular.components.common.kubernetes.patience import Patience
-from kfp_tabular.components.common.kubernetes.watching import Listing
+from kfp_tabular.components.common.kubernetes.client.kinds import POD, Kind, Object
+from kfp_tabular.components.common.kubernetes.client.retries import (
+    Retry,
+    RetryPolicy,
+    TransientFailure,
+    is_transient,
+)
+from kfp_tabular.components.common.kubernetes.client.watching import Listing
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, ApiException
+    from kubernetes.client import ApiClient
     from urllib3 import BaseHTTPResponse
 
 T = TypeVar("T")
@@ -33,8 +36,6 @@ _MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
 
 _CONNECT_SECONDS = 10
-_TRANSIENT = frozenset({401, 408, 429})
-_DOUBTFUL = frozenset({401, 403})
 # A log may be silent for long. After this it is asked for anew, in case the connection is dead.
 _LOG_SECONDS = 300
 
@@ -78,7 +79,7 @@ class Api:
     """Access to one cluster. Threads may share it.
 
     Every call repeats itself through lost connections, 429 and 5xx, until the API server was away
-    for `patience.unreachable_seconds`. Thus a `create` may find the object it made itself, and a
+    for `retry_policy.unreachable_seconds`. So a `create` may find the object it made itself, and a
     `replace` with a resource version its own change: both raise `ConflictError`.
 
     Every call may raise `ForbiddenError` (403), `RejectedError` (400, 422, unknown kind),
@@ -86,27 +87,27 @@ class Api:
 
     Attributes:
         namespace: Where this process works: its pod's namespace, or the kubeconfig's.
-        patience: How long to repeat.
+        retry_policy: What is retried and for how long.
     """
 
     def __init__(
-        self, client: "ApiClient", namespace: str, patience: Patience | None = None
+        self, client: "ApiClient", namespace: str, retry_policy: RetryPolicy | None = None
     ) -> None:
         self.namespace = namespace
-        self.patience = patience or Patience()
+        self.retry_policy = retry_policy or RetryPolicy()
         self._client = client
         self._aborted = threading.Event()
         self._lock = threading.Lock()
         self._streams: set[BaseHTTPResponse] = set()
         self._granted: set[tuple[str, Kind, str, str]] = set()
 
-    def bound(self, **patience: float) -> "Api":
+    def bound(self, **changes: float) -> "Api":
         """Gives the same access for one piece of work, which `abort` ends.
 
         Args:
-            patience: What to change of the patience, by name.
+            changes: Fields of the retry policy to replace, by name.
         """
-        other = Api(self._client, self.namespace, replace(self.patience, **patience))
+        other = Api(self._client, self.namespace, replace(self.retry_policy, **changes))
         other._granted = self._granted
         return other
 
@@ -229,7 +230,7 @@ class Api:
             lambda: self.list(kind, namespace, labels=labels, fields=fields),
             events,
             self.pause,
-            self.patience,
+            self.retry_policy,
         )
 
     def watch_call(
@@ -254,7 +255,7 @@ class Api:
             ConnectionError: The stream broke.
             GoneError: The resource version is too old.
         """
-        seconds = self.patience.watch_seconds
+        seconds = self.retry_policy.watch_seconds
         query = _selectors(labels, fields) | {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -262,7 +263,7 @@ class Api:
             "timeoutSeconds": max(1, round(seconds)),
         }
         request = self._request("GET", "watch", kind, namespace, query=query)
-        for line in self._lines(request, seconds + self.patience.answer_seconds):
+        for line in self._lines(request, seconds + self.retry_policy.answer_seconds):
             try:
                 yield json.loads(line)
             except ValueError as error:
@@ -374,40 +375,21 @@ class Api:
         silence_seconds: float | None = None,
     ) -> "T":
         """Sends a request until it is answered for good."""
-        failures, trouble, since = 0, 0, 0.0
+        retry = Retry(self.retry_policy, str(request.subject))
         while True:
             if self._aborted.is_set():
                 raise AbortedError
             try:
                 answer = self._attempt(request, read, silence_seconds)
             except ForbiddenError as error:
-                if not failures and not self._expects(request):
+                if not retry.failures and not self._expects(request):
                     raise
-                answer = _Transient(str(error), 403, refusal=error)
-            if not isinstance(answer, _Transient):
-                if failures:
-                    _logger.info("the API server answers again.")
+                answer = TransientFailure(str(error), 403, refusal=error)
+            if not isinstance(answer, TransientFailure):
+                retry.succeeded()
                 self._granted.add(request.right)
                 return answer
-            now = time.monotonic()
-            kind = answer.status if answer.status in _DOUBTFUL else -1
-            if kind != trouble:
-                trouble, since = kind, now
-            budget = self.patience.unreachable_seconds
-            if kind in _DOUBTFUL:
-                budget = min(budget, self.patience.doubt_seconds)
-            delay = max(self.patience.delay(failures), answer.retry_after)
-            if now - since + delay > budget:
-                raise answer.refusal or UnreachableError(
-                    f"{request.subject}: given up after {now - since:.0f} s: {answer.why}",
-                    answer.status,
-                )
-            if not failures:
-                _logger.warning(
-                    "%s: %s; trying again for up to %.0f s.", request.subject, answer.why, budget
-                )
-            failures += 1
-            self.pause(delay)
+            self.pause(retry.delay_after(answer))
 
     def _expects(self, request: _Request) -> bool:
         """Tells whether a right should be there: it was once, or it belongs to one that was."""
@@ -418,11 +400,11 @@ class Api:
         request: _Request,
         read: "Callable[[BaseHTTPResponse], T]",
         silence_seconds: float | None,
-    ) -> "T | _Transient":
+    ) -> "T | TransientFailure":
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
-        seconds = self.patience.answer_seconds
+        seconds = self.retry_policy.answer_seconds
         try:
             response = self._client.call_api(
                 request.path,
@@ -439,41 +421,21 @@ class Api:
         except ApiException as error:
             if error.status == 0:
                 return _tls_failure(str(error.reason))
-            if error.status in _TRANSIENT or error.status >= 500:
-                return _Transient.of(error)
+            if is_transient(error.status):
+                return TransientFailure.of(error)
             raise refusals.error(error.status, error.body or b"", request.subject) from None
         except (HTTPError, OSError) as error:
-            return _Transient(f"{type(error).__name__}: {error}")
+            return TransientFailure(f"{type(error).__name__}: {error}")
 
 
-@dataclass(frozen=True)
-class _Transient:
-    """An answer, or none, after which one asks again."""
-
-    why: str
-    status: int = 0
-    retry_after: float = 0
-    refusal: ForbiddenError | None = None
-
-    @classmethod
-    def of(cls, error: "ApiException") -> "_Transient":
-        after = (error.headers or {}).get("Retry-After", "")
-        body = (error.body or b"")[:300].decode("utf-8", errors="replace")
-        return cls(
-            f"HTTP {error.status} {body}".strip(),
-            error.status,
-            float(after) if after.isdigit() else 0,
-        )
-
-
-def _tls_failure(reason: str) -> _Transient:
+def _tls_failure(reason: str) -> TransientFailure:
     """Tells a connection that was lost during its handshake from a wrong certificate."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         raise UserError(
             f"the API server's certificate is not trusted: {reason.splitlines()[-1]}. Check the "
             "certificate authority in the kubeconfig."
         )
-    return _Transient(reason.replace("\n", ": "))
+    return TransientFailure(reason.replace("\n", ": "))
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str | int]:
@@ -481,7 +443,7 @@ def _selectors(labels: str, fields: str) -> dict[str, str | int]:
     return {name: value for name, value in given.items() if value}
 
 
-def connect(patience: Patience | None = None) -> Api:
+def connect(retry_policy: RetryPolicy | None = None) -> Api:
     """Connects by `KUBECONFIG`, else with the pod's service account, else by `~/.kube/config`.
 
     Raises:
@@ -510,4 +472,4 @@ def connect(patience: Patience | None = None) -> Api:
             f"no access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
             "KUBECONFIG."
         ) from error
-    return Api(ApiClient(configuration), namespace, patience)
+    return Api(ApiClient(configuration), namespace, retry_policy)

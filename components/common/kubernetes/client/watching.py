@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.kubernetes.errors import ForbiddenError, GoneError
-from kfp_tabular.components.common.kubernetes.kinds import Object
-from kfp_tabular.components.common.kubernetes.patience import Patience
+from kfp_tabular.components.common.kubernetes.client.errors import ForbiddenError, GoneError
+from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 
 _GONE = 410
 # A call that lasts no longer than this did not work, however orderly it ended.
@@ -28,7 +28,7 @@ def snapshots(
     look: Callable[[], Listing],
     call: Callable[[str], Iterator[Object]],
     pause: Callable[[float], None],
-    patience: Patience,
+    policy: RetryPolicy,
 ) -> Iterator[Mapping[str, Object]]:
     """Gives all objects by name: now, and after every change, without an end.
 
@@ -39,14 +39,14 @@ def snapshots(
         look: Lists the objects.
         call: Makes one watch call from a resource version, and gives its events.
         pause: Waits for some seconds.
-        patience: How long to wait between calls.
+        policy: How long to wait between calls.
     """
     while True:
         listing = look()
         objects = {str(item["metadata"]["name"]): item for item in listing.items}
         yield dict(objects)
         try:
-            for event in _resumed(call, listing.resource_version, pause, patience):
+            for event in _resumed(call, listing.resource_version, pause, policy):
                 name = str(event["object"]["metadata"]["name"])
                 if event["type"] == "DELETED":
                     objects.pop(name, None)
@@ -55,17 +55,17 @@ def snapshots(
                 yield dict(objects)
         except GoneError as error:
             _logger.debug("listing anew: %s", error)
-            pause(patience.delay(0))
+            pause(policy.delay(0))
         except ForbiddenError as error:
-            _logger.warning("looking every %g s instead: %s", patience.poll_seconds, error)
-            yield from _polled(look, pause, patience)
+            _logger.warning("looking every %g s instead: %s", policy.poll_seconds, error)
+            yield from _polled(look, pause, policy)
 
 
 def _resumed(
     call: Callable[[str], Iterator[Object]],
     since: str,
     pause: Callable[[float], None],
-    patience: Patience,
+    policy: RetryPolicy,
 ) -> Iterator[Object]:
     """Calls again when a call is over, from the last version seen.
 
@@ -83,7 +83,7 @@ def _resumed(
                 yield event
             failures = 0
         if time.monotonic() - began < _SHORT_SECONDS:
-            pause(patience.delay(failures))
+            pause(policy.delay(failures))
             failures += 1
 
 
@@ -107,9 +107,9 @@ def _events(call: Iterator[Object]) -> Iterator[Object]:
 
 
 def _polled(
-    look: Callable[[], Listing], pause: Callable[[float], None], patience: Patience
+    look: Callable[[], Listing], pause: Callable[[float], None], policy: RetryPolicy
 ) -> Iterator[Mapping[str, Object]]:
     """Looks again and again, where watching is not allowed."""
     while True:
-        pause(patience.poll_seconds)
+        pause(policy.poll_seconds)
         yield {str(item["metadata"]["name"]): item for item in look().items}

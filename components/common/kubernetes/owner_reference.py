@@ -4,9 +4,9 @@ import logging
 import os
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.api import Api
-from kfp_tabular.components.common.kubernetes.errors import NotFoundError
-from kfp_tabular.components.common.kubernetes.kinds import POD
+from kfp_tabular.components.common.kubernetes.client.api import Api
+from kfp_tabular.components.common.kubernetes.client.errors import NotFoundError
+from kfp_tabular.components.common.kubernetes.client.kinds import POD
 
 POD_NAME_VARIABLE = "KFP_POD_NAME"
 

@@ -1,0 +1,16 @@
+"""Opens the object store that a URI names."""
+
+from kfp_tabular.components.common.storage.location import Location
+from kfp_tabular.components.common.storage.object_store import Store
+
+
+def open_store(location: Location) -> Store:
+    """Connect to the store of a remote location."""
+    # Client libraries are loaded only for the store in use: not every image holds every one.
+    if location.scheme == "gs":
+        from kfp_tabular.components.common.storage.gcs import GcsBucket
+
+        return GcsBucket(location.bucket)
+    from kfp_tabular.components.common.storage.s3 import S3Bucket
+
+    return S3Bucket(location.scheme, location.bucket)
