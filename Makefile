@@ -16,7 +16,7 @@ TFDV_LOCK := $(if $(filter 2.38,$(firstword $(shell printf '%s\n' 2.38 $(GLIBC) 
 LOCK_author := $(IMAGES)/author/requirements.txt
 LOCK_tensorflow := $(IMAGES)/tensorflow/requirements.txt
 LOCK_tfdv := $(IMAGES)/tfdv/$(TFDV_LOCK).txt
-LOCK_serving := serving/image/requirements.txt
+LOCK_serving := components/images/serving/requirements.txt
 LOCK_launcher := $(IMAGES)/launcher/requirements.txt
 LOCK_test-servers := tests/servers/requirements.txt
 LOCK_tools := tests/tools/requirements.txt
@@ -156,7 +156,7 @@ golden: setup
 UV_COMPILE = $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11
 locks: $(UV)
 	echo 'setuptools>=77' | $(UV_COMPILE) - -o $(IMAGES)/build.txt
-	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv serving/image tests/tools tests/servers; do \
+	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv components/images/serving tests/tools tests/servers; do \
 		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
 	$(UV_COMPILE) --universal $(IMAGES)/tensorflow/requirements-gpu.in -o $(IMAGES)/tensorflow/requirements-gpu.txt
 	$(UV_COMPILE) --universal tests/requirements.in -c $(LOCK_tensorflow) -o tests/requirements.txt

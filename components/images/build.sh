@@ -37,19 +37,6 @@ package_index() {
     fi
 }
 
-build() {
-    file=$1 image=$2
-    shift 2
-    echo "$image"
-    DOCKER_BUILDKIT=1 "$engine" build --file "$file" --tag "$image" $options \
-        --secret "id=index,src=$secrets" \
-        --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "$@" . >"$log" 2>&1 || {
-        tail -n 60 "$log" >&2
-        echo "$image could not be built; see $log" >&2
-        exit 1
-    }
-}
-
 engine=$(sh components/images/engine.sh)
 package_index >"$secrets"
 ca=${CA:-${SSL_CERT_FILE:-}}
@@ -61,29 +48,24 @@ case $("$engine" --version) in
 esac
 
 mkdir -p build/images
-packages=$registry/tensorflow:$tag-packages
 for name in ${*:-author launcher tensorflow tfdv serving}; do
-    log=build/images/$name.log
-    folder=components/images/$name
     case $name in
-        author | launcher)
-            build "$folder/Containerfile" "$registry/$name:$tag" --build-arg "BASE=$base"
-            ;;
-        tensorflow)
-            for target in packages image; do
-                build "$folder/Containerfile" \
-                    "$([ $target = image ] && echo "$registry/$name:$tag" || echo "$packages")" \
-                    --target "$target" --build-arg "BASE=$base" --build-arg "LOCK=$lock"
-            done
-            ;;
-        tfdv | serving)
-            [ $name = tfdv ] || folder=serving/image
-            build "$folder/Containerfile" "$registry/$name:$tag" \
-                --build-arg "TENSORFLOW=$packages"
-            ;;
+        author | launcher | tensorflow | tfdv | serving) ;;
         *)
             echo "no image $name; there are author, launcher, tensorflow, tfdv, serving" >&2
             exit 2
             ;;
     esac
+    image=$registry/$name:$tag
+    log=build/images/$name.log
+    echo "$image"
+    DOCKER_BUILDKIT=1 "$engine" build --file components/images/Containerfile --target "$name" \
+        --tag "$image" $options --secret "id=index,src=$secrets" \
+        --build-arg "BASE=$base" --build-arg "LOCK=$lock" \
+        --label "org.opencontainers.image.version=$version" \
+        --label "org.opencontainers.image.revision=$revision" . >"$log" 2>&1 || {
+        tail -n 60 "$log" >&2
+        echo "$image could not be built; see $log" >&2
+        exit 1
+    }
 done

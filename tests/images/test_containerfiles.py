@@ -12,55 +12,53 @@ import pytest
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {
-    "author": ROOT / "components/images/author",
-    "launcher": ROOT / "components/images/launcher",
-    "tensorflow": ROOT / "components/images/tensorflow",
-    "tfdv": ROOT / "components/images/tfdv",
-    "serving": ROOT / "serving/image",
-}
+IMAGES = ROOT / "components" / "images"
+CONTAINERFILE = IMAGES / "Containerfile"
+NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving")
 LABELS = ("title", "description", "licenses", "source", "version", "revision")
-every_image = pytest.mark.parametrize("name", FOLDERS)
+every_image = pytest.mark.parametrize("name", NAMES)
+
+Instruction = tuple[str, str]
 
 
-def instructions(name: str) -> list[tuple[str, str]]:
-    """The instructions of a Containerfile: word and rest, continued lines joined."""
-    text = (FOLDERS[name] / "Containerfile").read_text()
-    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
-    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+def instructions() -> list[Instruction]:
+    """The instructions of the Containerfile: word and rest, continued lines joined."""
+    text = re.sub(r"^\s*#.*\n", "", CONTAINERFILE.read_text(), flags=re.MULTILINE)
+    lines = [line.split(None, 1) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     return [(word.upper(), " ".join(rest.split())) for word, rest in lines]
 
 
-def stages(name: str) -> list[list[tuple[str, str]]]:
-    found: list[list[tuple[str, str]]] = [[]]
-    for word, rest in instructions(name):
+def stages() -> dict[str, list[Instruction]]:
+    """The instructions of each stage by its name, the first of which is FROM."""
+    found: dict[str, list[Instruction]] = {}
+    for word, rest in instructions():
         if word == "FROM":
-            found.append([])
-        found[-1].append((word, rest))
-    return found[1:]
+            stage = found.setdefault(re.split(r"\s+as\s+", rest, flags=re.IGNORECASE)[1], [])
+        if found:
+            stage.append((word, rest))
+    return found
 
 
-def shipped(name: str) -> list[tuple[str, str]]:
-    """The instructions that the published image is made with, those of inherited stages first."""
-    by_name = {}
-    for stage in stages(name):
-        base, *alias = re.split(r"\s+as\s+", stage[0][1], flags=re.IGNORECASE)
-        by_name[alias[0] if alias else ""] = last = [*by_name.get(base, []), *stage]
-    return last
+def base(stage: list[Instruction]) -> str:
+    return stage[0][1].split()[0]
+
+
+def shipped(name: str) -> list[Instruction]:
+    """The instructions that a published image is made with, those of its bases first."""
+    known = stages()
+    stage = known[name]
+    return [*(shipped(base(stage)) if base(stage) in known else []), *stage]
 
 
 def pins(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE))
 
 
-@every_image
-def test_nothing_floats(name: str) -> None:
-    known = {re.split(r"\s+as\s+", stage[0][1], flags=re.I)[-1] for stage in stages(name)}
-    for word, rest in instructions(name):
+def test_nothing_floats() -> None:
+    for word, rest in instructions():
         assert "latest" not in rest
         if word == "FROM":
-            base = rest.split()[0]
-            assert base in known or base in ("${BASE}", "${TENSORFLOW}")
+            assert rest.split()[0] in stages() or rest.split()[0] == "${BASE}"
         if word == "ARG" and "=" in rest:
             default = rest.split("=", 1)[1]
             assert default == "requirements.txt" or re.search(r":3\.13-slim-trixie$", default)
@@ -78,9 +76,8 @@ def test_what_is_shipped_is_copied_layers_and_settings(name: str) -> None:
     assert all(copy.endswith(" /layer/ /") for copy in copies)
 
 
-@every_image
-def test_secrets_and_caches_stay_in_the_build(name: str) -> None:
-    for word, rest in instructions(name):
+def test_secrets_and_caches_stay_in_the_build() -> None:
+    for word, rest in instructions():
         if word == "RUN" and "layer.sh" in rest:
             mounts = [part for part in shlex.split(rest) if part.startswith("--mount=")]
             assert {m.split(",")[0] for m in mounts} == {
@@ -93,16 +90,24 @@ def test_secrets_and_caches_stay_in_the_build(name: str) -> None:
 
 @every_image
 def test_it_says_what_it_is(name: str) -> None:
-    (labels,) = [rest for word, rest in stages(name)[-1] if word == "LABEL"]
+    labels = " ".join(rest for word, rest in shipped(name) if word == "LABEL")
     keys = re.findall(r"org\.opencontainers\.image\.(\w+)=", labels)
+    given = re.findall(
+        r"--label \"org\.opencontainers\.image\.(\w+)=", (IMAGES / "build.sh").read_text()
+    )
 
-    assert tuple(keys) == LABELS
+    assert sorted([*keys, *given]) == sorted(LABELS)
     assert f'title="kfp-tabular {name}"' in labels
-    arguments = {rest for word, rest in stages(name)[-1] if word == "ARG"}
-    assert {"VERSION", "REVISION"} <= arguments
 
 
-@pytest.mark.parametrize("name", ["author", "launcher", "tensorflow"])
+def test_the_project_is_one_layer_that_comes_last() -> None:
+    copies = {name: [rest for word, rest in shipped(name) if word == "COPY"] for name in NAMES}
+
+    assert {found[-1] for found in copies.values()} == {"--from=build-project /layer/ /"}
+    assert sum("layer.sh project" in rest for _, rest in instructions()) == 1
+
+
+@every_image
 def test_it_runs_as_a_user_by_number(name: str) -> None:
     users = [rest for word, rest in shipped(name) if word == "USER"]
     assert re.fullmatch(r"[1-9]\d*:\d+", users[-1])
@@ -113,7 +118,7 @@ def test_it_runs_as_a_user_by_number(name: str) -> None:
         for part in shlex.split(rest)
     )
     assert environment["HOME"] == "/tmp"
-    if name == "tensorflow":
+    if name in ("tensorflow", "tfdv", "serving"):
         assert ENVIRONMENT.items() <= environment.items()
 
 
@@ -123,12 +128,12 @@ def test_serving_has_a_health_check() -> None:
 
 @pytest.mark.parametrize("name", ["tfdv", "serving"])
 def test_what_adds_to_tensorflow_has_its_versions(name: str) -> None:
-    base, more = (pins(FOLDERS[n] / "requirements.txt") for n in ("tensorflow", name))
+    base, more = (pins(IMAGES / n / "requirements.txt") for n in ("tensorflow", name))
     assert base.items() <= more.items()
 
 
 def test_the_variant_with_cuda_has_the_same_versions() -> None:
-    folder = FOLDERS["tensorflow"]
+    folder = IMAGES / "tensorflow"
     plain, gpu = pins(folder / "requirements.txt"), pins(folder / "requirements-gpu.txt")
 
     assert plain.items() <= gpu.items()
@@ -137,29 +142,28 @@ def test_the_variant_with_cuda_has_the_same_versions() -> None:
 
 @every_image
 def test_every_package_is_locked_with_hashes(name: str) -> None:
-    lock = FOLDERS[name] / "requirements.txt"
+    lock = IMAGES / name / "requirements.txt"
     pinned = re.split(r"\n(?=[A-Za-z0-9])", "\n" + lock.read_text())[1:]
     assert pinned
     assert all("==" in each.splitlines()[0] and "--hash=sha256:" in each for each in pinned)
 
 
 def test_what_is_left_out_is_in_the_lock() -> None:
-    lines = (FOLDERS["tensorflow"] / "unused.txt").read_text().splitlines()
+    lines = (IMAGES / "tensorflow" / "unused.txt").read_text().splitlines()
     entries = [line.split("#")[0].split() for line in lines if line.split("#")[0].strip()]
     reasons = [line.partition("#")[2].strip() for line in lines if not line.startswith("#")]
 
     assert all(reasons)
-    locked = pins(FOLDERS["tensorflow"] / "requirements.txt")
+    locked = pins(IMAGES / "tensorflow" / "requirements.txt")
     assert {kind for kind, _ in entries} == {"package", "path"}
     for kind, what in entries:
         assert (what if kind == "package" else what.split("/")[0]) in locked
 
 
-@every_image
-def test_the_build_context_holds_what_is_copied(name: str) -> None:
+def test_the_build_context_holds_what_is_copied() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     kept = [line[1:] for line in lines if line.startswith("!")]
-    for word, rest in instructions(name):
+    for word, rest in instructions():
         if word == "COPY" and not rest.startswith("--from"):
             for source in rest.split()[:-1]:
                 path = source.replace("${LOCK}", "requirements.txt")
