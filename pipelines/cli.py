@@ -16,6 +16,7 @@ from rich.console import Console
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.process.termination import interrupt_on_termination
 from kfp_tabular.pipelines import parameters
+from kfp_tabular.pipelines.environments.commands import setup_command
 from kfp_tabular.pipelines.kubeflow.commands import schedule_command, submit_command
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def cli() -> None:
 
 cli.add_command(submit_command)
 cli.add_command(schedule_command)
+cli.add_command(setup_command)
 
 
 @cli.command("sample-data")
@@ -216,7 +218,7 @@ def serve_command(model: Path, name: str | None, port: int) -> None:
     """Serve a model over HTTP with KServe's v1 and v2 protocols."""
     from kfp_tabular.components.common import images
     from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
-    from kfp_tabular.pipelines.local.environments import Environments
+    from kfp_tabular.pipelines.environments.location import Environments
 
     python = str(Environments.find().python(images.SERVING))
     command = [python, "-m", "kfp_tabular.serving", "--model", str(model), "--port", str(port)]
@@ -238,7 +240,7 @@ def _place(runner: Literal["venv", "docker"]) -> "Place":
         from kfp_tabular.pipelines.local.docker_engine import Engine
 
         return Containers(Engine.find())
-    from kfp_tabular.pipelines.local.environments import Environments
+    from kfp_tabular.pipelines.environments.location import Environments
     from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 
     return VirtualEnvironments(Environments.find())

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
-from kfp_tabular.pipelines.local.environments import Environments
+from kfp_tabular.pipelines.environments.location import Environments
 
 MODULES = {
     "tfdv": ("tensorflow_data_validation",),

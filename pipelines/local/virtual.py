@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
-from kfp_tabular.pipelines.local.environments import Environments, image_name
+from kfp_tabular.pipelines.environments.location import Environments, image_name
 from kfp_tabular.pipelines.local.place import Call, RunRequest, Starter, TaskProcess
 from kfp_tabular.pipelines.local.preload import Preloader
 

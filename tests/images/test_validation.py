@@ -10,10 +10,10 @@ from kfp import compiler, dsl
 
 from kfp_tabular.components import ingest_data, validate_data
 from kfp_tabular.pipelines import sample_data
+from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local import runner
 from kfp_tabular.pipelines.local.docker import Containers
 from kfp_tabular.pipelines.local.docker_engine import Engine
-from kfp_tabular.pipelines.local.environments import Environments
 from kfp_tabular.pipelines.local.place import Place
 from kfp_tabular.pipelines.local.tasks import TaskResult
 from kfp_tabular.pipelines.local.virtual import VirtualEnvironments

@@ -23,8 +23,8 @@ from kfp import compiler, dsl
 
 from kfp_tabular.components import ingest_data, validate_data
 from kfp_tabular.pipelines.compile import compile_pipeline
+from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local import runner
-from kfp_tabular.pipelines.local.environments import Environments
 from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 from kfp_tabular.pipelines.training.config import PipelineConfig
 

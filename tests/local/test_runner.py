@@ -13,8 +13,8 @@ from kfp import compiler, dsl
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import spec
+from kfp_tabular.pipelines.environments.location import Environments, image_name
 from kfp_tabular.pipelines.local import runner
-from kfp_tabular.pipelines.local.environments import Environments, image_name
 from kfp_tabular.pipelines.local.results import read_outputs
 from kfp_tabular.pipelines.local.tasks import TaskResult
 from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
@@ -173,7 +173,7 @@ _PROGRAM = """
 import signal, sys
 from pathlib import Path
 from kfp_tabular.pipelines.local import runner
-from kfp_tabular.pipelines.local.environments import Environments
+from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local.progress import Progress
 from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
 from rich.console import Console

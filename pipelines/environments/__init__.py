@@ -1,0 +1,1 @@
+"""Virtual environments that take the place of images on one machine: finding and making them."""
