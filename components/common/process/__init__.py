@@ -1,1 +1,5 @@
-"""The running process: TensorFlow imported one way everywhere, and an orderly end on SIGTERM."""
+"""This process and its children.
+
+`termination` turns SIGTERM into an event, `child_process` starts, watches and stops children, and
+`tensorflow` imports TensorFlow with the settings that every process shares.
+"""
