@@ -286,7 +286,7 @@ def _inference_graph(pipeline: _Pipeline) -> Rendered:
     )
 
     task = pipeline.arguments(DEPLOYMENT_TASK)
-    service = service_settings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
+    service = service_settings.ServiceSettings.parse(task["service"], f"{DEPLOYMENT_TASK}.service")
     name = task["model_name"]
     shares = _shares(pipeline.given.split)
     has_colors = service.strategy == service_settings.BLUE_GREEN

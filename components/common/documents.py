@@ -8,7 +8,7 @@ must be, their defaults stand in for keys left out. A field may hold one more ch
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 from kfp_tabular.components.common.errors import UserError, closest
@@ -31,12 +31,10 @@ class NotAllowedError(ValueError):
         self.hint = closest(str(value), allowed)
 
 
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kKMGTPE]i?)?")
 _DURATION = re.compile(r"([0-9]+)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse(kind: type[T], document: Any, source: str) -> T:
@@ -171,12 +169,6 @@ def at_least(least: float) -> Check:
     return check
 
 
-def quantity(value: str) -> None:
-    """Checks an amount as Kubernetes writes it: `2`, `500m`, `1.5`, `512Mi`, `4G`."""
-    if not _QUANTITY.fullmatch(value):
-        raise ValueError("expected a Kubernetes quantity, such as 500m, 2 or 4Gi")
-
-
 def label_name(value: str) -> None:
     """Checks a DNS label (RFC 1123): what names a Service or a volume."""
     if not _LABEL.fullmatch(value):
@@ -189,12 +181,6 @@ def resource_name(value: str) -> None:
     """Checks a DNS subdomain (RFC 1123): what names most Kubernetes resources."""
     if len(value) > 253 or not _NAME.fullmatch(value):
         raise ValueError("expected a Kubernetes name: lower-case letters, digits, hyphens and dots")
-
-
-def environment_name(value: str) -> None:
-    """Checks the name of an environment variable."""
-    if not _ENVIRONMENT.fullmatch(value):
-        raise ValueError("expected the name of an environment variable")
 
 
 def mount_path(value: str) -> None:
@@ -223,3 +209,46 @@ def seconds(value: str) -> int:
     if match is None:
         raise ValueError("expected a duration, such as 90s, 30m, 4h or 1d")
     return int(match.group(1)) * _SECONDS[match.group(2)]
+
+
+_INT32 = 2**31 - 1
+
+
+def between(least: float, most: float = _INT32) -> Check:
+    """Return a check that a number is in a range, both ends included."""
+
+    def check(value: Any) -> None:
+        if not least <= value <= most:
+            raise ValueError(f"expected {least} to {most}")
+
+    return check
+
+
+def distinct(values: Sequence[Any], what: str) -> None:
+    """Check that no value is given twice.
+
+    Args:
+        values: The values.
+        what: What a value is, for the message.
+
+    Raises:
+        ValueError: For the first that is.
+    """
+    repeated = [value for index, value in enumerate(values) if value in values[:index]]
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]!r} is given twice")
+
+
+def checked(check: Check, default: Any = "") -> Any:
+    """Return a dataclass field with a default and a check."""
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def required(check: Check) -> Any:
+    """Return a dataclass field that must be given, with a check."""
+    return dataclasses.field(metadata={"check": check})
+
+
+def mapping(check: Check) -> Any:
+    """Return a dataclass field for a mapping, empty by default, with a check."""
+    return dataclasses.field(default_factory=dict, metadata={"check": check})

@@ -11,17 +11,13 @@ from typing import Any
 import yaml
 
 from kfp_tabular.components.common import documents, images
+from kfp_tabular.components.common.documents import checked, required
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.pod_settings import (
-    Toleration,
-    annotations,
-    checked,
-    labels,
-    mapping,
-    names,
-    required,
-)
-from kfp_tabular.components.common.training_job.settings import Secret
+from kfp_tabular.components.common.pods.pod_settings import PodSettings
+from kfp_tabular.components.common.pods.quantities import check_positive, check_size
+from kfp_tabular.components.common.pods.secrets import Secret
+from kfp_tabular.components.common.pods.variables import check_variables
+from kfp_tabular.components.common.pods.volumes import Volume
 
 IMAGES = {
     "tensorflow": images.TENSORFLOW,
@@ -59,32 +55,13 @@ _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnc
 
 
 @dataclass(frozen=True)
-class Volume:
-    """A PersistentVolumeClaim that a task mounts.
-
-    Attributes:
-        claim: The claim's name.
-        mount_path: Where it appears.
-        sub_path: A directory of it in place of its root.
-    """
-
-    claim: str = required(documents.resource_name)
-    mount_path: str = required(documents.mount_path)
-    sub_path: str = ""
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """What a task's pod asks for.
+class TaskConfig(PodSettings):
+    """What a task's pod asks for, besides `PodSettings`.
 
     Attributes:
         image: The name of another of the project's images, such as `launcher`, or a reference.
         cpu: Cores, as Kubernetes writes them: `2` or `500m`. Empty for the cluster's default.
         memory: Memory with its unit, such as `4G` or `512Mi`. Empty for the cluster's default.
-        gpus: Number of GPUs.
-        gpu_resource: The resource that stands for one GPU.
-        node_selector: Labels that the pod's node must have.
-        tolerations: Taints of nodes that are no obstacle.
         retries: How often a failed task is tried again.
         retry_wait: Before the first retry; a duration.
         retry_factor: Each further wait is this many times the last.
@@ -95,36 +72,20 @@ class TaskConfig:
         env: Environment variables. Not for secrets: they would stand in the compiled spec.
         secrets: Kubernetes Secrets to use.
         volumes: PersistentVolumeClaims to mount.
-        image_pull_secrets: Secrets for the registry.
-        image_pull_policy: `Always`, `IfNotPresent` or `Never`.
-        labels: Labels of the pod.
-        annotations: Annotations of the pod.
     """
 
     image: str = ""
-    cpu: str = checked(documents.quantity)
-    memory: str = checked(documents.quantity)
-    gpus: int = checked(documents.at_least(0), 0)
-    gpu_resource: str = "nvidia.com/gpu"
-    node_selector: Mapping[str, str] = mapping(labels)
-    tolerations: tuple[Toleration, ...] = ()
+    cpu: str = checked(check_positive)
+    memory: str = checked(check_size)
     retries: int = checked(documents.at_least(0), 0)
     retry_wait: str = checked(documents.duration, "60s")
     retry_factor: float = checked(documents.at_least(1), 2.0)
     retry_wait_limit: str = checked(documents.duration, "1h")
     timeout: str = checked(documents.duration)
     caching: bool = True
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = documents.mapping(check_variables)
     secrets: tuple[Secret, ...] = ()
     volumes: tuple[Volume, ...] = ()
-    image_pull_secrets: tuple[str, ...] = checked(names, ())
-    image_pull_policy: str = checked(documents.one_of("Always", "IfNotPresent", "Never"))
-    labels: Mapping[str, str] = mapping(labels)
-    annotations: Mapping[str, str] = mapping(annotations)
-
-    def __post_init__(self) -> None:
-        for variable in self.env:
-            documents.environment_name(variable)
 
 
 @dataclass(frozen=True)
@@ -137,7 +98,7 @@ class Workspace:
         access_modes: How it can be mounted; empty for KFP's default.
     """
 
-    size: str = required(documents.quantity)
+    size: str = required(check_size)
     storage_class: str = ""
     access_modes: tuple[str, ...] = ()
 

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import images
-from kfp_tabular.components.common.pod_settings import toleration
+from kfp_tabular.components.common.pods import pod_settings
+from kfp_tabular.components.common.pods.security import container_security
+from kfp_tabular.components.common.pods.variables import literal
 from kfp_tabular.components.common.training_job.settings import (
     CREDENTIALS_PATH,
     SHARED_MEMORY_PATH,
@@ -18,7 +20,7 @@ from kfp_tabular.components.common.training_job.settings import (
     JobSettings,
     ObjectStore,
 )
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec, literal
+from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 
 PORT = 2222
 """Where a worker listens for the others; TensorFlow's and the training operator's default."""
@@ -76,15 +78,7 @@ def pod_spec(
 def placement(settings: JobSettings, role: str) -> dict[str, Any]:
     """Gives what of a pod says where it runs and as whom."""
     own = settings.role(role)
-    selector = settings.node_selector if own.node_selector is None else own.node_selector
-    tolerations = settings.tolerations if own.tolerations is None else own.tolerations
-    entries: dict[str, Any] = {
-        "serviceAccountName": settings.service_account,
-        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
-        "nodeSelector": dict(selector),
-        "tolerations": [toleration(entry) for entry in tolerations],
-    }
-    return {key: value for key, value in entries.items() if value}
+    return pod_settings.placement(settings, own.node_selector, own.tolerations)
 
 
 def image(settings: JobSettings) -> str:
@@ -201,17 +195,6 @@ def pod_security(settings: JobSettings) -> dict[str, Any]:
         # A volume of a million files would otherwise be walked before each start.
         context["fsGroupChangePolicy"] = "OnRootMismatch"
     return context
-
-
-def container_security() -> dict[str, Any]:
-    """Gives the container's security context."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
 
 
 def _store_environment(store: ObjectStore, schemes: frozenset[str]) -> list[dict[str, Any]]:

@@ -70,8 +70,3 @@ class TrainingJobSpec:
         """Gives the schemes of the object stores that the arguments name."""
         found = (_URI.search(argument) for argument in self.arguments)
         return frozenset(match.group(1) for match in found if match)
-
-
-def literal(text: str) -> str:
-    """Keeps Kubernetes from replacing `$(NAME)` in an argument or a variable's value."""
-    return text.replace("$(", "$$(")

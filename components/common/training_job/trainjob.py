@@ -15,6 +15,8 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.kinds import TRAINING_RUNTIME
 from kfp_tabular.components.common.kubernetes.client.kinds import TRAINJOB as KIND
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
+from kfp_tabular.components.common.pods.security import container_security
+from kfp_tabular.components.common.pods.variables import literal
 from kfp_tabular.components.common.training_job import conditions, pod
 from kfp_tabular.components.common.training_job.job import user_error_policy
 from kfp_tabular.components.common.training_job.settings import (
@@ -27,7 +29,6 @@ from kfp_tabular.components.common.training_job.spec import (
     SIDECAR_OFF,
     WORKER_MODULE,
     TrainingJobSpec,
-    literal,
 )
 
 __all__ = ["CHIEF_LABELS", "CONTAINER", "KIND", "build", "judge", "runtime", "template"]
@@ -145,7 +146,7 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
         "ports": [{"name": "workers", "containerPort": pod.PORT, "protocol": "TCP"}],
         "resources": pod.resources(spec.settings, "workers"),
         "volumeMounts": pod.mounts(spec),
-        "securityContext": pod.container_security(),
+        "securityContext": container_security(),
     }
     pods = {
         "metadata": {"labels": dict(SIDECAR_OFF), "annotations": dict(SIDECAR_OFF)},
@@ -264,7 +265,7 @@ def _patch(spec: TrainingJobSpec) -> dict[str, Any]:
                 {
                     "name": CONTAINER,
                     "volumeMounts": pod.mounts(spec),
-                    "securityContext": pod.container_security(),
+                    "securityContext": container_security(),
                 }
             ],
             "volumes": pod.volumes(spec),

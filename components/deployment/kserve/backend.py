@@ -25,7 +25,7 @@ from kfp_tabular.components.deployment.kserve.resources import inference_service
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     BLUE_GREEN,
-    parse,
+    ServiceSettings,
 )
 from kfp_tabular.components.deployment.kserve.rollout import lock
 from kfp_tabular.components.deployment.kserve.rollout.blue_green import BlueGreen
@@ -132,7 +132,7 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
         LostError: Somebody else changed it meanwhile.
         SystemExit: With 143, after SIGTERM; clients have what they had before.
     """
-    settings = parse(order.service)
+    settings = ServiceSettings.parse(order.service)
     inference_service.check_name(order.name)
     model = model_location.Model.load(order.model)
     questions = predict_protocol.questions(

@@ -9,7 +9,6 @@ from typing import Any
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.training_job import settings as job_settings
 from kfp_tabular.components.common.training_job import tfjob, trainjob
 from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
@@ -146,8 +145,8 @@ def parse_job(job: Mapping[str, Any], workers: int) -> JobSettings:
     if workers < 1:
         raise UserError(f"workers: expected at least 1, found {workers}.")
     if "workers" not in job:
-        return job_settings.parse({**job, "workers": workers})
-    wanted = job_settings.parse(job)
+        return JobSettings.parse({**job, "workers": workers})
+    wanted = JobSettings.parse(job)
     if workers not in (1, wanted.workers):
         raise UserError(
             f"workers is {workers} and job.workers is {wanted.workers}; give one of them."

@@ -15,7 +15,6 @@ from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES,
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.training_job import settings as job_settings
 from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from kfp_tabular.components.tuning import early_stopping, objective, search_space
@@ -177,7 +176,7 @@ def check(wanted: Wanted) -> ExperimentSpec:
     problems.one_of("resume_policy", wanted.resume_policy, RESUME_POLICIES)
     if not 0 <= wanted.seed <= _INT32:
         problems.add(f"seed: Katib takes 0 to {_INT32}, found {wanted.seed}.")
-    job = problems.of(JobSettings(), lambda: job_settings.parse(wanted.job))
+    job = problems.of(JobSettings(), lambda: JobSettings.parse(wanted.job))
     arguments = _arguments(wanted, space)
     trial = TrainingJobSpec(
         arguments=[*(flag(name, value) for name, value in arguments.items()), "--no-export"],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.pods import quantities
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Outer:
-    cpu: str = field(default="", metadata={"check": documents.quantity})
+    cpu: str = field(default="", metadata={"check": quantities.parse_quantity})
     count: int = 0
     on: bool = False
     limit: int | None = None

@@ -10,7 +10,10 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
-from kfp_tabular.components.common.pod_settings import amount, toleration
+from kfp_tabular.components.common.pods.pod_settings import placement
+from kfp_tabular.components.common.pods.quantities import parse_quantity
+from kfp_tabular.components.common.pods.security import container_security
+from kfp_tabular.components.common.pods.variables import literal
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     IMAGE,
     KNATIVE,
@@ -289,14 +292,10 @@ def _keda_metrics(settings: ServiceSettings) -> list[dict[str, Any]]:
 
 
 def _placement(settings: ServiceSettings) -> dict[str, Any]:
-    entries: dict[str, Any] = {
-        "serviceAccountName": settings.service_account,
-        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
-        "nodeSelector": dict(settings.node_selector),
-        "tolerations": [toleration(entry) for entry in settings.tolerations],
-        "priorityClassName": settings.priority_class,
-    }
-    return {key: value for key, value in entries.items() if value}
+    found = placement(settings)
+    if settings.priority_class:
+        found["priorityClassName"] = settings.priority_class
+    return found
 
 
 def _helpers(settings: ServiceSettings) -> dict[str, Any]:
@@ -337,13 +336,7 @@ def _own_container(wanted: Wanted) -> dict[str, Any]:
             "timeoutSeconds": 5,
             "failureThreshold": 3,
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": container_security(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_mounts(settings)],  # noqa: S108 - the pod's own
     }
     if settings.image_pull_policy:
@@ -399,10 +392,7 @@ def _readiness(path: str) -> dict[str, Any]:
 
 
 def _environment(settings: ServiceSettings) -> list[dict[str, str]]:
-    # Kubernetes expands $(NAME) in values; nobody who writes it here means that.
-    found = [
-        {"name": name, "value": value.replace("$(", "$$(")} for name, value in settings.env.items()
-    ]
+    found = [{"name": name, "value": literal(value)} for name, value in settings.env.items()]
     if settings.auth_secret:
         found.append({"name": "KFP_TABULAR_SERVING_AUTH_KEYS", "value": _AUTH_PATH})
     return found
@@ -418,7 +408,7 @@ def _amounts(settings: ServiceSettings) -> dict[str, Mapping[str, str]]:
     gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
     cores = settings.cpu_limit
     defaulted = settings.runtime in (IMAGE, TENSORFLOW)
-    if not cores and defaulted and amount(settings.cpu) > _DEFAULT_CORES:
+    if not cores and defaulted and parse_quantity(settings.cpu) > _DEFAULT_CORES:
         # The default would be below what is asked for, and such pods are refused.
         cores = settings.cpu
     limit = {"cpu": cores} if cores else {}

@@ -11,11 +11,11 @@ from typing import Any
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.pods.volumes import Volume
 from kfp_tabular.components.common.storage.location import Location, parse
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     TENSORFLOW,
     ServiceSettings,
-    Volume,
 )
 
 _DESCRIPTION = "model.json"
@@ -169,7 +169,8 @@ def storage_uri(uri: str, what: str, volumes: Sequence[Volume]) -> str:
     for volume in volumes:
         root = PurePosixPath(volume.mount_path)
         if path.is_relative_to(root):
-            return f"pvc://{volume.claim}/{path.relative_to(root)}".removesuffix("/.")
+            inside = PurePosixPath(volume.sub_path) / path.relative_to(root)
+            return f"pvc://{volume.claim}/{inside}".removesuffix("/.")
     raise UserError(
         f"{what}: {uri!r} is on this machine, where no endpoint can read it. Use an object store "
         "(s3://, minio://, gs://), or name the PersistentVolumeClaim it lies in among "

@@ -8,11 +8,11 @@ from kfp_tabular.components.common import documents
 from kfp_tabular.components.deployment.kserve.resources import (
     inference_service,
     model_location,
-    service_settings,
 )
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     BLUE_GREEN,
+    ServiceSettings,
 )
 
 _UNKNOWN = "sha256:00000000"
@@ -56,7 +56,7 @@ def render_inference_service(config: Any, source: str = "config") -> dict[str, A
         UserError: For a key that is unknown or whose value does not fit.
     """
     given = documents.parse(Config, config, source)
-    service = service_settings.parse(given.service, f"{source}.service")
+    service = ServiceSettings.parse(given.service, f"{source}.service")
     wanted = Wanted(
         name=given.model_name,
         settings=service,

@@ -5,8 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common import documents, pod_settings
-from kfp_tabular.components.common.pod_settings import Toleration, checked, required
+from kfp_tabular.components.common import documents
+from kfp_tabular.components.common.documents import between, checked, mapping, required
+from kfp_tabular.components.common.pods.metadata import check_annotations, check_labels
+from kfp_tabular.components.common.pods.pod_settings import WorkloadSettings, check_image
+from kfp_tabular.components.common.pods.quantities import (
+    check_positive,
+    check_size,
+    parse_quantity,
+)
+from kfp_tabular.components.common.pods.variables import not_reserved
+from kfp_tabular.components.common.pods.volumes import Volume
 
 KNATIVE = "Knative"
 STANDARD = "Standard"
@@ -31,7 +40,6 @@ VISIBILITY_LABELS = {
 
 _RUNTIME_NAMES = {SERVING_RUNTIME: "kfp-tabular", TENSORFLOW: "kserve-tensorflow-serving"}
 _MODES = {DIRECT: STANDARD, CANARY: KNATIVE, BLUE_GREEN: STANDARD}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # What KServe and this project set themselves.
 _RESERVED_VARIABLES = frozenset({"STORAGE_URI", "KFP_TABULAR_SERVING_AUTH_KEYS"})
 _OWN_PREFIXES = ("kfp-tabular.dev/", "internal.serving.kserve.io/")
@@ -52,12 +60,7 @@ _OWN_KEYS = {
 _PERCENTILE_LABELS = re.compile(r"p?([0-9]{1,2}(\.[0-9]+)?)")
 
 
-def _variables(values: Mapping[str, str]) -> None:
-    for name in values:
-        if not _VARIABLE.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of an environment variable")
-        if name in _RESERVED_VARIABLES:
-            raise ValueError(f"{name} is set by this backend; leave it out")
+_check_variables = not_reserved(_RESERVED_VARIABLES, "this backend")
 
 
 def _not_own(values: Mapping[str, str]) -> None:
@@ -69,12 +72,12 @@ def _not_own(values: Mapping[str, str]) -> None:
 
 
 def _labels(values: Mapping[str, str]) -> None:
-    pod_settings.labels(values)
+    check_labels(values)
     _not_own(values)
 
 
 def _annotations(values: Mapping[str, str]) -> None:
-    pod_settings.annotations(values)
+    check_annotations(values)
     _not_own(values)
 
 
@@ -120,19 +123,6 @@ def _steps(values: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class Volume:
-    """A PersistentVolumeClaim in which the model lies, as this task sees it.
-
-    Attributes:
-        claim: The claim's name; KServe mounts it for the endpoint.
-        mount_path: Where it appears in this task's pod.
-    """
-
-    claim: str = required(documents.resource_name)
-    mount_path: str = required(documents.mount_path)
-
-
-@dataclass(frozen=True)
 class Logger:
     """KServe's payload logger: sends requests and answers to a sink, as CloudEvents.
 
@@ -156,8 +146,8 @@ class Batcher:
         max_latency_ms: How long a request waits for company, in milliseconds.
     """
 
-    max_batch_size: int = checked(pod_settings.between(1), 32)
-    max_latency_ms: int = checked(pod_settings.between(1), 50)
+    max_batch_size: int = checked(between(1), 32)
+    max_latency_ms: int = checked(between(1), 50)
 
 
 @dataclass(frozen=True)
@@ -172,11 +162,11 @@ class Keda:
         prometheus_threshold: The answer per replica to aim at, such as `50`.
     """
 
-    cpu: int | None = checked(pod_settings.between(1, 100), None)
-    memory: int | None = checked(pod_settings.between(1, 100), None)
+    cpu: int | None = checked(between(1, 100), None)
+    memory: int | None = checked(between(1, 100), None)
     prometheus_address: str = checked(_url)
     prometheus_query: str = ""
-    prometheus_threshold: str = checked(pod_settings.positive)
+    prometheus_threshold: str = checked(check_positive)
 
     def __post_init__(self) -> None:
         asked = (self.prometheus_address, self.prometheus_query, self.prometheus_threshold)
@@ -203,7 +193,7 @@ class Access:
     gateway: str = checked(_url)
     token_file: str = ""
     ca_file: str = ""
-    timeout_seconds: float = checked(pod_settings.between(0.05, 600), 10.0)
+    timeout_seconds: float = checked(between(0.05, 600), 10.0)
 
     def __post_init__(self) -> None:
         if (self.via == "gateway") != bool(self.gateway):
@@ -226,19 +216,22 @@ class Verification:
             have changed and a first pod is there.
     """
 
-    requests: int = checked(pod_settings.between(1, 1_000_000), 100)
-    requests_per_second: float = checked(pod_settings.between(0.01, 10_000), 20.0)
-    concurrency: int = checked(pod_settings.between(1, 256), 2)
-    max_error_rate: float = checked(pod_settings.between(0, 1), 0.0)
+    requests: int = checked(between(1, 1_000_000), 100)
+    requests_per_second: float = checked(between(0.01, 10_000), 20.0)
+    concurrency: int = checked(between(1, 256), 2)
+    max_error_rate: float = checked(between(0, 1), 0.0)
     max_latency_ms: Mapping[str, Any] = field(
         default_factory=dict, metadata={"check": _percentiles}
     )
-    startup_seconds: float = checked(pod_settings.between(0, 3600), 120.0)
+    startup_seconds: float = checked(between(0, 3600), 120.0)
 
 
 @dataclass(frozen=True)
-class ServiceSettings:
-    """What an endpoint asks of the cluster, and how it is rolled out.
+class ServiceSettings(WorkloadSettings):
+    """The rollout of an endpoint, and what it asks of the cluster besides `WorkloadSettings`.
+
+    GPUs are those of each replica. Labels and annotations go to the endpoint and its pods. KServe
+    finds the object store's Secrets in the service account.
 
     Attributes:
         strategy: `direct` changes the endpoint and verifies it then. `canary` gives the candidate
@@ -255,8 +248,6 @@ class ServiceSettings:
             Serving needs 2.10 at least. Empty for `2.19.1` (`2.19.1-gpu` with GPUs), or for the
             runtime's own where `runtime_name` is given.
         image: The serving image for runtime `image`; empty for the image of the task.
-        image_pull_policy: `Always`, `IfNotPresent` or `Never`; empty for Kubernetes' default.
-        image_pull_secrets: Secrets for the registry.
         steps: The shares of the traffic that a canary gets one after the other, in percent. Before
             the first it is verified with none.
         soak_seconds: How long each step lasts.
@@ -279,21 +270,13 @@ class ServiceSettings:
         cpu_limit: Cores that it may use. Empty for no limit with runtime `serving_runtime`; for
             KServe's default, 1, with the others, or for `cpu` where that is more.
         memory: Memory that a replica asks for and may use.
-        gpus: GPUs of a replica.
-        gpu_resource: The resource that stands for one GPU.
-        service_account: Account of the pods; KServe finds the object store's secrets in it. Empty
-            for the namespace's default.
         storage_key: The key of KServe's `storage-config` Secret for the object store; not for
             runtime `image`, which takes the secrets of the service account.
-        volumes: Claims that the model's path may lie in; such a path becomes `pvc://`.
-        node_selector: Labels that the pods' nodes must have.
-        tolerations: Taints of nodes that are no obstacle.
-        priority_class: Priority of the pods.
+        volumes: Claims that the model's path may lie in, as this task mounts them; such a path
+            becomes `pvc://`, and KServe mounts the claim.
         env: Environment variables, such as the serving runtime's `KFP_TABULAR_SERVING_...`.
         auth_secret: A Secret with the keys that clients must present one of (runtimes `image` and
             `serving_runtime`).
-        labels: Labels of the endpoint and its pods.
-        annotations: Annotations of the endpoint and its pods.
         logger: KServe's payload logger; None for none.
         batcher: KServe's batcher; None for none. The project's own runtime batches by itself.
         timeout_seconds: How long a request may take; None for KServe's default.
@@ -302,46 +285,40 @@ class ServiceSettings:
         cluster_local: Whether the endpoint has no address outside of the cluster.
     """
 
+    DOCUMENT = "service"
+
     strategy: str = checked(documents.one_of(DIRECT, CANARY, BLUE_GREEN), DIRECT)
     deployment_mode: str = checked(documents.one_of(KNATIVE, STANDARD))
     runtime: str = checked(documents.one_of(IMAGE, SERVING_RUNTIME, TENSORFLOW), IMAGE)
     runtime_name: str = checked(documents.resource_name)
     runtime_version: str = checked(_tag)
-    image: str = checked(pod_settings.image)
-    image_pull_policy: str = checked(documents.one_of("Always", "IfNotPresent", "Never"))
-    image_pull_secrets: tuple[str, ...] = checked(pod_settings.names, ())
+    image: str = checked(check_image)
     steps: tuple[int, ...] = checked(_steps, (5, 25, 50, 100))
-    soak_seconds: float = checked(pod_settings.between(0, 86_400), 60.0)
-    keep_previous_seconds: float = checked(pod_settings.between(0, 86_400), 300.0)
+    soak_seconds: float = checked(between(0, 86_400), 60.0)
+    keep_previous_seconds: float = checked(between(0, 86_400), 300.0)
     verification: Verification = Verification()
     access: Access = Access()
-    ready_seconds: float = checked(pod_settings.between(1, 86_400), 900.0)
-    grace_seconds: float = checked(pod_settings.between(0, 86_400), 300.0)
-    min_replicas: int = checked(pod_settings.between(0, 10_000), 1)
-    max_replicas: int = checked(pod_settings.between(0, 10_000), 0)
+    ready_seconds: float = checked(between(1, 86_400), 900.0)
+    grace_seconds: float = checked(between(0, 86_400), 300.0)
+    min_replicas: int = checked(between(0, 10_000), 1)
+    max_replicas: int = checked(between(0, 10_000), 0)
     scale_metric: str = checked(documents.one_of("concurrency", "rps", "cpu", "memory"))
-    scale_target: int | None = checked(pod_settings.between(1), None)
-    container_concurrency: int | None = checked(pod_settings.between(0, 10_000), None)
+    scale_target: int | None = checked(between(1), None)
+    container_concurrency: int | None = checked(between(0, 10_000), None)
     autoscaler: str = checked(documents.one_of("hpa", "keda", "external", "none"))
     keda: Keda | None = None
-    cpu: str = checked(pod_settings.positive, "1")
-    cpu_limit: str = checked(pod_settings.positive)
-    memory: str = checked(pod_settings.memory, "2Gi")
-    gpus: int = checked(pod_settings.between(0, 64), 0)
-    gpu_resource: str = checked(pod_settings.extended_resource, "nvidia.com/gpu")
-    service_account: str = checked(documents.resource_name)
+    cpu: str = checked(check_positive, "1")
+    cpu_limit: str = checked(check_positive)
+    memory: str = checked(check_size, "2Gi")
     storage_key: str = checked(documents.resource_name)
     volumes: tuple[Volume, ...] = ()
-    node_selector: Mapping[str, str] = pod_settings.mapping(pod_settings.labels)
-    tolerations: tuple[Toleration, ...] = ()
-    priority_class: str = checked(documents.resource_name)
-    env: Mapping[str, str] = pod_settings.mapping(_variables)
+    env: Mapping[str, str] = mapping(_check_variables)
     auth_secret: str = checked(documents.resource_name)
-    labels: Mapping[str, str] = pod_settings.mapping(_labels)
-    annotations: Mapping[str, str] = pod_settings.mapping(_annotations)
+    labels: Mapping[str, str] = mapping(_labels)
+    annotations: Mapping[str, str] = mapping(_annotations)
     logger: Logger | None = None
     batcher: Batcher | None = None
-    timeout_seconds: int | None = checked(pod_settings.between(1, 86_400), None)
+    timeout_seconds: int | None = checked(between(1, 86_400), None)
     prometheus: bool = True
     cluster_local: bool = False
 
@@ -350,7 +327,7 @@ class ServiceSettings:
             raise ValueError(
                 f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}"
             )
-        if self.cpu_limit and pod_settings.amount(self.cpu_limit) < pod_settings.amount(self.cpu):
+        if self.cpu_limit and parse_quantity(self.cpu_limit) < parse_quantity(self.cpu):
             raise ValueError(f"cpu_limit {self.cpu_limit} is below cpu {self.cpu}")
         _check_strategy(self)
         _check_runtime(self)
@@ -430,18 +407,3 @@ def _check_standard(settings: ServiceSettings) -> None:
         raise ValueError("min_replicas 0: only Knative mode and KEDA scale to zero")
     if settings.scale_target is not None and settings.scale_target > 100:
         raise ValueError("scale_target: expected a percentage, 1 to 100")
-
-
-def parse(document: Any, source: str = "service") -> ServiceSettings:
-    """Checks the `service` document.
-
-    Args:
-        document: A mapping from YAML, JSON or a KFP struct; keys are those of `ServiceSettings`.
-            Whole numbers may come as floats.
-        source: How to name it in an error.
-
-    Raises:
-        UserError: For the first key that is unknown (the message names the closest) or whose value
-            does not fit.
-    """
-    return documents.parse(ServiceSettings, {} if document is None else document, source)

@@ -7,14 +7,14 @@ import pytest
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import parse
+from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 
 CLOCK = "2026-11-23T05:00:00Z"
 
 
 def spec_of(arguments: tuple[str, ...] = (), **document: Any) -> TrainingJobSpec:
-    return TrainingJobSpec(arguments, parse(document), name="train", namespace="team")
+    return TrainingJobSpec(arguments, JobSettings.parse(document), name="train", namespace="team")
 
 
 def chief(spec: TrainingJobSpec) -> dict[str, Any]:

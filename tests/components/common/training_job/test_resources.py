@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import parse
+from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from tests.cluster import pod_security, schemas
 from tests.components.common.training_job import strategies
@@ -35,7 +35,7 @@ RUNTIME = trainjob.runtime()
 def spec_of(document: dict[str, Any], arguments: list[str]) -> TrainingJobSpec:
     return TrainingJobSpec(
         arguments,
-        parse(document),
+        JobSettings.parse(document),
         name="train-model-0123456789",
         namespace="team-a",
         labels={"kfp-tabular.dev/run-id": "run"},

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.pod_settings import amount
 from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings, parse
+from kfp_tabular.components.common.training_job.settings import JobSettings
 from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
 from tests.cluster import schemas
 from tests.components.common.training_job import strategies
@@ -72,7 +71,7 @@ def test_what_does_not_fit_is_one_line_that_names_it(case: str) -> None:
     document, *told = REFUSED[case]
 
     with pytest.raises(UserError) as refused:
-        parse(document)
+        JobSettings.parse(document)
 
     message = str(refused.value)
     assert "\n" not in message
@@ -81,11 +80,13 @@ def test_what_does_not_fit_is_one_line_that_names_it(case: str) -> None:
 
 
 def test_nothing_given_is_the_defaults() -> None:
-    assert parse({}) == parse(None) == JobSettings()
+    assert JobSettings.parse({}) == JobSettings.parse(None) == JobSettings()
 
 
 def test_kfp_makes_floats_of_integers() -> None:
-    found = parse({"workers": 3.0, "cpu": 4.0, "gpus": 1.0, "roles": {"chief": {"gpus": 2.0}}})
+    found = JobSettings.parse(
+        {"workers": 3.0, "cpu": 4.0, "gpus": 1.0, "roles": {"chief": {"gpus": 2.0}}}
+    )
 
     assert (found.workers, found.cpu, found.gpus, found.roles.chief.gpus) == (3, "4", 1, 2)
     assert isinstance(found.workers, int)
@@ -93,7 +94,7 @@ def test_kfp_makes_floats_of_integers() -> None:
 
 @given(strategies.documents(strategies.TFJOB))
 def test_a_document_is_read_whole(document) -> None:
-    found = parse(document)
+    found = JobSettings.parse(document)
 
     for key in ("workers", "gpus", "fs_group", "deadline_seconds", "suspend", "service_account"):
         if key in document:
@@ -118,21 +119,13 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(sorted(JobSettings.__dataclass_fields__)), JSON))
 def test_whatever_is_given_is_settings_or_one_clear_error(document) -> None:
     try:
-        found = parse(document)
+        found = JobSettings.parse(document)
     except UserError as error:
         assert str(error).startswith("job")
     else:
         resource = tfjob.build(TrainingJobSpec([], found, name="train"))
         if schemas.available():
             assert schemas.problems(resource) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("1", 1), ("500m", 0.5), ("1.5", 1.5), ("2k", 2000), ("1Ki", 1024), ("4G", 4e9)],
-)
-def test_quantities_are_numbers(text: str, number: float) -> None:
-    assert float(amount(text)) == number
 
 
 KINDS = {"tfjob": tfjob, "trainjob": trainjob, "job": job}
@@ -165,7 +158,7 @@ CANNOT: dict[str, dict[str, Any]] = {
 )
 def test_what_a_kind_cannot_express_is_refused(kind: str, key: str) -> None:
     more = {"workers": 2} if key == "parameter_servers" and kind == "trainjob" else {}
-    spec = TrainingJobSpec([], parse({key: CANNOT[kind][key], **more}), name="a")
+    spec = TrainingJobSpec([], JobSettings.parse({key: CANNOT[kind][key], **more}), name="a")
 
     with pytest.raises(UserError, match=f"job.{key}"):
         KINDS[kind].build(spec)

@@ -16,9 +16,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import SpecConflictE
 from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
 from kfp_tabular.components.deployment.kserve.resources import inference_service
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    parse,
-)
+from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.deployment.kserve.rollout.lock import BusyError, LostError
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from tests.cluster.clusters import NAMESPACE
@@ -644,7 +642,9 @@ def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
 
 
 def test_an_endpoint_that_is_called_like_a_color_is_left_alone(place: Place) -> None:
-    other = Wanted(f"{NAME}-blue", parse(DIRECT), "pvc://models/second", "sha256:1f")
+    other = Wanted(
+        f"{NAME}-blue", ServiceSettings.parse(DIRECT), "pvc://models/second", "sha256:1f"
+    )
     place.cluster.admin.create(INFERENCE_SERVICE, inference_service.build_inference_service(other))
     wait_until(lambda: bool(place.kserve.shares(f"{NAME}-blue")), "the endpoint")
 

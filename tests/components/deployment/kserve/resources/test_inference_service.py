@@ -15,9 +15,7 @@ from kfp_tabular.components.deployment.kserve.resources.inference_service import
 from kfp_tabular.components.deployment.kserve.resources.rendering import (
     render_inference_service,
 )
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    parse,
-)
+from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from tests.cluster import schemas
 from tests.components.deployment.kserve.strategies import DOCUMENTS
 
@@ -27,7 +25,7 @@ DIGEST = "sha256:" + "1f" * 32
 def wanted(service: Any = None, **changes: Any) -> Wanted:
     fields: dict[str, Any] = {
         "name": "taxi",
-        "settings": parse(service or {}),
+        "settings": ServiceSettings.parse(service or {}),
         "storage_uri": "s3://models/taxi/1",
         "model_digest": DIGEST,
         "schema_digest": DIGEST,

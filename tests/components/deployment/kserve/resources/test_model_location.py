@@ -13,8 +13,8 @@ from kfp_tabular.components.deployment.kserve.resources.model_location import (
     storage_uri,
 )
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
+    ServiceSettings,
     Volume,
-    parse,
 )
 
 VOLUMES = (Volume("data", "/data"), Volume("models", "/mnt/models-here/"))
@@ -57,7 +57,7 @@ def artifact(tmp_path: Path) -> Path:
 def publish(artifact: Path, tmp_path: Path, **service: Any) -> str:
     volumes = [{"claim": "models", "mount_path": str(tmp_path)}]
     model = Model.load(artifact)
-    settings = parse({"volumes": volumes, **service})
+    settings = ServiceSettings.parse({"volumes": volumes, **service})
     return address(artifact, str(artifact), str(tmp_path / "r"), "taxi", model, settings)
 
 
@@ -97,7 +97,7 @@ def test_a_repository_that_cannot_be_written_is_named(artifact: Path, tmp_path: 
 
 
 def test_tensorflow_serving_cannot_do_without(artifact: Path) -> None:
-    settings = parse({"runtime": "tensorflow"})
+    settings = ServiceSettings.parse({"runtime": "tensorflow"})
     with pytest.raises(UserError, match="give model_repository"):
         address(artifact, "s3://b/m", "", "taxi", Model.load(artifact), settings)
     with pytest.raises(UserError, match="cannot be written from here"):

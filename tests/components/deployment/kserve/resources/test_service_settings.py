@@ -7,33 +7,31 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    parse,
-)
+from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from tests.components.deployment.kserve.strategies import DOCUMENTS
 
 
 @given(DOCUMENTS)
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_right_documents_are_taken(document: dict[str, Any]) -> None:
-    settings = parse(document)
+    settings = ServiceSettings.parse(document)
 
     assert settings.mode == document["deployment_mode"]
-    assert parse(document) == settings
+    assert ServiceSettings.parse(document) == settings
 
 
 def test_nothing_is_a_document() -> None:
-    settings = parse(None)
+    settings = ServiceSettings.parse(None)
 
     assert (settings.strategy, settings.mode, settings.runtime) == ("direct", "Standard", "image")
-    assert parse({"strategy": "canary"}).mode == "Knative"
-    assert parse({"steps": [10.0, 100.0]}).steps == (10, 100)
+    assert ServiceSettings.parse({"strategy": "canary"}).mode == "Knative"
+    assert ServiceSettings.parse({"steps": [10.0, 100.0]}).steps == (10, 100)
 
 
 @pytest.mark.parametrize("name", ["1st", "STORAGE_URI"])
 def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
     with pytest.raises(UserError, match=f"service.env: .*{name}") as caught:
-        parse({"env": {"TOKEN": "secret", name: "hidden"}})
+        ServiceSettings.parse({"env": {"TOKEN": "secret", name: "hidden"}})
 
     assert "secret" not in str(caught.value) and "hidden" not in str(caught.value)
 
@@ -62,7 +60,7 @@ def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
         ({"runtime": "tensorflow", "runtime_version": "a b"}, "service.runtime_version"),
         ({"runtime": "tensorflow", "auth_secret": "keys"}, "knows no keys"),
         ({"runtime": "tensorflow", "batcher": {}}, "missing numbers"),
-        ({"memory": "4"}, "service.memory: expected memory with its unit"),
+        ({"memory": "4"}, "service.memory: expected a size with its unit"),
         ({"cpu": "2", "cpu_limit": "1"}, "cpu_limit 1 is below cpu 2"),
         ({"env": {"STORAGE_URI": "x"}}, "STORAGE_URI is set by this backend"),
         ({"labels": {"kfp-tabular.dev/rollout": "x"}}, "is set by this backend"),
@@ -90,5 +88,5 @@ def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
 )
 def test_wrong_documents_are_refused_in_a_line(document: Any, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        parse(document)
+        ServiceSettings.parse(document)
     assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.golden_examples import Golden
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.deployment.kserve.resources.inference_service import predict_path
 from kfp_tabular.components.deployment.kserve.resources.model_location import (
     Input,
     Model,
@@ -15,7 +16,6 @@ from kfp_tabular.components.deployment.kserve.resources.model_location import (
 from kfp_tabular.components.deployment.kserve.verification.predict_protocol import (
     AnswerError,
     difference,
-    path,
     questions,
 )
 
@@ -38,7 +38,7 @@ def test_the_own_runtime_takes_raw_features() -> None:
     (question,) = questions(GOLDEN, BINARY, "image")
 
     assert json.loads(question.body) == {"instances": [{"Größe (m)": 1.5}]}
-    assert path("taxi") == "/v1/models/taxi:predict"
+    assert predict_path("taxi") == "/v1/models/taxi:predict"
 
 
 def test_tensorflow_serving_takes_every_input_by_the_signatures_names() -> None:
