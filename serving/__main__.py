@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.serving import logs, process, workers
 from kfp_tabular.serving.auth import keys
-from kfp_tabular.serving.listener import bind, reserve
-from kfp_tabular.serving.repository import find
-from kfp_tabular.serving.settings import parse
+from kfp_tabular.serving.model.model_repository import find
+from kfp_tabular.serving.process import logging_setup, serving_process, supervisor
+from kfp_tabular.serving.process.listening_socket import bind, reserve
+from kfp_tabular.serving.settings.command_line import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With code 0 after SIGTERM or SIGINT, 2 for a wrong setting or model.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    process.end_cleanly_on_signals()
-    logs.configure()
+    serving_process.end_cleanly_on_signals()
+    logging_setup.configure()
     with reported_to_user(), ExitStack() as stack:
         settings = parse(given, os.environ)
-        logs.set_access_log(settings.access_log)
-        process.check_temporary_directory()
+        logging_setup.set_access_log(settings.access_log)
+        serving_process.check_temporary_directory()
         if settings.authentication.keys:
             # They are read again once the model is loaded; what is wrong is said at once.
             keys.read(settings.authentication.keys)
@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             holder = stack.enter_context(reserve(settings.host, settings.grpc_port))
             grpc_port = holder.getsockname()[1]
         if settings.workers > 1:
-            code = workers.supervise(settings, given, listener, grpc_port)
+            code = supervisor.supervise(settings, given, listener, grpc_port)
             if code:
                 raise SystemExit(code)
         else:
-            process.run(source, settings, listener, grpc_port)
+            serving_process.run(source, settings, listener, grpc_port)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Who may ask: keys from a mounted secret, and the same rules for REST and gRPC."""
+"""Authentication: keys from a mounted secret, with the same rules for HTTP and gRPC."""

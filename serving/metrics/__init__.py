@@ -1,1 +1,1 @@
-"""What the endpoint counts and measures, for Prometheus."""
+"""Prometheus metrics of the endpoint."""

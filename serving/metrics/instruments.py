@@ -12,7 +12,7 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from kfp_tabular.serving.operations import Operation, Protocol
+from kfp_tabular.serving.protocol.routes import Operation, Protocol
 
 LATENCY_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -35,7 +35,7 @@ _PREFIX = "kfp_tabular"
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ModelIdentity:
     """What metrics know of a loaded model.
 
     Attributes:
@@ -143,7 +143,7 @@ class Metrics:
         self._admissions = cache(self._admitted.labels)
         self._predicted_rows = cache(self._predictions.labels)
         self._answers = cache(self._answer_metrics)
-        self._served: dict[str, ServedModel] = {}
+        self._served: dict[str, ModelIdentity] = {}
         self._features: dict[str, frozenset[str]] = {}
         self._classes: dict[str, frozenset[str]] = {}
 
@@ -217,7 +217,7 @@ class Metrics:
         """Counts values outside of a feature's domain that were let through or refused."""
         self._unexpected.labels(model, self._feature(model, feature)).inc(values)
 
-    def loaded(self, model: ServedModel, seconds: float) -> None:
+    def loaded(self, model: ModelIdentity, seconds: float) -> None:
         """Notes that a version is served from now on, in place of another of the same name.
 
         Args:
@@ -248,11 +248,11 @@ class Metrics:
         self._reloads.labels(model, "failure").inc()
 
     def admitted(self, key: str, protocol: Protocol) -> None:
-        """Counts a request by its key's name; for `Policy.admitted`."""
+        """Counts a request by its key's name; for `ValuePolicy.admitted`."""
         self._admissions(protocol, key).inc()
 
     def denied(self, reason: str, protocol: Protocol) -> None:
-        """Counts a request that was not let in; for `Policy.denied`."""
+        """Counts a request that was not let in; for `ValuePolicy.denied`."""
         self._denied.labels(protocol, reason).inc()
 
     def _answer_metrics(
@@ -267,5 +267,5 @@ class Metrics:
         return feature if feature in self._features.get(model, frozenset()) else OTHER
 
 
-def _identity(model: ServedModel) -> tuple[str, str, str, str]:
+def _identity(model: ModelIdentity) -> tuple[str, str, str, str]:
     return model.name, model.version, model.task, model.schema_digest

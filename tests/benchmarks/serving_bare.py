@@ -24,11 +24,11 @@ def by_type(inputs: tuple[Any, ...]) -> Mapping[str, list[tuple[str, str, Any]]]
     return found
 
 
-def decode(document: Any, predictor: Any, most_rows: int) -> Mapping[str, "np.ndarray[Any, Any]"]:
+def decode(document: Any, interface: Any, most_rows: int) -> Mapping[str, "np.ndarray[Any, Any]"]:
     """Takes v1's instances on trust."""
     rows = document["instances"]
     decoded = {}
-    for kind, features in by_type(predictor.spec.inputs).items():
+    for kind, features in by_type(interface.spec.inputs).items():
         values = [row.get(name, missing) for name, _, missing in features for row in rows]
         array = np.array(values, TYPES[kind])
         for place, (_, name, _) in enumerate(features):
@@ -38,13 +38,15 @@ def decode(document: Any, predictor: Any, most_rows: int) -> Mapping[str, "np.nd
 
 def main() -> None:
     """Serves until it is told to stop."""
-    from kfp_tabular.serving import model, server, v1
     from kfp_tabular.serving.__main__ import main as serve
     from kfp_tabular.serving.metrics.instruments import Metrics
+    from kfp_tabular.serving.model import served_model
+    from kfp_tabular.serving.process import model_server
+    from kfp_tabular.serving.protocol import v1_json
 
-    v1.decode = decode
-    model.check = lambda *_: None
-    server.RestMetrics = lambda app, metrics: app
+    v1_json.decode = decode
+    served_model.check = lambda *_: None
+    model_server.HttpMetrics = lambda app, metrics: app
     for name in ("asked", "called", "predicted"):
         setattr(Metrics, name, lambda *_: None)
     serve(sys.argv[1:])

@@ -24,7 +24,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.serving.settings import Limits, Policies
+from kfp_tabular.serving.settings.server_settings import RequestLimits, ValuePolicies
 
 INPUTS = (
     ModelInput(name="amount", dtype="float32", required=True, input="amount"),
@@ -129,23 +129,22 @@ def endpoint(model_directory) -> Iterator[Callable]:
     from kserve import ModelRepository
     from prometheus_client import CollectorRegistry
 
-    from kfp_tabular.serving.batching import BatchSettings
     from kfp_tabular.serving.metrics.instruments import Metrics
-    from kfp_tabular.serving.model import TabularModel
-    from kfp_tabular.serving.models import ReadyDataPlane
-    from kfp_tabular.serving.release import Loader
-    from kfp_tabular.serving.repository import find
-    from kfp_tabular.serving.settings import Policies
+    from kfp_tabular.serving.model.data_plane import ReadyDataPlane
+    from kfp_tabular.serving.model.loaded_version import VersionLoader
+    from kfp_tabular.serving.model.model_repository import find
+    from kfp_tabular.serving.model.served_model import ServedModel
+    from kfp_tabular.serving.settings.server_settings import BatchSettings, ValuePolicies
 
     executor = ThreadPoolExecutor(2)
 
-    def make(task: TaskKind, loaded: bool, policies: Policies, rows: int):
+    def make(task: TaskKind, loaded: bool, policies: ValuePolicies, rows: int):
         metrics = Metrics(CollectorRegistry())
-        model = TabularModel("fraud", policies, executor, metrics)
+        model = ServedModel("fraud", policies, executor, metrics)
         if loaded:
             (found,) = find(model_directory(task), "fraud").versions()
             batches = BatchSettings(rows=rows)
-            model.serve(Loader(executor, batches, 2, metrics.called).load(found))
+            model.serve(VersionLoader(executor, batches, 2, metrics.called).load(found))
         models = ModelRepository()
         models.update(model)
         return ReadyDataPlane(model_registry=models), metrics
@@ -154,7 +153,7 @@ def endpoint(model_directory) -> Iterator[Callable]:
     executor.shutdown()
 
 
-LIMITS = Limits(rows=50, body=20_000)
+LIMITS = RequestLimits(rows=50, body=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -163,8 +162,8 @@ def client(endpoint) -> Iterator[Callable]:
     import prometheus_client
     from starlette.testclient import TestClient
 
-    from kfp_tabular.serving.application import Application
-    from kfp_tabular.serving.handlers import Handlers
+    from kfp_tabular.serving.http.application import Application
+    from kfp_tabular.serving.http.request_handlers import Handlers
 
     clients = {}
 
@@ -172,7 +171,7 @@ def client(endpoint) -> Iterator[Callable]:
         task: TaskKind = "binary",
         *,
         loaded: bool = True,
-        policies: Policies = Policies(),  # noqa: B008  frozen
+        policies: ValuePolicies = ValuePolicies(),  # noqa: B008  frozen
         rows: int = 1,
     ) -> TestClient:
         key = (task, loaded, policies, rows)
@@ -208,7 +207,7 @@ def grpc_endpoint(endpoint) -> Iterator[Callable]:
     """Gives a gRPC channel to a server, over loopback, of a model of a task as `fraud`."""
     import grpc
 
-    from kfp_tabular.serving import rpc
+    from kfp_tabular.serving.grpc.grpc_server import GrpcServer
 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -217,14 +216,14 @@ def grpc_endpoint(endpoint) -> Iterator[Callable]:
 
     async def start(task, loaded, policies):
         plane, _ = endpoint(task, loaded, policies, 1)
-        server = rpc.Server(plane, LIMITS)
+        server = GrpcServer(plane, LIMITS)
         return server, await server.start("127.0.0.1", 0)
 
     def get(
         task: TaskKind = "binary",
         *,
         loaded: bool = True,
-        policies: Policies = Policies(),  # noqa: B008  frozen
+        policies: ValuePolicies = ValuePolicies(),  # noqa: B008  frozen
     ) -> grpc.Channel:
         key = (task, loaded, policies)
         if key not in running:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common import images
-from kfp_tabular.serving import operations, settings
+from kfp_tabular.serving.protocol import routes
+from kfp_tabular.serving.settings import command_line
 from tests.cluster import kustomize, pod_security
 
 pytestmark = kustomize.needed
@@ -80,7 +81,7 @@ def test_pods_are_locked_down(overlay: str) -> None:
 def test_the_server_takes_its_arguments(overlay: str) -> None:
     for _, spec in pods(overlay):
         container, arguments = server(spec)
-        parsed = settings.parse(arguments, {})
+        parsed = command_line.parse(arguments, {})
         ports = [port["containerPort"] for port in container["ports"]]
 
         assert container["image"] == images.SERVING
@@ -96,7 +97,7 @@ def test_the_server_takes_its_arguments(overlay: str) -> None:
 def test_probes_ask_what_the_server_answers(overlay: str) -> None:
     for _, spec in pods(overlay):
         container, arguments = server(spec)
-        parsed = settings.parse(arguments, {})
+        parsed = command_line.parse(arguments, {})
         paths = {
             probe: container[probe]["httpGet"]["path"].replace("{{.Name}}", "tabular")
             for probe in container
@@ -105,7 +106,7 @@ def test_probes_ask_what_the_server_answers(overlay: str) -> None:
         assert {"readinessProbe", "livenessProbe"} <= paths.keys()
         for probe, path in paths.items():
             expected = "ready" if probe == "readinessProbe" else "health"
-            assert operations.of_path(path) == expected
+            assert routes.operation_of_path(path) == expected
         assert f"/{parsed.name}/" in paths["readinessProbe"]
 
 
@@ -227,7 +228,7 @@ def test_each_colour_has_its_own_pods_and_clients_get_one_of_them() -> None:
 
 def test_each_colour_serves_the_version_that_is_written_down() -> None:
     overlay = "serving/overlays/blue-green"
-    served = [settings.parse(server(spec)[1], {}).model for _, spec in pods(overlay)]
+    served = [command_line.parse(server(spec)[1], {}).model for _, spec in pods(overlay)]
 
     assert served == ["/models/tabular/1", "/models/tabular/2"]
 

@@ -18,7 +18,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from prometheus_client.parser import text_string_to_metric_families
 
-from kfp_tabular.serving import operations
+from kfp_tabular.serving.protocol import routes
 
 KEY = "geheim-0123456789-abcdef"
 NEW_KEY = "neuer-0123456789-abcdef"
@@ -236,13 +236,13 @@ def test_what_waits_is_bounded(model_directory, start):
 
 SERVING = """
 import gc, sys
-from kfp_tabular.serving import server
 from kfp_tabular.serving.__main__ import main
+from kfp_tabular.serving.process.model_server import ModelServer
 
 def load(self, source):
     sys.exit(0 if gc.get_freeze_count() > 100_000 else 1)
 
-server.Server.load = load
+ModelServer.load = load
 main(sys.argv[1:])
 """
 
@@ -267,4 +267,4 @@ def test_no_full_garbage_collection_goes_over_what_was_imported(model_directory)
     ],
 )
 def test_paths_ask_for_what_they_say(path, operation):
-    assert operations.of_path(path) == operation
+    assert routes.operation_of_path(path) == operation

@@ -1,0 +1,1 @@
+"""The gRPC interface: KServe's inference service and the standard health check."""

@@ -1,0 +1,1 @@
+"""The HTTP interface: an ASGI application, its handlers, and HTTP/1.1 with limits."""

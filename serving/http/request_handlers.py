@@ -1,0 +1,183 @@
+"""What is done with a request, by where its path leads."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import orjson
+from prometheus_client.registry import CollectorRegistry
+
+from kfp_tabular.serving.http.http_request import HttpRequest, length_of
+from kfp_tabular.serving.http.http_response import HttpResponse, json_response
+from kfp_tabular.serving.metrics.exposition import render
+from kfp_tabular.serving.model.data_plane import ReadyDataPlane, description, served
+from kfp_tabular.serving.model.served_model import ServedModel
+from kfp_tabular.serving.protocol import v1_json, v2_json, v2_tensors
+from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
+from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
+from kfp_tabular.serving.protocol.routes import RouteName
+from kfp_tabular.serving.settings.server_settings import RequestLimits
+
+Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+_JSON_LENGTH_HEADER = b"inference-header-content-length"
+
+
+class Handlers:
+    """The handlers, over a data plane.
+
+    Args:
+        data_plane: Holds the models.
+        limits: The largest request that is answered.
+        registries: What `/metrics` shows.
+    """
+
+    def __init__(
+        self,
+        data_plane: ReadyDataPlane,
+        limits: RequestLimits,
+        registries: Sequence[CollectorRegistry],
+    ) -> None:
+        self._data_plane = data_plane
+        self._limits = limits
+        self._registries = registries
+
+    def by_route(self) -> Mapping[RouteName, tuple[str, Handler]]:
+        """Gives each path's method and handler. What takes GET takes HEAD, too."""
+        return {
+            "v1 predict": ("POST", self._predict),
+            "v1 explain": ("POST", self._explain),
+            "v1 model": ("GET", self._v1_model),
+            "v1 models": ("GET", self._models),
+            "v2 infer": ("POST", self._infer),
+            "v2 model ready": ("GET", self._v2_model_ready),
+            "v2 model": ("GET", self._v2_model),
+            "v2 models": ("GET", self._models),
+            "v2 live": ("GET", self._v2_live),
+            "v2 ready": ("GET", self._v2_ready),
+            "v2 server": ("GET", self._v2_server),
+            "live": ("GET", self._live),
+            "metrics": ("GET", self._metrics),
+        }
+
+    async def _predict(self, request: HttpRequest) -> HttpResponse:
+        model = self._model(request)
+        with model.refusals_counted():
+            body = await request.body(self._limits.body)
+            content = await model.answer(
+                "v1",
+                len(body),
+                lambda interface: v1_json.decode(_parsed(body), interface, self._limits.rows),
+                lambda release, outputs: orjson.dumps(
+                    v1_json.encode(outputs, release.predictor.interface.spec, release.version)
+                ),
+            )
+        return HttpResponse(content)
+
+    async def _infer(self, request: HttpRequest) -> HttpResponse:
+        model = self._model(request)
+        asked: v2_json.Asked
+
+        def decode(interface: ModelInterface) -> Arrays:
+            nonlocal asked
+            asked = v2_json.request(_parsed(body[:length]), body[length:])
+            return v2_tensors.decode(asked.query, interface, self._limits.rows)
+
+        with model.refusals_counted():
+            body = memoryview(await request.body(self._limits.body))
+            length = _json_length(request.header(_JSON_LENGTH_HEADER), len(body))
+            content, json_length = await model.answer(
+                "v2",
+                len(body),
+                decode,
+                lambda release, outputs: v2_json.answer(
+                    outputs, asked, model.name, release.version
+                ),
+                request.route.model_version,
+            )
+        if json_length is None:
+            return HttpResponse(content)
+        return HttpResponse(
+            content,
+            media_type=b"application/octet-stream",
+            headers=((_JSON_LENGTH_HEADER, b"%d" % json_length),),
+        )
+
+    async def _explain(self, request: HttpRequest) -> HttpResponse:
+        model = self._model(request)
+        raise RequestError(f"model {model.name!r} has no explainer.", status=404, reason=None)
+
+    async def _v1_model(self, request: HttpRequest) -> HttpResponse:
+        model = self._ready_model(request)
+        release = model.current()
+        spec = release.predictor.interface.spec
+        return json_response(
+            {
+                "name": model.name,
+                "ready": True,
+                "model_version": release.version,
+                "task": spec.task,
+                "label": spec.label,
+                "classes": list(spec.classes),
+                "decision_threshold": spec.decision_threshold,
+            }
+        )
+
+    async def _v2_model_ready(self, request: HttpRequest) -> HttpResponse:
+        model = self._ready_model(request)
+        model.current(request.route.model_version)
+        return json_response({"name": model.name, "ready": True})
+
+    async def _v2_model(self, request: HttpRequest) -> HttpResponse:
+        return json_response(description(self._model(request), request.route.model_version))
+
+    async def _models(self, _: HttpRequest) -> HttpResponse:
+        return json_response({"models": list(self._data_plane.model_registry.get_models())})
+
+    async def _live(self, _: HttpRequest) -> HttpResponse:
+        return json_response(await self._data_plane.live())
+
+    async def _v2_live(self, _: HttpRequest) -> HttpResponse:
+        return json_response({"live": True})
+
+    async def _v2_ready(self, _: HttpRequest) -> HttpResponse:
+        if not await self._data_plane.ready():
+            raise RequestError("the server is not ready.", status=503, reason=None)
+        return json_response({"ready": True})
+
+    async def _v2_server(self, _: HttpRequest) -> HttpResponse:
+        return json_response(self._data_plane.metadata())
+
+    async def _metrics(self, request: HttpRequest) -> HttpResponse:
+        content, media_type = await asyncio.to_thread(
+            render, self._registries, request.header(b"accept") or ""
+        )
+        return HttpResponse(content, media_type=media_type.encode("latin-1"))
+
+    def _ready_model(self, request: HttpRequest) -> ServedModel:
+        model = self._model(request)
+        if not model.ready:
+            raise not_ready(model.name)
+        return model
+
+    def _model(self, request: HttpRequest) -> ServedModel:
+        return served(self._data_plane, request.route.model_name)
+
+
+def _json_length(header: str | None, body: int) -> int:
+    if header is None:
+        return body
+    length = length_of(header)
+    if length is None or not 0 < length <= body:
+        raise RequestError(
+            f"header {_JSON_LENGTH_HEADER.decode()}: not a length that the body has."
+        )
+    return length
+
+
+def _parsed(body: bytes | memoryview) -> object:
+    try:
+        document: object = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The reason says what and where, and quotes nothing.
+        raise RequestError(f"the body is not JSON: {error.msg} at byte {error.pos}.") from None
+    return document

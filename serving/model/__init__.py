@@ -1,0 +1,1 @@
+"""The served model: finding, loading, checking, batching and replacing its versions."""

@@ -1,0 +1,1 @@
+"""The server's processes: start, worker supervision, logging, sockets and graceful shutdown."""

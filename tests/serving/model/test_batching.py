@@ -1,0 +1,370 @@
+"""Requests that share calls of the model, against a model whose calls the tests hold back."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kfp_tabular.serving.model.batching import Batcher, DrainedError, OverloadedError
+from kfp_tabular.serving.settings.server_settings import BatchSettings
+
+TOGETHER = BatchSettings(rows=8)
+REFUSED = -1.0
+
+
+class Model:
+    """Doubles numbers; refuses -1, and waits for `gate` before it answers."""
+
+    def __init__(self):
+        self.calls = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.at_once = 0
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    def predict(self, tensors):
+        numbers = tensors["number"]
+        with self._lock:
+            self.calls.append(numbers.tolist())
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            assert self.gate.wait(10)
+            if (numbers == REFUSED).any():
+                raise ValueError("refused")
+            return {
+                "double": numbers * 2,
+                "text": np.array([f"{name.decode()}!" for name in tensors["name"]], dtype=object),
+                "pair": np.stack([numbers, -numbers], axis=1),
+            }
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+
+def tensors(*numbers):
+    return {
+        "number": np.array(numbers, dtype=np.float32),
+        "name": np.array([f"n{number:g}".encode() for number in numbers], dtype=object),
+    }
+
+
+def run(scenario, settings=TOGETHER, calls=1):
+    """Runs `scenario(batcher, model)` with a batcher over a model."""
+    model, observed = Model(), []
+
+    async def main():
+        with ThreadPoolExecutor(max(calls, 1)) as executor:
+            batcher = Batcher(
+                model.predict, executor, settings, calls, lambda *call: observed.append(call)
+            )
+            model.observed = observed
+            try:
+                return await asyncio.wait_for(scenario(batcher, model), 20)
+            finally:
+                model.gate.set()
+
+    return asyncio.run(main())
+
+
+def ask(batcher, *numbers):
+    return asyncio.ensure_future(batcher.predict(tensors(*numbers), len(numbers)))
+
+
+async def held(batcher, model, *numbers):
+    """Begins a call that does not end before the gate opens."""
+    model.gate.clear()
+    first = ask(batcher, *numbers)
+    while not model.calls:
+        await asyncio.sleep(0.001)
+    return first
+
+
+def right(outputs, *numbers):
+    assert outputs["double"].tolist() == [2 * number for number in numbers]
+    assert outputs["text"].tolist() == [f"n{number:g}!" for number in numbers]
+    assert outputs["pair"].tolist() == [[number, -number] for number in numbers]
+
+
+def test_a_request_alone_does_not_wait_for_company():
+    async def scenario(batcher, model):
+        begin = time.monotonic()
+        right(await ask(batcher, 3), 3)
+        assert time.monotonic() - begin < 2
+
+    run(scenario, BatchSettings(rows=8, wait_seconds=60))
+
+
+def test_requests_that_arrive_together_share_a_call():
+    async def scenario(batcher, model):
+        answers = await asyncio.gather(*(ask(batcher, n, n + 0.5) for n in range(3)))
+        for n, answer in enumerate(answers):
+            right(answer, n, n + 0.5)
+        assert model.calls == [[0, 0.5, 1, 1.5, 2, 2.5]]
+        assert model.observed == [(6, 3)]
+
+    run(scenario)
+
+
+def test_requests_that_arrive_while_a_call_runs_share_the_next():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        others = [ask(batcher, n) for n in range(2, 7)]
+        await asyncio.sleep(0.05)
+        assert len(model.calls) == 1
+        assert batcher.queued_rows == 5
+        model.gate.set()
+        right(await first, 1)
+        for n, other in enumerate(others, start=2):
+            right(await other, n)
+        assert model.calls == [[1], [2, 3, 4, 5, 6]]
+        assert batcher.queued_rows == 0
+
+    run(scenario)
+
+
+def test_a_batch_is_no_larger_than_it_may_be_and_no_request_is_split():
+    async def scenario(batcher, model):
+        sizes = [3, 3, 3, 20, 1, 7, 1]
+        asked = [ask(batcher, *range(size)) for size in sizes]
+        for size, answer in zip(sizes, await asyncio.gather(*asked), strict=True):
+            right(answer, *range(size))
+        assert [len(call) for call in model.calls] == [6, 3, 20, 8, 1]
+
+    run(scenario)
+
+
+def test_without_batches_every_request_is_a_call():
+    async def scenario(batcher, model):
+        await asyncio.gather(*(ask(batcher, n) for n in range(5)))
+        assert sorted(model.calls) == [[n] for n in range(5)]
+        assert model.most_at_once <= 2
+
+    run(scenario, BatchSettings(rows=1), calls=2)
+
+
+def test_beside_a_running_call_company_is_waited_for_only_so_long():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        begin = time.monotonic()
+        second, third = ask(batcher, 2), ask(batcher, 3)
+        while len(model.calls) < 2:
+            await asyncio.sleep(0.002)
+        assert 0.15 < time.monotonic() - begin < 2
+        model.gate.set()
+        await asyncio.gather(first, second, third)
+        assert model.calls == [[1], [2, 3]]
+
+    run(scenario, BatchSettings(rows=8, wait_seconds=0.2), calls=2)
+
+
+def test_a_full_batch_does_not_wait_beside_a_running_call():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        second = ask(batcher, *range(8))
+        while len(model.calls) < 2:
+            await asyncio.sleep(0.002)
+        model.gate.set()
+        await asyncio.gather(first, second)
+
+    run(scenario, BatchSettings(rows=8, wait_seconds=60), calls=2)
+
+
+def test_who_waits_goes_next_when_the_model_becomes_idle():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        second = ask(batcher, 2)
+        await asyncio.sleep(0.05)
+        assert len(model.calls) == 1
+        model.gate.set()
+        right(await second, 2)
+        right(await first, 1)
+
+    run(scenario, BatchSettings(rows=8, wait_seconds=60), calls=2)
+
+
+@pytest.mark.parametrize("bad", [{0}, {3}, {7}, {0, 7}, set(range(8))])
+def test_only_the_requests_that_the_model_refuses_fail(bad):
+    async def scenario(batcher, model):
+        asked = [ask(batcher, REFUSED if n in bad else n) for n in range(8)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for n, answer in enumerate(answers):
+            if n in bad:
+                assert isinstance(answer, ValueError)
+            else:
+                right(answer, n)
+        assert len(model.calls) <= 1 + len(bad) * 6
+        await batcher.drain()
+
+    run(scenario)
+
+
+def test_an_output_that_is_not_per_row_is_not_shared_out():
+    async def scenario(batcher, model):
+        predict = model.predict
+
+        def mean(tensors):
+            outputs = predict(tensors)
+            return outputs | {"double": outputs["double"][:1]}
+
+        batcher._predict = mean
+        answers = await asyncio.gather(ask(batcher, 1), ask(batcher, 2))
+        assert [answer["double"].tolist() for answer in answers] == [[2], [4]]
+
+    run(scenario)
+
+
+def test_a_request_that_is_cancelled_while_it_waits_is_forgotten():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        second, third = ask(batcher, 2), ask(batcher, 3)
+        await asyncio.sleep(0.01)
+        second.cancel()
+        await asyncio.sleep(0.01)
+        assert batcher.queued_rows == 1
+        model.gate.set()
+        right(await third, 3)
+        await first
+        assert second.cancelled()
+        assert model.calls == [[1], [3]]
+        await batcher.drain()
+
+    run(scenario)
+
+
+def test_a_request_that_is_cancelled_while_it_is_computed_harms_no_other():
+    async def scenario(batcher, model):
+        model.gate.clear()
+        asked = [ask(batcher, n) for n in range(3)]
+        while not model.calls:
+            await asyncio.sleep(0.001)
+        asked[1].cancel()
+        await asyncio.sleep(0.01)
+        model.gate.set()
+        right(await asked[0], 0)
+        right(await asked[2], 2)
+        right(await ask(batcher, 4), 4)
+
+    run(scenario)
+
+
+def test_the_last_who_waits_may_be_cancelled_during_a_drain():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        second = ask(batcher, 2)
+        await asyncio.sleep(0)
+        draining = asyncio.ensure_future(batcher.drain())
+        await asyncio.sleep(0.01)
+        second.cancel()
+        first.cancel()
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        model.gate.set()
+        await draining
+
+    run(scenario)
+
+
+def test_a_drain_answers_all_who_were_taken_and_takes_no_more():
+    async def scenario(batcher, model):
+        asked = [await held(batcher, model, 1), *(ask(batcher, n) for n in range(2, 30))]
+        await asyncio.sleep(0.01)
+        draining = asyncio.ensure_future(batcher.drain())
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        with pytest.raises(DrainedError):
+            await ask(batcher, 99)
+        model.gate.set()
+        await draining
+        for n, answer in enumerate(asked, start=1):
+            assert answer.done()
+            right(await answer, n)
+
+    run(scenario, BatchSettings(rows=8, wait_seconds=60))
+
+
+def test_a_drain_of_an_idle_batcher_ends_at_once():
+    async def scenario(batcher, model):
+        await batcher.drain()
+        await batcher.drain()
+
+    run(scenario)
+
+
+def test_too_many_rows_are_refused_and_told_when_to_come_again():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        waiting = [ask(batcher, *range(5)), ask(batcher, *range(5))]
+        await asyncio.sleep(0.01)
+        with pytest.raises(OverloadedError) as refused:
+            await ask(batcher, 1)
+        assert refused.value.retry_after_seconds >= 1
+        waiting[0].cancel()
+        await asyncio.sleep(0.01)
+        taken = ask(batcher, 1)
+        await asyncio.sleep(0.01)
+        model.gate.set()
+        right(await taken, 1)
+        await asyncio.gather(first, waiting[1])
+        right(await ask(batcher, *range(1000)), *range(1000))
+
+    run(scenario, BatchSettings(rows=8, queued_rows=10))
+
+
+def test_an_executor_that_was_shut_down_leaves_nobody_waiting():
+    async def scenario(batcher, model):
+        batcher._executor.shutdown()
+        with pytest.raises(RuntimeError):
+            await ask(batcher, 1)
+        await batcher.drain()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("wrong", [{"rows": 0}, {"wait_seconds": -1}, {"queued_rows": 0}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        BatchSettings(**wrong)
+
+
+requests = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from([0.0, 1.0, 2.5, REFUSED]), min_size=1, max_size=12),
+        st.sampled_from(["stays", "stays", "stays", "leaves"]),
+        st.sampled_from([0, 0, 0.001]),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests, st.integers(1, 10), st.sampled_from([0, 0.002]), st.integers(1, 3))
+def test_everybody_gets_the_answers_to_their_own_rows(asked, rows, wait, calls):
+    async def scenario(batcher, model):
+        tasks = []
+        for numbers, stays, pause in asked:
+            tasks.append(ask(batcher, *numbers))
+            if pause:
+                await asyncio.sleep(pause)
+            if stays == "leaves":
+                tasks[-1].cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        for (numbers, stays, _), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, asyncio.CancelledError):
+                assert stays == "leaves"
+            elif REFUSED in numbers:
+                assert isinstance(answer, ValueError)
+            else:
+                right(answer, *numbers)
+        await batcher.drain()
+        assert batcher.queued_rows == 0
+        assert model.most_at_once <= calls
+        assert not any(len(call) > max(rows, 12) for call in model.calls)
+
+    run(scenario, BatchSettings(rows=rows, wait_seconds=wait), calls)

@@ -1,0 +1,41 @@
+"""What a loaded version is called."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.serving.model.loaded_version import VersionLoader
+from kfp_tabular.serving.model.model_repository import find
+from kfp_tabular.serving.settings.server_settings import BatchSettings
+
+
+@pytest.fixture
+def load():
+    with ThreadPoolExecutor(1) as executor:
+        loader = VersionLoader(executor, BatchSettings(), 1, lambda rows, requests: None)
+
+        def loaded(directory):
+            (found,) = find(directory).versions()
+            return loader.load(found)
+
+        yield loaded
+
+
+def test_a_version_is_called_as_its_directory(load, model_directory):
+    assert load(model_directory("binary")).version == "7"
+
+
+def test_a_directory_without_a_version_is_called_after_its_content(load, model_directory, tmp_path):
+    original = model_directory("binary")
+    copies = [tmp_path / "models", tmp_path / "elsewhere"]
+    for copy in copies:
+        shutil.copytree(original, copy)
+    # What a publisher or a mount leaves beside a model is not the model.
+    (copies[0] / "_complete.json").write_text("{}")
+
+    versions = {load(copy).version for copy in copies}
+
+    assert versions == {lineage.content_version(lineage.digest(original))}
+    assert versions.pop().isdecimal()
