@@ -33,7 +33,7 @@ TESTS_author := tests/pipelines tests/compile tests/images tests/docs
 TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
 	tuning/katib deployment/kserve)
 TESTS_tensorflow := $(COMPONENT_TESTS)
-TESTS_tfdv := $(COMPONENT_TESTS)/data_validation
+TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)
 TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving
 TESTS_local := tests/local
 SUITES := author launcher tensorflow tfdv serving local

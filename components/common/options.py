@@ -9,12 +9,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import UserError, closest
 
 T = TypeVar("T")
 
 Check = Callable[[Any], None]
-"""Takes a value; raises `ValueError` with what was expected where the value does not fit."""
+"""Takes a value; raises `ValueError` with what was expected where the value does not fit.
+
+An attribute `hint` of the error, with a leading space, is appended to the message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,25 @@ def problems(options: Any) -> list[str]:
             hint = getattr(error, "hint", "")
             found.append(f"{field.name}: {error}, found {value!r}.{hint}")
     return found
+
+
+def one_of(*choices: str) -> Check:
+    """Return a check that accepts these texts only, and suggests the closest one.
+
+    Example:
+        >>> one_of("error", "warning", "never")("warnings")
+        Traceback (most recent call last):
+        ValueError: expected error, warning or never
+    """
+
+    def check(value: Any) -> None:
+        if value not in choices:
+            expected = f"expected {', '.join(choices[:-1])} or {choices[-1]}"
+            error = ValueError(expected)
+            error.hint = closest(str(value), choices)  # type: ignore[attr-defined]
+            raise error
+
+    return check
 
 
 def check(options: Any) -> None:

@@ -76,8 +76,8 @@ def ingest_data(
 
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.data_ingestion import ingest
-    from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
-    from kfp_tabular.components.data_ingestion.planning import SplitRequest
+    from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions
+    from kfp_tabular.components.data_ingestion.splits.split_choice import SplitRequest
 
     with reported_to_user():
         result = ingest.run(

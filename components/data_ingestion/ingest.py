@@ -13,14 +13,16 @@ from kfp_tabular.components.common import files, storage
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion import planning, summary, writing
-from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
-from kfp_tabular.components.data_ingestion.formats import DATA_FORMATS, open_source
-from kfp_tabular.components.data_ingestion.kinds import parse_kinds
-from kfp_tabular.components.data_ingestion.planning import SplitRequest
-from kfp_tabular.components.data_ingestion.prepare import missing_label
-from kfp_tabular.components.data_ingestion.splits import require_columns
-from kfp_tabular.components.data_ingestion.writing import Written
+from kfp_tabular.components.data_ingestion import ingestion_summary as summary
+from kfp_tabular.components.data_ingestion.columns.column_types import parse_kinds
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions
+from kfp_tabular.components.data_ingestion.readers.file_formats import DATA_FORMATS, open_source
+from kfp_tabular.components.data_ingestion.splits import split_choice
+from kfp_tabular.components.data_ingestion.splits.split_choice import SplitRequest
+from kfp_tabular.components.data_ingestion.splits.splitters import require_columns
+from kfp_tabular.components.data_ingestion.writing import passes
+from kfp_tabular.components.data_ingestion.writing.passes import Written
+from kfp_tabular.components.data_ingestion.writing.prepared_block import missing_label
 
 _logger = logging.getLogger(__name__)
 
@@ -92,12 +94,12 @@ def run(request: Request) -> Result:
         if request.label:
             require_columns([request.label], source.columns, "label")
         require_columns(list(forced), source.columns, "column_types")
-        splitter = planning.choose(request.split, source, request.label)
+        splitter = split_choice.choose(request.split, source, request.label)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
             files.atomic_directory(request.examples) as examples,
         ):
-            written = writing.write(source, splitter, request.label, examples, rejected)
+            written = passes.write(source, splitter, request.label, examples, rejected)
             _check_written(request, written)
             facts = _facts(request, found, digests.result(), written)
             examples_lineage = lineage.record(

@@ -1,4 +1,4 @@
-"""An anomaly: what is wrong with which column, in which split, in how many rows."""
+"""Anomalies, and the artifact that lists them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.statistics.distances import Distance, Measure
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
@@ -17,10 +17,12 @@ Severity = Literal["error", "warning"]
 FILE_NAME = "anomalies.pbtxt"
 LIST_FILE = "anomalies.json"
 
-FAIL_ON = ("error", "warning", "never")
-"""From which severity on a task fails."""
-
 _DATASET = ""
+
+_DISTANCE_REASONS: Mapping[Measure, str] = {
+    "L_INFTY": "COMPARATOR_L_INFTY_HIGH",
+    "JENSEN_SHANNON_DIVERGENCE": "COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH",
+}
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class Anomaly:
 
     Attributes:
         severity: `error` or `warning`.
-        column: The column's name; empty where it is about a whole split.
-        split: The split's name; empty where it is about all of them.
-        kind: What it is, in a few words.
-        expected: What should have been.
-        found: What is.
-        rows: The rows concerned, where they can be counted.
-        total: The rows that were looked at.
+        column: The column's name; empty where the anomaly concerns the whole dataset.
+        split: The split's name; empty where the anomaly concerns all splits.
+        kind: A short name of what is wrong.
+        expected: What valid data would hold.
+        found: What the data hold.
+        rows: The number of rows concerned; None where rows cannot be counted.
+        total: The number of rows checked.
         reason: The name of the TensorFlow Metadata anomaly type.
     """
 
@@ -51,7 +53,7 @@ class Anomaly:
 
     @property
     def message(self) -> str:
-        """All of it in one line."""
+        """The whole anomaly in one line."""
         place = f"column {self.column!r}" if self.column else "the data"
         split = f" in split {self.split}" if self.split else ""
         share = "" if self.rows is None else f" ({self.rows:,} of {self.total:,} rows)"
@@ -59,38 +61,49 @@ class Anomaly:
 
 
 def by_severity(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
-    """Sorts anomalies: errors first, then those that concern more rows."""
+    """Sort anomalies: errors first, then by the number of rows, largest first."""
     return sorted(
         anomalies, key=lambda a: (a.severity != "error", -(a.rows or 0), a.column, a.split, a.kind)
     )
 
 
-def check_fail_on(fail_on: str) -> None:
-    """Raises `UserError` for anything but `error`, `warning` and `never`."""
-    if fail_on not in FAIL_ON:
-        raise UserError(
-            f"fail_on: expected {', '.join(FAIL_ON)}, found {fail_on!r}."
-            + closest(fail_on, FAIL_ON)
-        )
+def from_distance(distance: Distance) -> Anomaly:
+    """Return the anomaly of a distance that is above its threshold.
+
+    Example:
+        >>> far = Distance("fare", "eval", "skew", "JENSEN_SHANNON_DIVERGENCE", 0.25, threshold=0.1)
+        >>> from_distance(far).found
+        '0.25'
+    """
+    other = "the train split" if distance.kind == "skew" else "the earlier data"
+    return Anomaly(
+        severity="error",
+        column=distance.column,
+        split=distance.split,
+        kind=f"{distance.kind} against {other}",
+        expected=f"{distance.measure_name} at most {distance.threshold:g}",
+        found=f"{distance.value:.4g}",
+        reason=_DISTANCE_REASONS[distance.measure],
+    )
 
 
 def is_valid(anomalies: Iterable[Anomaly], fail_on: str) -> bool:
-    """Tells whether the data are fit for use.
+    """Return whether the data are valid.
 
     Args:
-        anomalies: What was found.
-        fail_on: With `warning` any anomaly counts, else errors alone.
+        anomalies: All anomalies found.
+        fail_on: With `warning` every anomaly counts, otherwise only errors.
     """
     return not any(fail_on == "warning" or a.severity == "error" for a in anomalies)
 
 
 def failure(anomalies: Sequence[Anomaly], fail_on: str, most: int = 3) -> str:
-    """Gives the line to fail with; empty where the task is to go on.
+    """Return the error message that the task fails with; empty where it does not fail.
 
     Args:
-        anomalies: Sorted, the most severe first.
-        fail_on: From which severity on to fail.
-        most: At most this many anomalies are named.
+        anomalies: All anomalies found, most severe first.
+        fail_on: The least severity that fails the task: `error`, `warning` or `never`.
+        most: The largest number of anomalies to name.
     """
     if fail_on == "never" or is_valid(anomalies, fail_on):
         return ""
@@ -102,8 +115,8 @@ def failure(anomalies: Sequence[Anomaly], fail_on: str, most: int = 3) -> str:
     named = "; ".join(a.message for a in lines[:most])
     more = f"; and {len(lines) - most} more" if len(lines) > most else ""
     return (
-        f"the data have {' and '.join(parts)}: {named}{more}. The report shows all of them; "
-        "correct the data or the schema, or set fail_on=never to go on regardless."
+        f"the data have {' and '.join(parts)}: {named}{more}. The report lists all of them. "
+        "Correct the data or the schema, or set fail_on=never to continue anyway."
     )
 
 
@@ -114,14 +127,15 @@ def write(
     splits: Iterable[str],
     comparisons: Mapping[str, Sequence["anomalies_pb2.DriftSkewInfo"]],
 ) -> None:
-    """Writes the anomalies artifact.
+    """Write the anomalies artifact.
+
+    It holds `anomalies.pbtxt` for all splits together, `<split>/anomalies.pbtxt` for each split
+    without the schema as baseline, and `anomalies.json`, a list with an object per `Anomaly`.
 
     Args:
-        directory: To write into: `anomalies.pbtxt` for all splits together, the same for each split
-            in `<split>/anomalies.pbtxt`, without the schema as baseline, and `anomalies.json`, a
-            list of `Anomaly` as objects.
-        schema: What the data were compared with.
-        anomalies: Sorted, the most severe first.
+        directory: An existing directory to write into.
+        schema: The schema that the data were compared with.
+        anomalies: All anomalies found, most severe first.
         splits: The names of all splits.
         comparisons: Distances between distributions, by split.
     """
@@ -173,7 +187,7 @@ def _proto(
 
 
 def _over_splits(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
-    """Makes one of the anomalies that say the same of several splits."""
+    """Merge anomalies that differ only in their split."""
     grouped: dict[tuple[str, str, str, str], list[Anomaly]] = {}
     for a in anomalies:
         grouped.setdefault((a.severity, a.column, a.kind, a.expected), []).append(a)

@@ -1,4 +1,4 @@
-"""Validates examples: statistics, schema, anomalies and a page to look at."""
+"""Validates examples: computes statistics, infers or checks the schema, and finds anomalies."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,28 +7,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfp_tabular.components.common import files
+from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.statistics import distances, statistics_files, tfdv_statistics
+from kfp_tabular.components.common.statistics.batch_scan import BatchScan
+from kfp_tabular.components.common.statistics.column_summary import SplitSummaries, summarize
+from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
+from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.common.storage import local_copy
 from kfp_tabular.components.data_validation import (
     anomalies,
-    changes,
-    checks,
-    comparison,
-    fit,
-    report,
-    statistics,
-    violations,
+    data_checks,
+    given_schema,
+    schema_changes,
+    schema_inference,
+    schema_types,
+    schema_violations,
+    validation_report,
 )
-from kfp_tabular.components.data_validation import schema as schemas
+from kfp_tabular.components.data_validation import schema_features as schemas
 from kfp_tabular.components.data_validation.anomalies import Anomaly
-from kfp_tabular.components.data_validation.comparison import Distance, Thresholds
-from kfp_tabular.components.data_validation.scan import Scan
-from kfp_tabular.components.data_validation.statistics import Summary
+from kfp_tabular.components.data_validation.options import ValidationOptions
+from kfp_tabular.components.data_validation.schema_changes import SchemaChange
+from kfp_tabular.components.data_validation.schema_types import TypeFit
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -39,22 +44,16 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to validate, how, and where to write.
+class ValidationRequest:
+    """What to validate, and where to write the outputs.
 
     Attributes:
         examples: An examples artifact.
-        schema: Where to write the schema.
-        statistics: Where to write the statistics.
-        anomalies: Where to write the anomalies.
-        report: Where to write the page.
-        label: The label's column; empty for none.
-        schema_uri: A schema that somebody keeps: a text proto or a directory with `schema.pbtxt`.
-            Empty to infer one.
-        previous_statistics_uri: A statistics artifact of earlier data; empty for none.
-        skew_thresholds: How far the other splits may be from the train split, by column or `*`.
-        drift_thresholds: How far the data may be from the earlier ones, by column or `*`.
-        fail_on: `error`, `warning` or `never`.
+        schema: Path of the schema output.
+        statistics: Path of the statistics output.
+        anomalies: Path of the anomalies output.
+        report: Path of the HTML page.
+        options: How to validate.
     """
 
     examples: Path
@@ -62,51 +61,46 @@ class Request:
     statistics: Path
     anomalies: Path
     report: Path
-    label: str = ""
-    schema_uri: str = ""
-    previous_statistics_uri: str = ""
-    skew_thresholds: Mapping[str, float] = field(default_factory=dict)
-    drift_thresholds: Mapping[str, float] = field(default_factory=dict)
-    fail_on: str = "error"
+    options: ValidationOptions = field(default_factory=ValidationOptions)
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of it.
+class ValidationResult:
+    """The outcome of a validation.
 
     Attributes:
-        valid: Whether the data are fit for use.
-        anomalies: What was found, the most severe first.
-        failure: The line to fail with; empty where the task is to go on.
-        lineage: What each output was made from, by its name.
+        is_valid: Whether the data are valid.
+        anomalies: The anomalies found, most severe first.
+        failure: The error message that the task fails with; empty where it does not fail.
+        lineage: The lineage record of each output, by the output's name.
     """
 
-    valid: bool
+    is_valid: bool
     anomalies: Sequence[Anomaly]
     failure: str
     lineage: Mapping[str, Mapping[str, Any]]
 
     def require(self) -> None:
-        """Raises `UserError` where the anomalies are such that the task is to fail."""
+        """Raise `UserError` where the anomalies are such that the task must fail."""
         if self.failure:
             raise UserError(self.failure)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that is known after looking at the data; the outputs are made from it.
+    """What the validation found; the outputs are written from it.
 
     Attributes:
         examples: The data.
         label: The label's column.
         schema: The given schema, or the inferred one.
-        schema_uri: Where the given one came from; empty for an inferred one.
+        schema_uri: The URI of the given schema; empty for an inferred one.
         protos: TFDV statistics by split.
-        summaries: The same, by split and column.
-        scan: What else was seen.
-        changes: How the data differ from the given schema.
+        summaries: The same statistics by split and column.
+        scan: Facts that the statistics lack.
+        changes: Differences between the given schema and the data.
         distances: Skew and drift.
-        anomalies: What is wrong, the most severe first.
+        anomalies: The anomalies found, most severe first.
     """
 
     examples: Examples
@@ -114,149 +108,164 @@ class Findings:
     schema: "schema_pb2.Schema"
     schema_uri: str
     protos: Mapping[str, Any]
-    summaries: Mapping[str, Mapping[str, Summary]]
-    scan: Scan
-    changes: Sequence[changes.Change]
+    summaries: SplitSummaries
+    scan: BatchScan
+    changes: Sequence[SchemaChange]
     distances: Sequence[Distance]
     anomalies: Sequence[Anomaly]
 
 
-def run(request: Request) -> Result:
-    """Validates examples and writes all outputs, whatever is found.
+def run(request: ValidationRequest) -> ValidationResult:
+    """Validate examples, and write all outputs whether or not the data are valid.
 
     Args:
-        request: What to validate.
+        request: What to validate, and where to write.
 
     Returns:
-        Whether the data are valid; call `require` on it to fail where they are to.
+        The outcome. Call its `require` to fail where the options say so.
 
     Raises:
-        UserError: Where an argument is wrong or an input cannot be read. Nothing is written then.
+        UserError: An option is wrong or an input cannot be read. Nothing is written then.
     """
-    anomalies.check_fail_on(request.fail_on)
+    settings = request.options
+    options.check(settings)
     examples = Examples(request.examples)
-    columns = examples.schema.names
-    if request.label and request.label not in columns:
-        raise UserError(
-            f"label: there is no column {request.label!r} in {request.examples}."
-            + (closest(request.label, columns) or f" Columns: {schemas.listed(columns)}.")
-        )
-    skew = Thresholds.parse(request.skew_thresholds, "skew_thresholds", columns)
-    drift = Thresholds.parse(request.drift_thresholds, "drift_thresholds", columns)
-    if request.drift_thresholds and not request.previous_statistics_uri:
-        raise UserError(
-            "drift_thresholds: there is nothing to compare with; give previous_statistics_uri, too."
-        )
+    thresholds = _thresholds(request, examples.schema.names)
     import_tensorflow()
     with ExitStack() as stack:
         given, earlier = None, {}
-        if request.schema_uri:
-            path = stack.enter_context(local_copy(request.schema_uri))
-            given = schemas.load(path, columns, request.label)
-        if request.previous_statistics_uri:
-            path = stack.enter_context(local_copy(request.previous_statistics_uri))
-            earlier = {s: statistics.summaries(p) for s, p in statistics.read(path).items()}
-        findings = _look(request, examples, given, earlier, skew, drift)
-    valid = anomalies.is_valid(findings.anomalies, request.fail_on)
+        if settings.schema_uri:
+            path = stack.enter_context(local_copy(settings.schema_uri))
+            given = given_schema.load(path, examples.schema.names, settings.label)
+        if settings.previous_statistics_uri:
+            path = stack.enter_context(local_copy(settings.previous_statistics_uri))
+            earlier = {s: summarize(proto) for s, proto in statistics_files.read(path).items()}
+        findings = _examine(settings, examples, given, earlier, thresholds)
+    is_valid = anomalies.is_valid(findings.anomalies, settings.fail_on)
     for found in findings.anomalies[:20]:
         level = logging.ERROR if found.severity == "error" else logging.WARNING
         _logger.log(level, "%s", found.message)
-    recorded = _write(request, findings, valid)
-    failure = anomalies.failure(findings.anomalies, request.fail_on)
-    return Result(valid, findings.anomalies, failure, recorded)
+    recorded = _write(request, findings, is_valid)
+    failure = anomalies.failure(findings.anomalies, settings.fail_on)
+    return ValidationResult(is_valid, findings.anomalies, failure, recorded)
 
 
-def _look(
-    request: Request,
+@dataclass(frozen=True)
+class _Thresholds:
+    skew: DistanceThresholds
+    drift: DistanceThresholds
+
+
+def _thresholds(request: ValidationRequest, columns: Sequence[str]) -> _Thresholds:
+    """Check the options that name columns."""
+    settings = request.options
+    if settings.label and settings.label not in columns:
+        raise UserError(
+            f"label: {request.examples} has no column {settings.label!r}."
+            + (closest(settings.label, columns) or f" Columns: {schemas.listed(columns)}.")
+        )
+    found = _Thresholds(
+        skew=DistanceThresholds.parse(settings.skew_thresholds, "skew_thresholds", columns),
+        drift=DistanceThresholds.parse(settings.drift_thresholds, "drift_thresholds", columns),
+    )
+    if settings.drift_thresholds and not settings.previous_statistics_uri:
+        raise UserError(
+            "drift_thresholds: drift is measured from earlier statistics. Set "
+            "previous_statistics_uri, too."
+        )
+    return found
+
+
+def _examine(
+    settings: ValidationOptions,
     examples: Examples,
     given: "schema_pb2.Schema | None",
-    earlier: Mapping[str, Mapping[str, Summary]],
-    skew: Thresholds,
-    drift: Thresholds,
+    earlier: SplitSummaries,
+    thresholds: _Thresholds,
 ) -> Findings:
-    types = fit.Types({}, {}) if given is None else fit.compare_types(examples, given)
-    scan = Scan()
-    protos = statistics.compute(examples, types.casts, scan)
-    summaries = {split: statistics.summaries(proto) for split, proto in protos.items()}
-    inferred = schemas.infer(_columns(examples, types, summaries, scan), request.label)
+    types = TypeFit({}, {}) if given is None else schema_types.compare_types(examples, given)
+    scan = BatchScan()
+    protos = tfdv_statistics.compute(examples, types.casts, scan)
+    summaries = {split: summarize(proto) for split, proto in protos.items()}
+    inferred = schema_inference.infer(_evidence(examples, types, summaries, scan), settings.label)
     schema = inferred if given is None else given
-    distances = [
-        *_skew(schema, summaries, skew),
-        *_drift(schema, summaries, earlier, drift),
+    measured = [
+        *_skew(schema, summaries, thresholds.skew),
+        *_drift(schema, summaries, earlier, thresholds.drift),
     ]
-    # New dates are no surprise, and a given schema's own domains are checked below.
+    # New dates are expected, and `schema_violations` checks the domains of a given schema.
     restricted = {*scan.times, *types.misfits} | {
         feature.name
         for feature in (() if given is None else given.feature)
         if schemas.texts(given, feature) is not None
     }
-    found = checks.run(examples, summaries, request.label, restricted)
-    found += violations.find(examples, schema, protos, summaries, types, given is not None)
-    found += [distance.anomaly() for distance in distances if distance.too_far]
+    found = data_checks.run(examples, summaries, settings.label, restricted)
+    found += schema_violations.find(examples, schema, protos, summaries, types, given is not None)
+    found += [anomalies.from_distance(distance) for distance in measured if distance.is_too_far]
     return Findings(
         examples=examples,
-        label=request.label,
+        label=settings.label,
         schema=schema,
-        schema_uri=request.schema_uri,
+        schema_uri=settings.schema_uri,
         protos=protos,
         summaries=summaries,
         scan=scan,
-        changes=[] if given is None else changes.compare(given, inferred),
-        distances=distances,
+        changes=[] if given is None else schema_changes.compare(given, inferred),
+        distances=measured,
         anomalies=anomalies.by_severity(found),
     )
 
 
-def _columns(
-    examples: Examples,
-    types: fit.Types,
-    summaries: Mapping[str, Mapping[str, Summary]],
-    scan: Scan,
-) -> Iterator[schemas.Column]:
+def _evidence(
+    examples: Examples, types: TypeFit, summaries: SplitSummaries, scan: BatchScan
+) -> Iterator[schema_inference.ColumnEvidence]:
     for name, kind in zip(examples.schema.names, examples.schema.types, strict=True):
         splits = tuple(columns[name] for columns in summaries.values() if name in columns)
-        yield schemas.Column(name, types.casts.get(name, kind), splits, scan.times.get(name, ()))
+        yield schema_inference.ColumnEvidence(
+            name, types.casts.get(name, kind), splits, scan.times.get(name, ())
+        )
 
 
 def _skew(
-    schema: "schema_pb2.Schema",
-    summaries: Mapping[str, Mapping[str, Summary]],
-    thresholds: Thresholds,
+    schema: "schema_pb2.Schema", summaries: SplitSummaries, thresholds: DistanceThresholds
 ) -> Iterator[Distance]:
-    train = checks.reference_split(summaries)
+    train = data_checks.reference_split(summaries)
     for split, columns in summaries.items():
         if split != train:
-            yield from comparison.distances(
+            yield from distances.measure_columns(
                 schema, "skew", split, columns, summaries[train], thresholds
             )
 
 
 def _drift(
     schema: "schema_pb2.Schema",
-    summaries: Mapping[str, Mapping[str, Summary]],
-    earlier: Mapping[str, Mapping[str, Summary]],
-    thresholds: Thresholds,
+    summaries: SplitSummaries,
+    earlier: SplitSummaries,
+    thresholds: DistanceThresholds,
 ) -> Iterator[Distance]:
     shared = [split for split in summaries if split in earlier]
     if earlier and not shared:
         raise UserError(
-            f"previous_statistics_uri: it has statistics of {', '.join(earlier)}, and the examples "
-            f"have the splits {', '.join(summaries)}; there is none to compare."
+            f"previous_statistics_uri: the earlier statistics have the splits "
+            f"{', '.join(earlier)}, the examples have {', '.join(summaries)}. They need a split in "
+            "common to measure drift."
         )
     for split in shared:
-        yield from comparison.distances(
+        yield from distances.measure_columns(
             schema, "drift", split, summaries[split], earlier[split], thresholds
         )
 
 
-def _write(request: Request, findings: Findings, valid: bool) -> dict[str, Mapping[str, Any]]:
+def _write(
+    request: ValidationRequest, findings: Findings, is_valid: bool
+) -> dict[str, Mapping[str, Any]]:
     from google.protobuf import text_format
 
     rows = {split: proto.datasets[0].num_examples for split, proto in findings.protos.items()}
     source = {"examples": request.examples}
     recorded: dict[str, Mapping[str, Any]] = {}
     with files.atomic_directory(request.statistics) as directory:
-        statistics.write(directory, findings.protos)
+        statistics_files.write(directory, findings.protos)
         recorded["statistics"] = lineage.record(
             directory, inputs=source, rows=rows, libraries=LIBRARIES
         )
@@ -272,7 +281,7 @@ def _write(request: Request, findings: Findings, valid: bool) -> dict[str, Mappi
         )
     with files.atomic_directory(request.anomalies) as directory:
         by_split = {
-            split: comparison.to_protos([d for d in findings.distances if d.split == split])
+            split: distances.to_protos([d for d in findings.distances if d.split == split])
             for split in findings.summaries
         }
         splits = list(findings.summaries)
@@ -284,15 +293,15 @@ def _write(request: Request, findings: Findings, valid: bool) -> dict[str, Mappi
             rows=rows,
             libraries=LIBRARIES,
             extra={
-                "valid": valid,
+                "valid": is_valid,
                 "errors": severities.count("error"),
                 "warnings": severities.count("warning"),
             },
         )
     files.write_text(
         request.report,
-        report.page(
-            report.Content(
+        validation_report.page(
+            validation_report.ReportContent(
                 label=findings.label,
                 rows=rows,
                 columns=findings.examples.schema.names,
@@ -303,7 +312,7 @@ def _write(request: Request, findings: Findings, valid: bool) -> dict[str, Mappi
                 changes=findings.changes,
                 distances=findings.distances,
                 anomalies=findings.anomalies,
-                valid=valid,
+                is_valid=is_valid,
             )
         ),
     )

@@ -17,17 +17,15 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.feature_engineering import (
-    analysis,
-    config,
-    labels,
-    plan,
-    profile,
-    summary,
-    transform_graph,
-    writing,
+from kfp_tabular.components.feature_engineering import label_encoding, transformed_examples
+from kfp_tabular.components.feature_engineering import transform_summary as summary
+from kfp_tabular.components.feature_engineering.features import (
+    column_facts,
+    feature_config,
+    feature_plan,
 )
-from kfp_tabular.components.feature_engineering.plan import Column, Dropped, Output
+from kfp_tabular.components.feature_engineering.features.feature_plan import Column, Dropped, Output
+from kfp_tabular.components.feature_engineering.graph import transform_graph, user_function
 
 LIBRARIES = ("tensorflow", "tensorflow-transform", "pyarrow")
 
@@ -57,7 +55,7 @@ class Request:
     transformed_examples: Path
     summary: Path
     label: str
-    task: str = labels.AUTO
+    task: str = label_encoding.AUTO
     exclude: Sequence[str] = ()
     feature_config: Mapping[str, Any] = field(default_factory=dict)
     preprocessing_fn: str = ""
@@ -88,12 +86,12 @@ def run(request: Request) -> Result:
             data, or no feature is left.
     """
     examples = Examples(request.examples)
-    if not examples.rows().get(labels.TRAIN):
-        examples.require(labels.TRAIN)
+    if not examples.rows().get(label_encoding.TRAIN):
+        examples.require(label_encoding.TRAIN)
         raise UserError(f"{request.examples}: the train split has no rows; choose other splits.")
-    task = labels.resolve(examples, request.label, request.task)
+    task = label_encoding.resolve(examples, request.label, request.task)
     _logger.info("task: %s, label %r", task.kind, task.label)
-    schema = plan.columns(read_schema(request.schema))
+    schema = feature_plan.columns(read_schema(request.schema))
     candidates, dropped = _candidates(request, examples, schema)
     with files.atomic_directory(request.transform_graph) as directory:
         if request.preprocessing_fn:
@@ -109,7 +107,7 @@ def run(request: Request) -> Result:
             libraries=LIBRARIES,
         )
         with files.atomic_directory(request.transformed_examples) as splits:
-            written = writing.write(
+            written = transformed_examples.write(
                 examples,
                 directory,
                 splits,
@@ -162,9 +160,9 @@ def _own(
         raise UserError(
             "feature_config: has no effect beside a preprocessing_fn; leave one of them out."
         )
-    function = analysis.load(request.preprocessing_fn)
+    function = user_function.load(request.preprocessing_fn)
     given = [column.feature for column in candidates]
-    made = analysis.write(function, examples, given, task, directory)
+    made = user_function.write(function, examples, given, task, directory)
     unused = [
         Dropped(feature.name, "not used by the preprocessing_fn")
         for feature in given
@@ -179,17 +177,17 @@ def _plan(
     examples: Examples,
     candidates: Sequence[Column],
     dropped: Sequence[Dropped],
-) -> plan.Plan:
+) -> feature_plan.Plan:
     names = [column.feature.name for column in candidates]
-    options = config.parse(request.feature_config, names)
+    options = feature_config.parse(request.feature_config, names)
     wanted = [column.feature for column in candidates if _looked_at(column, options)]
     counted = {
-        name: profile.CONFIGURED_VALUES
+        name: column_facts.CONFIGURED_VALUES
         for name, option in options.items()
         if option.kind == "categorical"
     }
-    facts = profile.profile(examples, wanted, counted=counted)
-    derived = plan.derive(candidates, facts, options, label=request.label, dropped=dropped)
+    facts = column_facts.profile(examples, wanted, counted=counted)
+    derived = feature_plan.derive(candidates, facts, options, label=request.label, dropped=dropped)
     _logger.info(
         "%d features kept, %d columns dropped", len(derived.features), len(derived.dropped)
     )
@@ -199,8 +197,8 @@ def _plan(
     return derived
 
 
-def _looked_at(column: Column, options: Mapping[str, config.FeatureOptions]) -> bool:
-    return options.get(column.feature.name, config.FeatureOptions()).kind != "drop"
+def _looked_at(column: Column, options: Mapping[str, feature_config.FeatureOptions]) -> bool:
+    return options.get(column.feature.name, feature_config.FeatureOptions()).kind != "drop"
 
 
 def _candidates(

@@ -27,12 +27,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.feature_engineering import (
-    profile,
-    transform,
-    transform_graph,
-    writing,
-)
+from kfp_tabular.components.feature_engineering import transform, transformed_examples
+from kfp_tabular.components.feature_engineering.features import column_facts
+from kfp_tabular.components.feature_engineering.graph import transform_graph
 
 LABEL = "big_tipper"
 WIDE_ROWS = 10_000
@@ -86,9 +83,9 @@ def _measure(folder: Path) -> dict[str, float]:
 
         setattr(module, function, call)
 
-    timed("profile", profile, "profile")
+    timed("profile", column_facts, "profile")
     timed("graph", transform_graph, "write")
-    timed("write", writing, "write")
+    timed("write", transformed_examples, "write")
     request = transform.Request(
         examples=folder / "examples",
         schema=folder / "schema",

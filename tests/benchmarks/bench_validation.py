@@ -103,29 +103,31 @@ def measure(path: Path) -> dict[str, float]:
     import tensorflow_data_validation  # noqa: F401 - imports are not to count
 
     from kfp_tabular.components.common.artifacts.examples import Examples
-    from kfp_tabular.components.data_validation import statistics, validate
-    from kfp_tabular.components.data_validation.scan import Scan
+    from kfp_tabular.components.common.statistics import tfdv_statistics
+    from kfp_tabular.components.common.statistics.batch_scan import BatchScan
+    from kfp_tabular.components.data_validation import validate
+    from kfp_tabular.components.data_validation.options import ValidationOptions
 
     examples = Examples(path)
     start, busy = time.perf_counter(), time.process_time()
-    statistics.compute(examples, {}, Scan())
+    tfdv_statistics.compute(examples, {}, BatchScan())
     computed, busy = time.perf_counter() - start, time.process_time() - busy
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         start = time.perf_counter()
         result = validate.run(
-            validate.Request(
+            validate.ValidationRequest(
                 examples=path,
                 schema=out / "schema",
                 statistics=out / "statistics",
                 anomalies=out / "anomalies",
                 report=out / "report.html",
-                label="big_tipper",
+                options=ValidationOptions(label="big_tipper"),
             )
         )
         seconds = time.perf_counter() - start
         page = (out / "report.html").stat().st_size
-    assert result.valid, result.failure
+    assert result.is_valid, result.failure
     return {
         "rows": sum(examples.rows().values()),
         "statistics": computed,

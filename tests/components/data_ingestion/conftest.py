@@ -9,8 +9,8 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.data_ingestion import ingest
-from kfp_tabular.components.data_ingestion.csv_source import CsvOptions
-from kfp_tabular.components.data_ingestion.planning import SplitRequest
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions
+from kfp_tabular.components.data_ingestion.splits.split_choice import SplitRequest
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 
 

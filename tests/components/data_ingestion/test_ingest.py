@@ -9,7 +9,7 @@ import pytest
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.data_ingestion import csv_source
+from kfp_tabular.components.data_ingestion.readers import csv_source
 
 ROWS = "id,when,part,label\n" + "".join(
     f"{i},2024-01-{1 + i % 28:02d} 10:00:00,{'train' if i % 3 else 'test'},{i % 2}\n"

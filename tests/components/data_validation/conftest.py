@@ -11,20 +11,18 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import read_schema
 from kfp_tabular.components.data_validation import validate
-
-WriteExamples = Callable[..., Examples]
+from kfp_tabular.components.data_validation.options import ValidationOptions
+from tests.components.small_examples import write_examples  # noqa: F401 - a fixture
 
 
 @dataclass(frozen=True)
 class Done:
     """What a validation left behind."""
 
-    result: validate.Result
+    result: validate.ValidationResult
     folder: Path
 
     @property
@@ -49,25 +47,6 @@ class Done:
 
 
 @pytest.fixture
-def write_examples(tmp_path: Path) -> WriteExamples:
-    """Writes an examples artifact from a table per split."""
-
-    def write(
-        name: str = "examples", rows_per_shard: int = 1_000_000, **splits: pa.Table
-    ) -> Examples:
-        schema = next(iter(splits.values())).schema
-        with files.atomic_directory(tmp_path / name) as directory:
-            with ExamplesWriter(directory, schema, list(splits), rows_per_shard) as writer:
-                for split, table in splits.items():
-                    for batch in table.to_batches(max_chunksize=rows_per_shard):
-                        writer.write(split, batch)
-            lineage.record(directory, inputs={}, rows=writer.rows)
-        return Examples(tmp_path / name)
-
-    return write
-
-
-@pytest.fixture
 def validated(tmp_path: Path) -> Callable[..., Done]:
     """Validates an examples artifact into a new folder."""
     count = 0
@@ -76,13 +55,13 @@ def validated(tmp_path: Path) -> Callable[..., Done]:
         nonlocal count
         count += 1
         folder = tmp_path / f"validated-{count}"
-        request = validate.Request(
+        request = validate.ValidationRequest(
             examples=examples.path,
             schema=folder / "schema",
             statistics=folder / "statistics",
             anomalies=folder / "anomalies",
             report=folder / "report.html",
-            **arguments,
+            options=ValidationOptions(**arguments),
         )
         return Done(validate.run(request), folder)
 

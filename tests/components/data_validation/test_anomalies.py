@@ -1,6 +1,6 @@
 import pytest
 
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.data_validation import anomalies
 from kfp_tabular.components.data_validation.anomalies import Anomaly
 
@@ -51,7 +51,9 @@ def test_the_failure_names_the_first_and_counts_the_rest():
     assert "\n" not in line
 
 
-def test_fail_on_is_one_of_three():
-    anomalies.check_fail_on("never")
-    with pytest.raises(UserError, match="found 'warnings'. Did you mean 'warning'"):
-        anomalies.check_fail_on("warnings")
+def test_a_distance_above_its_threshold_is_an_anomaly():
+    far = Distance("code", "eval", "skew", "L_INFTY", 0.2, threshold=0.1)
+    assert anomalies.from_distance(far).message == (
+        "column 'code' in split eval: skew against the train split: expected L-infinity distance "
+        "at most 0.1, found 0.2"
+    )

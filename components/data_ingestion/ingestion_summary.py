@@ -1,0 +1,106 @@
+"""The page that ingestion leaves in the KFP UI."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
+from kfp_tabular.components.data_ingestion.writing.passes import Written
+
+_MOST_FILES = 20
+_MOST_REASONS = 10
+_MOST_COLUMNS = 200
+_MOST_TEXT = 120
+
+
+def markdown(data_uri: str, lineage: Mapping[str, Any], written: Written) -> str:
+    """Describes what was read and written, in GitHub's Markdown.
+
+    Args:
+        data_uri: What the user asked for.
+        lineage: The examples' lineage.
+        written: What was written.
+    """
+    rejected = sum(written.rejected.values())
+    parts = [
+        "# Ingested data",
+        f"{_number(written.read)} rows with {len(written.kinds)} columns from {_code(data_uri)}; "
+        f"{_number(rejected)} of them rejected. Digest of the examples: "
+        f"{_code(lineage['digest'])}.",
+        "## Splits",
+        _splits(written.rows),
+        "## Columns",
+        _columns(written),
+        "## Source files",
+        _files(lineage["sources"], lineage["source_files"]),
+        "## RejectedRow rows",
+        _rejected(written.rejected, written.first_rejected),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _splits(rows: Mapping[str, int]) -> str:
+    total = sum(rows.values())
+    return _table(
+        ("split", "rows", "share"),
+        [(_code(split), _number(count), f"{count / total:.1%}") for split, count in rows.items()],
+    )
+
+
+def _columns(written: Written) -> str:
+    total = sum(written.rows.values())
+    lines = []
+    for name, kind in list(written.kinds.items())[:_MOST_COLUMNS]:
+        missing = written.missing.get(name)
+        share = (
+            "names the split, not in the examples" if missing is None else f"{missing / total:.1%}"
+        )
+        lines.append((_code(name), kind.value, str(kind.arrow), share))
+    table = _table(("column", "holds", "type", "missing"), lines)
+    more = len(written.kinds) - _MOST_COLUMNS
+    return table if more <= 0 else f"{table}\n\nand {more} more columns."
+
+
+def _files(sources: Sequence[Mapping[str, Any]], count: int) -> str:
+    table = _table(
+        ("file", "bytes", "digest"),
+        [
+            (_code(source["uri"]), _number(source["bytes"]), _code(source["digest"]))
+            for source in sources[:_MOST_FILES]
+        ],
+    )
+    more = count - _MOST_FILES
+    return table if more <= 0 else f"{table}\n\nand {more} more files."
+
+
+def _rejected(reasons: Mapping[str, int], first: Sequence[RejectedRow]) -> str:
+    if not reasons:
+        return "None."
+    by_count = sorted(reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
+    counts = _table(("reason", "rows"), [(_plain(why), _number(count)) for why, count in by_count])
+    examples = _table(
+        ("file", "line", "reason", "text"),
+        [(_code(row.file), row.line, _plain(row.reason), _code(row.text)) for row in first],
+    )
+    return f"{counts}\n\nThe first ones:\n\n{examples}"
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _code(text: str) -> str:
+    """Shows text as it is, on one line, inside a cell."""
+    shown = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+    shown = " ".join(shown.split()).replace("|", "\\|").replace("`", "'")
+    return f"`{shown}`" if shown else ""
+
+
+def _plain(text: str) -> str:
+    for character in "\\|<>*_[]`":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

@@ -1,0 +1,107 @@
+"""Which format files are in, by what they hold, not by what they are called."""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.data_ingestion.columns.column_types import Kind
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions, CsvSource
+from kfp_tabular.components.data_ingestion.readers.source import Source
+
+CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
+DATA_FORMATS = ("auto", CSV, PARQUET, TFRECORD)
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"
+_LONGEST_RECORD = 1 << 31
+
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"BZh": "compressed with bzip2",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\xfd7zXZ": "compressed with xz",
+    b"ORC": "ORC",
+    b"Obj\x01": "Avro",
+    b"ARROW1": "Arrow IPC",
+    b"SQLite format 3": "a SQLite database",
+}
+
+
+def open_source(
+    files: Sequence[LocalFile], data_format: str, options: CsvOptions, forced: Mapping[str, Kind]
+) -> Source:
+    """Opens files as one source.
+
+    Args:
+        files: At least one file.
+        data_format: `csv`, `parquet`, `tfrecord`, or `auto`.
+        options: How CSV is read.
+        forced: Kinds by column that are not to be inferred.
+
+    Raises:
+        UserError: Where a file is of another format, or as the sources say.
+    """
+    found = {file: detect(file) for file in files}
+    wanted = found[files[0]] if data_format == "auto" else data_format
+    for file, actual in found.items():
+        if actual != wanted and file.path.stat().st_size:
+            raise UserError(
+                f"{file.uri}: this looks like {actual}, expected {wanted}"
+                + (f" like {files[0].uri}" if data_format == "auto" else " (data_format)")
+                + "; give a glob that leaves it out."
+            )
+    if wanted == PARQUET:
+        from kfp_tabular.components.data_ingestion.readers.parquet_source import ParquetSource
+
+        return ParquetSource(files, forced)
+    if wanted == TFRECORD:
+        # The decoder of tf.Example takes a second to import.
+        from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
+
+        return TfRecordSource(files, forced)
+    return CsvSource(files, options, forced)
+
+
+def detect(file: LocalFile) -> str:
+    """Gives the format of a file: `parquet`, `tfrecord`, or else `csv`.
+
+    Raises:
+        UserError: Where it is of a known format that is not read.
+    """
+    start = _start(file)
+    if start.startswith(_PARQUET_MAGIC):
+        return PARQUET
+    if _is_tfrecord(start):
+        return TFRECORD
+    for magic, name in _OTHERS.items():
+        if start.startswith(magic):
+            raise UserError(f"{file.uri}: this is {name}; convert it to CSV or Parquet.")
+    return CSV
+
+
+def _start(file: LocalFile) -> bytes:
+    with file.path.open("rb") as stream:
+        start = stream.read(16)
+        if not start.startswith(_GZIP_MAGIC):
+            return start
+        stream.seek(0)
+        try:
+            return gzip.open(stream).read(16)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(
+                f"{file.uri}: the gzip data is cut off or damaged ({error}); copy the file again."
+            ) from error
+
+
+def _is_tfrecord(start: bytes) -> bool:
+    """Whether data starts with a record's length and the checksum of that."""
+    if len(start) < 12 or struct.unpack("<Q", start[:8])[0] >= _LONGEST_RECORD:
+        return False
+    from kfp_tabular.components.data_ingestion.readers.tfrecord_source import masked_crc
+
+    checksum: int = struct.unpack("<I", start[8:12])[0]
+    return masked_crc(start[:8]) == checksum

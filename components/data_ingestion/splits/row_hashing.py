@@ -1,0 +1,93 @@
+"""A hash of rows that is the same on every machine and in every version.
+
+Numbers are hashed as IEEE doubles, so that a column that turns from integer to floating point
+keeps its hashes; text by its UTF-8 bytes; missing as a constant. Columns are taken by name, so
+that their order does not matter. Everything is 64-bit integer arithmetic modulo 2^64.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kfp_tabular.components.data_ingestion.columns import arrays
+
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+
+# Multipliers of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
+# 2014) and the golden ratio; any odd numbers with mixed bits would do.
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MISSING = np.uint64(0x6A09E667F3BCC909)
+
+
+def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
+    """Hashes rows.
+
+    Args:
+        columns: `int64`, `float64` or `string` columns of the same length; at least one.
+        salt: Another salt gives unrelated hashes.
+
+    Returns:
+        64 evenly spread bits for each row, shape `[rows]`.
+    """
+    seed = hash_text(arrays.from_texts([salt]))[0]
+    hashes = np.full(len(next(iter(columns.values()))), seed, np.uint64)
+    for name in sorted(columns):
+        # Each step is a bijection of the hash so far: rows that differ in one column alone
+        # never collide in it.
+        hashes ^= _hash_values(columns[name])
+        hashes *= _GOLDEN
+        hashes ^= hashes >> np.uint64(32)
+    return _finish(hashes)
+
+
+def hash_text(text: pa.StringArray) -> Hashes:
+    """Hashes the UTF-8 bytes of each value; null like the empty string. Shape `[rows]`."""
+    offsets_buffer, data_buffer = text.buffers()[1:3]
+    offsets = np.frombuffer(offsets_buffer, "<i4")[text.offset : text.offset + len(text) + 1]
+    offsets = offsets.astype(np.int64)
+    lengths = np.diff(offsets)
+    hashes = lengths.astype(np.uint64) * _GOLDEN
+    longest = int(lengths.max(initial=0))
+    if longest == 0:
+        return hashes
+    # Eight bytes at a time, little-endian, at any offset. The last word of a value reaches into
+    # its neighbour; the shift drops those bytes.
+    used = np.frombuffer(data_buffer, np.uint8)[: offsets[-1]]
+    padded = np.concatenate([used, np.zeros(8, np.uint8)])
+    words = np.lib.stride_tricks.as_strided(
+        padded[:8].view("<u8"), shape=(len(used) + 1,), strides=(1,), writeable=False
+    )
+    active = np.flatnonzero(lengths > 0)
+    position = 0
+    while active.size:
+        word = words[offsets[active] + position]
+        surplus = np.maximum(8 - (lengths[active] - position), 0).astype(np.uint64) * np.uint64(8)
+        word = (word << surplus) >> surplus
+        mixed = hashes[active] if active.size < len(hashes) else hashes
+        mixed = (mixed ^ word) * _FIRST
+        hashes[active] = mixed ^ (mixed >> np.uint64(29))
+        position += 8
+        active = active[lengths[active] > position]
+    return hashes
+
+
+def _hash_values(values: pa.Array) -> Hashes:
+    if pa.types.is_string(values.type):
+        hashes = hash_text(values)
+    else:
+        # Adding zero makes one of the two zeros.
+        hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
+    if values.null_count:
+        hashes[~arrays.to_valid(values)] = _MISSING
+    return hashes
+
+
+def _finish(hashes: Hashes) -> Hashes:
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * _FIRST
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * _SECOND
+    finished: Hashes = hashes ^ (hashes >> np.uint64(31))
+    return finished

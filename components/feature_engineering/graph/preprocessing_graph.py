@@ -1,0 +1,260 @@
+"""Turns a plan into a tf.Transform `preprocessing_fn`.
+
+Features of one kind and type are worked on in groups, as one matrix with a row per feature. A few
+large operations are quicker than many small ones, and with a thousand columns most of the time
+goes into building, saving and loading the graph. A group is limited because tf.Transform, when it
+loads a graph, walks from each output to all inputs that it depends on.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from kfp_tabular.components.common.artifacts.raw_features import (
+    MISSING_INT,
+    MISSING_STRING,
+    RawFeature,
+)
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.feature_engineering import preprocessing
+from kfp_tabular.components.feature_engineering.features import timestamp_formats
+from kfp_tabular.components.feature_engineering.features.feature_plan import (
+    Categorical,
+    Hashed,
+    Numeric,
+    Plan,
+    Presence,
+    Timestamp,
+)
+
+VOCABULARY = "vocabulary"
+"""The name of the vocabulary file: a line per value, `<feature>\\t<value>`."""
+
+MOST_DEVIATIONS = 10.0
+"""A z-score is clipped here, so that one wild value cannot swamp a prediction."""
+
+_GROUP = 64
+_HASH_RANGE = 2**62
+
+Tensors = Mapping[str, Any]
+_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Presence)
+
+
+def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
+    """Gives the function that computes a plan's outputs.
+
+    Args:
+        plan: What to compute.
+        vocabulary: The file that `write_vocabulary` wrote for this plan.
+
+    Returns:
+        A function from raw features by name, dense tensors of shape `[batch]`, to transformed
+        ones by name. It holds no analyzers.
+    """
+
+    def preprocess(inputs: Tensors) -> dict[str, Any]:
+        outputs: dict[str, Any] = {}
+        for numeric in _groups(_of(plan, Numeric)):
+            outputs.update(_numeric(inputs, numeric))
+        categorical = _of(plan, Categorical)
+        if categorical:
+            table = _table(vocabulary)
+            sizes = [len(feature.vocabulary) for feature in categorical]
+            first_lines = dict(
+                zip(
+                    (feature.feature.name for feature in categorical),
+                    itertools.accumulate(sizes, initial=0),
+                    strict=False,
+                )
+            )
+            for group in _groups(categorical):
+                outputs.update(_categorical(inputs, group, table, first_lines))
+        for hashed in _groups(_of(plan, Hashed)):
+            outputs.update(_hashed(inputs, hashed))
+        for timestamp in _of(plan, Timestamp):
+            outputs.update(_timestamp(inputs, timestamp))
+        for presence in _groups(_of(plan, Presence)):
+            outputs.update(_presence(inputs, presence))
+        return outputs
+
+    return preprocess
+
+
+def write_vocabulary(plan: Plan, path: Path) -> None:
+    """Writes the vocabularies of all categorical features into one file.
+
+    A value's id is the number of its line, from 0, counted from the feature's first line. Names
+    are escaped as in JSON, so that they hold neither tab nor line break.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for feature in _of(plan, Categorical):
+            prefix = _prefix(feature.feature)
+            stream.writelines(f"{prefix}{value}\n" for value in feature.vocabulary)
+
+
+def _of(plan: Plan, kind: type[_Member]) -> list[_Member]:
+    return [feature for feature in plan.features if isinstance(feature, kind)]
+
+
+def _groups(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
+    for dtype in ("float32", "int64", "string"):
+        same = [member for member in members if member.feature.dtype == dtype]
+        for first in range(0, len(same), _GROUP):
+            yield same[first : first + _GROUP]
+
+
+def _stacked(inputs: Tensors, group: Sequence[_Member]) -> Any:
+    """Gives a group's raw features as a matrix, shape `[features, batch]`."""
+    return import_tensorflow().stack([inputs[member.feature.name] for member in group])
+
+
+def _named(names: Sequence[str], rows: Any) -> dict[str, Any]:
+    """Gives the rows of a matrix by name."""
+    unstacked = import_tensorflow().unstack(rows, num=len(names))
+    return dict(zip(names, unstacked, strict=True))
+
+
+def _prefix(feature: RawFeature) -> str:
+    return json.dumps(feature.name, ensure_ascii=False)[1:-1] + "\t"
+
+
+def _column(values: Sequence[Any], dtype: Any = np.float64) -> Any:
+    """A constant per feature, to be spread over the batch."""
+    return np.asarray(values, dtype=dtype)[:, np.newaxis]
+
+
+def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
+    tf = import_tensorflow()
+    raw = _stacked(inputs, group)
+    flags = preprocessing.is_missing(raw)
+    # float64: a float32 cannot tell neighbouring whole numbers beyond 2**24 apart.
+    fills = _column([member.fill for member in group])
+    numbers = tf.where(flags, fills, tf.cast(raw, tf.float64))
+    scaled = numbers
+    logs = [member.log for member in group]
+    if any(logs):
+        # Below the smallest value of the train split, log(1 + x) may not exist.
+        logged = tf.math.log1p(tf.maximum(numbers, 0.0))
+        scaled = tf.where(_column(logs, bool), logged, numbers)
+    means = _column([member.moments.mean for member in group])
+    deviations = _column([member.moments.deviation or 1.0 for member in group])
+    scores = tf.clip_by_value((scaled - means) / deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+    scores = tf.cast(tf.where(flags, tf.zeros_like(scores), scores), tf.float32)
+    outputs = _named([member.value.name for member in group], scores)
+    flagged = [index for index, member in enumerate(group) if member.flag is not None]
+    if flagged:
+        names = [member.flag.name for member in group if member.flag is not None]
+        outputs.update(_named(names, tf.cast(tf.gather(flags, flagged), tf.float32)))
+    bucketized = [index for index, member in enumerate(group) if member.bucket is not None]
+    if bucketized:
+        members = [group[index] for index in bucketized]
+        names = [member.bucket.name for member in group if member.bucket is not None]
+        ids = _buckets(members, tf.gather(numbers, bucketized), tf.gather(flags, bucketized))
+        outputs.update(_named(names, ids))
+    return outputs
+
+
+def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
+    tf = import_tensorflow()
+    width = max(len(member.boundaries) for member in group)
+    boundaries = np.full((len(group), width), np.inf)
+    for row, member in zip(boundaries, group, strict=True):
+        row[: len(member.boundaries)] = member.boundaries
+    ids = tf.searchsorted(tf.constant(boundaries), numbers, side="right", out_type=tf.int64)
+    # Without a flag, a missing value stays in the bucket of what it was filled with.
+    own = _column([member.flag is not None for member in group], bool)
+    last = _column([len(member.boundaries) + 1 for member in group], np.int64)
+    return tf.where(flags & own, last, ids)
+
+
+def _table(vocabulary: Path) -> Any:
+    tf = import_tensorflow()
+    # In the graph, the table would be filled with every call, and the file read for it.
+    with tf.init_scope():
+        initializer = tf.lookup.TextFileInitializer(
+            str(vocabulary),
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+        # A named table would carry the file's temporary path into the graph as its name.
+        return tf.lookup.StaticHashTable(
+            initializer, default_value=-1, experimental_is_anonymous=True
+        )
+
+
+def _categorical(
+    inputs: Tensors, group: Sequence[Categorical], table: Any, first_lines: Mapping[str, int]
+) -> dict[str, Any]:
+    tf = import_tensorflow()
+    texts = _as_text(_stacked(inputs, group))
+    prefixes = _column([_prefix(member.feature) for member in group], object)
+    lines = table.lookup(tf.add(prefixes, texts))
+    firsts = _column([first_lines[member.feature.name] for member in group], np.int64)
+    sizes = _column([len(member.vocabulary) for member in group], np.int64)
+    oov_buckets = _column([member.oov_buckets for member in group], np.int64)
+    unknown = sizes + tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % oov_buckets
+    ids = tf.where(lines >= 0, lines - firsts, unknown)
+    # Where the missing value has no id of its own, it is unknown like any other.
+    own = _column([member.missing_id for member in group], bool)
+    ids = tf.where((texts == MISSING_STRING) & own, sizes + oov_buckets, ids)
+    return _named([member.value.name for member in group], ids)
+
+
+def _hashed(inputs: Tensors, group: Sequence[Hashed]) -> dict[str, Any]:
+    tf = import_tensorflow()
+    texts = _as_text(_stacked(inputs, group))
+    buckets = _column([member.buckets for member in group], np.int64)
+    ids = tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % buckets
+    ids = tf.where(texts == MISSING_STRING, buckets, ids)
+    return _named([member.value.name for member in group], ids)
+
+
+def _presence(inputs: Tensors, group: Sequence[Presence]) -> dict[str, Any]:
+    flags = preprocessing.is_missing(_stacked(inputs, group))
+    flags = import_tensorflow().cast(flags, "float32")
+    return _named([member.flag.name for member in group], flags)
+
+
+def _timestamp(inputs: Tensors, feature: Timestamp) -> dict[str, Any]:
+    tf = import_tensorflow()
+    raw = inputs[feature.feature.name]
+    if feature.feature.dtype == "string":
+        read = timestamp_formats.read_format(feature.format)
+        if read is None:
+            raise ValueError(f"{feature.feature.name!r}: unreadable format {feature.format!r}")
+        seconds, valid = timestamp_formats.from_text(raw, read)
+    else:
+        valid = tf.not_equal(raw, tf.constant(MISSING_INT, tf.int64))
+        seconds = timestamp_formats.from_numbers(
+            tf.where(valid, raw, tf.zeros_like(raw)), feature.format
+        )
+    found = timestamp_formats.parts(seconds, tuple(part for part, _ in feature.parts))
+    outputs = {}
+    for part, output in feature.parts:
+        instead = (
+            tf.constant(0.0) if output.size is None else tf.constant(output.size - 1, tf.int64)
+        )
+        outputs[output.name] = tf.where(valid, found[part], instead)
+    if feature.flag is not None:
+        outputs[feature.flag.name] = tf.cast(~valid, tf.float32)
+    return outputs
+
+
+def _as_text(raw: Any) -> Any:
+    """Gives a value as the vocabulary writes it, and the empty text for a missing one."""
+    tf = import_tensorflow()
+    if raw.dtype == tf.string:
+        return raw
+    if raw.dtype == tf.float32:
+        # A fraction gets a text that is in no vocabulary of whole numbers.
+        whole = raw == tf.floor(raw)
+        text = tf.where(whole, tf.strings.as_string(tf.cast(raw, tf.int64)), "fraction")
+    else:
+        text = tf.strings.as_string(raw)
+    return tf.where(preprocessing.is_missing(raw), MISSING_STRING, text)

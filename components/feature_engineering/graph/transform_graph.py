@@ -1,0 +1,122 @@
+"""The transform graph on disk: a tf.Transform output directory.
+
+transform_fn/                      the SavedModel
+transformed_metadata/schema.pbtxt  the transformed columns and the label
+metadata/schema.pbtxt              the raw features that the graph takes
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.feature_engineering.features.feature_plan import Output, Plan
+from kfp_tabular.components.feature_engineering.graph import preprocessing_graph
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+_SCHEMA = "schema.pbtxt"
+
+
+def write(plan: Plan, task: Task, directory: Path) -> None:
+    """Writes the graph of a derived plan.
+
+    The plan's constants are known, so nothing is left for Beam to analyse.
+
+    Args:
+        plan: What the graph computes.
+        task: Names and sizes the label.
+        directory: An existing directory.
+    """
+    features = [feature.feature for feature in plan.features]
+    with tempfile.TemporaryDirectory() as temporary:
+        vocabulary = Path(temporary) / preprocessing_graph.VOCABULARY
+        preprocessing_graph.write_vocabulary(plan, vocabulary)
+        write_without_analyzers(
+            preprocessing_graph.preprocessing_fn(plan, vocabulary), features, directory
+        )
+    write_schemas(directory, features, plan.outputs, task)
+
+
+def write_without_analyzers(
+    preprocessing_fn: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    features: Sequence[RawFeature],
+    directory: Path,
+) -> None:
+    """Traces a function that holds no analyzers and writes its graph.
+
+    Args:
+        preprocessing_fn: The function.
+        features: The raw features it takes.
+        directory: An existing directory.
+    """
+    import_tensorflow()
+    from tensorflow_transform import impl_helper
+
+    spec = feature_spec(features)
+    impl_helper.analyze_in_place(
+        preprocessing_fn,
+        force_tf_compat_v1=False,
+        feature_specs=spec,
+        type_specs=impl_helper.get_type_specs_from_feature_specs(spec),
+        transform_output_path=str(directory),
+    )
+    _forget_uuid(directory / "transform_fn" / "fingerprint.pb")
+
+
+def feature_spec(features: Iterable[RawFeature]) -> dict[str, Any]:
+    """Gives raw features as TensorFlow parses them: one value of each per row."""
+    tf = import_tensorflow()
+    types = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
+    return {feature.name: tf.io.FixedLenFeature([], types[feature.dtype]) for feature in features}
+
+
+def write_schemas(
+    directory: Path, features: Iterable[RawFeature], outputs: Iterable[Output], task: Task
+) -> None:
+    """Writes the schemas of the raw and of the transformed columns.
+
+    Args:
+        directory: The transform graph's directory.
+        features: The raw features that the graph takes.
+        outputs: The transformed columns without the label.
+        task: Names and sizes the label.
+    """
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    raw = schema_pb2.Schema()
+    types = {"float32": schema_pb2.FLOAT, "int64": schema_pb2.INT, "string": schema_pb2.BYTES}
+    for feature in features:
+        _add(raw, feature.name, types[feature.dtype])
+    transformed = schema_pb2.Schema()
+    label = Output(task.label, None if task.kind == "regression" else len(task.classes))
+    for output in [*outputs, label]:
+        if output.size is None:
+            _add(transformed, output.name, schema_pb2.FLOAT)
+            continue
+        domain = _add(transformed, output.name, schema_pb2.INT).int_domain
+        domain.min, domain.max, domain.is_categorical = 0, output.size - 1, True
+    for name, schema in (("metadata", raw), ("transformed_metadata", transformed)):
+        files.write_text(directory / name / _SCHEMA, text_format.MessageToString(schema))
+
+
+def _forget_uuid(file: Path) -> None:
+    """Drops the random id that every save gets, so that the same graph has the same digest."""
+    from tensorflow.core.protobuf import fingerprint_pb2
+
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())
+    fingerprint.uuid = ""
+    file.write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _add(schema: "schema_pb2.Schema", name: str, kind: int) -> "schema_pb2.Feature":
+    feature = schema.feature.add(name=name, type=kind)
+    feature.presence.min_fraction = 1.0
+    feature.shape.SetInParent()
+    return feature

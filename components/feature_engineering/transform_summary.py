@@ -1,0 +1,155 @@
+"""`features.json` and the task's Markdown page: what was derived, what was dropped, and why."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.feature_engineering.features.feature_plan import Dropped, Output, Plan
+from kfp_tabular.components.feature_engineering.graph.user_function import Analysed
+from kfp_tabular.components.feature_engineering.transformed_examples import Written
+
+FILE_NAME = "features.json"
+
+_SHOWN = 300
+"""Rows of a table in the Markdown page."""
+
+
+def derived(plan: Plan, task: Task) -> dict[str, Any]:
+    """Gives the content of `features.json` for a derived plan.
+
+    Returns:
+        `label`, `task`; `preprocessing_fn`, null; `raw_features`, the features that the graph
+        takes (`name`, `dtype`, `required`); `features`, what was derived (`column`, `kind`,
+        `why`, `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`,
+        null for a number); `dropped` (`column`, `why`).
+    """
+    features = [
+        {
+            "column": feature.feature.name,
+            "kind": feature.kind,
+            "why": feature.why,
+            "settings": feature.settings,
+            "outputs": [output.name for output in feature.outputs],
+        }
+        for feature in plan.features
+    ]
+    raw = [feature.feature for feature in plan.features]
+    return _document(task, None, raw, features, plan.outputs, plan.dropped)
+
+
+def own(
+    function: str, analysed: Analysed, dropped: Iterable[Dropped], task: Task
+) -> dict[str, Any]:
+    """Gives the content of `features.json` for a `preprocessing_fn`: `derived` says what.
+
+    `features` is empty, as nothing was derived.
+    """
+    return _document(task, function, analysed.features, [], analysed.outputs, dropped)
+
+
+def _document(
+    task: Task,
+    function: str | None,
+    raw: Iterable[RawFeature],
+    features: list[dict[str, Any]],
+    outputs: Iterable[Output],
+    dropped: Iterable[Dropped],
+) -> dict[str, Any]:
+    return {
+        "label": task.label,
+        "task": task.kind,
+        "preprocessing_fn": function,
+        "raw_features": [asdict(feature) for feature in raw],
+        "features": features,
+        "outputs": [asdict(output) for output in outputs],
+        "dropped": [{"column": column.name, "why": column.why} for column in dropped],
+    }
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """Gives a document as text."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def markdown(document: Mapping[str, Any], written: Written) -> str:
+    """Gives the page that the KFP UI shows."""
+    sizes = {output["name"]: output["size"] for output in document["outputs"]}
+    rows = sum(written.rows.values())
+    lines = [
+        "# Features",
+        "",
+        f"Task: {document['task']}, label {_code(document['label'])}. "
+        f"{len(document['raw_features'])} columns in, {len(sizes)} out; {rows:,} rows.",
+        "",
+        *_table(
+            ("split", "rows", "left out for want of a label"),
+            [
+                (split, f"{count:,}", f"{written.unlabelled[split]:,}")
+                for split, count in written.rows.items()
+            ],
+        ),
+    ]
+    if document["preprocessing_fn"]:
+        lines += ["", f"Computed by {_code(document['preprocessing_fn'])}.", ""]
+        lines += _table(("transformed column",), [(_output(name, sizes),) for name in sizes])
+    else:
+        lines += ["", "## Kept", ""]
+        lines += _table(
+            ("column", "kind", "why", "settings", "transformed columns"),
+            [
+                (
+                    _code(feature["column"]),
+                    feature["kind"],
+                    feature["why"],
+                    "; ".join(
+                        f"{key.replace('_', ' ')}: {_shown(value)}"
+                        for key, value in feature["settings"].items()
+                    ),
+                    ", ".join(_output(name, sizes) for name in feature["outputs"]),
+                )
+                for feature in document["features"]
+            ],
+        )
+    if document["dropped"]:
+        lines += ["", "## Dropped", ""]
+        lines += _table(
+            ("column", "why"),
+            [(_code(column["column"]), column["why"]) for column in document["dropped"]],
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [_line(headers), _line(("---",) * len(headers)), *map(_line, rows[:_SHOWN])]
+    if len(rows) > _SHOWN:
+        more = f"and {len(rows) - _SHOWN} more, see {FILE_NAME}"
+        lines.append(_line((more, *[""] * (len(headers) - 1))))
+    return lines
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
+def _code(name: str) -> str:
+    # A name may hold a backtick itself.
+    return f"`` {name} ``" if "`" in name else f"`{name}`"
+
+
+def _output(name: str, sizes: Mapping[str, int | None]) -> str:
+    size = sizes[name]
+    return _code(name) if size is None else f"{_code(name)} ({size} ids)"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " ".join(value)
+    return str(value)

@@ -1,0 +1,147 @@
+"""Applies a transform graph to every split and writes the transformed examples."""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature, dense_numpy
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.feature_engineering import label_encoding
+from kfp_tabular.components.feature_engineering.features.column_facts import batch_rows
+from kfp_tabular.components.feature_engineering.features.feature_plan import Output
+
+_BATCH_ROWS = 32_768
+_THREADS = 2
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        rows: Rows by split.
+        unlabelled: Rows left out for want of a label, by split.
+    """
+
+    rows: Mapping[str, int]
+    unlabelled: Mapping[str, int]
+
+
+def write(
+    examples: Examples,
+    graph: Path,
+    destination: Path,
+    *,
+    features: Sequence[RawFeature],
+    outputs: Sequence[Output],
+    task: Task,
+) -> Written:
+    """Transforms all splits and writes them.
+
+    Args:
+        examples: What to transform.
+        graph: A tf.Transform output directory.
+        destination: An existing directory.
+        features: The raw features that the graph takes.
+        outputs: The graph's outputs, in the order of the columns.
+        task: How to encode the label.
+
+    Raises:
+        UserError: Where a value does not fit its feature, or a split has no labelled row.
+    """
+    apply = _Transform(graph, features, outputs, task)
+    schema = apply.schema
+    size = batch_rows(len(features) + len(outputs), _BATCH_ROWS)
+    unlabelled = dict.fromkeys(examples.splits, 0)
+    with (
+        ExamplesWriter(destination, schema, examples.splits) as writer,
+        ThreadPoolExecutor(_THREADS) as threads,
+    ):
+        for split in examples.splits:
+            batches = examples.batches(split, apply.columns, size)
+            for batch, given in _in_order(threads, apply, batches):
+                unlabelled[split] += given - batch.num_rows
+                writer.write(split, batch)
+            _logger.info("%s: %d rows transformed", split, writer.rows[split])
+        rows = dict(writer.rows)
+    for split, missing in unlabelled.items():
+        if missing and not rows[split]:
+            raise UserError(f"label {task.label!r}: no value in the {split} split.")
+        if missing:
+            _logger.warning("%s: %d rows without a label are left out", split, missing)
+    return Written(rows, unlabelled)
+
+
+class _Transform:
+    """Makes transformed batches of raw ones."""
+
+    def __init__(
+        self, graph: Path, features: Sequence[RawFeature], outputs: Sequence[Output], task: Task
+    ) -> None:
+        tf = import_tensorflow()
+        import tensorflow_transform as tft
+
+        layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
+        self._tf = tf
+        self._function = tf.function(layer.call, autograph=False)
+        self._features = features
+        self._outputs = outputs
+        self._task = task
+
+    @property
+    def columns(self) -> list[str]:
+        """What to read."""
+        return [*(feature.name for feature in self._features), self._task.label]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what comes out."""
+        label = Output(
+            self._task.label, None if self._task.kind == "regression" else len(self._task.classes)
+        )
+        return pa.schema(
+            [
+                (output.name, pa.float32() if output.size is None else pa.int64())
+                for output in [*self._outputs, label]
+            ]
+        )
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """Gives the transformed batch and the rows that went in."""
+        given = batch.num_rows
+        label = batch.column(batch.num_columns - 1)
+        labelled = label_encoding.present(label)
+        if labelled.true_count < given:
+            batch = batch.filter(labelled)
+            label = batch.column(batch.num_columns - 1)
+        raw = {
+            feature.name: self._tf.constant(dense_numpy(batch.column(index), feature))
+            for index, feature in enumerate(self._features)
+        }
+        found = self._function(raw)
+        arrays = [pa.array(found[output.name].numpy().reshape(-1)) for output in self._outputs]
+        arrays.append(pa.array(label_encoding.encode(label, self._task)))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema), given
+
+
+def _in_order(
+    threads: ThreadPoolExecutor, apply: _Transform, batches: Iterator[pa.RecordBatch]
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Works on a few batches at a time, and no more: memory is bounded, order is kept."""
+    pending: deque[Future[tuple[pa.RecordBatch, int]]] = deque()
+    for batch in batches:
+        if len(pending) > _THREADS:
+            yield pending.popleft().result()
+        pending.append(threads.submit(apply, batch))
+    while pending:
+        yield pending.popleft().result()

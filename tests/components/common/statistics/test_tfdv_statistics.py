@@ -1,0 +1,175 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorflow_data_validation.statistics import stats_impl, stats_options
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.statistics import statistics_files, tfdv_statistics
+from kfp_tabular.components.common.statistics.batch_scan import BatchScan
+from kfp_tabular.components.common.statistics.column_summary import feature_name, summarize
+
+_VALUES = {
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.string(): st.text(max_size=5),
+}
+
+
+def naive_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """TFDV's form, made row by row."""
+    columns = []
+    for column in batch.columns:
+        kind = pa.binary() if pa.types.is_string(column.type) else column.type
+        values = [None if value is None else [value] for value in column.to_pylist()]
+        columns.append(pa.array(values, pa.list_(kind)))
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> pa.RecordBatch:
+    kinds = draw(st.lists(st.sampled_from(list(_VALUES)), min_size=1, max_size=3))
+    rows = draw(st.integers(0, 12))
+    columns = [
+        pa.array(draw(st.lists(st.none() | _VALUES[k], min_size=rows, max_size=rows)), k)
+        for k in kinds
+    ]
+    batch = pa.RecordBatch.from_arrays(columns, [f"c{i}" for i in range(len(kinds))])
+    # A slice has offsets into its buffers, as batches from a file may.
+    return batch.slice(draw(st.integers(0, rows)))
+
+
+@given(batches())
+def test_lists_are_what_a_loop_over_the_rows_gives(batch):
+    lists = tfdv_statistics.as_lists(batch)
+    lists.validate(full=True)
+    assert lists.to_pydict() == naive_lists(batch).to_pydict()
+
+
+def mixed_table(rows: int, seed: int) -> pa.Table:
+    random = np.random.default_rng(seed)
+    some = lambda values: pa.array(values, mask=random.random(rows) < 0.2)  # noqa: E731
+    return pa.table(
+        {
+            "amount": some(random.lognormal(2, 1, rows)),
+            "with space, dot. and ünïcode": some(random.integers(0, 5, rows)),
+            "big": pa.array(random.integers(0, 10**12, rows)),
+            "text": some(np.array(["a", "b", "longer text", ""])[random.integers(0, 4, rows)]),
+            "none": pa.nulls(rows, pa.string()),
+        }
+    )
+
+
+def test_the_numbers_are_those_of_tfdv(write_examples):
+    tables = {"train": mixed_table(3000, 0), "eval": mixed_table(1000, 1)}
+    examples = write_examples(rows_per_shard=1000, **tables)
+    options = stats_options.StatsOptions(num_quantiles_histogram_buckets=5)
+
+    computed = tfdv_statistics.compute(examples, {}, BatchScan())
+
+    for split, table in tables.items():
+        (batch,) = table.combine_chunks().to_batches()
+        theirs = stats_impl.generate_statistics_in_memory(naive_lists(batch), options).datasets[0]
+        ours = computed[split].datasets[0]
+        assert ours.num_examples == theirs.num_examples == table.num_rows
+        by_name = {feature_name(feature): feature for feature in theirs.features}
+        assert [feature_name(f) for f in ours.features] == table.column_names
+        for feature in ours.features:
+            wanted = by_name[feature_name(feature)]
+            assert feature.type == wanted.type
+            kind = feature.WhichOneof("stats")
+            assert kind == wanted.WhichOneof("stats")
+            if kind == "string_stats":
+                assert feature.string_stats == wanted.string_stats
+            else:
+                a, b = feature.num_stats, wanted.num_stats
+                assert a.common_stats.num_non_missing == b.common_stats.num_non_missing
+                assert (a.min, a.max, a.num_zeros) == (b.min, b.max, b.num_zeros)
+                assert a.mean == pytest.approx(b.mean)
+                assert a.std_dev == pytest.approx(b.std_dev)
+
+
+def test_a_summary_says_what_is_in_the_column(write_examples):
+    table = pa.table(
+        {
+            "x": pa.array([1.0, float("nan"), None, 4.0, 0.0]),
+            "code": pa.array([3, 3, 1, None, None]),
+            "text": pa.array(["b", "b", "a", None, "b"]),
+            "none": pa.nulls(5, pa.string()),
+        }
+    )
+    computed = tfdv_statistics.compute(write_examples(train=table), {}, BatchScan())
+    found = summarize(computed["train"])
+
+    x = found["x"]
+    assert (x.rows, x.missing, x.nan, x.present, x.zeros) == (5, 1, 1, 4, 1)
+    assert (x.low, x.high, x.numeric) == (0.0, 4.0, True)
+    assert x.quantiles[0] == 0.0
+    assert x.quantiles[-1] == 4.0
+    assert set(x.quantiles) == {0.0, 1.0, 4.0}
+    assert found["code"].ranked == (("3", 2), ("1", 1))
+    assert found["code"].distinct == 2
+    assert found["text"].ranked == (("b", 3), ("a", 1))
+    assert found["text"].distinct == 2
+    assert not found["text"].numeric
+    assert (found["none"].present, found["none"].ranked) == (0, ())
+
+
+def test_a_cast_column_is_read_as_the_other_type(write_examples):
+    examples = write_examples(train=pa.table({"x": pa.array([1, 2, None])}))
+    computed = tfdv_statistics.compute(examples, {"x": pa.float64()}, BatchScan())
+    (feature,) = computed["train"].datasets[0].features
+    assert feature.Type.Name(feature.type) == "FLOAT"
+
+
+def test_a_split_without_rows_has_no_features(write_examples):
+    table = mixed_table(50, 0)
+    computed = tfdv_statistics.compute(
+        write_examples(train=table, test=table.slice(0, 0)), {}, BatchScan()
+    )
+    assert list(computed) == ["train", "test"]
+    assert summarize(computed["test"]) == {}
+    assert computed["test"].datasets[0].num_examples == 0
+
+
+def test_the_same_data_give_the_same_bytes_and_come_back(write_examples, tmp_path):
+    examples = write_examples(eval=mixed_table(500, 1), train=mixed_table(2000, 0))
+    written = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        computed = tfdv_statistics.compute(examples, {}, BatchScan())
+        statistics_files.write(folder, computed)
+        written.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert written[0] == written[1]
+    assert sorted(written[0]) == ["eval.binpb", "train.binpb"]
+    assert statistics_files.read(tmp_path / "a") == computed
+
+
+def test_the_ranks_of_many_rare_texts_are_not_left_to_chance(write_examples):
+    texts = [f"text {i * 7919 % 14_000:05}" for i in range(14_000)]
+    examples = write_examples(train=pa.table({"text": texts * 2 + texts[:50]}))
+
+    found = tfdv_statistics.compute(examples, {}, BatchScan())["train"]
+
+    ranked = summarize(found)["text"].ranked
+    often = [(text, 3) for text in sorted(texts[:50], reverse=True)]
+    rare = [(text, 2) for text in sorted(texts[50:], reverse=True)]
+    assert list(ranked) == (often + rare)[:1000]
+
+
+def test_reading_what_is_no_statistics(tmp_path):
+    with pytest.raises(UserError, match="no statistics found"):
+        statistics_files.read(tmp_path)
+    (tmp_path / "train.binpb").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"train\.binpb"):
+        statistics_files.read(tmp_path)
+
+
+def test_many_columns_are_read_in_small_batches(write_examples):
+    table = pa.table({f"c{i}": pa.array(range(1200)) for i in range(300)})
+    scan = BatchScan()
+    computed = tfdv_statistics.compute(write_examples(train=table), {}, scan)
+    assert len(computed["train"].datasets[0].features) == 300
+    assert len(scan.samples["train"]["c0"]) >= 500

@@ -1,0 +1,119 @@
+import math
+
+import numpy as np
+import pytest
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
+from kfp_tabular.components.common.statistics.distances import Distance
+from kfp_tabular.components.data_validation import validation_report
+from kfp_tabular.components.data_validation.anomalies import Anomaly
+
+RANDOM = np.random.default_rng(3)
+
+
+def content(columns: int, anomalies=(), distances=(), label="") -> validation_report.ReportContent:
+    """Columns by turns of decimals, whole-number codes, and text."""
+    schema = schema_pb2.Schema()
+    names = [f"column {i}" for i in range(columns)]
+    summaries, samples = (
+        {"train": {}, "eval": {}, "test": {}},
+        {"train": {}, "eval": {}, "test": {}},
+    )
+    texts = tuple((f"a rather long text {i}", 30 - i) for i in range(30))
+    codes = tuple((str(i), 40) for i in range(24))
+    for i, name in enumerate(names):
+        kind = i % 3
+        schema.feature.add(
+            name=name, type=[schema_pb2.FLOAT, schema_pb2.INT, schema_pb2.BYTES][kind]
+        )
+        for split, found in summaries.items():
+            if kind == 0:
+                made = ColumnSummary(1000, 0, 0, True, -1.5, 9.25, 3.5, 1, 3, 10)
+                samples[split][name] = RANDOM.lognormal(0, 2, 500)
+            elif kind == 1:
+                made = ColumnSummary(1000, 40, 0, True, 0, 23, 11, 7, 12, 40, 24, codes)
+            else:
+                made = ColumnSummary(1000, 500, distinct=30, ranked=texts)
+            found[name] = made
+    return validation_report.ReportContent(
+        label=label,
+        rows=dict.fromkeys(summaries, 1000),
+        columns=names,
+        schema=schema,
+        schema_uri="",
+        summaries=summaries,
+        samples=samples,
+        changes=[],
+        distances=distances,
+        anomalies=anomalies,
+        is_valid=not anomalies,
+    )
+
+
+def test_two_thousand_columns_stay_below_ten_megabytes():
+    page = validation_report.page(content(2000))
+    assert page.count("<article") == 2000
+    assert page.count("<svg") == 2000
+    assert len(page.encode()) < 10_000_000
+
+
+def test_columns_beyond_what_can_be_drawn_are_still_listed():
+    page = validation_report.page(content(2600))
+    assert page.count("<article") == 2600
+    assert page.count("<svg") == 2500
+
+
+def test_the_label_comes_first_then_columns_with_anomalies():
+    bad = Anomaly("error", "column 7", "train", "odd", "<even>", "odd", 3, 1000)
+    page = validation_report.page(content(12, [bad], label="column 5"))
+    columns = page[page.index("<h2>Columns") :]
+    order = [columns.index(f"<h3>column {i}<") for i in (5, 7, 0, 1)]
+    assert order == sorted(order)
+    assert "&lt;even&gt;" in page
+    assert "not valid" in page
+    assert "0.30%" in page
+
+
+def test_a_long_list_of_anomalies_is_cut_and_says_so():
+    many = [Anomaly("warning", f"c{i}", "", "odd", "even", "odd") for i in range(700)]
+    page = validation_report.page(content(3, many))
+    assert "The first 500 of 700; all of them are in anomalies.json." in page
+
+
+def test_the_largest_distances_come_first():
+    distances = [
+        Distance(f"column {i}", "eval", "skew", "L_INFTY", i / 100, 0.5 if i == 3 else None)
+        for i in range(40)
+    ]
+    too_far = Distance("column 1", "test", "drift", "L_INFTY", 0.2, 0.1)
+    page = validation_report.page(content(3, distances=[*distances, too_far]))
+    part = page[page.index("Skew and drift") : page.index("<h2>Columns")]
+    assert part.index("too far") < part.index("0.39")
+    assert "26 more" in part
+    assert "within" in part
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        (np.array([5.0]), 4.5, 5.5),
+        (np.zeros(10), -0.5, 0.5),
+        (np.arange(101.0), 0, 100),
+        (np.array([1e300, -1e300]), -1e300, 1e300),
+        (np.array([2.0**53, 2.0**53 + 2]), 2.0**53, 2.0**53 + 2),
+    ],
+)
+def test_bins_hold_all_values_of_a_plain_column(values, low, high):
+    edges = validation_report.bin_edges([values], 16)
+    assert edges[0] <= low
+    assert edges[-1] >= high or math.isclose(edges[-1], high)
+    assert (np.diff(edges) > 0).all()
+    assert np.histogram(values, edges)[0].sum() == len(values)
+
+
+def test_far_outliers_do_not_decide_the_bins():
+    values = np.concatenate([RANDOM.normal(size=1000), [1e9, -1e9]])
+    edges = validation_report.bin_edges([values], 16)
+    assert -10 < edges[0] < -2
+    assert 2 < edges[-1] < 10

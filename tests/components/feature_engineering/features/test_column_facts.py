@@ -1,0 +1,121 @@
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.feature_engineering.features import column_facts
+from tests.components.feature_engineering.conftest import write_examples
+
+NUMBER = RawFeature("x", "float32", False)
+WHOLE = RawFeature("x", "int64", False)
+TEXT = RawFeature("x", "string", False)
+
+
+@pytest.fixture
+def facts(tmp_path):
+    def _facts(values, feature, **settings):
+        types = {"float32": pa.float64(), "int64": pa.int64(), "string": pa.string()}
+        column = pa.array(values, types[feature.dtype], from_pandas=False)
+        examples = write_examples(tmp_path / "examples", {"train": pa.table({"x": column})})
+        return column_facts.profile(Examples(examples), [feature], **settings)["x"]
+
+    return _facts
+
+
+def test_nan_and_null_are_missing(facts):
+    found = facts([1.0, None, math.nan, 3.0], NUMBER)
+    assert (found.rows, found.missing, found.present) == (4, 2, 2)
+    assert found.moments.mean == 2
+    assert (found.minimum, found.maximum) == (1, 3)
+    assert list(found.sample) == [1, 3]
+
+
+def test_the_empty_text_is_missing(facts):
+    found = facts(["b", "", None, "a", "b", "c", "a"], TEXT)
+    assert (found.rows, found.missing) == (7, 2)
+    # Equally frequent values come in their own order, whatever order the rows have.
+    assert list(found.counts.items()) == [("a", 2), ("b", 2), ("c", 1)]
+
+
+def test_nothing_present(facts):
+    for feature in (NUMBER, WHOLE, TEXT):
+        column = column_facts._Column(feature, 10)
+        types = {"float32": pa.float64(), "int64": pa.int64(), "string": pa.string()}
+        column.add(pa.nulls(3, types[feature.dtype]), pa.array([True] * 3))
+        found = column.facts()
+        assert (found.rows, found.present, found.distinct, found.counts) == (3, 0, 0, {})
+        assert found.moments is None
+
+
+def test_counting_stops_at_the_limit_and_goes_on_estimating(facts):
+    values = [f"key {number % 90_000}" for number in range(180_000)]
+    found = facts(values, TEXT, counted={"x": 1_000})
+    assert found.counts is None
+    assert found.distinct == pytest.approx(90_000, rel=0.06)
+
+
+def test_one_value_more_than_the_limit_is_not_counted(facts):
+    values = [str(number) for number in range(101)]
+    assert facts(values, TEXT, counted={"x": 100}).counts is None
+
+
+def test_exactly_the_limit_is_counted(facts):
+    values = [str(number) for number in range(100)]
+    assert len(facts(values, TEXT, counted={"x": 100}).counts) == 100
+
+
+def test_a_small_spread_survives_a_large_mean(facts):
+    values = 1e15 + np.arange(200_000) % 3
+    found = facts(values.astype(np.int64).tolist(), WHOLE)
+    assert found.moments.deviation == pytest.approx(math.sqrt(2 / 3), rel=1e-3)
+
+
+def test_quantiles_come_from_an_even_sample(facts):
+    values = np.arange(300_000)
+    found = facts(values.tolist(), WHOLE)
+    assert 98_000 < len(found.sample) < 102_000
+    quartiles = np.quantile(found.sample, [0.25, 0.5, 0.75]) / 300_000
+    assert quartiles == pytest.approx([0.25, 0.5, 0.75], abs=0.01)
+
+
+def test_a_value_that_does_not_fit_names_its_column(facts):
+    for values in (["a"], [math.inf]):
+        with pytest.raises(UserError, match="column 'x'"):
+            column_facts._Column(NUMBER, 10).add(pa.array(values), pa.array([True]))
+
+
+def test_wide_tables_are_read_in_smaller_batches():
+    assert column_facts.batch_rows(10) == 65_536
+    assert column_facts.batch_rows(2_000) == 8_000
+    assert column_facts.batch_rows(10**6) == 256
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-1e6, 1e6, width=32)),
+    st.lists(st.integers(1, 59), max_size=5),
+)
+def test_moments_do_not_depend_on_the_batches(values, cuts):
+    column = column_facts._Column(NUMBER, 1000)
+    for part in np.split(values, sorted(cut for cut in cuts if cut < len(values))):
+        column.add(pa.array(part, pa.float32()), pa.array([True] * len(part)))
+    found = column.facts()
+    exact = values.astype(np.float64)
+    spread = max(1.0, float(np.abs(exact).max()))
+    assert found.moments.mean == pytest.approx(exact.mean(), abs=1e-9 * spread)
+    assert found.moments.deviation == pytest.approx(exact.std(), abs=1e-6 * spread)
+    if exact.std() > 1e-3 * spread:
+        third = ((exact - exact.mean()) ** 3).mean() / exact.std() ** 3
+        assert found.moments.skewness == pytest.approx(third, abs=1e-5)
+    if exact.min() < 0:
+        assert found.log_moments is None
+    else:
+        assert found.log_moments.mean == pytest.approx(np.log1p(exact).mean(), abs=1e-9 * spread)
+    assert found.sample.tolist() == sorted(exact.tolist())

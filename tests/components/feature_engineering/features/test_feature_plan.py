@@ -1,0 +1,332 @@
+import math
+
+import numpy as np
+import pytest
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.feature_engineering.features import feature_plan
+from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts, Moments
+from kfp_tabular.components.feature_engineering.features.feature_config import FeatureOptions
+
+
+def numbers(values, *, missing=0, counted=True):
+    values = np.asarray(values, np.float64)
+    keys, rows = np.unique(values, return_counts=True)
+    order = sorted(zip(-rows, keys.tolist(), strict=True))
+    deviation = values.std()
+
+    def moments(data):
+        spread = data.std()
+        skew = ((data - data.mean()) ** 3).mean() / spread**3 if spread else 0.0
+        return Moments(data.mean(), spread, skew)
+
+    del deviation
+    return ColumnFacts(
+        rows=len(values) + missing,
+        missing=missing,
+        distinct=len(keys),
+        counts={key: -count for count, key in order} if counted else None,
+        minimum=values.min(),
+        maximum=values.max(),
+        moments=moments(values),
+        log_moments=None if values.min() < 0 else moments(np.log1p(values)),
+        sample=np.sort(values),
+    )
+
+
+def texts(counts, *, missing=0):
+    rows = sum(counts.values()) + missing
+    return ColumnFacts(rows, missing, len(counts), counts, texts=tuple(counts))
+
+
+DAYS = {"2020-01-01": 5, "2020-01-02": 6}
+MOMENTS = {"2020-01-01 10:00:00": 5, "2020-01-02 11:00:00": 6}
+
+
+def derive(facts, dtype="float32", name="x", config=None, label="y", **column):
+    found = feature_plan.derive(
+        [feature_plan.Column(RawFeature(name, dtype, False), **column)],
+        {name: facts},
+        {name: config} if config else {},
+        label=label,
+    )
+    return (found.features or found.dropped)[0]
+
+
+def configured(kind=None, **options):
+    return FeatureOptions(kind, options)
+
+
+RANDOM = np.random.default_rng(3)
+
+
+class TestNumbers:
+    def test_a_fractional_number(self):
+        feature = derive(numbers(RANDOM.normal(5, 2, 10_000)))
+        assert isinstance(feature, feature_plan.Numeric)
+        assert not feature.log
+        assert feature.fill == feature.moments.mean
+        assert len(feature.boundaries) == feature_plan.BUCKETS - 1
+        assert feature.outputs == [feature_plan.Output("x"), feature_plan.Output("x__bucket", 32)]
+
+    def test_missing_values_get_a_flag_and_a_bucket_of_their_own(self):
+        feature = derive(numbers(RANDOM.normal(size=1000), missing=3))
+        assert feature.outputs == [
+            feature_plan.Output("x"),
+            feature_plan.Output("x__bucket", 33),
+            feature_plan.Output("x__missing"),
+        ]
+
+    def test_buckets_hold_equally_many_rows(self):
+        values = RANDOM.gamma(2, size=32_000)
+        feature = derive(numbers(values))
+        ids = np.searchsorted(feature.boundaries, values, side="right")
+        assert np.bincount(ids).tolist() == pytest.approx([1000] * 32, rel=0.05)
+
+    def test_boundaries_rise_and_leave_no_bucket_empty(self):
+        values = [0.0] * 900 + [1.5] * 50 + [2.5] * 50
+        feature = derive(numbers(values))
+        ids = np.searchsorted(feature.boundaries, values, side="right")
+        assert sorted(set(ids)) == list(range(len(feature.boundaries) + 1))
+
+    def test_two_values_need_no_buckets(self):
+        feature = derive(numbers([0.5, 1.5] * 50))
+        assert feature.bucket is None
+        assert feature.boundaries == ()
+
+    def test_the_logarithm_of_what_is_skewed_and_never_negative(self):
+        values = RANDOM.lognormal(0, 1.5, 5000)
+        feature = derive(numbers(values))
+        assert feature.log
+        assert feature.moments.mean == pytest.approx(np.log1p(values).mean())
+        assert feature.fill == pytest.approx(math.expm1(feature.moments.mean))
+        assert not derive(numbers(-values)).log
+        assert not derive(numbers(values), config=configured("numeric", log=False)).log
+        assert derive(numbers(np.abs(values)), config=configured(log=True)).log
+
+    def test_the_logarithm_of_a_negative_number(self):
+        with pytest.raises(UserError, match=r"'x' has negative values \(down to -3\)"):
+            derive(numbers([-3.0, 1.0]), config=configured("numeric", log=True))
+
+    @pytest.mark.parametrize("buckets", [0, 1])
+    def test_buckets_can_be_off(self, buckets):
+        facts = numbers(RANDOM.normal(size=100))
+        assert derive(facts, config=configured("numeric", buckets=buckets)).bucket is None
+
+    def test_text_cannot_be_a_number(self):
+        with pytest.raises(UserError, match="'x' is text and cannot be numeric"):
+            derive(texts({"a": 5, "b": 5}), "string", config=configured("numeric"))
+
+
+class TestWholeNumbers:
+    def test_few_values_with_many_rows_each_are_categories(self):
+        feature = derive(numbers(list(range(24)) * 10), "int64")
+        assert isinstance(feature, feature_plan.Categorical)
+        assert feature.vocabulary[:3] == ("0", "1", "2")
+
+    def test_few_rows_for_each_value_are_a_number(self):
+        assert derive(numbers(list(range(24)) * 9), "int64").kind == "numeric"
+
+    def test_many_values_are_a_number(self):
+        assert derive(numbers(list(range(101)) * 20), "int64").kind == "numeric"
+
+    def test_codes_are_categories_however_many(self):
+        facts = numbers(list(range(500)) * 2)
+        assert derive(facts, "int64", categorical=True).kind == "categorical"
+
+    def test_a_sequence_is_an_identifier(self):
+        kept = RANDOM.random(2000) < 0.7
+        dropped = derive(numbers(np.arange(2000)[kept] + 10**6), "int64")
+        assert isinstance(dropped, feature_plan.Dropped)
+        assert "identifier" in dropped.why
+
+    @pytest.mark.parametrize("name", ["id", "customer_id", "OrderID", "rowId", "trip key", "uuid"])
+    def test_a_name_says_identifier(self, name):
+        values = RANDOM.choice(10**9, 500, replace=False)
+        assert isinstance(derive(numbers(values), "int64", name), feature_plan.Dropped)
+
+    @pytest.mark.parametrize("name", ["paid", "humidity", "x", "width", "keyed"])
+    def test_other_names_do_not(self, name):
+        values = RANDOM.choice(10**9, 500, replace=False)
+        assert derive(numbers(values), "int64", name).kind == "numeric"
+
+    def test_an_identifier_that_comes_back_is_a_category(self):
+        facts = numbers(list(range(200)) * 20)
+        assert derive(facts, "int64", "driver_id").kind == "categorical"
+        assert derive(facts, "int64", "seconds").kind == "numeric"
+
+    def test_too_many_to_count(self):
+        dense = numbers(np.arange(30_000), counted=False)
+        assert isinstance(derive(dense, "int64"), feature_plan.Dropped)
+        spread = numbers(np.arange(30_000) * 1000, counted=False)
+        assert derive(spread, "int64").kind == "numeric"
+        assert isinstance(derive(spread, "int64", "account_id"), feature_plan.Dropped)
+        repeated = numbers(np.repeat(np.arange(30_000), 20), counted=False)
+        assert derive(repeated, "int64", "account_id").kind == "hash"
+
+    def test_few_rows_prove_nothing(self):
+        assert derive(numbers(range(99)), "int64").kind == "numeric"
+
+    def test_an_identifier_can_be_kept(self):
+        facts = numbers(range(1000))
+        assert derive(facts, "int64", config=configured("numeric")).kind == "numeric"
+
+
+class TestText:
+    def test_a_vocabulary(self):
+        feature = derive(texts({"b": 5, "a": 3, "rare": 1}, missing=1), "string")
+        assert feature.vocabulary == ("b", "a")
+        assert feature.left_out == 1
+        assert feature.outputs == [feature_plan.Output("x", 4)]
+
+    def test_options_of_a_vocabulary(self):
+        options = configured("categorical", top_k=2, min_frequency=1, oov_buckets=5)
+        feature = derive(texts({"b": 5, "a": 3, "rare": 1}), "string", config=options)
+        assert feature.vocabulary == ("b", "a")
+        assert feature.outputs == [feature_plan.Output("x", 7)]
+
+    def test_what_cannot_stand_on_a_line_is_left_out(self):
+        feature = derive(texts({"a\nb": 5, "a\rb": 5, "a\tb": 5}), "string")
+        assert feature.vocabulary == ("a\tb",)
+
+    def test_nearly_unique_text_is_dropped(self):
+        counts = {f"t{number}": 1 for number in range(180)} | {
+            f"d{number}": 2 for number in range(5)
+        }
+        dropped = derive(texts(counts), "string")
+        assert "identifier or free text: 185 distinct values in 190 rows" in dropped.why
+
+    def test_many_values_are_hashed(self):
+        feature = derive(texts({f"t{number}": 2 for number in range(10_001)}), "string")
+        assert feature.outputs == [feature_plan.Output("x", feature_plan.HASH_BUCKETS + 1)]
+        uncounted = ColumnFacts(100_000, 0, 30_000, None)
+        assert derive(uncounted, "string").kind == "hash"
+
+    def test_nothing_to_learn_from(self):
+        dropped = derive(texts({f"t{number}": 1 for number in range(20)}), "string")
+        assert dropped.why == "text of which no value occurs twice"
+
+    def test_a_vocabulary_without_values_is_dropped(self):
+        options = configured("categorical", min_frequency=10)
+        dropped = derive(texts({"a": 5, "b": 5}), "string", config=options)
+        assert dropped.why == "no value in 10 rows or more, for a vocabulary"
+
+    def test_too_many_values_for_a_vocabulary(self):
+        with pytest.raises(UserError, match="about 30000 distinct values.*Choose hash"):
+            derive(
+                ColumnFacts(100_000, 0, 30_000, None), "string", config=configured("categorical")
+            )
+
+    def test_fractions_are_no_categories(self):
+        for kind in ("categorical", "hash"):
+            with pytest.raises(UserError, match=f"fractional number and cannot be {kind}"):
+                derive(numbers([0.5, 1.0] * 10), config=configured(kind))
+        assert derive(numbers([0.5, 1.0] * 10), categorical=True).kind == "numeric"
+        whole = numbers([1.0, 2.0, 2.0] * 10)
+        assert derive(whole, config=configured("categorical")).vocabulary == ("2", "1")
+        assert derive(whole, categorical=True).kind == "categorical"
+
+
+class TestDropped:
+    def test_empty(self):
+        facts = ColumnFacts(10, 10, 0, {})
+        assert derive(facts).why == "no value in the train split"
+
+    def test_constant(self):
+        assert derive(numbers([7.0] * 50)).why == "constant: always 7.0"
+
+    def test_constant_but_for_a_missing_value_in_ten_thousand(self):
+        assert "constant: always 7.0 or missing (1 of 10001 rows)" in (
+            derive(numbers([7.0] * 10_000, missing=1)).why
+        )
+
+    def test_whether_there_is_a_value_may_tell_something(self):
+        feature = derive(texts({"yes": 40}, missing=60), "string")
+        assert feature.kind == "presence"
+        assert feature.outputs == [feature_plan.Output("x__missing")]
+
+    def test_configured(self):
+        assert derive(numbers([1.0, 2.0]), config=configured("drop")).why == "configured"
+
+
+class TestTimestamps:
+    def test_text(self):
+        feature = derive(texts(MOMENTS), "string", time="%Y-%m-%d %H:%M:%S")
+        assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour"]
+        assert feature.outputs[0] == feature_plan.Output("x__month", 13)
+
+    def test_without_a_clock_there_is_no_hour(self):
+        for dtype, time in (("string", "%Y-%m-%d"), ("int64", "days")):
+            facts = texts(DAYS) if dtype == "string" else numbers([1, 2])
+            feature = derive(facts, dtype, time=time)
+            assert [part for part, _ in feature.parts] == ["month", "day", "weekday"]
+
+    def test_chosen_parts(self):
+        options = configured("timestamp", parts=("hour", "elapsed"), format="seconds")
+        feature = derive(numbers([1, 2], missing=1), "int64", config=options)
+        assert feature.outputs == [
+            feature_plan.Output("x__hour", 25),
+            feature_plan.Output("x__elapsed"),
+            feature_plan.Output("x__missing"),
+        ]
+
+    def test_a_format_that_cannot_be_read_leaves_text(self):
+        for time in ("%b %d, %Y", "%d/%m/%Y"):
+            assert derive(texts(DAYS), "string", time=time).kind == "categorical"
+
+    @pytest.mark.parametrize(
+        ("dtype", "options", "message"),
+        [
+            ("string", {}, "the schema does not say how the time is written"),
+            ("string", {"format": "%H:%M"}, "format '%H:%M' cannot be read"),
+            ("string", {"format": "%d/%m/%Y"}, "does not fit most values, such as '2020-01-01'"),
+            ("int64", {"format": "%Y-%m-%d"}, "unknown unit '%Y-%m-%d'; there are days"),
+            ("float32", {"format": "seconds"}, "a fractional number cannot be a timestamp"),
+        ],
+    )
+    def test_configuration_that_does_not_fit(self, dtype, options, message):
+        facts = texts(DAYS) if dtype == "string" else numbers([1.5, 2])
+        with pytest.raises(UserError) as error:
+            derive(facts, dtype, config=configured("timestamp", **options))
+        assert message in str(error.value)
+
+
+def test_an_option_for_another_kind_than_the_data_gives():
+    with pytest.raises(UserError, match="unknown key 'top_k'; kind 'numeric' takes log, buckets"):
+        derive(numbers(RANDOM.normal(size=50)), config=configured(top_k=3))
+
+
+def test_derived_names_give_way_to_columns_and_to_the_label():
+    facts = numbers(RANDOM.normal(size=500), missing=1)
+    names = ["x", "x__missing", "x__missing_2"]
+    found = feature_plan.derive(
+        [feature_plan.Column(RawFeature(name, "float32", False)) for name in names],
+        dict.fromkeys(names, facts),
+        {},
+        label="x__bucket",
+    )
+    outputs = [output.name for output in found.outputs]
+    assert len(set(outputs)) == len(outputs)
+    assert "x__bucket" not in outputs
+    assert {"x__bucket_2", "x__missing_3", *names} <= set(outputs)
+
+
+def test_what_a_schema_says():
+    schema = schema_pb2.Schema()
+    code = schema.feature.add(name="code", type=schema_pb2.INT)
+    code.int_domain.is_categorical = True
+    written = schema.feature.add(name="written", type=schema_pb2.BYTES)
+    written.time_domain.string_format = "%Y-%m-%d"
+    epoch = schema.feature.add(name="epoch", type=schema_pb2.INT)
+    epoch.time_domain.integer_format = schema_pb2.TimeDomain.UNIX_MILLISECONDS
+    old = schema.feature.add(name="old", type=schema_pb2.FLOAT)
+    old.lifecycle_stage = schema_pb2.DEPRECATED
+    found = feature_plan.columns(schema)
+    assert list(found) == ["code", "written", "epoch", "old"]
+    assert found["code"].categorical
+    assert found["written"].time == "%Y-%m-%d"
+    assert found["epoch"].time == "milliseconds"
+    assert not found["old"].live
+    assert found["code"].live
