@@ -181,7 +181,7 @@ images-test: setup
 	@$(ENGINE_FOUND) image inspect $(LOCAL_BASE) >/dev/null 2>&1 || $(MAKE) base-image
 	@BASE=$(LOCAL_BASE) NETWORK=host $(MAKE) images
 	KFP_TABULAR_TEST_IMAGES=1 KFP_TABULAR_ENGINE=$(ENGINE_FOUND) \
-		$(call PYTEST,author,tests/images tests/local/test_docker_runner.py)
+		$(call PYTEST,author,tests/images tests/local/containers/test_container_runner.py)
 
 clean:
 	rm -rf $(VENVS) build demo .pytest_cache .mypy_cache .ruff_cache

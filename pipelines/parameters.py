@@ -1,7 +1,7 @@
 """Run-time parameters of a pipeline: from text or YAML to the types that the spec declares."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,6 +19,8 @@ _EXPECTED = {
     "LIST": "a list, such as a,b or [1, 2]",
     "STRUCT": 'keys and values, such as {"train": 0.8, "test": 0.2}',
 }
+
+_OPTIONS = {"data_uri": "--data", "label": "--label"}
 
 
 def types(spec: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
@@ -77,6 +79,24 @@ def convert(values: Mapping[str, Any], declared: Mapping[str, str]) -> dict[str,
                 f"parameter {name!r}: expected {_EXPECTED[declared[name]]}, found {value!r}."
             ) from error
     return converted
+
+
+def require(given: Collection[str], required: Iterable[str]) -> None:
+    """Check that the parameters without a default are given.
+
+    Args:
+        given: The names of the parameters that are given.
+        required: The names of those that must be.
+
+    Raises:
+        UserError: For the first that is missing.
+    """
+    for name in required:
+        if name not in given:
+            raise UserError(
+                f"parameter {name!r} is required; give it in --param or --config"
+                f"{f', or with {_OPTIONS[name]}' if name in _OPTIONS else ''}."
+            )
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Gives the Kubernetes resource that a task of the training pipeline would create.
+"""Renders the Kubernetes resource that a task of a pipeline would create.
 
 For review and for GitOps. What is known only when a run starts has a placeholder.
 """
@@ -12,8 +12,10 @@ import yaml
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.pipelines import arguments, parameters
-from kfp_tabular.pipelines.training.config import PipelineConfig, without_latest
+from kfp_tabular.pipelines import parameters, task_arguments
+from kfp_tabular.pipelines import spec as specs
+from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.definition import PipelineDefinition
 
 TRAINING_TASK = "train-model"
 TUNING_TASK = "tune-hyperparameters"
@@ -76,24 +78,29 @@ class Rendered:
     assumed: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(kind: str, config: PipelineConfig, run_time: RunTime = RunTime()) -> Rendered:
-    """Gives the resource that the training pipeline would create.
+def render(
+    kind: str,
+    definition: PipelineDefinition,
+    config: PipelineConfig,
+    run_time: RunTime = RunTime(),
+) -> Rendered:
+    """Return the resource that a task of a pipeline would create.
 
     Args:
         kind: A key of `RENDERERS`.
+        definition: The pipeline.
         config: The pipeline's configuration, with its parameters.
         run_time: What is known only when a run starts.
 
     Raises:
-        UserError: For an unknown kind, a parameter that the pipeline does not have, or a value
-            that the task would refuse.
+        UserError: For an unknown kind, a pipeline without the task that would create it, a
+            parameter that the pipeline does not have, or a value that the task would refuse.
     """
     if kind not in RENDERERS:
         raise UserError(
             f"no resource {kind!r}.{closest(kind, RENDERERS)} Known: {', '.join(RENDERERS)}."
         )
-    without_latest(config)
-    return RENDERERS[kind](_Pipeline.of(config, run_time))
+    return RENDERERS[kind](_Pipeline.of(definition, config, run_time))
 
 
 def to_yaml(rendered: Rendered) -> str:
@@ -125,9 +132,10 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """The training pipeline with its parameters, at the start of a run.
+    """A pipeline with its parameters, at the start of a run.
 
     Attributes:
+        definition: The pipeline.
         config: Its configuration.
         spec: Its spec.
         values: Of its parameters; those left out have their defaults.
@@ -135,6 +143,7 @@ class _Pipeline:
         start: The same, with placeholders for the rest.
     """
 
+    definition: PipelineDefinition
     config: PipelineConfig
     spec: Mapping[str, Any]
     values: Mapping[str, Any]
@@ -142,15 +151,12 @@ class _Pipeline:
     start: RunTime
 
     @classmethod
-    def of(cls, config: PipelineConfig, given: RunTime) -> "_Pipeline":
-        from google.protobuf import json_format
-
-        from kfp_tabular.pipelines.training.pipeline import training_pipeline
-
-        compiled = training_pipeline(config).pipeline_spec
-        values = parameters.convert(config.parameters, parameters.types(compiled))
-        spec = json_format.MessageToDict(compiled)
-        return cls(config, spec, values, given, _complete(given))
+    def of(
+        cls, definition: PipelineDefinition, config: PipelineConfig, given: RunTime
+    ) -> "_Pipeline":
+        built = definition.build(config)
+        values = parameters.convert(config.parameters, parameters.types(built.pipeline_spec))
+        return cls(definition, config, specs.of(built), values, given, _complete(given))
 
     def places(self, *names: str) -> dict[str, str]:
         """Gives artifacts' addresses."""
@@ -162,13 +168,17 @@ class _Pipeline:
 
     def arguments(self, task: str) -> dict[str, Any]:
         """Gives what a task's component is called with."""
-        found = arguments.of_task(self.spec, task, self.values, self.start.run_id)
+        found = task_arguments.of_task(self.spec, task, self.values, self.start.run_id)
         return dict(found.values)
 
     def parameter(self, name: str) -> Any:
-        """Gives the value of a parameter of the pipeline."""
-        declared = self.spec["root"]["inputDefinitions"]["parameters"][name]
+        """Return the value of a parameter of the pipeline; None where it has no such parameter."""
+        declared = specs.parameters(self.spec).get(name, {})
         return self.values.get(name, declared.get("defaultValue"))
+
+    def image(self, task: str) -> str:
+        """Return the reference of the image that a task runs in."""
+        return specs.tasks(self.spec)[task]
 
 
 def _complete(given: RunTime) -> RunTime:
@@ -213,7 +223,7 @@ def _training(
         "namespace": pipeline.start.namespace,
         "hyperparameters": hyperparameters,
         # Jobs have the image of their task, where nothing else is said.
-        "job": {"image": pipeline.config.image(TRAINING_TASK), **task["job"]},
+        "job": {"image": pipeline.image(TRAINING_TASK), **task["job"]},
     }
     assumed = {**pipeline.assumed(*_INPUTS, "model"), **assumed}
     return Rendered(build(config, TRAINING_TASK), assumed)
@@ -223,6 +233,9 @@ def _hyperparameters(pipeline: _Pipeline) -> tuple[dict[str, Any], dict[str, str
     """Gives what training would read: without a search, it is what the search would start from."""
     if pipeline.start.hyperparameters is not None:
         return asdict(Hyperparameters.load(pipeline.start.hyperparameters)), {}
+    if TUNING_TASK not in pipeline.definition.tasks:
+        task = pipeline.arguments(TRAINING_TASK)
+        return {name: task[name] for name in _BASE} | task["base_hyperparameters"], {}
     search = pipeline.arguments(TUNING_TASK)
     base = {name: search[name] for name in _BASE} | search["base_hyperparameters"]
     if not search["max_trials"]:
@@ -244,7 +257,7 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
     config = {**_known(task, Config), **places, "task": _kind_of_task(pipeline)}
     wanted = documents.parse(Config, config, TUNING_TASK).wanted()
     # As the task has it: its own image is no part of what it was asked for, and so of the name.
-    image = pipeline.config.image(TUNING_TASK)
+    image = pipeline.image(TUNING_TASK)
     ordered = order(wanted, task["run_id"], image=image)
     resource = _as_launched(ordered.resource, pipeline.start.namespace)
     return Rendered(resource, pipeline.assumed(*_INPUTS))
@@ -266,7 +279,7 @@ def _inference_service(pipeline: _Pipeline) -> Rendered:
         "model_uri": uri,
         "namespace": pipeline.start.namespace,
         "run_id": task["run_id"],
-        "image": pipeline.config.image(DEPLOYMENT_TASK),
+        "image": pipeline.image(DEPLOYMENT_TASK),
         "service": task["service"],
     }
     if task["service"].get("runtime", "image") != "image":
@@ -313,7 +326,7 @@ def _shares(split: Sequence[str]) -> dict[str, int]:
 
 def _kind_of_task(pipeline: _Pipeline) -> str:
     """Gives the kind of task, which the default objective follows from."""
-    kind = pipeline.start.task or pipeline.parameter("task")
+    kind = pipeline.start.task or pipeline.parameter("task") or _AUTO
     if kind == _AUTO:
         raise UserError(
             "task is auto: the data decides what is searched for. Say it with --task binary, "

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
 
 _COMPONENT_PREFIX = "comp-"
 
@@ -17,6 +20,14 @@ def load(path: Path) -> dict[str, Any]:
 def parse(text: str) -> dict[str, Any]:
     """Reads the pipeline spec from the text of a compiled YAML file, as `load` does."""
     document: dict[str, Any] = next(yaml.load_all(text, Loader=_Loader))
+    return document
+
+
+def of(pipeline: "GraphComponent") -> dict[str, Any]:
+    """Return the spec of a pipeline that is a function decorated with `@dsl.pipeline`."""
+    from google.protobuf import json_format
+
+    document: dict[str, Any] = json_format.MessageToDict(pipeline.pipeline_spec)
     return document
 
 
@@ -50,19 +61,20 @@ def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
 
 def parameter_types(spec: Mapping[str, Any]) -> dict[str, str]:
     """Gives KFP's type name of each parameter of the pipeline, such as `NUMBER_INTEGER`."""
-    return {name: entry["parameterType"] for name, entry in _parameters(spec).items()}
+    return {name: entry["parameterType"] for name, entry in parameters(spec).items()}
 
 
 def required_parameters(spec: Mapping[str, Any]) -> list[str]:
     """Gives the parameters of the pipeline that have no default."""
     return [
         name
-        for name, entry in _parameters(spec).items()
+        for name, entry in parameters(spec).items()
         if "defaultValue" not in entry and not entry.get("isOptional")
     ]
 
 
-def _parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+def parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the declaration of each parameter of the pipeline, as the spec has it."""
     found: Mapping[str, Any] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect
-from kfp_tabular.pipelines.local.summary import TaskStatus
+from kfp_tabular.pipelines.progress import TaskStatus
 
 if TYPE_CHECKING:
     import kfp
@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskOutcome:
     """How a task ended.
 
     Attributes:
@@ -52,12 +52,12 @@ class Listener(Protocol):
     def started(self, name: str) -> None:
         """A task has started."""
 
-    def finished(self, result: Ended) -> None:
+    def finished(self, result: TaskOutcome) -> None:
         """A task has ended."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended.
 
     Attributes:
@@ -79,7 +79,7 @@ def follow(
     names: Collection[str],
     listener: Listener,
     timeout: float = 0,
-) -> Outcome:
+) -> RunOutcome:
     """Waits for a run, and tells of its tasks as they go.
 
     The server may be away for ten minutes, and a token may expire and be replaced in its file.
@@ -103,7 +103,7 @@ def follow(
         failures = _tell(_tasks(run, names), seen, listener)
         if run.state in ENDED:
             reason = getattr(run.error, "message", "") or ""
-            return Outcome(run.state, "; ".join(part for part in (reason, *failures) if part))
+            return RunOutcome(run.state, "; ".join(part for part in (reason, *failures) if part))
         if time.monotonic() >= deadline:
             raise RunTimeoutError(f"run {run_id} has not ended after {timeout:.0f} s; it goes on.")
         time.sleep(_POLL_SECONDS)
@@ -174,7 +174,7 @@ def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: Listener) ->
             listener.started(name)
         elif state in ENDED:
             listener.finished(
-                Ended(
+                TaskOutcome(
                     name,
                     status=_STATUSES.get(state, "failed"),
                     seconds=_seconds(entry.start_time or entry.create_time, entry.end_time),

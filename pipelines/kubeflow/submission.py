@@ -1,4 +1,4 @@
-"""Submits the training pipeline as a run, or as a schedule of runs."""
+"""Submits a pipeline as a run, or as a schedule of runs."""
 
 import contextlib
 import io
@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, Any
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
 from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.kubeflow import cron
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect, translated
-from kfp_tabular.pipelines.training.config import PipelineConfig
 
 if TYPE_CHECKING:
     import kfp
 
-PIPELINE = "training"
 EXPERIMENT = "kfp-tabular"
 
 _PAGE = 100
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to run.
+class SubmissionRequest:
+    """The pipeline to run, and how.
 
     Attributes:
+        pipeline: The pipeline.
         config: The compile-time configuration.
         arguments: Run-time parameters, as text or typed.
         name: The run's or the schedule's name.
@@ -38,6 +39,7 @@ class Order:
         caching: False to run every task anew.
     """
 
+    pipeline: PipelineDefinition
     config: PipelineConfig
     arguments: Mapping[str, Any]
     name: str
@@ -89,37 +91,39 @@ class Submitted:
     replaced: tuple[str, ...] = field(default=())
 
 
-def submit(server: Server, order: Order) -> Submitted:
+def submit(server: Server, request: SubmissionRequest) -> Submitted:
     """Compiles the pipeline and starts a run.
 
     Args:
         server: Where.
-        order: What.
+        request: What.
 
     Raises:
         UserError: For parameters that do not fit, or where the server refuses.
     """
-    with _compiled(order) as (package, arguments, tasks):
+    with _compiled(request) as (package, arguments, tasks):
         client = connect(server)
         with translated(server), contextlib.redirect_stdout(io.StringIO()):
             run = client.run_pipeline(
-                experiment_id=_experiment(client, server, order),
-                job_name=order.name,
+                experiment_id=_experiment(client, server, request),
+                job_name=request.name,
                 pipeline_package_path=str(package),
                 params=arguments,
-                pipeline_root=order.pipeline_root or None,
-                enable_caching=None if order.caching else False,
-                service_account=order.config.service_account or None,
+                pipeline_root=request.pipeline_root or None,
+                enable_caching=None if request.caching else False,
+                service_account=request.config.service_account or None,
             )
     return Submitted(run.run_id, page(client, "runs/details", run.run_id), tasks)
 
 
-def schedule(server: Server, order: Order, when: Schedule, *, replace: bool = False) -> Submitted:
+def schedule(
+    server: Server, request: SubmissionRequest, when: Schedule, *, replace: bool = False
+) -> Submitted:
     """Compiles the pipeline and has the server run it again and again.
 
     Args:
         server: Where.
-        order: What. A name stands for one schedule of its experiment.
+        request: What. A name stands for one schedule of its experiment.
         when: When.
         replace: Whether it takes the place of schedules of the same name. They are deleted once
             the new one is there; their runs stay.
@@ -129,19 +133,19 @@ def schedule(server: Server, order: Order, when: Schedule, *, replace: bool = Fa
             already, or where the server refuses.
     """
     expression = cron.six_fields(when.cron)
-    with _compiled(order) as (package, arguments, tasks):
+    with _compiled(request) as (package, arguments, tasks):
         client = connect(server)
         with translated(server), contextlib.redirect_stdout(io.StringIO()):
-            experiment = _experiment(client, server, order)
-            before = _schedules(client, experiment, order.name)
+            experiment = _experiment(client, server, request)
+            before = _schedules(client, experiment, request.name)
             if before and not replace:
                 raise UserError(
-                    f"there is a schedule {order.name!r} already ({before[0]}); --replace puts "
+                    f"there is a schedule {request.name!r} already ({before[0]}); --replace puts "
                     "this one in its place, --name makes it another one."
                 )
             made = client.create_recurring_run(
                 experiment_id=experiment,
-                job_name=order.name,
+                job_name=request.name,
                 start_time=when.start or None,
                 end_time=when.end or None,
                 cron_expression=expression,
@@ -150,9 +154,9 @@ def schedule(server: Server, order: Order, when: Schedule, *, replace: bool = Fa
                 params=arguments,
                 pipeline_package_path=str(package),
                 enabled=when.enabled,
-                pipeline_root=order.pipeline_root or None,
-                enable_caching=None if order.caching else False,
-                service_account=order.config.service_account or None,
+                pipeline_root=request.pipeline_root or None,
+                enable_caching=None if request.caching else False,
+                service_account=request.config.service_account or None,
             )
             for identifier in before:
                 client.delete_recurring_run(identifier)
@@ -167,22 +171,18 @@ def page(client: "kfp.Client", route: str, identifier: str) -> str:
 
 
 @contextmanager
-def _compiled(order: Order) -> Iterator[tuple[Path, dict[str, Any], tuple[str, ...]]]:
+def _compiled(request: SubmissionRequest) -> Iterator[tuple[Path, dict[str, Any], tuple[str, ...]]]:
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
         package = Path(folder) / "pipeline.yaml"
-        compiling.compile_pipeline(PIPELINE, order.config, package)
+        compiling.compile_pipeline(request.pipeline, request.config, package)
         compiled = spec.load(package)
-        arguments = parameters.convert(order.arguments, spec.parameter_types(compiled))
-        for required in spec.required_parameters(compiled):
-            if required not in arguments:
-                raise UserError(
-                    f"parameter {required!r} is required; give it in --param or --config."
-                )
+        arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))
+        parameters.require(arguments, spec.required_parameters(compiled))
         yield package, arguments, tuple(spec.tasks(compiled))
 
 
-def _experiment(client: "kfp.Client", server: Server, order: Order) -> str:
-    found = client.create_experiment(order.experiment, namespace=server.namespace or None)
+def _experiment(client: "kfp.Client", server: Server, request: SubmissionRequest) -> str:
+    found = client.create_experiment(request.experiment, namespace=server.namespace or None)
     return str(found.experiment_id)
 
 

@@ -1,1 +1,1 @@
-"""The training pipeline: from tabular data to a served model."""
+"""The training pipeline: `pipeline.training_pipeline` for KFP, `definition.TRAINING`."""

@@ -8,7 +8,7 @@ import pytest
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.local.docker_engine import Engine
+from kfp_tabular.pipelines.local.containers.engine import Engine
 
 VARIABLE = "KFP_TABULAR_TEST_IMAGES"
 ARBITRARY_USER = "61616:61616"

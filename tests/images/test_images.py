@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common import images
-from kfp_tabular.pipelines.local.docker_engine import Engine
+from kfp_tabular.pipelines.local.containers.engine import Engine
 from tests.images.conftest import run_in
 
 AUTHOR = images.reference("author")

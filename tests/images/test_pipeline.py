@@ -21,7 +21,7 @@ import pytest
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.pipelines.local.docker_engine import Engine
+from kfp_tabular.pipelines.local.containers.engine import Engine
 from tests.images.conftest import ARBITRARY_USER, run_in
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")

@@ -11,12 +11,12 @@ from kfp import compiler, dsl
 from kfp_tabular.components import ingest_data, validate_data
 from kfp_tabular.pipelines import sample_data
 from kfp_tabular.pipelines.environments.location import Environments
-from kfp_tabular.pipelines.local import runner
-from kfp_tabular.pipelines.local.docker import Containers
-from kfp_tabular.pipelines.local.docker_engine import Engine
-from kfp_tabular.pipelines.local.place import Place
-from kfp_tabular.pipelines.local.tasks import TaskResult
-from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
+from kfp_tabular.pipelines.local.containers.container_runner import ContainerRunner
+from kfp_tabular.pipelines.local.containers.engine import Engine
+from kfp_tabular.pipelines.local.execution import spec_runner
+from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
+from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
+from kfp_tabular.pipelines.local.venv.venv_runner import VirtualEnvironmentRunner
 
 
 @dsl.pipeline(name="validation")
@@ -42,11 +42,13 @@ class Silent:
     def finished(self, result: TaskResult) -> None: ...
 
 
-def validate(place: Place, folder: Path, **arguments: object) -> Path:
+def validate(task_runner: TaskRunner, folder: Path, **arguments: object) -> Path:
     """Runs the pipeline; gives the folder of its last task."""
     folder.mkdir(parents=True)
     compiler.Compiler().compile(validation, str(folder / "pipeline.yaml"))
-    results = runner.run_spec(folder / "pipeline.yaml", arguments, folder, Silent(), place)
+    results = spec_runner.run_spec(
+        folder / "pipeline.yaml", arguments, folder, Silent(), task_runner
+    )
     assert [result.error for result in results] == ["", ""]
     return results[-1].folder
 
@@ -62,21 +64,21 @@ def findings(task: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def places(engine: Engine) -> Iterator[tuple[Place, Place]]:
-    yield Containers(engine), VirtualEnvironments(Environments.find())
+def task_runners(engine: Engine) -> Iterator[tuple[TaskRunner, TaskRunner]]:
+    yield ContainerRunner(engine), VirtualEnvironmentRunner(Environments.find())
 
 
 @pytest.mark.timeout(600)
-def test_sample_data(places: tuple[Place, Place], tmp_path: Path) -> None:
+def test_sample_data(task_runners: tuple[TaskRunner, TaskRunner], tmp_path: Path) -> None:
     data, broken = tmp_path / "data.csv", tmp_path / "broken.csv"
     sample_data.write_csv(sample_data.generate(20_000, 7, task="binary"), data)
     _break(data, broken)
     found = []
-    for index, place in enumerate(places):
+    for index, task_runner in enumerate(task_runners):
         folder = tmp_path / str(index)
-        sound = validate(place, folder / "sound", data_uri=str(data), label="is_fraud")
+        sound = validate(task_runner, folder / "sound", data_uri=str(data), label="is_fraud")
         bad = validate(
-            place,
+            task_runner,
             folder / "broken",
             data_uri=str(broken),
             label="is_fraud",
@@ -117,10 +119,12 @@ def _break(source: Path, target: Path) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.reference_data
-def test_taxi_trips(places: tuple[Place, Place], chicago_taxi: Path, tmp_path: Path) -> None:
+def test_taxi_trips(
+    task_runners: tuple[TaskRunner, TaskRunner], chicago_taxi: Path, tmp_path: Path
+) -> None:
     tasks = [
-        validate(place, tmp_path / str(i), data_uri=str(chicago_taxi), label="big_tipper")
-        for i, place in enumerate(places)
+        validate(task_runner, tmp_path / str(i), data_uri=str(chicago_taxi), label="big_tipper")
+        for i, task_runner in enumerate(task_runners)
     ]
 
     assert findings(tasks[0]) == findings(tasks[1])

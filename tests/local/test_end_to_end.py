@@ -23,10 +23,10 @@ from kfp import compiler, dsl
 
 from kfp_tabular.components import ingest_data, validate_data
 from kfp_tabular.pipelines.compile import compile_pipeline
+from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.environments.location import Environments
-from kfp_tabular.pipelines.local import runner
-from kfp_tabular.pipelines.local.virtual import VirtualEnvironments
-from kfp_tabular.pipelines.training.config import PipelineConfig
+from kfp_tabular.pipelines.local.execution import spec_runner
+from kfp_tabular.pipelines.local.venv.venv_runner import VirtualEnvironmentRunner
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")
 TASKS = [
@@ -251,6 +251,47 @@ def test_taxi_trips_reach_the_boosted_trees(chicago_taxi: Path, tmp_path: Path, 
     assert summary["metrics"]["auc"] >= 0.945
 
 
+def test_new_data_are_validated_against_an_earlier_run(run: Run, tmp_path: Path) -> None:
+    earlier = {name: run.artifact("validate-data", name) for name in ("schema", "statistics")}
+    with run.data.open(newline="", encoding="utf-8") as stream:
+        header, *rows = list(csv.reader(stream))
+    night = _write(tmp_path / "night.csv", header, rows[:3000])
+
+    def validate(data: Path, output: Path) -> "subprocess.CompletedProcess[str]":
+        return kfp_tabular(
+            *("run", "--pipeline", "validation", "--data", data, "--label", "is_fraud"),
+            *("--param", f"schema_uri={earlier['schema']}", "--output", output),
+            *("--param", f"previous_statistics_uri={earlier['statistics']}"),
+            *("--param", 'drift_thresholds={"*": 0.3}'),
+        )
+
+    done = validate(night, tmp_path / "same")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"valid:   yes\nreport:  {tmp_path}/same/report.html\n"
+    summary = json.loads((tmp_path / "same" / "summary.json").read_text())
+    assert (summary["pipeline"], summary["status"]) == ("validation", "succeeded")
+    assert (summary["valid"], summary["blessed"], summary["model"]) == (True, None, None)
+    assert summary["metrics"] == {}
+    assert [task["name"] for task in summary["tasks"]] == ["ingest-data", "validate-data"]
+
+    amount = header.index("amount")
+    changed = [
+        [*row[:amount], str(900 + index % 50), *row[amount + 1 :]]
+        for index, row in enumerate(rows[:3000])
+    ]
+    drifted = validate(_write(tmp_path / "drifted.csv", header, changed), tmp_path / "drifted")
+    assert drifted.returncode == 2
+    assert "validate-data:" in drifted.stderr
+    assert "amount" in drifted.stderr
+
+
+def test_an_option_without_its_parameter_is_refused(run: Run) -> None:
+    done = kfp_tabular("run", "--pipeline", "validation", "--data", run.data, "--exclude", "amount")
+
+    assert done.returncode == 2
+    assert "--exclude: the pipeline 'validation' has no parameter 'exclude'." in done.stderr
+
+
 @dsl.component(base_image="registry.example/analytics/launcher:3", install_kfp_package=False)
 def count_columns(schema: dsl.Input[dsl.Artifact], valid: bool) -> int:
     from pathlib import Path
@@ -271,12 +312,12 @@ def test_components_fit_into_anybodys_pipeline(run: Run, tmp_path: Path) -> None
     path = tmp_path / "pipeline.yaml"
     compiler.Compiler().compile(pipeline, str(path))
 
-    results = runner.run_spec(
+    results = spec_runner.run_spec(
         path,
         {"data": str(run.data)},
         tmp_path / "out",
         _Silent(),
-        VirtualEnvironments(Environments.find()),
+        VirtualEnvironmentRunner(Environments.find()),
     )
 
     assert [result.error for result in results] == ["", "", ""]

@@ -9,10 +9,9 @@ import pytest
 import yaml
 from kfp import compiler
 
-from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines import configuration, parameters, spec
 from kfp_tabular.pipelines.cli import cli
-from kfp_tabular.pipelines.training import config
-from kfp_tabular.pipelines.training.pipeline import training_pipeline
+from kfp_tabular.pipelines.training.definition import TRAINING
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,7 +34,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, str]:
-    return parameters.types(training_pipeline(config.PipelineConfig()).pipeline_spec)
+    return parameters.types(TRAINING.build(configuration.PipelineConfig()).pipeline_spec)
 
 
 @BY_NAME
@@ -74,9 +73,9 @@ def test_configuration_is_accepted(page: Path, declared: dict[str, str]) -> None
             "tasks",
             "registry",
         }:
-            parsed = config.parse(document, str(page))
+            parsed = configuration.parse(document, str(page), TRAINING.tasks)
             parameters.convert(parsed.parameters, declared)
-            training_pipeline(parsed)
+            TRAINING.build(parsed)
 
 
 @BY_NAME

@@ -25,9 +25,9 @@ from kfp_tabular.components.common.kubernetes.client.kinds import (
     TRAINJOB,
     Kind,
 )
-from kfp_tabular.pipelines import render
+from kfp_tabular.pipelines import configuration, render
 from kfp_tabular.pipelines.cli import cli
-from kfp_tabular.pipelines.training import config as training_config
+from kfp_tabular.pipelines.training.definition import TRAINING
 from tests.cluster import schemas
 from tests.cluster.clusters import Cluster, simulated
 
@@ -57,9 +57,9 @@ PLACES = {
 }
 
 
-def parse(parameters: Mapping[str, Any] = PARAMETERS) -> training_config.PipelineConfig:
+def parse(parameters: Mapping[str, Any] = PARAMETERS) -> configuration.PipelineConfig:
     document = {"images": {"tensorflow": IMAGE}, "parameters": dict(parameters)}
-    return training_config.parse(document, "cluster.yaml")
+    return configuration.parse(document, "cluster.yaml", TRAINING.tasks)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_yaml_is_the_resource_and_says_what_it_assumes(kind: str, file: Path
     ran = invoke(kind, "--config", file)
 
     assert ran.exit_code == 0, ran.output
-    assert yaml.safe_load(ran.stdout) == render.render(kind, parse()).resource
+    assert yaml.safe_load(ran.stdout) == render.render(kind, TRAINING, parse()).resource
     comment = [line for line in ran.stdout.splitlines() if line.startswith("#")]
     assert comment[0] == "# Known only when a run starts. Here:"
     assert comment[1].startswith("#   transformed_examples: minio://")
@@ -103,7 +103,7 @@ def test_the_yaml_is_the_resource_and_says_what_it_assumes(kind: str, file: Path
 @schemas.needed
 @EACH_KIND
 def test_what_is_printed_has_its_schema(kind: str) -> None:
-    resource = yaml.safe_load(render.to_yaml(render.render(kind, parse())))
+    resource = yaml.safe_load(render.to_yaml(render.render(kind, TRAINING, parse())))
 
     assert schemas.problems(resource) == []
 
@@ -113,7 +113,7 @@ def test_the_same_configuration_gives_the_same_bytes(kind: str) -> None:
     reordered = dict(reversed(PARAMETERS.items()))
 
     first, second = (
-        render.to_yaml(render.render(kind, parse(parameters)))
+        render.to_yaml(render.render(kind, TRAINING, parse(parameters)))
         for parameters in (PARAMETERS, reordered)
     )
 
@@ -122,7 +122,7 @@ def test_the_same_configuration_gives_the_same_bytes(kind: str) -> None:
 
 @EACH_KIND
 def test_nothing_is_assumed_of_what_is_given(kind: str) -> None:
-    rendered = render.render(kind, parse(), render.RunTime(namespace="team", **PLACES))
+    rendered = render.render(kind, TRAINING, parse(), render.RunTime(namespace="team", **PLACES))
 
     assert set(rendered.assumed) <= {"hyperparameters"}
     assert rendered.resource["metadata"]["namespace"] == "team"
@@ -131,14 +131,14 @@ def test_nothing_is_assumed_of_what_is_given(kind: str) -> None:
 
 def test_places_follow_from_the_pipeline_root() -> None:
     known = render.RunTime(run_id="7", pipeline_root="gs://bucket/root/")
-    rendered = render.render("tfjob", parse(), known)
+    rendered = render.render("tfjob", TRAINING, parse(), known)
 
     assert rendered.assumed["model"] == "gs://bucket/root/7/train-model/model"
     assert flags(rendered.resource)["transform-graph"].startswith("gs://bucket/root/7/")
 
 
 def test_without_a_search_training_has_the_parameters() -> None:
-    rendered = render.render("tfjob", parse({**PARAMETERS, "max_trials": 0}))
+    rendered = render.render("tfjob", TRAINING, parse({**PARAMETERS, "max_trials": 0}))
     given = flags(rendered.resource)
 
     assert "hyperparameters" not in rendered.assumed
@@ -154,7 +154,7 @@ def test_without_a_search_training_has_the_parameters() -> None:
 def test_after_a_search_training_has_what_it_found(tmp_path: Path) -> None:
     found = tmp_path / "hyperparameters.json"
     Hyperparameters().updated({"dropout": 0.4, "batch_size": 512}).save(found)
-    rendered = render.render("trainjob", parse(), render.RunTime(hyperparameters=found))
+    rendered = render.render("trainjob", TRAINING, parse(), render.RunTime(hyperparameters=found))
 
     assert "hyperparameters" not in rendered.assumed
     assert flags(rendered.resource)["dropout"] == "0.4"
@@ -162,7 +162,7 @@ def test_after_a_search_training_has_what_it_found(tmp_path: Path) -> None:
 
 
 def test_a_search_that_is_still_to_come_is_said() -> None:
-    assert "it decides" in render.render("tfjob", parse()).assumed["hyperparameters"]
+    assert "it decides" in render.render("tfjob", TRAINING, parse()).assumed["hyperparameters"]
 
 
 def test_the_file_is_written_and_named(file: Path, tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_the_file_is_written_and_named(file: Path, tmp_path: Path) -> None:
 
 def test_jobs_ask_for_what_their_parameter_says() -> None:
     """The two job documents do not get mixed up."""
-    job = render.render("tfjob", parse()).resource["spec"]["tfReplicaSpecs"]["Worker"]
-    template = render.render("experiment", parse()).resource["spec"]["trialTemplate"]
+    job = render.render("tfjob", TRAINING, parse()).resource["spec"]["tfReplicaSpecs"]["Worker"]
+    template = render.render("experiment", TRAINING, parse()).resource["spec"]["trialTemplate"]
     trial = template["trialSpec"]["spec"]["tfReplicaSpecs"]["Chief"]
 
     (trainer,), (searcher,) = (
@@ -192,7 +192,7 @@ def test_jobs_ask_for_what_their_parameter_says() -> None:
 
 def test_an_image_of_its_own_wins_over_the_tasks() -> None:
     own = "registry.example.com/mine:1"
-    rendered = render.render("trainjob", parse({"training_job": {"image": own}}))
+    rendered = render.render("trainjob", TRAINING, parse({"training_job": {"image": own}}))
 
     assert rendered.resource["spec"]["trainer"]["image"] == own
 
@@ -228,7 +228,7 @@ def test_what_the_task_would_refuse_is_refused(
     kind: str, parameters: Mapping[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        render.render(kind, parse(parameters))
+        render.render(kind, TRAINING, parse(parameters))
 
     assert message in str(caught.value)
 
@@ -236,7 +236,9 @@ def test_what_the_task_would_refuse_is_refused(
 def test_an_image_that_changes_from_day_to_day_is_refused() -> None:
     document = {"images": {"tensorflow": "registry.example.com/ml/tensorflow:latest"}}
     with pytest.raises(UserError, match="latest"):
-        render.render("tfjob", training_config.parse(document, "cluster.yaml"))
+        render.render(
+            "tfjob", TRAINING, configuration.parse(document, "cluster.yaml", TRAINING.tasks)
+        )
 
 
 def test_the_kind_of_task_can_be_said_on_the_command_line(tmp_path: Path) -> None:
@@ -338,12 +340,16 @@ def training(backend: str, folder: Path) -> None:
 @schemas.needed
 def test_an_endpoint_is_rendered_from_what_is_known() -> None:
     parameters = {**PARAMETERS, "model_name": "taxi", "model_repository": "s3://models"}
-    rendered = render.render("inference-service", parse(parameters), render.RunTime("", "team"))
+    rendered = render.render(
+        "inference-service", TRAINING, parse(parameters), render.RunTime("", "team")
+    )
 
     assert schemas.problems(rendered.resource) == []
     assert rendered.resource["metadata"]["namespace"] == "team"
     assert "s3://models/taxi/VERSION" in render.to_yaml(rendered)
-    here = render.render("inference-service", parse(parameters | {"model_repository": ""}))
+    here = render.render(
+        "inference-service", TRAINING, parse(parameters | {"model_repository": ""})
+    )
     assert "s3://mlpipeline/v2/artifacts" in render.to_yaml(here)
 
 
@@ -351,7 +357,7 @@ def test_an_endpoint_is_rendered_from_what_is_known() -> None:
 def test_a_split_is_rendered_for_blue_and_green() -> None:
     parameters = {**PARAMETERS, "model_name": "taxi", "service": {"strategy": "blue_green"}}
 
-    rendered = render.render("inference-graph", parse(parameters))
+    rendered = render.render("inference-graph", TRAINING, parse(parameters))
 
     assert schemas.problems(rendered.resource) == []
     steps = rendered.resource["spec"]["nodes"]["root"]["steps"]
@@ -366,14 +372,16 @@ def test_a_split_is_rendered_for_blue_and_green() -> None:
 @pytest.mark.parametrize("split", ["a", "a=x", "=1"])
 def test_a_share_that_is_none_is_said(split: str) -> None:
     with pytest.raises(UserError, match="split"):
-        render.render("inference-graph", parse(), render.RunTime(split=(split, "b=50")))
+        render.render("inference-graph", TRAINING, parse(), render.RunTime(split=(split, "b=50")))
 
 
 def test_a_namespace_that_is_none_is_refused() -> None:
     parameters = {**PARAMETERS, "service": {"strategy": "blue_green"}}
 
     with pytest.raises(UserError, match="namespace: 'Team A': expected at most 63"):
-        render.render("inference-graph", parse(parameters), render.RunTime(namespace="Team A"))
+        render.render(
+            "inference-graph", TRAINING, parse(parameters), render.RunTime(namespace="Team A")
+        )
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -422,7 +430,7 @@ def test_a_run_creates_what_was_printed(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = render.RunTime(namespace="team", **PLACES)
-    printed = yaml.safe_load(render.to_yaml(render.render(kind, parse(), known)))
+    printed = yaml.safe_load(render.to_yaml(render.render(kind, TRAINING, parse(), known)))
     with (
         simulated(None) as cluster,
         in_a_run(cluster, monkeypatch),

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.cli.setup import setup_command
 from kfp_tabular.pipelines.environments import installation, location
-from kfp_tabular.pipelines.environments.commands import setup_command
 
 
 @pytest.fixture

@@ -1,0 +1,52 @@
+"""The group of all subcommands, and how errors end the process.
+
+Exit codes: 0 success, 2 bad input or usage, 1 any other failure.
+"""
+
+import sys
+
+import click
+
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
+from kfp_tabular.pipelines.cli.compile import compile_command
+from kfp_tabular.pipelines.cli.render import render_command
+from kfp_tabular.pipelines.cli.run import run_command
+from kfp_tabular.pipelines.cli.sample_data import sample_data_command
+from kfp_tabular.pipelines.cli.schedule import schedule_command
+from kfp_tabular.pipelines.cli.serve import serve_command
+from kfp_tabular.pipelines.cli.setup import setup_command
+from kfp_tabular.pipelines.cli.submit import submit_command
+
+
+def main() -> None:
+    """Run the command; a `UserError` becomes one line and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"kfp-tabular: error: {' '.join(str(error).split())}", err=True)
+        sys.exit(USER_ERROR_EXIT_CODE)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USER_ERROR_EXIT_CODE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kfp-tabular")
+def cli() -> None:
+    """From tabular data to a served TensorFlow model, on this machine or on Kubeflow."""
+
+
+for _subcommand in (
+    sample_data_command,
+    compile_command,
+    render_command,
+    run_command,
+    serve_command,
+    setup_command,
+    submit_command,
+    schedule_command,
+):
+    cli.add_command(_subcommand)

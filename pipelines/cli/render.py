@@ -1,0 +1,65 @@
+"""`kfp-tabular render`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_option
+
+
+@click.command("render")
+@click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service|inference-graph")
+@pipeline_option
+@config_option
+@click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
+@click.option("--namespace", default="", help="The resource's namespace; left out by default.")
+@click.option("--run-id", default="", help="The run's id, part of its artifacts' addresses.")
+@click.option("--pipeline-root", default="", metavar="URI", help="Where KFP keeps artifacts.")
+@click.option("--transformed-examples", default="", metavar="URI", help="The artifact's address.")
+@click.option("--transform-graph", default="", metavar="URI", help="The artifact's address.")
+@click.option("--model", default="", metavar="URI", help="The address that the model would get.")
+@click.option(
+    "--hyperparameters",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A document that a search found, for a job that would train with it.",
+)
+@click.option(
+    "--task",
+    default="",
+    type=click.Choice(["", "binary", "multiclass", "regression"]),
+    metavar="KIND",
+    help="binary, multiclass or regression, where the parameter task is auto.",
+)
+@click.option(
+    "--split",
+    multiple=True,
+    metavar="NAME=PERCENT",
+    help="For inference-graph: an endpoint's share of the requests. Repeatable.",
+)
+def render_command(
+    kind: str, pipeline: str, config: Path | None, output: Path | None, **known: Any
+) -> None:
+    """Show the Kubernetes resource that a task of the pipeline would create.
+
+    Values that are known only when a run starts have a placeholder unless an option gives them; a
+    comment at the top lists the placeholders.
+    """
+    from kfp_tabular.components.common import files
+    from kfp_tabular.pipelines import render
+
+    definition = find(pipeline)
+    rendered = render.render(
+        kind, definition, definition.configuration(config), render.RunTime(**known)
+    )
+    text = render.to_yaml(rendered)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            files.write_text(output, text)
+        except OSError as error:
+            raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
+        click.echo(f"{output}: {rendered.resource['kind']} {rendered.resource['metadata']['name']}")

@@ -1,0 +1,125 @@
+"""`kfp-tabular run`."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+import click
+
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
+from kfp_tabular.pipelines.cli.options import (
+    check_shortcuts,
+    config_option,
+    find,
+    params_option,
+    pipeline_option,
+)
+
+if TYPE_CHECKING:
+    from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
+    from kfp_tabular.pipelines.local.pipeline_run import LocalRunOutcome
+
+_KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
+
+
+@click.command("run")
+@pipeline_option
+@click.option("--data", metavar="PATH_OR_URI", help="File, directory, glob or URI.")
+@click.option("--label", metavar="COLUMN", help="The column to predict.")
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "binary", "multiclass", "regression"]),
+    help="The kind of prediction; auto (the default) decides by the label.",
+)
+@click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. Repeatable.")
+@config_option
+@params_option
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option(
+    "--runner",
+    type=click.Choice(["venv", "docker"]),
+    default="venv",
+    show_default=True,
+    help="Run tasks in the virtual environments of their images, or in containers.",
+)
+def run_command(
+    pipeline: str,
+    data: str | None,
+    label: str | None,
+    task: str | None,
+    exclude: tuple[str, ...],
+    config: Path | None,
+    params: tuple[str, ...],
+    output: Path | None,
+    runner: Literal["venv", "docker"],
+) -> None:
+    """Compile a pipeline and run it here, each task in its own environment."""
+    from kfp_tabular.components.common.process.termination import interrupt_on_termination
+    from kfp_tabular.pipelines import parameters
+
+    interrupt_on_termination()
+    definition = find(pipeline)
+    compile_time = definition.configuration(config)
+    shortcuts: dict[str, tuple[str, Any]] = {
+        "data_uri": ("--data", None if data is None else _data_uri(data)),
+        "label": ("--label", label),
+        "task": ("--task", task),
+        "exclude": ("--exclude", list(exclude) or None),
+    }
+    given = {name: value for name, value in shortcuts.items() if value[1] is not None}
+    declared = parameters.types(definition.builder(compile_time).pipeline_spec)
+    check_shortcuts(definition, declared, {name: option for name, (option, _) in given.items()})
+    arguments: dict[str, Any] = {name: value for name, (_, value) in given.items()}
+    arguments.update(parameters.key_values(params))
+    folder = output or Path("runs") / f"{definition.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+    from rich.console import Console
+
+    from kfp_tabular.pipelines.local import pipeline_run
+
+    console = Console(stderr=True)
+    outcome = pipeline_run.run(
+        definition, compile_time, arguments, folder.resolve(), console, _task_runner(runner)
+    )
+    _show(outcome)
+
+
+def _show(outcome: "LocalRunOutcome") -> None:
+    """Print the results; exit with an error where the run failed."""
+    summary = outcome.summary
+    if summary.status != "succeeded":
+        failed = next(task for task in summary.tasks if task.error)
+        click.echo(f"report: {summary.report}", err=True)
+        click.echo(f"kfp-tabular: error: {failed.name}: {failed.error}", err=True)
+        sys.exit(USER_ERROR_EXIT_CODE if outcome.user_error else 1)
+    if summary.metrics:
+        figures = [
+            f"{key} {summary.metrics[key]:.4f}" for key in _KEY_FIGURES if key in summary.metrics
+        ]
+        click.echo(f"metrics: {', '.join(figures)}")
+    if summary.blessed is not None:
+        click.echo(f"blessed: {'yes' if summary.blessed else 'no'}")
+    elif summary.valid is not None:
+        click.echo(f"valid:   {'yes' if summary.valid else 'no'}")
+    if summary.model is not None:
+        click.echo(f"model:   {summary.model}")
+    click.echo(f"report:  {summary.report}")
+
+
+def _task_runner(runner: Literal["venv", "docker"]) -> "TaskRunner":
+    if runner == "docker":
+        from kfp_tabular.pipelines.local.containers.container_runner import ContainerRunner
+        from kfp_tabular.pipelines.local.containers.engine import Engine
+
+        return ContainerRunner(Engine.find())
+    from kfp_tabular.pipelines.environments.location import Environments
+    from kfp_tabular.pipelines.local.venv.venv_runner import VirtualEnvironmentRunner
+
+    return VirtualEnvironmentRunner(Environments.find())
+
+
+def _data_uri(data: str) -> str:
+    """Make a local path absolute, since tasks run elsewhere; other URIs stay as they are."""
+    return data if urlsplit(data).scheme else str(Path(data).absolute())

@@ -1,0 +1,118 @@
+"""Options of the subcommands that talk to a Kubeflow Pipelines server."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.cli.options import (
+    FILE,
+    check_shortcuts,
+    config_option,
+    find,
+    params_option,
+    pipeline_option,
+)
+from kfp_tabular.pipelines.kubeflow.connection import COOKIES_VARIABLE, TOKEN_VARIABLE, Server
+
+if TYPE_CHECKING:
+    from kfp_tabular.pipelines.kubeflow.submission import SubmissionRequest
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name the server and the credentials."""
+    options = [
+        click.option("--host", default="", metavar="URL", help="URL of Kubeflow Pipelines' API."),
+        click.option("--namespace", default="", help="Your profile's namespace, if there are any."),
+        click.option(
+            "--token-file",
+            type=FILE,
+            help=f"A file with a bearer token. Or set {TOKEN_VARIABLE}.",
+        ),
+        click.option(
+            "--cookies-file",
+            type=FILE,
+            help=f"A file with the cookies of a login session. Or set {COOKIES_VARIABLE}.",
+        ),
+        click.option(
+            "--service-account-token", is_flag=True, help="Use the token projected into this pod."
+        ),
+        click.option("--client-id", default="", help="Client of Google's Identity-Aware Proxy."),
+        click.option("--ca-file", type=FILE, help="Certificates of the authority to trust."),
+        click.option("--insecure", is_flag=True, help="Accept any certificate."),
+        click.option("--kube-context", default="", help="Context of the kubeconfig."),
+        click.option("--ui-host", default="", metavar="URL", help="URL of the UI, if different."),
+    ]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        names = [option.name for option in Server.__dataclass_fields__.values()]
+        server = Server(**{name: given.pop(name) for name in names})
+        command(server=server, **given)
+
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def submission_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what to run."""
+    options = [
+        pipeline_option,
+        config_option,
+        click.option("--data", metavar="URI", help="The parameter data_uri."),
+        click.option("--label", metavar="COLUMN", help="The parameter label."),
+        params_option,
+        click.option(
+            "--experiment", default="kfp-tabular", show_default=True, help="The experiment's name."
+        ),
+        click.option("--pipeline-root", default="", metavar="URI", help="Where artifacts go."),
+        click.option("--no-cache", is_flag=True, help="Run every task anew."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
+    """Return the request that the options of `submission_options` describe.
+
+    Args:
+        name: The name of the run or schedule; `{pipeline}` in it becomes the pipeline's name.
+        given: The options' values.
+    """
+    from kfp_tabular.pipelines import parameters
+    from kfp_tabular.pipelines.kubeflow.submission import SubmissionRequest
+
+    pipeline = find(given["pipeline"])
+    config = pipeline.configuration(given["config"])
+    arguments: dict[str, Any] = {}
+    shortcuts: dict[str, str] = {}
+    if given["data"] is not None:
+        arguments["data_uri"] = _remote(given["data"])
+        shortcuts["data_uri"] = "--data"
+    if given["label"] is not None:
+        arguments["label"] = given["label"]
+        shortcuts["label"] = "--label"
+    check_shortcuts(pipeline, parameters.types(pipeline.builder(config).pipeline_spec), shortcuts)
+    return SubmissionRequest(
+        pipeline=pipeline,
+        config=config,
+        arguments=arguments | parameters.key_values(given["params"]),
+        name=name.replace("{pipeline}", pipeline.name),
+        experiment=given["experiment"],
+        pipeline_root=given["pipeline_root"],
+        caching=not given["no_cache"],
+    )
+
+
+def _remote(data: str) -> str:
+    if not urlsplit(data).scheme and not data.startswith("/"):
+        raise UserError(
+            f"--data {data!r} is a path on this machine, which a pod cannot read; give gs://, "
+            "s3://, minio://, or an absolute path on a volume that the configuration mounts."
+        )
+    return data

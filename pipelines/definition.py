@@ -1,0 +1,78 @@
+"""A pipeline as this project knows it: how to build it, its tasks, its results."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfp_tabular.pipelines import configuration
+from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.task_definitions import TaskDefinition
+
+if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
+
+
+@dataclass(frozen=True)
+class ResultTasks:
+    """The tasks whose outputs make up the summary of a run; empty where a pipeline has none.
+
+    Attributes:
+        metrics: Its artifact `metrics` has the model's metrics, its output whether the model is
+            blessed.
+        model: Its artifact `model` is the trained model.
+        published_model: Its output `model_uri` says where the model was published.
+        validity: Its output says whether the data are valid.
+    """
+
+    metrics: str = ""
+    model: str = ""
+    published_model: str = ""
+    validity: str = ""
+
+
+@dataclass(frozen=True)
+class PipelineDefinition:
+    """A pipeline.
+
+    Attributes:
+        name: Its name on the command line: a registered name, or the function's for a user's own.
+        description: One sentence about what it does.
+        builder: Returns the pipeline, a function decorated with `@dsl.pipeline`, for a
+            configuration. It need not apply the configuration to its tasks; `build` does.
+        tasks: Its tasks that are components of this project, by name, in order.
+        results: The tasks that the summary of a run is read from.
+        required_parameters: The parameters without a default.
+    """
+
+    name: str
+    description: str
+    builder: Callable[[PipelineConfig], "GraphComponent"]
+    tasks: Mapping[str, TaskDefinition]
+    results: ResultTasks = field(default_factory=ResultTasks)
+    required_parameters: tuple[str, ...] = ()
+
+    def build(self, config: PipelineConfig) -> "GraphComponent":
+        """Return the pipeline with images, time-outs and pod settings on its tasks.
+
+        Args:
+            config: The compile-time configuration.
+
+        Raises:
+            UserError: For an image that is not pinned, or an amount that KFP cannot express.
+        """
+        from kfp_tabular.pipelines import placement
+
+        return placement.apply(self.builder(config), config, self.tasks)
+
+    def configuration(self, path: Path | None) -> PipelineConfig:
+        """Read a configuration for this pipeline.
+
+        Args:
+            path: A YAML file; None for the defaults.
+
+        Raises:
+            UserError: For anything that does not fit, such as settings of a task that this pipeline
+                does not have.
+        """
+        return configuration.load(path, self.tasks) if path else PipelineConfig()

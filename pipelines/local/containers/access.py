@@ -1,0 +1,148 @@
+"""What a container gets to see: files, network and credentials, no more than its arguments name."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.local.containers.engine import Mount
+
+NETWORK = "KFP_TABULAR_CONTAINER_NETWORK"
+"""Names the network of tasks that need one; `bridge` by default, `host` for servers on this
+machine."""
+
+USER_CODE = Path("/mnt/user-code")
+"""Below it a container sees the folders that functions of one's own are imported from."""
+
+_WRITTEN_PARAMETERS = ("model_repository", "checkpoint_uri")
+_LOCAL_BACKENDS = ("", "local")
+_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+_WILDCARD = re.compile(r"[*?\[]")
+
+# What clients of object stores, proxies and certificates read, and which of it names a file.
+_FORWARDED = re.compile(
+    r"(?:AWS|MINIO|GOOGLE|CLOUDSDK|AZURE)_.*|STORAGE_EMULATOR_HOST|(?:https?|no|all)_proxy"
+    r"|(?:HTTPS?|NO|ALL)_PROXY|SSL_CERT_(?:FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+)
+
+
+def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]) -> list[Mount]:
+    """Gives what the containers of a run see of this machine, under the same paths.
+
+    Args:
+        arguments: The pipeline's arguments. Every path among them that exists here can be read,
+            and those that tasks write to can be written; their folders are made.
+        output: The run's folder, which tasks write to.
+        user_code: The folders that functions of one's own are imported from, first things first.
+            Seen below `USER_CODE`, where an argument `*_fn` names one.
+
+    Returns:
+        Mounts without one inside another.
+    """
+    outside = [path for path in written(arguments) if not _within(path, output)]
+    for folder in outside:
+        folder.mkdir(parents=True, exist_ok=True)
+    read = [path for value in _texts(arguments) if (path := _existing(value)) is not None]
+    found = [Mount(path, path, writable=True) for path in _outermost([output, *outside])]
+    found += [
+        Mount(path, path)
+        for path in _outermost(read)
+        if not any(_within(path, mount.target) for mount in found)
+    ]
+    if any(name.endswith("_fn") and value for name, value in arguments.items()):
+        folders = dict.fromkeys(folder for folder in user_code if folder.is_dir())
+        found += [Mount(folder, USER_CODE / str(i)) for i, folder in enumerate(folders)]
+    return found
+
+
+def search_path(mounts: Sequence[Mount]) -> str:
+    """Gives the `PYTHONPATH` of a container with such mounts; empty where none is needed."""
+    targets = [str(mount.target) for mount in mounts if USER_CODE in mount.target.parents]
+    return os.pathsep.join(targets)
+
+
+def written(parameters: Mapping[str, Any]) -> list[Path]:
+    """Gives the folders of this machine that parameters name for a task to write to."""
+    paths = (_path(parameters.get(name)) for name in _WRITTEN_PARAMETERS)
+    return [path for path in paths if path is not None]
+
+
+def network(parameters: Mapping[str, Any]) -> str:
+    """Gives the network of a task: none, unless its parameters name what is elsewhere.
+
+    Args:
+        parameters: The task's input parameters.
+    """
+    remote = any(_REMOTE.match(text) for text in _texts(parameters))
+    if remote or str(parameters.get("backend", "")) not in _LOCAL_BACKENDS:
+        return os.environ.get(NETWORK) or "bridge"
+    return "none"
+
+
+def forwarded(environment: Mapping[str, str]) -> list[str]:
+    """Gives the variables that a task with a network gets from this process."""
+    return sorted(name for name in environment if _FORWARDED.fullmatch(name))
+
+
+def credential_mounts(environment: Mapping[str, str]) -> list[Mount]:
+    """Gives the files and folders that forwarded variables name."""
+    paths = [
+        path
+        for name in forwarded(environment)
+        if (path := _existing(environment[name])) is not None
+    ]
+    return [Mount(path, path) for path in _outermost(paths)]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _path(value: Any) -> Path | None:
+    """Gives the absolute path that a value is; None where it is something else."""
+    if not isinstance(value, str):
+        return None
+    text = unquote(urlsplit(value).path) if value.startswith("file://") else value
+    path = Path(os.path.normpath(text)) if text.startswith("/") else None
+    return path if path is not None and len(path.parts) > 1 else None
+
+
+def _existing(value: str) -> Path | None:
+    """Gives the path that a value names or, for a pattern, the folder that it searches."""
+    path = _path(value)
+    if path is None:
+        return None
+    if not path.exists():
+        for index, part in enumerate(path.parts):
+            if _WILDCARD.search(part):
+                path = Path(*path.parts[:index])
+                break
+    if len(path.parts) == 1:
+        raise UserError(
+            f"{value}: a container cannot be given this machine's whole file system; name a folder."
+        )
+    return path if path.exists() else None
+
+
+def _outermost(paths: list[Path]) -> list[Path]:
+    """Gives the paths that lie in no other one, each once."""
+    found: list[Path] = []
+    for path in sorted(set(paths)):
+        if not any(_within(path, outer) for outer in found):
+            found.append(path)
+    return found
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents

@@ -1,0 +1,114 @@
+"""Runs tasks in containers of their images, as Kubeflow does.
+
+Why not with the DockerRunner of `kfp.local`: docs/decisions/images.md.
+"""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_tabular.pipelines.local.containers import access
+from kfp_tabular.pipelines.local.containers.engine import UNPRIVILEGED, Container, Engine, Mount
+from kfp_tabular.pipelines.local.containers.ownership import Loan, check_readable
+from kfp_tabular.pipelines.local.execution.task_runner import Call, RunRequest, Starter, TaskProcess
+
+_ARTIFACTS = "artifacts"
+
+
+@dataclass(frozen=True)
+class ContainerRunner:
+    """A `TaskRunner`: a container per task.
+
+    A container sees the run's folder, what the pipeline's arguments name, and nothing else of this
+    machine. Its root cannot be written, it has no rights beyond an ordinary user's, and no network
+    unless its parameters name something that is elsewhere. What it writes is the caller's.
+
+    Attributes:
+        engine: The container engine.
+    """
+
+    engine: Engine
+
+    def check(self, images: Sequence[str]) -> None:
+        """Makes sure that the images are on this machine; pulls those that are not."""
+        for image in dict.fromkeys(images):
+            self.engine.require(image)
+
+    @contextmanager
+    def opened(self, request: RunRequest) -> Iterator[Starter]:
+        """Gives what starts a run's containers."""
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        user_code = [Path.cwd(), *(Path(path).absolute() for path in paths if path)]
+        mounts = access.mounts(request.arguments, request.output, user_code)
+        if self.engine.user() == UNPRIVILEGED:
+            check_readable([mount.source for mount in mounts if not mount.writable], UNPRIVILEGED)
+        (request.output / _ARTIFACTS).mkdir(exist_ok=True)
+        yield _Starter(self.engine, mounts, request.output)
+
+
+class _Starter:
+    def __init__(self, engine: Engine, mounts: Sequence[Mount], output: Path) -> None:
+        self._engine = engine
+        self._mounts = mounts
+        self._output = output
+
+    def start(self, call: Call) -> TaskProcess:
+        """Starts a task's container."""
+        network = access.network(call.parameters)
+        mounts, forwarded = list(self._mounts), list[str]()
+        if network != "none":
+            forwarded = access.forwarded(os.environ)
+            mounts += access.credential_mounts(os.environ)
+        environment = dict(call.environment)
+        search_path = access.search_path(mounts)
+        if search_path:
+            environment.setdefault("PYTHONPATH", search_path)
+        container = Container(
+            name=f"kfp-tabular-{re.sub(r'[^a-zA-Z0-9_.-]', '-', call.name)}-{uuid.uuid4().hex[:8]}",
+            image=call.image,
+            command=call.command,
+            user=self._engine.user(),
+            network=network,
+            mounts=mounts,
+            environment=environment,
+            forwarded=forwarded,
+        )
+        return _ContainerProcess(self._engine, container, self._loan(call))
+
+    def _loan(self, call: Call) -> Loan | None:
+        if self._engine.user() != UNPRIVILEGED:
+            return None
+        ways = [path for path in call.folder.parents if path.is_relative_to(self._output)]
+        return Loan([call.folder, *access.written(call.parameters)], ways, UNPRIVILEGED)
+
+
+class _ContainerProcess(TaskProcess):
+    """A container that runs; the process is the engine's program, attached to it."""
+
+    def __init__(self, engine: Engine, container: Container, loan: Loan | None) -> None:
+        self._engine = engine
+        self._name = container.name
+        self._loan = loan
+        if loan:
+            loan.give()
+        # Where this process is killed, the engine's program is told to end, and ends the container.
+        leash = shutil.which("setpriv")
+        command = engine.command(container)
+        super().__init__([leash, "--pdeathsig", "TERM", *command] if leash else command, os.environ)
+
+    def kill(self) -> None:
+        """Ends the container."""
+        self._engine.remove(self._name)
+        super().kill()
+
+    def ended(self) -> None:
+        """Leaves no container behind, whatever became of the engine's program."""
+        if self.process.returncode != 0:
+            self._engine.remove(self._name)
+        if self._loan:
+            self._loan.take_back()

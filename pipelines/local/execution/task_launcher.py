@@ -1,0 +1,180 @@
+"""Runs the tasks of a compiled spec, one log file each, and remembers how they ended."""
+
+import json
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
+from kfp_tabular.pipelines.local.execution.task_runner import Call, Starter, TaskProcess
+from kfp_tabular.pipelines.progress import TaskStatus
+
+_EXECUTOR_INPUT = "--executor_input"
+_GRACE_SECONDS = 10.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes:
+        name: The task's name, as in the spec.
+        image: The image it ran in.
+        started: Seconds since the epoch.
+        seconds: Wall time, interpreter start included.
+        exit_code: 0 where it succeeded; negative where a signal ended it.
+        log: What it printed.
+        folder: Where its outputs are.
+        error: One line that says why it failed; empty where it did not.
+    """
+
+    name: str
+    image: str
+    started: float
+    seconds: float
+    exit_code: int
+    log: Path
+    folder: Path
+    error: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task did its work."""
+        return self.exit_code == 0
+
+    @property
+    def status(self) -> TaskStatus:
+        """How it ended, as the run's summary says it."""
+        return "succeeded" if self.succeeded else "failed"
+
+    @property
+    def user_error(self) -> bool:
+        """Whether it failed for bad input or configuration."""
+        return self.exit_code == USER_ERROR_EXIT_CODE and bool(self.error)
+
+
+class Listener(Protocol):
+    """Hears of tasks as they run. Called from the thread that runs the task."""
+
+    def started(self, name: str) -> None:
+        """A task has started."""
+
+    def printed(self, name: str, line: str) -> None:
+        """A task has printed a line."""
+
+    def finished(self, result: TaskResult) -> None:
+        """A task has ended."""
+
+
+class TaskLauncher:
+    """Runs tasks to their end.
+
+    Args:
+        starter: Starts them.
+        logs: The folder for logs; it exists.
+        listener: Is told what happens.
+    """
+
+    def __init__(self, starter: Starter, logs: Path, listener: Listener) -> None:
+        self.results: list[TaskResult] = []
+        self._starter = starter
+        self._logs = logs
+        self._listener = listener
+        self._running: set[TaskProcess] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, image: str, command: Sequence[str], environment: Mapping[str, str]) -> TaskResult:
+        """Runs a task's command to its end.
+
+        Args:
+            image: The image that the spec names.
+            command: The command with every placeholder resolved.
+            environment: Variables that the spec sets.
+        """
+        executor_input = _executor_input(command)
+        folder = Path(executor_input["outputs"]["outputFile"]).parent
+        name = folder.name
+        log = self._logs / f"{name}.log"
+        call = Call(
+            name=name,
+            image=image,
+            command=command,
+            environment=environment,
+            folder=folder,
+            parameters=executor_input.get("inputs", {}).get("parameterValues", {}),
+        )
+        self._listener.started(name)
+        started, clock = time.time(), time.monotonic()
+        code, error = self._execute(call, log)
+        result = TaskResult(
+            name=name,
+            image=image,
+            started=started,
+            seconds=time.monotonic() - clock,
+            exit_code=code,
+            log=log,
+            folder=folder,
+            error=error,
+        )
+        self.results.append(result)
+        self._listener.finished(result)
+        return result
+
+    def stop(self) -> None:
+        """Ends running tasks: SIGTERM, and SIGKILL for those that take over ten seconds."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for task in running:
+            task.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for task in running:
+            try:
+                task.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _logger.warning("a task did not stop in %.0f s and is killed", _GRACE_SECONDS)
+                task.kill()
+                task.process.wait()
+            task.ended()
+
+    def _execute(self, call: Call, log: Path) -> tuple[int, str]:
+        with self._lock:
+            if self._stopped:
+                return -signal.SIGTERM, "stopped before it started"
+            task = self._starter.start(call)
+            self._running.add(task)
+        last, error = "", ""
+        with task.process, log.open("w", encoding="utf-8") as stream:
+            for line in task.process.stdout or ():
+                stream.write(line)
+                stream.flush()
+                text = line.strip()
+                last = text or last
+                error = find_user_error([text]) or error
+                self._listener.printed(call.name, text)
+        with self._lock:
+            self._running.discard(task)
+        task.ended()
+        code = task.process.returncode
+        if code == 0:
+            return 0, ""
+        return code, error or f"{last or 'no output'} (exit code {code})"
+
+
+def _executor_input(command: Sequence[str]) -> Mapping[str, Any]:
+    """Gives what the orchestrator tells a lightweight Python component in its command.
+
+    The path of the task's output file is in it, in a folder that is named as the task.
+    """
+    arguments = list(command)
+    found: dict[str, Any] = json.loads(arguments[arguments.index(_EXECUTOR_INPUT) + 1])
+    return found

@@ -1,0 +1,163 @@
+"""One local run of a pipeline: compile, execute, sum up."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kfp_tabular.components.common.artifacts.lineage import versions
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines import compile as compiling
+from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
+from kfp_tabular.pipelines.local.execution import spec_runner
+from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
+from kfp_tabular.pipelines.local.execution.task_outputs import TaskOutputs, read_outputs
+from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
+from kfp_tabular.pipelines.local.report import run_report
+from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
+from kfp_tabular.pipelines.progress import Progress
+
+SPEC_FILE = "pipeline.yaml"
+SUMMARY_FILE = "summary.json"
+REPORT_FILE = "report.html"
+MODELS_FOLDER = "models"
+
+_REPOSITORY = "model_repository"
+
+
+@dataclass(frozen=True)
+class LocalRunOutcome:
+    """How a run ended.
+
+    Attributes:
+        summary: What `summary.json` holds.
+        user_error: Whether it failed for bad input or configuration.
+    """
+
+    summary: RunSummary
+    user_error: bool
+
+
+def run(
+    pipeline: PipelineDefinition,
+    config: PipelineConfig,
+    arguments: Mapping[str, Any],
+    output: Path,
+    console: Console,
+    task_runner: TaskRunner,
+) -> LocalRunOutcome:
+    """Compile a pipeline, run it here, and write the summary and the report.
+
+    Args:
+        pipeline: The pipeline.
+        config: The compile-time configuration.
+        arguments: Run-time parameters, as text or typed; the pipeline's required ones among them
+            unless the configuration has them.
+        output: The run's folder. It gets `pipeline.yaml`, `summary.json`, `report.html`,
+            `artifacts/`, `logs/` and, for a blessed model, `models/<name>/<version>/`.
+        console: Where progress is shown.
+        task_runner: Starts the tasks.
+
+    Raises:
+        UserError: Where nothing could be started: unknown parameters, missing images.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    spec_file = output / SPEC_FILE
+    compiling.compile_pipeline(pipeline, config, spec_file)
+    compiled = spec.load(spec_file)
+    declared = spec.parameter_types(compiled)
+    given = parameters.convert({**config.parameters, **arguments}, declared)
+    if _REPOSITORY in declared:
+        given.setdefault(_REPOSITORY, str(output / MODELS_FOLDER))
+    parameters.require(given, spec.required_parameters(compiled))
+    if "label" in given and given["label"] in given.get("exclude", ()):
+        raise UserError(
+            f"label {given['label']!r} is among the excluded columns; leave it out of exclude."
+        )
+    # If this run is interrupted, an earlier one's results must not pass for its own.
+    for stale in (SUMMARY_FILE, REPORT_FILE):
+        (output / stale).unlink(missing_ok=True)
+    names = list(spec.tasks(compiled))
+    started, clock = time.time(), time.monotonic()
+    with Progress(names, console) as progress:
+        results = spec_runner.run_spec(spec_file, given, output, progress, task_runner)
+    outputs = {
+        result.name: read_outputs(result.folder, spec.component(compiled, result.name))
+        for result in results
+    }
+    results_of = pipeline.results
+    summary = RunSummary(
+        pipeline=pipeline.name,
+        status="succeeded" if all(result.succeeded for result in results) else "failed",
+        started=started,
+        seconds=time.monotonic() - clock,
+        tasks=_records(names, results),
+        metrics=_metrics(outputs.get(results_of.metrics, TaskOutputs())),
+        blessed=_decision(outputs.get(results_of.metrics, TaskOutputs())),
+        valid=_decision(outputs.get(results_of.validity, TaskOutputs())),
+        model=_model(outputs, results_of),
+        report=str(output / REPORT_FILE),
+        parameters=given,
+        versions=versions(["kfp"]),
+    )
+    links = {
+        name: [
+            run_report.ArtifactLink(artifact.name, artifact.type, artifact.path, artifact.metadata)
+            for artifact in found.artifacts.values()
+        ]
+        for name, found in outputs.items()
+    }
+    run_report.write_report(summary, compiled, links, output / REPORT_FILE)
+    summary.save(output / SUMMARY_FILE)
+    return LocalRunOutcome(summary=summary, user_error=any(result.user_error for result in results))
+
+
+def _records(names: list[str], results: list[TaskResult]) -> tuple[TaskRecord, ...]:
+    """Gives a record per task in the order of the spec; those that did not run are skipped."""
+    ran = {result.name: result for result in results}
+    return tuple(
+        _record(ran[name]) if name in ran else TaskRecord(name=name, status="skipped", seconds=0.0)
+        for name in names
+    )
+
+
+def _record(result: TaskResult) -> TaskRecord:
+    return TaskRecord(
+        name=result.name,
+        status=result.status,
+        seconds=result.seconds,
+        started=result.started,
+        image=result.image,
+        log=str(result.log),
+        error=result.error,
+    )
+
+
+def _metrics(outputs: TaskOutputs) -> dict[str, float]:
+    metrics = outputs.artifacts.get("metrics")
+    if metrics is None:
+        return {}
+    return {
+        name: float(value)
+        for name, value in metrics.metadata.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _decision(outputs: TaskOutputs) -> bool | None:
+    decision: bool | None = outputs.parameters.get("Output")
+    return decision
+
+
+def _model(outputs: Mapping[str, TaskOutputs], results_of: ResultTasks) -> str | None:
+    """Return the published model or, where none was published, the trained one."""
+    published = outputs.get(results_of.published_model, TaskOutputs()).parameters.get("model_uri")
+    if published:
+        return str(published)
+    trained = outputs.get(results_of.model, TaskOutputs()).artifacts.get("model")
+    return str(trained.path) if trained else None

@@ -1,0 +1,1 @@
+"""What a local run leaves for readers: `summary.json` and `report.html`."""

@@ -1,0 +1,188 @@
+"""A run's graph and timing, drawn as SVG for the report."""
+
+from collections.abc import Mapping, Sequence
+
+from kfp_tabular.components.common.html import Markup, axes, escape, svg
+from kfp_tabular.pipelines.local.report.graph_layout import Layout, lay_out
+from kfp_tabular.pipelines.local.report.run_summary import TaskRecord
+from kfp_tabular.pipelines.local.report.task_graph import Graph, Node
+
+_BOX_WIDTH, _BOX_HEIGHT = 144.0, 48.0
+_GAP = 28.0  # between two layers
+_MARGIN = 4.0
+_CAPTION = 16.0  # room above a box for its condition
+_LONGEST_NAME = 20
+_LONGEST_CONDITION = 24
+# With more layers the drawing keeps its size and scrolls, so that text stays readable.
+_FITS = 7
+
+_BAR_HEIGHT, _ROW_HEIGHT = 18.0, 28.0
+_TIMING_WIDTH = 1080.0
+
+_STYLE = """<style>
+.task rect{fill:var(--card);stroke:var(--rule);stroke-width:1.2}
+.task .name{font-size:11.5px;font-weight:500;fill:var(--ink)}
+.task .state{fill:var(--soft)}
+.task:hover rect{stroke-width:2}
+.task.succeeded rect{fill:var(--good-bg);stroke:var(--good)}
+.task.succeeded .state{fill:var(--good)}
+.task.failed rect{fill:var(--bad-bg);stroke:var(--bad)}
+.task.failed .state{fill:var(--bad)}
+.task.conditional rect{stroke-dasharray:5 3}
+.when{font-style:italic}
+.wire{fill:none;stroke:var(--soft);stroke-opacity:.55;stroke-width:1.3}
+.tip{fill:var(--soft)}
+.time.succeeded{fill:var(--good);fill-opacity:.75}
+.time.failed{fill:var(--bad);fill-opacity:.85}
+</style>"""
+
+
+def duration(seconds: float) -> str:
+    """Writes a duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def anchor(task: str) -> str:
+    """Gives the id of a task's place on the page."""
+    return f"task-{task}"
+
+
+def draw_graph(graph: Graph, tasks: Mapping[str, TaskRecord]) -> Markup:
+    """Draws a graph of tasks; each box says how its task ended and leads to its place on the page.
+
+    Args:
+        graph: The tasks and what waits for what.
+        tasks: How each ended, by name; one that is missing is drawn as skipped.
+    """
+    layout = lay_out([node.name for node in graph.nodes], graph.edges, gap=0.6, lane=0.25)
+    deepest = max(layout.layer.values(), default=0)
+    top, bottom = _extent(layout)
+    width = 2 * _MARGIN + (deepest + 1) * _BOX_WIDTH + deepest * _GAP
+    parts = [_wire(first, last, layout) for first, last in graph.edges]
+    parts += [_box(node, layout, tasks.get(node.name)) for node in graph.nodes]
+    drawing = f"<g transform='translate(0 {svg.pixels(-top)})'>{''.join(parts)}</g>"
+    figure = _figure(width, bottom - top, [_STYLE, drawing], "graph of tasks")
+    if deepest < _FITS:
+        return figure
+    return Markup(f"<div class='scroll'><div style='width:{width:.0f}px'>{figure}</div></div>")
+
+
+def _x(layer: int) -> float:
+    return _MARGIN + layer * (_BOX_WIDTH + _GAP)
+
+
+def _y(height: float) -> float:
+    """Gives the pixels of a height's middle."""
+    return height * _BOX_HEIGHT
+
+
+def _extent(layout: Layout) -> tuple[float, float]:
+    """Gives the topmost and the lowest pixel of boxes and edges."""
+    boxes = [_y(height) for height in layout.height.values()] or [0.0]
+    edges = [_y(height) for route in layout.routes.values() for height in route] or [0.0]
+    top = min(min(boxes) - _BOX_HEIGHT / 2 - _CAPTION, *edges)
+    bottom = max(max(boxes) + _BOX_HEIGHT / 2, *edges)
+    return top - _MARGIN, bottom + _MARGIN
+
+
+def _wire(first: str, last: str, layout: Layout) -> str:
+    """Draws an edge: level past boxes, curved between layers, with an arrow's tip at its end."""
+    start, route = layout.layer[first], layout.routes[first, last]
+    tip = 6.0
+    x, y = _x(start) + _BOX_WIDTH, _y(route[0])
+    drawn = [f"M{svg.pixels(x)} {svg.pixels(y)}"]
+    for offset, height in enumerate(route[1:], start=1):
+        left, level = _x(start + offset), _y(height)
+        is_last = offset == len(route) - 1
+        end = left - tip if is_last else left
+        middle = (x + end) / 2
+        drawn.append(
+            f"C{svg.pixels(middle)} {svg.pixels(y)} {svg.pixels(middle)} {svg.pixels(level)} "
+            f"{svg.pixels(end)} {svg.pixels(level)}"
+        )
+        if not is_last:
+            drawn.append(f"H{svg.pixels(left + _BOX_WIDTH)}")
+        x, y = left + _BOX_WIDTH, level
+    end, level = _x(layout.layer[last]), _y(route[-1])
+    return (
+        f"<path class='wire' d='{''.join(drawn)}'/>"
+        f"<path class='tip' d='M{svg.pixels(end)} {svg.pixels(level)}l-7 -4v8z'/>"
+    )
+
+
+def _box(node: Node, layout: Layout, task: TaskRecord | None) -> str:
+    status = task.status if task else "skipped"
+    x, y = _x(layout.layer[node.name]), _y(layout.height[node.name]) - _BOX_HEIGHT / 2
+    middle = x + _BOX_WIDTH / 2
+    state = duration(task.seconds) if task and status != "skipped" else ""
+    words = " · ".join(filter(None, (status, state)))
+    tooltip = "\n".join(
+        filter(None, (node.name, node.condition, words, task.error if task else ""))
+    )
+    parts = [
+        f"<a href='#{escape(anchor(node.name))}'>"
+        f"<g class='task {status}{' conditional' if node.condition else ''}'>"
+        f"<title>{escape(tooltip)}</title>"
+        f"<rect x='{svg.pixels(x)}' y='{svg.pixels(y)}' width='{svg.pixels(_BOX_WIDTH)}' "
+        f"height='{svg.pixels(_BOX_HEIGHT)}' rx='8'/>",
+        svg.text(
+            middle,
+            y + 20,
+            svg.shorten(node.name, _LONGEST_NAME),
+            anchor="middle",
+            css="name",
+        ),
+        svg.text(middle, y + 37, words, anchor="middle", css="state"),
+    ]
+    if node.condition:
+        condition = svg.shorten(node.condition, _LONGEST_CONDITION)
+        parts.append(svg.text(middle, y - 5, condition, anchor="middle", css="when"))
+    return "".join([*parts, "</g></a>"])
+
+
+def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> Markup:
+    """Draws when each task ran, as a bar from its start to its end.
+
+    Args:
+        tasks: Those that never started are left out.
+        started: The run's start, seconds since the epoch.
+        seconds: The run's duration.
+    """
+    ran = sorted(
+        (task for task in tasks if task.started is not None), key=lambda task: task.started or 0.0
+    )
+    left = svg.CHARACTER * max((len(task.name) for task in ran), default=1) + 20
+    bottom = _ROW_HEIGHT * len(ran) + 4
+    plot = svg.Plot(_TIMING_WIDTH, bottom + 40, left, 0, _TIMING_WIDTH - 70, bottom)
+    scale = axes.fit([0.0, seconds], plot.left, plot.right, rounded=False)
+    parts = [_STYLE]
+    for value, _ in scale.ticks(10):
+        parts.append(f"<path class='g' d='M{svg.pixels(scale(value))} 0V{svg.pixels(bottom)}'/>")
+    parts += svg.bottom_axis(plot, scale, "seconds since the run began", 10)
+    for index, task in enumerate(ran):
+        y = index * _ROW_HEIGHT + (_ROW_HEIGHT - _BAR_HEIGHT) / 2
+        begin = (task.started or 0.0) - started
+        x, end = scale(begin), scale(begin + task.seconds)
+        tooltip = f"{task.name}: from {duration(max(begin, 0.0))}, for {duration(task.seconds)}"
+        parts.append(svg.text(left - 10, y + 13, task.name, anchor="end", css="al"))
+        parts.append(
+            svg.rect((x, y, max(end - x, 1.5), _BAR_HEIGHT), f"time {task.status}", tooltip)
+        )
+        parts.append(svg.text(end + 6, y + 13, duration(task.seconds)))
+    return _figure(plot.width, plot.height, parts, "when each task ran")
+
+
+def _figure(width: float, height: float, parts: Sequence[str], label: str) -> Markup:
+    """Puts a drawing into a figure, smaller where the page is; links in it stay reachable."""
+    wide, high = svg.pixels(width), svg.pixels(height)
+    return Markup(
+        f"<figure style='max-width:{wide}px'><svg viewBox='0 0 {wide} {high}' "
+        f"aria-label='{escape(label)}'>{''.join(parts)}</svg></figure>"
+    )

@@ -1,0 +1,1 @@
+"""Virtual environments that stand in for images, and preloaded interpreters for their tasks."""

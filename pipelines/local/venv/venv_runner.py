@@ -1,0 +1,66 @@
+"""Runs tasks in the virtual environments of their images."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.pipelines.environments.location import Environments, image_name
+from kfp_tabular.pipelines.local.execution.task_runner import (Call, RunRequest, Starter, TaskProcess)
+from kfp_tabular.pipelines.local.venv.preloader import Preloader
+
+_PRELOAD_LOG = "preload.log"
+
+
+class Interpreters(Protocol):
+    """Says which `python3` a task gets."""
+
+    def bin(self, image: str) -> Path:
+        """Gives the folder to put first on PATH, by the image's name."""
+
+
+class VirtualEnvironmentRunner:
+    """A `TaskRunner`: one virtual environment per image.
+
+    Args:
+        environments: The environments on this machine.
+    """
+
+    def __init__(self, environments: Environments) -> None:
+        self._environments = environments
+
+    def check(self, images: Sequence[str]) -> None:
+        """Makes sure that every image has an environment."""
+        for image in images:
+            self._environments.python(image)
+
+    @contextmanager
+    def opened(self, request: RunRequest) -> Iterator[Starter]:
+        """Keeps preloaded interpreters for the tasks of a run."""
+        # The first task starts at once, with a plain interpreter: nothing is loaded for it yet.
+        names = [image_name(image) for image in request.images[1:]]
+        with Preloader(self._environments, names, request.logs / _PRELOAD_LOG) as preloader:
+            yield _Starter(preloader, Path.cwd())
+
+
+class _Starter:
+    def __init__(self, interpreters: Interpreters, search_path: Path) -> None:
+        self._interpreters = interpreters
+        self._search_path = search_path
+
+    def start(self, call: Call) -> TaskProcess:
+        """Starts a task with its image's interpreter; it can import from the current folder."""
+        folder = self._interpreters.bin(image_name(call.image))
+        variables = {
+            **os.environ,
+            **ENVIRONMENT,
+            "PATH": os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)]),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(self._search_path), os.environ.get("PYTHONPATH")])
+            ),
+            "PYTHONUNBUFFERED": "1",
+            **call.environment,
+        }
+        return TaskProcess(call.command, variables)

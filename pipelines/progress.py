@@ -1,0 +1,113 @@
+"""Shows a run's tasks as they go: a live table on a terminal, plain lines elsewhere."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Literal, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+TaskStatus = Literal["succeeded", "failed", "skipped"]
+
+_LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
+# What TensorFlow's C++ part prints says nothing about the task.
+_NOISE = re.compile(r"^[IWEF]\d{4} ")
+_LINE_WIDTH = 88
+_WORDS: Mapping[TaskStatus, tuple[str, str]] = {
+    "succeeded": ("done", "[green]done[/]"),
+    "skipped": ("skipped", "[dim]skipped[/]"),
+    "failed": ("FAILED", "[red]failed[/]"),
+}
+"""On plain lines, and in the table."""
+
+
+class TaskOutcome(Protocol):
+    """How a task ended."""
+
+    @property
+    def name(self) -> str:
+        """The task."""
+
+    @property
+    def status(self) -> TaskStatus:
+        """`skipped` where an earlier result stood in, or a condition left it out."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+
+class Progress:
+    """A `Listener` that draws. Use it as a context manager around the run.
+
+    Args:
+        names: The tasks that may run, in order.
+        console: Where to draw.
+    """
+
+    def __init__(self, names: Sequence[str], console: Console) -> None:
+        self._names = list(names)
+        self._console = console
+        self._started: dict[str, float] = {}
+        self._lines: dict[str, str] = {}
+        self._results: dict[str, TaskOutcome] = {}
+        self._live = Live(
+            get_renderable=self._table,
+            console=console,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def started(self, name: str) -> None:
+        """A task has started."""
+        self._started[name] = time.monotonic()
+        if name not in self._names:
+            self._names.append(name)
+
+    def printed(self, name: str, line: str) -> None:
+        """A task has printed a line."""
+        text = _LOG_PREFIX.sub("", line)
+        if text and text[0] not in "{}[]\"'" and not _NOISE.match(text):
+            self._lines[name] = text[:_LINE_WIDTH]
+
+    def finished(self, result: TaskOutcome) -> None:
+        """A task has ended."""
+        self._results[result.name] = result
+        if not self._console.is_terminal:
+            state = _WORDS[result.status][0]
+            self._console.print(f"  {result.name:<24} {state:<7} {result.seconds:6.1f} s")
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 2), show_header=False)
+        for name in self._names:
+            table.add_row(*self._row(name))
+        return table
+
+    def _row(self, name: str) -> tuple[str, str, str, str]:
+        result = self._results.get(name)
+        if result:
+            return name, _WORDS[result.status][1], f"{result.seconds:.1f} s", ""
+        if name in self._started:
+            seconds = time.monotonic() - self._started[name]
+            line = escape(self._lines.get(name, ""))
+            return f"[bold]{name}[/]", "[cyan]runs[/]", f"{seconds:.0f} s", f"[dim]{line}[/]"
+        return f"[dim]{name}[/]", "[dim]waits[/]", "", ""

@@ -1,0 +1,1 @@
+"""The validation pipeline: `pipeline.validation_pipeline` for KFP, `definition.VALIDATION`."""

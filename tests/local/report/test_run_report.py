@@ -1,0 +1,278 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from kfp import compiler, dsl
+
+from kfp_tabular.components.common.html.style import STYLE
+from kfp_tabular.pipelines.local.report.run_report import ArtifactLink, write_report
+from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
+from kfp_tabular.pipelines.local.report.svg_drawing import duration
+
+STARTED = 1_763_865_000.0
+
+
+@dsl.component(base_image="example.com/tensorflow:1")
+def ingest_data(data_uri: str, examples: dsl.Output[dsl.Dataset]):
+    pass
+
+
+@dsl.component(base_image="example.com/tensorflow:1")
+def train_model(examples: dsl.Input[dsl.Dataset], epochs: int, model: dsl.Output[dsl.Model]):
+    pass
+
+
+@dsl.component(base_image="example.com/tensorflow:1")
+def evaluate_model(model: dsl.Input[dsl.Model], examples: dsl.Input[dsl.Dataset]) -> bool:
+    return True
+
+
+@dsl.component(base_image="example.com/serving:1")
+def deploy_model(model: dsl.Input[dsl.Model]):
+    pass
+
+
+@dsl.pipeline(name="training")
+def pipeline(data_uri: str, epochs: int = 10, task: str = ""):
+    examples = ingest_data(data_uri=data_uri).output
+    model = train_model(examples=examples, epochs=epochs).output
+    blessed = evaluate_model(model=model, examples=examples)
+    with dsl.If(blessed.output == True, name="blessed"):  # noqa: E712
+        deploy_model(model=model)
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced, and collects what tests look at."""
+
+    VOID = ("meta", "br", "path", "rect")
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+        self.source = file.read_text(encoding="utf-8")
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(self.source)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.tags.add(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "href" in named:
+            self.links.append(named["href"])
+        if "id" in named:
+            self.ids.append(named["id"])
+        assert not any(name in ("src", "onclick", "onload") for name in named)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += f"{data} "
+
+    def target(self, link: str) -> Path:
+        return self.file.parent / unquote(link)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    file = tmp_path_factory.mktemp("spec") / "pipeline.yaml"
+    compiler.Compiler().compile(pipeline, str(file))
+    return yaml.safe_load(file.read_text())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run's folder, with a name that links must quote."""
+    run = tmp_path / "run #1 50%"
+    (run / "logs").mkdir(parents=True)
+    return run
+
+
+def record(folder, name, status="succeeded", **changes):
+    log = folder / "logs" / f"{name}.log"
+    if status != "skipped":
+        log.write_text("".join(f"line {number} <of> {name}\n" for number in range(100)))
+    started = None if status == "skipped" else STARTED + 1
+    facts = {"seconds": 2.5, "started": started, "image": "example.com/tensorflow:1", "log": log}
+    return TaskRecord(name=name, status=status, **{**facts, "log": str(log), **changes})
+
+
+def summary(folder, **changes):
+    names = ("ingest-data", "train-model", "evaluate-model", "deploy-model")
+    facts = {
+        "pipeline": "training",
+        "status": "succeeded",
+        "started": STARTED,
+        "seconds": 12.0,
+        "tasks": tuple(record(folder, name) for name in names),
+        "metrics": {"auc": 0.93125, "log_loss": 0.061, "f1": 0.5, "rmse": float("nan")},
+        "blessed": True,
+        "model": str(folder / "models" / "model" / "1"),
+        "report": str(folder / "report.html"),
+        "parameters": {"data_uri": "/data/a <b>.csv", "task": ""},
+        "versions": {"kfp": "2.17.0"},
+    }
+    return RunSummary(**{**facts, **changes})
+
+
+def artifact(folder, task, name, kind, text=None, **metadata):
+    path = folder / "artifacts" / task / name
+    if text is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return ArtifactLink(name, kind, path, metadata)
+
+
+def write(folder, spec, run, artifacts=None):
+    write_report(run, spec, artifacts or {}, folder / "report.html")
+    return Page(folder / "report.html")
+
+
+def test_one_page_shows_the_run(folder, spec):
+    (folder / "models" / "model" / "1").mkdir(parents=True)
+    page = write(folder, spec, summary(folder))
+    assert "<h1>Run succeeded</h1>" in page.source
+    assert "training pipeline, 2025-11-23 02:30:00 UTC" in page.text
+    assert "0.9313" in page.text
+    assert "NaN" in page.text
+    assert "What went wrong" not in page.text
+    assert "if blessed" in page.text
+    assert page.source.count("succeeded · 2.5 s") == 2 * 4  # in each box and in its tooltip
+    assert {"svg", "table"} <= page.tags
+    assert "script" not in page.tags
+
+
+def test_links_lead_somewhere(folder, spec):
+    (folder / "models" / "model" / "1").mkdir(parents=True)
+    examples = folder / "artifacts" / "ingest-data" / "examples"
+    examples.mkdir(parents=True)
+    (examples / "_lineage.json").write_text("{}")
+    artifacts = {
+        "ingest-data": [
+            ArtifactLink("examples", "Dataset", examples, {"rows": {"train": 14_000, "eval": 3}}),
+            artifact(folder, "ingest-data", "summary", "Markdown", "# Über | all\n\n`x`"),
+        ],
+        "evaluate-model": [
+            artifact(folder, "evaluate-model", "report", "HTML", "<!doctype html><p>curves</p>"),
+            artifact(folder, "evaluate-model", "metrics", "Metrics", auc=0.9),
+            artifact(folder, "evaluate-model", "never-written", "HTML"),
+        ],
+    }
+    page = write(folder, spec, summary(folder), artifacts)
+    outside = [link for link in page.links if not link.startswith("#")]
+    for link in outside:
+        assert "://" not in link
+        assert page.target(link).exists(), link
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert "train 14,000, eval 3" in page.text
+    targets = [page.target(link).relative_to(folder).as_posix() for link in outside]
+    assert "artifacts/ingest-data/examples/_lineage.json" in targets
+    assert "pages/ingest-data.summary.html" in targets
+    copied = folder / "pages" / "evaluate-model.report.html"
+    assert copied.read_text() == "<!doctype html><p>curves</p>"
+    assert "<h3>Über | all</h3>" in (folder / "pages" / "ingest-data.summary.html").read_text()
+    assert len(list((folder / "pages").iterdir())) == 2
+
+
+def test_a_moved_folder_keeps_its_links(folder, spec):
+    links = {"ingest-data": [artifact(folder, "ingest-data", "summary", "Markdown", "text")]}
+    write(folder, spec, summary(folder, model=None), links)
+    moved = folder.rename(folder.with_name("moved"))
+    page = Page(moved / "report.html")
+    for link in page.links:
+        assert link.startswith("#") or page.target(link).exists()
+
+
+def test_errors_come_first(folder, spec):
+    tasks = (
+        record(folder, "ingest-data"),
+        record(folder, "train-model", "failed", error="label 'x' & <y>: not a column"),
+        record(folder, "evaluate-model", "skipped"),
+        record(folder, "deploy-model", "skipped"),
+    )
+    run = summary(folder, status="failed", tasks=tasks, metrics={}, blessed=None, model=None)
+    page = write(folder, spec, run)
+    headings = re.findall(r"<h2>(.*?)</h2>", page.source)
+    assert headings[0] == "What went wrong"
+    assert "All metrics" not in headings
+    assert "label 'x' & <y>: not a column" in page.text
+    assert "line 99 <of> train-model" in page.text
+    assert "line 69 <of> train-model" not in page.text  # only the last thirty
+    assert page.source.count("class='task skipped") == 2
+    assert page.source.count("class='task failed'") == 1
+    # Bars for those that ran.
+    assert len(re.findall(r"class='time (succeeded|failed)'", page.source)) == 2
+
+
+def test_a_failure_without_a_log(folder, spec):
+    failed = replace(record(folder, "ingest-data", "failed"), log="", error="")
+    page = write(folder, spec, summary(folder, status="failed", tasks=(failed,)))
+    assert "lines of its log" not in page.text
+    # Tasks of the spec without a record never ran.
+    assert page.source.count("class='task skipped") == 3
+
+
+def test_an_unblessed_model_is_said_not_to_be_deployed(folder, spec):
+    tasks = (*summary(folder).tasks[:3], record(folder, "deploy-model", "skipped"))
+    page = write(folder, spec, summary(folder, blessed=False, tasks=tasks))
+    assert "not blessed" in page.text
+    assert "was not deployed" in page.text
+
+
+def test_parameters_are_told_from_defaults(folder, spec):
+    page = write(folder, spec, summary(folder))
+    assert "/data/a <b>.csv" in page.text
+    given, defaults = page.source.split("left at their defaults")
+    assert "<td>data_uri</td>" in given
+    assert "<td>epochs</td>" in defaults
+    assert "<td>task</td>" in given
+
+
+def test_writing_again_replaces_everything(folder, spec):
+    first = {"ingest-data": [artifact(folder, "ingest-data", "old", "Markdown", "text")]}
+    write(folder, spec, summary(folder), first)
+    write(folder, spec, summary(folder), {})
+    assert list((folder / "pages").iterdir()) == []
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_colours_are_those_of_the_pages(folder, spec):
+    page = write(folder, spec, summary(folder))
+    used = set(re.findall(r"var\((--[\w-]+)\)", page.source))
+    assert used <= set(re.findall(r"(--[\w-]+):", STYLE)) | {"--c"}
+
+
+def test_the_page_is_small(folder, spec):
+    write(folder, spec, summary(folder))
+    assert (folder / "report.html").stat().st_size < 40_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (2.55, "2.5 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185.0, "3 min 05 s"),
+        (7620.0, "2 h 07 min"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
