@@ -245,7 +245,7 @@ def _hyperparameters(pipeline: _Pipeline) -> tuple[dict[str, Any], dict[str, str
 
 def _experiment(pipeline: _Pipeline) -> Rendered:
     from kfp_tabular.components.common import documents
-    from kfp_tabular.components.tuning.katib.order import order
+    from kfp_tabular.components.tuning.katib.experiment_plan import order
     from kfp_tabular.components.tuning.katib.render import Config
 
     task = pipeline.arguments(TUNING_TASK)

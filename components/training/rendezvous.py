@@ -22,10 +22,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from kfp_tabular.components.common.errors import UserError, reported_to_user
-from kfp_tabular.components.common.training_job.pod import PORT
+from kfp_tabular.components.common.training_job.pod_template import PORT
 from kfp_tabular.components.common.training_job.trainjob import (
+    CONTAINER,
     JOBSET_VARIABLE,
-    NODE,
     WORKERS_VARIABLE,
 )
 from kfp_tabular.components.training import roles, worker
@@ -57,7 +57,7 @@ def tf_config(environment: Mapping[str, str]) -> str:
             "TrainJob's numNodes."
         )
     jobset = _given(environment, JOBSET_VARIABLE, "the ClusterTrainingRuntime")
-    hosts = [f"{jobset}-{NODE}-0-{number}.{jobset}:{PORT}" for number in range(workers)]
+    hosts = [f"{jobset}-{CONTAINER}-0-{number}.{jobset}:{PORT}" for number in range(workers)]
     return json.dumps(
         {"cluster": {roles.WORKER: hosts}, "task": {"type": roles.WORKER, "index": index}}
     )

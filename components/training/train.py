@@ -9,13 +9,14 @@ from typing import Any
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.training import cluster, report
-from kfp_tabular.components.training.kubeflow.plan import KINDS, Artifacts
+from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.settings import Settings
 
 LOCAL = "local"
-BACKENDS = (LOCAL, *KINDS)
+BACKENDS = (LOCAL, *DISTRIBUTED_JOB_KINDS)
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Request:
         workers: Number of worker processes.
         backend: Where training runs: `local`, or a kind of job on the cluster.
         artifacts: Where the task's artifacts are for other pods; a job needs it.
-        job: What the job asks of the cluster, as `training_job.settings` has it.
+        job: What the job asks of the cluster, as `training_job.job_settings` has it.
         run_id: The pipeline run, which the job is named after.
     """
 

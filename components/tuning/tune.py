@@ -11,17 +11,12 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.tuning import (
-    algorithms,
-    early_stopping,
-    objective,
-    report,
-    search,
-    search_space,
-    study,
-)
-from kfp_tabular.components.tuning.found import Found
+from kfp_tabular.components.tuning import tuning_report as report
 from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.local import samplers, study, trial_scheduler
+from kfp_tabular.components.tuning.search import early_stopping, objective, search_space
+from kfp_tabular.components.tuning.search.search_result import Found
+from kfp_tabular.components.tuning.search.trials import best, describe, failure
 
 LOCAL, KATIB = "local", "katib"
 BACKENDS = (LOCAL, KATIB)
@@ -95,7 +90,7 @@ class Request:
         program: The training program of local trials.
         artifacts: Where the task's inputs are for other pods; Katib needs it.
         trial_kind: What a trial of Katib is; see `katib.trial_kinds`.
-        job: What such a trial asks of the cluster, as `training_job.settings` has it.
+        job: What such a trial asks of the cluster, as `training_job.job_settings` has it.
         resume_policy: Katib's `resumePolicy`.
         retain_trials: Whether the jobs of Katib's finished trials stay.
         run_id: The pipeline run, which the Experiment is named after.
@@ -122,7 +117,7 @@ class Request:
     study_directory: Path | None = None
     seed: int = 0
     backend: str = LOCAL
-    program: tuple[str, ...] = field(default_factory=search.worker)
+    program: tuple[str, ...] = field(default_factory=trial_scheduler.worker)
     artifacts: Artifacts | None = None
     trial_kind: str = "tfjob"
     job: Mapping[str, Any] = field(default_factory=dict)
@@ -175,9 +170,9 @@ def run(request: Request) -> Result:
     space = search_space.parse(
         request.search_space or search_space.default(request.base.model_type)
     )
-    algorithm = algorithms.Algorithm(request.algorithm)
+    algorithm = samplers.Algorithm(request.algorithm)
     if request.backend == LOCAL:
-        algorithm = algorithms.parse(request.algorithm, request.algorithm_settings, space)
+        algorithm = samplers.parse(request.algorithm, request.algorithm_settings, space)
     rule = early_stopping.rule(
         request.early_stopping, request.min_trials_required, request.start_step
     )
@@ -194,7 +189,7 @@ def run(request: Request) -> Result:
 def _in_this_task(
     request: Request,
     space: search_space.SearchSpace,
-    algorithm: algorithms.Algorithm,
+    algorithm: samplers.Algorithm,
     rule: early_stopping.MedianStop | None,
 ) -> Found:
     goal = objective.resolve(
@@ -204,7 +199,7 @@ def _in_this_task(
         request.objective_strategy,
     )
     target = objective.target(request.objective_target)
-    training = search.Training(
+    training = trial_scheduler.Training(
         transformed_examples=request.transformed_examples,
         transform_graph=request.transform_graph,
         base=request.base,
@@ -229,11 +224,11 @@ def _in_this_task(
     }
     with study.open_study(_study_root(request), plan, dependencies) as opened:
         try:
-            search.run(opened, training, goal, request.limits, rule, target)
+            trial_scheduler.run(opened, training, goal, request.limits, rule, target)
             trials = opened.trials
-            leader = search.best(trials, goal)
+            leader = best(trials, goal)
             if leader is None:
-                raise search.failure(trials, "no trial succeeded")
+                raise failure(trials, "no trial succeeded")
         except (UserError, RuntimeError):
             _logger.error("the trials' logs are in %s", opened.directory / "trials")
             opened.forgive()
@@ -243,7 +238,7 @@ def _in_this_task(
 
 def _with_katib(request: Request) -> Found:
     from kfp_tabular.components.tuning.katib import backend
-    from kfp_tabular.components.tuning.katib.check import Wanted
+    from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
 
     if request.artifacts is None:
         raise ValueError("trials on the cluster need to know where the artifacts are")
@@ -271,7 +266,7 @@ def _report(request: Request, found: Found) -> Result:
         leader.title,
         goal.metric,
         leader.objective,
-        search.describe(leader),
+        describe(leader),
     )
     states = [trial.state for trial in found.trials]
     metrics = {

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_tabular.components.common.training_job import pod, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job import pod_template, trainjob
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.tfjob import TFJOB
+from kfp_tabular.components.common.training_job.trainjob import TRAINJOB
 from tests.cluster import core_models, kustomize, pod_security, schemas
 
 EACH_OVERLAY = pytest.mark.parametrize("overlay", kustomize.overlays())
@@ -30,7 +32,7 @@ JOB = TrainingJobSpec(
 
 
 def pods_of_tfjob() -> list[dict[str, Any]]:
-    replicas = tfjob.build(JOB)["spec"]["tfReplicaSpecs"].values()
+    replicas = TFJOB.build(JOB)["spec"]["tfReplicaSpecs"].values()
     return [replica["template"] for replica in replicas]
 
 
@@ -107,7 +109,7 @@ def test_the_training_runtime_is_the_one_that_trainjobs_are_made_for(
     shipped = kustomize.only(kustomize.build(overlay), "ClusterTrainingRuntime")
 
     assert shipped == trainjob.runtime()
-    assert shipped["metadata"]["name"] == trainjob.build(JOB)["spec"]["runtimeRef"]["name"]
+    assert shipped["metadata"]["name"] == TRAINJOB.build(JOB)["spec"]["runtimeRef"]["name"]
 
 
 @kustomize.needed
@@ -131,9 +133,9 @@ def test_training_pods_have_the_security_that_the_namespace_asks_for(
 def test_workers_reach_each_other_where_they_listen(overlay: str, namespace: str) -> None:
     policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "training-workers")["spec"]
     (rule,) = policy["ingress"]
-    patched = trainjob.build(JOB)["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
+    patched = TRAINJOB.build(JOB)["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
 
-    assert pod.PORT in [port["port"] for port in rule["ports"]]
+    assert pod_template.PORT in [port["port"] for port in rule["ports"]]
     assert rule["from"] == [{"podSelector": policy["podSelector"]}]
     for template in [*pods_of_tfjob(), *pods_of_runtime({"spec": patched})]:
         wanted = policy["podSelector"]["matchLabels"].items()

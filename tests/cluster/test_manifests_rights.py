@@ -34,7 +34,7 @@ from kfp_tabular.components.training.kubeflow import backend as training
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.tuning.katib import backend as tuning
-from kfp_tabular.components.tuning.katib.check import Wanted
+from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
 from kfp_tabular.components.tuning.limits import Limits
 from tests.cluster import kustomize
 from tests.cluster.api_server import WORKFLOW, Asked, Rule

@@ -1,6 +1,9 @@
-"""Training jobs as Kubernetes resources: settings, pure builders, and what a status means.
+"""Training jobs as Kubernetes resources.
 
-The three kinds have the same functions: `build` gives the resource, `template` the same without
-name and namespace (for Katib), `judge` reads a status, and `pod_selector` and `chief_selector` find
-the pods.
+- `job_settings`: the `job` argument, parsed and checked.
+- `job_spec`: a job before it is a resource of any kind.
+- `job_kind`, `job_kinds`: the kinds of job (`tfjob`, `trainjob`, `batch_job`), each a `JobKind`
+  that builds the resource, reads its status and selects its pods.
+- `pod_template`: the pods, alike in every kind.
+- `task_image`: the image of the running task, the default image of its jobs.
 """

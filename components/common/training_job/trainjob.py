@@ -1,9 +1,9 @@
-"""TrainJob (trainer.kubeflow.org/v1alpha1) and the ClusterTrainingRuntime under it.
+"""TrainJob (trainer.kubeflow.org/v1alpha1) and the ClusterTrainingRuntime that it runs on.
 
-The facts below are from the source of Kubeflow Trainer 2.3: `pkg/apis/trainer/v1alpha1`,
-`pkg/controller`, `pkg/runtime/core` and `pkg/runtime/framework/plugins/jobset`. A TrainJob carries
-a container's image, command, arguments, variables and resources, and patches a part of the pod; the
-rest stands in its runtime, for all jobs alike. What a job asks for and a TrainJob cannot carry is
+Comments about the Trainer follow the source of Kubeflow Trainer 2.3: `pkg/apis/trainer/v1alpha1`,
+`pkg/controller`, `pkg/runtime/core` and `pkg/runtime/framework/plugins/jobset`. A TrainJob holds
+the container's image, command, arguments, variables and resources, and patches parts of the pod;
+everything else is in its runtime, which all jobs share. Settings that a TrainJob cannot hold are
 refused.
 """
 
@@ -12,56 +12,45 @@ from typing import Any
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.client.kinds import TRAINING_RUNTIME
-from kfp_tabular.components.common.kubernetes.client.kinds import TRAINJOB as KIND
-from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
+from kfp_tabular.components.common.kubernetes.client import kinds
 from kfp_tabular.components.common.pods.security import container_security
 from kfp_tabular.components.common.pods.variables import literal
-from kfp_tabular.components.common.training_job import conditions, pod
-from kfp_tabular.components.common.training_job.job import user_error_policy
-from kfp_tabular.components.common.training_job.settings import (
+from kfp_tabular.components.common.training_job import pod_template
+from kfp_tabular.components.common.training_job.batch_job import user_error_policy
+from kfp_tabular.components.common.training_job.job_kind import JobKind
+from kfp_tabular.components.common.training_job.job_settings import (
     DEFAULT_RUNTIME,
     WORK_PATH,
     JobSettings,
     Roles,
 )
-from kfp_tabular.components.common.training_job.spec import (
+from kfp_tabular.components.common.training_job.job_spec import (
     SIDECAR_OFF,
     WORKER_MODULE,
     TrainingJobSpec,
 )
 
-__all__ = ["CHIEF_LABELS", "CONTAINER", "KIND", "build", "judge", "runtime", "template"]
-
-NODE = "node"
-"""The replicated job and the container that the Trainer applies `spec.trainer` to."""
-
-CONTAINER = NODE
-
-CHIEF_LABELS = {
-    "jobset.sigs.k8s.io/replicatedjob-name": NODE,
-    "batch.kubernetes.io/job-completion-index": "0",
-}
-"""What JobSet and the Job controller put on the chief's pod."""
+CONTAINER = "node"
+"""The replicated job, and the container in it, that the Trainer applies `spec.trainer` to."""
 
 RENDEZVOUS_MODULE = "kfp_tabular.components.training.rendezvous"
-"""Builds TF_CONFIG, which the Trainer does not, and becomes the worker program."""
+"""Builds TF_CONFIG, which the Trainer does not do, then becomes the worker program."""
 
 WORKERS_VARIABLE = "KFP_TABULAR_WORKERS"
-"""Tells each pod how many there are: nothing else in a pod of a JobSet does."""
+"""The number of workers, for each pod; the JobSet does not pass it on."""
 
 JOBSET_VARIABLE = "KFP_TABULAR_JOBSET"
-"""The JobSet's name, which the pods' host names and their domain are made of."""
+"""The name of the JobSet, from which its pods' host names and domain follow."""
 
 MANAGER = "kfp-tabular.dev/launcher"
-"""Owner of the patches; the webhook wants a domain and a path."""
+"""Owner of the patches; the webhook expects a domain and a path."""
 
 RESTARTS = 3
 
-_JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
+_NAME_LABEL = "jobset.sigs.k8s.io/jobset-name"
 _ANCESTOR = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
 
-_IN_THE_RUNTIME = {
+_SET_BY_RUNTIME = {
     "priority_class": "priorityClassName",
     "image_pull_policy": "imagePullPolicy",
     "clean_pod_policy": "",
@@ -70,99 +59,57 @@ _IN_THE_RUNTIME = {
     "ttl_seconds": "ttlSecondsAfterFinished",
     "scheduling": "podGroupPolicy",
 }
-"""Settings that a TrainJob cannot carry, and what of a runtime says it."""
-
-
-def build(spec: TrainingJobSpec) -> dict[str, Any]:
-    """Gives the TrainJob. Its first pod is the chief.
-
-    Raises:
-        UserError: For settings that a TrainJob cannot carry.
-    """
-    settings = spec.settings
-    refuse(settings)
-    active = settings.active_deadline_seconds
-    body: dict[str, Any] = {
-        "runtimeRef": {
-            "apiGroup": TRAINING_RUNTIME.group,
-            "kind": TRAINING_RUNTIME.kind,
-            "name": settings.runtime,
-        },
-        "trainer": {
-            "image": pod.image(settings),
-            "command": pod.command(_module(spec)),
-            "args": [literal(argument) for argument in spec.arguments],
-            "env": [
-                *pod.environment(spec),
-                {"name": WORKERS_VARIABLE, "value": str(settings.workers)},
-            ],
-            "numNodes": settings.workers,
-            "resourcesPerNode": pod.resources(settings, "workers"),
-        },
-        "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": _patch(spec)}],
-        "activeDeadlineSeconds": settings.deadline_seconds if active is None else active,
-    }
-    if settings.suspend:
-        body["suspend"] = True
-    if settings.managed_by:
-        body["managedBy"] = settings.managed_by
-    return {
-        "apiVersion": KIND.api_version,
-        "kind": KIND.kind,
-        "metadata": spec.metadata(),
-        "spec": body,
-    }
-
-
-def template(spec: TrainingJobSpec) -> dict[str, Any]:
-    """Gives the TrainJob without name and namespace, as a Katib trial has it."""
-    return conditions.without_identity(build(spec))
+"""Settings that a TrainJob has no field for, with the runtime's field; empty if it has none."""
 
 
 def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict[str, Any]:
-    """Gives the ClusterTrainingRuntime that the jobs are made for.
+    """Return the ClusterTrainingRuntime that the jobs are made for.
 
-    One lost worker restarts the set, which goes on from its checkpoint: the others could not go on
-    without it. A worker that blames its input fails the job at once.
+    A lost worker restarts the whole set, which resumes from its checkpoint: the other workers
+    cannot continue without it. A worker that reports bad input fails the job at once.
 
     Args:
         name: Its name, which `job.runtime` refers to.
-        image: The image where a TrainJob names none.
+        image: The image for TrainJobs that name none.
+
+    Example:
+        >>> runtime()["metadata"]["name"]
+        'kfp-tabular-tensorflow'
     """
-    spec = TrainingJobSpec(arguments=(), settings=JobSettings(image=image))
+    job = TrainingJobSpec(arguments=(), settings=JobSettings(image=image))
     container = {
         "name": CONTAINER,
         "image": image,
-        "command": pod.command(RENDEZVOUS_MODULE),
+        "command": pod_template.command(RENDEZVOUS_MODULE),
         "workingDir": WORK_PATH,
         "env": [
-            *pod.environment(spec),
+            *pod_template.environment(job),
             {"name": WORKERS_VARIABLE, "value": "1"},
             {
                 "name": JOBSET_VARIABLE,
-                "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{_JOB_LABEL}']"}},
+                "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{_NAME_LABEL}']"}},
             },
         ],
-        "ports": [{"name": "workers", "containerPort": pod.PORT, "protocol": "TCP"}],
-        "resources": pod.resources(spec.settings, "workers"),
-        "volumeMounts": pod.mounts(spec),
+        "ports": [{"name": "workers", "containerPort": pod_template.PORT, "protocol": "TCP"}],
+        "resources": pod_template.resources(job.settings, "workers"),
+        "volumeMounts": pod_template.mounts(job),
         "securityContext": container_security(),
     }
     pods = {
         "metadata": {"labels": dict(SIDECAR_OFF), "annotations": dict(SIDECAR_OFF)},
         "spec": {
             "containers": [container],
-            "volumes": pod.volumes(spec),
-            "securityContext": pod.pod_security(spec.settings),
+            "volumes": pod_template.volumes(job),
+            "securityContext": pod_template.pod_security(job.settings),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": spec.settings.termination_grace_seconds,
+            "terminationGracePeriodSeconds": job.settings.termination_grace_seconds,
             "restartPolicy": "Never",
         },
     }
     return {
-        "apiVersion": TRAINING_RUNTIME.api_version,
-        "kind": TRAINING_RUNTIME.kind,
+        "apiVersion": kinds.TRAINING_RUNTIME.api_version,
+        "kind": kinds.TRAINING_RUNTIME.kind,
         "metadata": {
             "name": name,
             "labels": {"trainer.kubeflow.org/framework": "tensorflow"},
@@ -184,7 +131,7 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
                     },
                     "replicatedJobs": [
                         {
-                            "name": NODE,
+                            "name": CONTAINER,
                             "replicas": 1,
                             "template": {
                                 "metadata": {"labels": dict(_ANCESTOR)},
@@ -203,8 +150,8 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
     }
 
 
-def refuse(settings: JobSettings) -> None:
-    """Refuses what a TrainJob cannot carry.
+def refuse_unsupported(settings: JobSettings) -> None:
+    """Refuse settings that a TrainJob cannot hold.
 
     Raises:
         UserError: For the first such setting.
@@ -218,66 +165,94 @@ def refuse(settings: JobSettings) -> None:
         raise UserError(
             "job.roles: all pods of a TrainJob are alike; leave it out, or use a TFJob."
         )
-    for name, there in _IN_THE_RUNTIME.items():
+    for name, field in _SET_BY_RUNTIME.items():
         if getattr(settings, name) not in ("", None):
             remedy = (
-                f"; set {there} in a ClusterTrainingRuntime of your own and name it in job.runtime"
-                if there
+                f"; set {field} in a ClusterTrainingRuntime of your own and name it in job.runtime"
+                if field
                 else "; its pods stay until it is deleted"
             )
-            raise UserError(f"job.{name}: a TrainJob cannot carry it{remedy}.")
+            raise UserError(f"job.{name}: a TrainJob has no field for it{remedy}.")
 
 
-def judge(resource: Mapping[str, Any]) -> Verdict:
-    """Says what a TrainJob's status means.
+def _build_spec(job: TrainingJobSpec) -> dict[str, Any]:
+    """Return the spec of a TrainJob. Its first pod is the chief."""
+    settings = job.settings
+    refuse_unsupported(settings)
+    return {
+        "runtimeRef": {
+            "apiGroup": kinds.TRAINING_RUNTIME.group,
+            "kind": kinds.TRAINING_RUNTIME.kind,
+            "name": settings.runtime,
+        },
+        "trainer": {
+            "image": pod_template.image(settings),
+            "command": pod_template.command(_module(job)),
+            "args": [literal(argument) for argument in job.arguments],
+            "env": [
+                *pod_template.environment(job),
+                {"name": WORKERS_VARIABLE, "value": str(settings.workers)},
+            ],
+            "numNodes": settings.workers,
+            "resourcesPerNode": pod_template.resources(settings, "workers"),
+        },
+        "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": _patch(job)}],
+        **job.lifecycle(),
+    }
 
-    The conditions are the JobSet's, and Failed may also come from the Trainer itself, with the
-    reasons `DeadlineExceeded` and `TrainingRuntimeNotSupported`.
+
+def _module(job: TrainingJobSpec) -> str:
+    return RENDEZVOUS_MODULE if job.module == WORKER_MODULE else job.module
+
+
+def _patch(job: TrainingJobSpec) -> dict[str, Any]:
+    """Return what the job changes in the runtime's template.
+
+    The Trainer passes on none of the TrainJob's own labels; labels reach the JobSet and its pods
+    only by this patch. It merges lists by name, so the runtime's volumes stay.
     """
-    return conditions.judge(resource, succeeded="Complete", failed="Failed")
-
-
-def pod_selector(name: str) -> str:
-    """Gives the label selector of a job's pods; the JobSet has the job's name."""
-    return f"{_JOB_LABEL}={name}"
-
-
-def chief_selector(name: str) -> str:
-    """Gives the label selector of the chief's pod."""
-    return conditions.selector({_JOB_LABEL: name, **CHIEF_LABELS})
-
-
-def _module(spec: TrainingJobSpec) -> str:
-    return RENDEZVOUS_MODULE if spec.module == WORKER_MODULE else spec.module
-
-
-def _patch(spec: TrainingJobSpec) -> dict[str, Any]:
-    """Gives what the job changes in the runtime's template.
-
-    Labels go to the JobSet and to its pods by the patch only: the Trainer hands on none of the
-    TrainJob's own. It merges lists by name, so the runtime's volumes stay.
-    """
-    settings = spec.settings
+    settings = job.settings
     pods = {
-        "metadata": spec.pod_metadata(),
+        "metadata": job.pod_metadata(),
         "spec": {
             "containers": [
                 {
                     "name": CONTAINER,
-                    "volumeMounts": pod.mounts(spec),
+                    "volumeMounts": pod_template.mounts(job),
                     "securityContext": container_security(),
                 }
             ],
-            "volumes": pod.volumes(spec),
-            "securityContext": pod.pod_security(settings),
+            "volumes": pod_template.volumes(job),
+            "securityContext": pod_template.pod_security(settings),
             "terminationGracePeriodSeconds": settings.termination_grace_seconds,
-            **pod.placement(settings, "workers"),
+            **pod_template.placement(settings, "workers"),
         },
     }
-    jobs = [{"name": NODE, "template": {"spec": {"template": pods}}}]
+    jobs = [{"name": CONTAINER, "template": {"spec": {"template": pods}}}]
     return {
         "template": {
-            "metadata": {"labels": spec.all_labels()},
+            "metadata": {"labels": job.all_labels()},
             "spec": {"replicatedJobs": jobs},
         }
     }
+
+
+def _training_containers(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [resource["spec"]["trainer"]]
+
+
+TRAINJOB = JobKind(
+    resource=kinds.TRAINJOB,
+    container=CONTAINER,
+    # The JobSet has the job's name.
+    name_label=_NAME_LABEL,
+    chief_labels={
+        "jobset.sigs.k8s.io/replicatedjob-name": CONTAINER,
+        "batch.kubernetes.io/job-completion-index": "0",
+    },
+    # The conditions are the JobSet's. Failed may also come from the Trainer itself, with the
+    # reasons DeadlineExceeded and TrainingRuntimeNotSupported.
+    succeeded="Complete",
+    build_spec=_build_spec,
+    training_containers=_training_containers,
+)

@@ -19,7 +19,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import AbortedError,
 from kfp_tabular.components.common.kubernetes.jobs import waiting
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
-from kfp_tabular.components.common.training_job.own_image import own_image
+from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.deployment.kserve import rollout_summary
 from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location
 from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
@@ -157,7 +157,7 @@ def run(order: Order, api: Api | None = None, timing: Timing | None = None) -> D
         model_digest=model.digest,
         schema_digest=model.schema_digest,
         run_id=order.run_id,
-        image=own_image(cluster),
+        image=task_image(cluster),
     )
     with termination() as terminated:
         outcome = _deploy(cluster, wanted, prober, timing or Timing(), terminated)

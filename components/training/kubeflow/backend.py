@@ -18,7 +18,7 @@ from kfp_tabular.components.common.errors import (
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
 from kfp_tabular.components.common.kubernetes.jobs import launch
-from kfp_tabular.components.common.training_job.own_image import own_image
+from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.training.kubeflow import places
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
@@ -70,7 +70,7 @@ def run(order: Order, api: Api | None = None) -> None:
     # Before anything is asked of the cluster: a bad document needs none to be found.
     _plan(order, image="")
     cluster = connect() if api is None else api
-    plan = _plan(order, image=own_image(cluster))
+    plan = _plan(order, image=task_image(cluster))
     _announce(plan)
     _train(cluster, plan)
     if not places.has(plan.logs, RESULT_FILE):
@@ -108,7 +108,7 @@ def _announce(plan: Plan) -> None:
 
     That it may not should not come out when the training is done.
     """
-    _logger.info("%s %s works in %s", plan.kind.KIND.kind, plan.spec.name, plan.prefix)
+    _logger.info("%s %s works in %s", plan.kind.resource.kind, plan.spec.name, plan.prefix)
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
         document = Path(folder) / planning.REQUEST
         text = json.dumps(plan.resource["spec"], indent=2, sort_keys=True, ensure_ascii=False)
@@ -119,13 +119,13 @@ def _announce(plan: Plan) -> None:
 def _train(api: Api, plan: Plan) -> None:
     settings, kind = plan.spec.settings, plan.kind
     job = launch.Launch(
-        kind=kind.KIND,
+        kind=kind.resource,
         resource=plan.resource,
         judge=kind.judge,
         deadline_seconds=settings.deadline_seconds,
         pod_selector=kind.pod_selector(plan.spec.name),
         chief_selector=kind.chief_selector(plan.spec.name),
-        container=kind.CONTAINER,
+        container=kind.container,
         grace_seconds=settings.grace_seconds,
         # Bad input does not get better by a restart, and a TFJob has no rule to say so.
         final_exit_codes=frozenset({USER_ERROR_EXIT_CODE}),
@@ -145,4 +145,4 @@ def _train(api: Api, plan: Plan) -> None:
 def _forget(api: Api, plan: Plan) -> None:
     """Deletes a job that has ended, so that the next launch makes it again."""
     with suppress(NotFoundError):
-        api.delete(plan.kind.KIND, plan.spec.name)
+        api.delete(plan.kind.resource, plan.spec.name)

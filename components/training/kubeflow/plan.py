@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePosixPath
-from types import ModuleType
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.training_job import tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.job_kind import JobKind
+from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.training.settings import Settings
-
-KINDS: Mapping[str, ModuleType] = {"tfjob": tfjob, "trainjob": trainjob}
 
 TASK = "train-model"
 
@@ -50,20 +48,19 @@ class Plan:
     """A job and its places.
 
     Attributes:
-        kind: The module of its kind.
+        kind: The kind of job.
         spec: The job, with its name.
         prefix: The directory that is the job's own.
     """
 
-    kind: ModuleType
+    kind: JobKind
     spec: TrainingJobSpec
     prefix: str
 
     @property
     def resource(self) -> dict[str, Any]:
         """The wanted resource."""
-        resource: dict[str, Any] = self.kind.build(self.spec)
-        return resource
+        return self.kind.build(self.spec)
 
     @property
     def model(self) -> str:
@@ -95,7 +92,7 @@ def make(
     Args:
         settings: What every training process is told; its own paths are the task's, not the job's.
         artifacts: Where the task's artifacts are.
-        backend: A key of `KINDS`.
+        backend: A key of `DISTRIBUTED_JOB_KINDS`.
         job: The `job` document.
         workers: How many processes train, unless the document says it.
         run_id: The pipeline run.
@@ -105,19 +102,19 @@ def make(
         UserError: For a backend or a key that is unknown, or an artifact that other pods cannot
             reach.
     """
-    if backend not in KINDS:
+    if backend not in DISTRIBUTED_JOB_KINDS:
         raise UserError(
-            f"backend: {backend!r} is no kind of job; expected {' or '.join(KINDS)}."
-            f"{closest(backend, KINDS)}"
+            f"backend: {backend!r} is no kind of job; expected "
+            f"{' or '.join(DISTRIBUTED_JOB_KINDS)}.{closest(backend, DISTRIBUTED_JOB_KINDS)}"
         )
-    kind = KINDS[backend]
+    kind = DISTRIBUTED_JOB_KINDS[backend]
     wanted = parse_job(job, workers)
     wanted = replace(wanted, image=wanted.image or image)
     for name, uri in asdict(artifacts).items():
         require_reachable(name, uri, wanted, writes=name == "model")
     digest = names.input_digest(settings.facts(), asdict(artifacts), backend)
     identity = names.Identity(run_id, TASK, digest)
-    name = identity.name(kind.KIND)
+    name = identity.name(kind.resource)
     prefix = f"{job_folder(artifacts.model, run_id)}/{name}"
     spec = TrainingJobSpec(
         arguments=[

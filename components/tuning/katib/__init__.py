@@ -1,1 +1,1 @@
-"""Searches hyperparameters with a Katib Experiment."""
+"""Searches with Katib; the trials are jobs of an Experiment."""

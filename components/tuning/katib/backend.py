@@ -13,16 +13,20 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     JobFailedError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
+from kfp_tabular.components.common.kubernetes.client.kinds import (
+    EXPERIMENT,
+    POD,
+    SUGGESTION,
+    TRIAL,
+)
 from kfp_tabular.components.common.kubernetes.jobs import launch
-from kfp_tabular.components.common.training_job.own_image import own_image
-from kfp_tabular.components.tuning import search
-from kfp_tabular.components.tuning.found import Found
-from kfp_tabular.components.tuning.katib import pod_failures, status
-from kfp_tabular.components.tuning.katib.check import Wanted
+from kfp_tabular.components.common.training_job.task_image import task_image
+from kfp_tabular.components.tuning.katib import experiment_status, pod_failures
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
-from kfp_tabular.components.tuning.katib.order import order
-from kfp_tabular.components.tuning.study import Trial
+from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
+from kfp_tabular.components.tuning.katib.experiment_plan import order
+from kfp_tabular.components.tuning.search.search_result import Found
+from kfp_tabular.components.tuning.search.trials import Trial, failure
 
 _SUGGESTION_FAILED = "Suggestion has failed"
 
@@ -47,13 +51,13 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
     # Before anything is asked of the cluster: a bad request needs none to be found.
     order(wanted, run_id)
     api = connect() if api is None else api
-    ordered = order(wanted, run_id, image=own_image(api))
+    ordered = order(wanted, run_id, image=task_image(api))
     spec, name = ordered.spec, ordered.name
-    selector = f"{status.EXPERIMENT_LABEL}={name},{status.TRIAL_LABEL}"
-    judge = partial(status.judge, objective=spec.objective)
+    selector = f"{experiment_status.EXPERIMENT_LABEL}={name},{experiment_status.TRIAL_LABEL}"
+    judge = partial(experiment_status.judge, objective=spec.objective)
     job = spec.trial.settings
     _logger.info("searching with the Experiment %s in namespace %s", name, api.namespace)
-    with pod_failures.watched(api, selector, spec.kind.container) as failures:
+    with pod_failures.watched(api, selector, spec.kind.job.container) as failures:
         try:
             ended = launch.run(
                 api,
@@ -63,7 +67,7 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
                     judge=judge,
                     deadline_seconds=job.deadline_seconds,
                     pod_selector=selector,
-                    container=spec.kind.container,
+                    container=spec.kind.job.container,
                     grace_seconds=job.grace_seconds,
                     needs_all_pods=False,
                     remains=partial(_remains, name=name),
@@ -78,9 +82,9 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
             trials = _trials(api, name, spec, failures)
             failed = [trial for trial in trials if trial.state == "failed"]
             why = str(error).partition("\n")[0]
-            raise search.failure(failed, why) from error
+            raise failure(failed, why) from error
         trials = _trials(api, name, spec, failures)
-    best = status.optimal_trial(ended)
+    best = experiment_status.optimal_trial(ended)
     leader = next((trial for trial in trials if trial.name == best), None)
     if leader is None:
         raise RuntimeError(f"tuning: {best}, Katib's best trial, is gone; it was deleted.")
@@ -98,8 +102,8 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
 def _trials(
     api: Api, name: str, spec: ExperimentSpec, failures: pod_failures.PodFailures
 ) -> list[Trial]:
-    listed = api.list(TRIAL, labels=f"{status.EXPERIMENT_LABEL}={name}")
-    return status.trials(
+    listed = api.list(TRIAL, labels=f"{experiment_status.EXPERIMENT_LABEL}={name}")
+    return experiment_status.trials(
         listed.items, spec.space, spec.objective, spec.additional_metrics, failures.by_trial()
     )
 
@@ -109,7 +113,7 @@ def _remains(api: Api, name: str) -> bool:
 
     Katib finds all of it by the name, and would take it for the next Experiment's.
     """
-    labels = f"{status.EXPERIMENT_LABEL}={name}"
+    labels = f"{experiment_status.EXPERIMENT_LABEL}={name}"
     looks: list[Callable[[], object]] = [
         lambda: api.list(TRIAL, labels=labels).items,
         lambda: api.list(POD, labels=labels).items,
@@ -132,7 +136,7 @@ def _refused(api: Api, name: str, error: JobFailedError) -> None:
         return
     try:
         # It has the Experiment's name.
-        reason = status.failure(api.get(SUGGESTION, name))
+        reason = experiment_status.failure(api.get(SUGGESTION, name))
     except (NotFoundError, ForbiddenError):
         reason = ""
     raise UserError(

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
-from kfp_tabular.components.tuning.early_stopping import MedianStop
-from kfp_tabular.components.tuning.katib import shell
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.tuning.katib import trial_command
 from kfp_tabular.components.tuning.katib.trial_kinds import TrialKind
-from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search_space import Choice, Number, SearchSpace, Value
+from kfp_tabular.components.tuning.search.early_stopping import MedianStop
+from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.search_space import Choice, Number, SearchSpace, Value
 
 METRICS_FILE = "/var/log/katib/metrics.log"
 """Katib mounts its directory into the pod that reports, and its collector reads it there."""
@@ -181,15 +181,15 @@ def _objective(spec: ExperimentSpec) -> dict[str, Any]:
 
 def _trial_template(spec: ExperimentSpec) -> dict[str, Any]:
     names = [entry.name for entry in spec.space]
-    searched = [flag(name, shell.placeholder(name)) for name in names]
+    searched = [flag(name, trial_command.placeholder(name)) for name in names]
     template: dict[str, Any] = {
-        "primaryContainerName": spec.kind.container,
+        "primaryContainerName": spec.kind.job.container,
         "successCondition": spec.kind.success_condition,
         "failureCondition": spec.kind.failure_condition,
         "retain": spec.retain_trials,
         "trialParameters": [{"name": name, "reference": name} for name in names],
         "trialSpec": spec.kind.template(spec.trial, searched),
     }
-    if spec.kind.primary_pod_labels:
-        template["primaryPodLabels"] = dict(spec.kind.primary_pod_labels)
+    if spec.kind.job.chief_labels:
+        template["primaryPodLabels"] = dict(spec.kind.job.chief_labels)
     return template

@@ -14,8 +14,8 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
 )
 from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
-from kfp_tabular.components.tuning.katib.status import TRIAL_LABEL
-from kfp_tabular.components.tuning.processes import telling_line
+from kfp_tabular.components.tuning.katib.experiment_status import TRIAL_LABEL
+from kfp_tabular.components.tuning.local.trial_process import telling_line
 
 _logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, TaskKind
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.tuning.katib.check import Wanted
-from kfp_tabular.components.tuning.katib.order import order
+from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
+from kfp_tabular.components.tuning.katib.experiment_plan import order
 from kfp_tabular.components.tuning.limits import Limits
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.pod_settings import WorkloadSettings
-from kfp_tabular.components.common.training_job.settings import JobSettings
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 
 DOCUMENTS = [JobSettings, ServiceSettings]

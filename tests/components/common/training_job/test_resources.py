@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,13 +9,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job import trainjob
+from kfp_tabular.components.common.training_job.batch_job import BATCH_JOB
+from kfp_tabular.components.common.training_job.job_kinds import JOB_KINDS
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.tfjob import TFJOB
+from kfp_tabular.components.common.training_job.trainjob import TRAINJOB
 from tests.cluster import pod_security, schemas
 from tests.components.common.training_job import strategies
 
-KINDS = {"tfjob": tfjob, "trainjob": trainjob, "job": job}
 OWNER = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "Workflow",
@@ -86,7 +88,7 @@ def merge(old: Any, new: Any) -> Any:
 @EXAMPLES
 @given(strategies.documents(strategies.TFJOB), strategies.ARGUMENTS)
 def test_every_tfjob_is_one_that_the_operator_knows(document, arguments) -> None:
-    assert schemas.problems(tfjob.build(spec_of(document, arguments))) == []
+    assert schemas.problems(TFJOB.build(spec_of(document, arguments))) == []
 
 
 @schemas.needed
@@ -94,7 +96,7 @@ def test_every_tfjob_is_one_that_the_operator_knows(document, arguments) -> None
 @given(strategies.documents(strategies.TRAINJOB), strategies.ARGUMENTS)
 def test_every_trainjob_is_one_that_the_trainer_knows(document, arguments) -> None:
     models = pytest.importorskip("kubeflow_trainer_api.models")
-    resource = trainjob.build(spec_of(document, arguments))
+    resource = TRAINJOB.build(spec_of(document, arguments))
 
     assert schemas.problems(resource) == []
     model = models.TrainerV1alpha1TrainJob.from_dict(resource)
@@ -108,7 +110,7 @@ def test_every_trainjob_is_one_that_the_trainer_knows(document, arguments) -> No
 def test_every_job_is_one_that_the_api_server_knows(document, arguments) -> None:
     from tests.cluster import core_models
 
-    resource = job.build(spec_of(document, arguments))
+    resource = BATCH_JOB.build(spec_of(document, arguments))
 
     assert schemas.problems(resource) == []
     assert core_models.problems(resource) == []
@@ -118,12 +120,12 @@ def test_every_job_is_one_that_the_api_server_knows(document, arguments) -> None
 @EXAMPLES
 @given(strategies.documents(strategies.TFJOB), strategies.ARGUMENTS)
 def test_a_template_fits_a_katib_trial(document, arguments) -> None:
-    trial = tfjob.template(spec_of(document, arguments))
+    trial = TFJOB.template(spec_of(document, arguments))
     experiment = {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",
         "metadata": {"name": "tune"},
-        "spec": {"trialTemplate": {"trialSpec": trial, "primaryContainerName": tfjob.CONTAINER}},
+        "spec": {"trialTemplate": {"trialSpec": trial, "primaryContainerName": TFJOB.container}},
     }
 
     assert schemas.problems(experiment) == []
@@ -142,7 +144,7 @@ def test_the_runtime_is_one_that_the_trainer_knows() -> None:
 
 @schemas.needed
 def test_a_misspelt_field_deep_in_a_pod_is_found() -> None:
-    resource = tfjob.build(spec_of({}, []))
+    resource = TFJOB.build(spec_of({}, []))
     chief = resource["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
     chief["containers"][0]["volumeMount"] = []
     chief["securityContext"]["runAsUser"] = "1000"
@@ -164,9 +166,9 @@ def test_a_misspelt_field_deep_in_a_pod_is_found() -> None:
 )
 def test_every_pod_is_restricted_reachable_and_whole(kind_and_document, arguments) -> None:
     kind, document = kind_and_document
-    module: ModuleType = KINDS[kind]
+    job_kind = JOB_KINDS[kind]
     spec = spec_of(document, arguments)
-    resource = module.build(spec)
+    resource = job_kind.build(spec)
 
     for template in pods(resource):
         body = template["spec"]
@@ -176,7 +178,7 @@ def test_every_pod_is_restricted_reachable_and_whole(kind_and_document, argument
         assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
         assert template["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kfp-tabular"
         container = body["containers"][0]
-        assert container["name"] == module.CONTAINER
+        assert container["name"] == job_kind.container
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         volumes = [volume["name"] for volume in body["volumes"]]
         mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
@@ -195,9 +197,9 @@ def test_every_pod_is_restricted_reachable_and_whole(kind_and_document, argument
 @EXAMPLES
 @given(strategies.documents(strategies.TFJOB), strategies.ARGUMENTS)
 def test_a_resource_is_the_same_each_time_and_plain_data(document, arguments) -> None:
-    resource = tfjob.build(spec_of(document, arguments))
+    resource = TFJOB.build(spec_of(document, arguments))
 
-    assert resource == tfjob.build(spec_of(json.loads(json.dumps(document)), arguments))
+    assert resource == TFJOB.build(spec_of(json.loads(json.dumps(document)), arguments))
     assert yaml.safe_load(yaml.safe_dump(resource)) == resource
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
-from kfp_tabular.components.tuning.katib.algorithms import ALGORITHMS
-from kfp_tabular.components.tuning.katib.check import RESUME_POLICIES, Wanted
+from kfp_tabular.components.tuning.katib.algorithm_checks import ALGORITHMS
+from kfp_tabular.components.tuning.katib.experiment_checks import RESUME_POLICIES, Wanted
 from kfp_tabular.components.tuning.limits import Limits
 
 _DISTRIBUTIONS = ("uniform", "logUniform", "normal", "logNormal")

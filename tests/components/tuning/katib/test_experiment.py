@@ -9,17 +9,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning import search_space
-from kfp_tabular.components.tuning.katib import algorithms
-from kfp_tabular.components.tuning.katib.check import Wanted
+from kfp_tabular.components.tuning.katib import algorithm_checks
 from kfp_tabular.components.tuning.katib.experiment import (
     METRICS_FORMAT,
     choices,
     parameter,
     read_value,
 )
-from kfp_tabular.components.tuning.katib.order import order
+from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
+from kfp_tabular.components.tuning.katib.experiment_plan import order
 from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.search import search_space
 from tests.cluster import schemas
 from tests.components.tuning.katib import strategies
 
@@ -55,7 +55,7 @@ def rendered(**changes: Any) -> dict[str, Any]:
 @given(st.data())
 def test_what_is_accepted_fits_the_schemas(data: st.DataObject) -> None:
     # Algorithm by algorithm, so that the rarer ones are not drowned by those that take anything.
-    for name in algorithms.ALGORITHMS:
+    for name in algorithm_checks.ALGORITHMS:
         wanted = data.draw(strategies.wanted(name))
         try:
             resource = order(wanted, "run-1").resource

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kfp_tabular.components.common.errors import find_user_error
-from kfp_tabular.components.tuning import objective
+from kfp_tabular.components.tuning.search import objective
 
 # Started through this, a trial dies with the tuning task however that ends: no trial goes on
 # writing where the retried task starts it again. 1 is PR_SET_PDEATHSIG of prctl(2).

@@ -1,8 +1,8 @@
-"""What a training job asks of the cluster: the `job` argument of the Kubernetes backends.
+"""What a training job requests from the cluster: the `job` argument of the Kubernetes backends.
 
-The words are those of the pipeline's configuration file wherever both know a thing. Kubernetes
-amounts, names and paths are checked here, because what a controller finds wrong later shows up as
-an event that nobody reads.
+Keys have the same names as in the pipeline's configuration file where both have them. Kubernetes
+quantities, names and paths are checked here, because an error that a controller finds later only
+shows up as an event, which is easily missed.
 """
 
 import re
@@ -22,7 +22,7 @@ from kfp_tabular.components.common.pods.volumes import JobVolume
 WORK_PATH = "/work"
 """The scratch directory of every pod: the working directory, HOME and TMPDIR."""
 
-TMP_PATH = "/tmp"  # noqa: S108 - a mount of the pod's own, not a file in a shared directory
+TMP_PATH = "/tmp"  # noqa: S108 - a mount in the pod, not a file in a shared directory
 
 SHARED_MEMORY_PATH = "/dev/shm"  # noqa: S108 - where the kernel expects it
 
@@ -35,7 +35,7 @@ DEFAULT_RUNTIME = "kfp-tabular-tensorflow"
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 
 RESERVED_VARIABLES = ("TF_CONFIG", "JOB_COMPLETION_INDEX")
-"""What the controllers set; another value would tear the workers apart."""
+"""Variables that the controllers set; with other values workers would not find each other."""
 
 _check_variables = not_reserved(RESERVED_VARIABLES, "the job's controller")
 
@@ -47,14 +47,14 @@ def _url(value: str) -> None:
 
 @dataclass(frozen=True)
 class Role:
-    """What differs for the pods of one role; what is left out is as for all.
+    """Settings for the pods of one role; None means the same as for all pods.
 
     Attributes:
         cpu: Cores.
         memory: Memory.
         gpus: Number of GPUs.
-        node_selector: Labels that the pod's node must have, in place of those for all.
-        tolerations: Taints that are no obstacle, in place of those for all.
+        node_selector: Labels that the pods' nodes must have, in place of those for all pods.
+        tolerations: Taints to tolerate, in place of those for all pods.
     """
 
     cpu: str | None = checked(check_positive, None)
@@ -66,7 +66,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles whose pods differ.
+    """Settings by role.
 
     Attributes:
         chief: The first worker.
@@ -83,13 +83,13 @@ class Roles:
 
 @dataclass(frozen=True)
 class Scheduling:
-    """Gang scheduling, for a training operator that was started with a gang scheduler.
+    """Gang scheduling, for a training operator that runs with a gang scheduler.
 
     Attributes:
-        min_available: Pods that must fit before any is started; None for all.
+        min_available: Number of pods that must fit before any starts; None for all.
         queue: The scheduler's queue.
-        priority_class: Priority of the group.
-        timeout_seconds: How long the group waits; None for the scheduler's default.
+        priority_class: Priority class of the group.
+        timeout_seconds: How long the group may wait; None for the scheduler's default.
     """
 
     min_available: int | None = checked(between(1), None)
@@ -100,15 +100,15 @@ class Scheduling:
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """How the pods reach the store that the artifacts lie in.
+    """How the pods access the object store that holds the artifacts.
 
     Attributes:
-        endpoint: Address of an S3 store; empty for Kubeflow's own with `minio://`, Amazon's with
+        endpoint: Address of an S3 store. Empty: Kubeflow's own for `minio://`, Amazon's for
             `s3://`.
         region: The bucket's region.
-        secret: The Secret with the store's keys. Empty: for `minio://` the one that Kubeflow
-            Pipelines has in every namespace, `mlpipeline-minio-artifact`; for `s3://` and `gs://`
-            none, and the pods' service account must have a role (workload identity).
+        secret: The Secret with the store's keys. Empty: `mlpipeline-minio-artifact` for `minio://`,
+            which Kubeflow Pipelines creates in every namespace; none for `s3://` and `gs://`, where
+            the pods' service account then needs a role (workload identity).
         access_key: The Secret's key with the access key.
         secret_key: The Secret's key with the secret key.
         google_key: The Secret's key with the JSON key of a Google service account, for `gs://`.
@@ -124,45 +124,49 @@ class ObjectStore:
 
 @dataclass(frozen=True)
 class JobSettings(WorkloadSettings):
-    """What a training job asks of the cluster, besides `WorkloadSettings`.
+    """What a training job requests from the cluster, in addition to `WorkloadSettings`.
 
-    GPUs are those of each worker. Labels, such as a Kueue queue's, and annotations go to the job
-    and its pods. The token of the service account is never mounted.
+    `gpus` counts the GPUs of each worker. Labels, such as that of a Kueue queue, and annotations
+    apply to the job and its pods. The token of the service account is never mounted.
 
     Attributes:
-        image: The image of every pod. Empty for that of the task which starts the job, or else the
-            project's own.
-        workers: Processes that train together, the chief included.
-        parameter_servers: Pods that hold the weights. With them training is asynchronous: the
-            chief hands out work and takes no step itself, so it takes two workers at least.
-        evaluator: Whether a pod of its own evaluates.
-        cpu: Cores of each pod, asked for and at the most: `2` or `500m`.
-        memory: Memory of each pod, asked for and at the most, such as `4Gi`.
-        roles: What differs for the pods of a role.
-        env: Environment variables. Not for secrets: they would stand in the resource.
+        image: The image of every pod. Empty: the image of the task that starts the job, or outside
+            of a cluster the project's own.
+        workers: Number of processes that train together, including the chief.
+        parameter_servers: Number of pods that hold the weights. Training is asynchronous then: the
+            chief only distributes work, so `workers` must be at least 2.
+        evaluator: Whether a separate pod evaluates.
+        cpu: Cores of each pod, request and limit, such as `2` or `500m`.
+        memory: Memory of each pod, request and limit, such as `4Gi`.
+        roles: Settings that differ by role.
+        env: Environment variables. Use `secrets` for secrets: these values are part of the
+            resource.
         secrets: Kubernetes Secrets to use.
         volumes: PersistentVolumeClaims to mount.
-        object_store: How to reach the artifacts' store.
-        shared_memory: Size of `/dev/shm`, in memory; empty for the container runtime's 64 MB.
-        scratch: Largest size of the pod's scratch directory, where inputs are copied to; empty for
-            what the node has.
-        run_as_user: The pods' user id; None for the image's. Never 0.
-        fs_group: The group that owns mounted volumes; None for none. Needed where a volume is not
-            writable by the image's user.
-        termination_grace_seconds: Time to save a checkpoint when a pod is told to end.
+        object_store: How to access the object store that holds the artifacts.
+        shared_memory: Size of `/dev/shm`, which counts as memory; empty for the container
+            runtime's 64 MB.
+        scratch: Size limit of the pod's scratch directory, where inputs are copied to; empty for
+            no limit but the node's disk.
+        run_as_user: The pods' user id, above 0; None for the image's user.
+        fs_group: The group that owns mounted volumes; None for none. Needed if the image's user
+            may not write to a volume.
+        termination_grace_seconds: Time that a pod gets to save a checkpoint before it is killed.
         restart_policy: `Always`, `OnFailure`, `Never` or `ExitCode`; empty for the kind's default.
-        backoff_limit: Restarts before the job fails, as the kind counts them; None for a default.
+        backoff_limit: Restarts before the job fails, as the kind counts them; None for the kind's
+            default.
         active_deadline_seconds: How long the job may run before its controller ends it; None for
             `deadline_seconds`.
-        ttl_seconds: How long the finished job stays; None for as long as the run.
-        clean_pod_policy: Pods removed when the job has ended: `All`, `Running` or `None`; empty
+        ttl_seconds: How long the finished job is kept; None for as long as the run.
+        clean_pod_policy: Pods to remove when the job has ended: `All`, `Running` or `None`; empty
             for `Running`.
         scheduling: Gang scheduling; None for none.
-        suspend: Whether the job waits for somebody to resume it.
-        managed_by: `kueue.x-k8s.io/multikueue` to have MultiKueue run it elsewhere.
+        suspend: Whether the job starts suspended, to be resumed by Kueue or by hand.
+        managed_by: `kueue.x-k8s.io/multikueue` to let MultiKueue run it in another cluster.
         runtime: The ClusterTrainingRuntime of a TrainJob.
         deadline_seconds: How long the task waits before it cancels the job.
-        grace_seconds: How long a pod may be unschedulable or its image not pulled.
+        grace_seconds: How long a pod may stay unschedulable, or its image unavailable, before the
+            task fails.
     """
 
     DOCUMENT = "job"
@@ -198,7 +202,7 @@ class JobSettings(WorkloadSettings):
     def __post_init__(self) -> None:
         if self.parameter_servers and self.workers < 2:
             raise ValueError(
-                "parameter_servers: the chief only hands out work then; set workers to 2 or more"
+                "parameter_servers: the chief only distributes work then; set workers to 2 or more"
             )
         _mounts_apart(self)
         variables = tuple(self.env) + tuple(
@@ -208,7 +212,7 @@ class JobSettings(WorkloadSettings):
         _check_variables(dict.fromkeys(variables, ""))
 
     def role(self, name: str) -> Role:
-        """Gives what differs for a role.
+        """Return the settings of a role.
 
         Args:
             name: An attribute of `Roles`.
@@ -226,4 +230,4 @@ def _mounts_apart(settings: JobSettings) -> None:
     documents.distinct(normal, "mount_path")
     for path in normal:
         if path in (WORK_PATH, TMP_PATH, SHARED_MEMORY_PATH, CREDENTIALS_PATH):
-            raise ValueError(f"mount_path {path} is the pod's own; choose another")
+            raise ValueError(f"mount_path {path} is used by the pod itself; choose another")

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning import sampling, search_space
-from kfp_tabular.components.tuning.search_space import Choice, Number
+from kfp_tabular.components.tuning.local import distributions
+from kfp_tabular.components.tuning.search import search_space
+from kfp_tabular.components.tuning.search.search_space import Choice, Number
 
 
 def entry(name="learning_rate", kind="double", **feasible):
@@ -52,7 +53,7 @@ def test_the_default_space_fits_the_model_type_and_holds_the_defaults(model_type
     assert ("cross_layers" in names) == (model_type == "dcn_v2")
     for parameter in space:
         default = getattr(Hyperparameters(), parameter.name)
-        assert sampling.raw(parameter, default) is not None
+        assert distributions.raw(parameter, default) is not None
 
 
 @pytest.mark.parametrize(
@@ -146,20 +147,20 @@ def numbers(draw: st.DrawFn) -> Number:
 @settings(deadline=None)
 @given(numbers(), st.floats(0, 1))
 def test_a_sampled_number_lies_in_the_space_and_on_its_grid(number, share):
-    sampled = sampling.value(number, _raw_at(number, share))
+    sampled = distributions.value(number, _raw_at(number, share))
     assert isinstance(sampled, int if number.kind == "int" else float)
     exact = Decimal(str(sampled))
     assert number.low <= exact <= number.high
     if number.step is not None:
         assert (exact - number.low) % number.step == 0
-    back = sampling.raw(number, sampled)
+    back = distributions.raw(number, sampled)
     assert back is not None
-    assert math.isclose(sampling.value(number, back), sampled, rel_tol=1e-6, abs_tol=1e-6)
+    assert math.isclose(distributions.value(number, back), sampled, rel_tol=1e-6, abs_tol=1e-6)
 
 
 def _raw_at(number, share):
     """A raw value so far along Optuna's distribution."""
-    distribution = sampling.distribution(number)
+    distribution = distributions.distribution(number)
     low, high = distribution.low, distribution.high
     if isinstance(low, int):
         return low + round(share * (high - low))
@@ -168,20 +169,20 @@ def _raw_at(number, share):
 
 def test_a_normal_distribution_is_katibs():
     number = Number("l2", "double", Decimal(1), Decimal(7), None, "normal")
-    assert sampling.value(number, 0.5) == pytest.approx(4.0)
-    assert sampling.value(number, 0.0) == pytest.approx(1.0)
-    assert sampling.value(number, 1.0) == pytest.approx(7.0)
+    assert distributions.value(number, 0.5) == pytest.approx(4.0)
+    assert distributions.value(number, 0.0) == pytest.approx(1.0)
+    assert distributions.value(number, 1.0) == pytest.approx(7.0)
     # One standard deviation, a sixth of the range, holds 68 % of the mass.
-    assert sampling.value(number, 0.8417) == pytest.approx(5.0, abs=0.01)
+    assert distributions.value(number, 0.8417) == pytest.approx(5.0, abs=0.01)
     log = Number("l2", "double", Decimal("0.001"), Decimal("1000"), None, "logNormal")
-    assert sampling.value(log, 0.5) == pytest.approx(1.0)
+    assert distributions.value(log, 0.5) == pytest.approx(1.0)
 
 
 def test_what_the_space_does_not_hold_has_no_raw_value():
     (rate,) = search_space.parse([entry(min="0.1", max="0.5", step="0.2")])
-    assert sampling.raw(rate, 0.3) == 1
-    assert sampling.raw(rate, 0.4) is None
-    assert sampling.raw(rate, 0.7) is None
+    assert distributions.raw(rate, 0.3) == 1
+    assert distributions.raw(rate, 0.4) is None
+    assert distributions.raw(rate, 0.7) is None
     (units,) = search_space.parse([entry("hidden_units", "categorical", list=["64", "32"])])
-    assert sampling.raw(units, "32") == 1
-    assert sampling.raw(units, "16") is None
+    assert distributions.raw(units, "32") == 1
+    assert distributions.raw(units, "16") is None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.tuning.objective import Objective
+from kfp_tabular.components.tuning.search.objective import Objective
 
 ALGORITHMS = ("none", "medianstop")
 

@@ -1,4 +1,4 @@
-"""The image that a task runs in, which its jobs run in as well unless they are told otherwise."""
+"""The image of the running task, which is also the default image of its jobs."""
 
 import os
 
@@ -8,13 +8,16 @@ from kfp_tabular.components.common.kubernetes.client.kinds import POD
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 
 _KFP_CONTAINER = "main"
-"""The container of a KFP task that runs its code; the others are Argo's."""
+"""The container of a KFP task that runs the component's code; the other containers are Argo's."""
 
 
-def own_image(api: Api) -> str:
-    """Gives the image that this task runs in; empty outside of a KFP pod.
+def task_image(api: Api) -> str:
+    """Return the image that this task runs in; empty outside of a KFP pod.
 
-    A job in the image of its task needs no configuration, and runs the same version.
+    A job in the image of its task needs no configuration and runs the same version.
+
+    Args:
+        api: Access to the cluster.
     """
     name = os.environ.get(POD_NAME_VARIABLE, "")
     if not name:

@@ -15,10 +15,9 @@ from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES,
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
-from kfp_tabular.components.tuning import early_stopping, objective, search_space
-from kfp_tabular.components.tuning.katib import algorithms, shell
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.tuning.katib import algorithm_checks, trial_command
 from kfp_tabular.components.tuning.katib.experiment import (
     METRICS_FILE,
     ExperimentSpec,
@@ -27,7 +26,8 @@ from kfp_tabular.components.tuning.katib.experiment import (
 )
 from kfp_tabular.components.tuning.katib.trial_kinds import TRIAL_KINDS, TrialKind
 from kfp_tabular.components.tuning.limits import Limits
-from kfp_tabular.components.tuning.search_space import Choice, SearchSpace
+from kfp_tabular.components.tuning.search import early_stopping, objective, search_space
+from kfp_tabular.components.tuning.search.search_space import Choice, SearchSpace
 
 RESUME_POLICIES = ("Never", "LongRunning", "FromVolume")
 
@@ -165,10 +165,10 @@ def check(wanted: Wanted) -> ExperimentSpec:
     none: dict[str, objective.Strategy] = {}
     additional = problems.of(none, lambda: objective.additional(goal, wanted.additional_metrics))
     limits = wanted.limits
-    search = algorithms.Search(
+    search = algorithm_checks.Search(
         space, limits.max_trials, limits.parallel_trials, wanted.early_stopping != "none"
     )
-    settings, unfit = algorithms.check(
+    settings, unfit = algorithm_checks.check(
         wanted.algorithm, wanted.algorithm_settings, search, wanted.seed
     )
     # What a space cannot be searched for means nothing where a part of it could not be read.
@@ -219,7 +219,7 @@ def check_name(name: str, kind: TrialKind) -> None:
     if len(name) > kind.name_limit:
         raise UserError(
             f"name: {name!r} has {len(name)} characters; an Experiment of trials of kind "
-            f"{kind.kind.kind} may have {kind.name_limit}, so that its pods' names fit."
+            f"{kind.job.resource.kind} may have {kind.name_limit}, so that its pods' names fit."
         )
     if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name):
         raise UserError(
@@ -239,7 +239,7 @@ def check_placeholders(experiment: Mapping[str, Any]) -> None:
     """
     template = experiment["spec"]["trialTemplate"]
     declared = {entry["name"] for entry in template["trialParameters"]}
-    used = shell.used_placeholders(json.dumps(template["trialSpec"], ensure_ascii=False))
+    used = trial_command.used_placeholders(json.dumps(template["trialSpec"], ensure_ascii=False))
     for name in sorted(used - declared):
         raise UserError(
             f"job: it uses Katib's parameter {name!r}, which search_space does not hold."
@@ -271,7 +271,7 @@ def _values(space: SearchSpace) -> list[str]:
         for entry in space
         if isinstance(entry, Choice)
         for value in choices(entry)
-        if not shell.SEARCHED_VALUE.fullmatch(value)
+        if not trial_command.SEARCHED_VALUE.fullmatch(value)
     ]
 
 
@@ -289,7 +289,7 @@ def _arguments(wanted: Wanted, space: SearchSpace) -> dict[str, object]:
 
 
 def _words(arguments: Mapping[str, object]) -> list[str]:
-    found = ((name, shell.problem(str(value))) for name, value in arguments.items())
+    found = ((name, trial_command.problem(str(value))) for name, value in arguments.items())
     return [
         f"{name.replace('-', '_')}: {arguments[name]!r} {problem}."
         for name, problem in found

@@ -13,19 +13,18 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.tuning import algorithms, sampling
-from kfp_tabular.components.tuning.objective import Goal
-from kfp_tabular.components.tuning.search_space import SearchSpace, Value
+from kfp_tabular.components.tuning.local import distributions, samplers
+from kfp_tabular.components.tuning.search.objective import Goal
+from kfp_tabular.components.tuning.search.search_space import SearchSpace, Value
+from kfp_tabular.components.tuning.search.trials import Trial
 
 if TYPE_CHECKING:
     import optuna
-
-State = Literal["running", "succeeded", "early_stopped", "diverged", "failed"]
 
 _JOURNAL = "journal.log"
 _SETTINGS = "settings.json"
@@ -34,39 +33,6 @@ _OUTCOME = "outcome"
 _FORGIVEN = "forgiven"
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One training with one set of hyperparameters.
-
-    Attributes:
-        number: Counted from 0 in the order in which trials started.
-        values: The hyperparameters that were searched.
-        state: `running`; `succeeded`; `early_stopped` by the early stopping rule; `diverged`
-            where training ended well but its objective was never finite; `failed`.
-        objective: The trial's value; None unless it succeeded or was stopped early.
-        reports: Every value of the objective that it reported.
-        seconds: How long it ran.
-        message: Of a failed trial, why.
-        name: What Katib calls it; empty for a process of this task.
-        additional: Further metrics that were asked for, by name.
-    """
-
-    number: int
-    values: Mapping[str, Value]
-    state: State = "running"
-    objective: float | None = None
-    reports: tuple[float, ...] = ()
-    seconds: float = 0.0
-    message: str = ""
-    name: str = ""
-    additional: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """What to call it: Katib's name, or its number."""
-        return self.name or str(self.number)
 
 
 @dataclass(frozen=True)
@@ -84,7 +50,7 @@ class Plan:
     """
 
     space: SearchSpace
-    algorithm: algorithms.Algorithm
+    algorithm: samplers.Algorithm
     goal: Goal
     seed: int
     base: Mapping[str, Value]
@@ -118,7 +84,7 @@ class Study:
             pruner=optuna.pruners.NopPruner(),
         )
         self._distributions = {
-            parameter.name: sampling.distribution(parameter) for parameter in plan.space
+            parameter.name: distributions.distribution(parameter) for parameter in plan.space
         }
         self._forgiven = set(self._study.user_attrs.get(_FORGIVEN, []))
         self._close_interrupted()
@@ -156,11 +122,11 @@ class Study:
             # Optuna calls multivariate TPE, which Katib has had for years, experimental.
             warnings.simplefilter("ignore", category=FutureWarning)
             self._study.sampler = plan.algorithm.sampler(
-                algorithms.trial_seed(plan.seed, len(self._trials))
+                samplers.trial_seed(plan.seed, len(self._trials))
             )
         asked = self._study.ask(fixed_distributions=self._distributions)
         values = {
-            parameter.name: sampling.value(parameter, asked.params[parameter.name])
+            parameter.name: distributions.value(parameter, asked.params[parameter.name])
             for parameter in plan.space
         }
         asked.set_user_attr(_VALUES, values)
@@ -182,19 +148,19 @@ class Study:
         self._forgiven |= failed
         self._study.set_user_attr(_FORGIVEN, sorted(self._forgiven))
 
-    def _point(self) -> dict[str, sampling.Raw] | None:
+    def _point(self) -> dict[str, distributions.Raw] | None:
         """Gives what the next trial is to be, where that is not up to the sampler."""
         plan = self._plan
         values: Mapping[str, Value] | None
         if plan.algorithm.name == "grid":
             used = [trial.values for trial in self.trials]
-            candidates = algorithms.grid(plan.space, plan.seed)
+            candidates = samplers.grid(plan.space, plan.seed)
             values = next((point for point in candidates if point not in used), None)
         else:
             values = None if self.trials else plan.base
         if values is None:
             return None
-        raws = {p.name: sampling.raw(p, values[p.name]) for p in plan.space}
+        raws = {p.name: distributions.raw(p, values[p.name]) for p in plan.space}
         found = {name: raw for name, raw in raws.items() if raw is not None}
         return found if len(found) == len(raws) else None
 

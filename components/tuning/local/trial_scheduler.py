@@ -5,20 +5,20 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
-from kfp_tabular.components.tuning.early_stopping import MedianStop
 from kfp_tabular.components.tuning.limits import Limits
-from kfp_tabular.components.tuning.objective import Objective, Strategy, counted
-from kfp_tabular.components.tuning.processes import TrialProcess
-from kfp_tabular.components.tuning.study import Study, Trial
+from kfp_tabular.components.tuning.local.study import Study
+from kfp_tabular.components.tuning.local.trial_process import TrialProcess
+from kfp_tabular.components.tuning.search.early_stopping import MedianStop
+from kfp_tabular.components.tuning.search.objective import Objective, Strategy, counted
+from kfp_tabular.components.tuning.search.trials import Trial, best, describe, failure
 
 _WORKER = ("-m", "kfp_tabular.components.training.worker")
 
@@ -299,50 +299,6 @@ def outcome(
     if process.reports:
         return replace(ended, state="diverged", message="the objective was not finite")
     return replace(ended, state="failed", message=f"it reported no metric {objective.metric!r}")
-
-
-def best(trials: Sequence[Trial], objective: Objective) -> Trial | None:
-    """Gives the best trial that succeeded; of equal ones the first. None where none did."""
-    succeeded = [trial for trial in trials if trial.state == "succeeded"]
-    objectives = [trial.objective for trial in succeeded if trial.objective is not None]
-    if not objectives:
-        return None
-    leading = objective.best(objectives)
-    return next(trial for trial in succeeded if trial.objective == leading)
-
-
-def failure(failed: Sequence[Trial], why: str) -> Exception:
-    """Makes the error that says which trials failed, and how.
-
-    Args:
-        failed: The trials.
-        why: What follows from that.
-
-    Returns:
-        A `UserError` where each of them diverged or failed for bad input or configuration, else
-        a `RuntimeError`, so that the task may be retried.
-    """
-    by_message: dict[str, list[str]] = {}
-    for trial in failed:
-        by_message.setdefault(trial.message, []).append(trial.title)
-    causes = "; ".join(
-        f"trial{'s' if len(titles) > 1 else ''} {', '.join(titles)}: {message}"
-        for message, titles in by_message.items()
-    )
-    bad_input = f"exit code {USER_ERROR_EXIT_CODE}:"
-    hopeless = bool(failed) and all(
-        t.state == "diverged" or t.message.startswith(bad_input) for t in failed
-    )
-    kind = UserError if hopeless else RuntimeError
-    return kind(f"tuning: {why}. {causes}".strip())
-
-
-def describe(trial: Trial) -> str:
-    """Gives a trial's hyperparameters in one line."""
-    return ", ".join(
-        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in trial.values.items()
-    )
 
 
 def _number(value: float | None) -> str:

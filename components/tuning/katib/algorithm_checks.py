@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from kfp_tabular.components.common.errors import closest
-from kfp_tabular.components.tuning.algorithm_settings import (
+from kfp_tabular.components.tuning.search.algorithm_settings import (
     NOT_OFFERED,
     Setting,
     read_settings,
 )
-from kfp_tabular.components.tuning.search_space import Choice, Number, SearchSpace
+from kfp_tabular.components.tuning.search.search_space import Choice, Number, SearchSpace
 
 
 @dataclass(frozen=True)

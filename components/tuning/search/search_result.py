@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search_space import SearchSpace
-from kfp_tabular.components.tuning.study import Trial
+from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.search_space import SearchSpace
+from kfp_tabular.components.tuning.search.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning.algorithm_settings import NOT_OFFERED
-from kfp_tabular.components.tuning.katib.check import Wanted, check, check_placeholders
 from kfp_tabular.components.tuning.katib.experiment import experiment
+from kfp_tabular.components.tuning.katib.experiment_checks import Wanted, check, check_placeholders
 from kfp_tabular.components.tuning.katib.render import render_experiment
 from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.search.algorithm_settings import NOT_OFFERED
 
 
 def number(name: str, kind: str = "double", **feasible: Any) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
 from kfp_tabular.components.common.kubernetes.names import Identity, input_digest
-from kfp_tabular.components.tuning.katib.check import (
+from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec, experiment
+from kfp_tabular.components.tuning.katib.experiment_checks import (
     Wanted,
     check,
     check_name,
     check_placeholders,
 )
-from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec, experiment
 
 TASK = "tune-hyperparameters"
 

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning import algorithms, limits, objective, search, search_space
-from kfp_tabular.components.tuning.algorithm_settings import NOT_OFFERED
-from kfp_tabular.components.tuning.early_stopping import MedianStop, rule
-from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.study import Trial
+from kfp_tabular.components.tuning import limits
+from kfp_tabular.components.tuning.local import samplers, trial_scheduler
+from kfp_tabular.components.tuning.search import objective, search_space, trials
+from kfp_tabular.components.tuning.search.algorithm_settings import NOT_OFFERED
+from kfp_tabular.components.tuning.search.early_stopping import MedianStop, rule
+from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.trials import Trial
 
 AUC = Objective("eval_auc", "maximize", "max")
 RMSE = Objective("eval_rmse", "minimize", "min")
@@ -124,12 +126,12 @@ SPACE = search_space.parse(
 @settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_grid_visits_each_point_once(seed):
-    points = [tuple(point.items()) for point in algorithms.grid(SPACE, seed)]
-    assert len(points) == len(set(points)) == algorithms.grid_size(SPACE) == 12
+    points = [tuple(point.items()) for point in samplers.grid(SPACE, seed)]
+    assert len(points) == len(set(points)) == samplers.grid_size(SPACE) == 12
 
 
 def test_algorithm_settings_are_katibs():
-    parsed = algorithms.parse("tpe", {"n_startup_trials": "5", "n_EI_candidates": 12.0}, SPACE)
+    parsed = samplers.parse("tpe", {"n_startup_trials": "5", "n_EI_candidates": 12.0}, SPACE)
     assert parsed.settings == {"n_startup_trials": "5", "n_EI_candidates": "12"}
 
 
@@ -157,13 +159,13 @@ def test_every_setting_reaches_the_sampler(name, settings):
             for name in ("dropout", "l2")
         ]
     )
-    sampler = algorithms.parse(name, settings, numbers).sampler(seed=1)
+    sampler = samplers.parse(name, settings, numbers).sampler(seed=1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=sampler)
     for _ in range(6):
         asked = study.ask(space)
         study.tell(asked.number, asked.params["x"] - asked.params["y"])
-    other = algorithms.parse(name, {}, numbers).sampler(seed=1)
+    other = samplers.parse(name, {}, numbers).sampler(seed=1)
     plain = optuna.create_study(sampler=other)
     for _ in range(6):
         asked = plain.ask(space)
@@ -174,7 +176,7 @@ def test_every_setting_reaches_the_sampler(name, settings):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        *((name, {}, "needs backend katib; backend local has") for name in algorithms.KATIB_ONLY),
+        *((name, {}, "needs backend katib; backend local has") for name in samplers.KATIB_ONLY),
         *((name, {}, "is not offered: it") for name in NOT_OFFERED),
         ("tpe", {"gamma": 1}, "a number above 0 and below 1, found 1"),
         ("cmaes", {"restart_strategy": "ipop"}, "one of none, found 'ipop'"),
@@ -191,7 +193,7 @@ def test_every_setting_reaches_the_sampler(name, settings):
 )
 def test_an_algorithm_that_does_not_fit(name, settings, message):
     with pytest.raises(UserError, match=message):
-        algorithms.parse(name, settings, SPACE)
+        samplers.parse(name, settings, SPACE)
 
 
 def test_limits_of_grid_and_cmaes():
@@ -201,35 +203,35 @@ def test_limits_of_grid_and_cmaes():
         "feasibleSpace": {"min": "0", "max": "1"},
     }
     with pytest.raises(UserError, match=r"\(l2\): the grid algorithm needs a step"):
-        algorithms.parse("grid", {}, search_space.parse([rate]))
+        samplers.parse("grid", {}, search_space.parse([rate]))
     rate["feasibleSpace"]["step"] = "0.000001"
     with pytest.raises(UserError, match="1,000,001 points is beyond the limit"):
-        algorithms.parse("grid", {}, search_space.parse([rate]))
+        samplers.parse("grid", {}, search_space.parse([rate]))
     with pytest.raises(UserError, match="at least two"):
-        algorithms.parse("cmaes", {}, search_space.parse([rate]))
+        samplers.parse("cmaes", {}, search_space.parse([rate]))
 
 
 def test_a_failure_names_trials_and_reasons_together():
     crashed = Trial(1, {}, "failed", message="signal 9: out of memory")
     refused = Trial(2, {}, "failed", message="exit code 2: no such split")
     also = Trial(3, {}, "failed", message="exit code 2: no such split")
-    error = search.failure([crashed, refused, also], "no trial succeeded")
+    error = trials.failure([crashed, refused, also], "no trial succeeded")
     assert isinstance(error, RuntimeError)
     assert str(error) == (
         "tuning: no trial succeeded. trial 1: signal 9: out of memory; "
         "trials 2, 3: exit code 2: no such split"
     )
-    assert isinstance(search.failure([refused, also], "no trial succeeded"), UserError)
+    assert isinstance(trials.failure([refused, also], "no trial succeeded"), UserError)
 
 
 def test_trials_share_the_cores(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     inherited = {"PATH": "/bin", "TF_CONFIG": "{}", "OMP_NUM_THREADS": "3"}
-    alone = search.environment(inherited, parallel=1)
+    alone = trial_scheduler.environment(inherited, parallel=1)
     assert "TF_CONFIG" not in alone
     assert "TF_NUM_INTRAOP_THREADS" not in alone
     assert alone["TF_USE_LEGACY_KERAS"] == "1"
-    shared = search.environment(inherited, parallel=4)
+    shared = trial_scheduler.environment(inherited, parallel=4)
     assert shared["TF_NUM_INTRAOP_THREADS"] == "2"
     assert shared["OMP_NUM_THREADS"] == "3"
 
@@ -253,6 +255,6 @@ def test_a_task_starts_trials_as_it_was_started(monkeypatch, tmp_path):
     python.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("_KFP_RUNTIME", raising=False)
-    assert search.worker()[0] == sys.executable
+    assert trial_scheduler.worker()[0] == sys.executable
     monkeypatch.setenv("_KFP_RUNTIME", "true")
-    assert search.worker()[0] == str(python)
+    assert trial_scheduler.worker()[0] == str(python)

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common import images
-from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job import trainjob
+from kfp_tabular.components.common.training_job.batch_job import BATCH_JOB
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.tfjob import TFJOB
+from kfp_tabular.components.common.training_job.trainjob import TRAINJOB
 
 CLOCK = "2026-11-23T05:00:00Z"
 
@@ -18,7 +21,7 @@ def spec_of(arguments: tuple[str, ...] = (), **document: Any) -> TrainingJobSpec
 
 
 def chief(spec: TrainingJobSpec) -> dict[str, Any]:
-    return tfjob.build(spec)["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
+    return TFJOB.build(spec)["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
 
 
 def variables(spec: TrainingJobSpec) -> dict[str, Any]:
@@ -29,11 +32,11 @@ def variables(spec: TrainingJobSpec) -> dict[str, Any]:
 
 
 def test_one_worker_is_a_chief_alone() -> None:
-    assert list(tfjob.build(spec_of())["spec"]["tfReplicaSpecs"]) == ["Chief"]
+    assert list(TFJOB.build(spec_of())["spec"]["tfReplicaSpecs"]) == ["Chief"]
 
 
 def test_the_chief_is_one_of_the_workers() -> None:
-    replicas = tfjob.build(spec_of(workers=4, parameter_servers=2, evaluator=True))["spec"][
+    replicas = TFJOB.build(spec_of(workers=4, parameter_servers=2, evaluator=True))["spec"][
         "tfReplicaSpecs"
     ]
 
@@ -43,11 +46,11 @@ def test_the_chief_is_one_of_the_workers() -> None:
         "PS": 2,
         "Evaluator": 1,
     }
-    assert trainjob.build(spec_of(workers=4))["spec"]["trainer"]["numNodes"] == 4
+    assert TRAINJOB.build(spec_of(workers=4))["spec"]["trainer"]["numNodes"] == 4
 
 
 def test_only_what_trains_gets_gpus_unless_told_otherwise() -> None:
-    replicas = tfjob.build(
+    replicas = TFJOB.build(
         spec_of(
             workers=2,
             parameter_servers=1,
@@ -69,7 +72,7 @@ def test_only_what_trains_gets_gpus_unless_told_otherwise() -> None:
 
 
 def test_the_run_policy_is_complete() -> None:
-    policy = tfjob.build(
+    policy = TFJOB.build(
         spec_of(
             clean_pod_policy="None",
             backoff_limit=0,
@@ -93,7 +96,7 @@ def test_the_run_policy_is_complete() -> None:
 
 
 def test_restarts_are_counted_over_all_pods() -> None:
-    policy = tfjob.build(spec_of(workers=3))["spec"]["runPolicy"]
+    policy = TFJOB.build(spec_of(workers=3))["spec"]["runPolicy"]
 
     assert policy["backoffLimit"] == 9
     assert policy["cleanPodPolicy"] == "Running"
@@ -155,7 +158,7 @@ def test_two_mounts_of_a_claim_are_one_volume() -> None:
 
 
 def test_a_trainjob_runs_the_rendezvous_and_knows_how_many_they_are() -> None:
-    trainer = trainjob.build(spec_of(("--seed=1",), workers=3))["spec"]["trainer"]
+    trainer = TRAINJOB.build(spec_of(("--seed=1",), workers=3))["spec"]["trainer"]
 
     assert trainer["command"] == ["python", "-m", trainjob.RENDEZVOUS_MODULE]
     assert trainer["args"] == ["--seed=1"]
@@ -166,7 +169,7 @@ def test_a_trainjob_runs_the_rendezvous_and_knows_how_many_they_are() -> None:
 def test_bad_input_is_not_tried_again_where_the_kind_can_say_so() -> None:
     runtime = trainjob.runtime()["spec"]["template"]["spec"]
     policies = [
-        job.build(spec_of())["spec"]["podFailurePolicy"],
+        BATCH_JOB.build(spec_of())["spec"]["podFailurePolicy"],
         runtime["replicatedJobs"][0]["template"]["spec"]["podFailurePolicy"],
     ]
 
@@ -177,7 +180,7 @@ def test_bad_input_is_not_tried_again_where_the_kind_can_say_so() -> None:
     # JobSet's webhook wants it so (`ruleNameFmt`); the schema of its resource does not say it.
     assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", rule["name"])
     # Kubernetes refuses the rule with any other restart policy.
-    assert "podFailurePolicy" not in job.build(spec_of(restart_policy="OnFailure"))["spec"]
+    assert "podFailurePolicy" not in BATCH_JOB.build(spec_of(restart_policy="OnFailure"))["spec"]
 
 
 def condition(kind: str, status: str = "True", reason: str = "", message: str = "") -> dict:
@@ -193,72 +196,72 @@ def condition(kind: str, status: str = "True", reason: str = "", message: str = 
 CREATED = condition("Created", reason="TFJobCreated", message="TFJob train is created.")
 NOT_RUNNING = condition("Running", "False", "TFJobRunning")
 STATUSES: dict[str, tuple[Any, Any, str, str]] = {
-    "nobody has looked at it": (tfjob, None, "running", ""),
-    "an empty status": (tfjob, {}, "running", ""),
-    "no conditions": (tfjob, {"conditions": None, "replicaStatuses": {}}, "running", ""),
-    "created": (tfjob, [CREATED], "running", "TFJobCreated"),
+    "nobody has looked at it": (TFJOB, None, "running", ""),
+    "an empty status": (TFJOB, {}, "running", ""),
+    "no conditions": (TFJOB, {"conditions": None, "replicaStatuses": {}}, "running", ""),
+    "created": (TFJOB, [CREATED], "running", "TFJobCreated"),
     "running": (
-        tfjob,
+        TFJOB,
         [CREATED, condition("Running", reason="TFJobRunning")],
         "running",
         "TFJobRunning",
     ),
     "restarting": (
-        tfjob,
+        TFJOB,
         [CREATED, condition("Restarting", reason="TFJobRestarting", message="job train is ...")],
         "running",
         "TFJobRestarting",
     ),
     "suspended": (
-        tfjob,
+        TFJOB,
         [CREATED, NOT_RUNNING, condition("Suspended", reason="TFJobSuspended")],
         "running",
         "TFJobSuspended",
     ),
     "resumed": (
-        tfjob,
+        TFJOB,
         [CREATED, condition("Suspended", "False", "TFJobResumed")],
         "running",
         "TFJobCreated",
     ),
     "succeeded": (
-        tfjob,
+        TFJOB,
         [CREATED, NOT_RUNNING, condition("Succeeded", reason="TFJobSucceeded")],
         "succeeded",
         "TFJobSucceeded",
     ),
     "failed": (
-        tfjob,
+        TFJOB,
         [CREATED, NOT_RUNNING, condition("Failed", reason="TFJobFailed", message="1 Worker ...")],
         "failed",
         "TFJobFailed",
     ),
     "a worker failed while the chief ended": (
-        tfjob,
+        TFJOB,
         [CREATED, condition("Succeeded"), condition("Failed", reason="TFJobFailed")],
         "failed",
         "TFJobFailed",
     ),
     "a TrainJob without conditions": (
-        trainjob,
+        TRAINJOB,
         {"jobsStatus": [{"name": "node", "active": 1}]},
         "running",
         "",
     ),
     "a TrainJob that ended": (
-        trainjob,
+        TRAINJOB,
         [condition("Complete", reason="AllJobsCompleted")],
         "succeeded",
         "AllJobsCompleted",
     ),
     "a TrainJob out of restarts": (
-        trainjob,
+        TRAINJOB,
         [condition("Failed", reason="ReachedMaxRestarts")],
         "failed",
         "ReachedMaxRestarts",
     ),
     "a TrainJob out of time": (
-        trainjob,
+        TRAINJOB,
         [
             condition("Suspended", "False", "Resumed"),
             condition("Failed", reason="DeadlineExceeded"),
@@ -267,25 +270,25 @@ STATUSES: dict[str, tuple[Any, Any, str, str]] = {
         "DeadlineExceeded",
     ),
     "a TrainJob on an unknown kind of runtime": (
-        trainjob,
+        TRAINJOB,
         [condition("Failed", reason="TrainingRuntimeNotSupported")],
         "failed",
         "TrainingRuntimeNotSupported",
     ),
     "a Job that ended": (
-        job,
+        BATCH_JOB,
         [condition("SuccessCriteriaMet"), condition("Complete", reason="CompletionsReached")],
         "succeeded",
         "CompletionsReached",
     ),
     "a Job about to fail": (
-        job,
+        BATCH_JOB,
         [condition("FailureTarget", reason="PodFailurePolicy")],
         "running",
         "PodFailurePolicy",
     ),
     "a Job that failed": (
-        job,
+        BATCH_JOB,
         [condition("FailureTarget"), condition("Failed", reason="PodFailurePolicy")],
         "failed",
         "PodFailurePolicy",
@@ -306,11 +309,15 @@ def test_a_status_is_judged_as_its_controller_means_it(case: str) -> None:
 
 
 def test_selectors_find_the_pods_that_controllers_label() -> None:
-    assert tfjob.chief_selector("a") == (
+    assert TFJOB.chief_selector("a") == (
         "training.kubeflow.org/job-name=a,training.kubeflow.org/job-role=master"
     )
-    assert trainjob.chief_selector("a") == (
+    assert TRAINJOB.chief_selector("a") == (
         "jobset.sigs.k8s.io/jobset-name=a,jobset.sigs.k8s.io/replicatedjob-name=node,"
         "batch.kubernetes.io/job-completion-index=0"
     )
-    assert job.pod_selector("a") == job.chief_selector("a") == "batch.kubernetes.io/job-name=a"
+    assert (
+        BATCH_JOB.pod_selector("a")
+        == BATCH_JOB.chief_selector("a")
+        == "batch.kubernetes.io/job-name=a"
+    )

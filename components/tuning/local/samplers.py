@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.tuning.algorithm_settings import (
+from kfp_tabular.components.tuning.search.algorithm_settings import (
     NOT_OFFERED,
     Setting,
     read_settings,
 )
-from kfp_tabular.components.tuning.search_space import Choice, SearchSpace, Value
+from kfp_tabular.components.tuning.search.search_space import Choice, SearchSpace, Value
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

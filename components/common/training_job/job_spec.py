@@ -1,4 +1,4 @@
-"""A training job, before it is the resource of any kind."""
+"""A training job before it becomes a resource: what to run, and where."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.training_job.settings import JobSettings
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
 
 WORKER_MODULE = "kfp_tabular.components.training.worker"
 """The program that every pod runs."""
 
 SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}
-"""A mesh's proxy never ends by itself, so the job would not either; and TensorFlow's own protocol
-between the workers gains nothing from it. Newer Istio reads the label, older the annotation."""
+"""Keeps Istio's proxy out of the pods, as a label (newer Istio) and an annotation (older).
+
+The proxy never exits by itself, so the job would not end. TensorFlow's protocol between workers
+does not benefit from it either.
+"""
 
 _URI = re.compile(r"(?:^|=)(gs|s3|minio)://")
 
@@ -23,13 +26,13 @@ class TrainingJobSpec:
     """What to run, and where.
 
     Attributes:
-        arguments: The worker program's flags, `--name=value`. Kubernetes would replace `$(NAME)`
-            in them; the builders keep such text as it is.
-        settings: What the job asks of the cluster.
+        arguments: The worker program's flags, `--name=value`. They may hold `$(NAME)`, which
+            Kubernetes would expand; the builders keep it as it is.
+        settings: What the job requests from the cluster.
         name: The resource's name; empty in a template.
         namespace: Its namespace; empty to leave it out.
-        labels: Labels of the resource and its pods, beside those of the settings.
-        annotations: Annotations of the resource, beside those of the settings.
+        labels: Labels of the resource and its pods, in addition to those of the settings.
+        annotations: Annotations of the resource, in addition to those of the settings.
         owner: The owner reference; None for none.
         module: The Python module that every pod runs.
     """
@@ -44,7 +47,7 @@ class TrainingJobSpec:
     module: str = WORKER_MODULE
 
     def metadata(self) -> dict[str, Any]:
-        """Gives the resource's metadata, without what is empty."""
+        """Return the resource's metadata, without empty entries."""
         entries: dict[str, Any] = {
             "name": self.name,
             "namespace": self.namespace,
@@ -55,18 +58,41 @@ class TrainingJobSpec:
         return {key: value for key, value in entries.items() if value}
 
     def pod_metadata(self) -> dict[str, Any]:
-        """Gives the pods' metadata."""
+        """Return the pods' metadata."""
         return {
             "labels": {**self.all_labels(), **SIDECAR_OFF},
             "annotations": {**self.settings.annotations, **SIDECAR_OFF},
         }
 
     def all_labels(self) -> dict[str, str]:
-        """Gives the labels of the resource and its pods; network policies go by the last."""
+        """Return the labels of the resource and its pods.
+
+        Network policies select pods by the last one, `app.kubernetes.io/managed-by`.
+        """
         own = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
         return {**self.settings.labels, **self.labels, **own}
 
+    def lifecycle(self) -> dict[str, Any]:
+        """Return the fields about a job's lifetime, which Job, TFJob and TrainJob share.
+
+        Example:
+            >>> TrainingJobSpec((), JobSettings(deadline_seconds=60, suspend=True)).lifecycle()
+            {'activeDeadlineSeconds': 60, 'suspend': True}
+        """
+        settings = self.settings
+        active = settings.active_deadline_seconds
+        fields: dict[str, Any] = {
+            "activeDeadlineSeconds": settings.deadline_seconds if active is None else active
+        }
+        if settings.ttl_seconds is not None:
+            fields["ttlSecondsAfterFinished"] = settings.ttl_seconds
+        if settings.suspend:
+            fields["suspend"] = True
+        if settings.managed_by:
+            fields["managedBy"] = settings.managed_by
+        return fields
+
     def schemes(self) -> frozenset[str]:
-        """Gives the schemes of the object stores that the arguments name."""
+        """Return the URI schemes of the object stores that the arguments refer to."""
         found = (_URI.search(argument) for argument in self.arguments)
         return frozenset(match.group(1) for match in found if match)

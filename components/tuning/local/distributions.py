@@ -11,7 +11,7 @@ from decimal import Decimal
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from kfp_tabular.components.tuning.search_space import Choice, Number, Parameter, Value
+from kfp_tabular.components.tuning.search.search_space import Choice, Number, Parameter, Value
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

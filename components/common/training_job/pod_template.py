@@ -1,8 +1,8 @@
 """The pods of a training job, as plain data.
 
-They run under the "restricted" Pod Security Standard: no root, no capabilities, a read-only root
-file system with two writable directories, and no token for the Kubernetes API, which the worker
-program never calls.
+They meet the "restricted" Pod Security Standard: no root user, no capabilities, a read-only root
+file system with two writable directories. They have no token for the Kubernetes API, which the
+worker program never calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from kfp_tabular.components.common import images
 from kfp_tabular.components.common.pods import pod_settings
 from kfp_tabular.components.common.pods.security import container_security
 from kfp_tabular.components.common.pods.variables import literal
-from kfp_tabular.components.common.training_job.settings import (
+from kfp_tabular.components.common.training_job.job_settings import (
     CREDENTIALS_PATH,
     SHARED_MEMORY_PATH,
     TMP_PATH,
@@ -20,16 +20,16 @@ from kfp_tabular.components.common.training_job.settings import (
     JobSettings,
     ObjectStore,
 )
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 
 PORT = 2222
-"""Where a worker listens for the others; TensorFlow's and the training operator's default."""
+"""The port on which workers listen for each other; the default of TensorFlow and the operator."""
 
 KUBEFLOW_SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a Secret's name, not its content
-"""What Kubeflow Pipelines calls its object store's Secret in every namespace."""
+"""The Secret of Kubeflow Pipelines' object store, in every namespace."""
 
 WORKERS = ("chief", "workers")
-"""The roles that train, and so get the GPUs."""
+"""The roles that train, and therefore get the GPUs."""
 
 _VOLUME_GOOGLE = "google-credentials"
 
@@ -37,13 +37,13 @@ _VOLUME_GOOGLE = "google-credentials"
 def pod_spec(
     spec: TrainingJobSpec, role: str, container: str, ports: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Gives the specification of a role's pods, without a restart policy.
+    """Return the specification of a role's pods, without a restart policy.
 
     Args:
         spec: The job.
-        role: An attribute of `settings.Roles`.
-        container: The name of the one container.
-        ports: Its ports.
+        role: An attribute of `job_settings.Roles`.
+        container: The name of the only container.
+        ports: The container's ports.
     """
     settings = spec.settings
     body: dict[str, Any] = {
@@ -76,26 +76,32 @@ def pod_spec(
 
 
 def placement(settings: JobSettings, role: str) -> dict[str, Any]:
-    """Gives what of a pod says where it runs and as whom."""
+    """Return the fields of a pod about where it runs and under which account."""
     own = settings.role(role)
     return pod_settings.placement(settings, own.node_selector, own.tolerations)
 
 
 def image(settings: JobSettings) -> str:
-    """Gives the pods' image."""
+    """Return the pods' image."""
     return settings.image or images.TENSORFLOW
 
 
 def command(module: str) -> list[str]:
-    """Gives the container's command: a Python module of this package."""
+    """Return the container's command, which runs a Python module of this package."""
     return ["python", "-m", module]
 
 
 def resources(settings: JobSettings, role: str) -> dict[str, Any]:
-    """Gives what a role's container asks for.
+    """Return the resource requests and limits of a role's container.
 
-    Requests are limits: such pods are the last to be evicted, pass quotas on either, and a worker
-    that is throttled holds up all the others.
+    Requests equal limits: such pods are evicted last and pass quotas on either one, and no worker
+    is throttled, which would slow down all the others.
+
+    Example:
+        >>> resources(JobSettings(cpu="2", memory="4Gi", gpus=1), "chief")["limits"]
+        {'cpu': '2', 'memory': '4Gi', 'nvidia.com/gpu': '1'}
+        >>> resources(JobSettings(gpus=1), "parameter_servers")["limits"]
+        {'cpu': '2', 'memory': '4Gi'}
     """
     own = settings.role(role)
     gpus = (settings.gpus if role in WORKERS else 0) if own.gpus is None else own.gpus
@@ -110,7 +116,7 @@ def resources(settings: JobSettings, role: str) -> dict[str, Any]:
 
 
 def environment(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Gives the container's variables; one that the settings name wins over those set here."""
+    """Return the container's environment variables; those of the settings win over the defaults."""
     settings = spec.settings
     found: dict[str, dict[str, Any]] = {}
 
@@ -131,7 +137,7 @@ def environment(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def volumes(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Gives the pod's volumes."""
+    """Return the pod's volumes."""
     settings = spec.settings
     found: list[dict[str, Any]] = [
         {"name": "tmp", "emptyDir": {}},
@@ -153,7 +159,7 @@ def volumes(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def mounts(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Gives where the container mounts the volumes."""
+    """Return the container's volume mounts."""
     settings = spec.settings
     found: list[dict[str, Any]] = [
         {"name": "tmp", "mountPath": TMP_PATH},
@@ -183,7 +189,7 @@ def mounts(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def pod_security(settings: JobSettings) -> dict[str, Any]:
-    """Gives the pod's security context."""
+    """Return the pod's security context."""
     context: dict[str, Any] = {
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
@@ -192,13 +198,13 @@ def pod_security(settings: JobSettings) -> dict[str, Any]:
         context["runAsUser"] = settings.run_as_user
     if settings.fs_group is not None:
         context["fsGroup"] = settings.fs_group
-        # A volume of a million files would otherwise be walked before each start.
+        # Otherwise Kubernetes walks all files of a volume before each start.
         context["fsGroupChangePolicy"] = "OnRootMismatch"
     return context
 
 
 def _store_environment(store: ObjectStore, schemes: frozenset[str]) -> list[dict[str, Any]]:
-    """Gives the variables that `common.storage` reads, for the stores that are used."""
+    """Return the variables that `common.storage` reads, for the stores in use."""
     found = []
     for scheme, prefix in (("minio", "MINIO"), ("s3", "AWS")):
         if scheme not in schemes:

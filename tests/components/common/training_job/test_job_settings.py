@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.training_job import job, tfjob, trainjob
-from kfp_tabular.components.common.training_job.settings import JobSettings
-from kfp_tabular.components.common.training_job.spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.job_kinds import JOB_KINDS
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_job.tfjob import TFJOB
 from tests.cluster import schemas
 from tests.components.common.training_job import strategies
 
@@ -123,12 +124,11 @@ def test_whatever_is_given_is_settings_or_one_clear_error(document) -> None:
     except UserError as error:
         assert str(error).startswith("job")
     else:
-        resource = tfjob.build(TrainingJobSpec([], found, name="train"))
+        resource = TFJOB.build(TrainingJobSpec([], found, name="train"))
         if schemas.available():
             assert schemas.problems(resource) == []
 
 
-KINDS = {"tfjob": tfjob, "trainjob": trainjob, "job": job}
 CANNOT: dict[str, dict[str, Any]] = {
     "trainjob": {
         "parameter_servers": 1,
@@ -161,4 +161,4 @@ def test_what_a_kind_cannot_express_is_refused(kind: str, key: str) -> None:
     spec = TrainingJobSpec([], JobSettings.parse({key: CANNOT[kind][key], **more}), name="a")
 
     with pytest.raises(UserError, match=f"job.{key}"):
-        KINDS[kind].build(spec)
+        JOB_KINDS[kind].build(spec)

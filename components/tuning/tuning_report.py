@@ -6,9 +6,9 @@ from dataclasses import asdict
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.html.blocks import Tone
-from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search_space import SearchSpace, to_katib
-from kfp_tabular.components.tuning.study import State, Trial
+from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.search_space import SearchSpace, to_katib
+from kfp_tabular.components.tuning.search.trials import State, Trial
 
 _TITLE = "Hyperparameter tuning"
 _MOST_CURVES = 8

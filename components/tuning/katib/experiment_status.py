@@ -12,9 +12,9 @@ from typing import Any
 from kfp_tabular.components.common.kubernetes.client.kinds import Object
 from kfp_tabular.components.common.kubernetes.jobs.launch import Verdict
 from kfp_tabular.components.tuning.katib.experiment import read_value
-from kfp_tabular.components.tuning.objective import Objective
-from kfp_tabular.components.tuning.search_space import SearchSpace
-from kfp_tabular.components.tuning.study import State, Trial
+from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.search_space import SearchSpace
+from kfp_tabular.components.tuning.search.trials import State, Trial
 
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 TRIAL_LABEL = "katib.kubeflow.org/trial"

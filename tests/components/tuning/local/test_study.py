@@ -2,14 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from kfp_tabular.components.tuning import algorithms, search_space
-from kfp_tabular.components.tuning.study import Plan, Study, Trial, open_study
-
-from .conftest import SPACE
+from kfp_tabular.components.tuning.local import samplers
+from kfp_tabular.components.tuning.local.study import Plan, Study, open_study
+from kfp_tabular.components.tuning.search import search_space
+from kfp_tabular.components.tuning.search.trials import Trial
+from tests.components.tuning.conftest import SPACE
 
 PLAN = Plan(
     space=search_space.parse(SPACE),
-    algorithm=algorithms.Algorithm("tpe", {"n_startup_trials": "2"}),
+    algorithm=samplers.Algorithm("tpe", {"n_startup_trials": "2"}),
     goal="maximize",
     seed=3,
     base={"learning_rate": 0.001, "dropout": 0.1},
@@ -82,7 +83,7 @@ def test_what_the_results_depend_on_makes_the_study(tmp_path):
 
 
 def test_forgiven_failures_are_made_up_for_with_other_values(tmp_path):
-    plan = replace(PLAN, algorithm=algorithms.Algorithm("random"))
+    plan = replace(PLAN, algorithm=samplers.Algorithm("random"))
     with open_study(tmp_path, plan, {}) as study:
         for _ in range(3):
             asked = study.ask()

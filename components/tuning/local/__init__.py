@@ -1,0 +1,1 @@
+"""Searches with Optuna; the trials are processes of the tuning task."""
