@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the base of the images where no registry can be reached: Debian trixie with its Python 3.13,
-# and nothing that a task does not need. Needs root, mmdebstrap, and a Debian mirror.
+# Makes the images' base without a container registry: Debian trixie with its Python 3.13, and nothing
+# that a task does not need. Needs root, mmdebstrap, and a Debian mirror.
 #
 #   ENGINE    docker or podman; by default the first that can build, see engine.sh
 #   IMAGE     what to call it
@@ -19,7 +19,7 @@ command -v mmdebstrap >/dev/null || {
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# As for the other layers (layer.sh): no times, and byte code that does not depend on them.
+# As in layer.sh: no times, and byte code that does not depend on them.
 export SOURCE_DATE_EPOCH=315532800
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \

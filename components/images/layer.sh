@@ -20,10 +20,10 @@ umask 022
 export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C SOURCE_DATE_EPOCH=315532800
 export UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_NO_CONFIG=1 UV_PYTHON_DOWNLOADS=never
 export UV_CACHE_DIR=/root/.cache/uv
-# What has no wheel is compiled in a folder with a random name, which debug information would hold.
+# Source packages are compiled in a folder with a random name, which debug information would record.
 export CFLAGS=-g0 CXXFLAGS=-g0
 
-# What the network at hand needs comes as build secrets, which no layer holds.
+# Proxies' certificates and package indexes come as build secrets, which no layer holds.
 if [ -s /run/secrets/ca ]; then
     export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca
 fi
@@ -55,7 +55,7 @@ packages() {
     done
 }
 
-# Gives a lock without the packages that the image does without.
+# Prints a lock without the packages that the image leaves out.
 used() {
     [ $# -eq 2 ] || { cat "$1"; return; }
     awk -v unused="$(unused package "$2")" '
@@ -67,7 +67,7 @@ used() {
 # Reads a list whose lines are `package NAME` or `path FOLDER` (below site-packages).
 unused() { awk -v kind="$1" '$1 == kind { print $2 }' "$2"; }
 
-# From a wheel, since what is installed from sources records where that was. uv still records when.
+# From a wheel, since an installation from sources records their path. uv still records the time.
 project() {
     "$TOOLS/bin/uv" build -q --wheel --python "$PREFIX/bin/python3" \
         --require-hashes --build-constraints "$LOCKS/build.txt" --out-dir /tmp/wheels "$1"

@@ -52,7 +52,7 @@ class Layer:
 
 
 def main() -> None:
-    """Prints the tables."""
+    """Print the tables."""
     setup = configparser.ConfigParser()
     setup.read(Path(__file__).resolve().parents[2] / "setup.cfg")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def layers(history: Sequence[tuple[int, str]], name: str) -> list[Layer]:
-    """Gives an image's layers from its history.
+    """Return an image's layers from its history.
 
     Args:
         history: Bytes and instruction of each step, the last one first.
@@ -99,7 +99,7 @@ def layers(history: Sequence[tuple[int, str]], name: str) -> list[Layer]:
 
 
 def _history(engine: str, image: str) -> list[tuple[int, str]]:
-    """Asks an engine for an image's history. Docker gives a document per step, podman a list."""
+    """Ask an engine for an image's history. Docker gives a document per step, podman a list."""
     command = [engine, "history", "--no-trunc", "--human=false", "--format", "json", image]
     if "podman" not in _output([engine, "--version"]):
         command[-2] = "{{json .}}"
@@ -130,7 +130,7 @@ def _layer_rows(
 
 
 def _packages(engine: str, image: str) -> dict[str, float]:
-    """Gives the megabytes of each top-level package of an image."""
+    """Return the megabytes of each top-level package of an image."""
     command = ["sh", "-c", f"cd {_SITE_PACKAGES} && du -sk -- * | grep -v dist-info"]
     text = _output(_run(engine, image, command))
     sizes = (line.split("\t", 1) for line in text.splitlines())
@@ -149,7 +149,7 @@ def _run(engine: str, image: str, command: Sequence[str]) -> list[str]:
 
 
 def _until(engine: str, image: str, command: Sequence[str], text: str) -> float:
-    """Gives the seconds until a container prints a text or, without one, ends."""
+    """Return the seconds until a container prints a text or, without one, ends."""
     started = time.monotonic()
     with subprocess.Popen(
         _run(engine, image, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -36,7 +36,7 @@ LABEL = "big_tipper"
 
 
 def main() -> None:
-    """Measures each size and prints a table."""
+    """Measure each size and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 3_000_000])
     parser.add_argument("--model", type=Path, help="a model artifact instead of the made one")

@@ -25,7 +25,7 @@ BASE_ROWS = 20_000
 
 
 def taxi_like(seed: int) -> tuple[str, list[str]]:
-    """Gives a header and rows of 19 columns and some 130 bytes: numbers, text, missing values."""
+    """Return a header and rows of 19 columns and some 130 bytes: numbers, text, missing values."""
     rng = np.random.default_rng(seed)
     header = (
         "pickup_community_area,fare,trip_start_month,trip_start_hour,trip_start_day,"
@@ -52,7 +52,7 @@ def taxi_like(seed: int) -> tuple[str, list[str]]:
 
 
 def repeat(header: str, rows: list[str], count: int, path: Path, last: str = "") -> None:
-    """Writes `count` rows, and one more where `last` is given."""
+    """Write `count` rows, and one more where `last` is given."""
     block = "\n".join(rows) + "\n"
     with path.open("w", encoding="utf-8") as stream:
         stream.write(f"{header}\n")
@@ -79,7 +79,7 @@ def measure(uri: str, output: Path) -> None:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[15_002, 300_040, 3_000_400])
     parser.add_argument("--csv", type=Path, help="repeat the rows of this file instead")

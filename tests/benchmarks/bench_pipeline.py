@@ -25,7 +25,7 @@ _PROGRAM = Path(sys.executable).with_name("kfp-tabular")
 
 
 def main() -> None:
-    """Measures each size once and prints a table."""
+    """Measure each size once and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a CSV file with a header")
     parser.add_argument("--label", default="big_tipper")
@@ -94,7 +94,7 @@ class _Memory(threading.Thread):
         self.join()
 
     def _resident(self) -> list[int]:
-        """Gives the largest resident size so far of every process that runs a task now."""
+        """Return the largest resident size so far of every process that runs a task now."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -108,7 +108,7 @@ class _Memory(threading.Thread):
 
 
 def _runs_task(process: Path) -> bool:
-    """Tells whether a process is a plain interpreter with a task, or was forked for one."""
+    """Tell whether a process is a plain interpreter with a task, or was forked for one."""
     command = (process / "cmdline").read_bytes()
     if command.startswith(b"sh\0") or b"shim.py" in command:
         return False

@@ -82,7 +82,7 @@ class Bench:
 
     @contextmanager
     def server(self, kind: str, *options: str) -> Iterator[Server]:
-        """Runs a server: `kserve`, `ours`, `guarded` (with authentication) or `bare`."""
+        """Run a server: `kserve`, `ours`, `guarded` (with authentication) or `bare`."""
         port = _free_port()
         ours = ["--model", str(self.model), "--name", "taxi", "--port", str(port), *options]
         command = {
@@ -104,7 +104,7 @@ class Bench:
             process.wait()
 
     def turn(self, server: Server, requests: Path, **job: float) -> Turn:
-        """Puts load on a server and checks that every answer was one."""
+        """Put load on a server and checks that every answer was one."""
         document = {"port": server.port, "requests": str(requests), "seconds": self.seconds, **job}
         before = server.cpu_seconds()
         done = subprocess.run(
@@ -150,7 +150,7 @@ class Bench:
 
 
 def beside_kserve(bench: Bench, requests: Path) -> None:
-    """Compares with a model of KServe's that does only `signature(**tensors)`."""
+    """Compare with a model of KServe's that does only `signature(**tensors)`."""
     _title("v1, one row, 16 connections: beside KServe's ModelServer")
     kinds = {
         "KServe, signature(**tensors) only": ["kserve"],
@@ -165,7 +165,7 @@ def beside_kserve(bench: Bench, requests: Path) -> None:
 
 
 def checks(bench: Bench, requests: Path) -> None:
-    """Compares with validation, metrics and authentication taken out."""
+    """Compare with validation, metrics and authentication taken out."""
     for name, options, connections in (("one row", (), 16), ("one row, batches", BATCHES, 64)):
         _title(f"v1, {name}, {connections} connections: validation, metrics, authentication")
         bare, guarded = bench.compare(
@@ -178,7 +178,7 @@ def checks(bench: Bench, requests: Path) -> None:
 
 
 def batches(bench: Bench, requests: Path) -> None:
-    """Compares micro-batching with a call for each request."""
+    """Compare micro-batching with a call for each request."""
     _title("v1, one row, 64 connections: micro-batching")
     alone, together = bench.compare(
         {"a call for each request": ["guarded"], "--batch-rows 128": ["guarded", *BATCHES]},
@@ -189,7 +189,7 @@ def batches(bench: Bench, requests: Path) -> None:
 
 
 def half_load(bench: Bench, requests: Path) -> None:
-    """Measures latency at half of what a server can take, arrivals at random.
+    """Measure latency at half of what a server can take, arrivals at random.
 
     Tails show whatever else the machine does, so the turn that was disturbed least is shown too.
     """
@@ -236,7 +236,7 @@ def memory(bench: Bench, requests: Path, minutes: float) -> None:
 
 
 def protocols(bench: Bench, requests: Callable[[str, int], Path]) -> None:
-    """Measures v1 and v2, small and large requests."""
+    """Measure v1 and v2, small and large requests."""
     _title("protocols and sizes, with authentication, --batch-rows 128")
     _head("protocol", "rows", "connections", "requests/s", "rows/s", "p50 ms", "p99 ms")
     with bench.server("guarded", *BATCHES) as server:
@@ -257,7 +257,7 @@ def protocols(bench: Bench, requests: Callable[[str, int], Path]) -> None:
 
 
 def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
-    """Trains a model with the whole pipeline; gives it and the rows it was trained on."""
+    """Train a model with the whole pipeline; gives it and the rows it was trained on."""
     reference = Path(os.environ.get("KFP_TABULAR_REFERENCE_DATA", "")) / "chicago_taxi.csv"
     data = reference
     if not reference.is_file():
@@ -274,7 +274,7 @@ def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
 
 
 def instances(spec: ModelSpec, rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Makes instances of rows of text."""
+    """Make instances of rows of text."""
     convert: dict[str, Callable[[str], Any]] = {
         "float32": float,
         "int64": lambda text: int(float(text)),
@@ -291,7 +291,7 @@ def instances(spec: ModelSpec, rows: Sequence[dict[str, str]]) -> list[dict[str,
 
 
 def whole_request(spec: ModelSpec, protocol: str, batch: Sequence[dict[str, Any]]) -> str:
-    """Makes an HTTP request."""
+    """Make an HTTP request."""
     datatypes = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
     if protocol == "v1":
         path, document = "/v1/models/taxi:predict", {"instances": batch}
@@ -316,7 +316,7 @@ def whole_request(spec: ModelSpec, protocol: str, batch: Sequence[dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures and prints tables."""
+    """Measure and prints tables."""
     sections = ("kserve", "checks", "batches", "half-load", "memory", "protocols")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a model's directory, with --data")

@@ -39,7 +39,7 @@ LAYOUT = Layout(
 
 
 def main() -> None:
-    """Measures each size and prints a table."""
+    """Measure each size and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[300_000, 3_000_000])
     parser.add_argument("--batch-size", type=int, default=4096)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def make_rows(path: Path, rows: int) -> None:
-    """Writes transformed examples, in row groups of 65,536 rows as transform_features does."""
+    """Write transformed examples, in row groups of 65,536 rows as transform_features does."""
     random = np.random.default_rng(0)
     path.mkdir()
     schema = pa.schema(

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 
 def taxi_like(rows: int, seed: int) -> pa.Table:
-    """Makes columns like those of Chicago's taxi trips: counts, codes, coordinates and text."""
+    """Make columns like those of Chicago's taxi trips: counts, codes, coordinates and text."""
     random = np.random.default_rng(seed)
 
     def sometimes(values: np.ndarray, missing: float) -> pa.Array:
@@ -66,7 +66,7 @@ def taxi_like(rows: int, seed: int) -> pa.Table:
 
 
 def wide(rows: int, columns: int, seed: int) -> pa.Table:
-    """Makes many columns, a quarter each of decimals, whole numbers, codes and text."""
+    """Make many columns, a quarter each of decimals, whole numbers, codes and text."""
     random = np.random.default_rng(seed)
     words = np.array([f"value {i}" for i in range(50)])
     makers = (
@@ -80,7 +80,7 @@ def wide(rows: int, columns: int, seed: int) -> pa.Table:
 
 
 def make_examples(path: Path, rows: int, columns: int) -> None:
-    """Writes examples, two thirds of the rows for training and one for evaluation."""
+    """Write examples, two thirds of the rows for training and one for evaluation."""
     from kfp_tabular.components.common import files
     from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
 
@@ -139,7 +139,7 @@ def measure(path: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a table with a line per size."""
+    """Print a table with a line per size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[15_000, 300_000, 3_000_000])
     parser.add_argument("--columns", type=int, default=0, help="0: taxi-like, else so many columns")

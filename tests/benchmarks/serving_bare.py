@@ -2,7 +2,7 @@
 
     python serving_bare.py --model MODEL --port PORT ...
 
-Values go into arrays as they come, nothing is counted, and nobody is asked for a key.
+Values go into arrays unchecked, nothing is counted, and no key is required.
 """
 
 import sys
@@ -25,7 +25,7 @@ def by_type(inputs: tuple[Any, ...]) -> Mapping[str, list[tuple[str, str, Any]]]
 
 
 def decode(document: Any, interface: Any, most_rows: int) -> Mapping[str, "np.ndarray[Any, Any]"]:
-    """Takes v1's instances on trust."""
+    """Take v1's instances on trust."""
     rows = document["instances"]
     decoded = {}
     for kind, features in by_type(interface.spec.inputs).items():
@@ -37,7 +37,7 @@ def decode(document: Any, interface: Any, most_rows: int) -> Mapping[str, "np.nd
 
 
 def main() -> None:
-    """Serves until it is told to stop."""
+    """Serve until it is told to stop."""
     from kfp_tabular.serving.__main__ import main as serve
     from kfp_tabular.serving.metrics.instruments import Metrics
     from kfp_tabular.serving.model import served_model

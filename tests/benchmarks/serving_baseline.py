@@ -12,7 +12,7 @@ from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
 
 def main(directory: str, port: str) -> None:
-    """Serves a model until it is told to stop."""
+    """Serve a model until it is told to stop."""
     sys.argv = sys.argv[:1]
     tf = import_tensorflow()
     import kserve

@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
 
     def ask(self, content: bytes, begun: float) -> None:
-        """Sends a request whose latency counts from `begun`."""
+        """Send a request whose latency counts from `begun`."""
         self.begun = begun
         self.transport.write(content)
 
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Asks and notes the answers."""
+    """Ask and notes the answers."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         texts = json.loads(Path(job["requests"]).read_text(encoding="utf-8"))
@@ -146,7 +146,7 @@ class Load:
 
 
 def main() -> None:
-    """Runs the job on standard input."""
+    """Run the job on standard input."""
     import uvloop
 
     json.dump(uvloop.run(Load(json.load(sys.stdin)).run()), sys.stdout)

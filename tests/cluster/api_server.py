@@ -47,11 +47,11 @@ class Rule:
 
     @classmethod
     def of(cls, rule: Mapping[str, Any]) -> "Rule":
-        """Reads a rule of a Role's manifest."""
+        """Read a rule of a Role's manifest."""
         return cls(tuple(rule["apiGroups"]), tuple(rule["resources"]), tuple(rule["verbs"]))
 
     def allows(self, verb: str, group: str, resource: str) -> bool:
-        """Tells whether it grants a verb on a resource."""
+        """Tell whether it grants a verb on a resource."""
         pairs = ((self.verbs, verb), (self.api_groups, group), (self.resources, resource))
         return all({wanted, "*"} & set(allowed) for allowed, wanted in pairs)
 
@@ -136,7 +136,7 @@ class ApiServer:
 
     @contextmanager
     def running(self) -> "Iterator[ApiServer]":
-        """Serves for the duration of the block."""
+        """Serve for the duration of the block."""
         self._listen()
         try:
             yield self
@@ -145,7 +145,7 @@ class ApiServer:
             self._close()
 
     def user(self, name: str, token: str, rules: Iterable[Rule] | None = None) -> None:
-        """Adds a user. Once there is one, requests without a known token are refused.
+        """Add a user. Once there is one, requests without a known token are refused.
 
         Args:
             name: Such as `system:serviceaccount:team:default-editor`.
@@ -178,7 +178,7 @@ class ApiServer:
         self.come_back(starting_seconds)
 
     def drop_streams(self) -> int:
-        """Breaks all watches and followed logs, as a restarting proxy does. Gives their number."""
+        """Break all watches and followed logs, as a restarting proxy does. Return their number."""
         with self._lock:
             streams = list(self._streams)
         for connection in streams:
@@ -186,7 +186,7 @@ class ApiServer:
         return len(streams)
 
     def streams(self) -> int:
-        """Gives the number of open watches and followed logs."""
+        """Return the number of open watches and followed logs."""
         with self._lock:
             return len(self._streams)
 
@@ -209,11 +209,11 @@ class ApiServer:
             _break(connection)
 
     def spares(self, token: str) -> bool:
-        """Tells whether faults are not for this user: `admin`, who acts for the cluster itself."""
+        """Tell whether faults are not for this user: `admin`, who acts for the cluster itself."""
         return self._users.get(token) == "admin"
 
     def authorize(self, token: str, asked: Asked, target: _Target) -> None:
-        """Refuses what the token's user may not do, in the API server's words."""
+        """Refuse what the token's user may not do, in the API server's words."""
         if self._users and token not in self._users:
             raise Refusal(401, "Unauthorized", "Unauthorized")
         user = self._users.get(token, "system:admin")
@@ -239,7 +239,7 @@ class ApiServer:
         )
 
     def find(self, path: str) -> _Target:
-        """Finds what a path is about, whether or not it is served."""
+        """Find what a path is about, whether or not it is served."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
         size = 3 if parts[0] == "apis" else 2
         version, rest = "/".join(parts[1:size]), parts[size:]
@@ -523,7 +523,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _check_connection(self) -> None:
-        """Notices that the client has gone, which writing nothing does not show."""
+        """Notice that the client has gone, which writing nothing does not show."""
         self.connection.setblocking(False)
         try:
             if self.connection.recv(1, socket.MSG_PEEK) == b"":
@@ -601,7 +601,7 @@ def _status(status: str, code: int, reason: str, message: str, details: Mapping[
 
 
 def _container(pod: Mapping[str, Any], wanted: str) -> str:
-    """Finds the container whose log is asked for, as the API server and the kubelet do."""
+    """Find the container whose log is asked for, as the API server and the kubelet do."""
     name, names = pod["metadata"]["name"], [item["name"] for item in pod["spec"]["containers"]]
     if not wanted and len(names) > 1:
         raise Refusal(
@@ -645,7 +645,7 @@ def _patch(content_type: str, patch: Any) -> Callable[[Json], Json]:
 
 
 def merged(current: Any, patch: Any) -> Any:
-    """Applies a JSON merge patch (RFC 7396)."""
+    """Apply a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(current) if isinstance(current, dict) else {}
@@ -658,7 +658,7 @@ def merged(current: Any, patch: Any) -> Any:
 
 
 def _patched(current: Json, operations: list[Json]) -> Json:
-    """Applies the JSON patch operations (RFC 6902) that clients of Kubernetes use."""
+    """Apply the JSON patch operations (RFC 6902) that clients of Kubernetes use."""
     document: Any = copy.deepcopy(current)
     for operation in operations:
         *parents, last = [
@@ -697,7 +697,7 @@ def _apply(holder: Any, last: str, operation: Json) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Breaks a connection hard, with a reset."""
+    """Break a connection hard, with a reset."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         connection.shutdown(socket.SHUT_RDWR)

@@ -62,33 +62,33 @@ class Admin:
         self._namespace = namespace
 
     def create(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Makes an object."""
+        """Make an object."""
         return self._call("POST", kind, "", body)
 
     def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
-        """Reads an object; None where there is none."""
+        """Read an object; None where there is none."""
         found = [item for item in self.list(kind) if item["metadata"]["name"] == name]
         return found[0] if found else None
 
     def list(self, kind: Kind) -> "list[dict[str, Any]]":
-        """Reads all objects of a kind."""
+        """Read all objects of a kind."""
         items: list[dict[str, Any]] = self._call("GET", kind, "")["items"]
         return items
 
     def status(self, kind: Kind, name: str, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Merges into an object's status."""
+        """Merge into an object's status."""
         return self._call("PATCH", kind, f"/{name}/status", {"status": status})
 
     def patch(self, kind: Kind, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Merges into an object."""
+        """Merge into an object."""
         return self._call("PATCH", kind, f"/{name}", changes)
 
     def delete(self, kind: Kind, name: str, **options: Any) -> None:
-        """Deletes an object."""
+        """Delete an object."""
         self._call("DELETE", kind, f"/{name}", options or {"propagationPolicy": "Background"})
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        """Sends any request."""
+        """Send any request."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -146,7 +146,7 @@ class Cluster:
     node: str = "node"
 
     def connect(self, patience: RetryPolicy = QUICK) -> Api:
-        """Connects as a launcher."""
+        """Connect as a launcher."""
         with _kubeconfig(self.kubeconfig):
             return connect(patience)
 
@@ -154,7 +154,7 @@ class Cluster:
 def write_kubeconfig(
     path: Path, url: str, token: str, namespace: str, cluster: Mapping[str, Any] | None = None
 ) -> Path:
-    """Writes a kubeconfig with one context."""
+    """Write a kubeconfig with one context."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -171,7 +171,7 @@ def write_kubeconfig(
 
 @contextmanager
 def simulated(rules: Iterable[Rule] | None = LAUNCHER_RULES) -> Iterator[Cluster]:
-    """Gives a cluster of the server of these tests.
+    """Return a cluster of the server of these tests.
 
     Args:
         rules: The rights of the launcher; all where None.
@@ -190,7 +190,7 @@ def simulated(rules: Iterable[Rule] | None = LAUNCHER_RULES) -> Iterator[Cluster
 
 @contextmanager
 def real(kubeconfig: Path) -> Iterator[Cluster]:
-    """Gives a new namespace of a real API server, and plays the kubelet of a node there.
+    """Return a new namespace of a real API server, and play the kubelet of a node there.
 
     There should be nothing but the API server and the garbage collector: tests act as operators.
 
@@ -223,7 +223,7 @@ def real(kubeconfig: Path) -> Iterator[Cluster]:
 
 
 def _service_account(admin: Admin, namespace: str) -> str:
-    """Makes the launcher's service account with its rights, and gives a token for it."""
+    """Make the launcher's service account with its rights; return a token for it."""
     name, group = USER.rpartition(":")[2], "rbac.authorization.k8s.io"
     admin.call("POST", f"{namespace}/serviceaccounts", _named("v1", "ServiceAccount", name))
     rules = [

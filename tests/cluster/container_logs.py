@@ -27,7 +27,7 @@ class Logs:
         self._logs: dict[tuple[str, str, str], list[ContainerLog]] = {}
 
     def write(self, namespace: str, pod: str, container: str, *texts: str) -> None:
-        """Adds lines to the log of the container's current start."""
+        """Add lines to the log of the container's current start."""
         with self.changed:
             log = self._starts(namespace, pod, container)[-1]
             for text in texts:
@@ -35,13 +35,13 @@ class Logs:
             self.changed.notify_all()
 
     def end(self, namespace: str, pod: str, container: str) -> None:
-        """Ends the container."""
+        """End the container."""
         with self.changed:
             self._starts(namespace, pod, container)[-1].ended = True
             self.changed.notify_all()
 
     def restart(self, namespace: str, pod: str, container: str) -> None:
-        """Ends the container and starts it again."""
+        """End the container and start it again."""
         with self.changed:
             starts = self._starts(namespace, pod, container)
             starts[-1].ended = True
@@ -51,7 +51,7 @@ class Logs:
     def read(
         self, namespace: str, pod: str, container: str, query: Mapping[str, str]
     ) -> Iterator[bytes]:
-        """Gives lines as the query asks for them; with `follow`, until the container ends.
+        """Return lines as the query asks for them; with `follow`, until the container ends.
 
         Raises:
             LookupError: There was no previous start.

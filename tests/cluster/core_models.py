@@ -16,7 +16,7 @@ _SCALARS = {"str": str, "int": int, "bool": bool, "float": (int, float), "dateti
 
 
 def model(resource: Mapping[str, Any]) -> type | None:
-    """Gives the client's model of an object, None where it has none: a custom resource."""
+    """Return the client's model of an object, None where it has none: a custom resource."""
     group, _, version = str(resource["apiVersion"]).rpartition("/")
     if group and "." in group and not group.endswith(".k8s.io"):
         return None
@@ -26,7 +26,7 @@ def model(resource: Mapping[str, Any]) -> type | None:
 
 
 def problems(resource: Mapping[str, Any]) -> list[str]:
-    """Gives what is wrong with a core object, one line each, beginning with the field's path."""
+    """Return what is wrong with a core object, one line each, beginning with the field's path."""
     kind = model(resource)
     assert kind is not None, f"{resource['kind']} is not a core kind"
     return list(_object(kind, resource, str(resource["kind"])))

@@ -16,7 +16,7 @@ from tests.cluster.container_logs import Logs
 
 @contextmanager
 def serving(logs: Logs) -> Iterator[int]:
-    """Serves logs over HTTPS with a certificate of its own, and gives the port."""
+    """Serve logs over HTTPS with a certificate of its own; yield the port."""
 
     class Handler(_Handler):
         source = logs

@@ -27,20 +27,20 @@ needed = pytest.mark.skipif(COMMAND is None, reason="neither kustomize nor kubec
 
 
 def overlays() -> list[str]:
-    """Gives the folders that are meant to be applied, relative to `manifests/`."""
+    """Return the folders that are meant to be applied, relative to `manifests/`."""
     return sorted(
         str(file.parent.relative_to(ROOT)) for file in ROOT.rglob("overlays/*/kustomization.yaml")
     )
 
 
 def files(pattern: str = "*.yaml") -> list[Path]:
-    """Gives the manifests that are no kustomizations."""
+    """Return the manifests that are not kustomizations."""
     return sorted(path for path in ROOT.rglob(pattern) if path.name != "kustomization.yaml")
 
 
 @functools.cache
 def build(folder: str) -> list[dict[str, Any]]:
-    """Gives the objects of an overlay, in kustomize's order."""
+    """Return the objects of an overlay, in kustomize's order."""
     assert COMMAND is not None
     built = subprocess.run(
         [*COMMAND, str(ROOT / folder)], check=False, capture_output=True, text=True, timeout=60
@@ -52,12 +52,12 @@ def build(folder: str) -> list[dict[str, Any]]:
 
 
 def read(path: str) -> list[dict[str, Any]]:
-    """Gives the objects of one file below `manifests/`."""
+    """Return the objects of one file below `manifests/`."""
     return list(yaml.safe_load_all((ROOT / path).read_text(encoding="utf-8")))
 
 
 def only(objects: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
-    """Gives the one object of a kind, and of a name where given."""
+    """Return the one object of a kind, and of a name where given."""
     found = [
         entry
         for entry in objects

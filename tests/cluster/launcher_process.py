@@ -15,7 +15,7 @@ from tests.cluster.clusters import QUICK
 
 
 def main() -> None:
-    """Runs it as a component's interface does."""
+    """Run it as a component's interface does."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     module, _, attribute = sys.argv[1].partition(":")
     flavour = getattr(importlib.import_module(module), attribute)

@@ -65,7 +65,7 @@ class Store:
     _objects: dict[Kind, dict[Key, Json]] = field(default_factory=dict)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
-        """Gives a copy of an object."""
+        """Return a copy of an object."""
         with self.changed:
             found = self._objects.get(kind, {}).get((namespace, name))
             if found is None:
@@ -73,7 +73,7 @@ class Store:
             return copy.deepcopy(found)
 
     def list(self, kind: Kind, namespace: str) -> "list[Json]":
-        """Gives copies of all objects of a kind, in one namespace or in all."""
+        """Return copies of all objects of a kind, in one namespace or in all."""
         with self.changed:
             return [
                 copy.deepcopy(item)
@@ -82,7 +82,7 @@ class Store:
             ]
 
     def create(self, kind: Kind, namespace: str, body: Json) -> Json:
-        """Makes an object."""
+        """Make an object."""
         body = copy.deepcopy(body)
         metadata = body.setdefault("metadata", {})
         if not metadata.get("name") and metadata.get("generateName"):
@@ -119,13 +119,13 @@ class Store:
         status: bool = False,
         replaces: bool = False,
     ) -> Json:
-        """Changes an object.
+        """Change an object.
 
         Args:
             kind: Its kind.
             namespace: Its namespace.
             name: Its name.
-            change: Gives the wanted object from a copy of the current one.
+            change: Returns the wanted object, given a copy of the current one.
             status: Whether this is the status subresource: nothing else is changed then, and the
                 status is not changed otherwise.
             replaces: Whether it is a PUT, for which custom resources insist on a version.
@@ -174,7 +174,7 @@ class Store:
     def delete(
         self, kind: Kind, namespace: str, name: str, options: Mapping[str, Any]
     ) -> tuple[Json, bool]:
-        """Deletes an object, or marks it as being deleted.
+        """Delete an object, or mark it as being deleted.
 
         Returns:
             The object, and whether it is gone already.
@@ -214,7 +214,7 @@ class Store:
             return copy.deepcopy(still_there or marked), False
 
     def compact(self) -> None:
-        """Forgets the history: from any version before now, nothing can start."""
+        """Forget the history: from any version before now, nothing can start."""
         with self.changed:
             self.version += 1
             self.oldest = self.version
@@ -292,7 +292,7 @@ class Store:
 
 
 def _merged(kind: Kind, current: Json, wanted: Json, status: bool) -> Json:
-    """Takes over what a request may change."""
+    """Take over what a request may change."""
     result = copy.deepcopy(current)
     if status:
         result["status"] = wanted.get("status") or {}

@@ -56,12 +56,12 @@ class Job:
         self.uid = resource["metadata"]["uid"]
 
     def status(self, phase: str, message: str = "") -> None:
-        """Writes the job's status."""
+        """Write the job's status."""
         status = self.flavour.status(phase, message)
         self.cluster.admin.status(self.flavour.kind, self.name, status)
 
     def pod(self, role: str = "chief", **status: Any) -> str:
-        """Makes a pod and gives its name.
+        """Make a pod; return its name.
 
         Args:
             role: `chief` or anything else.
@@ -109,21 +109,21 @@ class Job:
         return name
 
     def set_pod(self, name: str, **status: Any) -> None:
-        """Writes a pod's status."""
+        """Write a pod's status."""
         self.cluster.admin.status(POD, name, status)
 
     def running(self, restarts: int = 0, last: Object | None = None) -> Object:
-        """Gives the status of a pod whose container runs."""
+        """Return the status of a pod whose container runs."""
         return self._status("Running", {"running": {"startedAt": now()}}, restarts, last)
 
     def waiting(self, reason: str, message: str = "", restarts: int = 0) -> Object:
-        """Gives the status of a pod whose container waits."""
+        """Return the status of a pod whose container waits."""
         return self._status(
             "Pending", {"waiting": {"reason": reason, "message": message}}, restarts, None
         )
 
     def terminated(self, code: int, reason: str = "", message: str = "") -> Object:
-        """Gives the status of a pod whose container has ended."""
+        """Return the status of a pod whose container has ended."""
         state = {
             "exitCode": code,
             "reason": reason or ("Error" if code else "Completed"),
@@ -134,7 +134,7 @@ class Job:
         return self._status("Failed" if code else "Succeeded", {"terminated": state}, 0, None)
 
     def unschedulable(self, message: str) -> Object:
-        """Gives the status of a pod for which there is no place."""
+        """Return the status of a pod that no node has room for."""
         return {
             "phase": "Pending",
             "conditions": [
@@ -149,16 +149,16 @@ class Job:
         }
 
     def log(self, pod: str, *lines: str) -> None:
-        """Writes lines as a pod's container."""
+        """Write lines as a pod's container."""
         self.cluster.logs.write(self.cluster.namespace, pod, self.flavour.container, *lines)
 
     def end(self, pod: str, code: int = 0, reason: str = "", message: str = "") -> None:
-        """Ends a pod's container."""
+        """End a pod's container."""
         self.cluster.logs.end(self.cluster.namespace, pod, self.flavour.container)
         self.set_pod(pod, **self.terminated(code, reason, message))
 
     def event(self, name: str, reason: str, message: str) -> None:
-        """Writes a warning about an object."""
+        """Write a warning about an object."""
         self.cluster.admin.create(
             EVENT,
             {
@@ -188,7 +188,7 @@ class Job:
 
 
 class Operator:
-    """Runs a script for each job that appears.
+    """Run a script for each job that appears.
 
     Attributes:
         jobs: Every job that ever was, in order.
@@ -204,7 +204,7 @@ class Operator:
 
     @contextmanager
     def working(self) -> "Iterator[Operator]":
-        """Works for the duration of the block."""
+        """Work for the duration of the block."""
         watcher = threading.Thread(target=self._watch, name="operator", daemon=True)
         watcher.start()
         try:
@@ -217,7 +217,7 @@ class Operator:
             assert not self.errors, "\n".join(self.errors)
 
     def job(self, seconds: float = 10) -> Job:
-        """Waits for the first job."""
+        """Wait for the first job."""
         wait_until(lambda: bool(self.jobs), "a job", seconds)
         return self.jobs[0]
 
@@ -247,7 +247,7 @@ class Operator:
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Waits until a condition holds."""
+    """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -256,5 +256,5 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) ->
 
 
 def now() -> str:
-    """Gives the time as Kubernetes writes it."""
+    """Return the time as Kubernetes writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

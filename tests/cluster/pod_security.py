@@ -18,17 +18,17 @@ SECCOMP_PROFILES = ("RuntimeDefault", "Localhost")
 
 
 def baseline(pod: Mapping[str, Any]) -> list[str]:
-    """Gives what in a pod's spec the level `baseline` forbids."""
+    """Return what in a pod's spec the level `baseline` forbids."""
     return list(_baseline(pod))
 
 
 def restricted(pod: Mapping[str, Any]) -> list[str]:
-    """Gives what in a pod's spec the level `restricted` forbids."""
+    """Return what in a pod's spec the level `restricted` forbids."""
     return [*_baseline(pod), *_restricted(pod)]
 
 
 def containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Gives a pod's containers, those that run before the others included."""
+    """Return a pod's containers, those that run before the others included."""
     return [*pod.get("initContainers", []), *pod.get("containers", [])]
 
 

@@ -62,16 +62,16 @@ class LauncherScenarios:
             yield operator
 
     def run(self, cluster: Cluster, **changes: Any) -> Any:
-        """Runs a launch in this process."""
+        """Run a launch in this process."""
         return launch.run(cluster.connect(), self.flavour.launch(**changes))
 
     def left(self, cluster: Cluster) -> tuple[int, int]:
-        """Gives how many jobs and pods there are."""
+        """Return how many jobs and pods there are."""
         return len(cluster.admin.list(self.flavour.kind)), len(cluster.admin.list(POD))
 
     @contextmanager
     def process(self, cluster: Cluster, **changes: str) -> "Iterator[subprocess.Popen[str]]":
-        """Runs a launch in a process of its own."""
+        """Run a launch in a process of its own."""
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -599,7 +599,7 @@ class LauncherScenarios:
 
 
 def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Gives the lines of the chief's log that the task has shown."""
+    """Return the lines of the chief's log that the task has shown."""
     return [
         record.getMessage().partition(" | ")[2]
         for record in caplog.records
@@ -608,19 +608,19 @@ def shown(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def lists(server: Any, flavour: Flavour) -> list[str]:
-    """Gives the requests for collections of the flavour's kind."""
+    """Return the requests for collections of the flavour's kind."""
     return [text for text in server.requests if f"/{flavour.kind.plural}?" in text]
 
 
 def faulty(cluster: Cluster) -> Any:
-    """Gives the server, which can be made to fail; the test is skipped on a real one."""
+    """Return the server, which can be made to fail; the test is skipped on a real one."""
     if cluster.server is None:
         pytest.skip("needs a server that fails on demand")
     return cluster.server
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Reads a process's output up to a line with a text; gives that line."""
+    """Read a process's output up to a line with a text; return that line."""
     assert process.stdout is not None
     seen = []
     for line in process.stdout:

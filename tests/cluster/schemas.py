@@ -29,7 +29,7 @@ KATIB_DEFINITIONS = "katib_v1beta1_definitions.json"
 
 
 def available() -> bool:
-    """Tells whether the schemas are at hand."""
+    """Tell whether the schemas are at hand."""
     return bool(os.environ.get(CRDS))
 
 
@@ -45,7 +45,7 @@ _BOUNDS = {"int32": 2**31, "int64": 2**63}
 
 
 def validator(kind: str, version: str = "") -> Draft202012Validator:
-    """Gives the strict validator of a kind.
+    """Return the strict validator of a kind.
 
     Args:
         kind: Of a CustomResourceDefinition or of Katib; or `Job`, whose schema is taken out of the
@@ -56,7 +56,7 @@ def validator(kind: str, version: str = "") -> Draft202012Validator:
 
 
 def problems(resource: Mapping[str, Any]) -> list[str]:
-    """Gives what is wrong with a resource, one line each, beginning with the field's path."""
+    """Return what is wrong with a resource, one line each, beginning with the field's path."""
     version = str(resource["apiVersion"]).rpartition("/")[2]
     return list(_problems(resource, version))
 
@@ -100,7 +100,7 @@ def _job() -> dict[str, Any]:
 
 
 def _with_identity(kind: str, api_version: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Puts in what a CustomResourceDefinition leaves to the API server."""
+    """Put in what a CustomResourceDefinition leaves to the API server."""
     identity = {
         "apiVersion": {"const": api_version},
         "kind": {"const": kind},
@@ -137,7 +137,7 @@ def _directory() -> Path:
 
 
 def _strict(schema: Any, *, open_objects: bool) -> Any:
-    """Rewrites a structural schema, and all schemas in it, into plain JSON Schema."""
+    """Rewrite a structural schema, and all schemas in it, into plain JSON Schema."""
     if isinstance(schema, list):
         return [_strict(item, open_objects=open_objects) for item in schema]
     if not isinstance(schema, dict):

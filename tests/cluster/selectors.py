@@ -30,7 +30,7 @@ class UnsupportedSelector(Exception):
 
 
 def matcher(resource: str, labels: str, fields: str) -> Callable[[Object], bool]:
-    """Gives a predicate for objects of a resource.
+    """Return a predicate for objects of a resource.
 
     Args:
         resource: The plural, on which the selectable fields depend.
@@ -43,7 +43,7 @@ def matcher(resource: str, labels: str, fields: str) -> Callable[[Object], bool]
 
 
 def _split(selector: str) -> list[str]:
-    """Splits at commas outside of parentheses."""
+    """Split at commas outside of parentheses."""
     return [part.strip() for part in re.split(r",(?![^(]*\))", selector) if part.strip()]
 
 

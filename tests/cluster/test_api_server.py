@@ -44,7 +44,7 @@ def pod(
 
 
 class Client:
-    """Sends requests as the cluster's admin, or as the launcher."""
+    """Send requests as the cluster's admin, or as the launcher."""
 
     def __init__(self, cluster: Cluster, launcher: bool = False) -> None:
         from kubernetes import config
@@ -138,7 +138,7 @@ def test_what_the_server_does_not_know(admin: Client, cluster: Cluster, url: str
     assert (status, answer.strip()) == (404, "404 page not found")
     status, answer = admin.send("GET", url.replace("tfjobs", "tfjobz"))
     assert (status, answer.strip()) == (404, "404 page not found")
-    # Whether somebody may is decided before.
+    # Authorization is decided before this.
     other = url.replace("kubeflow.org", "unknown.example.com")
     assert Client(cluster, launcher=True).send("GET", other)[0] == 403
 
@@ -429,7 +429,7 @@ def test_who_is_not_known(cluster: Cluster, url: str) -> None:
 class TestLogs:
     @pytest.fixture
     def running(self, cluster: Cluster, admin: Client, pods_url: str) -> str:
-        """A pod with two containers, one of which runs; gives the URL of its log."""
+        """A pod with two containers, one of which runs; return the URL of its log."""
         wanted = pod("p", ("main", "sidecar"))
         wanted["spec"]["nodeName"] = cluster.node
         assert admin.send("POST", pods_url, wanted)[0] == 201

@@ -118,7 +118,7 @@ def test_prometheus_accepts_the_dashboards_queries(tmp_path: Path) -> None:
 
 
 def _filled(expression: str) -> str:
-    """Puts in what Grafana does."""
+    """Put in what Grafana does."""
     values = {"$namespace": "n", "$service": "s", "$__rate_interval": "5m"}
     for name, value in values.items():
         expression = expression.replace(name, value)

@@ -68,7 +68,7 @@ def shipped_rules() -> list[Rule]:
 
 
 def trains(container: Container) -> int:
-    """Writes what the training program would."""
+    """Write what the training program would."""
     container.write("reading")
     for place, name in (("output", "saved_model.pb"), ("logs", "training.json")):
         if "-chief-" in container.pod or "-node-0-0-" in container.pod:
@@ -84,7 +84,7 @@ def fails(container: Container) -> int:
 
 
 def is_stopped(container: Container) -> int:
-    """Somebody stops the run in the user interface while the job runs."""
+    """The run is stopped in the user interface while the job runs."""
     container.write("reading")
     if "-chief-" in container.pod or "-node-0-0-" in container.pod:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -145,7 +145,7 @@ def train_that_is_stopped(kind: str) -> Flow:
 
 
 def train_without_watch(kind: str) -> Flow:
-    """A Role that somebody has cut down: the launcher looks again and again instead."""
+    """A Role without `watch`: the launcher polls instead."""
 
     def flow(cluster: Cluster, folder: Path) -> None:
         assert cluster.server is not None
@@ -217,7 +217,7 @@ def condition(kind: str, message: str = "") -> dict[str, str]:
 
 @contextmanager
 def katib(cluster: Cluster, act: Callable[[Cluster, dict[str, Any]], None]) -> Iterator[None]:
-    """Acts once on each Experiment, as Katib's controller would."""
+    """Act once on each Experiment, as Katib's controller would."""
     stop, seen = threading.Event(), set[str]()
 
     def work() -> None:
@@ -365,7 +365,7 @@ def deploy(
     service: Mapping[str, Any],
     golden: Mapping[str, Any] = NO_GOLDEN_EXAMPLES,
 ) -> None:
-    """Deploys a model. Without golden examples nothing is asked for answers."""
+    """Deploy a model. Without golden examples nothing is asked for answers."""
     model = folder / name
     model.mkdir(exist_ok=True)
     (model / "saved_model.pb").write_text(name)
@@ -405,7 +405,7 @@ def roll_out(**service: Any) -> Flow:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers as the one golden example says."""
+    """Answer as the one golden example says."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent."""
@@ -464,7 +464,7 @@ _asked: dict[str, set[Asked]] = {}
 
 
 def asked_in(name: str, folder: Path) -> set[Asked]:
-    """Runs a flow, once for all tests, and gives the rights that it needed."""
+    """Run a flow, once for all tests; return the rights that it needed."""
     if name not in _asked:
         with simulated(shipped_rules()) as cluster:
             FLOWS[name](cluster, folder)
@@ -497,7 +497,7 @@ def test_a_missing_right_is_found(tmp_path: Path) -> None:
 
 
 def test_events_are_asked_for_only_to_explain() -> None:
-    """Nobody may make or delete events and pods: operators do."""
+    """No task may make or delete events and pods; operators do."""
     rights = granted()
 
     for resource in ("pods", "events", EVENT.plural, "trials"):

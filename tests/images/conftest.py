@@ -33,7 +33,7 @@ def engine() -> Engine:
 def run_in(
     engine: Engine, image: str, command: Sequence[str], *options: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs a command as a user that no image knows, without network, on a root it cannot write."""
+    """Run a command as a user that no image knows, without network, on a root it cannot write."""
     first, *rest = command
     arguments = [
         "--rm",

@@ -228,7 +228,7 @@ def test_predictions_over_http_are_the_same(
 
 
 def _health(engine: Engine, name: str) -> str:
-    """Waits for the image's own health check to say something of a running container."""
+    """Wait for the image's own health check to say something of a running container."""
     deadline = time.monotonic() + 60
     while True:
         done = subprocess.run(

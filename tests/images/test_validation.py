@@ -43,7 +43,7 @@ class Silent:
 
 
 def validate(task_runner: TaskRunner, folder: Path, **arguments: object) -> Path:
-    """Runs the pipeline; gives the folder of its last task."""
+    """Run the pipeline; gives the folder of its last task."""
     folder.mkdir(parents=True)
     compiler.Compiler().compile(validation, str(folder / "pipeline.yaml"))
     results = spec_runner.run_spec(
@@ -100,7 +100,7 @@ def test_sample_data(task_runners: tuple[TaskRunner, TaskRunner], tmp_path: Path
 
 
 def _break(source: Path, target: Path) -> None:
-    """Writes data with what goes wrong in practice."""
+    """Write data with what goes wrong in practice."""
     draw = random.Random(5)
     with source.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))[:8000]

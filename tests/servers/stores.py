@@ -18,7 +18,7 @@ BUCKET = "test-bucket"
 
 @contextmanager
 def _server(name: str, *arguments: str) -> Iterator[str]:
-    """Starts a server on a free port and gives its URL."""
+    """Start a server on a free port and gives its URL."""
     program = ENVIRONMENT / "bin" / name
     if not program.exists():
         pytest.skip(f"{program} is absent; make setup makes it")
