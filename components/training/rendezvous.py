@@ -28,7 +28,8 @@ from kfp_tabular.components.common.training_job.trainjob import (
     JOBSET_VARIABLE,
     WORKERS_VARIABLE,
 )
-from kfp_tabular.components.training import roles, worker
+from kfp_tabular.components.training.distributed import replica_role
+from kfp_tabular.components.training.worker import program
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 
@@ -59,7 +60,10 @@ def tf_config(environment: Mapping[str, str]) -> str:
     jobset = _given(environment, JOBSET_VARIABLE, "the ClusterTrainingRuntime")
     hosts = [f"{jobset}-{CONTAINER}-0-{number}.{jobset}:{PORT}" for number in range(workers)]
     return json.dumps(
-        {"cluster": {roles.WORKER: hosts}, "task": {"type": roles.WORKER, "index": index}}
+        {
+            "cluster": {replica_role.WORKER: hosts},
+            "task": {"type": replica_role.WORKER, "index": index},
+        }
     )
 
 
@@ -85,14 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The worker program's flags; those of the command line where None.
     """
-    worker.set_up_logging()
+    program.set_up_logging()
     with reported_to_user():
-        if not os.environ.get(roles.VARIABLE, "").strip():
+        if not os.environ.get(replica_role.VARIABLE, "").strip():
             found = tf_config(os.environ)
             if found:
-                os.environ[roles.VARIABLE] = found
-                _logger.info("%s: %s", roles.VARIABLE, found)
-    worker.main(arguments)
+                os.environ[replica_role.VARIABLE] = found
+                _logger.info("%s: %s", replica_role.VARIABLE, found)
+    program.main(arguments)
 
 
 if __name__ == "__main__":

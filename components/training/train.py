@@ -10,10 +10,11 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
-from kfp_tabular.components.training import cluster, report
+from kfp_tabular.components.training import training_report as report
+from kfp_tabular.components.training.distributed import local_workers
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
-from kfp_tabular.components.training.outcome import Outcome
 from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.training_record import TrainingRecord
 
 LOCAL = "local"
 BACKENDS = (LOCAL, *DISTRIBUTED_JOB_KINDS)
@@ -89,18 +90,18 @@ def run(request: Request) -> Result:
     )
 
 
-def _train(request: Request, logs: Path) -> Outcome:
+def _train(request: Request, logs: Path) -> TrainingRecord:
     settings = request.settings
     if request.backend != LOCAL:
         _train_on_the_cluster(request)
     elif request.workers == 1:
         # Imported here: where jobs are only started, there is no TensorFlow.
-        from kfp_tabular.components.training import run as process
+        from kfp_tabular.components.training.worker import training_process as process
 
         return process.run(settings)
     else:
-        cluster.run(settings, request.workers)
-    return Outcome.load(logs)
+        local_workers.run(settings, request.workers)
+    return TrainingRecord.load(logs)
 
 
 def _train_on_the_cluster(request: Request) -> None:

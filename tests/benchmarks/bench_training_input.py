@@ -24,14 +24,14 @@ import pyarrow as pa
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
-from kfp_tabular.components.training.inputs import Reader, pieces
-from kfp_tabular.components.training.layout import Categorical, Layout
-from kfp_tabular.components.training.shuffling import TrainingInput
+from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.input.parquet_reader import Reader, pieces
+from kfp_tabular.components.training.input.shuffling import TrainingInput
 
 NUMBERS, CODES = 16, 16
 SIZES = (7, 30, 46, 58, 13, 25, 8, 32, 32, 29, 28, 30, 29, 23, 24, 28)
 TASK = Task("binary", "label", ("0", "1"), (1, 1))
-LAYOUT = Layout(
+LAYOUT = ColumnLayout(
     "label",
     tuple(f"number_{index}" for index in range(NUMBERS)),
     tuple(Categorical(f"code_{index}", 0, size) for index, size in enumerate(SIZES)),
@@ -119,22 +119,23 @@ def _measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 def _train(arguments: argparse.Namespace, reader: Reader) -> float:
     from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-    from kfp_tabular.components.training import models, program
-    from kfp_tabular.components.training.schedule import plan
+    from kfp_tabular.components.training.loop import training_steps
+    from kfp_tabular.components.training.loop.schedule import plan
+    from kfp_tabular.components.training.model import ModelContext, architectures
 
     tensorflow = import_tensorflow()
     hyperparameters = Hyperparameters(batch_size=arguments.batch_size, train_steps=arguments.steps)
     share = pieces(Examples(arguments.single).require("train"))
     started = time.perf_counter()
     rows = sum(piece.rows for piece in share)
-    context = models.ModelContext(
+    context = ModelContext(
         "binary", 1, LAYOUT.numeric, LAYOUT.categorical, hyperparameters, 0, (0.0,), rows
     )
     schedule = plan(hyperparameters, rows)
-    runner = program.Program(
+    runner = training_steps.TrainingSteps(
         tensorflow.distribute.get_strategy(),
-        models.build(context),
-        program.make_optimizer(hyperparameters, arguments.steps),
+        architectures.build(context),
+        training_steps.make_optimizer(hyperparameters, arguments.steps),
         kind="binary",
         class_weights=None,
         schedule=schedule,

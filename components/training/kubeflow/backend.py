@@ -19,11 +19,11 @@ from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
 from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.training_job.task_image import task_image
-from kfp_tabular.components.training.kubeflow import places
+from kfp_tabular.components.training.kubeflow import job_directory
 from kfp_tabular.components.training.kubeflow import plan as planning
 from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
-from kfp_tabular.components.training.outcome import RESULT_FILE
 from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.training_record import RESULT_FILE
 
 _logger = logging.getLogger(__name__)
 
@@ -73,19 +73,19 @@ def run(order: Order, api: Api | None = None) -> None:
     plan = _plan(order, image=task_image(cluster))
     _announce(plan)
     _train(cluster, plan)
-    if not places.has(plan.logs, RESULT_FILE):
+    if not job_directory.has(plan.logs, RESULT_FILE):
         # An attempt before this one had fetched them and died before KFP had stored them.
         _logger.warning("the job has ended, but its results are gone: training again")
         _forget(cluster, plan)
         _train(cluster, plan)
-    places.fetch(plan.model, settings.output)
-    places.fetch(plan.logs, settings.logs)
+    job_directory.fetch(plan.model, settings.output)
+    job_directory.fetch(plan.logs, settings.logs)
     _clean_up(plan)
 
 
 def _clean_up(plan: Plan) -> None:
     try:
-        places.remove(plan.prefix, first=f"{planning.LOGS}/{RESULT_FILE}")
+        job_directory.remove(plan.prefix, first=f"{planning.LOGS}/{RESULT_FILE}")
     except UserError as error:
         # The results are here; that the store lets nobody delete is no reason to lose them.
         _logger.warning("%s stays: %s", plan.prefix, error)

@@ -58,6 +58,6 @@ def test_bad_input_is_one_line_and_exit_code_2(artifacts, caplog):
     with pytest.raises(SystemExit) as ended:
         train_model.python_func(**artifacts, model_type="wide_and_deeep")
     assert ended.value.code == 2
-    assert "'wide_and_deeep' is unknown" in caplog.text
+    assert "found 'wide_and_deeep'. Did you mean" in caplog.text
     assert "Did you mean 'wide_and_deep'" in caplog.text
     assert not Path(artifacts["model"].path).exists()

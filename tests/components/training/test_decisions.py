@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.training import export, models, scores, worker, workspace
-from kfp_tabular.components.training.schedule import plan
+from kfp_tabular.components.training.loop.early_stopping import EarlyStopping
+from kfp_tabular.components.training.loop.schedule import plan
+from kfp_tabular.components.training.model import architectures, prediction_metrics, saved_model
 from kfp_tabular.components.training.settings import Settings
-from kfp_tabular.components.training.stopping import Stopping
+from kfp_tabular.components.training.worker import program, workspace
 
 SETTINGS = Settings(Path("/data/examples"), Path("/data/graph"), Path("/out/model"), Path("/logs"))
 
@@ -53,7 +54,7 @@ def test_small_data_gets_enough_steps():
 
 
 def test_stopping_keeps_the_best_and_loses_patience():
-    stopping = Stopping("auc", patience=2)
+    stopping = EarlyStopping("auc", patience=2)
     values = [0.7, 0.8, float("nan"), 0.79]
     assert [stopping.update(value, step) for step, value in enumerate(values)] == [
         True,
@@ -62,8 +63,8 @@ def test_stopping_keeps_the_best_and_loses_patience():
         False,
     ]
     assert (stopping.best, stopping.best_step, stopping.exhausted) == (0.8, 1, True)
-    assert not Stopping("rmse", patience=0, waited=99).exhausted
-    lower = Stopping("log_loss", 1)
+    assert not EarlyStopping("rmse", patience=0, waited=99).exhausted
+    lower = EarlyStopping("log_loss", 1)
     assert lower.update(0.5, 1)
     assert lower.update(0.4, 2)
 
@@ -80,23 +81,23 @@ def test_auc_is_the_share_of_pairs_in_order(rows):
     score = np.array([row[1] for row in rows])
     pairs = [(p > n) + 0.5 * (p == n) for p in score[positive] for n in score[~positive]]
     if pairs:
-        assert scores.auc(positive, score) == pytest.approx(np.mean(pairs))
+        assert prediction_metrics.auc(positive, score) == pytest.approx(np.mean(pairs))
     else:
-        assert math.isnan(scores.auc(positive, score))
+        assert math.isnan(prediction_metrics.auc(positive, score))
 
 
 def test_metrics_of_known_predictions():
-    both = scores.score("binary", np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]))
+    both = prediction_metrics.score("binary", np.array([0, 1]), np.array([[0.8, 0.2], [0.4, 0.6]]))
     expected = -(math.log(0.8) + math.log(0.6)) / 2
     assert both == pytest.approx({"auc": 1.0, "log_loss": expected, "accuracy": 1.0})
-    three = scores.score(
+    three = prediction_metrics.score(
         "multiclass", np.array([2, 0]), np.array([[0.1, 0.2, 0.7], [0.3, 0.5, 0.2]])
     )
     expected = -(math.log(0.7) + math.log(0.3)) / 2
     assert three == pytest.approx({"log_loss": expected, "accuracy": 0.5})
-    line = scores.score("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))
+    line = prediction_metrics.score("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0]))
     assert line == pytest.approx({"rmse": math.sqrt(0.5), "mae": 0.5, "r2": 0.5})
-    sure = scores.score("binary", np.array([0]), np.array([[0.0, 1.0]]))
+    sure = prediction_metrics.score("binary", np.array([0]), np.array([[0.0, 1.0]]))
     assert math.isfinite(sure["log_loss"])
 
 
@@ -127,17 +128,17 @@ def test_settings_survive_the_command_line(
     )
     document = tmp_path_factory.getbasetemp() / "hyperparameters.json"
     settings.hyperparameters.save(document)
-    order, patience = worker.parse(settings.arguments(document))
+    order, patience = program.parse(settings.arguments(document))
     with workspace.opened(order) as found:
         assert found.settings == settings
-    assert patience == worker.Patience()
+    assert patience == program.Patience()
 
 
 def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
     document = tmp_path / "hyperparameters.json"
     document.write_text('{"batch_size": 512.0, "dropout": 0.3}')
     base = ["--transformed-examples=/e", "--transform-graph=/g", "--no-export"]
-    order, _ = worker.parse(
+    order, _ = program.parse(
         [*base, f"--hyperparameters={document}", "--batch-size=64", "--learning-rate=0.5"]
     )
     with workspace.opened(order) as opened:
@@ -145,7 +146,7 @@ def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
     assert (found.batch_size, found.dropout, found.learning_rate) == (64, 0.3, 0.5)
     for field in fields(Hyperparameters):
         value = getattr(Hyperparameters(), field.name)
-        worker.parse([*base, f"--{field.name.replace('_', '-')}={value}"])
+        program.parse([*base, f"--{field.name.replace('_', '-')}={value}"])
 
 
 @pytest.mark.parametrize(
@@ -153,14 +154,14 @@ def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
 )
 def test_a_wrong_command_line_exits_with_2(flags, capsys):
     with pytest.raises(SystemExit) as ended:
-        worker.parse(["--transformed-examples=/e", "--transform-graph=/g", *flags])
+        program.parse(["--transformed-examples=/e", "--transform-graph=/g", *flags])
     assert ended.value.code == 2
     assert "usage" in capsys.readouterr().err
 
 
 def test_a_hyperparameter_that_does_not_fit_is_a_user_error(caplog):
     with pytest.raises(SystemExit) as ended:
-        worker.main(
+        program.main(
             ["--transformed-examples=/e", "--transform-graph=/g", "--no-export", "--epochs=1.5"]
         )
     assert ended.value.code == 2
@@ -185,7 +186,7 @@ def test_settings_out_of_range(changes, message):
 
 @given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=30))
 def test_input_names_are_distinct_and_fit(names):
-    found = export.input_names(names)
+    found = saved_model.input_names(names)
     assert list(found) == names
     assert len({name.casefold() for name in found.values()}) >= len(
         {name for name in names if not name.isidentifier()}
@@ -199,15 +200,15 @@ def test_input_names_are_distinct_and_fit(names):
 
 
 def test_embeddings_grow_with_the_vocabulary_within_bounds():
-    widths = [models.embedding_width(size) for size in (1, 10, 100, 1000, 10**6)]
+    widths = [architectures.embedding_width(size) for size in (1, 10, 100, 1000, 10**6)]
     assert widths == sorted(widths)
     assert widths == [2, 4, 8, 8, 8]
-    assert models.embedding_width(1000, 7) == 7
+    assert architectures.embedding_width(1000, 7) == 7
 
 
 def test_columns_of_rare_ids_are_dropped_more_often():
-    assert models.column_dropout(5, 200) == 0.5
-    assert models.column_dropout(1000, 1000) == 0.9
-    assert models.column_dropout(32, 10**7) < 0.001
-    rates = [models.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
+    assert architectures.column_dropout(5, 200) == 0.5
+    assert architectures.column_dropout(1000, 1000) == 0.9
+    assert architectures.column_dropout(32, 10**7) < 0.001
+    rates = [architectures.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
     assert rates == sorted(rates)

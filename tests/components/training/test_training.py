@@ -13,8 +13,14 @@ from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparamet
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.training import export, models, run, scores
-from kfp_tabular.components.training.layout import Categorical, Layout
+from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.model import (
+    ModelContext,
+    architectures,
+    prediction_metrics,
+    saved_model,
+)
+from kfp_tabular.components.training.worker import training_process
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +30,7 @@ def trained(inputs, tmp_path_factory):
     for kind, artifacts in inputs.items():
         folder = tmp_path_factory.mktemp(kind)
         settings = artifacts.settings(folder, metrics_file=folder / "metrics.txt")
-        found[kind] = (folder, run.run(settings))
+        found[kind] = (folder, training_process.run(settings))
     return found
 
 
@@ -58,7 +64,7 @@ def test_the_exported_model_takes_raw_features(made, inputs, trained, kind):
     }
     label = rows[task.label]
     if kind == "regression":
-        measured = scores.regression(label, outputs["prediction"])
+        measured = prediction_metrics.regression(label, outputs["prediction"])
     else:
         probabilities = outputs["probabilities"]
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
@@ -69,12 +75,12 @@ def test_the_exported_model_takes_raw_features(made, inputs, trained, kind):
         )
         classes = [task.classes[index].encode() for index in chosen]
         np.testing.assert_array_equal(outputs["classes"], classes)
-        measured = scores.score(kind, label, probabilities)
+        measured = prediction_metrics.score(kind, label, probabilities)
     # The weights kept are the best ones, and the same rows give the same metrics through the
     # transform graph.
     for name, value in measured.items():
         assert outcome.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
-    objective = f"eval_{scores.OBJECTIVES[kind]}"
+    objective = f"eval_{prediction_metrics.OBJECTIVES[kind]}"
     history = [entry[objective] for entry in outcome.history]
     best = max(history) if objective == "eval_auc" else min(history)
     assert outcome.metrics[objective] == pytest.approx(best, rel=1e-6)
@@ -147,7 +153,7 @@ def test_serialized_examples_may_lack_features(made, trained):
 
 def test_measurements_are_left_behind(made, trained):
     folder, outcome = trained["regression"]
-    assert run.Outcome.load(folder / "logs") == outcome
+    assert training_process.TrainingRecord.load(folder / "logs") == outcome
     assert list((folder / "logs").glob("events.out.tfevents.*"))
     assert not list((folder / "logs" / "checkpoints").glob("*"))
     lines = (folder / "metrics.txt").read_text().splitlines()
@@ -165,8 +171,8 @@ def test_measurements_are_left_behind(made, trained):
 
 def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
     _, first = trained["binary"]
-    again = run.run(inputs["binary"].settings(tmp_path, output=None))
-    other = run.run(inputs["binary"].settings(tmp_path, output=None, seed=1))
+    again = training_process.run(inputs["binary"].settings(tmp_path, output=None))
+    other = training_process.run(inputs["binary"].settings(tmp_path, output=None, seed=1))
     for name in ("eval_auc", "eval_log_loss", "train_log_loss"):
         assert again.metrics[name] == pytest.approx(first.metrics[name], abs=1e-5)
     assert other.metrics["train_log_loss"] != first.metrics["train_log_loss"]
@@ -182,7 +188,7 @@ def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
     ],
 )
 def test_every_architecture_learns(inputs, tmp_path, changes):
-    outcome = run.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
+    outcome = training_process.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
     assert outcome.metrics["eval_log_loss"] < 0.8
 
 
@@ -190,7 +196,7 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
     import tf_keras
 
     common, rare = Categorical("common", 0, 20), Categorical("rare", 0, 80)
-    context = models.ModelContext(
+    context = ModelContext(
         task="binary",
         units=1,
         numeric=(),
@@ -200,7 +206,7 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
         prior=(0.0,),
         rows=800,
     )
-    model = models.build(context)
+    model = architectures.build(context)
     layer = tf_keras.Model(model.input, model.get_layer("column_dropout_8").output)
     ids = {"numeric": np.zeros((4000, 0)), "categorical": np.ones((4000, 2), np.int32)}
     seen, trained_on = layer(ids).numpy(), layer(ids, training=True).numpy()
@@ -210,7 +216,7 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
     kept = trained_on[:, 1][dropped[:, 1] == 0]
     np.testing.assert_allclose(kept, 5 * seen[: len(kept), 1], rtol=1e-5)
     plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0))
-    assert not any("dropout" in layer.name for layer in models.build(plain).layers)
+    assert not any("dropout" in layer.name for layer in architectures.build(plain).layers)
 
 
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
@@ -227,7 +233,7 @@ def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
     means = {}
     for weights in ("none", "balanced"):
         output = tmp_path / weights
-        run.run(replace(settings, output=output, class_weights=weights))
+        training_process.run(replace(settings, output=output, class_weights=weights))
         model = SavedModel(output)
         rows = made.raw_rows(300, 9)
         means[weights] = (
@@ -242,7 +248,7 @@ def test_without_an_eval_split_the_last_weights_are_kept(made, inputs, tmp_path,
     settings = inputs["regression"].settings(
         tmp_path, transformed_examples=tmp_path / "rows", output=None
     )
-    outcome = run.run(settings)
+    outcome = training_process.run(settings)
     assert "no eval split: early stopping is off" in caplog.text
     assert outcome.metrics["best_step"] == outcome.metrics["steps"]
     assert outcome.metrics["epochs"] == 6
@@ -252,7 +258,7 @@ def test_without_an_eval_split_the_last_weights_are_kept(made, inputs, tmp_path,
 def test_an_eval_split_of_one_class_goes_by_the_loss(made, inputs, tmp_path, caplog):
     zeros = np.zeros(made.ROWS["eval"], np.int64)
     made.rewrite(inputs["binary"].examples, tmp_path / "rows", eval={"sold": zeros})
-    outcome = run.run(
+    outcome = training_process.run(
         inputs["binary"].settings(tmp_path, transformed_examples=tmp_path / "rows", output=None)
     )
     assert "the eval split holds one class" in caplog.text
@@ -261,7 +267,7 @@ def test_an_eval_split_of_one_class_goes_by_the_loss(made, inputs, tmp_path, cap
 
 
 def test_early_stopping(inputs, tmp_path):
-    outcome = run.run(
+    outcome = training_process.run(
         inputs["binary"].settings(
             tmp_path, output=None, epochs=40, learning_rate=0.03, early_stopping_patience=2
         )
@@ -272,7 +278,7 @@ def test_early_stopping(inputs, tmp_path):
 
 
 def test_a_batch_larger_than_the_data(made, inputs, tmp_path):
-    outcome = run.run(
+    outcome = training_process.run(
         inputs["binary"].settings(tmp_path, output=None, batch_size=10**6, train_steps=3)
     )
     assert outcome.facts["schedule"]["batch"] == made.ROWS["train"]
@@ -282,17 +288,17 @@ def test_a_batch_larger_than_the_data(made, inputs, tmp_path):
 def test_divergence_is_named(inputs, tmp_path):
     settings = inputs["regression"].settings(tmp_path, learning_rate=1e30, model_type="dcn_v2")
     with pytest.raises(UserError, match=r"not finite at step \d+ with learning_rate=1e\+30. Try"):
-        run.run(settings)
+        training_process.run(settings)
     assert not (tmp_path / "model").exists()
 
 
 def test_regression_has_no_classes_to_balance(inputs, tmp_path):
     with pytest.raises(UserError, match="class_weights: 'balanced' needs classes"):
-        run.run(inputs["regression"].settings(tmp_path, class_weights="balanced"))
+        training_process.run(inputs["regression"].settings(tmp_path, class_weights="balanced"))
 
 
 def test_the_decision_threshold_decides(made, inputs, trained, tmp_path):
-    run.run(inputs["binary"].settings(tmp_path, decision_threshold=0.2))
+    training_process.run(inputs["binary"].settings(tmp_path, decision_threshold=0.2))
 
     model, before = SavedModel(tmp_path / "model"), SavedModel(trained["binary"][0] / "model")
     assert model.spec.decision_threshold == 0.2
@@ -308,7 +314,7 @@ def test_the_decision_threshold_decides(made, inputs, trained, tmp_path):
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
 def test_only_a_binary_model_has_a_decision_threshold(inputs, tmp_path, kind):
     with pytest.raises(UserError, match=f"decision_threshold: only .* this is a {kind} task"):
-        run.run(inputs[kind].settings(tmp_path, decision_threshold=0.2))
+        training_process.run(inputs[kind].settings(tmp_path, decision_threshold=0.2))
 
 
 def test_artifacts_of_different_tasks(inputs, tmp_path):
@@ -316,13 +322,13 @@ def test_artifacts_of_different_tasks(inputs, tmp_path):
         tmp_path, transformed_examples=inputs["multiclass"].examples
     )
     with pytest.raises(UserError, match="no column 'sold'.*same transform_features task"):
-        run.run(settings)
+        training_process.run(settings)
 
 
 def test_a_feature_made_from_the_label(made, inputs):
-    columns = Layout(made.DISTANCE, ("count", "distance"), ())
+    columns = ColumnLayout(made.DISTANCE, ("count", "distance"), ())
     with pytest.raises(UserError, match="a feature is made from the label"):
-        export.TransformGraph(inputs["binary"].graph, columns)
+        saved_model.TransformGraph(inputs["binary"].graph, columns)
 
 
 @pytest.fixture
@@ -335,12 +341,12 @@ def my_models(monkeypatch):
 @pytest.mark.parametrize("function", ["by_name", "normalised"])
 def test_a_model_of_ones_own(made, inputs, my_models, tmp_path, function):
     settings = inputs["multiclass"].settings(tmp_path, model_fn=f"{my_models}:{function}")
-    outcome = run.run(settings)
+    outcome = training_process.run(settings)
     assert outcome.metrics["eval_log_loss"] < 1.05
     model = SavedModel(tmp_path / "model")
     rows = made.raw_rows(made.ROWS["eval"], 1)
     probabilities = model.predict(tensors(model.spec, rows))["probabilities"].numpy()
-    measured = scores.multiclass(rows["grade"], probabilities)
+    measured = prediction_metrics.multiclass(rows["grade"], probabilities)
     assert outcome.metrics["eval_log_loss"] == pytest.approx(measured["log_loss"], rel=1e-5)
 
 
@@ -360,4 +366,4 @@ def test_a_model_of_ones_own(made, inputs, my_models, tmp_path, function):
 )
 def test_a_model_function_that_is_not_fit(inputs, my_models, tmp_path, name, message):
     with pytest.raises(UserError, match=f"model_fn.*{message}"):
-        run.run(inputs["binary"].settings(tmp_path, model_fn=name))
+        training_process.run(inputs["binary"].settings(tmp_path, model_fn=name))

@@ -66,7 +66,7 @@ class Container:
         return found
 
 
-Program = Callable[[Container], int]
+TrainingSteps = Callable[[Container], int]
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Operator:
     """
 
     server: ApiServer
-    program: Program
+    program: TrainingSteps
     restarts: int = 0
     hosts: Callable[[int], list[str]] | None = None
     jobs: list[Mapping[str, Any]] = field(default_factory=list)

@@ -16,7 +16,7 @@ from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, SpecConflictError
 from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB, TRAINJOB
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
-from kfp_tabular.components.training.kubeflow import backend, places
+from kfp_tabular.components.training.kubeflow import backend, job_directory
 from kfp_tabular.components.training.kubeflow.backend import Order
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.settings import Settings
@@ -278,7 +278,7 @@ def test_results_that_were_half_removed_are_made_again(server, api, order) -> No
 
     with Operator(server, trains).running() as operator:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(places, "remove", interrupted)
+            patch.setattr(job_directory, "remove", interrupted)
             backend.run(order, api)
         backend.run(order, api)
 
@@ -292,7 +292,7 @@ def test_a_store_that_keeps_everything_costs_no_results(
     def denied(uri: str, first: str) -> None:
         raise UserError("access denied.")
 
-    monkeypatch.setattr(places, "remove", denied)
+    monkeypatch.setattr(job_directory, "remove", denied)
     with Operator(server, trains).running():
         backend.run(order, api)
 

@@ -1,0 +1,57 @@
+"""How the processes of a job decide alike: they add up what each has to say.
+
+The same floating-point numbers on two machines may differ in the last bit, and workers that
+disagree wait for each other for ever. So whatever decides goes through here, and every process
+must call it at the same points.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Agreement:
+    """Sums and one process's word, over all processes that train.
+
+    Args:
+        strategy: From `strategy.join`.
+        workers: Number of processes that train.
+        worker: Index of this one.
+    """
+
+    def __init__(self, strategy: Any, workers: int = 1, worker: int = 0) -> None:
+        import tensorflow as tf
+
+        self._strategy = strategy
+        self._workers = workers
+        self._worker = worker
+        self._local_replicas = strategy.num_replicas_in_sync // workers if workers > 1 else 1
+        self._sum = tf.function(self._reduced, input_signature=[tf.TensorSpec([None], tf.float64)])
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Adds up values over the processes, in double precision."""
+        if self._workers == 1:
+            return [float(value) for value in values]
+        summed = self._sum(np.asarray(values, np.float64)).numpy()
+        return [float(value) / self._local_replicas for value in summed]
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Says of each flag whether some process has raised it."""
+        return [total > 0 for total in self.sum([float(flag) for flag in flags])]
+
+    def from_first(self, value: float) -> float:
+        """Gives every process the first one's value."""
+        return self.sum([value if self._worker == 0 else 0.0])[0]
+
+    def each(self, values: Sequence[float]) -> "np.ndarray[Any, Any]":
+        """Gives every process everybody's values, shape `[processes, values]`."""
+        table = np.zeros((self._workers, len(values)))
+        table[self._worker] = values
+        return np.asarray(self.sum(table.ravel().tolist())).reshape(table.shape)
+
+    def _reduced(self, values: Any) -> Any:
+        import tensorflow as tf
+
+        parts = self._strategy.run(tf.identity, args=(values,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)

@@ -1,0 +1,118 @@
+"""What the label of the train split says before training: classes, weights, prior, moments."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.input import parquet_reader
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations of some numbers."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, other: "Moments") -> "Moments":
+        """Joins two groups by Chan's update; plain sums of squares cancel for labels far from 0."""
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * self.count * other.count / count
+        return Moments(count, self.mean + apart * other.count / count, squares)
+
+    @property
+    def deviation(self) -> float:
+        """The (population) standard deviation; 1 in place of 0."""
+        return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
+
+
+def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
+    """Gives the moments of a regression label, in one pass over that column.
+
+    Args:
+        share: Pieces of the train split.
+        label: The label's column.
+
+    Raises:
+        UserError: Where a label is missing or not finite.
+    """
+    found = Moments()
+    for file, column in _labels(share, label):
+        values = column.astype(np.float64)
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise UserError(
+                f"{file}: label {label!r} is not finite in {bad} rows. Drop these rows before "
+                "training."
+            )
+        mean = float(values.mean())
+        found = found.plus(Moments(len(values), mean, float(((values - mean) ** 2).sum())))
+    return found
+
+
+def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int) -> list[int]:
+    """Counts the rows of each class, in one pass over the label's column.
+
+    Args:
+        share: Pieces of the train split.
+        label: The label's column.
+        classes: Number of classes.
+
+    Raises:
+        UserError: Where a label is no class index.
+    """
+    counts = np.zeros(classes, np.int64)
+    for file, values in _labels(share, label):
+        parquet_reader.require_class(values, classes, label, file)
+        counts += np.bincount(values.astype(np.int64), minlength=classes)
+    return [int(count) for count in counts]
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Weighs classes so that each counts the same in sum, and the mean weight of a row is 1.
+
+    Args:
+        counts: Rows by class. A class without rows has weight 0.
+    """
+    present = sum(count > 0 for count in counts)
+    total = sum(counts)
+    return [total / (present * count) if count else 0.0 for count in counts]
+
+
+def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[float, ...]:
+    """Gives the logits of the class shares, where the output's bias best starts.
+
+    Without it, the first steps on rare classes go into learning that they are rare.
+
+    Args:
+        kind: The task's kind.
+        counts: Rows by class.
+        balanced: Whether rows are weighted, which makes the shares equal.
+
+    Returns:
+        A bias for each unit of the output. A class without rows counts as one row.
+    """
+    if kind == "regression":
+        return (0.0,)
+    known = [1] * len(counts) if balanced else [max(1, count) for count in counts]
+    if kind == "binary":
+        return (math.log(known[1] / known[0]),)
+    return tuple(math.log(count / sum(known)) for count in known)
+
+
+def _labels(
+    share: Sequence[parquet_reader.Piece], label: str
+) -> Iterator[tuple[Path, "np.ndarray[Any, Any]"]]:
+    for file, batch in parquet_reader.batches(share, [label]):
+        if batch.num_rows:
+            yield file, parquet_reader.dense(batch, label, file)

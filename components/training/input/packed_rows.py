@@ -1,0 +1,185 @@
+"""Which transformed columns a model takes, and how they are packed into two matrices.
+
+Forty inputs of one column each cost forty small operations per step; one float matrix and one
+integer matrix cost two. Models, the input pipeline and the export all follow this layout.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kfp_tabular.components.common.errors import UserError, closest
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+_TRANSFORM = "the transformed schema"
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A transformed column of class ids.
+
+    Attributes:
+        name: The column's name.
+        minimum: The smallest id; most often 0.
+        size: How many ids there are, from `minimum` on.
+    """
+
+    name: str
+    minimum: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """The transformed columns in the order in which they are packed.
+
+    Attributes:
+        label: The label's column.
+        numeric: Columns of the float32 matrix, shape `[rows, len(numeric)]`.
+        categorical: Columns of the int32 matrix, shape `[rows, len(categorical)]`; every id there
+            counts from 0.
+    """
+
+    label: str
+    numeric: tuple[str, ...]
+    categorical: tuple[Categorical, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns to read, features first, the label last."""
+        return [*self.numeric, *(column.name for column in self.categorical), self.label]
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a packed row with its label, in bytes."""
+        return 4 * len(self.columns)
+
+
+class PackedRows:
+    """Packed rows.
+
+    Attributes:
+        numeric: float32, shape `[rows, numeric columns]`.
+        categorical: int32, shape `[rows, categorical columns]`.
+        label: int32 class indices or float32 targets, shape `[rows]`.
+    """
+
+    __slots__ = ("categorical", "label", "numeric")
+
+    def __init__(
+        self,
+        numeric: "np.ndarray[Any, Any]",
+        categorical: "np.ndarray[Any, Any]",
+        label: "np.ndarray[Any, Any]",
+    ) -> None:
+        self.numeric = numeric
+        self.categorical = categorical
+        self.label = label
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, index: "np.ndarray[Any, Any] | slice") -> "PackedRows":
+        """Gives some of the rows, by position or as a slice."""
+        return PackedRows(self.numeric[index], self.categorical[index], self.label[index])
+
+    @classmethod
+    def empty(cls, layout: ColumnLayout, rows: int, *, regression: bool) -> "PackedRows":
+        """Gives room for so many rows, not initialised."""
+        return cls(
+            np.empty((rows, len(layout.numeric)), np.float32),
+            np.empty((rows, len(layout.categorical)), np.int32),
+            np.empty(rows, np.float32 if regression else np.int32),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: "list[PackedRows]") -> "PackedRows":
+        """Joins packed rows; a single part is given back as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.numeric for part in parts]),
+            np.concatenate([part.categorical for part in parts]),
+            np.concatenate([part.label for part in parts]),
+        )
+
+
+def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
+    """Derives the layout from the schema of the transformed columns.
+
+    FLOAT columns are numeric; INT columns with an `int_domain` are categorical, those without are
+    taken as numbers.
+
+    Args:
+        schema: `TFTransformOutput(...).transformed_metadata.schema`.
+        label: The label's column.
+
+    Raises:
+        UserError: Where the label or every feature is missing, or a column is text or not a
+            single value per row.
+    """
+    numeric, categorical = [], []
+    names = [feature.name for feature in schema.feature]
+    if label not in names:
+        raise UserError(
+            f"{_TRANSFORM}: no label column {label!r}; the preprocessing function must return it."
+            + closest(label, names)
+        )
+    for feature in schema.feature:
+        if feature.name == label:
+            continue
+        _require_scalar(feature)
+        # `size` needs both ends: a domain with one end says nothing about the number of ids.
+        domain = feature.int_domain
+        if feature.HasField("int_domain") and domain.HasField("max"):
+            categorical.append(Categorical(feature.name, domain.min, domain.max - domain.min + 1))
+        else:
+            numeric.append(feature.name)
+    if not numeric and not categorical:
+        raise UserError(f"{_TRANSFORM}: no feature but the label {label!r}; nothing to learn from.")
+    return ColumnLayout(label, tuple(numeric), tuple(categorical))
+
+
+def _require_scalar(feature: Any) -> None:
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    if feature.type == schema_pb2.BYTES:
+        raise UserError(
+            f"{_TRANSFORM}: column {feature.name!r} is text. Map it to numbers in the "
+            "preprocessing function, as with tft.compute_and_apply_vocabulary."
+        )
+    if not feature.HasField("shape") or feature.shape.dim:
+        raise UserError(
+            f"{_TRANSFORM}: column {feature.name!r} is not a single value per row. Return tensors "
+            "of shape [batch] from the preprocessing function."
+        )
+
+
+def pack(values: Mapping[str, Any], layout: ColumnLayout) -> tuple[Any, Any]:
+    """Packs transformed tensors into the two matrices, inside a TensorFlow graph.
+
+    Args:
+        values: Tensors of shape `[batch]` by column.
+        layout: The columns and their order.
+
+    Returns:
+        float32 `[batch, numeric columns]` and int32 `[batch, categorical columns]`.
+    """
+    import tensorflow as tf
+
+    def matrix(names: list[str], dtype: Any) -> Any:
+        if not names:
+            rows = tf.size(next(iter(values.values())))
+            return tf.zeros([rows, 0], dtype)
+        # The transform graph loses the static shape of vocabulary lookups.
+        return tf.stack([tf.reshape(tf.cast(values[name], dtype), [-1]) for name in names], axis=1)
+
+    ids = matrix([column.name for column in layout.categorical], tf.int32)
+    minima = [column.minimum for column in layout.categorical]
+    if any(minima):
+        ids -= tf.constant(minima, tf.int32)
+    return matrix(list(layout.numeric), tf.float32), ids

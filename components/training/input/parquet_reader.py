@@ -1,0 +1,313 @@
+"""Transformed Parquet as packed rows, without a line of Python per row, checked on the way."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
+
+TRAIN_SPLIT = "train"
+EVAL_SPLIT = "eval"
+
+READ_ROWS = 1 << 16
+
+_SAME_TASK = (
+    "Give the transformed examples and the transform graph of the same transform_features task."
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some consecutive rows of a row group.
+
+    Attributes:
+        file: The Parquet file.
+        group: Index of the row group in the file.
+        start: The first row, counted in the row group.
+        rows: How many rows.
+    """
+
+    file: Path
+    group: int
+    start: int
+    rows: int
+
+
+Ensure = Callable[[Sequence[Piece]], None]
+"""Brings pieces to this machine before they are read."""
+
+
+def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Piece]:
+    """Gives a worker's share of a split: one run of rows, equal to every other's to within a row.
+
+    Args:
+        files: The split's Parquet files, in order.
+        worker: Index of the worker.
+        workers: Number of workers.
+
+    Returns:
+        Row groups, whole or in part, in the order they were written; empty ones are left out.
+    """
+    groups: list[tuple[Path, int, int]] = []
+    for file in files:
+        metadata = pq.read_metadata(file)
+        groups.extend(
+            (file, index, metadata.row_group(index).num_rows)
+            for index in range(metadata.num_row_groups)
+        )
+    total = sum(rows for _, _, rows in groups)
+    first, end = total * worker // workers, total * (worker + 1) // workers
+    share, position = [], 0
+    for file, index, rows in groups:
+        start, stop = max(first - position, 0), min(end - position, rows)
+        if stop > start:
+            share.append(Piece(file, index, start, stop - start))
+        position += rows
+    return share
+
+
+class Reader:
+    """Reads pieces as packed rows, and checks what the transform promised.
+
+    Args:
+        layout: The columns to read.
+        task: The task; its kind decides the label's type.
+        target_mean: Taken off a regression label.
+        target_scale: A regression label is divided by this.
+        ensure: Called with pieces before they are read, to bring them here.
+    """
+
+    def __init__(
+        self,
+        layout: ColumnLayout,
+        task: Task,
+        target_mean: float = 0.0,
+        target_scale: float = 1.0,
+        *,
+        ensure: Ensure = lambda _: None,
+    ) -> None:
+        self._layout = layout
+        self._task = task
+        self._mean = target_mean
+        self._scale = target_scale
+        self._ensure = ensure
+
+    def read(self, share: Sequence[Piece]) -> PackedRows:
+        """Reads pieces into one block, in their order; those of a file stand together.
+
+        Raises:
+            UserError: Where a column is missing or holds nulls, or an id or a class index is out
+                of its range.
+        """
+        self._ensure(share)
+        regression = self._task.kind == "regression"
+        rows = PackedRows.empty(
+            self._layout, sum(piece.rows for piece in share), regression=regression
+        )
+        position = 0
+        for file, batch in batches(share, self._layout.columns):
+            self._pack(batch, rows, position, file)
+            position += batch.num_rows
+        return rows
+
+    def _pack(self, batch: pa.RecordBatch, rows: PackedRows, position: int, file: Path) -> None:
+        here = slice(position, position + batch.num_rows)
+        for index, name in enumerate(self._layout.numeric):
+            rows.numeric[here, index] = dense(batch, name, file)
+        self._require_finite(rows.numeric[here], file)
+        for index, column in enumerate(self._layout.categorical):
+            ids = dense(batch, column.name, file)
+            if column.minimum:
+                ids = ids - column.minimum
+            _require_range(
+                ids,
+                column.size,
+                f"{file}: column {column.name!r}",
+                f"the ids of the transform graph. {_SAME_TASK}",
+            )
+            rows.categorical[here, index] = ids
+        label = dense(batch, self._layout.label, file)
+        if self._task.kind == "regression":
+            # In double precision: a label far from 0 would lose its variation in float32.
+            rows.label[here] = (label.astype(np.float64) - self._mean) / self._scale
+            return
+        require_class(label, len(self._task.classes), self._layout.label, file)
+        rows.label[here] = label
+
+    def _require_finite(self, numeric: "np.ndarray[Any, Any]", file: Path) -> None:
+        finite = np.isfinite(numeric)
+        if not finite.all():
+            column = int((~finite).any(axis=0).argmax())
+            raise UserError(
+                f"{file}: column {self._layout.numeric[column]!r} holds NaN or infinity in "
+                f"{int((~finite[:, column]).sum())} of {len(numeric)} rows. Fill or clip it in the "
+                "preprocessing function."
+            )
+
+
+def batches(
+    share: Sequence[Piece], columns: Sequence[str]
+) -> Iterator[tuple[Path, pa.RecordBatch]]:
+    """Reads columns of pieces, in their order; those of a file stand together.
+
+    Raises:
+        UserError: Where a column is missing.
+    """
+    for file in dict.fromkeys(piece.file for piece in share):
+        here = [piece for piece in share if piece.file == file]
+        for batch in _batches(file, here, columns):
+            yield file, batch
+
+
+def _batches(
+    file: Path, share: Sequence[Piece], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(file, memory_map=True) as parquet:
+        require_columns(parquet, columns, file)
+        for whole, run in itertools.groupby(share, lambda piece: _is_whole(piece, parquet)):
+            if whole:
+                groups = [piece.group for piece in run]
+                yield from parquet.iter_batches(READ_ROWS, groups, list(columns))
+                continue
+            for piece in run:
+                found = parquet.iter_batches(READ_ROWS, [piece.group], list(columns))
+                yield from _cut(found, piece.start, piece.start + piece.rows)
+
+
+def _is_whole(piece: Piece, parquet: pq.ParquetFile) -> bool:
+    rows: int = parquet.metadata.row_group(piece.group).num_rows
+    return piece.rows == rows
+
+
+def _cut(batches: Iterator[pa.RecordBatch], start: int, stop: int) -> Iterator[pa.RecordBatch]:
+    position = 0
+    for batch in batches:
+        first, end = max(start - position, 0), min(stop - position, batch.num_rows)
+        if first < end:
+            yield batch.slice(first, end - first)
+        position += batch.num_rows
+        if position >= stop:
+            return
+
+
+def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]":
+    """Gives a column as numbers.
+
+    Raises:
+        UserError: Where it holds nulls or is not numeric.
+    """
+    column = batch.column(name)
+    if column.null_count:
+        raise UserError(
+            f"{file}: column {name!r} has {column.null_count} missing values. Transformed columns "
+            "hold none: fill them in the preprocessing function."
+        )
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise UserError(
+            f"{file}: column {name!r} is {column.type}, not a number. Encode it in the "
+            "preprocessing function."
+        )
+    # Not to_numpy: it imports pandas, which takes longer than reading a million rows.
+    width = column.type.bit_width // 8
+    code = (
+        "f"
+        if pa.types.is_floating(column.type)
+        else "iu"[pa.types.is_unsigned_integer(column.type)]
+    )
+    dtype = np.dtype(f"{code}{width}")
+    return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * width)
+
+
+def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) -> PackedRows:
+    """Reads a spread sample of a split; all of it where it is small enough.
+
+    Evenly spaced row groups, then evenly spaced rows, so that an order in the file (by time, by
+    class) does not bias the sample and a huge split is not read whole.
+
+    Args:
+        reader: Reads the pieces.
+        files: The split's files.
+        most: The largest number of rows.
+        groups: The largest number of row groups to read from a split with more rows than `most`.
+    """
+    share = pieces(files)
+    if sum(piece.rows for piece in share) <= most:
+        return reader.read(share)
+    if len(share) > groups:
+        picked = np.unique(np.linspace(0, len(share) - 1, groups).round().astype(int))
+        # Row groups may be tiny: go on until there are enough rows.
+        if sum(share[index].rows for index in picked) >= most:
+            share = [share[index] for index in picked]
+    rows = reader.read(share)
+    return rows.take(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
+
+
+def require_rows(examples: Examples) -> dict[str, int]:
+    """Gives the number of rows by split, where there is something to train on.
+
+    Raises:
+        UserError: Where the train split is missing or empty.
+    """
+    examples.require(TRAIN_SPLIT)
+    rows = examples.rows()
+    if not rows[TRAIN_SPLIT]:
+        raise UserError(
+            f"{examples.path}: the split {TRAIN_SPLIT!r} has no rows. Give it a larger share in "
+            "ingest_data's split_fractions."
+        )
+    return rows
+
+
+def require_columns(parquet: pq.ParquetFile, columns: Sequence[str], file: Path) -> None:
+    """Checks that a file has the columns.
+
+    Raises:
+        UserError: Where one is missing.
+    """
+    missing = [name for name in columns if name not in parquet.schema_arrow.names]
+    if missing:
+        raise UserError(
+            f"{file}: no column {missing[0]!r}, which the transform graph writes. {_SAME_TASK}"
+        )
+
+
+def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file: Path) -> None:
+    """Checks that labels are class indices.
+
+    Raises:
+        UserError: Where one is not.
+    """
+    whole = np.issubdtype(values.dtype, np.integer) or bool((values == np.floor(values)).all())
+    if not whole:
+        raise UserError(
+            f"{file}: label {label!r} holds fractions; the preprocessing function must return it "
+            "as class indices from 0. For a number to be predicted, set the task to regression."
+        )
+    _require_range(
+        values,
+        classes,
+        f"{file}: label {label!r}",
+        f"the {classes} classes of task.json. The preprocessing function must return the label "
+        "as class indices from 0.",
+    )
+
+
+def _require_range(values: "np.ndarray[Any, Any]", size: int, where: str, remedy: str) -> None:
+    if not len(values):
+        return
+    smallest, largest = values.min(), values.max()
+    if smallest < 0 or largest >= size:
+        found = smallest if smallest < 0 else largest
+        raise UserError(f"{where} holds {found}, outside 0 to {size - 1}, {remedy}")

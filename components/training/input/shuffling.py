@@ -1,0 +1,138 @@
+"""The order of training: an endless stream of shuffled rows, read ahead in the background.
+
+Row groups are read in a seeded random order into a buffer of up to a million rows; rows leave the
+buffer in the order of one random permutation, many at a time, while the next buffer is read. The
+order is a function of (seed, pass, worker, buffer) alone, so that a resumed run finds its place
+without reading what it has seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from kfp_tabular.components.training.input.packed_rows import PackedRows
+from kfp_tabular.components.training.input.parquet_reader import Piece, Reader
+
+_BUFFER_ROWS = 1 << 20
+_BUFFER_BYTES = 256 << 20
+
+
+class TrainingInput:
+    """An endless, shuffled stream of a worker's rows; every pass holds every row once.
+
+    Args:
+        reader: Reads the pieces.
+        share: The worker's pieces; at least one row.
+        seed: Seed of the order.
+        worker: Index of the worker.
+        start: Rows of the stream to skip, as a resumed run does.
+        buffer_rows: Rows that are shuffled together; 0 takes as many as fit 256 MiB, at most
+            1,048,576.
+        row_bytes: Size of a packed row.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        share: Sequence[Piece],
+        *,
+        seed: int,
+        worker: int = 0,
+        start: int = 0,
+        buffer_rows: int = 0,
+        row_bytes: int = 128,
+    ) -> None:
+        self.rows = sum(piece.rows for piece in share)
+        self._reader = reader
+        self._share = list(share)
+        self._seed = seed
+        self._worker = worker
+        self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, _BUFFER_BYTES // row_bytes)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="training-input")
+        self._whole: PackedRows | None = None
+        self._blocks = self._stream(start)
+        self._block, self._order = next(self._blocks)
+        self._position = 0
+
+    def take(self, rows: int) -> PackedRows:
+        """Gives the next rows of the stream."""
+        parts = []
+        while rows:
+            if self._position == len(self._order):
+                self._block, self._order = next(self._blocks)
+                self._position = 0
+            index = self._order[self._position : self._position + rows]
+            parts.append(self._block.take(index))
+            self._position += len(index)
+            rows -= len(index)
+        return PackedRows.concatenate(parts)
+
+    def __enter__(self) -> "TrainingInput":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _stream(self, start: int) -> Iterator[tuple[PackedRows, "np.ndarray[Any, Any]"]]:
+        plan = self._plan(start)
+        ahead = self._submit(next(plan))
+        while True:
+            block, order = ahead.result()
+            ahead = self._submit(next(plan))
+            yield block, order
+            # Two blocks at a time are enough: the one in use and the one being read.
+            del block, order
+
+    def _submit(
+        self, planned: tuple[int, int, list[Piece], int]
+    ) -> "Future[tuple[PackedRows, np.ndarray[Any, Any]]]":
+        return self._pool.submit(self._load, *planned)
+
+    def _load(
+        self, turn: int, number: int, share: list[Piece], skip: int
+    ) -> tuple[PackedRows, "np.ndarray[Any, Any]"]:
+        if self._whole is not None:
+            block = self._whole
+        else:
+            block = self._reader.read(share)
+            if len(block) == self.rows:
+                # Rows are read in file order, so the one block is the same on every pass.
+                self._whole = block
+        order = self._random(turn, number + 1).permutation(len(block))
+        return block, order[skip:]
+
+    def _plan(self, start: int) -> Iterator[tuple[int, int, list[Piece], int]]:
+        turn, skip = divmod(start, self.rows)
+        while True:
+            for number, share in enumerate(self._blocks_of(turn)):
+                rows = sum(piece.rows for piece in share)
+                if skip >= rows:
+                    skip -= rows
+                    continue
+                yield turn, number, share, skip
+                skip = 0
+            turn += 1
+
+    def _blocks_of(self, turn: int) -> Iterator[list[Piece]]:
+        order = self._random(turn, 0).permutation(len(self._share))
+        block: list[int] = []
+        rows = 0
+        for index in order:
+            block.append(int(index))
+            rows += self._share[index].rows
+            if rows >= self._buffer_rows:
+                yield [self._share[index] for index in sorted(block)]
+                block, rows = [], 0
+        if block:
+            yield [self._share[index] for index in sorted(block)]
+
+    def _random(self, turn: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, turn, self._worker, number])

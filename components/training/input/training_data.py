@@ -1,0 +1,112 @@
+"""What is known of the input before the model is: its columns, its rows, its label."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.distributed.agreement import Agreement
+from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
+from kfp_tabular.components.training.input import label_statistics, packed_rows, parquet_reader
+from kfp_tabular.components.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The input of a run.
+
+    Attributes:
+        task: What is predicted.
+        columns: How columns are packed.
+        reader: Reads rows.
+        rows: Rows by split.
+        train: Files of the train split.
+        share: What of the train split this process trains on.
+        counts: Rows of the train split by class; empty for regression.
+        mean: Mean of a regression label; 0 for the other tasks.
+        scale: Standard deviation of a regression label; 1 for the other tasks.
+        evaluated: Whether there is an eval split with rows.
+        held_out: Rows to evaluate on; None without an eval split, and where another process
+            evaluates.
+    """
+
+    task: Task
+    columns: packed_rows.ColumnLayout
+    reader: parquet_reader.Reader
+    rows: Mapping[str, int]
+    train: Sequence[Path]
+    share: Sequence[parquet_reader.Piece]
+    counts: Sequence[int]
+    mean: float
+    scale: float
+    evaluated: bool
+    held_out: packed_rows.PackedRows | None
+
+
+def read(
+    settings: Settings, replica: ReplicaRole, agreement: Agreement, ensure: parquet_reader.Ensure
+) -> TrainingData:
+    """Finds out about the data, and reads the rows to evaluate on.
+
+    Every process looks at its own share; what concerns all of it is added up.
+
+    Args:
+        settings: Where the data is.
+        replica: Which process this is.
+        agreement: With the others.
+        ensure: Brings pieces to this machine.
+
+    Raises:
+        UserError: Where there is nothing to train on, or the columns do not fit together.
+    """
+    task = Task.load(settings.transform_graph)
+    examples = Examples(settings.transformed_examples)
+    rows = parquet_reader.require_rows(examples)
+    columns = columns_of(settings.transform_graph, task)
+    train = examples.require(parquet_reader.TRAIN_SPLIT)
+    total = rows[parquet_reader.TRAIN_SPLIT]
+    if total < replica.workers:
+        raise UserError(
+            f"{settings.transformed_examples}: {total} training rows are fewer than the "
+            f"{replica.workers} workers. Use fewer workers."
+        )
+    share = (
+        parquet_reader.pieces(train)
+        if replica.has_parameter_servers
+        else parquet_reader.pieces(train, replica.worker, replica.workers)
+    )
+    ensure(share)
+    counts: Sequence[int] = ()
+    mean, scale = 0.0, 1.0
+    if task.kind == "regression":
+        found = label_statistics.Moments()
+        for count, middle, squares in agreement.each(_moments(share, task)):
+            found = found.plus(label_statistics.Moments(int(count), float(middle), float(squares)))
+        mean, scale = found.mean, found.deviation
+    else:
+        own = label_statistics.class_counts(share, task.label, len(task.classes))
+        counts = [round(count) for count in agreement.sum(own)]
+    reader = parquet_reader.Reader(columns, task, mean, scale, ensure=ensure)
+    evaluated, held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None
+    if evaluated and replica.is_chief:
+        held_out = parquet_reader.sample(
+            reader, examples.require(parquet_reader.EVAL_SPLIT), settings.eval_rows
+        )
+    return TrainingData(
+        task, columns, reader, rows, train, share, counts, mean, scale, evaluated, held_out
+    )
+
+
+def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:
+    """Gives how the transformed columns are packed."""
+    import tensorflow_transform as tft
+
+    schema = tft.TFTransformOutput(str(transform_graph)).transformed_metadata.schema
+    return packed_rows.from_schema(schema, task.label)
+
+
+def _moments(share: Sequence[parquet_reader.Piece], task: Task) -> list[float]:
+    found = label_statistics.moments(share, task.label)
+    return [float(found.count), found.mean, found.squares]

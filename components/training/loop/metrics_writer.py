@@ -1,0 +1,146 @@
+"""Where measurements go as they come: the log, TensorBoard, and Katib's text format."""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+_STEP = re.compile(r"(?:^|\s)step=(\d+)(?=\s|$)")
+
+_logger = logging.getLogger(__name__)
+
+
+def katib_line(values: Mapping[str, float]) -> str:
+    r"""Gives values as `name=value` pairs on a line, what Katib's collector and tuning read.
+
+    The collector's default filter is `([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)`
+    (`pkg/metricscollector/v1beta1/common/const.go`). It matches `auc=nan` with an empty value, on
+    which a collector with early stopping rules ends, and the trial with it. So values that are
+    not finite are left out.
+    """
+    return " ".join(f"{name}={value:.8g}" for name, value in values.items() if math.isfinite(value))
+
+
+def utc_now() -> datetime:
+    """Gives the time of now."""
+    return datetime.now(UTC)
+
+
+class MetricsWriter:
+    """Writes measurements, in the one process that does.
+
+    Lines of the metrics file start with the time, RFC 3339, which Katib takes as the metric's; each
+    is written and closed at once, as the collector follows the file. A run that is resumed writes
+    no step twice, and those that its file lacks because it is another pod's.
+
+    Args:
+        logs: Directory of the TensorBoard events; None for none.
+        metrics_file: Where a line per evaluation is appended; None for none.
+        writes: False for the processes of a distributed run that only log nothing.
+        written: Called after each measurement.
+        now: Gives the time.
+    """
+
+    def __init__(
+        self,
+        logs: Path | None,
+        metrics_file: Path | None,
+        *,
+        writes: bool = True,
+        written: Callable[[], None] | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._metrics_file = metrics_file if writes else None
+        self._writes = writes
+        self._written = written
+        self._now = now
+        self._events = _event_writer(logs) if logs is not None and writes else None
+        self._steps = steps_in(self._metrics_file) if self._metrics_file is not None else set()
+
+    def __enter__(self) -> "MetricsWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    def resume(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Writes those of the earlier measurements that the metrics file does not hold."""
+        for values in history:
+            self._append(values)
+
+    def close_with(self, values: Mapping[str, float]) -> None:
+        """Writes the final metrics, the last line of the metrics file."""
+        if self._writes and self._metrics_file is not None:
+            self._write_line(katib_line(values))
+
+    def write(self, values: Mapping[str, float]) -> None:
+        """Writes an evaluation.
+
+        Args:
+            values: Metrics by name; `step` is among them.
+        """
+        if not self._writes:
+            return
+        _logger.info("%s", katib_line(values))
+        self._append(values)
+        if self._events is not None:
+            import tensorflow as tf
+
+            with self._events.as_default():
+                for name, value in values.items():
+                    if name != "step":
+                        # TensorBoard groups by what stands before the slash.
+                        split, _, metric = name.partition("_")
+                        tag = f"{metric}/{split}" if split in ("train", "eval") else name
+                        tf.summary.scalar(tag, value, step=int(values["step"]))
+            self._events.flush()
+        if self._written is not None:
+            self._written()
+
+    def _append(self, values: Mapping[str, float]) -> None:
+        step = int(values["step"])
+        if self._metrics_file is not None and step not in self._steps:
+            self._steps.add(step)
+            self._write_line(katib_line(values))
+
+    def _write_line(self, line: str) -> None:
+        if self._metrics_file is None:
+            return
+        time = self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        with self._metrics_file.open("a", encoding="utf-8") as stream:
+            stream.write(f"{time} {line}\n")
+
+
+def _event_writer(logs: Path) -> Any:
+    import tensorflow as tf
+
+    return tf.summary.create_file_writer(str(logs))
+
+
+def open_metrics(file: Path) -> None:
+    """Makes an empty metrics file where there is none.
+
+    Katib's collector waits for the file in a loop without a pause, so it is best there early.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+
+
+def steps_in(file: Path) -> set[int]:
+    """Gives the steps that a metrics file reports on; a line cut off by a kill is ended."""
+    open_metrics(file)
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if text and not text.endswith("\n"):
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write("\n")
+    return {int(match[1]) for match in map(_STEP.search, text.splitlines()) if match}

@@ -1,0 +1,179 @@
+"""What trains: the model with its optimizer, under the strategy that suits the job."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
+from kfp_tabular.components.training.input import label_statistics, parquet_reader
+from kfp_tabular.components.training.input.packed_rows import PackedRows
+from kfp_tabular.components.training.input.training_data import TrainingData
+from kfp_tabular.components.training.loop import asynchronous_steps, training_steps
+from kfp_tabular.components.training.loop.schedule import Schedule, plan
+from kfp_tabular.components.training.model import (
+    ModelContext,
+    architectures,
+    model_function,
+    predictor,
+)
+from kfp_tabular.components.training.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainableModel:
+    """A model that can be trained, measured and kept.
+
+    Attributes:
+        trained: The model whose variables training changes.
+        model: What is measured and exported: the same, or with parameter servers a copy.
+        optimizer: The optimizer, built.
+        schedule: The shape of the run.
+        train: Runs as many steps as the rows fill, and gives their mean loss.
+        predict: Predictions of `model`.
+        step_rows: Rows of a step in this process.
+        best: A variable for each weight, for the best so far.
+    """
+
+    trained: Any
+    model: Any
+    optimizer: Any
+    schedule: Schedule
+    train: Callable[[PackedRows], float]
+    predict: Callable[[PackedRows], Any]
+    step_rows: int
+    best: Sequence[Any]
+
+    def fetch(self) -> None:
+        """Brings the trained weights into `model`."""
+        if self.model is not self.trained:
+            _copy(self.trained.weights, self.model.weights)
+
+    def keep(self) -> None:
+        """Takes the weights of `model` as the best so far."""
+        _copy(self.model.weights, self.best)
+
+    def take_best(self) -> None:
+        """Puts the best weights into `model`."""
+        _copy(self.best, self.model.weights)
+
+
+def make(
+    settings: Settings,
+    replica: ReplicaRole,
+    strategy: Any,
+    data: TrainingData,
+    peers_seconds: float,
+) -> TrainableModel:
+    """Makes the model, its optimizer and its steps.
+
+    Args:
+        settings: What to train and how.
+        replica: Which process this is.
+        strategy: From `join`.
+        data: The input.
+        peers_seconds: With parameter servers, the longest that some steps may take.
+
+    Raises:
+        UserError: For a model function that gives no fit model, or class weights without classes.
+    """
+    import tensorflow as tf
+
+    # With parameter servers every worker takes whole steps of its own.
+    replicas = 1 if replica.has_parameter_servers else strategy.num_replicas_in_sync
+    local_replicas = 1 if replica.has_parameter_servers else replicas // replica.workers
+    schedule = plan(
+        settings.hyperparameters, data.rows[parquet_reader.TRAIN_SPLIT], replicas, local_replicas
+    )
+    with strategy.scope():
+        trained = build(settings, data)
+        optimizer = training_steps.make_optimizer(settings.hyperparameters, schedule.steps)
+    steps = training_steps.TrainingSteps(
+        strategy,
+        trained,
+        optimizer,
+        kind=data.task.kind,
+        class_weights=_class_weights(settings, data),
+        schedule=schedule,
+        local_replicas=local_replicas,
+    )
+    train, model = steps.train, trained
+    if replica.has_parameter_servers:
+        model = build(settings, data)
+        schedule = replace(schedule, steps_per_call=schedule.steps_per_call * replica.workers)
+        train = asynchronous_steps.AsynchronousSteps(
+            strategy,
+            steps,
+            workers=replica.workers,
+            step_rows=schedule.batch,
+            patience_seconds=peers_seconds,
+        ).train
+    return TrainableModel(
+        trained=trained,
+        model=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        train=train,
+        predict=predictor.Predictor(model, data.task.kind).predict,
+        step_rows=schedule.replica_batch * local_replicas,
+        best=[tf.Variable(weight, trainable=False) for weight in trained.weights],
+    )
+
+
+def quiet_tensorflow() -> Any:
+    """Imports TensorFlow without its chatter."""
+    tf = import_tensorflow()
+    for narrator in (tf.get_logger(), logging.getLogger("absl")):
+        narrator.setLevel(logging.WARNING)
+    return tf
+
+
+def seed(settings: Settings) -> None:
+    """Makes weights, order and dropout follow from the seed."""
+    import tf_keras
+
+    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+    tf_keras.utils.set_random_seed(settings.seed)
+
+
+def build(settings: Settings, data: TrainingData) -> Any:
+    """Makes the model: one's own, or one of those shipped."""
+    context = model_context(settings, data)
+    if settings.model_fn:
+        return model_function.build(settings.model_fn, context)
+    return architectures.build(context)
+
+
+def model_context(settings: Settings, data: TrainingData) -> ModelContext:
+    """Describes the model to build."""
+    kind = data.task.kind
+    return ModelContext(
+        task=kind,
+        units=len(data.task.classes) if kind == "multiclass" else 1,
+        numeric=data.columns.numeric,
+        categorical=data.columns.categorical,
+        hyperparameters=settings.hyperparameters,
+        seed=settings.seed,
+        prior=label_statistics.prior(
+            kind, data.counts, balanced=settings.class_weights == "balanced"
+        ),
+        rows=data.rows[parquet_reader.TRAIN_SPLIT],
+    )
+
+
+def _class_weights(settings: Settings, data: TrainingData) -> list[float] | None:
+    if settings.class_weights == "none":
+        return None
+    if data.task.kind == "regression":
+        raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
+    return label_statistics.balanced_weights(data.counts)
+
+
+def _copy(source: Sequence[Any], target: Sequence[Any]) -> None:
+    for variable, weight in zip(source, target, strict=True):
+        weight.assign(variable)

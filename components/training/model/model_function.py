@@ -1,0 +1,79 @@
+"""One's own model, by name."""
+
+import importlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC, ModelContext
+
+ModelFunction = Callable[[ModelContext], Any]
+
+_logger = logging.getLogger(__name__)
+
+
+def load(name: str) -> ModelFunction:
+    """Imports a model function.
+
+    Args:
+        name: `package.module:function`.
+
+    Raises:
+        UserError: Where it cannot be imported, or is no function.
+    """
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
+        raise UserError(f"model_fn: expected 'package.module:function', found {name!r}.")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UserError(
+            f"model_fn: cannot import {module_name!r}: {error}. It must be installed in the "
+            "image, or on PYTHONPATH."
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UserError(
+            f"model_fn: {module_name!r} has no function {function_name!r}."
+            + closest(function_name, vars(module))
+        )
+    found: ModelFunction = function
+    return found
+
+
+def build(name: str, context: ModelContext) -> Any:
+    """Calls a model function and checks what it returned.
+
+    Args:
+        name: `package.module:function`.
+        context: What it is told.
+
+    Returns:
+        The `tf_keras.Model`.
+
+    Raises:
+        UserError: Where it is no tf_keras model from the packed inputs to logits.
+    """
+    import tf_keras
+
+    model = load(name)(context)
+    if not isinstance(model, tf_keras.Model):
+        raise UserError(
+            f"model_fn {name!r}: expected a tf_keras.Model, found {type(model).__module__}."
+            f"{type(model).__qualname__}. Keras 3 models do not train under this component; "
+            "import tf_keras."
+        )
+    inputs = model.input if isinstance(model.input, dict) else {}
+    if set(inputs) != {NUMERIC, CATEGORICAL}:
+        raise UserError(
+            f"model_fn {name!r}: expected a functional model of the inputs {NUMERIC!r} and "
+            f"{CATEGORICAL!r}; make them with context.inputs() and pass the dictionary on."
+        )
+    shape = tuple(model.output.shape)
+    if shape != (None, context.units):
+        raise UserError(
+            f"model_fn {name!r}: expected logits of shape (batch, {context.units}) for this "
+            f"{context.task} task, found {shape}."
+        )
+    return model

@@ -1,0 +1,241 @@
+"""The SavedModel: raw features in, probabilities and classes or a prediction out."""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import model_document as model_format
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import (
+    SCHEMA_FILE,
+    raw_features,
+    read_schema,
+)
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout, pack
+from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
+from kfp_tabular.components.training.model.predictor import predictions
+
+_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform")
+
+_logger = logging.getLogger(__name__)
+
+
+def input_names(features: Iterable[str]) -> dict[str, str]:
+    """Gives each feature the name of its input in the signatures.
+
+    A signature's input is a Python argument and a graph operation: ASCII letters, digits and
+    underscores, starting with a letter. Fit names stay; others are spelled with underscores and
+    numbered where that collides.
+
+    Args:
+        features: The features' names, distinct.
+
+    Returns:
+        Distinct input names by feature, in the order given.
+    """
+    features = list(features)
+    names = {name: name for name in features if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)}
+    taken = {name.casefold() for name in names}
+    for feature in features:
+        if feature in names:
+            continue
+        base = re.sub(r"\W+", "_", feature, flags=re.ASCII).strip("_")
+        if not base or not base[0].isalpha():
+            base = f"feature_{base}".rstrip("_")
+        name, number = base, 2
+        while name.casefold() in taken:
+            name, number = f"{base}_{number}", number + 1
+        names[feature] = name
+        taken.add(name.casefold())
+    return {feature: names[feature] for feature in features}
+
+
+def write(
+    directory: Path,
+    *,
+    model: Any,
+    transform_graph: Path,
+    layout: ColumnLayout,
+    task: Task,
+    decision_threshold: float,
+    target_mean: float,
+    target_scale: float,
+    hyperparameters: dict[str, Any],
+) -> ModelSpec:
+    """Writes the SavedModel with both signatures, `model.json` and `schema.pbtxt`.
+
+    Args:
+        directory: An existing directory.
+        model: From the packed inputs to logits.
+        transform_graph: The transform graph's artifact.
+        layout: How transformed columns are packed.
+        task: The task.
+        decision_threshold: A binary model answers its second class where that class's probability
+            is at least this.
+        target_mean: Added to a regression model's output, after `target_scale`.
+        target_scale: A regression model's output is multiplied by this.
+        hyperparameters: What the model was trained with, for `model.json`.
+
+    Returns:
+        What `model.json` says.
+    """
+    import tensorflow as tf
+
+    graph = TransformGraph(transform_graph, layout)
+    names = input_names(feature.name for feature in graph.features)
+    inputs = tuple(
+        ModelInput(
+            name=feature.name,
+            dtype=feature.dtype,
+            required=feature.required,
+            input=names[feature.name],
+        )
+        for feature in graph.features
+    )
+    dtypes = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
+    classes = tf.constant(list(task.classes)) if task.classes else None
+
+    # Traced once and called by both signatures.
+    @tf.function(
+        input_signature=[
+            {entry.name: tf.TensorSpec([None], dtypes[entry.dtype]) for entry in inputs}
+        ]
+    )
+    def predict(raw: dict[str, Any]) -> dict[str, Any]:
+        numeric, categorical = pack(graph.transform(raw), layout)
+        logits = model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
+        values = predictions(task.kind, logits)
+        if task.kind == "regression":
+            return {model_format.PREDICTION: values * target_scale + target_mean}
+        chosen = (
+            tf.cast(values[:, 1] >= decision_threshold, tf.int32)
+            if task.kind == "binary"
+            else tf.argmax(values, axis=1)
+        )
+        return {
+            model_format.PROBABILITIES: values,
+            model_format.CLASSES: tf.gather(classes, chosen),
+        }
+
+    @tf.function(
+        input_signature=[
+            {
+                entry.input: tf.TensorSpec([None], dtypes[entry.dtype], name=entry.input)
+                for entry in inputs
+            }
+        ]
+    )
+    def serving_default(raw: dict[str, Any]) -> Any:
+        return predict({entry.name: raw[entry.input] for entry in inputs})
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serving_examples(examples: Any) -> Any:
+        return predict(
+            tf.io.parse_example(
+                examples,
+                {
+                    entry.name: tf.io.FixedLenFeature(
+                        [], dtypes[entry.dtype], default_value=entry.missing
+                    )
+                    for entry in inputs
+                },
+            )
+        )
+
+    exported = tf.Module()
+    # Variables and tables only: Keras objects would be traced layer by layer.
+    exported.transform = graph.loaded
+    exported.weights = model.variables
+    tf.saved_model.save(
+        exported,
+        str(directory),
+        signatures={
+            model_format.SERVING_SIGNATURE: serving_default,
+            model_format.EXAMPLES_SIGNATURE: serving_examples,
+        },
+    )
+    spec = ModelSpec(
+        task=task.kind,
+        label=task.label,
+        classes=task.classes,
+        decision_threshold=decision_threshold if task.kind == "binary" else None,
+        inputs=inputs,
+        schema_digest=lineage.digest_file(transform_graph / SCHEMA_FILE),
+        versions=lineage.versions(_LIBRARIES),
+        hyperparameters=hyperparameters,
+    )
+    spec.save(directory)
+    shutil.copyfile(transform_graph / SCHEMA_FILE, directory / SCHEMA_FILE)
+    return spec
+
+
+class TransformGraph:
+    """The transform graph, as far as the layout needs it.
+
+    Attributes:
+        loaded: The SavedModel that holds its tables and vocabularies.
+        features: The raw features that reach a packed column, in the schema's order.
+
+    Args:
+        path: The transform graph's artifact.
+        layout: The packed columns.
+
+    Raises:
+        UserError: Where a feature needs the label, or the graph an input outside the schema.
+    """
+
+    def __init__(self, path: Path, layout: ColumnLayout) -> None:
+        import tensorflow as tf
+        import tensorflow_transform as tft
+
+        directory = tft.TFTransformOutput(str(path)).transform_savedmodel_dir
+        self.loaded = tf.saved_model.load(directory)
+        self._function = self.loaded.transform_fn
+        (self._signature,), _ = self._function.structured_input_signature
+        self._known = raw_features(read_schema(path))
+        unknown = sorted(set(self._signature) - set(self._known))
+        if unknown:
+            raise UserError(
+                f"{path}: the graph takes {unknown[0]!r}, which is not in its schema.pbtxt."
+            )
+        needed = self._needed(set(layout.columns) - {layout.label})
+        self.features = [feature for name, feature in self._known.items() if name in needed]
+        if layout.label in needed:
+            raise UserError(
+                f"{path}: a feature is made from the label {layout.label!r}, which nobody has "
+                "when the model is asked. Leave it out of the preprocessing function."
+            )
+
+    def transform(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Applies the graph; inputs that are not given count as missing."""
+        import tensorflow as tf
+
+        rows = tf.shape(next(iter(raw.values())))
+        values = {
+            name: raw[name]
+            if name in raw
+            else tf.fill(rows, tf.constant(self._known[name].missing, spec.dtype))
+            for name, spec in self._signature.items()
+        }
+        transformed: dict[str, Any] = self._function(values)
+        return transformed
+
+    def _needed(self, columns: set[str]) -> set[str]:
+        """Walks the graph back from the columns to its inputs."""
+        function = self._function
+        placeholders = zip(sorted(self._signature), function.graph.inputs, strict=False)
+        results = zip(sorted(function.structured_outputs), function.outputs, strict=True)
+        stack = [tensor.op for name, tensor in results if name in columns]
+        seen = set(stack)
+        while stack:
+            for tensor in stack.pop().inputs:
+                if tensor.op not in seen:
+                    seen.add(tensor.op)
+                    stack.append(tensor.op)
+        return {name for name, tensor in placeholders if tensor.op in seen}

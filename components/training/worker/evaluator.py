@@ -1,0 +1,146 @@
+"""The evaluator of a job: measures every checkpoint on the eval split, as they come.
+
+The chief measures, too, to choose the best weights; on a sample, so that training does not wait.
+The evaluator takes up to a million rows, and writes its TensorBoard events and `metrics.txt` into
+`evaluator/` in the logs. It is no part of the cluster: nobody waits for it.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage.object_store import MissingError
+from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
+from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.packed_rows import PackedRows
+from kfp_tabular.components.training.input.training_data import TrainingData, columns_of
+from kfp_tabular.components.training.loop import checkpoints, trainable_model
+from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
+from kfp_tabular.components.training.model.predictor import Predictor
+from kfp_tabular.components.training.worker import training_process
+from kfp_tabular.components.training.worker.outputs import Outputs
+from kfp_tabular.components.training.worker.workspace import Workspace
+
+FOLDER = "evaluator"
+"""Where its logs are, in the logs of the run."""
+
+_ROWS = 1_000_000
+_POLL_SECONDS = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    opened: Workspace,
+    replica: ReplicaRole,
+    ended: Callable[[], bool],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Mapping[str, float]:
+    """Evaluates checkpoints until the chief has written everything.
+
+    Args:
+        opened: What there is to work with.
+        replica: Which process this is.
+        ended: Whether the chief is done.
+        sleep: Waits for so many seconds.
+
+    Returns:
+        The last measurement; empty where there was none.
+
+    Raises:
+        UserError: Where there is no eval split, or no directory of checkpoints or of logs.
+    """
+    settings = opened.settings
+    path = checkpoints.directory(settings, replica)
+    if not path or settings.logs is None:
+        raise UserError("an evaluator needs --logs and checkpoints to evaluate.")
+    tf = trainable_model.quiet_tensorflow()
+    trainable_model.seed(settings)
+    data = _data(opened)
+    model = trainable_model.build(settings, data)
+    predictor = Predictor(model, data.task.kind)
+    outputs = _own(opened.outputs, settings.logs)
+    logs = settings.logs / FOLDER
+    held_out = data.held_out
+    if held_out is None:
+        raise UserError(
+            f"{settings.transformed_examples}: no eval split, so an evaluator has nothing to do."
+        )
+    _logger.info("evaluating on %d rows", len(held_out))
+    last: dict[str, float] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="kfp-tabular-checkpoints-") as local,
+        MetricsWriter(logs, logs / "metrics.txt") as journal,
+    ):
+        shelf = checkpoints.shelf(path, Path(local))
+        done, over = 0, False
+        while not over:
+            # Asked first: what is saved just before the end is still evaluated, if it is there.
+            over = ended()
+            step = shelf.newest()
+            if step > done:
+                done = step
+                state = _restore(tf, shelf, step, model)
+                if state is not None:
+                    current = replace(data, **state[training_process.LABEL])
+                    rows = _standardised(held_out, current)
+                    measured = training_process.measure(predictor.predict, current, rows)
+                    last = {f"eval_{name}": value for name, value in measured.items()}
+                    journal.write({"step": float(step), **last})
+                    outputs.publish_logs()
+            if not over:
+                sleep(_POLL_SECONDS)
+    outputs.publish_logs()
+    return last
+
+
+def _restore(tf: Any, shelf: checkpoints.Shelf, step: int, model: Any) -> Mapping[str, Any] | None:
+    """Loads weights, and gives what was saved along; None where it is gone already."""
+    try:
+        prefix = shelf.bring(step)
+        if prefix is None:
+            return None
+        return checkpoints.restore_weights(prefix, model)
+    except (
+        tf.errors.NotFoundError,
+        tf.errors.DataLossError,
+        FileNotFoundError,
+        MissingError,
+    ) as error:
+        _logger.info("the checkpoint of step %d is gone already: %s", step, error)
+        return None
+
+
+def _standardised(rows: PackedRows, data: TrainingData) -> PackedRows:
+    if data.task.kind != "regression":
+        return rows
+    return PackedRows(rows.numeric, rows.categorical, (rows.label - data.mean) / data.scale)
+
+
+def _data(opened: Workspace) -> TrainingData:
+    settings = opened.settings
+    task = Task.load(settings.transform_graph)
+    examples = Examples(settings.transformed_examples)
+    columns = columns_of(settings.transform_graph, task)
+    reader = parquet_reader.Reader(columns, task, ensure=opened.ensure)
+    rows = parquet_reader.require_rows(examples)
+    held_out = None
+    if rows.get(parquet_reader.EVAL_SPLIT):
+        held_out = parquet_reader.sample(reader, examples.require(parquet_reader.EVAL_SPLIT), _ROWS)
+    counts = [1] * len(task.classes)
+    evaluated = held_out is not None
+    return TrainingData(task, columns, reader, rows, (), (), counts, 0.0, 1.0, evaluated, held_out)
+
+
+def _own(outputs: Outputs, logs: Path) -> Outputs:
+    """Gives where the evaluator's logs go."""
+    remote = outputs.remote_logs
+    return Outputs(None, logs / FOLDER, None, None if remote is None else remote.folder(FOLDER))

@@ -1,0 +1,185 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.input.shuffling import TrainingInput
+
+LAYOUT = ColumnLayout("y", ("x",), (Categorical("c", 1, 4),))
+BINARY = Task("binary", "y", ("0", "1"))
+
+
+def write(folder, groups, name="part-00000.parquet", **columns):
+    """A file whose `x` counts rows from 0."""
+    rows = sum(groups)
+    values = {
+        "c": np.arange(rows) % 4 + 1,
+        "y": np.arange(rows) % 2,
+        "x": np.arange(rows, dtype=np.float32),
+        **columns,
+    }
+    table = pa.table(values)
+    file = folder / name
+    with pq.ParquetWriter(file, table.schema) as writer:
+        start = 0
+        for group in groups:
+            writer.write_table(table.slice(start, group), row_group_size=max(1, group))
+            start += group
+    return file
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("rows"), [70, 1, 50, 129])
+
+
+@pytest.fixture(scope="module")
+def second_file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("more"), [250])
+
+
+def seen(rows):
+    return rows.numeric[:, 0].astype(int).tolist()
+
+
+def test_columns_are_packed_in_order(file):
+    rows = parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.pieces([file]))
+    assert seen(rows) == list(range(250))
+    np.testing.assert_array_equal(rows.categorical[:, 0], np.arange(250) % 4)
+    np.testing.assert_array_equal(rows.label, np.arange(250) % 2)
+    assert (rows.numeric.dtype, rows.categorical.dtype, rows.label.dtype) == (
+        np.float32,
+        np.int32,
+        np.int32,
+    )
+
+
+@given(workers=st.integers(1, 12))
+@settings(deadline=None, max_examples=12)
+def test_workers_share_every_row_evenly(file, second_file, workers):
+    reader = parquet_reader.Reader(LAYOUT, BINARY)
+    files = [file, second_file]
+    shares = [parquet_reader.pieces(files, worker, workers) for worker in range(workers)]
+    sizes = [sum(piece.rows for piece in share) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+    assert [row for share in shares for row in seen(reader.read(share))] == [*range(250)] * 2
+
+
+def test_a_regression_label_is_standardised_before_it_is_rounded(tmp_path):
+    label = 1e9 + np.arange(100.0)
+    file = write(tmp_path, [100], y=label)
+    task = Task("regression", "y")
+    rows = parquet_reader.Reader(LAYOUT, task, 1e9 + 49.5, 28.866).read(
+        parquet_reader.pieces([file])
+    )
+    np.testing.assert_allclose(rows.label, (np.arange(100) - 49.5) / 28.866, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"x": pa.array([1.0, None, 2.0])}, "'x' has 1 missing values"),
+        ({"x": np.array([1.0, np.nan, np.inf])}, "'x' holds NaN or infinity in 2 of 3 rows"),
+        ({"x": pa.array(["a", "b", "c"])}, "'x' is string, not a number"),
+        ({"c": np.array([1, 5, 2])}, "'c' holds 4, outside 0 to 3"),
+        ({"c": np.array([1, 0, 2])}, "'c' holds -1, outside 0 to 3"),
+        ({"y": np.array([0, 1, 2])}, "label 'y' holds 2, outside 0 to 1"),
+        ({"y": np.array([0.0, 1.0, 0.5])}, "label 'y' holds fractions"),
+    ],
+)
+def test_what_the_transform_promised_is_checked(tmp_path, columns, message):
+    file = write(tmp_path, [3], **columns)
+    with pytest.raises(UserError, match=f"{file}.*{message}"):
+        parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.pieces([file]))
+
+
+def test_a_missing_column(tmp_path):
+    file = write(tmp_path, [3])
+    reader = parquet_reader.Reader(ColumnLayout("y", ("x", "z"), ()), BINARY)
+    with pytest.raises(UserError, match="no column 'z'.*the same transform_features task"):
+        reader.read(parquet_reader.pieces([file]))
+
+
+def test_a_sample_is_spread_over_the_split(file):
+    reader = parquet_reader.Reader(LAYOUT, BINARY)
+    assert seen(parquet_reader.sample(reader, [file], 250)) == list(range(250))
+    rows = seen(parquet_reader.sample(reader, [file], 50))
+    assert len(set(rows)) == 50
+    assert max(np.diff(rows)) <= 6
+
+
+def test_a_sample_of_many_row_groups_reads_only_some(tmp_path):
+    file = write(tmp_path, [10] * 40)
+    rows = seen(parquet_reader.sample(parquet_reader.Reader(LAYOUT, BINARY), [file], 40, groups=5))
+    assert len({row // 10 for row in rows}) == 5
+    assert rows[0] < 10 <= 390 <= rows[-1]
+    # Where the row groups picked hold too few rows, all are read.
+    assert (
+        len(parquet_reader.sample(parquet_reader.Reader(LAYOUT, BINARY), [file], 60, groups=5))
+        == 60
+    )
+
+
+def test_an_empty_train_split(tmp_path):
+    (tmp_path / "split=train").mkdir()
+    write(tmp_path / "split=train", [0])
+    with pytest.raises(UserError, match="'train' has no rows"):
+        parquet_reader.require_rows(Examples(tmp_path))
+    with pytest.raises(UserError, match="no examples here"):
+        parquet_reader.require_rows(Examples(tmp_path / "split=train"))
+
+
+def stream(file, **options):
+    reader = parquet_reader.Reader(LAYOUT, BINARY)
+    share = parquet_reader.pieces([file])
+    return TrainingInput(reader, share, **{"seed": 3, "buffer_rows": 100, **options})
+
+
+@given(
+    buffer=st.sampled_from([1, 60, 100, 10_000]),
+    takes=st.lists(st.integers(1, 200), min_size=1, max_size=8),
+)
+@settings(deadline=None, max_examples=15)
+def test_every_pass_holds_every_row_once(file, buffer, takes):
+    with stream(file, buffer_rows=buffer) as rows:
+        found = [row for count in takes for row in seen(rows.take(count))]
+    assert len(found) == sum(takes)
+    for start in range(0, len(found), 250):
+        part = found[start : start + 250]
+        assert len(set(part)) == len(part)
+        if len(part) == 250:
+            assert sorted(part) == list(range(250))
+
+
+@given(start=st.integers(0, 600), buffer=st.sampled_from([60, 10_000]))
+@settings(deadline=None, max_examples=15)
+def test_a_stream_goes_on_where_it_was(file, start, buffer):
+    with (
+        stream(file, buffer_rows=buffer) as whole,
+        stream(file, start=start, buffer_rows=buffer) as rest,
+    ):
+        assert seen(whole.take(start + 80))[start:] == seen(rest.take(80))
+
+
+def test_the_order_follows_from_the_seed_and_changes_by_pass(file):
+    with stream(file) as one, stream(file) as same, stream(file, seed=4) as other:
+        first, second = seen(one.take(250)), seen(one.take(250))
+        assert first != second
+        assert first == seen(same.take(250))
+        assert first != seen(other.take(250))
+    # Row groups come in random order, and rows leave a buffer mixed.
+    assert first != sorted(first)
+    assert np.abs(np.corrcoef(first, range(250))[0, 1]) < 0.9
+
+
+def test_a_bad_row_group_is_reported_from_the_background(tmp_path):
+    file = write(tmp_path, [5], y=np.array([0, 1, 7, 0, 1]))
+    with pytest.raises(UserError, match="label 'y' holds 7"):
+        stream(file)

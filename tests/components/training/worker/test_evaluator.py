@@ -1,0 +1,22 @@
+"""What an evaluator does where training is faster than it."""
+
+import pytest
+
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.storage.object_store import MissingError
+from kfp_tabular.components.training.worker import evaluator
+
+
+class Emptied:
+    """A shelf whose checkpoints are removed while they are fetched."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def bring(self, step):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [MissingError("gone"), FileNotFoundError("gone")])
+def test_a_checkpoint_that_goes_while_it_is_fetched_is_left_out(error):
+    assert evaluator._restore(import_tensorflow(), Emptied(error), 7, None) is None

@@ -1,0 +1,259 @@
+"""What a process keeps in an object store: examples in parts, checkpoints, outputs."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import Folder, upload
+from kfp_tabular.components.training.input import parquet_reader, remote_examples
+from kfp_tabular.components.training.input.remote_examples import RemoteExamples
+from kfp_tabular.components.training.loop import checkpoints
+from kfp_tabular.components.training.worker import outputs, workspace
+from kfp_tabular.components.training.worker.workspace import Order
+from tests.servers.stores import s3  # noqa: F401 - a fixture
+
+
+@pytest.fixture(scope="module")
+def examples(made, s3, tmp_path_factory):  # noqa: F811
+    """Examples of two files with several row groups each, here and in a bucket."""
+    folder = tmp_path_factory.mktemp("remote") / "examples"
+    random = np.random.default_rng(0)
+    columns = {"x": random.normal(size=60_000), "y": np.arange(60_000) % 2}
+    made.write_examples(folder, {"train": columns, "eval": columns}, 12_000)
+    lineage.record(folder, inputs={})
+    upload(folder, f"{s3}/remote/examples")
+    return folder, Folder(f"{s3}/remote/examples")
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """The parts that are fetched, as (file, bytes)."""
+    fetched = []
+    download = Folder.download_parts
+
+    def recorded(self, parts):
+        fetched.extend((part.path.name, part.end - part.start) for part in parts)
+        download(self, parts)
+
+    monkeypatch.setattr(Folder, "download_parts", recorded)
+    monkeypatch.setattr(remote_examples, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(remote_examples, "_TAIL_BYTES", 512)
+    return fetched
+
+
+def rows(share):
+    return np.concatenate(
+        [batch.column("x").to_numpy() for _, batch in parquet_reader.batches(share, ["x"])]
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_fetch_their_share_and_read_the_same(examples, requests, tmp_path, workers):
+    folder, remote = examples
+    whole = Examples(folder).require("train")
+    total = sum(file.stat().st_size for file in whole)
+    found = []
+    for worker in range(workers):
+        into = tmp_path / str(worker)
+        into.mkdir()
+        requests.clear()
+        image = RemoteExamples(remote, into)
+        ends = sum(size for _, size in requests)
+        # The ends are longer than the first guess; both files of both splits have one.
+        assert ends < 0.05 * total
+        assert Examples(into).rows() == Examples(folder).rows()
+        share = parquet_reader.pieces(Examples(into).require("train"), worker, workers)
+        requests.clear()
+        image.ensure(share)
+        image.ensure(share)
+        fetched = sum(size for _, size in requests)
+        # Row groups are fetched whole: up to one more than the share at either end.
+        assert fetched < total * (1 / workers + 0.35)
+        found.append(rows(share))
+        assert lineage.read(into) == lineage.read(folder)
+    np.testing.assert_array_equal(np.concatenate(found), rows(parquet_reader.pieces(whole)))
+
+
+def test_row_groups_are_fetched_once_by_threads(examples, requests, tmp_path):
+    image = RemoteExamples(examples[1], tmp_path)
+    share = parquet_reader.pieces(Examples(tmp_path).require("train"))
+    requests.clear()
+    threads = [threading.Thread(target=image.ensure, args=(share,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # One request for each file: its row groups touch.
+    assert len(requests) == len({piece.file for piece in share})
+
+
+def test_examples_without_a_lineage_are_fetched_whole(made, requests, s3, tmp_path):  # noqa: F811
+    columns = {"x": np.arange(5000.0), "y": np.arange(5000) % 2}
+    made.write_examples(tmp_path / "there", {"train": columns}, 5000)
+    upload(tmp_path / "there", f"{s3}/remote/foreign")
+    (tmp_path / "here").mkdir()
+    RemoteExamples(Folder(f"{s3}/remote/foreign"), tmp_path / "here")
+    assert lineage.digest(tmp_path / "here") == lineage.digest(tmp_path / "there")
+
+
+def test_what_is_no_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa: F811
+    (tmp_path / "split=train").mkdir()
+    (tmp_path / "split=train" / "part-0.parquet").write_bytes(b"x" * 5000)
+    (tmp_path / "_lineage.json").write_text('{"digest": "sha256:0"}')
+    upload(tmp_path, f"{s3}/remote/broken")
+    order = Order(f"{s3}/remote/broken", str(tmp_path))
+    wanted = rf"^{s3}/remote/broken/split=train/part-0\.parquet: not a Parquet file"
+    with pytest.raises(UserError, match=wanted), workspace.opened(order):
+        pass
+
+
+@pytest.mark.parametrize("name", ["transformed_examples", "transform_graph"])
+def test_what_is_not_there_is_named(s3, tmp_path, name):  # noqa: F811
+    places = {"transformed_examples": str(tmp_path), "transform_graph": str(tmp_path)}
+    order = Order(**{**places, name: f"{s3}/remote/nothing"})
+    with pytest.raises(UserError, match="remote/nothing: not found"), workspace.opened(order):
+        pass
+
+
+def test_scratch_space_of_killed_processes_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "kfp-tabular-worker-left"
+    (left / "examples").mkdir(parents=True)
+    (tmp_path / "kfp-tabular-other").mkdir()
+    order = Order(str(tmp_path), str(tmp_path))
+    with workspace.opened(order), workspace.opened(order):
+        assert not left.exists()
+        assert len(list(tmp_path.glob("kfp-tabular-worker-*"))) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["kfp-tabular-other"]
+
+
+class Shelf:
+    """A remote shelf with something to put there."""
+
+    def __init__(self, folder: Folder, local: Path) -> None:
+        self.shelf = checkpoints.RemoteShelf(folder, local)
+        self._local = local
+
+    def put(self, step: int, content: str = "weights") -> None:
+        for suffix in ("index", "data-00000-of-00001"):
+            (self._local / f"ckpt-{step}.{suffix}").write_text(f"{content} {step}")
+        self.shelf.put(step)
+
+
+@pytest.fixture
+def shelf(s3, tmp_path, request):  # noqa: F811
+    (tmp_path / "local").mkdir()
+    folder = Folder(f"{s3}/remote/{request.node.name.partition('[')[0]}")
+    return folder, Shelf(folder, tmp_path / "local")
+
+
+def test_the_newest_checkpoints_are_kept(shelf, tmp_path):
+    folder, here = shelf
+    assert here.shelf.newest() == 0
+    for step in (9, 20, 100):
+        here.put(step)
+        here.shelf.flush()
+    assert here.shelf.newest() == 100
+    assert sorted(folder.list()) == sorted(
+        f"ckpt-{step}.{suffix}"
+        for step in (20, 100)
+        for suffix in ("index", "data-00000-of-00001", "json")
+    )
+    (tmp_path / "other").mkdir()
+    other = checkpoints.RemoteShelf(folder, tmp_path / "other")
+    prefix = other.bring(other.newest())
+    assert Path(f"{prefix}.index").read_text() == "weights 100"
+    assert other.bring(9) is None
+    here.shelf.remove()
+    assert not folder.list()
+
+
+def test_half_a_checkpoint_is_no_checkpoint(shelf):
+    folder, here = shelf
+    here.put(10)
+    here.shelf.flush()
+    here.put(20)
+    here.shelf.flush()
+    folder.remove(["ckpt-20.data-00000-of-00001"])
+    assert here.shelf.newest() == 10
+    folder.write_text("ckpt-20.data-00000-of-00001", "of another size than the marker says")
+    assert here.shelf.newest() == 10
+    folder.remove(["ckpt-10.json"])
+    assert here.shelf.newest() == 0
+
+
+def test_checkpoints_that_come_faster_than_they_go(shelf, monkeypatch):
+    """The newest is never lost; those between may be."""
+    _, here = shelf
+    slow = threading.Event()
+    upload_files = Folder.upload
+    monkeypatch.setattr(
+        Folder, "upload", lambda self, files: (slow.wait(10), upload_files(self, files))
+    )
+    for step in (1, 2, 3, 4):
+        here.put(step)
+    slow.set()
+    here.shelf.flush()
+    assert here.shelf.newest() == 4
+    assert not list(here._local.glob("upload-*"))
+
+
+def test_an_upload_that_is_denied_is_the_users_error(shelf, monkeypatch):
+    _, here = shelf
+
+    def denied(self, files):
+        raise UserError("s3://bucket: access denied")
+
+    monkeypatch.setattr(Folder, "upload", denied)
+    here.put(1)
+    with pytest.raises(UserError, match="access denied"):
+        here.shelf.flush()
+
+
+def test_an_upload_that_fails_is_made_up_for_by_the_next(shelf, monkeypatch, caplog):
+    _, here = shelf
+    upload_files, failures = Folder.upload, [OSError("connection reset")]
+
+    def sometimes(self, files):
+        if failures:
+            raise failures.pop()
+        upload_files(self, files)
+
+    monkeypatch.setattr(Folder, "upload", sometimes)
+    here.put(1)
+    here.shelf.flush()
+    assert here.shelf.newest() == 0
+    assert "step 1 was not uploaded: connection reset" in caplog.text
+    here.put(2)
+    here.shelf.flush()
+    assert here.shelf.newest() == 2
+
+
+def test_a_model_appears_whole(s3, tmp_path, monkeypatch):  # noqa: F811
+    """Its marker is taken away before anything changes, and written last."""
+    target = Folder(f"{s3}/remote/model")
+    for name in ("saved_model.pb", "variables/variables.index", "_lineage.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("first")
+    outputs.publish(tmp_path, target, "_lineage.json")
+    assert set(target.list()) == {"saved_model.pb", "variables/variables.index", "_lineage.json"}
+    (tmp_path / "saved_model.pb").write_text("second")
+    seen = []
+    upload_files = Folder.upload
+
+    def watched(self, files):
+        upload_files(self, files)
+        seen.append((sorted(files), target.read_text("_lineage.json")))
+
+    monkeypatch.setattr(Folder, "upload", watched)
+    outputs.publish(tmp_path, target, "_lineage.json")
+    assert seen == [
+        (["saved_model.pb", "variables/variables.index"], None),
+        (["_lineage.json"], "first"),
+    ]
+    assert target.read_text("saved_model.pb") == "second"
