@@ -93,7 +93,7 @@ $(UV): $(IMAGES)/uv.txt
 	@touch $@
 
 demo: setup
-	@$(AUTHOR)/python -m kfp_tabular.pipelines.local.demo --output $(DEMO) --rows $(DEMO_ROWS)
+	@$(AUTHOR)/kfp-tabular demo --output $(DEMO) --rows $(DEMO_ROWS)
 
 test: $(SUITES:%=test-%)
 	@$(MAKE) --no-print-directory coverage
@@ -131,7 +131,7 @@ lint: $(VENVS)/tools/.ready
 
 # The contracts are in pyproject.toml: which part may import which, and no circles.
 imports: $(VENVS)/tools/.ready package-tree
-	@PYTHONPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/lint-imports
+	@PYTHONPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/lint-imports --cache-dir build/import-linter
 
 typecheck: $(VENVS)/tools/.ready $(VENVS)/author/.ready package-tree
 	MYPYPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/mypy --config-file pyproject.toml \

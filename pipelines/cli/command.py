@@ -9,6 +9,7 @@ import click
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.pipelines.cli.compile import compile_command
+from kfp_tabular.pipelines.cli.demo import demo_command
 from kfp_tabular.pipelines.cli.render import render_command
 from kfp_tabular.pipelines.cli.run import run_command
 from kfp_tabular.pipelines.cli.sample_data import sample_data_command
@@ -40,6 +41,7 @@ def cli() -> None:
 
 
 for _subcommand in (
+    demo_command,
     sample_data_command,
     compile_command,
     render_command,

@@ -1,7 +1,8 @@
 """Makes virtual environments from the locks that the package carries.
 
-An environment counts as made once its stamp is there, which names the lock and the package that it
-was made from. One that was interrupted, or whose lock has changed since, is made anew.
+An environment counts as made once its stamp is there, which names the lock, the interpreter and the
+package that it was made from. One that was interrupted, or whose lock has changed since, is made
+anew; one whose package alone has changed gets the new package.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +54,13 @@ class Plan:
         name: The environment's name, which is the image's.
         lock: The requirements file, with hashes.
         python: The interpreter that it is made with.
-        stamp: What its stamp holds once it is made.
+        made_from: What its stamp names: digests of `lock` and `package`, and the interpreter.
     """
 
     name: str
     lock: Path
     python: Path
-    stamp: str
+    made_from: Mapping[str, str]
 
 
 def install(
@@ -86,15 +87,21 @@ def install(
     plans = [plan(name) for name in names or NAMES]
     folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(folder, show):
-        missing = [each for each in plans if not _is_made(folder, each)]
-        if not missing:
+        found = {each.name: _made_from(folder / each.name) for each in plans}
+        stale = [each for each in plans if found[each.name] != each.made_from]
+        if not stale:
             return []
+        missing = [
+            each
+            for each in stale
+            if {**found[each.name], "package": ""} != {**each.made_from, "package": ""}
+        ]
         _check_room(folder, missing)
         tool = _installer(folder)
-        for number, each in enumerate(missing, 1):
-            show(f"environment {each.name} ({number} of {len(missing)})")
-            _make(folder / each.name, each, tool)
-    return [each.name for each in missing]
+        for number, each in enumerate(stale, 1):
+            show(f"environment {each.name} ({number} of {len(stale)})")
+            _make(folder / each.name, each, tool, only_package=each not in missing)
+    return [each.name for each in stale]
 
 
 def plan(name: str) -> Plan:
@@ -124,7 +131,7 @@ def plan(name: str) -> Plan:
         "package": _digest(record.encode()),
         "python": str(python),
     }
-    return Plan(name, path, python, json.dumps(made_from, sort_keys=True))
+    return Plan(name, path, python, made_from)
 
 
 def locks() -> Path:
@@ -161,9 +168,13 @@ def _python(version: str, purpose: str) -> Path:
     return Path(found)
 
 
-def _is_made(folder: Path, wanted: Plan) -> bool:
-    stamp = folder / wanted.name / _STAMP
-    return stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted.stamp
+def _made_from(target: Path) -> Mapping[str, str]:
+    """Return what an environment's stamp names; nothing where it is not finished."""
+    try:
+        found: dict[str, str] = json.loads((target / _STAMP).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
 
 
 def _check_room(folder: Path, plans: Sequence[Plan]) -> None:
@@ -205,17 +216,19 @@ def _installer(folder: Path) -> Path:
     return program
 
 
-def _make(target: Path, wanted: Plan, tool: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    _call(tool, "venv", "-q", "--python", wanted.python, target)
+def _make(target: Path, wanted: Plan, tool: Path, *, only_package: bool) -> None:
     python = target / "bin" / "python"
-    # Byte code is compiled once, here: without it, importing TensorFlow takes twice as long.
-    _call(
-        *(tool, "pip", "sync", "-q", "--require-hashes", "--compile-bytecode"),
-        *("--python", python, wanted.lock),
-    )
+    (target / _STAMP).unlink(missing_ok=True)
+    if not only_package:
+        shutil.rmtree(target, ignore_errors=True)
+        _call(tool, "venv", "-q", "--python", wanted.python, target)
+        # Byte code is compiled once, here: without it, importing TensorFlow takes twice as long.
+        _call(
+            *(tool, "pip", "sync", "-q", "--require-hashes", "--compile-bytecode"),
+            *("--python", python, wanted.lock),
+        )
     _add_package(python, tool)
-    files.write_text(target / _STAMP, wanted.stamp)
+    files.write_text(target / _STAMP, json.dumps(wanted.made_from, sort_keys=True))
 
 
 def _add_package(python: Path, tool: Path) -> None:
@@ -228,6 +241,8 @@ def _add_package(python: Path, tool: Path) -> None:
         return
     program = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site_packages = Path(_call(python, "-c", program).strip())
+    for old in (site_packages / "kfp_tabular", *site_packages.glob("kfp_tabular-*.dist-info")):
+        files.remove(old)
     for entry in _distribution().files or ():
         # Console scripts lie outside of site-packages; tasks are started as modules.
         if ".." in entry.parts or entry.suffix == ".pyc":

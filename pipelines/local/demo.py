@@ -1,9 +1,5 @@
-"""`make demo`: sample data, the training pipeline, a served model, one request and its answer.
+"""The demo: sample data, the training pipeline, a served model, one request and its answer."""
 
-python -m kfp_tabular.pipelines.local.demo --output DIR --rows 20000
-"""
-
-import argparse
 import contextlib
 import csv
 import json
@@ -27,27 +23,23 @@ SEED = 7
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
-_logger = logging.getLogger("demo")
+_logger = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Runs the demo.
+def run(output: Path, rows: int) -> int:
+    """Run the demo and log each step.
+
+    Args:
+        output: Where everything goes; made where it does not exist.
+        rows: Rows of sample data.
 
     Returns:
         0, or the exit code of the step that failed.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description="From sample data to an answered prediction.")
-    parser.add_argument("--output", type=Path, required=True, help="where everything goes")
-    parser.add_argument("--rows", type=int, default=20_000, help="rows of sample data")
-    arguments = parser.parse_args()
-    output: Path = arguments.output.resolve()
     data = output / f"{NAME}.csv"
     output.mkdir(parents=True, exist_ok=True)
     try:
-        _command(
-            "sample-data", "--rows", str(arguments.rows), "--seed", str(SEED), "--output", data
-        )
+        _command("sample-data", "--rows", str(rows), "--seed", str(SEED), "--output", data)
         _command(
             *("run", "--data", data, "--label", LABEL, "--output", output),
             *("--param", f"model_name={NAME}", "--param", f"seed={SEED}"),
@@ -140,7 +132,3 @@ def _post(address: str, body: Mapping[str, Any]) -> Any:
     )
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
         return json.load(response)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,6 @@
 """Environments are made from the package's locks, whole or not at all."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_a_changed_lock_makes_the_environment_anew(tmp_path: Path, calls: list[l
 
     assert installation.install(tmp_path, ["launcher"]) == ["launcher"]
     assert not (tmp_path / "launcher" / "left-over").exists()
+
+
+def test_a_changed_package_alone_is_put_in_place(tmp_path: Path, calls: list[list[str]]) -> None:
+    installation.install(tmp_path, ["launcher"])
+    stamp = tmp_path / "launcher" / ".made-from"
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "package": "an earlier one"}))
+    (tmp_path / "launcher" / "left-over").touch()
+    calls.clear()
+
+    assert installation.install(tmp_path, ["launcher"]) == ["launcher"]
+    assert (tmp_path / "launcher" / "left-over").exists()
+    assert _synced(calls) == []
 
 
 def test_an_interrupted_environment_does_not_look_finished(
