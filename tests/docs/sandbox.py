@@ -1,0 +1,201 @@
+"""Runs a page's blocks, one after the other, in a folder of the page's own."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docs import checks, commands, outputs
+from tests.docs.pages import ROOT, Block, Page
+
+VENVS = ROOT / ".venvs"
+
+_SMALLER = (
+    (re.compile(r"--rows \d+"), "--rows 3000"),
+    (re.compile(r"\b(max_trials|epochs)=\d+"), r"\1=2"),
+    (re.compile(r"--epochs=\d+"), "--epochs=1"),
+)
+"""What a page shows at its real size, and a test runs small."""
+
+_FILE = re.compile(r"# ((?:[\w.-]+/)*[\w.-]+\.(?:py|yaml))\n")
+_START_SECONDS = 200.0
+_BLOCK_SECONDS = 500.0
+
+_MAKE = f"""#!/bin/sh
+# In a sandbox, make shows what it would do; the demo has been run already.
+case "$1" in
+demo) cat "$DEMO_LOG" ;;
+*) exec env -u MAKEFLAGS make.real -n -C {ROOT} "$@" ;;
+esac
+"""
+
+
+class BlockFailed(AssertionError):
+    """A block did not do what its page says."""
+
+
+@dataclass
+class Sandbox:
+    """A folder in which the blocks of one page run.
+
+    Attributes:
+        folder: The folder.
+        environment: The environment's variables.
+        port: A free port, in place of 8080.
+        grpc_port: A free port, in place of 8081.
+        printed: What the last block printed.
+        server: The server that a block has started and that later blocks ask.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    port: int = 0
+    grpc_port: int = 0
+    printed: str = ""
+    server: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @classmethod
+    def make(cls, folder: Path, assets: Path) -> "Sandbox":
+        """Set up a folder with what the guides take for granted.
+
+        Args:
+            folder: Where; it must not exist.
+            assets: Files that every page gets; they are linked, not copied.
+        """
+        shutil.copytree(assets, folder, copy_function=os.link, symlinks=True)
+        (folder / ".venvs").symlink_to(VENVS)
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "make").write_text(_MAKE)
+        (programs / "make").chmod(0o755)
+        (programs / "make.real").symlink_to(shutil.which("make") or "/usr/bin/make")
+        path = [str(programs), str(VENVS / "author/bin"), os.environ["PATH"]]
+        environment = {
+            **os.environ,
+            "PATH": ":".join(path),
+            "KFP_TABULAR_VENVS": str(VENVS),
+            "DEMO_LOG": str(folder / "demo.log"),
+            "HOME": str(folder),
+        }
+        return cls(folder, environment, _free_port(), _free_port())
+
+    def run_page(self, page: Page) -> None:
+        """Run a page's blocks in order.
+
+        Raises:
+            BlockFailed: Names the first block that fails, and what it printed.
+        """
+        executed = False
+        for block in page.blocks:
+            self._write_file(block)
+            if block.kind == "output":
+                faults = list(outputs.problems(block.code, self.printed)) if executed else []
+                if faults:
+                    raise BlockFailed(f"{block.name}: " + "\n".join(faults))
+            else:
+                executed = not block.needs and block.language in ("sh", "python")
+                if executed:
+                    self._run(block)
+
+    def close(self) -> None:
+        """Stop the server, if there is one."""
+        if self.server is not None:
+            self.server.terminate()
+            try:
+                self.server.wait(30)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+            self.server = None
+
+    def _write_file(self, block: Block) -> None:
+        """Write a block whose first line is a comment with a path to that path."""
+        named = _FILE.match(block.code)
+        if named:
+            file = self.folder / named[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.code)
+
+    def _run(self, block: Block) -> None:
+        if block.language == "python":
+            self._python(block)
+        elif _serves(block):
+            self._serve(block)
+        else:
+            self._finish(block, ["bash", "-euo", "pipefail", "-c", self._adapted(block.code)])
+
+    def _python(self, block: Block) -> None:
+        named = _FILE.match(block.code)
+        file = self.folder / (named[1] if named else f"block_{block.line}.py")
+        file.write_text(self._adapted(checks.source(block)))
+        environment = {"PYTHONPATH": str(self.folder)}
+        self._finish(block, [str(VENVS / block.environment / "bin/python"), str(file)], environment)
+
+    def _finish(
+        self, block: Block, command: list[str], environment: dict[str, str] | None = None
+    ) -> None:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_BLOCK_SECONDS,
+        )
+        self.printed = done.stdout.replace(f"{self.folder}/", "")
+        if done.returncode:
+            raise BlockFailed(
+                f"{block.name} ends with code {done.returncode}:\n{block.code}\n"
+                f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            )
+
+    def _serve(self, block: Block) -> None:
+        self.close()
+        log = self.folder / f"serve_{block.line}.log"
+        with log.open("wb") as stream:
+            self.server = subprocess.Popen(
+                ["bash", "-c", f"exec {self._adapted(block.code)}"],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=stream,
+                stderr=stream,
+            )
+        self.printed = ""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self.server.poll() is not None:
+                raise BlockFailed(f"{block.name}: the server ended:\n{log.read_text()}")
+            address = f"http://127.0.0.1:{self.port}/v2/health/ready"
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                urllib.request.urlopen(address, timeout=5).close()
+                self.printed = log.read_text()
+                return
+            time.sleep(0.3)
+        self.server.send_signal(signal.SIGKILL)
+        raise BlockFailed(f"{block.name}: the server is not ready:\n{log.read_text()}")
+
+    def _adapted(self, code: str) -> str:
+        for pattern, smaller in _SMALLER:
+            code = pattern.sub(smaller, code)
+        return code.replace("8080", str(self.port)).replace("8081", str(self.grpc_port))
+
+
+def _serves(block: Block) -> bool:
+    return any(
+        words[1:2] == ["serve"] or "kfp_tabular.serving" in words
+        for words in commands.split(block.code)
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
