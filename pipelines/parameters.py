@@ -1,7 +1,8 @@
-"""Run-time parameters of a pipeline: from text or YAML to the types that the spec declares."""
+"""Run-time parameters of a pipeline: their declarations, and values from text or YAML."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from kfp_tabular.components.common.errors import UserError, closest
 
 if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
     from kfp.pipeline_spec import pipeline_spec_pb2
 
 _EXPECTED = {
@@ -20,11 +22,65 @@ _EXPECTED = {
     "STRUCT": 'keys and values, such as {"train": 0.8, "test": 0.2}',
 }
 
+_TYPES = {
+    "STRING": "text",
+    "NUMBER_INTEGER": "integer",
+    "NUMBER_DOUBLE": "number",
+    "BOOLEAN": "boolean",
+    "LIST": "list",
+    "STRUCT": "mapping",
+}
+
 _OPTIONS = {"data_uri": "--data", "label": "--label"}
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """A run-time parameter of a pipeline.
+
+    Attributes:
+        name: Its name.
+        type: `text`, `integer`, `number`, `boolean`, `list` or `mapping`.
+        required: Whether it has no default.
+        default: Its default; None for a required one.
+        meaning: What it does.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    meaning: str
+
+
+def describe(pipeline: "GraphComponent") -> list[Parameter]:
+    """Return the parameters of a pipeline in the order of its signature.
+
+    Args:
+        pipeline: A function decorated with `@dsl.pipeline`; its docstring has the meanings.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> label = describe(training_pipeline)[1]
+        >>> label.name, label.type, label.required
+        ('label', 'text', True)
+    """
+    declared = types(pipeline.pipeline_spec)
+    return [
+        Parameter(
+            name=name,
+            type=_TYPES[declared[name]],
+            required=not entry.optional,
+            default=entry.default,
+            meaning=" ".join((entry.description or "").split()),
+        )
+        for name, entry in (pipeline.component_spec.inputs or {}).items()
+        if name in declared
+    ]
+
+
 def types(spec: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
-    """Gives a spec's parameters.
+    """Return KFP's type name of each parameter that a pipeline spec declares.
 
     Args:
         spec: A pipeline spec.
@@ -40,13 +96,17 @@ def types(spec: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
 
 
 def key_values(pairs: Iterable[str]) -> dict[str, str]:
-    """Gives the parameters of a command line.
+    """Return the parameters of a command line by name.
 
     Args:
         pairs: Each `KEY=VALUE`; the value may hold further equals signs.
 
     Raises:
-        UserError: For one that is not.
+        UserError: For one that is not `KEY=VALUE`.
+
+    Example:
+        >>> key_values(["epochs=3", "csv_delimiter=="])
+        {'epochs': '3', 'csv_delimiter': '='}
     """
     values = {}
     for pair in pairs:
@@ -58,15 +118,19 @@ def key_values(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def convert(values: Mapping[str, Any], declared: Mapping[str, str]) -> dict[str, Any]:
-    """Converts parameter values to the types that a pipeline declares.
+    """Convert parameter values to the types that a pipeline declares.
 
     Args:
-        values: By parameter: text, as from a command line, or what YAML holds.
-        declared: The pipeline's parameters, as `types` gives them.
+        values: By parameter: text from a command line, or a value from YAML.
+        declared: The pipeline's parameters, as `types` returns them.
 
     Raises:
         UserError: For an unknown parameter (the message names the closest) or a value that does
             not fit.
+
+    Example:
+        >>> convert({"exclude": "a,b"}, {"exclude": "LIST"})
+        {'exclude': ['a', 'b']}
     """
     converted = {}
     for name, value in values.items():

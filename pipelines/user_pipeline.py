@@ -41,7 +41,7 @@ def load(name: str) -> PipelineDefinition:
     Raises:
         UserError: Where the file or the function does not exist, is not a pipeline, or fails.
     """
-    from kfp_tabular.pipelines import placement, spec
+    from kfp_tabular.pipelines import parameters, placement
 
     text, _, function = name.rpartition(":")
     path = Path(text or function)
@@ -65,7 +65,9 @@ def load(name: str) -> PipelineDefinition:
         builder=builder,
         tasks=tasks,
         results=_results(tasks),
-        required_parameters=tuple(spec.required_parameters(spec.of(pipeline))),
+        required_parameters=tuple(
+            parameter.name for parameter in parameters.describe(pipeline) if parameter.required
+        ),
     )
 
 

@@ -22,12 +22,14 @@ class NotAllowedError(ValueError):
     """A value that is not one of those allowed.
 
     Attributes:
+        allowed: The values that are allowed.
         hint: `" Did you mean 'a'?"` where an allowed value is close, else empty; for the end of the
             message.
     """
 
     def __init__(self, value: Any, allowed: Collection[str]) -> None:
         super().__init__(f"expected one of {', '.join(allowed)}")
+        self.allowed = tuple(allowed)
         self.hint = closest(str(value), allowed)
 
 

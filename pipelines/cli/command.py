@@ -9,7 +9,10 @@ import click
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.pipelines.cli.compile import compile_command
+from kfp_tabular.pipelines.cli.completion import completion_command
+from kfp_tabular.pipelines.cli.config_schema import config_schema_command
 from kfp_tabular.pipelines.cli.demo import demo_command
+from kfp_tabular.pipelines.cli.params import params_command
 from kfp_tabular.pipelines.cli.render import render_command
 from kfp_tabular.pipelines.cli.run import run_command
 from kfp_tabular.pipelines.cli.sample_data import sample_data_command
@@ -43,6 +46,8 @@ def cli() -> None:
 for _subcommand in (
     demo_command,
     sample_data_command,
+    params_command,
+    config_schema_command,
     compile_command,
     render_command,
     run_command,
@@ -50,5 +55,6 @@ for _subcommand in (
     setup_command,
     submit_command,
     schedule_command,
+    completion_command,
 ):
     cli.add_command(_subcommand)

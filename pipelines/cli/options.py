@@ -1,24 +1,36 @@
 """Options that several subcommands share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from kfp_tabular.components.common.errors import UserError
 
 if TYPE_CHECKING:
+    from kfp_tabular.pipelines.configuration import PipelineConfig
     from kfp_tabular.pipelines.definition import PipelineDefinition
 
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _complete_pipeline(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the registered names and, for a path, what the shell completes as a file."""
+    from kfp_tabular.pipelines.registry import PIPELINES
+
+    names = [CompletionItem(name) for name in PIPELINES if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
 
 pipeline_option = click.option(
     "--pipeline",
     default="training",
     show_default=True,
+    shell_complete=_complete_pipeline,
     metavar="NAME|PATH.py:FUNCTION",
     help="The pipeline: training, validation, or your own in a Python file.",
 )
@@ -46,21 +58,22 @@ def find(pipeline: str) -> "PipelineDefinition":
 
 
 def check_shortcuts(
-    pipeline: "PipelineDefinition", declared: Mapping[str, Any], given: Mapping[str, str]
+    pipeline: "PipelineDefinition", config: "PipelineConfig", given: Mapping[str, str]
 ) -> None:
-    """Check that the options that set one parameter each fit the pipeline.
+    """Check that the options that stand for one parameter each fit the pipeline.
 
     Args:
         pipeline: The pipeline.
-        declared: Its parameters by name.
+        config: Its configuration.
         given: The options that are given, such as `--data`, by the parameter that they set.
 
     Raises:
         UserError: For an option whose parameter the pipeline does not have.
     """
+    known = list(pipeline.builder(config).component_spec.inputs or {})
     for parameter, option in given.items():
-        if parameter not in declared:
+        if parameter not in known:
             raise UserError(
                 f"{option}: the pipeline {pipeline.name!r} has no parameter {parameter!r}. "
-                f"Its parameters: {', '.join(declared)}."
+                f"Its parameters: {', '.join(known)}."
             )

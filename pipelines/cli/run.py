@@ -69,8 +69,7 @@ def run_command(
         "exclude": ("--exclude", list(exclude) or None),
     }
     given = {name: value for name, value in shortcuts.items() if value[1] is not None}
-    declared = parameters.types(definition.builder(compile_time).pipeline_spec)
-    check_shortcuts(definition, declared, {name: option for name, (option, _) in given.items()})
+    check_shortcuts(definition, compile_time, {name: option for name, (option, _) in given.items()})
     arguments: dict[str, Any] = {name: value for name, (_, value) in given.items()}
     arguments.update(parameters.key_values(params))
     folder = output or Path("runs") / f"{definition.name}-{datetime.now():%Y%m%d-%H%M%S}"

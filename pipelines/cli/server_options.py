@@ -97,7 +97,7 @@ def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
     if given["label"] is not None:
         arguments["label"] = given["label"]
         shortcuts["label"] = "--label"
-    check_shortcuts(pipeline, parameters.types(pipeline.builder(config).pipeline_spec), shortcuts)
+    check_shortcuts(pipeline, config, shortcuts)
     return SubmissionRequest(
         pipeline=pipeline,
         config=config,

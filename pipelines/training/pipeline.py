@@ -88,74 +88,153 @@ def training_pipeline(
     """From tabular data to a served TensorFlow model.
 
     Args:
-        data_uri: A file, directory or glob; a path that tasks can read, gs://, s3:// or
-            minio://.
+        data_uri: A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path,
+            `file://`, `gs://`, `s3://` or `minio://`. CSV and TFRecord may be gzipped. All files
+            have the same format and the same columns.
         label: The column to predict.
-        task: auto, binary, multiclass or regression. auto decides by the label.
-        exclude: Columns that the model must not use.
-        data_format: auto, csv, parquet or tfrecord.
-        split_method: hash, time or column.
-        split_fractions: Relative weight of each split.
-        split_column: The column of times, or of the splits' names.
-        split_keys: For hash: columns whose rows stay together. Empty: the whole row.
-        split_salt: For hash: another text gives another split.
-        split_time_format: For time: how the text is written, as for strptime.
-        column_types: integer, number or text for columns whose type is not to be inferred.
-        csv_delimiter: One character, or tab.
-        csv_encoding: The encoding of CSV.
-        missing_values: Texts that mean missing, beside the empty one.
-        max_rejected_fraction: More unreadable rows than this share fail the run.
-        schema_uri: The schema that the data must keep to. Empty: it is inferred.
-        previous_statistics_uri: Statistics of an earlier run, to measure drift against.
-        skew_thresholds: Largest distance between train and eval by feature; * for all.
-        drift_thresholds: Largest distance to the earlier statistics by feature.
-        fail_on: The severity of anomalies that fails the run: error, warning or never.
-        feature_config: How to treat single features; others are treated by the schema.
-        preprocessing_fn: package.module:function to use instead.
-        model_type: linear, dnn, wide_and_deep or dcn_v2.
+        task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
+            or at most 20 distinct whole numbers, multiclass; everything else regression.
+        exclude: Columns that the model must not see, such as those known only afterwards.
+        data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to see it from the
+            content.
+        split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
+            order. `time`: the earliest rows by `split_column` go to the first split, and rows of
+            the same time stay together. `column`: `split_column` names the split of each row and is
+            left out of the examples.
+        split_fractions: Relative weights by split, for `hash` and `time`. For `time` the order is
+            train, eval, test, then others by name.
+        split_column: For `time`, a column of numbers or ISO 8601 text; for `column`, one of names.
+        split_keys: Columns whose values together decide the split, so that rows of the same
+            customer stay together, say. Empty: the whole row.
+        split_salt: Another text gives another split by hash.
+        split_time_format: How the text of a time column is written, as for `strptime` (`%d/%m/%Y
+            %H:%M`). Empty: ISO 8601.
+        column_types: `integer`, `number` or `text` by column, for columns whose type is not to be
+            inferred. Rows that do not fit are rejected.
+        csv_delimiter: One character; `tab` for a tabulator.
+        csv_encoding: The encoding of CSV, as Python names it. Rows that are not valid in it are
+            rejected.
+        missing_values: Texts that mean missing in every column of CSV, beside the empty one.
+        max_rejected_fraction: More rejected rows than this share, from 0 to 1, are an error.
+        schema_uri: A schema to validate against: a `schema.pbtxt`, or a directory that holds one,
+            such as the `schema` output of an earlier run. A local path or a `gs://`, `s3://` or
+            `minio://` URI. Empty: infer a schema.
+        previous_statistics_uri: The `statistics` output of an earlier run, to measure drift from; a
+            path or URI as above. Empty: do not measure drift.
+        skew_thresholds: The largest distance allowed between a column's distribution in the train
+            split and that in any other split, by column. `*` stands for every column that is not
+            named, except points in time. Categorical columns are compared by L-infinity distance,
+            numbers by Jensen-Shannon divergence; both go from 0 (equal) to 1. For example `{"*":
+            0.1, "fare": 0.3}`. Columns without a threshold use the `skew_comparator` of the given
+            schema, if any. The report shows all distances.
+        drift_thresholds: The same between the earlier statistics and each split's, with the
+            schema's `drift_comparator`.
+        fail_on: The least severity of an anomaly that fails the task: `error`, `warning` or
+            `never`.
+        feature_config: By feature, an object with `kind` (`numeric`, `categorical`, `hash`,
+            `timestamp`, `presence`, `drop`; derived where left out) and its options. numeric: `log`
+            (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000),
+            `min_frequency` (2), `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of
+            `month`, `day`, `weekday`, `hour`, `minute`, `elapsed`), `format` (strptime, or `days`
+            to `nanoseconds` since 1970).
+        preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
+            replaces everything derived. It gets the raw features without the label, dense tensors
+            of shape `[batch]`.
+        model_type: Base value: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
         model_fn: package.module:function that builds the model instead.
-        epochs: Passes over the train split, at most; 0 chooses by the size of the data.
-        train_steps: Steps in all; 0 leaves it to epochs.
-        batch_size: Rows per step, over all workers.
-        learning_rate: The highest learning rate of the schedule.
-        hyperparameters: Further hyperparameters by name; they win over the four above.
+        epochs: Base value: passes over the train split, at most; 0 as in train_model.
+        train_steps: Base value: steps in all; 0 leaves it to `epochs`.
+        batch_size: Base value: rows per step.
+        learning_rate: Base value: the highest learning rate of the schedule.
+        hyperparameters: More base values by name; they win over the five above. The base is also
+            the first trial where the search space holds it (but for `grid`), so a search does not
+            end worse than its base.
         class_weights: none or balanced.
         early_stopping_patience: Checks without improvement before training stops; 0 for never.
-        decision_threshold: From which probability on a binary model answers the positive class.
-        workers: Training processes.
-        training_backend: local, tfjob or trainjob.
-        training_job: What a TFJob or TrainJob asks of the cluster.
-        search_space: Hyperparameters to search, in Katib's words.
-        algorithm: The search algorithm, in Katib's words.
-        algorithm_settings: Its settings.
-        max_trials: Trials of the search; 0 trains with the hyperparameters as given.
-        parallel_trials: Trials at a time.
-        max_failed_trials: More failed trials than this fail the search.
-        objective_metric: What the search improves. Empty: by the task.
-        objective_goal: maximize or minimize. Empty: by the metric.
-        objective_strategy: Which of a trial's reports counts: max, min or latest. Empty: the
-            best.
-        objective_target: With Katib: the search ends once a trial is this good. Empty: never.
-        additional_metrics: With Katib: further metrics to record, with a strategy for each.
-        early_stopping: medianstop or none.
-        min_trials_required: For medianstop: so many trials must have ended.
-        start_step: For medianstop: the first so many reports of a trial are not judged.
-        study_directory: Where local trials are recorded, to outlive the task.
-        tuning_backend: local or katib.
-        trial_kind: What Katib's trials are: tfjob, trainjob or job.
-        trial_job: What each of them asks of the cluster.
-        resume_policy: Of the Experiment: Never, LongRunning or FromVolume.
-        retain_trials: Whether finished trials' jobs stay.
-        evaluation_split: The split to evaluate on. Empty: test or, without one, eval.
-        slice_columns: Columns to evaluate by; a,b crosses two.
-        thresholds: What a metric must reach for the model to be blessed.
-        change_thresholds: How far a metric may fall behind the baseline model.
-        bootstrap_samples: Resamples for confidence intervals, 100 to 100,000.
-        baseline_model_uri: The model to compare with.
-        model_name: The name to publish the model under.
-        model_repository: Where models are published. With kserve, empty serves the artifact.
-        deployment_backend: local or kserve.
-        service: What a KServe endpoint asks of the cluster, and how it is rolled out.
+        decision_threshold: A binary model answers the positive class, the second one, where its
+            probability is at least this, between 0 and 1. The endpoint and the evaluation's
+            `precision`, `recall` and `f1` go by it; training and `auc` do not.
+        workers: Worker processes that train together, the chief included. Each takes an equal share
+            of the rows.
+        training_backend: Where training runs: `local` (processes of this task), or as a job on the
+            cluster: `tfjob` (Training Operator) or `trainjob` (Kubeflow Trainer). The outputs are
+            the same.
+        training_job: What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`,
+            `node_selector`, `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds`
+            and more; see the guide on distributed training. `local` has no use for it.
+        search_space: What to search, in the vocabulary of Katib's `parameters`: a list of `{"name":
+            "learning_rate", "parameterType": "double", "feasibleSpace": {"min": "0.0001", "max":
+            "0.1", "distribution": "logUniform"}}`. Types are `double`, `int`, `categorical` and
+            `discrete`; a feasible space has `min`, `max`, `step` and `distribution` (`uniform`,
+            `logUniform`, `normal`, `logNormal`), or `list`. Numbers may be text. Empty searches a
+            default space that fits the model type.
+        algorithm: `tpe`, `multivariate-tpe`, `random`, `grid` or `cmaes`; with `katib` also
+            `bayesianoptimization`, `sobol` and `hyperband`. A local grid ends when its points are
+            used up; Katib wants no more trials than points.
+        algorithm_settings: Katib's settings of the algorithm by name: `n_startup_trials` and
+            `n_ei_candidates` of `multivariate-tpe`; `gamma`, `prior_weight` and `n_EI_candidates`
+            of `tpe`; `sigma` and `restart_strategy` of `cmaes`; `base_estimator`,
+            `n_initial_points`, `acq_func` and `acq_optimizer` of `bayesianoptimization`; `r_l`,
+            `eta` and `resource_name` of `hyperband`. The local `tpe` has `n_startup_trials`, too.
+        max_trials: How many trials to run in all, failed ones included. 0 passes the given
+            hyperparameters on.
+        parallel_trials: How many trials run at a time; with `local` they share the task's cores.
+        max_failed_trials: The task fails once more trials than this have failed.
+        objective_metric: The metric to judge trials by, under the name that training reports it,
+            such as `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a
+            multiclass one, `eval_rmse` for regression.
+        objective_goal: `maximize` or `minimize`. Empty where it follows from the metric's name.
+        objective_strategy: Which report of a trial counts: `max`, `min` or `latest`. Empty for the
+            best one, after which training keeps its weights.
+        objective_target: A number as text; no trial is started once one is as good. Empty: none.
+        additional_metrics: Further metrics to show for each trial, by name, each with the report
+            that counts (`max`, `min` or `latest`; empty chooses by the metric's name), such as
+            `{"eval_log_loss": "min"}`.
+        early_stopping: `medianstop` ends a trial whose best report after `start_step` of them is
+            worse than the mean of what succeeded trials had reported by then; `none` lets every
+            trial end by itself.
+        min_trials_required: Of `medianstop`: so many trials must have succeeded before one is
+            ended.
+        start_step: Of `medianstop`: after how many reports a trial is judged.
+        study_directory: Of `local`: a directory that outlives the task, such as a mounted volume,
+            to record trials in. With it a search is resumed in a new container too, and one with a
+            larger `max_trials` goes on where the smaller one ended. Empty: beside the output, and
+            removed once the search is done.
+        tuning_backend: Where trials run: `local`, as processes of this task; or `katib`, as jobs of
+            a Katib Experiment in the task's namespace. A retried task goes on waiting for its
+            Experiment; one that is stopped deletes it. The other arguments below are for Katib.
+        trial_kind: What a trial is: `tfjob` (Training Operator), `trainjob` (Kubeflow Trainer; the
+            Katib controller must know it) or `job`, a plain Job of one pod.
+        trial_job: What each trial asks of the cluster: `image`, `workers`, `cpu`, `memory`, `gpus`,
+            `volumes`, `secrets`, `object_store` and more, as in train_model's `job`. Its
+            `deadline_seconds` is that of the whole search.
+        resume_policy: What becomes of Katib's service for the algorithm when the search is done:
+            `Never`, `LongRunning` or `FromVolume`.
+        retain_trials: Keep the jobs of finished trials, to look at their pods.
+        evaluation_split: The split to evaluate on. Default: `test` where it holds rows, else
+            `eval`.
+        slice_columns: Columns of the examples, also excluded ones, for whose values the metrics are
+            measured too; `"a,b"` crosses two columns. Numbers with more than 50 values are cut at
+            their quartiles.
+        thresholds: By metric what it must reach: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`.
+            With `"slice": "column"` each slice of that column must, those with fewer than
+            `"min_rows"` (100) excepted. A list gives several bounds for one metric.
+        change_thresholds: By metric how it may change against the baseline: `{"auc": {"min_change":
+            -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked where there is no
+            baseline.
+        bootstrap_samples: Resamples for the intervals, 100 to 100,000.
+        baseline_model_uri: Where such a model lies, instead of an artifact: a directory, local or
+            in an object store (`gs://`, `s3://`), or `<repository>/<name>` for the newest version
+            that `deploy_model` published there. Empty for none.
+        model_name: The model's name, and the endpoint's: at most 50 lower-case letters, digits and
+            hyphens; 46 with a letter first for `kserve`.
+        model_repository: The directory of the repository. For `local` a path or `file://`; it is
+            made where there is none. For `kserve` also `s3://`, `minio://` or `gs://`, or empty to
+            serve the artifact where it is.
+        deployment_backend: `local` or `kserve`.
+        service: For `kserve`: what the endpoint asks of the cluster and how it is rolled out, such
+            as `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
+            guide has all keys.
         seed: Seed of training, search and evaluation.
     """
     ingestion = ingest_data(

@@ -30,26 +30,46 @@ def validation_pipeline(
     """Check new data against a schema and the statistics of earlier data.
 
     Args:
-        data_uri: A file, directory or glob; a path that tasks can read, gs://, s3:// or
-            minio://.
-        schema_uri: The schema that the data must keep to.
-        previous_statistics_uri: Statistics of an earlier run, to measure drift against.
+        data_uri: A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path,
+            `file://`, `gs://`, `s3://` or `minio://`. CSV and TFRecord may be gzipped. All files
+            have the same format and the same columns.
+        schema_uri: A schema to validate against: a `schema.pbtxt`, or a directory that holds one,
+            such as the `schema` output of an earlier run. A local path or a `gs://`, `s3://` or
+            `minio://` URI. Empty: infer a schema.
+        previous_statistics_uri: The `statistics` output of an earlier run, to measure drift from; a
+            path or URI as above. Empty: do not measure drift.
         label: The column to predict. Empty: the data have none.
-        skew_thresholds: Largest distance between train and eval by feature; * for all.
-        drift_thresholds: Largest distance to the earlier statistics by feature.
-        fail_on: The severity of anomalies that fails the run: error, warning or never.
-        data_format: auto, csv, parquet or tfrecord.
-        split_method: hash, time or column.
-        split_fractions: Relative weight of each split.
-        split_column: The column of times, or of the splits' names.
-        split_keys: For hash: columns whose rows stay together. Empty: the whole row.
-        split_salt: For hash: another text gives another split.
-        split_time_format: For time: how the text is written, as for strptime.
-        column_types: integer, number or text for columns whose type is not to be inferred.
-        csv_delimiter: One character, or tab.
-        csv_encoding: The encoding of CSV.
-        missing_values: Texts that mean missing, beside the empty one.
-        max_rejected_fraction: More unreadable rows than this share fail the run.
+        skew_thresholds: The largest distance allowed between a column's distribution in the train
+            split and that in any other split, by column. `*` stands for every column that is not
+            named, except points in time. Categorical columns are compared by L-infinity distance,
+            numbers by Jensen-Shannon divergence; both go from 0 (equal) to 1. For example `{"*":
+            0.1, "fare": 0.3}`. Columns without a threshold use the `skew_comparator` of the given
+            schema, if any. The report shows all distances.
+        drift_thresholds: The same between the earlier statistics and each split's, with the
+            schema's `drift_comparator`.
+        fail_on: The least severity of an anomaly that fails the task: `error`, `warning` or
+            `never`.
+        data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to see it from the
+            content.
+        split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
+            order. `time`: the earliest rows by `split_column` go to the first split, and rows of
+            the same time stay together. `column`: `split_column` names the split of each row and is
+            left out of the examples.
+        split_fractions: Relative weights by split, for `hash` and `time`. For `time` the order is
+            train, eval, test, then others by name.
+        split_column: For `time`, a column of numbers or ISO 8601 text; for `column`, one of names.
+        split_keys: Columns whose values together decide the split, so that rows of the same
+            customer stay together, say. Empty: the whole row.
+        split_salt: Another text gives another split by hash.
+        split_time_format: How the text of a time column is written, as for `strptime` (`%d/%m/%Y
+            %H:%M`). Empty: ISO 8601.
+        column_types: `integer`, `number` or `text` by column, for columns whose type is not to be
+            inferred. Rows that do not fit are rejected.
+        csv_delimiter: One character; `tab` for a tabulator.
+        csv_encoding: The encoding of CSV, as Python names it. Rows that are not valid in it are
+            rejected.
+        missing_values: Texts that mean missing in every column of CSV, beside the empty one.
+        max_rejected_fraction: More rejected rows than this share, from 0 to 1, are an error.
     """
     ingestion = ingest_data(
         data_uri=data_uri,

@@ -1,0 +1,37 @@
+"""`kfp-tabular config-schema`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from kfp_tabular.pipelines.cli.options import find, pipeline_option
+
+_HELP = """Write the JSON schema of a pipeline's configuration, for editors.
+
+An editor with the YAML language server completes and checks a configuration that begins with
+
+\b
+# yaml-language-server: $schema=config.schema.json
+"""
+
+
+@click.command("config-schema", help=_HELP)
+@pipeline_option
+@click.option("--output", type=click.Path(path_type=Path), help="The JSON to write, if not shown.")
+def config_schema_command(pipeline: str, output: Path | None) -> None:
+    """Write the JSON schema of a pipeline's configuration."""
+    from kfp_tabular.components.common import files
+    from kfp_tabular.components.common.errors import UserError
+    from kfp_tabular.pipelines import configuration_schema
+
+    schema = configuration_schema.build(find(pipeline))
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        files.write_text(output, text)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
+    click.echo(f"{output}: {len(text)} bytes")
