@@ -1,10 +1,10 @@
-"""The page that ingestion leaves in the KFP UI."""
+"""The Markdown page of an ingestion, shown in the KFP UI."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
-from kfp_tabular.components.data_ingestion.writing.passes import Written
+from kfp_tabular.components.data_ingestion.writing.passes import WrittenExamples
 
 _MOST_FILES = 20
 _MOST_REASONS = 10
@@ -12,19 +12,19 @@ _MOST_COLUMNS = 200
 _MOST_TEXT = 120
 
 
-def markdown(data_uri: str, lineage: Mapping[str, Any], written: Written) -> str:
-    """Describes what was read and written, in GitHub's Markdown.
+def markdown(data_uri: str, lineage: Mapping[str, Any], written: WrittenExamples) -> str:
+    """Return the page, in GitHub's Markdown.
 
     Args:
-        data_uri: What the user asked for.
+        data_uri: The data that were read.
         lineage: The examples' lineage.
-        written: What was written.
+        written: The examples that were written.
     """
     rejected = sum(written.rejected.values())
     parts = [
         "# Ingested data",
-        f"{_number(written.read)} rows with {len(written.kinds)} columns from {_code(data_uri)}; "
-        f"{_number(rejected)} of them rejected. Digest of the examples: "
+        f"{_number(written.read)} rows with {len(written.column_types)} columns from "
+        f"{_code(data_uri)}; {_number(rejected)} of them rejected. Digest of the examples: "
         f"{_code(lineage['digest'])}.",
         "## Splits",
         _splits(written.rows),
@@ -32,7 +32,7 @@ def markdown(data_uri: str, lineage: Mapping[str, Any], written: Written) -> str
         _columns(written),
         "## Source files",
         _files(lineage["sources"], lineage["source_files"]),
-        "## RejectedRow rows",
+        "## Rejected rows",
         _rejected(written.rejected, written.first_rejected),
     ]
     return "\n\n".join(parts) + "\n"
@@ -46,18 +46,18 @@ def _splits(rows: Mapping[str, int]) -> str:
     )
 
 
-def _columns(written: Written) -> str:
+def _columns(written: WrittenExamples) -> str:
     total = sum(written.rows.values())
     lines = []
-    for name, kind in list(written.kinds.items())[:_MOST_COLUMNS]:
+    for name, column_type in list(written.column_types.items())[:_MOST_COLUMNS]:
         missing = written.missing.get(name)
         share = (
-            "names the split, not in the examples" if missing is None else f"{missing / total:.1%}"
+            "names the split; not in the examples" if missing is None else f"{missing / total:.1%}"
         )
-        lines.append((_code(name), kind.value, str(kind.arrow), share))
+        lines.append((_code(name), column_type.value, str(column_type.arrow), share))
     table = _table(("column", "holds", "type", "missing"), lines)
-    more = len(written.kinds) - _MOST_COLUMNS
-    return table if more <= 0 else f"{table}\n\nand {more} more columns."
+    more = len(written.column_types) - _MOST_COLUMNS
+    return table if more <= 0 else f"{table}\n\nAnd {more} more columns."
 
 
 def _files(sources: Sequence[Mapping[str, Any]], count: int) -> str:
@@ -69,7 +69,7 @@ def _files(sources: Sequence[Mapping[str, Any]], count: int) -> str:
         ],
     )
     more = count - _MOST_FILES
-    return table if more <= 0 else f"{table}\n\nand {more} more files."
+    return table if more <= 0 else f"{table}\n\nAnd {more} more files."
 
 
 def _rejected(reasons: Mapping[str, int], first: Sequence[RejectedRow]) -> str:
@@ -81,7 +81,7 @@ def _rejected(reasons: Mapping[str, int], first: Sequence[RejectedRow]) -> str:
         ("file", "line", "reason", "text"),
         [(_code(row.file), row.line, _plain(row.reason), _code(row.text)) for row in first],
     )
-    return f"{counts}\n\nThe first ones:\n\n{examples}"
+    return f"{counts}\n\nThe first rejected rows:\n\n{examples}"
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -94,7 +94,7 @@ def _number(value: int) -> str:
 
 
 def _code(text: str) -> str:
-    """Shows text as it is, on one line, inside a cell."""
+    """Return text as code on one line, for a cell."""
     shown = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
     shown = " ".join(shown.split()).replace("|", "\\|").replace("`", "'")
     return f"`{shown}`" if shown else ""

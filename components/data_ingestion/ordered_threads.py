@@ -1,4 +1,4 @@
-"""Work in threads whose results come back in order."""
+"""Work in threads, with results in the order of the items."""
 
 import os
 from collections import deque
@@ -13,13 +13,18 @@ _MOST_THREADS = 8
 
 
 class Window(Generic[Item, Result]):
-    """Applies a function to items in threads, a bounded number of them ahead.
+    """Applies a function to items in threads, a bounded number of items ahead.
 
-    Arrow and numpy release the interpreter's lock, so threads really run side by side.
+    Arrow and numpy release the interpreter's lock, so the threads run in parallel.
 
     Args:
-        threads: How many items are worked on at the same time.
-        ahead: How many items may be under way or done and waiting. Bounds the memory.
+        threads: The number of threads.
+        ahead: The largest number of items in progress or waiting to be consumed. Bounds memory.
+
+    Example:
+        >>> with Window(threads=2, ahead=4) as window:
+        ...     list(window.map(len, ["a", "bb"]))
+        [('a', 1), ('bb', 2)]
     """
 
     def __init__(self, threads: int, ahead: int) -> None:
@@ -36,7 +41,7 @@ class Window(Generic[Item, Result]):
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
-        """Applies `function`, which must be thread-safe.
+        """Apply `function`, which must be thread-safe.
 
         Yields:
             Each item with its result, in order.
@@ -49,7 +54,7 @@ class Window(Generic[Item, Result]):
             yield self._next()
 
     def waiting(self) -> list[Result]:
-        """Waits for all items under way and gives their results; `map` yields them yet."""
+        """Wait for all items in progress and return their results, which `map` still yields."""
         return [future.result() for _, future in self._pending]
 
     def _next(self) -> tuple[Item, Result]:
@@ -58,8 +63,8 @@ class Window(Generic[Item, Result]):
 
 
 def threads() -> int:
-    """Gives how many threads work side by side: one per processor, at most eight."""
-    # What the container may use, where the system can tell.
+    """Return the number of threads to use: one per processor, at most eight."""
+    # The processors that this container may use, where the system knows.
     affinity = getattr(os, "sched_getaffinity", None)
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(processors, _MOST_THREADS)

@@ -68,10 +68,16 @@ def measure(uri: str, output: Path) -> None:
     import pyarrow.parquet  # noqa: F401 - not to be counted
 
     from kfp_tabular.components.data_ingestion import ingest
+    from kfp_tabular.components.data_ingestion.options import IngestionOptions
 
     start, cpu = time.perf_counter(), time.process_time()
     result = ingest.run(
-        ingest.Request(uri, output / "examples", output / "rejected", output / "summary.md")
+        ingest.IngestionRequest(
+            IngestionOptions(uri),
+            output / "examples",
+            output / "rejected",
+            output / "summary.md",
+        )
     )
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

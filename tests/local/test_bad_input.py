@@ -35,7 +35,7 @@ def _error(done: "subprocess.CompletedProcess[str]") -> str:
         (GOOD, ["--exclude", "label"], "excluded"),
         (GOOD, ["--exclude", "amont"], "Did you mean 'amount'"),
         (GOOD.replace(",1\n", ",0\n"), [], "nothing to learn"),
-        ("a,a,label\n1,2,0\n", [], "more than once"),
+        ("a,a,label\n1,2,0\n", [], "more than one column"),
         (GOOD + "1,2\n" * 50, [], "rejected"),
         (GOOD, ["--param", "epoch=1"], "Did you mean 'epochs'"),
         (GOOD, ["--param", "epochs"], "KEY=VALUE"),

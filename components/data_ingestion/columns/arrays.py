@@ -1,7 +1,7 @@
-"""Arrow arrays to and from numpy by their buffers.
+"""Converts Arrow arrays to and from numpy through their buffers.
 
-`pyarrow.array`, `pyarrow.scalar` and `Array.to_numpy` import pandas where it is installed, to see
-whether it is in play. That takes a second, which is longer than most data takes to read.
+`pyarrow.array`, `pyarrow.scalar` and `Array.to_numpy` import pandas where it is installed, which
+takes a second: longer than most data takes to read.
 """
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def from_integers(values: "np.ndarray[Any, Any]") -> pa.Array:
-    """Gives an `int64` array without nulls; shares the memory where it can."""
+    """Return an `int64` array without nulls; shares the memory where possible."""
     values = np.ascontiguousarray(values, np.int64)
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 def from_mask(mask: Mask) -> pa.Array:
-    """Gives a `bool` array without nulls."""
+    """Return a `bool` array without nulls."""
     bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])
 
 
 def from_texts(values: Sequence[str]) -> pa.Array:
-    """Gives a `string` array without nulls."""
+    """Return a `string` array without nulls."""
     encoded = [value.encode() for value in values]
     offsets = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
@@ -38,13 +38,13 @@ def from_texts(values: Sequence[str]) -> pa.Array:
 
 
 def to_mask(values: pa.Array) -> Mask:
-    """Gives a `bool` array as numpy; null is false."""
+    """Return a `bool` array as numpy; null becomes false."""
     truth = _bits(values.buffers()[1], values)
     return truth & to_valid(values) if values.null_count else truth
 
 
 def to_valid(values: pa.Array) -> Mask:
-    """Says which values are not null."""
+    """Return a mask of the values that are not null."""
     if not values.null_count:
         return np.ones(len(values), np.bool_)
     if pa.types.is_null(values.type):
@@ -53,7 +53,7 @@ def to_valid(values: pa.Array) -> Mask:
 
 
 def to_doubles(values: pa.Array) -> Doubles:
-    """Gives an `int64` or `float64` array as doubles; null is NaN. Never shares the memory."""
+    """Return an `int64` or `float64` array as a copy in doubles; null becomes NaN."""
     stored = np.int64 if pa.types.is_int64(values.type) else np.float64
     buffer = values.buffers()[1]
     plain = np.frombuffer(buffer, stored)[values.offset : values.offset + len(values)]
@@ -64,7 +64,7 @@ def to_doubles(values: pa.Array) -> Doubles:
 
 
 def to_integers(values: pa.Array) -> Integers:
-    """Gives an `int64` array as numpy; null is 0. Never shares the memory."""
+    """Return an `int64` array as a copy in numpy; null becomes 0."""
     buffer = values.buffers()[1]
     plain = np.frombuffer(buffer, np.int64)[values.offset : values.offset + len(values)].copy()
     if values.null_count:
@@ -73,7 +73,12 @@ def to_integers(values: pa.Array) -> Integers:
 
 
 def null_where(mask: Mask, values: pa.Array) -> pa.Array:
-    """Gives the values with null where the mask is true."""
+    """Return the values with null where the mask is true.
+
+    Example:
+        >>> null_where(np.array([True, False]), from_integers(np.array([1, 2]))).to_pylist()
+        [None, 2]
+    """
     return pc.if_else(from_mask(~mask), values, pa.nulls(1, values.type)[0])
 
 

@@ -1,22 +1,22 @@
-"""What a column of text holds: decided over all of its values, whatever order they come in.
+"""The type of a column of text, inferred from all of its values.
 
-A column is given the narrowest kind that all of its values fit. Kinds only ever widen:
+A column gets the narrowest type that all of its values fit. A type only ever widens:
 
     nothing -> integer -> number -> text
     nothing -> boolean -> text
     nothing -> time -> time with fractions -> text
 
-So the result is the same however the input is cut into blocks. A value fits
+So the result does not depend on how the input is cut into blocks. The values that fit:
 
-- `integer`: a decimal integer of 64 bits;
-- `number`: what a double can be parsed from. An integer of 2^53 or more does not fit, because two
-  of them could become the same double: they are identifiers;
-- neither, where it has a leading zero (`00123`): that is a code, and `123` is another one;
-- `boolean`: `true` or `false` in lower case, upper case or capitalised;
-- `time`: only what its file says is a timestamp; text that looks like one stays text.
+- `integer`: decimal integers of 64 bits;
+- `number`: everything that parses as a double, except integers of 2^53 or more. Two of those could
+  become the same double, and they are usually identifiers;
+- `boolean`: `true` or `false` in lower case, upper case or capitalized;
+- `time`: timestamps of files with types; text that looks like a time stays text.
 
-In columns of these kinds blanks around a value do not count, and what pandas reads as missing
-(`NA`, `NULL`, `nan`, ...) is missing. In a text column only the empty string is.
+A value with a leading zero (`00123`) is neither an integer nor a number: it is a code, and `123` is
+a different code. In columns other than text, blanks around a value are ignored and missing markers
+(`missing_values`) are missing.
 """
 
 import enum
@@ -30,32 +30,8 @@ import pyarrow.compute as pc
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.data_ingestion.columns import arrays
 from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.data_ingestion.columns.missing_values import without_markers
 
-MISSING_MARKERS = (
-    "",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "-1.#IND",
-    "-1.#QNAN",
-    "-NaN",
-    "-nan",
-    "1.#IND",
-    "1.#QNAN",
-    "<NA>",
-    "N/A",
-    "NA",
-    "NAN",
-    "NULL",
-    "NaN",
-    "None",
-    "n/a",
-    "nan",
-    "null",
-)
-"""Missing in columns that are not text: what `pandas.read_csv` takes as missing, and `NAN`."""
-
-_MARKERS = arrays.from_texts(MISSING_MARKERS)
 _BOOLEANS = arrays.from_texts(["true", "True", "TRUE", "false", "False", "FALSE"])
 _TRUE = _BOOLEANS[:3]
 _EXACT_DOUBLE = 2.0**53
@@ -64,8 +40,8 @@ _INTEGER_TEXT = r"^[+-]?[0-9]+$"
 _NUMBER_TEXT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
-class Kind(enum.Enum):
-    """What the values of a column are."""
+class ColumnType(enum.Enum):
+    """The type of a column."""
 
     NOTHING = "all missing"
     BOOLEAN = "boolean"
@@ -77,33 +53,33 @@ class Kind(enum.Enum):
 
     @property
     def arrow(self) -> pa.DataType:
-        """The type of such a column in the examples."""
-        if self in (Kind.INTEGER, Kind.BOOLEAN):
+        """The Arrow type of such a column in the examples."""
+        if self in (ColumnType.INTEGER, ColumnType.BOOLEAN):
             return pa.int64()
-        return pa.float64() if self is Kind.NUMBER else pa.string()
+        return pa.float64() if self is ColumnType.NUMBER else pa.string()
 
 
 _ALIASES = {
-    "integer": Kind.INTEGER,
-    "int": Kind.INTEGER,
-    "int64": Kind.INTEGER,
-    "number": Kind.NUMBER,
-    "float": Kind.NUMBER,
-    "float64": Kind.NUMBER,
-    "double": Kind.NUMBER,
-    "text": Kind.TEXT,
-    "string": Kind.TEXT,
-    "str": Kind.TEXT,
+    "integer": ColumnType.INTEGER,
+    "int": ColumnType.INTEGER,
+    "int64": ColumnType.INTEGER,
+    "number": ColumnType.NUMBER,
+    "float": ColumnType.NUMBER,
+    "float64": ColumnType.NUMBER,
+    "double": ColumnType.NUMBER,
+    "text": ColumnType.TEXT,
+    "string": ColumnType.TEXT,
+    "str": ColumnType.TEXT,
 }
 
 _LADDERS = {
-    Kind.NOTHING: tuple(Kind),
-    Kind.INTEGER: (Kind.INTEGER, Kind.NUMBER, Kind.TEXT),
-    Kind.NUMBER: (Kind.NUMBER, Kind.TEXT),
-    Kind.BOOLEAN: (Kind.BOOLEAN, Kind.TEXT),
-    Kind.TIME: (Kind.TIME, Kind.FRACTIONAL_TIME, Kind.TEXT),
-    Kind.FRACTIONAL_TIME: (Kind.FRACTIONAL_TIME, Kind.TEXT),
-    Kind.TEXT: (Kind.TEXT,),
+    ColumnType.NOTHING: tuple(ColumnType),
+    ColumnType.INTEGER: (ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.TEXT),
+    ColumnType.NUMBER: (ColumnType.NUMBER, ColumnType.TEXT),
+    ColumnType.BOOLEAN: (ColumnType.BOOLEAN, ColumnType.TEXT),
+    ColumnType.TIME: (ColumnType.TIME, ColumnType.FRACTIONAL_TIME, ColumnType.TEXT),
+    ColumnType.FRACTIONAL_TIME: (ColumnType.FRACTIONAL_TIME, ColumnType.TEXT),
+    ColumnType.TEXT: (ColumnType.TEXT,),
 }
 
 
@@ -113,80 +89,99 @@ class Converted:
 
     Attributes:
         values: `int64`, `float64` or `string`; missing is null. May hold infinities.
-        kind: What the values turned out to be.
-        misfits: Which rows do not fit the kind that was asked for (boolean, by row; their value
-            is null), or None where all do.
+        column_type: The type of the values.
+        misfits: A mask of the rows that do not fit the requested type, whose value is null; None
+            where all rows fit.
     """
 
     values: pa.Array
-    kind: Kind
+    column_type: ColumnType
     misfits: "Mask | None" = None
 
 
-def parse_kinds(column_types: Mapping[str, str]) -> dict[str, Kind]:
-    """Reads the `column_types` argument.
+def parse_column_types(column_types: Mapping[str, str]) -> dict[str, ColumnType]:
+    """Parse the option `column_types`.
 
     Args:
-        column_types: Kinds by column: `integer`, `number`, `text`, or a common synonym.
+        column_types: By column, `integer`, `number`, `text` or a common synonym.
 
     Raises:
-        UserError: Where a kind is unknown.
+        UserError: A type is unknown.
+
+    Example:
+        >>> parse_column_types({"zip": "string"})
+        {'zip': <ColumnType.TEXT: 'text'>}
     """
     found = {}
     for column, name in column_types.items():
-        kind = _ALIASES.get(str(name).lower())
-        if kind is None:
+        column_type = _ALIASES.get(str(name).lower())
+        if column_type is None:
             raise UserError(
-                f"column_types: {column!r} is to be {name!r}; give integer, number or text."
-                + closest(str(name), _ALIASES)
+                f"column_types: column {column!r}: expected integer, number or text, found "
+                f"{name!r}.{closest(str(name), _ALIASES)}"
             )
-        found[column] = kind
+        found[column] = column_type
     return found
 
 
-def join(one: Kind, other: Kind) -> Kind:
-    """Gives the narrowest kind that holds the values of both."""
+def join(one: ColumnType, other: ColumnType) -> ColumnType:
+    """Return the narrowest type that holds the values of both.
+
+    Example:
+        >>> join(ColumnType.INTEGER, ColumnType.NUMBER)
+        <ColumnType.NUMBER: 'number'>
+    """
     if other in _LADDERS[one]:
         return other
-    return one if one in _LADDERS[other] else Kind.TEXT
+    return one if one in _LADDERS[other] else ColumnType.TEXT
 
 
-def infer(text: pa.StringArray, least: Kind) -> Converted:
-    """Converts a piece of a column to the narrowest kind that it fits.
+def infer(text: pa.StringArray, least: ColumnType) -> Converted:
+    """Convert part of a column to the narrowest type that its values fit.
 
     Args:
         text: The values as text; null or empty is missing.
-        least: The kind that the rest of the column is known to need at least.
+        least: The narrowest type that the rest of the column is known to fit.
+
+    Example:
+        >>> converted = infer(pa.array(["1", "2.5"]), ColumnType.NOTHING)
+        >>> converted.column_type, converted.values.to_pylist()
+        (<ColumnType.NUMBER: 'number'>, [1.0, 2.5])
     """
     if text.null_count == len(text):
         return Converted(pa.nulls(len(text), least.arrow), least)
-    if least is Kind.NOTHING and len(text) > 2 * _PROBE:
-        # What the first values need is needed in any case; it spares attempts on all of them.
-        least = infer(text[:_PROBE], least).kind
+    if least is ColumnType.NOTHING and len(text) > 2 * _PROBE:
+        # The first values rule types out, which saves attempts on all values.
+        least = infer(text[:_PROBE], least).column_type
     return _convert(text, least)
 
 
-def force(text: pa.StringArray, kind: Kind) -> Converted:
-    """Converts a piece of a column to a given kind, whatever it looks like.
+def force(text: pa.StringArray, column_type: ColumnType) -> Converted:
+    """Convert part of a column to a given type.
 
     Args:
         text: The values as text; null or empty is missing.
-        kind: `INTEGER`, `NUMBER` or `TEXT`. Leading zeros are dropped from numbers.
+        column_type: `INTEGER`, `NUMBER` or `TEXT`. Numbers lose their leading zeros.
+
+    Example:
+        >>> converted = force(pa.array(["007", "x"]), ColumnType.INTEGER)
+        >>> converted.values.to_pylist(), converted.misfits.tolist()
+        ([7, None], [False, True])
     """
-    if kind is Kind.TEXT:
-        return Converted(text, kind)
-    values = _cleaned(text)
-    pattern = _INTEGER_TEXT if kind is Kind.INTEGER else _NUMBER_TEXT
+    if column_type is ColumnType.TEXT:
+        return Converted(text, column_type)
+    values = without_markers(text)
+    pattern = _INTEGER_TEXT if column_type is ColumnType.INTEGER else _NUMBER_TEXT
     fits = arrays.to_mask(pc.match_substring_regex(values, pattern)) | ~arrays.to_valid(values)
     values = pc.replace_substring_regex(values, r"^\+", "")
-    if kind is Kind.INTEGER:
+    if column_type is ColumnType.INTEGER:
         fits &= _within_int64(values)
-    numbers = pc.cast(arrays.null_where(~fits, values), kind.arrow)
-    return Converted(numbers, kind, None if fits.all() else ~fits)
+    numbers = pc.cast(arrays.null_where(~fits, values), column_type.arrow)
+    return Converted(numbers, column_type, None if fits.all() else ~fits)
 
 
 def _within_int64(digits: pa.StringArray) -> Mask:
-    """Marks what 64 bits hold; digits that may be too many are rare and counted one by one."""
+    """Return a mask of the integers that fit 64 bits. Long ones are rare and checked one by one."""
     within = np.ones(len(digits), np.bool_)
     lengths = arrays.to_integers(pc.cast(pc.utf8_length(digits), pa.int64()))
     for row in np.flatnonzero(lengths > 18):
@@ -195,35 +190,35 @@ def _within_int64(digits: pa.StringArray) -> Mask:
     return within
 
 
-def _convert(text: pa.StringArray, least: Kind) -> Converted:
-    if least is Kind.TEXT:
-        return Converted(text, Kind.TEXT)
+def _convert(text: pa.StringArray, least: ColumnType) -> Converted:
+    if least is ColumnType.TEXT:
+        return Converted(text, ColumnType.TEXT)
     allowed = _LADDERS[least]
-    # Cleaning costs more than parsing and is rarely needed.
-    if Kind.NUMBER in allowed:
-        numeric = _numeric(text, Kind.INTEGER in allowed)
+    # Removing markers costs more than parsing and is rarely needed.
+    if ColumnType.NUMBER in allowed:
+        numeric = _numeric(text, ColumnType.INTEGER in allowed)
         if numeric is not None:
             return numeric
-    cleaned = _cleaned(text)
-    if Kind.NOTHING in allowed and cleaned.null_count == len(cleaned):
-        return Converted(pa.nulls(len(text), Kind.NOTHING.arrow), Kind.NOTHING)
-    if Kind.NUMBER in allowed:
-        numeric = _numeric(cleaned, Kind.INTEGER in allowed)
+    cleaned = without_markers(text)
+    if ColumnType.NOTHING in allowed and cleaned.null_count == len(cleaned):
+        return Converted(pa.nulls(len(text), ColumnType.NOTHING.arrow), ColumnType.NOTHING)
+    if ColumnType.NUMBER in allowed:
+        numeric = _numeric(cleaned, ColumnType.INTEGER in allowed)
         if numeric is not None:
             return numeric
-    if Kind.BOOLEAN in allowed:
+    if ColumnType.BOOLEAN in allowed:
         values = _booleans(cleaned)
         if values is not None:
-            return Converted(values, Kind.BOOLEAN)
-    return Converted(text, Kind.TEXT)
+            return Converted(values, ColumnType.BOOLEAN)
+    return Converted(text, ColumnType.TEXT)
 
 
 def _numeric(text: pa.StringArray, may_be_integer: bool) -> Converted | None:
-    """Converts to integers or numbers; None where that is not possible without cleaning."""
+    """Convert to integers or numbers; None where a value is neither."""
     if may_be_integer:
         integers = _cast(text, pa.int64())
         if integers is not None:
-            return None if has_leading_zero(text) else Converted(integers, Kind.INTEGER)
+            return None if has_leading_zero(text) else Converted(integers, ColumnType.INTEGER)
     numbers = _cast(text, pa.float64())
     if numbers is None or has_leading_zero(text):
         return None
@@ -235,7 +230,7 @@ def _numeric(text: pa.StringArray, may_be_integer: bool) -> Converted | None:
         suspects = text.filter(arrays.from_mask(large))
         if pc.any(pc.match_substring_regex(suspects, _INTEGER_TEXT)).as_py():
             return None
-    return Converted(numbers, Kind.NUMBER)
+    return Converted(numbers, ColumnType.NUMBER)
 
 
 def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
@@ -252,18 +247,13 @@ def _booleans(values: pa.StringArray) -> pa.Array | None:
     return arrays.null_where(~arrays.to_valid(values), truth)
 
 
-def _cleaned(text: pa.StringArray) -> pa.StringArray:
-    trimmed = pc.utf8_trim_whitespace(text)
-    return arrays.null_where(arrays.to_mask(pc.is_in(trimmed, _MARKERS)), trimmed)
-
-
-def misfit(column: str, kind: Kind) -> str:
-    """Gives the reason why rows are rejected whose value is not of the kind asked for."""
-    return f"column {column!r}: the value is not of type {kind.value}, as column_types asks"
+def misfit(column: str, column_type: ColumnType) -> str:
+    """Return the reason for rejecting rows whose value does not fit the requested type."""
+    return f"column {column!r}: the value does not fit column_types: {column_type.value}"
 
 
 def has_leading_zero(text: pa.StringArray) -> bool:
-    """Whether a value starts with a zero that another digit (or an `x`) follows.
+    """Return whether a value starts with a zero that another digit (or an `x`) follows.
 
     Args:
         text: Values that parse as numbers.
@@ -278,7 +268,7 @@ def has_leading_zero(text: pa.StringArray) -> bool:
         return False
     signed = np.isin(data[starts], (ord("-"), ord("+")))
     first = starts + signed
-    # The byte after a lone "0" belongs to the next value: the ends rule it out.
+    # The byte after a single "0" belongs to the next value; `ends` excludes it.
     ends = offsets[1:][offsets[1:] > offsets[:-1]]
     zero = np.flatnonzero((ends - first > 1) & (data[np.minimum(first, data.size - 1)] == ord("0")))
     if not zero.size:

@@ -1,4 +1,4 @@
-"""Columns that come with a type, from Parquet or TFRecord, as the types of the examples."""
+"""Converts columns that already have a type, from Parquet or TFRecord, to those of examples."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.data_ingestion.columns import arrays, column_types
 from kfp_tabular.components.data_ingestion.columns.arrays import Mask
-from kfp_tabular.components.data_ingestion.columns.column_types import Converted, Kind
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
 
 _SCALARS = (
     pa.types.is_null,
@@ -42,74 +42,81 @@ class Fitted:
     """
 
     values: pa.Array
-    kind: Kind
+    column_type: ColumnType
     undecodable: Mask | None = None
     misfits: Mask | None = None
 
 
-def is_scalar(kind: pa.DataType) -> bool:
-    """Whether a column of this type has at most one value in a row, of a type that is read."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return is_scalar(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return is_scalar(kind.value_type)
-    return any(is_kind(kind) for is_kind in _SCALARS) or _is_view(kind)
+def is_scalar(arrow_type: pa.DataType) -> bool:
+    """Return whether a column of this type has at most one value in a row, of a supported type."""
+    if isinstance(arrow_type, pa.BaseExtensionType):
+        return is_scalar(arrow_type.storage_type)
+    if pa.types.is_dictionary(arrow_type):
+        return is_scalar(arrow_type.value_type)
+    return any(matches(arrow_type) for matches in _SCALARS) or _is_view(arrow_type)
 
 
-def fit(values: pa.Array, least: Kind, forced: Kind | None = None) -> Fitted:
-    """Converts a piece of a column.
+def fit(values: pa.Array, least: ColumnType, forced: ColumnType | None = None) -> Fitted:
+    """Convert part of a column.
 
     Booleans become 0 and 1, decimals and durations (in seconds) doubles, dates and timestamps
     ISO text in UTC, NaN and the empty string null.
 
     Args:
         values: Of a type for which `is_scalar` holds.
-        least: The kind that the rest of the column is known to need at least.
-        forced: The kind that it must have, if any.
+        least: The narrowest type that the rest of the column is known to fit.
+        forced: The type that it must have, if any.
+
+    Example:
+        >>> fit(pa.array([True, None]), ColumnType.NOTHING).values.to_pylist()
+        [1, None]
     """
-    plain, kind, undecodable = _plain(values)
+    plain, column_type, undecodable = _plain(values)
     if forced is not None:
-        forced_values = _forced(plain, kind, forced)
-        return Fitted(forced_values.values, forced, undecodable, forced_values.misfits)
-    wider = column_types.join(kind, least)
-    return Fitted(_widen(plain, kind, wider), wider, undecodable)
+        converted = _forced(plain, column_type, forced)
+        return Fitted(converted.values, forced, undecodable, converted.misfits)
+    wider = column_types.join(column_type, least)
+    return Fitted(_widen(plain, column_type, wider), wider, undecodable)
 
 
-def _plain(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:  # noqa: PLR0911 - one per type
-    """Gives values without dictionary or extension; times are still timestamps."""
+def _plain(  # noqa: PLR0911 - one per type
+    values: pa.Array,
+) -> tuple[pa.Array, ColumnType, Mask | None]:
+    """Return values without dictionary or extension; times are still timestamps."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    kind = values.type
-    if pa.types.is_null(kind):
-        return values, Kind.NOTHING, None
-    if pa.types.is_boolean(kind):
-        return values, Kind.BOOLEAN, None
-    if pa.types.is_integer(kind):
+    found = values.type
+    if pa.types.is_null(found):
+        return values, ColumnType.NOTHING, None
+    if pa.types.is_boolean(found):
+        return values, ColumnType.BOOLEAN, None
+    if pa.types.is_integer(found):
         return _integers(values)
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _without_nan(pc.cast(values, pa.float64(), safe=False)), Kind.NUMBER, None
-    if pa.types.is_duration(kind):
+    if pa.types.is_floating(found) or pa.types.is_decimal(found):
+        doubles = pc.cast(values, pa.float64(), safe=False)
+        return _without_nan(doubles), ColumnType.NUMBER, None
+    if pa.types.is_duration(found):
         micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
         seconds = pc.divide(pc.cast(micros, pa.float64(), safe=False), float(_SECOND))
-        return seconds, Kind.NUMBER, None
-    if pa.types.is_timestamp(kind):
-        times = pc.cast(values, pa.timestamp("us", kind.tz), safe=False)
+        return seconds, ColumnType.NUMBER, None
+    if pa.types.is_timestamp(found):
+        times = pc.cast(values, pa.timestamp("us", found.tz), safe=False)
         micros = pc.cast(times, pa.int64())
         fractional = (arrays.to_integers(micros) % _SECOND).any()
-        kind_of_time = Kind.FRACTIONAL_TIME if fractional else Kind.TIME
-        return pc.cast(micros, pa.timestamp("us")), kind_of_time, None
-    if pa.types.is_date(kind) or pa.types.is_time(kind):
-        return pc.cast(values, pa.string()), Kind.TEXT, None
+        time_type = ColumnType.FRACTIONAL_TIME if fractional else ColumnType.TIME
+        return pc.cast(micros, pa.timestamp("us")), time_type, None
+    if pa.types.is_date(found) or pa.types.is_time(found):
+        return pc.cast(values, pa.string()), ColumnType.TEXT, None
     return _text(values)
 
 
-def _integers(values: pa.Array) -> tuple[pa.Array, Kind, None]:
+def _integers(values: pa.Array) -> tuple[pa.Array, ColumnType, None]:
     try:
-        return pc.cast(values, pa.int64()), Kind.INTEGER, None
+        return pc.cast(values, pa.int64()), ColumnType.INTEGER, None
     except pa.ArrowInvalid:  # unsigned, beyond 63 bits
-        return pc.cast(values, pa.string()), Kind.TEXT, None
+        return pc.cast(values, pa.string()), ColumnType.TEXT, None
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
@@ -117,7 +124,7 @@ def _without_nan(values: pa.Array) -> pa.Array:
     return arrays.null_where(nan, values) if nan.sum() > values.null_count else values
 
 
-def _text(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:
+def _text(values: pa.Array) -> tuple[pa.Array, ColumnType, Mask | None]:
     undecodable = None
     try:
         text = pc.cast(values, pa.string())
@@ -128,7 +135,7 @@ def _text(values: pa.Array) -> tuple[pa.Array, Kind, Mask | None]:
     empty = arrays.to_mask(pc.is_in(text, arrays.from_texts([""])))
     if empty.any():
         text = arrays.null_where(empty, text)
-    return text, Kind.TEXT, undecodable
+    return text, ColumnType.TEXT, undecodable
 
 
 def _is_utf8(value: bytes | None) -> bool:
@@ -139,25 +146,25 @@ def _is_utf8(value: bytes | None) -> bool:
     return True
 
 
-def _widen(values: pa.Array, kind: Kind, wider: Kind) -> pa.Array:
-    if kind is Kind.NOTHING:
+def _widen(values: pa.Array, column_type: ColumnType, wider: ColumnType) -> pa.Array:
+    if column_type is ColumnType.NOTHING:
         return pa.nulls(len(values), wider.arrow)
-    if wider is Kind.TIME or (wider is Kind.TEXT and kind is Kind.TIME):
+    if wider is ColumnType.TIME or (wider is ColumnType.TEXT and column_type is ColumnType.TIME):
         return pc.strftime(pc.cast(values, pa.timestamp("s")), format="%Y-%m-%d %H:%M:%S")
-    if wider is Kind.FRACTIONAL_TIME:
-        # %S holds the fraction, to the digits of the unit.
+    if wider is ColumnType.FRACTIONAL_TIME:
+        # %S includes the fraction, to the digits of the unit.
         return pc.strftime(values, format="%Y-%m-%d %H:%M:%S")
     if wider.arrow == values.type:
         return values
-    if kind is Kind.BOOLEAN and wider is Kind.TEXT:
+    if column_type is ColumnType.BOOLEAN and wider is ColumnType.TEXT:
         return pc.cast(values, pa.string())
     return pc.cast(values, wider.arrow, safe=False)
 
 
-def _forced(values: pa.Array, kind: Kind, forced: Kind) -> Converted:
-    if kind is Kind.TEXT:
+def _forced(values: pa.Array, column_type: ColumnType, forced: ColumnType) -> Converted:
+    if column_type is ColumnType.TEXT:
         return column_types.force(values, forced)
-    if forced is Kind.INTEGER and kind is Kind.NUMBER:
+    if forced is ColumnType.INTEGER and column_type is ColumnType.NUMBER:
         numbers = arrays.to_doubles(values)
         with np.errstate(invalid="ignore"):
             misfits = ~np.isnan(numbers) & ~(
@@ -165,11 +172,11 @@ def _forced(values: pa.Array, kind: Kind, forced: Kind) -> Converted:
             )
         kept = arrays.null_where(misfits, values)
         return Converted(pc.cast(kept, pa.int64()), forced, misfits if misfits.any() else None)
-    if kind in (Kind.TIME, Kind.FRACTIONAL_TIME):
-        return column_types.force(_widen(values, kind, kind), forced)
-    return Converted(_widen(values, kind, forced), forced)
+    if column_type in (ColumnType.TIME, ColumnType.FRACTIONAL_TIME):
+        return column_types.force(_widen(values, column_type, column_type), forced)
+    return Converted(_widen(values, column_type, forced), forced)
 
 
-def _is_view(kind: pa.DataType) -> bool:
-    # Types that older Arrow versions do not have.
-    return str(kind) in ("string_view", "binary_view")
+def _is_view(arrow_type: pa.DataType) -> bool:
+    # Older Arrow versions lack these types.
+    return str(arrow_type) in ("string_view", "binary_view")

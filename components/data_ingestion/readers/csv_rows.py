@@ -1,8 +1,8 @@
-"""Where rows of CSV start and end.
+"""Finds the start and end of CSV rows.
 
-Rows end at a line end that is not inside quotes. A quote opens only at the start of a field;
-elsewhere it is a character like any other. Inside quotes a doubled quote stands for one. This is
-RFC 4180, and what pyarrow's parser does with the blocks that are cut here.
+A row ends at a line end outside quotes. A quote opens only at the start of a field; elsewhere it is
+an ordinary character. Inside quotes, two quotes mean one. This is RFC 4180, and what pyarrow's
+parser does with the pieces that are cut here.
 """
 
 import re
@@ -19,10 +19,10 @@ _Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class ByteStream(Protocol):
-    """What can be read in pieces."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Gives at most `size` bytes; none at the end."""
+        """Return at most `size` bytes; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Piece:
     """Consecutive bytes of a file.
 
     Attributes:
-        data: Whole rows; or, if `unclosed`, one line.
-        line: The number of its first line, counted from 1.
-        unclosed: Whether this line opens a quote that is never closed.
+        data: Whole rows or, if `unclosed`, one line.
+        line: The number of the first line, counted from 1.
+        unclosed: Whether the line opens a quote that is never closed.
     """
 
     data: bytes
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the rows of a piece lie; blank lines are none.
+    """The positions of the rows of a piece. Blank lines are not rows.
 
     Attributes:
         starts: Offset of each row's first byte.
@@ -58,16 +58,16 @@ class Rows:
 def cut(
     stream: ByteStream, delimiter: bytes, line: int, piece_bytes: int, longest_row: int
 ) -> Iterator[Piece]:
-    """Cuts a stream into pieces of whole rows.
+    """Cut a stream into pieces of whole rows.
 
     Args:
-        stream: Stands at the start of a row.
+        stream: A stream at the start of a row.
         delimiter: One byte.
-        line: The number of the line that it stands at.
-        piece_bytes: Pieces are about so long.
-        longest_row: A row that does not end within so many bytes has a quote that was never
-            meant as one. Its first line becomes a piece of its own and cutting goes on after it;
-            the same happens to a quote that is still open at the end.
+        line: The number of the stream's next line.
+        piece_bytes: The approximate length of a piece.
+        longest_row: A row that does not end within so many bytes opens a quote by mistake. Its
+            first line becomes a piece of its own, and cutting continues after it. The same
+            happens to a quote that is still open at the end.
 
     Yields:
         Pieces that together are the stream.
@@ -97,11 +97,15 @@ def cut(
 
 
 def last_row_end(data: bytes, delimiter: bytes) -> int:
-    """Gives the offset after the last row that ends in `data`; 0 where none does.
+    r"""Return the offset after the last row that ends in `data`; 0 where none does.
 
     Args:
-        data: Starts at the start of a row.
+        data: Bytes from the start of a row.
         delimiter: One byte.
+
+    Example:
+        >>> last_row_end(b'1,"a\nb"\n2,"c', b",")
+        8
     """
     line_end = b"\n" if b"\n" in data else b"\r"
     if b'"' not in data:
@@ -123,11 +127,15 @@ def last_row_end(data: bytes, delimiter: bytes) -> int:
 
 
 def find_rows(data: bytes, delimiter: bytes) -> Rows:
-    """Finds the rows of a piece.
+    r"""Find the rows of a piece.
 
     Args:
         data: Whole rows; the last may lack its line end.
         delimiter: One byte.
+
+    Example:
+        >>> find_rows(b"a,b\n\nc,d\n", b",").starts.tolist()
+        [0, 5]
     """
     plain = b'"' not in data and b"\r" not in data
     if plain:
@@ -157,13 +165,13 @@ def find_rows(data: bytes, delimiter: bytes) -> Rows:
 
 
 def count_line_ends(data: bytes) -> int:
-    r"""Counts `\n`, `\r\n` and lone `\r`."""
+    r"""Count `\n`, `\r\n` and single `\r`."""
     feeds, returns = data.count(b"\n"), data.count(b"\r")
     return feeds + returns - (data.count(b"\r\n") if returns else 0)
 
 
 def first_row_end(data: bytes, delimiter: bytes) -> int:
-    """Gives the offset after the first row that ends in `data`; 0 where none does."""
+    """Return the offset after the first row that ends in `data`; 0 where none does."""
     for match in _lexer(delimiter).finditer(data):
         if data[match.start()] != _QUOTE:
             return match.end()
@@ -176,7 +184,7 @@ def _first_line_end(data: bytes) -> int:
 
 
 def _is_open(row: bytes, delimiter: bytes) -> bool:
-    """Whether a row's last field opens a quote and does not close it."""
+    """Return whether a row's last field opens a quote and does not close it."""
     last = None
     for match in _lexer(delimiter).finditer(row):
         last = match
@@ -185,18 +193,18 @@ def _is_open(row: bytes, delimiter: bytes) -> bool:
 
 @lru_cache
 def _lexer(delimiter: bytes) -> re.Pattern[bytes]:
-    """Matches quoted text at the start of a field, and line ends outside of quotes."""
+    """Return a pattern of quoted text at the start of a field, and of line ends outside quotes."""
     edge = re.escape(delimiter) + rb"\r\n"
     quoted = rb'(?<![^%s])"[^"]*+(?:""[^"]*+)*+(?:"|(?P<open>\Z))' % edge
     return re.compile(rb"%s|\r\n|\r|\n" % quoted)
 
 
 def _paired_quotes(data: bytes, delimiter: bytes) -> _Numbers | None:
-    """Gives the offsets of all quotes, if every second one opens and the others close.
+    """Return the offsets of all quotes if they alternate between opening and closing.
 
-    Then a position is inside quotes just if an odd number of quotes comes before it. That holds
-    if each quote that should open stands at the start of a field and each one that should close
-    at the end of one (or the two stand together, for a quote inside quotes).
+    A position is then inside quotes if and only if an odd number of quotes precedes it. They
+    alternate if every opening quote is at the start of a field and every closing quote at the end
+    of one, or if the two are adjacent: a quote inside quotes.
     """
     view = np.frombuffer(data, np.uint8)
     quotes = np.flatnonzero(view == _QUOTE)

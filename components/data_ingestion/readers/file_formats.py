@@ -1,4 +1,4 @@
-"""Which format files are in, by what they hold, not by what they are called."""
+"""Detects the format of files from their content, and opens them."""
 
 import gzip
 import struct
@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.columns.column_types import Kind
-from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions, CsvSource
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
+from kfp_tabular.components.data_ingestion.options import AUTO, CSV, PARQUET, TFRECORD, CsvOptions
+from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
-
-CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
-DATA_FORMATS = ("auto", CSV, PARQUET, TFRECORD)
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
@@ -24,35 +23,38 @@ _OTHERS = {
     b"BZh": "compressed with bzip2",
     b"\x28\xb5\x2f\xfd": "compressed with zstd",
     b"\xfd7zXZ": "compressed with xz",
-    b"ORC": "ORC",
-    b"Obj\x01": "Avro",
-    b"ARROW1": "Arrow IPC",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"ARROW1": "an Arrow IPC file",
     b"SQLite format 3": "a SQLite database",
 }
 
 
 def open_source(
-    files: Sequence[LocalFile], data_format: str, options: CsvOptions, forced: Mapping[str, Kind]
+    files: Sequence[LocalFile],
+    data_format: str,
+    options: CsvOptions,
+    forced: Mapping[str, ColumnType],
 ) -> Source:
-    """Opens files as one source.
+    """Open files as one source.
 
     Args:
         files: At least one file.
         data_format: `csv`, `parquet`, `tfrecord`, or `auto`.
-        options: How CSV is read.
-        forced: Kinds by column that are not to be inferred.
+        options: How to read CSV.
+        forced: Types by column that are given rather than inferred.
 
     Raises:
-        UserError: Where a file is of another format, or as the sources say.
+        UserError: A file has another format, or the source cannot read it.
     """
     found = {file: detect(file) for file in files}
-    wanted = found[files[0]] if data_format == "auto" else data_format
+    wanted = found[files[0]] if data_format == AUTO else data_format
     for file, actual in found.items():
         if actual != wanted and file.path.stat().st_size:
             raise UserError(
-                f"{file.uri}: this looks like {actual}, expected {wanted}"
-                + (f" like {files[0].uri}" if data_format == "auto" else " (data_format)")
-                + "; give a glob that leaves it out."
+                f"{file.uri}: the file looks like {actual}, expected {wanted}, "
+                + (f"the format of {files[0].uri}" if data_format == AUTO else "the data_format")
+                + ". Use a glob that excludes it."
             )
     if wanted == PARQUET:
         from kfp_tabular.components.data_ingestion.readers.parquet_source import ParquetSource
@@ -63,14 +65,14 @@ def open_source(
         from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
 
         return TfRecordSource(files, forced)
-    return CsvSource(files, options, forced)
+    return CsvSource(files, CsvDialect.of(options), forced)
 
 
 def detect(file: LocalFile) -> str:
-    """Gives the format of a file: `parquet`, `tfrecord`, or else `csv`.
+    """Return the format of a file: `parquet`, `tfrecord`, or otherwise `csv`.
 
     Raises:
-        UserError: Where it is of a known format that is not read.
+        UserError: The file has a known format that is not supported.
     """
     start = _start(file)
     if start.startswith(_PARQUET_MAGIC):
@@ -79,7 +81,10 @@ def detect(file: LocalFile) -> str:
         return TFRECORD
     for magic, name in _OTHERS.items():
         if start.startswith(magic):
-            raise UserError(f"{file.uri}: this is {name}; convert it to CSV or Parquet.")
+            raise UserError(
+                f"{file.uri}: the file is {name}, which is not supported. Convert it to CSV or "
+                "Parquet."
+            )
     return CSV
 
 
@@ -93,12 +98,13 @@ def _start(file: LocalFile) -> bytes:
             return gzip.open(stream).read(16)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UserError(
-                f"{file.uri}: the gzip data is cut off or damaged ({error}); copy the file again."
+                f"{file.uri}: the gzip data are truncated or damaged ({error}). Copy the file "
+                "again."
             ) from error
 
 
 def _is_tfrecord(start: bytes) -> bool:
-    """Whether data starts with a record's length and the checksum of that."""
+    """Return whether data start with a record's length and the checksum of that."""
     if len(start) < 12 or struct.unpack("<Q", start[:8])[0] >= _LONGEST_RECORD:
         return False
     from kfp_tabular.components.data_ingestion.readers.tfrecord_source import masked_crc

@@ -1,4 +1,4 @@
-"""Reads Parquet."""
+"""Reads Parquet files."""
 
 import json
 import re
@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.columns import arrays, column_types, typed_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import Kind
+from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.readers.source import (
     MOST_TEXT,
-    Parsed,
+    ParsedBlock,
     RowNumbers,
     SourceLine,
-    check_same_columns,
 )
 
 _MOST_ROWS = 65_536
@@ -28,18 +28,18 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 class ParquetSource:
-    """Parquet files with the same columns, perhaps in a different order.
+    """Parquet files with the same columns, in any order.
 
     Args:
         files: The files, at least one.
-        forced: Kinds by column that are not to be inferred.
+        forced: Types by column that are given rather than inferred.
 
     Raises:
-        UserError: Where a file does not read, a column is nested or named twice, or the files'
-            columns differ.
+        UserError: A file cannot be read, a column is nested, two columns have the same name, or
+            the files' columns differ.
     """
 
-    def __init__(self, files: Sequence[LocalFile], forced: Mapping[str, Kind]) -> None:
+    def __init__(self, files: Sequence[LocalFile], forced: Mapping[str, ColumnType]) -> None:
         self._files = files
         self._forced = forced
         first = _columns(files[0])
@@ -48,7 +48,7 @@ class ParquetSource:
             check_same_columns(files[0].uri, first, file.uri, _columns(file))
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator["TypedBlock"]:
-        """Cuts the files into blocks, in order."""
+        """Yield the files as blocks, in order."""
         wanted = list(self.columns if columns is None else columns)
         rows = max(min(_MOST_ROWS, _VALUES_PER_BLOCK // len(wanted)), 1)
         for file in self._files:
@@ -61,27 +61,31 @@ class ParquetSource:
 
 @dataclass(frozen=True)
 class TypedBlock:
-    """Rows with types. See `source.Block`."""
+    """Rows with types; a `source.Block`."""
 
     batch: pa.RecordBatch
     file: str
     first_row: int
-    forced: Mapping[str, Kind]
+    forced: Mapping[str, ColumnType]
 
-    def parse(self, least: Mapping[str, Kind]) -> Parsed:
-        """Converts the columns."""
+    def parse(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
+        """Convert the columns."""
         columns, found, faults = {}, {}, []
         for name, values in zip(self.batch.schema.names, self.batch.columns, strict=True):
-            fitted = typed_columns.fit(values, least.get(name, Kind.NOTHING), self.forced.get(name))
+            fitted = typed_columns.fit(
+                values, least.get(name, ColumnType.NOTHING), self.forced.get(name)
+            )
             columns[name] = fitted.values
-            found[name] = fitted.kind
+            found[name] = fitted.column_type
             if fitted.undecodable is not None:
-                faults.append((fitted.undecodable, f"column {name!r}: bytes that are not UTF-8"))
+                faults.append((fitted.undecodable, f"column {name!r}: not valid UTF-8"))
             if fitted.misfits is not None:
-                faults.append((fitted.misfits, column_types.misfit(name, fitted.kind)))
-        return Parsed(columns, found, self.batch.num_rows, self.file, self._places, faults=faults)
+                faults.append((fitted.misfits, column_types.misfit(name, fitted.column_type)))
+        return ParsedBlock(
+            columns, found, self.batch.num_rows, self.file, self._source_lines, faults=faults
+        )
 
-    def _places(self, rows: RowNumbers) -> list[SourceLine]:
+    def _source_lines(self, rows: RowNumbers) -> list[SourceLine]:
         records = self.batch.take(arrays.from_integers(rows)).to_pylist()
         return [
             SourceLine(
@@ -106,15 +110,17 @@ def _columns(file: LocalFile) -> list[str]:
     for column in schema:
         if not typed_columns.is_scalar(column.type):
             raise UserError(
-                f"{file.uri}: column {column.name!r} has type {column.type}; only columns with one "
-                "number, text, boolean, date or time in a row can be read. Drop or flatten it."
+                f"{file.uri}: column {column.name!r} has type {column.type}, which is not "
+                "supported. A column must hold one number, text, boolean, date or time per row. "
+                "Drop or flatten it."
             )
         if schema.names.count(column.name) > 1:
             raise UserError(
-                f"{file.uri}: there is more than one column {column.name!r}; rename one of them."
+                f"{file.uri}: the file has more than one column {column.name!r}. Rename one of "
+                "them."
             )
-    # The index that pandas saves is no data.
+    # Skip the index that pandas writes.
     names = [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
     if not names:
-        raise UserError(f"{file.uri}: there are no columns.")
+        raise UserError(f"{file.uri}: the file has no columns.")
     return names

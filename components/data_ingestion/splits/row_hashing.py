@@ -1,8 +1,8 @@
 """A hash of rows that is the same on every machine and in every version.
 
-Numbers are hashed as IEEE doubles, so that a column that turns from integer to floating point
-keeps its hashes; text by its UTF-8 bytes; missing as a constant. Columns are taken by name, so
-that their order does not matter. Everything is 64-bit integer arithmetic modulo 2^64.
+Numbers are hashed as IEEE doubles, so a column that changes from integer to floating point keeps
+its hashes; text by its UTF-8 bytes; missing as a constant. Columns are sorted by name, so their
+order does not matter. All arithmetic is on 64-bit integers modulo 2^64.
 """
 
 from collections.abc import Mapping
@@ -24,20 +24,24 @@ _MISSING = np.uint64(0x6A09E667F3BCC909)
 
 
 def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
-    """Hashes rows.
+    """Return a hash of each row.
 
     Args:
         columns: `int64`, `float64` or `string` columns of the same length; at least one.
-        salt: Another salt gives unrelated hashes.
+        salt: A different salt gives unrelated hashes.
 
     Returns:
         64 evenly spread bits for each row, shape `[rows]`.
+
+    Example:
+        >>> [hex(value) for value in hash_rows({"x": pa.array([1, 1, 2])})]
+        ['0xd5b04b3271bf775', '0xd5b04b3271bf775', '0xf518725a17161851']
     """
     seed = hash_text(arrays.from_texts([salt]))[0]
     hashes = np.full(len(next(iter(columns.values()))), seed, np.uint64)
     for name in sorted(columns):
-        # Each step is a bijection of the hash so far: rows that differ in one column alone
-        # never collide in it.
+        # Each step is a bijection of the hash so far, so rows that differ in one column only
+        # never collide.
         hashes ^= _hash_values(columns[name])
         hashes *= _GOLDEN
         hashes ^= hashes >> np.uint64(32)
@@ -45,7 +49,7 @@ def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
 
 
 def hash_text(text: pa.StringArray) -> Hashes:
-    """Hashes the UTF-8 bytes of each value; null like the empty string. Shape `[rows]`."""
+    """Return a hash of each value's UTF-8 bytes, shape `[rows]`; null hashes as the empty text."""
     offsets_buffer, data_buffer = text.buffers()[1:3]
     offsets = np.frombuffer(offsets_buffer, "<i4")[text.offset : text.offset + len(text) + 1]
     offsets = offsets.astype(np.int64)
@@ -54,8 +58,8 @@ def hash_text(text: pa.StringArray) -> Hashes:
     longest = int(lengths.max(initial=0))
     if longest == 0:
         return hashes
-    # Eight bytes at a time, little-endian, at any offset. The last word of a value reaches into
-    # its neighbour; the shift drops those bytes.
+    # Eight bytes at a time, little-endian, at any offset. The last word of a value includes bytes
+    # of its neighbor; the shift drops them.
     used = np.frombuffer(data_buffer, np.uint8)[: offsets[-1]]
     padded = np.concatenate([used, np.zeros(8, np.uint8)])
     words = np.lib.stride_tricks.as_strided(
@@ -79,7 +83,7 @@ def _hash_values(values: pa.Array) -> Hashes:
     if pa.types.is_string(values.type):
         hashes = hash_text(values)
     else:
-        # Adding zero makes one of the two zeros.
+        # Adding zero turns -0.0 into 0.0.
         hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
     if values.null_count:
         hashes[~arrays.to_valid(values)] = _MISSING

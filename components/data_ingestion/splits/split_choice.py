@@ -1,151 +1,134 @@
-"""Chooses the splitter; where the split depends on all rows, by looking through one column."""
+"""Chooses the splitter. Where the split depends on all rows, it reads one column first."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.data_ingestion.columns.arrays import Doubles
-from kfp_tabular.components.data_ingestion.columns.column_types import Kind, join
+from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
+from kfp_tabular.components.data_ingestion.options import (
+    BY_COLUMN,
+    BY_HASH,
+    BY_TIME,
+    SplitOptions,
+)
 from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, Source
-from kfp_tabular.components.data_ingestion.splits import splitters
+from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 from kfp_tabular.components.data_ingestion.splits.splitters import (
-    SPLIT_METHODS,
     ColumnSplitter,
     HashSplitter,
     Splitter,
     TimeSplitter,
 )
 
-_logger = logging.getLogger(__name__)
-
 _AHEAD = 8
 
 Kept = TypeVar("Kept")
 
 
-@dataclass(frozen=True)
-class SplitRequest:
-    """How rows are to be assigned to splits; see `component.ingest_data` for each field."""
-
-    method: str = "hash"
-    fractions: Mapping[str, float] = field(
-        default_factory=lambda: {"train": 0.7, "eval": 0.15, "test": 0.15}
-    )
-    column: str = ""
-    keys: Sequence[str] = ()
-    salt: str = ""
-    time_format: str = ""
-
-    def check(self) -> None:
-        """Checks what can be checked without the data.
-
-        Raises:
-            UserError: Where the method is unknown, the fractions are bad, or a column is needed
-                and not given, or given and not used.
-        """
-        if self.method not in SPLIT_METHODS:
-            raise UserError(
-                f"split_method: {self.method!r} is unknown; give {', '.join(SPLIT_METHODS)}."
-                + closest(self.method, SPLIT_METHODS)
-            )
-        if self.method != "column":
-            splitters.parse_fractions(self.fractions)
-        if self.method == "hash" and self.column:
-            raise UserError(
-                f"split_column: {self.column!r} is given, but split_method is 'hash', which does "
-                "not use it; give split_method 'time' or 'column', or split_keys."
-            )
-        if self.method != "hash" and not self.column:
-            raise UserError(f"split_column is empty; split_method {self.method!r} needs it.")
-        if self.method != "hash" and self.keys:
-            raise UserError(
-                f"split_keys is given, but split_method is {self.method!r}; only 'hash' uses keys."
-            )
-
-
-def choose(request: SplitRequest, source: Source, label: str) -> Splitter:
-    """Gives the splitter that a request asks for.
-
-    Args:
-        request: A checked request.
-        source: The data. Read once, one column of it, where the method is `time` or `column`.
-        label: The label's column; empty where there is none.
+def check(options: SplitOptions) -> None:
+    """Check how the options fit together, as far as that needs no data.
 
     Raises:
-        UserError: Where a column does not exist, or its values cannot be used.
+        UserError: The fractions are wrong, or a column is missing or has no effect.
     """
-    if request.method == "hash":
-        splitters.require_columns(request.keys, source.columns, "split_keys")
-        shares = splitters.parse_fractions(request.fractions)
-        return HashSplitter(
-            tuple(shares),
-            splitters.limits(list(shares.values())),
-            tuple(request.keys),
-            request.salt,
+    method = options.split_method
+    if method != BY_COLUMN:
+        split_names.parse_fractions(options.split_fractions)
+    if method == BY_HASH and options.split_column:
+        raise UserError(
+            f"split_column: {options.split_column!r} has no effect with split_method 'hash'. Set "
+            "split_method to 'time' or 'column', or use split_keys."
         )
-    splitters.require_columns([request.column], source.columns, "split_column")
-    if request.method == "time":
-        return _by_time(request, source)
-    if request.column == label:
-        raise UserError(f"split_column: {label!r} is the label; it cannot also name the splits.")
-    return _by_column(request, source)
+    if method != BY_HASH and not options.split_column:
+        raise UserError(f"split_column: split_method {method!r} needs a column; none is set.")
+    if method != BY_HASH and options.split_keys:
+        raise UserError(
+            f"split_keys: has no effect with split_method {method!r}; only 'hash' uses keys."
+        )
 
 
-def _by_time(request: SplitRequest, source: Source) -> TimeSplitter:
-    shares = splitters.parse_fractions(request.fractions)
+def choose(options: SplitOptions, source: Source, label: str) -> Splitter:
+    """Return the splitter that the options ask for.
+
+    Args:
+        options: Checked options.
+        source: The data. The methods `time` and `column` read one column of them.
+        label: The label's column; empty for no label.
+
+    Raises:
+        UserError: A column does not exist, or its values cannot be used.
+    """
+    if options.split_method == BY_HASH:
+        require_columns(options.split_keys, source.columns, "split_keys")
+        shares = split_names.parse_fractions(options.split_fractions)
+        limits = split_names.limits(list(shares.values()))
+        return HashSplitter(tuple(shares), limits, tuple(options.split_keys), options.split_salt)
+    require_columns([options.split_column], source.columns, "split_column")
+    if options.split_method == BY_TIME:
+        return _by_time(options, source)
+    if options.split_column == label:
+        raise UserError(f"split_column: {label!r} is the label. Choose another column.")
+    return _by_column(options.split_column, source)
+
+
+def _by_time(options: SplitOptions, source: Source) -> TimeSplitter:
+    column, time_format = options.split_column, options.split_time_format
+    shares = split_names.parse_fractions(options.split_fractions)
 
     def keys_of(values: pa.Array) -> Doubles:
-        return splitters.time_keys(values, request.column, request.time_format)
+        return split_times.time_keys(values, column, time_format)
 
-    # Eight bytes a row are kept: exact cut points need all of them.
-    keys = np.concatenate([np.empty(0), *_settled(source, request.column, keys_of)])
-    cuts = splitters.time_cuts(keys, list(shares.values()))
+    # Exact cuts need the times of all rows: eight bytes each.
+    keys = np.concatenate([np.empty(0), *_settled(source, column, keys_of)])
+    cuts = split_times.time_cuts(keys, list(shares.values()))
     if not cuts and len(shares) > 1:
-        raise UserError(f"column {request.column!r}: no row has a time; nothing to split by.")
-    return TimeSplitter(tuple(shares), request.column, cuts, request.time_format)
+        raise UserError(f"split_column: column {column!r} has no time in any row.")
+    return TimeSplitter(tuple(shares), column, cuts, time_format)
 
 
-def _by_column(request: SplitRequest, source: Source) -> ColumnSplitter:
+def _by_column(column: str, source: Source) -> ColumnSplitter:
     def names_in(values: pa.Array) -> list[str]:
         distinct = pc.unique(pc.cast(values, pa.string()))
-        return splitters.split_names(distinct.to_pylist(), request.column)
+        return split_names.split_names(distinct.to_pylist(), column)
 
-    found = {name for names in _settled(source, request.column, names_in) for name in names}
+    found = {name for names in _settled(source, column, names_in) for name in names}
     if not found:
-        raise UserError(f"split_column: {request.column!r} is missing in every row.")
-    return ColumnSplitter(tuple(splitters.split_names(found, request.column)), request.column)
+        raise UserError(f"split_column: column {column!r} is empty in every row.")
+    return ColumnSplitter(tuple(split_names.split_names(found, column)), column)
 
 
 def _settled(source: Source, column: str, of: Callable[[pa.Array], Kept]) -> list[Kept]:
-    """Looks through a column and keeps something of each block.
+    """Read a column and keep something of each block.
 
     Args:
-        source: The data; read again where the type of the column widens on the way.
+        source: The data. They are read again where the type of the column widens on the way.
         column: The column's name.
-        of: What to keep of a block's values, which are of the type that holds for all of them.
+        of: What to keep of a block's values, which have the type that fits all of the column.
     """
-    kind = Kind.NOTHING
+    column_type = ColumnType.NOTHING
     while True:
-        least = {column: kind}
+        least = {column: column_type}
 
-        def look(block: Block, least: Mapping[str, Kind] = least) -> tuple[Kind, bool, Kept]:
+        def look(
+            block: Block, least: Mapping[str, ColumnType] = least
+        ) -> tuple[ColumnType, bool, Kept]:
             parsed = block.parse(least)
             values = parsed.columns[column]
-            return parsed.kinds[column], values.null_count == len(values), of(values)
+            return parsed.column_types[column], values.null_count == len(values), of(values)
 
         seen, kept = set(), []
-        with Window[Block, tuple[Kind, bool, Kept]](threads(), _AHEAD) as window:
+        with Window[Block, tuple[ColumnType, bool, Kept]](threads(), _AHEAD) as window:
             for _, (found, all_missing, of_block) in window.map(look, source.blocks([column])):
-                kind = join(kind, found)
+                column_type = join(column_type, found)
                 kept.append(of_block)
                 if not all_missing:
                     seen.add(found)
-        if seen <= {kind}:
+        if seen <= {column_type}:
             return kept

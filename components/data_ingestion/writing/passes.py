@@ -1,4 +1,4 @@
-"""Writes a source as examples, in one pass where the types settle early, else in two."""
+"""Writes a source as examples: in one pass, or in two where a type widens late."""
 
 import logging
 import time
@@ -9,74 +9,70 @@ from pathlib import Path
 import pyarrow as pa
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
-from kfp_tabular.components.data_ingestion.columns.column_types import Kind, join
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, RejectedRow, Source
 from kfp_tabular.components.data_ingestion.splits.splitters import Splitter
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
-    LabelSeen,
-    Prepared,
+    LabelFacts,
+    PreparedBlock,
     prepare,
 )
 from kfp_tabular.components.data_ingestion.writing.rejected_rows import RejectedWriter
+from kfp_tabular.components.data_ingestion.writing.row_groups import RowGroups
 
 _logger = logging.getLogger(__name__)
-
-_ROWS_PER_WRITE = 131_072
-_BYTES_PER_WRITE = 32 << 20
-"""A row group holds so much: large enough to compress and scan well, small enough to hold."""
 
 _AHEAD = 8
 _SECONDS_BETWEEN_MESSAGES = 10.0
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written.
+class WrittenExamples:
+    """The examples that were written.
 
     Attributes:
-        kinds: The kinds of all columns, in order.
+        column_types: The types of all columns, in order.
         rows: Rows by split.
         read: Rows in the source.
         missing: Missing values by column of the examples, over all splits.
         rejected: The number of rejected rows by reason.
         first_rejected: The first few rejected rows.
-        label: What the labels are like.
+        label: Facts about the labels.
     """
 
-    kinds: Mapping[str, Kind]
+    column_types: Mapping[str, ColumnType]
     rows: Mapping[str, int]
     read: int
     missing: Mapping[str, int]
     rejected: Mapping[str, int]
     first_rejected: Sequence[RejectedRow]
-    label: LabelSeen
+    label: LabelFacts
 
 
 def write(
     source: Source, splitter: Splitter, label: str, examples: Path, rejected: Path
-) -> Written:
-    """Writes a source as examples.
+) -> WrittenExamples:
+    """Write a source as examples.
 
-    Types are taken from the first blocks and checked against every one. Where a later block
-    needs a wider type after all, the rest is only looked through for more of that, and a second
-    pass writes everything with the types that hold for all rows.
+    The first blocks set the types, and every block is checked against them. If a later block needs
+    a wider type, the rest of the pass only looks for further widening, and a second pass writes
+    all rows with the final types.
 
     Args:
         source: What to read.
         splitter: Assigns rows to splits.
-        label: The label's column; empty where there is none.
+        label: The label's column; empty for no label.
         examples: An existing, empty directory for the examples.
         rejected: An existing, empty directory for the rejected rows.
     """
-    least: Mapping[str, Kind] = {}
+    least: Mapping[str, ColumnType] = {}
     while True:
         with _Pass(source, splitter, label, examples, rejected, least) as attempt:
             attempt.run()
         if attempt.written is not None:
             return attempt.written
-        least = attempt.kinds
+        least = attempt.column_types
         _logger.info("A type widened after rows were written; reading again")
         for directory in (examples, rejected):
             for entry in directory.iterdir():
@@ -84,7 +80,7 @@ def write(
 
 
 class _Pass:
-    """One pass over the source; `written` stays None where a type widened too late."""
+    """One pass over the source; `written` stays None if a type widens after rows were written."""
 
     def __init__(
         self,
@@ -93,138 +89,104 @@ class _Pass:
         label: str,
         examples: Path,
         rejected: Path,
-        least: Mapping[str, Kind],
+        least: Mapping[str, ColumnType],
     ) -> None:
-        self.kinds = dict(least)
-        self.written: Written | None = None
+        self.column_types = dict(least)
+        self.written: WrittenExamples | None = None
         self._source = source
         self._splitter = splitter
         self._label = label
         self._examples = examples
         self._rejected = RejectedWriter(rejected)
-        self._shards: _Shards | None = None
+        self._row_groups: RowGroups | None = None
         self._stale = False
         self._read = 0
-        self._seen = LabelSeen()
+        self._seen = LabelFacts()
 
     def __enter__(self) -> "_Pass":
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._rejected.__exit__(None, None, None)
-        if self._shards is not None:
-            self._shards.close()
+        if self._row_groups is not None:
+            self._row_groups.close()
 
     def run(self) -> None:
         start = said = time.monotonic()
-        window = Window[Block, Prepared | Mapping[str, Kind]](threads(), _AHEAD)
+        window = Window[Block, PreparedBlock | Mapping[str, ColumnType]](threads(), _AHEAD)
         with window:
             for block, result in window.map(self._work, self._source.blocks()):
-                if self._shards is None and not self._stale:
-                    # Nothing is written yet: what the next blocks need comes for free.
+                if self._row_groups is None and not self._stale:
+                    # Nothing is written yet, so widening for the next blocks costs nothing.
                     for other in window.waiting():
-                        self._widen(_kinds(other))
+                        self._widen(_types_of(other))
                 self._take(block, result)
                 if time.monotonic() - said > _SECONDS_BETWEEN_MESSAGES:
                     said = time.monotonic()
                     _logger.info("%d rows read in %.0f s", self._read, said - start)
         if self._stale:
             return
-        if self._shards is None:
-            self._shards = self._open()
-        self._shards.flush()
-        self.written = Written(
-            kinds=self.kinds,
-            rows=self._shards.rows,
+        if self._row_groups is None:
+            self._row_groups = self._open()
+        self._row_groups.flush()
+        self.written = WrittenExamples(
+            column_types=self.column_types,
+            rows=self._row_groups.rows,
             read=self._read,
-            missing=self._shards.missing,
+            missing=self._row_groups.missing,
             rejected=self._rejected.reasons,
             first_rejected=self._rejected.first,
             label=self._seen,
         )
 
-    def _work(self, block: Block) -> "Prepared | Mapping[str, Kind]":
+    def _work(self, block: Block) -> "PreparedBlock | Mapping[str, ColumnType]":
         if self._stale:
-            return block.parse(self.kinds).kinds
-        return prepare(block, self.kinds, self._splitter, self._label)
+            return block.parse(self.column_types).column_types
+        return prepare(block, self.column_types, self._splitter, self._label)
 
-    def _take(self, block: Block, result: "Prepared | Mapping[str, Kind]") -> None:
-        self._widen(_kinds(result))
-        if self._stale or not isinstance(result, Prepared):
+    def _take(self, block: Block, result: "PreparedBlock | Mapping[str, ColumnType]") -> None:
+        self._widen(_types_of(result))
+        if self._stale or not isinstance(result, PreparedBlock):
             return
-        while dict(result.kinds) != self.kinds:
-            # Made before others showed that a column is wider.
-            before = self.kinds
+        while dict(result.column_types) != self.column_types:
+            # The block was parsed before another one widened a column.
+            before = self.column_types
             result = prepare(block, before, self._splitter, self._label)
-            self._widen(result.kinds)
+            self._widen(result.column_types)
             if self._stale:
                 return
-            if self.kinds == before != dict(result.kinds):
-                raise AssertionError("a block was parsed to narrower kinds than asked for")
+            if self.column_types == before != dict(result.column_types):
+                raise AssertionError("a block was parsed to narrower types than requested")
         self._write(result)
 
-    def _widen(self, found: Mapping[str, Kind]) -> None:
+    def _widen(self, found: Mapping[str, ColumnType]) -> None:
         wider = {
-            name: join(self.kinds.get(name, Kind.NOTHING), kind) for name, kind in found.items()
+            name: join(self.column_types.get(name, ColumnType.NOTHING), column_type)
+            for name, column_type in found.items()
         }
-        wider = {**self.kinds, **wider}
-        if wider != self.kinds:
-            self.kinds = wider
-            self._stale = self._shards is not None
+        wider = {**self.column_types, **wider}
+        if wider != self.column_types:
+            self.column_types = wider
+            self._stale = self._row_groups is not None
 
-    def _write(self, prepared: Prepared) -> None:
-        if self._shards is None:
-            self._shards = self._open()
+    def _write(self, prepared: PreparedBlock) -> None:
+        if self._row_groups is None:
+            self._row_groups = self._open()
         self._read += prepared.rows
         self._seen = self._seen.with_other(prepared.label)
         self._rejected.add(prepared.rejected)
         for split, batch in prepared.splits.items():
-            self._shards.add(split, batch)
+            self._row_groups.add(split, batch)
 
-    def _open(self) -> "_Shards":
-        kept = {name: kind for name, kind in self.kinds.items() if name != self._splitter.drops}
-        schema = pa.schema([pa.field(name, kind.arrow) for name, kind in kept.items()])
-        return _Shards(self._examples, schema, self._splitter.names)
+    def _open(self) -> "RowGroups":
+        fields = [
+            pa.field(name, column_type.arrow)
+            for name, column_type in self.column_types.items()
+            if name != self._splitter.drops
+        ]
+        schema = pa.schema(fields)
+        return RowGroups(self._examples, schema, self._splitter.names)
 
 
-def _kinds(result: "Prepared | Mapping[str, Kind]") -> Mapping[str, Kind]:
-    return result.kinds if isinstance(result, Prepared) else result
-
-
-class _Shards:
-    """Gathers batches into row groups of a good size."""
-
-    def __init__(self, directory: Path, schema: pa.Schema, splits: Sequence[str]) -> None:
-        self._writer = ExamplesWriter(directory, schema, splits).__enter__()
-        self._waiting: dict[str, list[pa.RecordBatch]] = {split: [] for split in splits}
-        self._sizes = dict.fromkeys(splits, (0, 0))
-        self.missing = dict.fromkeys(schema.names, 0)
-
-    @property
-    def rows(self) -> dict[str, int]:
-        return dict(self._writer.rows)
-
-    def add(self, split: str, batch: pa.RecordBatch) -> None:
-        rows, size = self._sizes[split]
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-        self._waiting[split].append(batch)
-        self._sizes[split] = (rows, size)
-        if rows >= _ROWS_PER_WRITE or size >= _BYTES_PER_WRITE:
-            self._flush(split)
-
-    def flush(self) -> None:
-        for split in self._waiting:
-            self._flush(split)
-
-    def close(self) -> None:
-        self._writer.__exit__(None, None, None)
-
-    def _flush(self, split: str) -> None:
-        if not self._waiting[split]:
-            return
-        table = pa.Table.from_batches(self._waiting[split])
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            self.missing[name] += column.null_count
-        self._writer.write(split, table)
-        self._waiting[split].clear()
-        self._sizes[split] = (0, 0)
+def _types_of(result: "PreparedBlock | Mapping[str, ColumnType]") -> Mapping[str, ColumnType]:
+    return result.column_types if isinstance(result, PreparedBlock) else result

@@ -1,4 +1,4 @@
-"""A block of rows made ready to be written: checked, typed, assigned to splits."""
+"""Prepares a block of rows for writing: checks it, and assigns rows to splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,60 +9,62 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.data_ingestion.columns import arrays
 from kfp_tabular.components.data_ingestion.columns.arrays import Mask
-from kfp_tabular.components.data_ingestion.columns.column_types import Kind
-from kfp_tabular.components.data_ingestion.readers.source import Block, Parsed, RejectedRow
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
+from kfp_tabular.components.data_ingestion.readers.source import Block, ParsedBlock, RejectedRow
 from kfp_tabular.components.data_ingestion.splits.splitters import Splitter, names_of
 
 
 @dataclass(frozen=True)
-class LabelSeen:
-    """What the labels of some rows are like.
+class LabelFacts:
+    """Facts about the labels of some rows.
 
     Attributes:
-        value: One of them; None where there is none.
-        varied: Whether there are others.
+        value: One of the labels; None where there are none.
+        varied: Whether there are other values.
     """
 
     value: object = None
     varied: bool = False
 
-    def with_other(self, other: "LabelSeen") -> "LabelSeen":
-        """Gives what the labels of both lots of rows are like."""
+    def with_other(self, other: "LabelFacts") -> "LabelFacts":
+        """Return the facts about the labels of both sets of rows."""
         if self.value is None or other.value is None:
             return self if other.value is None else other
-        return LabelSeen(self.value, self.varied or other.varied or self.value != other.value)
+        return LabelFacts(self.value, self.varied or other.varied or self.value != other.value)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedBlock:
     """A block that is ready to be written.
 
     Attributes:
-        kinds: The kinds of its columns.
-        rows: The number of rows in the block, rejected ones included.
+        column_types: The types of its columns.
+        rows: The number of rows in the block, including rejected ones.
         splits: The accepted rows of each split that has any, in order.
-        rejected: The other rows, in order.
-        label: What the accepted rows' labels are like.
+        rejected: The rejected rows, in order.
+        label: Facts about the labels of the accepted rows.
     """
 
-    kinds: Mapping[str, Kind]
+    column_types: Mapping[str, ColumnType]
     rows: int
     splits: Mapping[str, pa.RecordBatch]
     rejected: list[RejectedRow]
-    label: LabelSeen
+    label: LabelFacts
 
 
-def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: str) -> Prepared:
-    """Parses a block and assigns its rows.
+def prepare(
+    block: Block, least: Mapping[str, ColumnType], splitter: Splitter, label: str
+) -> PreparedBlock:
+    """Parse a block and assign its rows to splits.
 
-    RejectedRow are rows that cannot be parsed, that have no label, that hold an infinite number, or
-    that cannot be assigned to a split.
+    Rejects rows that cannot be parsed, that have no label, that hold an infinite number, or that
+    cannot be assigned to a split.
 
     Args:
-        block: Rows.
-        least: See `Block.parse`.
+        block: The rows.
+        least: As for `Block.parse`.
         splitter: Assigns rows to splits.
-        label: The label's column; empty where there is none.
+        label: The label's column; empty for no label.
     """
     parsed = block.parse(least)
     assignment = splitter.assign(parsed.columns)
@@ -78,7 +80,7 @@ def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: 
         reasons.append(
             (
                 assignment.missing,
-                f"column {splitter.decides!r}, which decides on the split, is missing",
+                f"column {splitter.decides!r}, which decides the split, is missing",
             )
         )
 
@@ -94,17 +96,17 @@ def prepare(block: Block, least: Mapping[str, Kind], splitter: Splitter, label: 
         name: batch if len(rows) == batch.num_rows else batch.take(arrays.from_integers(rows))
         for name, rows in names_of(splits, splitter.names)
     }
-    return Prepared(
-        kinds=parsed.kinds,
+    return PreparedBlock(
+        column_types=parsed.column_types,
         rows=parsed.rows + len(parsed.unreadable),
         splits=by_split,
         rejected=sorted(rejected, key=lambda row: row.line),
-        label=_label_seen(by_split, label),
+        label=_label_facts(by_split, label),
     )
 
 
 def missing_label(label: str) -> str:
-    """Gives the reason why rows without a label are rejected."""
+    """Return the reason for rejecting rows without a label."""
     return f"label {label!r} is missing"
 
 
@@ -122,20 +124,20 @@ def _first_reason(reasons: list[tuple[Mask, str]], rows: int) -> "np.ndarray":
     return why
 
 
-def _reject(parsed: Parsed, why: "np.ndarray", reasons: list[str]) -> list[RejectedRow]:
+def _reject(parsed: ParsedBlock, why: "np.ndarray", reasons: list[str]) -> list[RejectedRow]:
     rows = np.flatnonzero(why >= 0)
     return [
-        RejectedRow(parsed.file, place.line, reasons[why[row]], place.text)
-        for row, place in zip(rows, parsed.places(rows), strict=True)
+        RejectedRow(parsed.file, line.line, reasons[why[row]], line.text)
+        for row, line in zip(rows, parsed.source_lines(rows), strict=True)
     ]
 
 
-def _label_seen(splits: Mapping[str, pa.RecordBatch], label: str) -> LabelSeen:
-    seen = LabelSeen()
+def _label_facts(splits: Mapping[str, pa.RecordBatch], label: str) -> LabelFacts:
+    seen = LabelFacts()
     if label:
         for batch in splits.values():
             values = batch.column(label)
             first = values[0]
             varied = pc.any(pc.not_equal(values, first)).as_py()
-            seen = seen.with_other(LabelSeen(first.as_py(), bool(varied)))
+            seen = seen.with_other(LabelFacts(first.as_py(), bool(varied)))
     return seen

@@ -1,4 +1,4 @@
-"""Rows that were left out, and why."""
+"""Writes the rows that are left out of the examples, each with the reason."""
 
 import os
 from collections import Counter
@@ -21,20 +21,20 @@ SCHEMA = pa.schema(
     ]
 )
 
-_ROWS_PER_WRITE = 10_000
+_ROWS_PER_ROW_GROUP = 10_000
 
 
 class RejectedWriter:
-    """Writes the rejected rows to Parquet with bounded memory; a context manager.
+    """Writes rejected rows to Parquet with bounded memory; a context manager.
 
-    The file is there even if no row is rejected.
+    It writes the file even if no row is rejected.
 
     Args:
         directory: An existing directory.
-        keep: The first so many are kept in `first`.
+        keep: The number of rows to keep in `first`.
 
     Attributes:
-        reasons: How many rows were rejected, by reason.
+        reasons: The number of rejected rows by reason.
         first: The first rejected rows.
     """
 
@@ -58,11 +58,11 @@ class RejectedWriter:
         self._writer.close()
 
     def add(self, rows: Sequence[RejectedRow]) -> None:
-        """Appends rows."""
+        """Append rows."""
         self.reasons.update(row.reason for row in rows)
         self.first.extend(rows[: self._keep - len(self.first)])
         self._waiting.extend(rows)
-        if len(self._waiting) >= _ROWS_PER_WRITE:
+        if len(self._waiting) >= _ROWS_PER_ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from kfp_tabular.components.common import options
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.data_ingestion import ingest
-from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions
-from kfp_tabular.components.data_ingestion.splits.split_choice import SplitRequest
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 
 
@@ -18,7 +18,7 @@ from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 class Ingested:
     """What an ingestion left on disk."""
 
-    result: ingest.Result
+    result: ingest.IngestionResult
     path: Path
 
     @property
@@ -61,26 +61,16 @@ def run(tmp_path: Path) -> Ingest:
             file = tmp_path / "data.csv"
             file.write_bytes(data if isinstance(data, bytes) else data.encode())
             data = file
-        csv = {name: arguments.pop(name) for name in list(arguments) if name in CSV_OPTIONS}
-        split = {"fractions": {"train": 1}}
-        split |= {
-            name.removeprefix("split_"): arguments.pop(name)
-            for name in list(arguments)
-            if name.startswith("split_")
-        }
         path = tmp_path / out
-        request = ingest.Request(
-            data_uri=str(data),
+        chosen = {"data_uri": str(data), "split_fractions": {"train": 1}, **arguments}
+        unknown = chosen.keys() - options.describe(IngestionOptions).keys()
+        assert not unknown, unknown
+        request = ingest.IngestionRequest(
+            options=options.build(IngestionOptions, chosen),
             examples=path / "examples",
             rejected_rows=path / "rejected",
             summary=path / "summary.md",
-            split=SplitRequest(**split),
-            csv=CsvOptions(**csv),
-            **arguments,
         )
         return Ingested(ingest.run(request), path)
 
     return call
-
-
-CSV_OPTIONS = ("delimiter", "encoding", "missing_values")

@@ -68,8 +68,10 @@ def test_ingesting_csv_loads_nothing_heavy(tmp_path):
     program = f"""
 import sys, pathlib
 from kfp_tabular.components.data_ingestion import ingest
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
 out = pathlib.Path({str(tmp_path)!r})
-ingest.run(ingest.Request(str(out / "data.csv"), out / "e", out / "r", out / "s"))
+options = IngestionOptions(str(out / "data.csv"))
+ingest.run(ingest.IngestionRequest(options, out / "e", out / "r", out / "s"))
 print(*sys.modules)
 """
     done = subprocess.run(

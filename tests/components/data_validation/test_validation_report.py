@@ -78,7 +78,7 @@ def test_the_label_comes_first_then_columns_with_anomalies():
 def test_a_long_list_of_anomalies_is_cut_and_says_so():
     many = [Anomaly("warning", f"c{i}", "", "odd", "even", "odd") for i in range(700)]
     page = validation_report.page(content(3, many))
-    assert "The first 500 of 700; all of them are in anomalies.json." in page
+    assert "The first 500 of 700; anomalies.json holds all of them." in page
 
 
 def test_the_largest_distances_come_first():

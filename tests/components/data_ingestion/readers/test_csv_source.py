@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers import csv_source
-from kfp_tabular.components.data_ingestion.readers.csv_source import CsvOptions, CsvSource
+from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 
 
 @pytest.fixture(params=[1, 40, 4 << 20], ids=lambda size: f"pieces of {size}")
@@ -65,7 +67,7 @@ def test_rejected_rows_know_their_line_and_why(run, piece_bytes):
     got = run(data, label="label", max_rejected_fraction=0.5)
     assert [(row["line"], row["reason"], row["text"]) for row in got.rejected] == [
         (5, "3 fields, expected 2", "1,2,3"),
-        (6, "bytes that are not valid in the encoding", "caf\\xe9,1"),
+        (6, "not valid UTF-8", "caf\\xe9,1"),
         (7, "label 'label' is missing", "ok,"),
         (8, "1 fields, expected 2", '"x\n\ny,z"'),
     ]
@@ -86,7 +88,7 @@ def test_a_quote_that_is_never_closed(run):
     got = run('a,b\n1,2\n"3,4\n5,6\n', max_rejected_fraction=0.5)
     assert got.column("a") == [1, 5]
     assert got.rejected[0]["line"] == 3
-    assert got.rejected[0]["reason"] == "a quote is never closed"
+    assert got.rejected[0]["reason"] == "an opening quote is never closed"
 
 
 FIELDS = st.text("ab1 ,;\"'\n\rü€", max_size=6).filter(lambda text: text != "\r")
@@ -109,7 +111,7 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows, size):
     before = csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN
     csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = size, 0
     try:
-        source = CsvSource([LocalFile("x", path)], CsvOptions(), kinds_as_text())
+        source = CsvSource([LocalFile("x", path)], CsvDialect.of(CsvOptions()), kinds_as_text())
         parsed = [block.parse({}) for block in source.blocks()]
     finally:
         csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = before
@@ -123,9 +125,9 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows, size):
 
 
 def kinds_as_text():
-    from kfp_tabular.components.data_ingestion.columns.column_types import Kind
+    from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 
-    return dict.fromkeys(("x y", "z.ü", "n"), Kind.TEXT)
+    return dict.fromkeys(("x y", "z.ü", "n"), ColumnType.TEXT)
 
 
 def test_the_result_is_arrows_where_arrow_can_tell(chicago_taxi, run):
@@ -143,11 +145,11 @@ def test_the_result_is_arrows_where_arrow_can_tell(chicago_taxi, run):
         (gzip.compress("a,ü\n1,é\n".encode()), {}),
         (gzip.compress("a,ü\n".encode()) + gzip.compress("1,é\n".encode()), {}),
         ("a,ü\n1,é\n".encode("utf-16"), {}),
-        ("a,ü\n1,é\n".encode("latin-1"), {"encoding": "latin-1"}),
-        ("a,ü\n1,é\n".encode("utf-16-le"), {"encoding": "utf-16-le"}),
-        ("a;ü\r\n1;é\r\n".encode(), {"delimiter": ";"}),
-        ("a\tü\n1\té".encode(), {"delimiter": "tab"}),
-        ("a\tü\n1\té".encode(), {"delimiter": "\\t"}),
+        ("a,ü\n1,é\n".encode("latin-1"), {"csv_encoding": "latin-1"}),
+        ("a,ü\n1,é\n".encode("utf-16-le"), {"csv_encoding": "utf-16-le"}),
+        ("a;ü\r\n1;é\r\n".encode(), {"csv_delimiter": ";"}),
+        ("a\tü\n1\té".encode(), {"csv_delimiter": "tab"}),
+        ("a\tü\n1\té".encode(), {"csv_delimiter": "\\t"}),
         ("\n\na,ü\r1,é\r".encode(), {}),
         ('"a","ü"\n"1","é"\n'.encode(), {}),
     ],
@@ -158,7 +160,7 @@ def test_ways_to_write_the_same(run, content, options):
 
 
 def test_bytes_outside_a_given_encoding_are_rejected(run):
-    got = run(b"a\n\x81\nx\n", encoding="cp1252", max_rejected_fraction=0.5)
+    got = run(b"a\n\x81\nx\n", csv_encoding="cp1252", max_rejected_fraction=0.5)
     assert got.column("a") == ["x"]
     assert got.rejected[0]["text"] == "\\x81"
 
@@ -187,7 +189,7 @@ def test_types_can_be_given(run):
     )
     assert got.table.to_pydict() == {"zip": ["123", None], "hour": [7, 9], "n": [1.0, 2.0]}
     assert got.rejected[0]["line"] == 3
-    assert "not of type number" in got.rejected[0]["reason"]
+    assert "does not fit column_types: number" in got.rejected[0]["reason"]
 
 
 def test_files_with_columns_in_another_order(run, tmp_path):
@@ -213,12 +215,12 @@ def test_thousands_of_columns(run):
         (b"", "the file is empty"),
         (b"\n\n", "only blank lines"),
         (b"a,b\n", "columns but no rows"),
-        (b"a,b,a\n1,2,3\n", "column 'a' more than once"),
+        (b"a,b,a\n1,2,3\n", "more than one column 'a'"),
         (b"\xff\xfe", "only blank lines|is empty"),
-        (b"\xe9,b\n1,2\n", "header is not utf-8.*latin-1"),
+        (b"\xe9,b\n1,2\n", "header is not valid UTF-8.*latin-1"),
         (b"a\0b\n1\n", "zero bytes"),
-        (gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-30], "cut off or damaged"),
-        (gzip.compress(b"a,b\n1,2\n")[:5], "cut off or damaged"),
+        (gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-30], "truncated or damaged"),
+        (gzip.compress(b"a,b\n1,2\n")[:5], "truncated or damaged"),
         (b"a,b\n" + b"1\n" * 3 + b"1,2\n", r"3 of 4 rows \(75.0%\).*line 2: 1 fields, expected 2"),
     ],
 )
@@ -246,9 +248,9 @@ def test_files_with_other_columns(run, tmp_path, second, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"delimiter": ",,"}, "csv_delimiter"),
-        ({"delimiter": '"'}, "csv_delimiter"),
-        ({"encoding": "utf-9"}, "csv_encoding"),
+        ({"csv_delimiter": ",,"}, "csv_delimiter"),
+        ({"csv_delimiter": '"'}, "csv_delimiter"),
+        ({"csv_encoding": "utf-9"}, "csv_encoding"),
     ],
 )
 def test_bad_options(run, options, words):

@@ -31,7 +31,7 @@ def test_other_formats_are_named(file):
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("a.csv", "a\n1\n")
     file.path.write_bytes(archive.getvalue())
-    with pytest.raises(UserError, match="gs://bucket/data.bin: this is a zip archive"):
+    with pytest.raises(UserError, match="gs://bucket/data.bin: the file is a zip archive"):
         detect(file)
 
 
@@ -41,5 +41,5 @@ def test_formats_do_not_mix(run, tmp_path):
     (tmp_path / "in" / "README.md").write_text("About\n")
     with pytest.raises(UserError, match=r"README\.md.*parquet"):
         run(tmp_path / "in" / "*", data_format="parquet")
-    with pytest.raises(UserError, match="give a glob"):
+    with pytest.raises(UserError, match="Use a glob"):
         run(tmp_path / "in")

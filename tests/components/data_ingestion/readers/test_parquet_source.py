@@ -113,7 +113,7 @@ def test_rejected_rows(run, parquet):
     got = run(parquet(data), label="label", max_rejected_fraction=0.7)
     assert [(row["line"], row["reason"]) for row in got.rejected] == [
         (2, "column 'x': the number is infinite"),
-        (3, "column 'b': bytes that are not UTF-8"),
+        (3, "column 'b': not valid UTF-8"),
         (4, "label 'label' is missing"),
     ]
     assert json.loads(got.rejected[2]["text"]) == {"x": 3.0, "b": "b'd'", "label": None}
@@ -163,7 +163,7 @@ def test_columns_of_the_same_name(run, parquet):
 
 
 def test_no_rows(run, parquet):
-    with pytest.raises(UserError, match=r"data\.parquet: there are columns but no rows"):
+    with pytest.raises(UserError, match=r"data\.parquet: the data have columns but no rows"):
         run(parquet({"a": pa.array([], pa.int64())}))
 
 

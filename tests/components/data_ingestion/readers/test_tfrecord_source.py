@@ -114,13 +114,13 @@ def flip(content: bytes, at: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (framed(RECORDS)[:-2], "record 3 is damaged: the file is cut off"),
+        (framed(RECORDS)[:-2], "record 3 is damaged: the file is truncated"),
         (framed(RECORDS)[:-30], "record 3 is damaged"),
-        (flip(framed(RECORDS), 20), "record 1 is damaged: its data"),
-        (gzip.compress(framed(RECORDS))[:-12], "cut off|damaged"),
+        (flip(framed(RECORDS), 20), "record 1 is damaged: the checksum of its data"),
+        (gzip.compress(framed(RECORDS))[:-12], "truncated|damaged"),
         (framed([example(a=[1, 2])]), "feature 'a' has 2 values"),
         (framed([example(a=1), example(a=0.5)]), 'feature "a"'),
-        (framed([b"no example"]), "records 1 to 1: not tf.Example"),
+        (framed([b"no example"]), "records 1 to 1 are not tf.Example"),
         (framed([example()]), "no examples with features"),
     ],
 )

@@ -33,7 +33,7 @@ def test_hashes_never_change():
         "b": pa.array([0.5, 1e300, None], pa.float64()),
         "c": pa.array(["", "naïve, text", "twenty-three bytes long"], pa.string()),
     }
-    # Written down once: data that was split with them is split the same way for ever.
+    # These values must never change: data that were split with them must split the same way.
     assert [f"{value:016x}" for value in hash_rows(columns, "salt")] == EXPECTED
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.data_ingestion.splits import splitters
+from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter, TimeSplitter
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=4)
@@ -13,24 +13,24 @@ WEIGHTS = st.dictionaries(NAMES, st.floats(0.01, 100), min_size=1, max_size=5)
 
 @given(WEIGHTS)
 def test_shares_add_up_and_keep_their_proportions(weights):
-    shares = splitters.parse_fractions(weights)
+    shares = split_names.parse_fractions(weights)
     assert sum(shares.values()) == pytest.approx(1)
     name = next(iter(weights))
     assert shares[name] == pytest.approx(weights[name] / sum(weights.values()))
-    limits = splitters.limits(list(shares.values()))
+    limits = split_names.limits(list(shares.values()))
     assert limits == sorted(limits)
     assert limits[-1] == 1.0
 
 
 def test_splits_have_one_order():
     given_order = {"z": 1, "test": 1, "a": 1, "eval": 1, "train": 1}
-    assert list(splitters.parse_fractions(given_order)) == ["train", "eval", "test", "a", "z"]
+    assert list(split_names.parse_fractions(given_order)) == ["train", "eval", "test", "a", "z"]
 
 
 @given(WEIGHTS)
 def test_a_hash_split_has_the_shares_asked_for(weights):
-    shares = splitters.parse_fractions(weights)
-    splitter = HashSplitter(list(shares), splitters.limits(list(shares.values())), (), "")
+    shares = split_names.parse_fractions(weights)
+    splitter = HashSplitter(list(shares), split_names.limits(list(shares.values())), (), "")
     rows = 20_000
     assigned = splitter.assign({"a": pa.array(range(rows))}).splits
     for index, share in enumerate(shares.values()):
@@ -43,8 +43,8 @@ def test_a_larger_train_share_only_adds_to_it(share, more):
     column = {"a": pa.array(range(2000))}
 
     def train(part):
-        shares = splitters.parse_fractions({"train": part, "test": 1 - part})
-        splitter = HashSplitter(list(shares), splitters.limits(list(shares.values())), (), "")
+        shares = split_names.parse_fractions({"train": part, "test": 1 - part})
+        splitter = HashSplitter(list(shares), split_names.limits(list(shares.values())), (), "")
         return splitter.assign(column).splits == 0
 
     assert not np.any(train(share) & ~train(share + more))
@@ -55,9 +55,9 @@ TIMES = st.lists(st.one_of(st.none(), st.integers(-50, 50)), min_size=1, max_siz
 
 @given(TIMES, WEIGHTS)
 def test_a_time_split_is_in_order_and_keeps_ties_together(times, weights):
-    shares = splitters.parse_fractions(weights)
+    shares = split_names.parse_fractions(weights)
     values = pa.array(times, pa.int64())
-    cuts = splitters.time_cuts(splitters.time_keys(values, "t"), list(shares.values()))
+    cuts = split_times.time_cuts(split_times.time_keys(values, "t"), list(shares.values()))
     known = [time for time in times if time is not None]
     if not known:
         assert cuts == []
@@ -70,7 +70,7 @@ def test_a_time_split_is_in_order_and_keeps_ties_together(times, weights):
     assert found == sorted(found)
     assert len({time for time, _ in pairs}) == len(set(pairs))
     # A split starts at its rank, or earlier where its first rows tie with the one there.
-    for index, limit in enumerate(splitters.limits(list(shares.values()))[:-1]):
+    for index, limit in enumerate(split_names.limits(list(shares.values()))[:-1]):
         rank = min(int(limit * len(known)), len(known) - 1)
         assert sum(split <= index for split in found) <= rank
 
@@ -85,6 +85,6 @@ def test_a_time_split_is_in_order_and_keeps_ties_together(times, weights):
     ],
 )
 def test_text_sorts_like_the_time_it_says(texts):
-    keys = splitters.time_keys(pa.array([*texts, None]), "t")
+    keys = split_times.time_keys(pa.array([*texts, None]), "t")
     assert keys[0] < keys[1]
     assert np.isnan(keys[2])

@@ -1,0 +1,137 @@
+"""The options of `ingest_data`."""
+
+import codecs
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from kfp_tabular.components.common.options import one_of, option
+
+CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
+AUTO = "auto"
+DATA_FORMATS = (AUTO, CSV, PARQUET, TFRECORD)
+
+BY_HASH, BY_TIME, BY_COLUMN = "hash", "time", "column"
+SPLIT_METHODS = (BY_HASH, BY_TIME, BY_COLUMN)
+
+# A form cannot hold a tabulator itself.
+_DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
+
+
+def delimiter_character(delimiter: str) -> str:
+    r"""Return the character that the option `csv_delimiter` stands for.
+
+    Example:
+        >>> delimiter_character("tab")
+        '\t'
+    """
+    return _DELIMITER_NAMES.get(delimiter, delimiter)
+
+
+def _check_delimiter(value: Any) -> None:
+    text = delimiter_character(str(value))
+    if len(text) != 1 or not text.isascii() or text in '"\r\n':
+        raise ValueError("expected one ASCII character, such as ',', ';' or '|', or 'tab'")
+
+
+def _check_encoding(value: Any) -> None:
+    try:
+        codecs.lookup(value)
+    except (LookupError, TypeError) as error:
+        raise ValueError(
+            "expected an encoding that Python knows, such as utf-8, latin-1, cp1252 or utf-16"
+        ) from error
+
+
+def _check_share(value: Any) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError("expected a share from 0 to 1")
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How to assign rows to splits."""
+
+    split_method: str = option(
+        BY_HASH,
+        """`hash`: by a hash of `split_keys`, the same on every machine and in any row order.
+        `time`: the earliest rows by `split_column` go to the first split, and rows of the same
+        time stay together. `column`: `split_column` names the split of each row and is left out
+        of the examples.""",
+        check=one_of(*SPLIT_METHODS),
+    )
+    split_fractions: dict[str, float] = option(
+        {"train": 0.7, "eval": 0.15, "test": 0.15},
+        """Relative weights by split, for `hash` and `time`. For `time`, the order is train, eval,
+        test, then others by name.""",
+    )
+    split_column: str = option(
+        "",
+        """For `time`, a column of numbers or ISO 8601 text; for `column`, a column of split
+        names.""",
+    )
+    split_keys: list[str] = option(
+        [],
+        """Columns whose values together decide the split, for example to keep all rows of a
+        customer in one split. Empty: the whole row.""",
+    )
+    split_salt: str = option("", "A different text gives a different split by hash.")
+    split_time_format: str = option(
+        "",
+        """The format of text in a time column, in `strptime` directives (`%d/%m/%Y %H:%M`).
+        Empty: ISO 8601.""",
+    )
+
+
+@dataclass(frozen=True)
+class CsvOptions:
+    """How to read CSV."""
+
+    csv_delimiter: str = option(
+        ",",
+        "The character between fields; `tab` for a tabulator.",
+        check=_check_delimiter,
+    )
+    csv_encoding: str = option(
+        "utf-8",
+        """The encoding of CSV files, by its Python name. Rows that are not valid in it are
+        rejected. UTF-16 with a byte order mark is detected.""",
+        check=_check_encoding,
+    )
+    missing_values: list[str] = option(
+        [], "Texts that mean missing in every CSV column, in addition to the empty one."
+    )
+
+
+@dataclass(frozen=True)
+class IngestionOptions:
+    """What to read, and how to type and split it."""
+
+    data_uri: str = option(
+        dataclasses.MISSING,
+        """A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path or a
+        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be gzipped. All
+        files have the same format and the same columns.""",
+    )
+    data_format: str = option(
+        AUTO,
+        "`csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the content.",
+        check=one_of(*DATA_FORMATS),
+    )
+    label: str = option(
+        "",
+        """The label's column. It must have more than one value; rows without a label are
+        rejected. Empty: no label.""",
+    )
+    split: SplitOptions = field(default_factory=SplitOptions)
+    max_rejected_fraction: float = option(
+        0.01,
+        "The task fails if a larger share of the rows is rejected, from 0 to 1.",
+        check=_check_share,
+    )
+    column_types: dict[str, str] = option(
+        {},
+        """`integer`, `number` or `text` by column, to override the inferred type. Rows that do not
+        fit are rejected.""",
+    )
+    csv: CsvOptions = field(default_factory=CsvOptions)

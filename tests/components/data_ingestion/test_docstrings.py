@@ -1,0 +1,16 @@
+"""The examples in the docstrings of data ingestion."""
+
+import doctest
+
+import pytest
+
+from tests import doctests
+
+
+@pytest.mark.parametrize(
+    "example",
+    doctests.examples("kfp_tabular.components.data_ingestion"),
+    ids=lambda test: test.name,
+)
+def test_example(example: doctest.DocTest) -> None:
+    doctests.run(example)
