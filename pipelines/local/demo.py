@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.process.child_process import ChildProcess, stop
 
 NAME = "transactions"
 LABEL = "is_fraud"
@@ -99,24 +100,19 @@ def _served(model: Path, log: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = _serve_command(model, port)
     _logger.info("\n$ %s", shlex.join(["kfp-tabular", *command[1:]]))
-    with log.open("w", encoding="utf-8") as stream:
-        server = subprocess.Popen(command, stdout=stream, stderr=stream)
+    server = ChildProcess(command, log=log)
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/v2/models/{NAME}/ready", server, log)
         yield f"http://127.0.0.1:{port}/v1/models/{NAME}:predict"
     finally:
-        server.terminate()
-        try:
-            server.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        stop([server], _STOP_SECONDS)
 
 
-def _wait_until_ready(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(address: str, server: ChildProcess, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(f"the server ended with code {server.returncode}; see {log}")
+            raise RuntimeError(f"the server ended with code {server.exit_code}; see {log}")
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError),
             urllib.request.urlopen(address, timeout=5),  # noqa: S310 - a loopback address

@@ -140,12 +140,24 @@ def stop(children: Sequence[Child], grace_seconds: float) -> list[Child]:
     Returns:
         Those that were killed. All have ended.
     """
-    running = [child for child in children if child.poll() is None]
-    for child in running:
+    for child in children:
         child.terminate()
+    return wait_or_kill(children, grace_seconds)
+
+
+def wait_or_kill(children: Sequence[Child], grace_seconds: float) -> list[Child]:
+    """Wait for processes that were told to stop, and kill those still running after the grace time.
+
+    Args:
+        children: The processes.
+        grace_seconds: How long all of them have together, from now.
+
+    Returns:
+        Those that were killed. All have ended.
+    """
     deadline = time.monotonic() + grace_seconds
     killed = []
-    for child in running:
+    for child in children:
         try:
             child.wait(max(0.0, deadline - time.monotonic()))
         except TimeoutError:

@@ -1,24 +1,17 @@
 """A trial's process: how it is started, watched and ended."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kfp_tabular.components.common.errors import find_user_error
-from kfp_tabular.components.tuning.search import objective
-
-# Started through this, a trial dies with the tuning task however that ends: no trial goes on
-# writing where the retried task starts it again. 1 is PR_SET_PDEATHSIG of prctl(2).
-_DIES_WITH_PARENT = (
-    "import ctypes, os, signal, sys\n"
-    "ctypes.CDLL(None).prctl(1, signal.SIGKILL)\n"
-    "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
+from kfp_tabular.components.common.process.child_process import (
+    ChildProcess,
+    last_lines,
+    wait_or_kill,
 )
+from kfp_tabular.components.tuning.search import objective
 
 _GRACE_SECONDS = 10.0
 _LONGEST_MESSAGE = 400
@@ -54,16 +47,9 @@ class TrialProcess:
         self._read = 0
         self._started = time.monotonic()
         self._kill_at = float("inf")
-        wrapper = [sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, str(os.getpid())]
-        with log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*wrapper, *argv],
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        # A trial ends with the tuning task however that ends: none goes on writing into a
+        # directory where the retried task starts it again.
+        self._process = ChildProcess(argv, environment, log=log_file, death_signal=signal.SIGKILL)
 
     @property
     def seconds(self) -> float:
@@ -75,7 +61,7 @@ class TrialProcess:
         code = self._process.poll()
         self._read_reports(ended=code is not None)
         if code is None and time.monotonic() > self._kill_at:
-            self._signal(signal.SIGKILL)
+            self._process.kill()
         return code
 
     def stop(self) -> None:
@@ -83,23 +69,15 @@ class TrialProcess:
         if not self.stopping:
             self.stopping = True
             self._kill_at = time.monotonic() + _GRACE_SECONDS
-            self._signal(signal.SIGTERM)
+            self._process.terminate()
 
     def wait(self) -> None:
-        """Waits for the end of a process that was asked to end."""
-        try:
-            self._process.wait(max(0.0, self._kill_at - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+        """Wait for the end of a process that was asked to end."""
+        wait_or_kill([self._process], self._kill_at - time.monotonic())
 
     def last_words(self) -> str:
         """Gives the line of the log that says most about a failure: the error, or the last."""
-        with self._log_file.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 65_536))
-            lines = stream.read().decode("utf-8", errors="replace").splitlines()
-        return telling_line(lines)
+        return telling_line(last_lines(self._log_file))
 
     def _read_reports(self, ended: bool) -> None:
         try:
@@ -115,10 +93,6 @@ class TrialProcess:
         self.reports += objective.reports(text, self._metric)
         for name, values in self.additional.items():
             values.extend(objective.reports(text, name))
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number)
 
 
 def telling_line(log: Sequence[str]) -> str:

@@ -108,7 +108,7 @@ class _ContainerProcess(TaskProcess):
 
     def ended(self) -> None:
         """Leaves no container behind, whatever became of the engine's program."""
-        if self.process.returncode != 0:
+        if self.exit_code != 0:
             self._engine.remove(self._name)
         if self._loan:
             self._loan.take_back()

@@ -3,7 +3,6 @@
 import json
 import logging
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
+from kfp_tabular.components.common.process.child_process import stop
 from kfp_tabular.pipelines.local.execution.task_runner import Call, Starter, TaskProcess
 from kfp_tabular.pipelines.progress import TaskStatus
 
@@ -134,16 +134,13 @@ class TaskLauncher:
         with self._lock:
             self._stopped = True
             running = list(self._running)
+        for task in stop(running, _GRACE_SECONDS):
+            _logger.warning(
+                "task process %d did not stop within %.0f s and was killed",
+                task.pid,
+                _GRACE_SECONDS,
+            )
         for task in running:
-            task.terminate()
-        deadline = time.monotonic() + _GRACE_SECONDS
-        for task in running:
-            try:
-                task.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _logger.warning("a task did not stop in %.0f s and is killed", _GRACE_SECONDS)
-                task.kill()
-                task.process.wait()
             task.ended()
 
     def _execute(self, call: Call, log: Path) -> tuple[int, str]:
@@ -153,18 +150,18 @@ class TaskLauncher:
             task = self._starter.start(call)
             self._running.add(task)
         last, error = "", ""
-        with task.process, log.open("w", encoding="utf-8") as stream:
-            for line in task.process.stdout or ():
-                stream.write(line)
+        with log.open("w", encoding="utf-8") as stream:
+            for line in task.lines():
+                stream.write(f"{line}\n")
                 stream.flush()
                 text = line.strip()
                 last = text or last
                 error = find_user_error([text]) or error
                 self._listener.printed(call.name, text)
+        code = task.wait()
         with self._lock:
             self._running.discard(task)
         task.ended()
-        code = task.process.returncode
         if code == 0:
             return 0, ""
         return code, error or f"{last or 'no output'} (exit code {code})"

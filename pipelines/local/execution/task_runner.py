@@ -1,13 +1,12 @@
 """The interface between a run and what starts its tasks: processes here, or containers."""
 
-import os
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from kfp_tabular.components.common.process.child_process import ChildProcess
 
 
 @dataclass(frozen=True)
@@ -48,40 +47,11 @@ class RunRequest:
     logs: Path
 
 
-class TaskProcess:
-    """A task that runs: a process in a session of its own, and how to stop it.
-
-    Args:
-        command: What to run.
-        environment: All of its variables.
-    """
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=dict(environment),
-            start_new_session=True,
-        )
-
-    def terminate(self) -> None:
-        """Asks the task to end."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Ends the task."""
-        self._signal(signal.SIGKILL)
+class TaskProcess(ChildProcess):
+    """A task that runs."""
 
     def ended(self) -> None:
-        """Cleans up after the task; called once, when its process is gone."""
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
+        """Clean up after the task; called when its process has ended."""
 
 
 class Starter(Protocol):

@@ -212,7 +212,7 @@ def test_an_image_that_is_nowhere_fails_before_anything_runs(
 _PROGRAM = """
 import signal, sys
 from pathlib import Path
-from kfp_tabular.pipelines.local import runner
+from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.local.containers.container_runner import ContainerRunner
 from kfp_tabular.pipelines.local.containers.engine import Engine
 
@@ -228,8 +228,8 @@ class Loud:
             print(line, file=sys.stderr, flush=True)
     def finished(self, result): pass
 
-runner.run_spec(Path(sys.argv[1]), {"mode": "wait"}, Path(sys.argv[2]), Loud(),
-                ContainerRunner(Engine.find()))
+spec_runner.run_spec(Path(sys.argv[1]), {"mode": "wait"}, Path(sys.argv[2]), Loud(),
+                     ContainerRunner(Engine.find()))
 """
 
 

@@ -174,7 +174,7 @@ def test_image_names(image: str, name: str) -> None:
 _PROGRAM = """
 import signal, sys
 from pathlib import Path
-from kfp_tabular.pipelines.local import runner
+from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.progress import Progress
 from kfp_tabular.pipelines.local.venv.venv_runner import VirtualEnvironmentRunner
@@ -190,8 +190,8 @@ class Loud(Progress):
             print(line, file=sys.stderr, flush=True)
 
 with Loud([], Console(stderr=True)) as progress:
-    runner.run_spec(Path(sys.argv[1]), {"mode": "wait"}, Path(sys.argv[2]), progress,
-                    VirtualEnvironmentRunner(Environments.find()))
+    spec_runner.run_spec(Path(sys.argv[1]), {"mode": "wait"}, Path(sys.argv[2]), progress,
+                         VirtualEnvironmentRunner(Environments.find()))
 """
 
 
