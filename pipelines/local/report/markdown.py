@@ -1,129 +1,119 @@
-"""Markdown pages as HTML, since browsers show Markdown as plain text.
+"""Renders the Markdown artifacts of a run as HTML, since browsers show Markdown as plain text.
 
-As much of it as the components write: headings, paragraphs, lists, tables, code, and inline code,
-emphasis and links. HTML inside Markdown is shown, not taken over: a page may quote users' data.
+HTML inside Markdown is shown as text, and images are not loaded: a page may quote users' data.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.tree import SyntaxTreeNode
 
 from kfp_tabular.components.common.html import Markup, code, escape, link, table
 
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
-_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+(.*)")
-_ORDERED = re.compile(r"\s*\d")
-_FENCE = re.compile(r"\s*(```+|~~~+)")
-_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
-_CELL_END = re.compile(r"(?<!\\)\|")
-_INDENT = "    "
-_INLINE = re.compile(
-    r"\\(?P<escaped>[!-/:-@\[-`{-~])"
-    r"|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)"
-    r"|\*\*(?P<strong>\S(?:.*?\S)?)\*\*"
-    r"|(?<!\w)(?P<mark>[*_])(?P<emphasis>[^\s*_](?:[^*_]*[^\s*_])?)(?P=mark)(?!\w)"
-    r"|\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)",
-    re.DOTALL,
-)
+_TOP_HEADING = 3  # the page has the first level, its sections the second
 
 
 def to_blocks(text: str) -> tuple[Markup, ...]:
-    """Gives a Markdown document as blocks of a page's section.
+    """Return a Markdown document as blocks of a section of a page.
 
     Args:
-        text: The document.
+        text: The document: CommonMark and tables.
+
+    Example:
+        >>> to_blocks("Split `train`: <b>")
+        (Markup('<p>Split <code>train</code>: &lt;b&gt;</p>'),)
     """
-    return tuple(_blocks(text.expandtabs(4).splitlines()))
+    tree = SyntaxTreeNode(_parser().parse(text))
+    return tuple(_block(node) for node in tree.children)
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        fence, heading = _FENCE.match(line), _HEADING.match(line)
-        start = at
-        if not line.strip():
-            at += 1
-        elif fence:
-            at = _until(lines, at + 1, _closing(fence[1]))
-            yield code("\n".join(lines[start + 1 : at]))
-            at += 1
-        elif heading:
-            at += 1
-            # The page has the first level, its sections the second.
-            level = min(len(heading[1]) + 2, 6)
-            yield Markup(f"<h{level}>{_inline(heading[2])}</h{level}>")
-        elif line.startswith(_INDENT):
-            at = _until(lines, at, lambda other: other.strip() and not other.startswith(_INDENT))
-            yield code("\n".join(other[len(_INDENT) :] for other in lines[start:at]).rstrip())
-        elif "|" in line and at + 1 < len(lines) and _RULE.match(lines[at + 1]):
-            at = _until(lines, at, lambda other: "|" not in other)
-            yield _table(lines[start], lines[start + 2 : at])
-        elif _ITEM.match(line):
-            at = _until(lines, at, lambda other: not other.strip())
-            yield _list(lines[start:at])
-        else:
-            at = _until(lines, at + 1, _ends_paragraph)
-            yield Markup(f"<p>{_inline(' '.join(part.strip() for part in lines[start:at]))}</p>")
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    # Links are checked where they are rendered, by the same rule as on all pages.
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005 - called by name
+    return parser
 
 
-def _until(lines: Sequence[str], at: int, ends: Callable[[str], object]) -> int:
-    """Gives the index of the first line from `at` on for which `ends` holds, or the end."""
-    return next((index for index in range(at, len(lines)) if ends(lines[index])), len(lines))
+def _block(node: SyntaxTreeNode) -> Markup:
+    render = _BLOCKS.get(node.type)
+    return _children(node) if render is None else render(node)
 
 
-def _closing(fence: str) -> Callable[[str], bool]:
-    return lambda line: line.strip().startswith(fence)
+def _children(node: SyntaxTreeNode) -> Markup:
+    render = _inline if node.type == "inline" else _block
+    return _joined(map(render, node.children))
 
 
-def _ends_paragraph(line: str) -> bool:
-    return not line.strip() or any(pattern.match(line) for pattern in (_HEADING, _FENCE, _ITEM))
+def _element(tag: str) -> Callable[[SyntaxTreeNode], Markup]:
+    return lambda node: Markup(f"<{tag}>{_children(node)}</{tag}>")
 
 
-def _table(header: str, rows: Sequence[str]) -> Markup:
-    names = _cells(header)
-    body = [[_inline(cell) for cell in _cells(row)] for row in rows]
-    # Rows may be shorter or longer than the header; the header decides.
-    width = len(names)
-    return table(names, [(row + [Markup("")] * width)[:width] for row in body])
+def _heading(node: SyntaxTreeNode) -> Markup:
+    level = min(int(node.tag[1:]) + _TOP_HEADING - 1, 6)
+    return Markup(f"<h{level}>{_children(node)}</h{level}>")
 
 
-def _cells(line: str) -> list[str]:
-    inner = line.strip().removeprefix("|")
-    if inner.endswith("|") and not inner.endswith("\\|"):
-        inner = inner[:-1]
-    return [cell.strip().replace("\\|", "|") for cell in _CELL_END.split(inner)]
+def _paragraph(node: SyntaxTreeNode) -> Markup:
+    # The items of a list without blank lines hold hidden paragraphs.
+    return _children(node) if node.hidden else Markup(f"<p>{_children(node)}</p>")
 
 
-def _list(lines: Sequence[str]) -> Markup:
-    items: list[str] = []
-    for line in lines:
-        item = _ITEM.match(line)
-        if item:
-            items.append(item[1])
-        else:
-            items[-1] += f" {line.strip()}"
-    tag = "ol" if _ORDERED.match(lines[0]) else "ul"
-    return Markup(f"<{tag}>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</{tag}>")
+def _code(node: SyntaxTreeNode) -> Markup:
+    return code(node.content.rstrip("\n"))
 
 
-def _inline(text: str) -> Markup:
-    parts, at = [], 0
-    for match in _INLINE.finditer(text):
-        parts += [escape(text[at : match.start()]), _marked(match)]
-        at = match.end()
-    return Markup("".join([*parts, escape(text[at:])]))
+def _table(node: SyntaxTreeNode) -> Markup:
+    rows = [
+        [_children(cell) for cell in row.children]
+        for part in node.children
+        for row in part.children
+    ]
+    return table(rows[0], rows[1:])
 
 
-def _marked(match: re.Match[str]) -> Markup:
-    if match["escaped"]:
-        return escape(match["escaped"])
-    if match["code"]:
-        return Markup(f"<code>{escape(match['code'].strip())}</code>")
-    if match["strong"]:
-        return Markup(f"<strong>{_inline(match['strong'])}</strong>")
-    if match["emphasis"]:
-        return Markup(f"<em>{_inline(match['emphasis'])}</em>")
+_BLOCKS: Mapping[str, Callable[[SyntaxTreeNode], Markup]] = {
+    "heading": _heading,
+    "paragraph": _paragraph,
+    "fence": _code,
+    "code_block": _code,
+    "table": _table,
+    "bullet_list": _element("ul"),
+    "ordered_list": _element("ol"),
+    "list_item": _element("li"),
+    "blockquote": _element("blockquote"),
+    "hr": lambda _: Markup("<hr>"),
+}
+
+
+def _inline(node: SyntaxTreeNode) -> Markup:
+    render = _INLINE.get(node.type)
+    return escape(node.content) if render is None else render(node)
+
+
+def _marked(tag: str) -> Callable[[SyntaxTreeNode], Markup]:
+    return lambda node: Markup(f"<{tag}>{_joined(map(_inline, node.children))}</{tag}>")
+
+
+def _link(node: SyntaxTreeNode) -> Markup:
+    text = _joined(map(_inline, node.children))
+    target = str(node.attrs["href"])
     try:
-        return link(_inline(match["text"]), match["target"])
-    except ValueError:  # a scheme that the page does not link to
-        return escape(match[0])
+        return link(text, target)
+    except ValueError:  # a scheme that pages do not link to
+        return Markup(f"[{text}]({escape(target)})")
+
+
+_INLINE: Mapping[str, Callable[[SyntaxTreeNode], Markup]] = {
+    "code_inline": lambda node: Markup(f"<code>{escape(node.content)}</code>"),
+    "strong": _marked("strong"),
+    "em": _marked("em"),
+    "link": _link,
+    "softbreak": lambda _: Markup(" "),
+    "hardbreak": lambda _: Markup("<br>"),
+}
+
+
+def _joined(parts: Iterable[Markup]) -> Markup:
+    return Markup("".join(parts))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kfp_tabular.pipelines.local.report.markdown import to_blocks
 
 TAGS = re.compile(
-    r"</?(h[3-6]|p|pre|code|strong|em|ul|ol|li|a|div|table|thead|tbody|tr|th|td)"
+    r"</?(h[3-6]|p|pre|code|strong|em|ul|ol|li|a|br|hr|blockquote|div|table|thead|tbody|tr|th|td)"
     r"( (class|href)=('[^'<>]*'|n))*>"
 )
 
@@ -25,7 +25,10 @@ def render(text):
         ("text\n## Next", "<p>text</p><h4>Next</h4>"),
         ("a `b <c>` **d** *e* _f_", "<p>a <code>b &lt;c&gt;</code> <strong>d</strong> <em>e</em>"),
         ("`` a ` b ``", "<p><code>a ` b</code></p>"),
-        ("snake_case_name 2*3*4", "<p>snake_case_name 2*3*4</p>"),
+        ("snake_case_name 2 * 3 * 4", "<p>snake_case_name 2 * 3 * 4</p>"),
+        ("2*3*4", "<p>2<em>3</em>4</p>"),
+        ("> quoted\n\n---", "<blockquote><p>quoted</p></blockquote><hr>"),
+        ("![x](https://example.com/a.png)", "<p>!<a href='https://example.com/a.png'>x</a></p>"),
         (r"\*not\* \_it\_ \<b\>", "<p>*not* _it_ &lt;b&gt;</p>"),
         ("- one\n- two\n  more", "<ul><li>one</li><li>two more</li></ul>"),
         ("1. one\n2. two", "<ol><li>one</li><li>two</li></ol>"),
