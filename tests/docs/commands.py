@@ -20,7 +20,7 @@ Check = Callable[[list[str]], Iterator[str]]
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _PREFIXES = ("do", "then", "exec", "time", "nice")
-_IGNORED = ("for", "done", "cd", "export", "source", "cat", "mkdir", "cp", "ls", "head", "diff")
+_IGNORED = ("for", "done", "cd", "export", "source", "cat", "mkdir", "cp", "ls", "head", "diff", "sed")
 _IGNORED_PROGRAMS = (*_IGNORED, "git", "openssl", "pip", "echo", "mv", "rm", "python3.13")
 
 _WORKER = "components/training/worker"
@@ -80,7 +80,8 @@ def inline_problems(code: str) -> Iterator[str]:
     if words[:1] == ["kfp-tabular"] and len(words) > 1:
         yield from _synopsis(words)
     elif words[:1] == ["--param"] and "=" in code and "KEY=VALUE" not in code:
-        yield from documents.parameter_problems(_pairs([shlex.split(code)[1]]))
+        pairs = [word for word in shlex.split(code) if word != "--param"]
+        yield from documents.parameter_problems(_pairs(pairs))
     elif words[:1] == ["make"] and len(words) > 1 and "=" not in words[1]:
         yield from _make(words)
 

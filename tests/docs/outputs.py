@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
+_DIGEST = re.compile(r"-[0-9a-f]{10}\b")
+"""The end of a resource's name, which follows from what the resource asks for."""
+
 _ELIDED = "..."
 
 
@@ -36,7 +39,7 @@ def problems(shown: str, printed: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_NUMBER.sub("0", text).split())
+    return " ".join(_NUMBER.sub("0", _DIGEST.sub("-0", text)).split())
 
 
 def parse(text: str) -> Any:
