@@ -352,7 +352,11 @@ def derive(
     names = _Names([label, *(column.feature.name for column in columns)])
     for column in columns:
         name = column.feature.name
-        feature = _derive(column, facts[name], options.get(name, FeatureOptions()), names)
+        option = options.get(name, FeatureOptions())
+        if option.kind == "drop":  # no facts were collected
+            out.append(Dropped(name, "configured"))
+            continue
+        feature = _derive(column, facts[name], option, names)
         if isinstance(feature, Dropped):
             out.append(feature)
         else:
@@ -378,8 +382,6 @@ def _derive(
     column: Column, facts: ColumnFacts, options: FeatureOptions, names: _Names
 ) -> Feature | Dropped:
     name = column.feature.name
-    if options.kind == "drop":
-        return Dropped(name, "configured")
     if not facts.present:
         return Dropped(name, "no value in the train split")
     if facts.counts is not None and facts.distinct == 1 and options.kind != "presence":

@@ -146,6 +146,15 @@ def test_every_column_is_accounted_for(done):
     assert Task.load(done.graph) == Task("binary", "y", ("0", "1"), tuple(counts.tolist()))
 
 
+def test_a_column_is_dropped_by_configuration(run):
+    table = pa.table({"kept": RANDOM.normal(size=200), "gone": RANDOM.normal(size=200)})
+    table = table.append_column("y", pa.array(RANDOM.choice(["a", "b"], 200)))
+
+    done = run(table, label="y", feature_config={"gone": {"kind": "drop"}})
+
+    assert done.dropped == {"gone": "configured"}
+
+
 def test_the_graph_serves_without_the_label_and_without_dropped_columns(done):
     output = tft.TFTransformOutput(str(done.graph))
     used = ["fare", "length", "seconds", "zone", "hour", "started", "ended"]
