@@ -1,15 +1,17 @@
 """Checks of YAML, by the parser that the document is for."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import yaml
 
+from kfp_tabular.components import COMPONENTS
+from kfp_tabular.components.common import options
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
-from kfp_tabular.components.data_ingestion.splits import splitters
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.evaluation import blessing
 from kfp_tabular.components.feature_engineering.features import feature_config as features
@@ -47,6 +49,8 @@ def parameter_problems(values: Mapping[str, Any], pipeline: str = "training") ->
         for name, value in converted.items():
             if name in _PARAMETERS:
                 _PARAMETERS[name](value)
+        for kind in _option_classes():
+            yield from options.problems(options.build(kind, converted))
     except UserError as error:
         yield str(error)
 
@@ -56,6 +60,27 @@ def declared(pipeline: str) -> dict[str, str]:
     """Return the types of a registered pipeline's parameters."""
     definition = registry.PIPELINES[pipeline]
     return parameters.types(definition.build(configuration.PipelineConfig()).pipeline_spec)
+
+
+@cache
+def _option_classes() -> list[type]:
+    """Return the options of each component that needs none to be given."""
+    found = []
+    for folder in COMPONENTS.values():
+        name = f"kfp_tabular.components.{folder}.options"
+        if importlib.util.find_spec(name) is not None:
+            module = importlib.import_module(name)
+            found += [
+                kind
+                for kind in vars(module).values()
+                if dataclasses.is_dataclass(kind)
+                and kind.__module__ == name
+                and not any(
+                    field.default is field.default_factory is dataclasses.MISSING
+                    for field in dataclasses.fields(kind)
+                )
+            ]
+    return found
 
 
 def _document(document: dict[str, Any], block: Block) -> Iterator[str]:
@@ -128,7 +153,6 @@ _PARAMETERS: dict[str, Callable[[Any], object]] = {
     "trial_job": JobSettings.parse,
     "service": ServiceSettings.parse,
     "search_space": search_space.parse,
-    "split_fractions": splitters.parse_fractions,
     "thresholds": _thresholds("thresholds"),
     "change_thresholds": _thresholds("change_thresholds"),
     "feature_config": _feature_config,

@@ -95,7 +95,8 @@ def test_a_block_must_say_what_it_is(text: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("code", "fault"),
     [
-        ("kfp-tabular compile --output x.yaml", "pipeline"),
+        ("kfp-tabular compile --pipeline training", "output"),
+        ("kfp-tabular compile --pipeline trainings --output x.yaml", "trainings"),
         ("kfp-tabular run --data x.csv --label y --param epochs=many", "epochs"),
         ("kfp-tabular run --data x.csv --label y --task ranking", "task"),
         ("kfp-tabular run --data x.csv --label y --param 'service={\"strategi\": 1}'", "strategi"),
@@ -114,6 +115,7 @@ def test_a_wrong_command_is_found(code: str, fault: str) -> None:
     [
         ("tasks:\n  train-model: {cpus: 4}\n", "cpus"),
         ("parameters: {epoch: 3}\n", "epoch"),
+        ("parameters: {split_method: sideways}\n", "split_method"),
         ("job: {memory: many}\n", "memory"),
         ("strategy: purple_green\n", "strategy"),
         ("thresholds: {auc: {least: 0.9}}\n", "least"),
