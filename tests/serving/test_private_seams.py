@@ -1,0 +1,213 @@
+"""What serving uses of its libraries beyond their documented interfaces."""
+
+import asyncio
+import inspect
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.private_seams import seam
+
+_HTTP = "serving/http/bounded_http1.py"
+_SERVER = "serving/process/model_server.py"
+
+
+def test_uvicorns_protocol() -> None:
+    with seam("uvicorn", "HttpToolsProtocol, its methods and its attributes", user=_HTTP):
+        import uvicorn
+        import uvicorn.protocols.http.flow_control
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+        from uvicorn.server import ServerState
+
+        for name in (
+            "connection_made",
+            "connection_lost",
+            "data_received",
+            "eof_received",
+            "on_message_begin",
+            "on_url",
+            "on_header",
+            "on_body",
+            "on_headers_complete",
+            "on_message_complete",
+            "_unset_keepalive_if_required",
+        ):
+            assert callable(getattr(HttpToolsProtocol, name)), name
+        config = uvicorn.Config(lambda: None, lifespan="off")
+        config.load()
+        loop = asyncio.new_event_loop()
+        protocol = HttpToolsProtocol(config, ServerState(), {}, _loop=loop)
+        loop.close()
+        protocol.on_message_begin()
+        assert {"parser", "cycle", "transport", "flow", "loop", "headers", "url"} <= {
+            *vars(protocol)
+        }
+        source = inspect.getsource(sys.modules[HttpToolsProtocol.__module__])
+        for name in ("more_body", "response_complete", "keep_alive"):
+            assert f"self.{name} = " in source or f"self.{name}:" in source, name
+        assert "self.read_paused = " in inspect.getsource(uvicorn.protocols.http.flow_control)
+
+
+def test_httptools_parser() -> None:
+    with seam(
+        "httptools",
+        "HttpRequestParser: an offer of another protocol, and data after `connection: close`",
+        user=_HTTP,
+    ):
+        import httptools
+
+        seen: Counter[str] = Counter()
+
+        class Protocol:
+            def on_headers_complete(self) -> None:
+                seen["upgrade"] += parser.should_upgrade()
+
+        parser = httptools.HttpRequestParser(Protocol())
+        head = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+        try:
+            parser.feed_data(head + b"rest")
+        except httptools.HttpParserUpgrade as offer:
+            assert offer.args[0] == len(head)
+        assert seen["upgrade"] == 1
+        assert parser.get_method() == b"GET"
+        assert parser.get_http_version() == "1.1"
+        lenient = httptools.HttpRequestParser(Protocol())
+        lenient.set_dangerous_leniencies(lenient_data_after_close=True)
+
+
+def test_uvicorns_server() -> None:
+    with seam("uvicorn", "Server, its steps and `_captured_signals`", user=_SERVER):
+        import uvicorn
+
+        expected = {
+            "handle_exit": ["self", "sig", "frame"],
+            "on_tick": ["self", "counter"],
+            "startup": ["self", "sockets"],
+            "shutdown": ["self", "sockets"],
+        }
+        for name, arguments in expected.items():
+            function = getattr(uvicorn.Server, name)
+            assert list(inspect.signature(function).parameters) == arguments, name
+        config = uvicorn.Config(lambda: None, ws="none", lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        server._captured_signals.append(signal.SIGTERM)
+        assert server.should_exit is False
+        assert callable(config.get_loop_factory)
+
+
+def test_kserves_server() -> None:
+    with seam("kserve", "ModelServer: its settings and its registry of models", user=_SERVER):
+        import kserve
+
+        parameters = inspect.signature(kserve.ModelServer.__init__).parameters
+        assert {
+            "http_port",
+            "grpc_port",
+            "workers",
+            "enable_grpc",
+            "enable_latency_logging",
+            "grace_period",
+            "ssl_certfile",
+            "ssl_keyfile",
+        } <= {*parameters}
+        assert callable(kserve.ModelServer.register_model)
+        source = inspect.getsource(kserve.ModelServer)
+        for name in ("self.registered_models", "self.dataplane", "self.timeout_keep_alive"):
+            assert name in source, name
+
+
+def test_kserves_models_and_data_plane() -> None:
+    with seam(
+        "kserve",
+        "BaseKServeModel, DataPlane and ModelRepository",
+        user="serving/model/data_plane.py and served_model.py",
+    ):
+        from kserve.model import BaseKServeModel
+        from kserve.model_repository import ModelRepository
+        from kserve.protocol.dataplane import DataPlane
+
+        class Model(BaseKServeModel):  # type: ignore[misc]
+            def __init__(self, name: str) -> None:
+                super().__init__(name)
+
+        registry = ModelRepository()
+        model = Model("a")
+        registry.update(model)
+        plane = DataPlane(model_registry=registry)
+        assert plane.model_registry.get_models() == {"a": model}
+        assert plane.model_registry.get_model("a") is model
+        assert plane.model_registry.get_model("b") is None
+        assert inspect.iscoroutinefunction(DataPlane.ready)
+        assert inspect.iscoroutinefunction(BaseKServeModel.healthy)
+
+
+def test_kserves_histogram() -> None:
+    with seam(
+        "kserve", "metrics.PREDICT_HIST_TIME and get_labels", user="serving/model/served_model.py"
+    ):
+        from kserve.metrics import PREDICT_HIST_TIME, get_labels
+
+        PREDICT_HIST_TIME.labels(**get_labels("a")).observe(0.1)
+
+
+def test_kserves_messages() -> None:
+    with seam("kserve", "the messages of the v2 protocol", user="serving/protocol/v2_messages.py"):
+        from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+
+        request = messages.ModelInferRequest(model_name="a")
+        request.inputs.add(name="x", datatype="FP32", shape=[1]).contents.fp32_contents.append(1)
+        request.raw_input_contents.append(b"")
+        assert messages.ModelInferRequest.FromString(request.SerializeToString()) == request
+
+
+_WORKER = """
+import prometheus_client
+prometheus_client.Counter("a", "Documentation.", ["b"]).labels(b="c").inc(2)
+prometheus_client.Histogram("h", "Documentation.").observe(1)
+prometheus_client.Gauge("g", "Documentation.", multiprocess_mode="livesum").set(1)
+"""
+
+
+def test_the_files_of_shared_metrics(tmp_path: Path) -> None:
+    with seam(
+        "prometheus-client",
+        "the files of PROMETHEUS_MULTIPROC_DIR, MmapedDict and MultiProcessCollector.merge",
+        user="serving/metrics/sharing.py",
+    ):
+        from prometheus_client.mmap_dict import MmapedDict, mmap_key
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+        with subprocess.Popen([sys.executable, "-c", _WORKER], env=environment) as worker:
+            assert worker.wait(60) == 0
+        assert {file.name for file in tmp_path.iterdir()} == {
+            f"counter_{worker.pid}.db",
+            f"histogram_{worker.pid}.db",
+            f"gauge_livesum_{worker.pid}.db",
+        }
+        source = str(tmp_path / f"counter_{worker.pid}.db")
+        (metric,) = MultiProcessCollector.merge([source], accumulate=False)
+        (sample,) = metric.samples
+        books = MmapedDict(str(tmp_path / "copy"))
+        key = mmap_key(metric.name, sample.name, ["b"], ["c"], metric.documentation)
+        books.write_value(key, sample.value, 0.0)
+        books.close()
+        (tmp_path / "copy").replace(source)
+        (metric,) = MultiProcessCollector.merge([source], accumulate=True)
+        assert [sample.value for sample in metric.samples] == [2.0]
+
+
+def test_the_encoder_of_a_scrape() -> None:
+    with seam(
+        "prometheus-client",
+        "exposition.choose_encoder(accept)",
+        user="serving/metrics/exposition.py",
+    ):
+        import prometheus_client
+
+        encode, content_type = prometheus_client.exposition.choose_encoder("")
+        assert content_type.startswith("text/plain")
+        assert encode(prometheus_client.CollectorRegistry()) == b""
