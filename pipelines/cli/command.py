@@ -12,6 +12,7 @@ from kfp_tabular.pipelines.cli.compile import compile_command
 from kfp_tabular.pipelines.cli.completion import completion_command
 from kfp_tabular.pipelines.cli.config_schema import config_schema_command
 from kfp_tabular.pipelines.cli.demo import demo_command
+from kfp_tabular.pipelines.cli.new import new_command
 from kfp_tabular.pipelines.cli.params import params_command
 from kfp_tabular.pipelines.cli.render import render_command
 from kfp_tabular.pipelines.cli.run import run_command
@@ -56,5 +57,6 @@ for _subcommand in (
     submit_command,
     schedule_command,
     completion_command,
+    new_command,
 ):
     cli.add_command(_subcommand)

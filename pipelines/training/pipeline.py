@@ -88,34 +88,36 @@ def training_pipeline(
     """From tabular data to a served TensorFlow model.
 
     Args:
-        data_uri: A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path,
-            `file://`, `gs://`, `s3://` or `minio://`. CSV and TFRecord may be gzipped. All files
-            have the same format and the same columns.
+        data_uri: A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path
+            or a `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be
+            gzipped. All files have the same format and the same columns.
         label: The column to predict.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
             or at most 20 distinct whole numbers, multiclass; everything else regression.
         exclude: Columns that the model must not see, such as those known only afterwards.
-        data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to see it from the
+        data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
             order. `time`: the earliest rows by `split_column` go to the first split, and rows of
             the same time stay together. `column`: `split_column` names the split of each row and is
             left out of the examples.
-        split_fractions: Relative weights by split, for `hash` and `time`. For `time` the order is
+        split_fractions: Relative weights by split, for `hash` and `time`. For `time`, the order is
             train, eval, test, then others by name.
-        split_column: For `time`, a column of numbers or ISO 8601 text; for `column`, one of names.
-        split_keys: Columns whose values together decide the split, so that rows of the same
-            customer stay together, say. Empty: the whole row.
-        split_salt: Another text gives another split by hash.
-        split_time_format: How the text of a time column is written, as for `strptime` (`%d/%m/%Y
+        split_column: For `time`, a column of numbers or ISO 8601 text; for `column`, a column of
+            split names.
+        split_keys: Columns whose values together decide the split, for example to keep all rows of
+            a customer in one split. Empty: the whole row.
+        split_salt: A different text gives a different split by hash.
+        split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
             %H:%M`). Empty: ISO 8601.
-        column_types: `integer`, `number` or `text` by column, for columns whose type is not to be
-            inferred. Rows that do not fit are rejected.
-        csv_delimiter: One character; `tab` for a tabulator.
-        csv_encoding: The encoding of CSV, as Python names it. Rows that are not valid in it are
-            rejected.
-        missing_values: Texts that mean missing in every column of CSV, beside the empty one.
-        max_rejected_fraction: More rejected rows than this share, from 0 to 1, are an error.
+        column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
+            that do not fit are rejected.
+        csv_delimiter: The character between fields; `tab` for a tabulator.
+        csv_encoding: The encoding of CSV files, by its Python name. Rows that are not valid in it
+            are rejected. UTF-16 with a byte order mark is detected.
+        missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
+        max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
+            1.
         schema_uri: A schema to validate against: a `schema.pbtxt`, or a directory that holds one,
             such as the `schema` output of an earlier run. A local path or a `gs://`, `s3://` or
             `minio://` URI. Empty: infer a schema.

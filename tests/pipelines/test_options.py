@@ -26,17 +26,6 @@ from kfp_tabular.pipelines.configuration import PipelineConfig
 
 ROOT = Path(__file__).parents[2]
 
-CLASSES = {
-    "ingest_data": "IngestionOptions",
-    "validate_data": "ValidationOptions",
-    "transform_features": "TransformOptions",
-    "tune_hyperparameters": "TuningOptions",
-    "train_model": "TrainingOptions",
-    "evaluate_model": "EvaluationOptions",
-    "deploy_model": "DeploymentOptions",
-}
-"""The dataclass of each component's options, in `components/<folder>/options.py`."""
-
 REQUIRED = {
     ("training", "label"): "A model needs a label; ingestion and validation do without one.",
     ("validation", "schema_uri"): "Without a schema, validation would infer one and always pass.",
@@ -142,10 +131,14 @@ def option_class(component: str) -> type:
     module = f"kfp_tabular.components.{components.COMPONENTS[component]}.options"
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} does not exist yet")
-    found = getattr(importlib.import_module(module), CLASSES[component], None)
-    if found is None:
-        pytest.skip(f"{module} has no {CLASSES[component]} yet")
-    return found
+    found = {
+        kind
+        for name, kind in vars(importlib.import_module(module)).items()
+        if name.endswith("Options") and dataclasses.is_dataclass(kind) and kind.__module__ == module
+    }
+    nested = {field.type for kind in found for field in dataclasses.fields(kind)}
+    (outer,) = found - nested
+    return outer  # type: ignore[return-value]
 
 
 def fed(pipeline: Any) -> dict[str, list[tuple[str, str]]]:

@@ -1,0 +1,1 @@
+"""New parts of the project, made from templates: `component.create`."""
