@@ -245,8 +245,8 @@ def _hyperparameters(pipeline: _Pipeline) -> tuple[dict[str, Any], dict[str, str
 
 def _experiment(pipeline: _Pipeline) -> Rendered:
     from kfp_tabular.components.common import documents
-    from kfp_tabular.components.tuning.katib.experiment_plan import order
-    from kfp_tabular.components.tuning.katib.render import Config
+    from kfp_tabular.components.tuning.katib.experiment_plan import plan
+    from kfp_tabular.components.tuning.katib.render import ExperimentConfig
 
     task = pipeline.arguments(TUNING_TASK)
     if not task["max_trials"]:
@@ -254,12 +254,12 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
             "max_trials is 0: the pipeline would not search. Set it among the parameters."
         )
     places = pipeline.places(*_INPUTS)
-    config = {**_known(task, Config), **places, "task": _kind_of_task(pipeline)}
-    wanted = documents.parse(Config, config, TUNING_TASK).wanted()
+    config = {**_known(task, ExperimentConfig), **places, "task": _kind_of_task(pipeline)}
+    wanted = documents.parse(ExperimentConfig, config, TUNING_TASK).request()
     # As the task has it: its own image is no part of what it was asked for, and so of the name.
     image = pipeline.image(TUNING_TASK)
-    ordered = order(wanted, task["run_id"], image=image)
-    resource = _as_launched(ordered.resource, pipeline.start.namespace)
+    planned = plan(wanted, task["run_id"], image=image)
+    resource = _as_launched(planned.resource, pipeline.start.namespace)
     return Rendered(resource, pipeline.assumed(*_INPUTS))
 
 

@@ -110,14 +110,15 @@ def _value(kind: Any, given: Any, source: str) -> Any:
     if type(None) in arguments:
         inner = next(argument for argument in arguments if argument is not type(None))
         return None if given is None else _value(inner, given, source)
-    if get_origin(kind) is tuple:
+    origin = get_origin(kind)
+    if origin in (tuple, list):
         if not isinstance(given, list | tuple):
             raise _misfit(source, "a list", given)
-        return tuple(
+        return origin(
             _value(arguments[0], item, f"{source}[{position}]")
             for position, item in enumerate(given)
         )
-    if get_origin(kind) is Mapping:
+    if origin in (Mapping, dict):
         if not isinstance(given, Mapping):
             raise _misfit(source, "keys and values", given)
         return {

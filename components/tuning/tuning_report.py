@@ -1,4 +1,4 @@
-"""The page about a search."""
+"""The report about a search: one HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -7,11 +7,12 @@ from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.components.tuning.search.objective import Objective
+from kfp_tabular.components.tuning.search.search_result import SearchResult
 from kfp_tabular.components.tuning.search.search_space import SearchSpace, to_katib
 from kfp_tabular.components.tuning.search.trials import State, Trial
 
 _TITLE = "Hyperparameter tuning"
-_MOST_CURVES = 8
+_MAX_CURVES = 8
 _TONES: Mapping[State, Tone] = {
     "succeeded": "neutral",
     "early_stopped": "neutral",
@@ -21,70 +22,54 @@ _TONES: Mapping[State, Tone] = {
 }
 
 
-def passed_through(hyperparameters: Hyperparameters) -> str:
-    """Gives the page for a task that searched nothing.
+def passed_on(hyperparameters: Hyperparameters) -> str:
+    """Return the page for a task that passed hyperparameters on.
 
     Args:
-        hyperparameters: What was passed on.
+        hyperparameters: The hyperparameters.
     """
     note = html.paragraph(
-        "max_trials is 0: nothing was searched; these hyperparameters were passed on as given."
+        "max_trials is 0: nothing was searched, and these hyperparameters were passed on."
     )
     table = html.table(("Hyperparameter", "Value"), asdict(hyperparameters).items())
     return html.page(_TITLE, [html.Section("Hyperparameters", (note, table))])
 
 
-def searched(
-    trials: Sequence[Trial],
-    leader: Trial,
-    space: SearchSpace,
-    objective: Objective,
-    base: Hyperparameters,
-    algorithm: str,
-    facts: Mapping[str, object],
-) -> str:
-    """Gives the page about a search.
+def searched(result: SearchResult, base: Hyperparameters) -> str:
+    """Return the page about a search.
 
     Args:
-        trials: Every trial, by number.
-        leader: The best of them.
-        space: What was searched.
-        objective: What trials were judged by.
-        base: The hyperparameters that held where a trial had no others.
-        algorithm: The name of the search algorithm.
-        facts: More to tell, by what it is.
+        result: The result of the search.
+        base: The base hyperparameters.
     """
+    trials, best, space, objective = result.trials, result.best, result.space, result.objective
     progress = [_best_so_far(trials, objective)]
     if any(trial.reports for trial in trials):
         progress.append(_curves(trials, objective))
     sections = [
-        html.Section(
-            "Result", (_facts(trials, leader, objective, facts), _changes(base, leader.values))
-        ),
+        html.Section("Result", (_facts(result), _changes(base, best.values))),
         html.Section("Progress", tuple(progress)),
         html.Section(
-            "Trials", (_overview(trials, space, objective, leader), _table(trials, space, leader))
+            "Trials", (_overview(trials, space, objective, best), _table(trials, space, best))
         ),
         html.Section("Search space", (_space(space),), collapsed=True),
     ]
-    subtitle = f"{algorithm} search, {objective.goal} {objective.metric}"
+    subtitle = f"{result.algorithm} search, {objective.goal} {objective.metric}"
     return html.page(_TITLE, sections, subtitle=subtitle)
 
 
-def _facts(
-    trials: Sequence[Trial], leader: Trial, objective: Objective, more: Mapping[str, object]
-) -> html.Markup:
-    states = [trial.state for trial in trials]
+def _facts(result: SearchResult) -> html.Markup:
+    states = [trial.state for trial in result.trials]
     facts: dict[str, object] = {
-        f"best {objective.metric}": leader.objective,
-        "best trial": leader.title,
-        "trials": len(trials),
+        f"best {result.objective.metric}": result.best.objective,
+        "best trial": result.best.title,
+        "trials": len(states),
     }
     for state in ("succeeded", "early_stopped", "diverged", "failed"):
         if state in states:
             facts[state.replace("_", " ")] = states.count(state)
-    facts["training time, s"] = round(sum(trial.seconds for trial in trials), 1)
-    return html.facts({**facts, **more})
+    facts["training time, s"] = round(sum(trial.seconds for trial in result.trials), 1)
+    return html.facts({**facts, **result.notes})
 
 
 def _changes(base: Hyperparameters, values: Mapping[str, object]) -> html.Markup:
@@ -97,7 +82,7 @@ def _changes(base: Hyperparameters, values: Mapping[str, object]) -> html.Markup
 
 
 def _overview(
-    trials: Sequence[Trial], space: SearchSpace, objective: Objective, leader: Trial
+    trials: Sequence[Trial], space: SearchSpace, objective: Objective, best: Trial
 ) -> html.Markup:
     axes = [parameter.name for parameter in space]
     numbers = [trial.number for trial in trials]
@@ -106,11 +91,11 @@ def _overview(
         [[trial.values[name] for name in axes] for trial in trials],
         [float("nan") if trial.objective is None else trial.objective for trial in trials],
         score_label=objective.metric,
-        best=numbers.index(leader.number),
+        best=numbers.index(best.number),
     )
 
 
-def _table(trials: Sequence[Trial], space: SearchSpace, leader: Trial) -> html.Markup:
+def _table(trials: Sequence[Trial], space: SearchSpace, best: Trial) -> html.Markup:
     names = [parameter.name for parameter in space]
     metrics = list(dict.fromkeys(metric for trial in trials for metric in trial.additional))
     reported = any(trial.reports for trial in trials)
@@ -118,7 +103,7 @@ def _table(trials: Sequence[Trial], space: SearchSpace, leader: Trial) -> html.M
         (
             trial.title,
             html.badge("best", "good")
-            if trial == leader
+            if trial == best
             else html.badge(trial.state.replace("_", " "), _TONES[trial.state]),
             trial.objective,
             *(trial.additional.get(metric) for metric in metrics),
@@ -155,11 +140,11 @@ def _curves(trials: Sequence[Trial], objective: Objective) -> html.Markup:
     scored.sort(key=lambda t: t.objective or 0.0, reverse=objective.goal == "maximize")
     series = {
         f"trial {trial.title}": list(enumerate(trial.reports, start=1))
-        for trial in scored[:_MOST_CURVES]
+        for trial in scored[:_MAX_CURVES]
     }
     title = "Reports of each trial"
-    if len(scored) > _MOST_CURVES:
-        title = f"Reports of the {_MOST_CURVES} best trials"
+    if len(scored) > _MAX_CURVES:
+        title = f"Reports of the {_MAX_CURVES} best trials"
     return html.line_chart(series, x_label="report", y_label=objective.metric, title=title)
 
 

@@ -34,8 +34,8 @@ from kfp_tabular.components.training.kubeflow import backend as training
 from kfp_tabular.components.training.kubeflow.plan import Artifacts
 from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.tuning.katib import backend as tuning
-from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
-from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
+from kfp_tabular.components.tuning.options import TuningOptions
 from tests.cluster import kustomize
 from tests.cluster.api_server import WORKFLOW, Asked, Rule
 from tests.cluster.clusters import NAMESPACE, USER, Cluster, simulated
@@ -196,18 +196,22 @@ def make_task_pod(cluster: Cluster) -> None:
     )
 
 
-WANTED = Wanted(
+SEARCH = ExperimentRequest(
+    options=TuningOptions(
+        max_trials=2,
+        parallel_trials=1,
+        max_failed_trials=1,
+        search_space=[
+            {
+                "name": "learning_rate",
+                "parameterType": "double",
+                "feasibleSpace": {"min": "0.001", "max": "0.1"},
+            }
+        ],
+    ),
     transformed_examples="minio://mlpipeline/examples",
     transform_graph="minio://mlpipeline/graph",
     task="binary",
-    limits=Limits(2, 1, 1),
-    search_space=[
-        {
-            "name": "learning_rate",
-            "parameterType": "double",
-            "feasibleSpace": {"min": "0.001", "max": "0.1"},
-        }
-    ],
 )
 
 
@@ -313,9 +317,9 @@ def search(cluster: Cluster, folder: Path) -> None:
     os.environ["KFP_POD_NAME"] = TASK_POD
     try:
         with katib(cluster, finds_the_best):
-            found = tuning.run(WANTED, RUN_ID, cluster.connect())
+            found = tuning.run(SEARCH, RUN_ID, cluster.connect())
             # A task that is tried again finds its Experiment.
-            tuning.run(WANTED, RUN_ID, cluster.connect())
+            tuning.run(SEARCH, RUN_ID, cluster.connect())
     finally:
         del os.environ["KFP_POD_NAME"]
     assert len(cluster.admin.list(EXPERIMENT)) == 1
@@ -324,17 +328,17 @@ def search(cluster: Cluster, folder: Path) -> None:
 
 def search_that_fails(cluster: Cluster, folder: Path) -> None:
     with katib(cluster, loses_its_trials), pytest.raises(RuntimeError):
-        tuning.run(WANTED, RUN_ID, cluster.connect())
+        tuning.run(SEARCH, RUN_ID, cluster.connect())
 
 
 def search_that_katib_refuses(cluster: Cluster, folder: Path) -> None:
     with katib(cluster, has_no_such_algorithm), pytest.raises(Exception, match="no such setting"):
-        tuning.run(WANTED, RUN_ID, cluster.connect())
+        tuning.run(SEARCH, RUN_ID, cluster.connect())
 
 
 def search_that_is_stopped(cluster: Cluster, folder: Path) -> None:
     with katib(cluster, stops_the_run), pytest.raises(SystemExit) as stopped:
-        tuning.run(WANTED, RUN_ID, cluster.connect())
+        tuning.run(SEARCH, RUN_ID, cluster.connect())
     assert stopped.value.code == 143
     assert cluster.admin.list(EXPERIMENT) == []
 
@@ -343,7 +347,7 @@ def search_without_watch(cluster: Cluster, folder: Path) -> None:
     assert cluster.server is not None
     cluster.server.faults.forbidden |= {("watch", "experiments"), ("watch", "pods")}
     with katib(cluster, finds_the_best):
-        tuning.run(WANTED, RUN_ID, cluster.connect())
+        tuning.run(SEARCH, RUN_ID, cluster.connect())
 
 
 MODEL = {

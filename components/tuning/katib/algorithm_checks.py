@@ -1,9 +1,8 @@
 """What Katib's algorithms accept: their settings, and the search spaces they search as written.
 
-Katib checks some of this after an Experiment was created, ignores some, and stumbles over the rest
-in the middle of a search. The facts are those of Katib 0.19 with its default `katib-config`, which
-says which service runs an algorithm: `pkg/suggestion/v1beta1/{hyperopt,optuna,skopt,goptuna,
-hyperband}`.
+Katib checks some of this once an Experiment exists, ignores some of it, and fails on the rest in
+the middle of a search. Comments follow Katib 0.19 with its default `katib-config`, which decides
+which service runs an algorithm: `pkg/suggestion/v1beta1/{hyperopt,optuna,skopt,goptuna,hyperband}`.
 """
 
 import math
@@ -21,15 +20,15 @@ from kfp_tabular.components.tuning.search.search_space import Choice, Number, Se
 
 
 @dataclass(frozen=True)
-class Search:
-    """All of a search that an algorithm's limits depend on.
+class AlgorithmUse:
+    """The part of a search that decides whether an algorithm can run it.
 
     Attributes:
-        space: What is searched.
-        max_trials: How many trials there are in all.
-        parallel_trials: How many run at a time.
-        early_stopping: Whether trials are stopped early.
-        settings: The algorithm's settings, those that are fit, as text; `check` fills them in.
+        space: The search space.
+        max_trials: Number of trials.
+        parallel_trials: Number of trials that run at a time.
+        early_stopping: Whether trials may be stopped early.
+        settings: The algorithm's valid settings, as text; `check` fills them in.
     """
 
     space: SearchSpace
@@ -44,32 +43,36 @@ class Algorithm:
     """An algorithm of Katib.
 
     Attributes:
-        check: Finds what in a search the algorithm cannot do.
-        settings: Its settings by name, but for the seed.
-        required: The settings that it does not do without.
-        seeded: Whether it takes a seed, as the setting `random_state`.
+        check: Returns a message for everything in a search that the algorithm cannot do.
+        settings: Its settings by name, without the seed.
+        required: The settings that must be given.
+        seeded: Whether it has a seed, the setting `random_state`.
     """
 
-    check: Callable[[Search], list[str]]
+    check: Callable[[AlgorithmUse], list[str]]
     settings: Mapping[str, Setting] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     seeded: bool = True
 
 
 def check(
-    name: str, given: Mapping[str, object], search: Search, seed: int
+    name: str, given: Mapping[str, object], search: AlgorithmUse, seed: int
 ) -> tuple[dict[str, str], list[str]]:
-    """Checks an algorithm against its settings and what it is to search.
+    """Check an algorithm, its settings and the search that it should run.
 
     Args:
-        name: Katib's name of the algorithm.
+        name: The algorithm, by Katib's name.
         given: Its settings by name.
-        search: What it is to do.
+        search: The search.
         seed: The seed of the search.
 
     Returns:
-        The settings as Katib gets them, the seed among them where the algorithm takes one; and
-        every problem, in words.
+        The settings to pass to Katib, including the seed if the algorithm has one; and a message
+        for every problem.
+
+    Example:
+        >>> check("grdi", {}, AlgorithmUse((), 4, 1), seed=0)[1][0].partition(" There")[0]
+        "algorithm: 'grdi' is unknown. Did you mean 'grid'?"
     """
     if name in NOT_OFFERED:
         return {}, [f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. {_there_are()}"]
@@ -91,7 +94,7 @@ def _there_are() -> str:
     return f"There are {', '.join(ALGORITHMS)}."
 
 
-def _numbers(search: Search) -> list[Number]:
+def _numbers(search: AlgorithmUse) -> list[Number]:
     return [parameter for parameter in search.space if isinstance(parameter, Number)]
 
 
@@ -100,7 +103,7 @@ def _where(parameter: Number | Choice) -> str:
 
 
 def _own_step(parameter: Number) -> bool:
-    """Tells whether there is a step that Katib would not take by itself."""
+    """Return whether there is a step that Katib would not use by default."""
     return parameter.step is not None and (parameter.kind == "double" or parameter.step != 1)
 
 
@@ -109,12 +112,12 @@ def _range(parameter: Number, algorithms: str) -> list[str]:
         return []
     return [
         f"{_where(parameter)}: Katib's {algorithms} needs a min below max; both are "
-        f"{parameter.low}. Leave it out and give the value as a base value."
+        f"{parameter.low}. Leave it out and set it as a base hyperparameter."
     ]
 
 
-def _hyperopt(search: Search) -> list[str]:
-    """Hyperopt rounds to multiples of the step, wherever `min` is."""
+def _hyperopt(search: AlgorithmUse) -> list[str]:
+    """Return problems with Hyperopt, which rounds to multiples of the step, whatever `min` is."""
     problems = []
     for parameter in _numbers(search):
         problems += _range(parameter, "random and tpe")
@@ -129,7 +132,7 @@ def _hyperopt(search: Search) -> list[str]:
     return problems
 
 
-def _optuna(search: Search) -> list[str]:
+def _optuna(search: AlgorithmUse) -> list[str]:
     problems = []
     for parameter in _numbers(search):
         if parameter.distribution in ("normal", "logNormal"):
@@ -145,7 +148,7 @@ def _optuna(search: Search) -> list[str]:
     return problems
 
 
-def _grid(search: Search) -> list[str]:
+def _grid(search: AlgorithmUse) -> list[str]:
     problems = []
     for parameter in _numbers(search):
         if parameter.step is None:
@@ -155,8 +158,8 @@ def _grid(search: Search) -> list[str]:
             )
         elif parameter.distribution != "uniform":
             problems.append(
-                f"{_where(parameter)}: a grid has no distribution; found "
-                f"{parameter.distribution}. Give the values as parameterType discrete."
+                f"{_where(parameter)}: a grid has no distribution, found "
+                f"{parameter.distribution}. List the values with parameterType discrete."
             )
     if problems:
         return problems
@@ -164,19 +167,20 @@ def _grid(search: Search) -> list[str]:
     if search.max_trials > points:
         problems.append(
             f"max_trials: {search.max_trials} trials are more than the grid's {points} points, "
-            f"which Katib refuses; use {points}."
+            f"which Katib rejects; use {points}."
         )
     return problems
 
 
 def grid_size(parameter: Number | Choice) -> int:
-    """Counts the values of a parameter's grid as Katib does, at most those there are.
+    """Return the number of values of a parameter's grid as Katib counts them.
 
-    Katib makes a double's values with `numpy.arange(min, max + step, step)` and drops the last
-    where it exceeds `max`; rounding decides about values at the edge.
+    Katib makes the values of a double with `numpy.arange(min, max + step, step)` and drops the last
+    one if it exceeds `max`; rounding decides about values at the edge. The result is never larger
+    than the exact number.
 
     Args:
-        parameter: A parameter on a grid.
+        parameter: A parameter with a step or a list.
     """
     size = parameter.size or 0
     if isinstance(parameter, Choice) or parameter.kind == "int":
@@ -188,8 +192,11 @@ def grid_size(parameter: Number | Choice) -> int:
     return min(size, count - 1 if last > high else count)
 
 
-def _skopt(search: Search) -> list[str]:
-    """Scikit-optimize gets log-uniform doubles, uniform integers and no steps, whatever is said."""
+def _skopt(search: AlgorithmUse) -> list[str]:
+    """Return problems with scikit-optimize.
+
+    Katib passes it log-uniform doubles, uniform integers and no steps, whatever the space says.
+    """
     problems = []
     for parameter in _numbers(search):
         wanted = "logUniform" if parameter.kind == "double" else "uniform"
@@ -202,8 +209,8 @@ def _skopt(search: Search) -> list[str]:
         elif parameter.distribution != wanted:
             problems.append(
                 f"{_where(parameter)}: Katib's bayesianoptimization searches "
-                f"{'doubles' if parameter.kind == 'double' else 'integers'} as {wanted}, whatever "
-                f"distribution says; found {parameter.distribution}. Set it to {wanted}, or use "
+                f"{'doubles' if parameter.kind == 'double' else 'integers'} as {wanted} and "
+                f"ignores distribution, found {parameter.distribution}. Set it to {wanted}, or use "
                 "another algorithm."
             )
         if _own_step(parameter):
@@ -221,16 +228,16 @@ def _skopt(search: Search) -> list[str]:
     return problems
 
 
-def _goptuna(search: Search) -> list[str]:
+def _goptuna(search: AlgorithmUse) -> list[str]:
     return [
-        f"{_where(parameter)}: Katib's cmaes and sobol search every number uniformly, whatever "
-        f"distribution says; found {parameter.distribution}. Use uniform, or the algorithm tpe."
+        f"{_where(parameter)}: Katib's cmaes and sobol search every number uniformly and ignore "
+        f"distribution, found {parameter.distribution}. Use uniform, or the algorithm tpe."
         for parameter in _numbers(search)
         if parameter.distribution != "uniform"
     ]
 
 
-def _cmaes(search: Search) -> list[str]:
+def _cmaes(search: AlgorithmUse) -> list[str]:
     problems = _goptuna(search)
     numbers = _numbers(search)
     if len(numbers) < 2:
@@ -243,7 +250,7 @@ def _cmaes(search: Search) -> list[str]:
     return problems
 
 
-def _hyperband(search: Search) -> list[str]:
+def _hyperband(search: AlgorithmUse) -> list[str]:
     problems = []
     for parameter in search.space:
         if isinstance(parameter, Choice):
@@ -251,7 +258,7 @@ def _hyperband(search: Search) -> list[str]:
                 float(value) != int(value) for value in parameter.values
             ):
                 problems.append(
-                    f"{_where(parameter)}: Katib's hyperband takes only whole numbers of type "
+                    f"{_where(parameter)}: Katib's hyperband accepts only whole numbers of type "
                     "discrete; use categorical."
                 )
         elif parameter.distribution != "uniform" or _own_step(parameter):
@@ -261,15 +268,15 @@ def _hyperband(search: Search) -> list[str]:
             )
     if search.early_stopping:
         problems.append(
-            "early_stopping: Katib's hyperband cannot go on from a trial that was stopped early; "
-            "use none."
+            "early_stopping: Katib's hyperband cannot continue from a trial that was stopped "
+            "early; use none."
         )
     if "r_l" in search.settings and "resource_name" in search.settings:
         problems += _hyperband_resource(search)
     return problems
 
 
-def _hyperband_resource(search: Search) -> list[str]:
+def _hyperband_resource(search: AlgorithmUse) -> list[str]:
     problems = []
     name, most = search.settings["resource_name"], float(search.settings["r_l"])
     eta = float(search.settings.get("eta", 3))
@@ -286,7 +293,7 @@ def _hyperband_resource(search: Search) -> list[str]:
     elif not resource.low <= Decimal(least) or not Decimal(most) <= resource.high:
         problems.append(
             f"{_where(resource)}: hyperband gives trials {least} to {most:g} of it (r_l and eta), "
-            f"which goes beyond min {resource.low} and max {resource.high}."
+            f"which is outside of min {resource.low} and max {resource.high}."
         )
     if search.parallel_trials < width:
         problems.append(
@@ -296,7 +303,7 @@ def _hyperband_resource(search: Search) -> list[str]:
     if search.max_trials != search.parallel_trials:
         problems.append(
             "max_trials: Katib 0.19 runs the first round of hyperband and then waits for ever, so "
-            f"max_trials must equal parallel_trials; found {search.max_trials} and "
+            f"max_trials must equal parallel_trials, found {search.max_trials} and "
             f"{search.parallel_trials}. All trials then get the smallest budget; consider "
             "early_stopping with tpe instead."
         )
@@ -323,9 +330,9 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         _skopt,
         {
             "base_estimator": Setting("choice", choices=("GP", "RF", "ET", "GBRT")),
-            # Katib lets 0 pass, and its service then fails with every request.
+            # Katib accepts 0, but its service then fails for every request.
             "n_initial_points": _AT_LEAST_ONE,
-            # EIps and PIps pass Katib's check, but need each trial's duration, which it leaves out.
+            # EIps and PIps pass Katib's check, but need trial durations, which Katib leaves out.
             "acq_func": Setting("choice", choices=("gp_hedge", "LCB", "EI", "PI")),
             "acq_optimizer": Setting("choice", choices=("auto", "sampling", "lbfgs")),
         },
@@ -349,4 +356,4 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         seeded=False,
     ),
 }
-"""The algorithms that are offered, under Katib's names."""
+"""The algorithms of the Katib backend, under Katib's names."""

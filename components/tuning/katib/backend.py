@@ -1,4 +1,4 @@
-"""Searches with Katib: creates the Experiment, waits for it, and reads what came of it."""
+"""The Katib backend: creates the Experiment, waits for it, and reads its trials."""
 
 import logging
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.tuning.katib import experiment_status, pod_failures
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
-from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
-from kfp_tabular.components.tuning.katib.experiment_plan import order
-from kfp_tabular.components.tuning.search.search_result import Found
+from kfp_tabular.components.tuning.katib.experiment_plan import plan
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
+from kfp_tabular.components.tuning.search.search_result import SearchResult
 from kfp_tabular.components.tuning.search.trials import Trial, failure
 
 _SUGGESTION_FAILED = "Suggestion has failed"
@@ -33,26 +33,27 @@ _SUGGESTION_FAILED = "Suggestion has failed"
 _logger = logging.getLogger(__name__)
 
 
-def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
-    """Runs an Experiment to its end.
+def run(request: ExperimentRequest, run_id: str, api: Api | None = None) -> SearchResult:
+    """Run an Experiment to its end.
 
     Args:
-        wanted: What to search.
-        run_id: The pipeline run; with it, a retried task finds its Experiment again.
-        api: Access to the cluster; None to connect as the environment says.
+        request: What to search.
+        run_id: The pipeline run; a retried task finds its Experiment by it.
+        api: Access to the cluster; None to connect as the pod or the kubeconfig says.
 
     Raises:
-        UserError: Where Katib could not do it, or it was refused, or every trial failed for bad
+        UserError: If Katib cannot run the search or rejects it, or every trial failed for bad
             input or configuration.
-        RuntimeError: Where too many trials failed otherwise, or none gave the objective a value.
-        JobFailedError: Where it took too long, was deleted by somebody else, or no pod could start.
-        SystemExit: With code 143, after SIGTERM; the Experiment is deleted before.
+        RuntimeError: If too many trials failed for other reasons, or none reported the objective.
+        JobFailedError: If the search took too long, the Experiment was deleted, or no pod could
+            start.
+        SystemExit: With code 143, after SIGTERM; the Experiment is deleted first.
     """
-    # Before anything is asked of the cluster: a bad request needs none to be found.
-    order(wanted, run_id)
+    # A request that does not fit must fail even without access to a cluster.
+    plan(request, run_id)
     api = connect() if api is None else api
-    ordered = order(wanted, run_id, image=task_image(api))
-    spec, name = ordered.spec, ordered.name
+    planned = plan(request, run_id, image=task_image(api))
+    spec, name = planned.spec, planned.name
     selector = f"{experiment_status.EXPERIMENT_LABEL}={name},{experiment_status.TRIAL_LABEL}"
     judge = partial(experiment_status.judge, objective=spec.objective)
     job = spec.trial.settings
@@ -63,7 +64,7 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
                 api,
                 launch.Launch(
                     kind=EXPERIMENT,
-                    resource=ordered.resource,
+                    resource=planned.resource,
                     judge=judge,
                     deadline_seconds=job.deadline_seconds,
                     pod_selector=selector,
@@ -78,7 +79,7 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
         except JobFailedError as error:
             if not error.over:
                 raise
-            _refused(api, name, error)
+            _raise_if_refused(api, name, error)
             trials = _trials(api, name, spec, failures)
             failed = [trial for trial in trials if trial.state == "failed"]
             why = str(error).partition("\n")[0]
@@ -87,13 +88,13 @@ def run(wanted: Wanted, run_id: str, api: Api | None = None) -> Found:
     best = experiment_status.optimal_trial(ended)
     leader = next((trial for trial in trials if trial.name == best), None)
     if leader is None:
-        raise RuntimeError(f"tuning: {best}, Katib's best trial, is gone; it was deleted.")
-    return Found(
+        raise RuntimeError(f"tuning: Katib's best trial, {best}, was deleted.")
+    return SearchResult(
         trials=trials,
-        leader=leader,
+        best=leader,
         space=spec.space,
         objective=spec.objective,
-        algorithm=spec.algorithm,
+        algorithm=spec.options.algorithm,
         facts={"experiment": f"{api.namespace}/{name}", "trial": leader.name},
         notes={"Experiment": name, "ended by": judge(ended).reason},
     )
@@ -109,37 +110,37 @@ def _trials(
 
 
 def _remains(api: Api, name: str) -> bool:
-    """Tells whether something of an Experiment that is gone is still there.
+    """Return whether parts of a deleted Experiment still exist.
 
-    Katib finds all of it by the name, and would take it for the next Experiment's.
+    Katib finds them by name, and would mistake them for those of the next Experiment.
     """
     labels = f"{experiment_status.EXPERIMENT_LABEL}={name}"
-    looks: list[Callable[[], object]] = [
+    lookups: list[Callable[[], object]] = [
         lambda: api.list(TRIAL, labels=labels).items,
         lambda: api.list(POD, labels=labels).items,
         lambda: api.get(SUGGESTION, name),
     ]
-    for look in looks:
+    for lookup in lookups:
         with suppress(NotFoundError, ForbiddenError):
-            if look():
+            if lookup():
                 return True
     return False
 
 
-def _refused(api: Api, name: str, error: JobFailedError) -> None:
-    """Says what Katib's service for the algorithm did not like, where that ended the search.
+def _raise_if_refused(api: Api, name: str, error: JobFailedError) -> None:
+    """Raise the reason of Katib's service for the algorithm, if that ended the search.
 
     Raises:
-        UserError: With the service's own words.
+        UserError: With the service's message.
     """
     if _SUGGESTION_FAILED not in str(error):
         return
     try:
-        # It has the Experiment's name.
+        # The Suggestion has the Experiment's name.
         reason = experiment_status.failure(api.get(SUGGESTION, name))
     except (NotFoundError, ForbiddenError):
         reason = ""
     raise UserError(
-        f"tuning: Katib does not do this search: {reason or 'see the Suggestion of its name'} "
+        f"tuning: Katib cannot run this search: {reason or 'see the Suggestion of that name'} "
         f"(Experiment {name})."
     ) from error

@@ -1,77 +1,70 @@
-"""The Experiment as a resource: a pure function of what was asked for."""
+"""The Experiment as a resource: a pure function of the search."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_options import flag
 from kfp_tabular.components.tuning.katib import trial_command
 from kfp_tabular.components.tuning.katib.trial_kinds import TrialKind
+from kfp_tabular.components.tuning.options import TuningOptions
 from kfp_tabular.components.tuning.search.early_stopping import MedianStop
 from kfp_tabular.components.tuning.search.objective import Objective
 from kfp_tabular.components.tuning.search.search_space import Choice, Number, SearchSpace, Value
 
 METRICS_FILE = "/var/log/katib/metrics.log"
-"""Katib mounts its directory into the pod that reports, and its collector reads it there."""
+"""Katib mounts its directory into the pod that reports, where its collector reads the file."""
 
 METRICS_FORMAT = r"([\w|-]+)\s*=\s*([+-]?\d+(\.\d+)?([Ee][+-]?\d+)?)"
 """How the collector finds a metric.
 
-Katib's own pattern matches `name=nan` with an empty value, which ends the collector where trials
-are stopped early, and the search where it is the value of a trial. This one passes it over.
+Katib's own pattern matches `name=nan` with an empty value. That crashes the collector if trials may
+be stopped early, and ends the search if it is a trial's value. This pattern skips it.
 """
 
 
 @dataclass(frozen=True)
 class ExperimentSpec:
-    """A search that Katib can do.
+    """A search that Katib can run: the options, and what was resolved from them.
 
     Attributes:
-        space: What is searched.
-        algorithm: Katib's name of the algorithm.
-        algorithm_settings: Its settings by name.
-        objective: What trials are judged by.
-        target: The search ends once a trial is as good as this; None for no such value.
-        additional_metrics: Further metrics to collect, each with the report that counts.
-        max_trials: So many trials are run in all.
-        parallel_trials: So many of them at a time.
-        max_failed_trials: The search fails once more trials than this have failed.
-        early_stopping: Stops bad trials; None for no such rule.
-        resume_policy: `Never`, `LongRunning` or `FromVolume`.
-        retain_trials: Whether the jobs of finished trials stay.
-        kind: What a trial is.
-        trial: The job that every trial is, without name; its arguments are those of all trials.
+        options: The options of the search.
+        space: The search space.
+        algorithm_settings: The algorithm's settings by name, as Katib gets them.
+        objective: The objective by which trials are compared.
+        target: The search ends once a trial is as good as this; None for no target.
+        additional_metrics: The additional metrics to collect, each with the report that counts.
+        early_stopping: The rule that stops bad trials; None for none.
+        kind: The kind of job that runs a trial.
+        trial: The job of a trial, without name; its arguments are the same for all trials.
     """
 
+    options: TuningOptions
     space: SearchSpace
-    algorithm: str
     algorithm_settings: Mapping[str, str]
     objective: Objective
+    target: float | None
+    additional_metrics: Mapping[str, str]
+    early_stopping: MedianStop | None
     kind: TrialKind
     trial: TrainingJobSpec
-    max_trials: int
-    parallel_trials: int
-    max_failed_trials: int
-    target: float | None = None
-    additional_metrics: Mapping[str, str] = field(default_factory=dict)
-    early_stopping: MedianStop | None = None
-    resume_policy: str = "Never"
-    retain_trials: bool = False
 
 
 def experiment(spec: ExperimentSpec) -> dict[str, Any]:
-    """Gives the Experiment. Name, namespace, labels and annotations are those of `spec.trial`."""
+    """Return the Experiment, with the name, namespace, labels and annotations of `spec.trial`."""
+    options = spec.options
     body: dict[str, Any] = {
         "objective": _objective(spec),
-        "algorithm": {"algorithmName": spec.algorithm},
+        "algorithm": {"algorithmName": options.algorithm},
         "parameters": [parameter(entry) for entry in spec.space],
-        "maxTrialCount": spec.max_trials,
-        "parallelTrialCount": spec.parallel_trials,
-        # Katib gives up at this many failures, not beyond; and it wants no more than all trials.
-        "maxFailedTrialCount": min(spec.max_failed_trials + 1, spec.max_trials),
-        "resumePolicy": spec.resume_policy,
+        "maxTrialCount": options.max_trials,
+        "parallelTrialCount": options.parallel_trials,
+        # Katib gives up at this number, not beyond it, and accepts no more than max_trials.
+        "maxFailedTrialCount": min(options.max_failed_trials + 1, options.max_trials),
+        "resumePolicy": options.resume_policy,
         "metricsCollectorSpec": {
             "collector": {"kind": "File"},
             "source": {
@@ -85,12 +78,9 @@ def experiment(spec: ExperimentSpec) -> dict[str, Any]:
         body["algorithm"]["algorithmSettings"] = _settings(spec.algorithm_settings)
     if spec.early_stopping:
         body["earlyStopping"] = {
-            "algorithmName": "medianstop",
+            "algorithmName": options.early_stopping,
             "algorithmSettings": _settings(
-                {
-                    "min_trials_required": str(spec.early_stopping.min_trials_required),
-                    "start_step": str(spec.early_stopping.start_step),
-                }
+                {name: str(value) for name, value in asdict(spec.early_stopping).items()}
             ),
         }
     return {
@@ -101,21 +91,19 @@ def experiment(spec: ExperimentSpec) -> dict[str, Any]:
     }
 
 
-def flag(name: str, value: object) -> str:
-    """Gives an argument of the training program.
+def parameter(entry: Number | Choice) -> dict[str, Any]:
+    """Return an entry of Katib's `parameters`.
+
+    Numbers are written without an exponent, because some of Katib's services read integers with
+    Python's `int`. A step of 1 is left out, because an int has it by default.
 
     Args:
-        name: The setting's or hyperparameter's name, with underscores or dashes.
-        value: Its value.
-    """
-    return f"--{name.replace('_', '-')}={value}"
+        entry: The hyperparameter.
 
-
-def parameter(entry: Number | Choice) -> dict[str, Any]:
-    """Gives an entry of Katib's `parameters`.
-
-    Numbers are written without an exponent, since some of Katib's services read integers with
-    Python's `int`. A step of 1 is what an int has anyway.
+    Example:
+        >>> rate = Number("learning_rate", "double", Decimal("1e-5"), Decimal("0.1"))
+        >>> parameter(rate)["feasibleSpace"]
+        {'min': '0.00001', 'max': '0.1', 'distribution': 'uniform'}
     """
     if isinstance(entry, Choice):
         feasible: dict[str, Any] = {"list": choices(entry)}
@@ -131,9 +119,13 @@ def parameter(entry: Number | Choice) -> dict[str, Any]:
 
 
 def choices(entry: Choice) -> list[str]:
-    """Gives the values of a list as Katib has them, in their order.
+    """Return the values of a list as Katib gets them, in their order.
 
-    Whole numbers are written as such: one of Katib's services reads discrete values with `int`.
+    Whole numbers have no decimal point: one of Katib's services reads discrete values with `int`.
+
+    Example:
+        >>> choices(Choice("l2", "discrete", (0.0, 0.5)))
+        ['0', '0.5']
     """
     return [
         str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -142,14 +134,14 @@ def choices(entry: Choice) -> list[str]:
 
 
 def read_value(entry: Number | Choice, text: str) -> Value:
-    """Reads a value that Katib chose.
+    """Return a value that Katib chose, converted to its type.
 
     Args:
-        entry: The parameter that it is a value of.
-        text: The value; some services write integers as `12.0`.
+        entry: The hyperparameter.
+        text: The value; some of Katib's services write integers as `12.0`.
 
     Raises:
-        ValueError: Where it is none.
+        ValueError: If it is not a value of the hyperparameter.
     """
     if isinstance(entry, Choice):
         return entry.values[choices(entry).index(text)]
@@ -186,7 +178,7 @@ def _trial_template(spec: ExperimentSpec) -> dict[str, Any]:
         "primaryContainerName": spec.kind.job.container,
         "successCondition": spec.kind.success_condition,
         "failureCondition": spec.kind.failure_condition,
-        "retain": spec.retain_trials,
+        "retain": spec.options.retain_trials,
         "trialParameters": [{"name": name, "reference": name} for name in names],
         "trialSpec": spec.kind.template(spec.trial, searched),
     }

@@ -1,96 +1,40 @@
-"""Checks a search before Katib sees it, and finds everything that is wrong with it at once.
+"""Checks of a search before Katib gets it, which find everything that is wrong at once.
 
-Katib's resources have no schema: its webhook looks at little, its services refuse the rest later
-or fail in the middle of a search.
+Katib's resources have no schema. Its webhook checks little; its services reject the rest later, or
+fail in the middle of a search.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
-from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.common import options as common_options
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage.location import parse as parse_uri
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
+from kfp_tabular.components.common.training_options import NO_EXPORT, LearningOptions, flag
 from kfp_tabular.components.tuning.katib import algorithm_checks, trial_command
 from kfp_tabular.components.tuning.katib.experiment import (
     METRICS_FILE,
     ExperimentSpec,
     choices,
-    flag,
 )
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
 from kfp_tabular.components.tuning.katib.trial_kinds import TRIAL_KINDS, TrialKind
-from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.options import SearchOptions, target_value
 from kfp_tabular.components.tuning.search import early_stopping, objective, search_space
+from kfp_tabular.components.tuning.search.objective import Objective, Strategy
 from kfp_tabular.components.tuning.search.search_space import Choice, SearchSpace
 
-RESUME_POLICIES = ("Never", "LongRunning", "FromVolume")
-
 _INT32 = 2**31 - 1
-_SOME_OBJECTIVE = objective.Objective("eval_auc", "maximize", "max")
+_SOME_OBJECTIVE = Objective("eval_auc", "maximize", "max")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What Katib is to search, as it was asked for.
-
-    Attributes:
-        transformed_examples: Where trials find the transformed examples: a URI, or a path inside a
-            volume of `job`.
-        transform_graph: Where they find the transform graph.
-        task: The kind of task, which the default objective follows from.
-        base: The hyperparameters that hold where the search does not say otherwise.
-        search_space: Katib's `parameters` list; empty for a default that fits the model type.
-        algorithm: Katib's name of the algorithm.
-        algorithm_settings: Katib's settings of the algorithm.
-        limits: How much is tried.
-        objective_metric: The metric to judge trials by; empty for the task's default.
-        objective_goal: `maximize` or `minimize`; empty where it follows from the metric.
-        objective_strategy: `max`, `min` or `latest`; empty for the best report.
-        objective_target: A number as text, at which the search ends; empty for none.
-        additional_metrics: Further metrics to collect, by name with the strategy; an empty
-            strategy is that of the objective.
-        early_stopping: `medianstop` or `none`.
-        min_trials_required: A setting of `medianstop`.
-        start_step: A setting of `medianstop`.
-        trial_kind: One of `TRIAL_KINDS`.
-        job: What a trial asks of the cluster; see `JobSettings`.
-        resume_policy: One of `RESUME_POLICIES`.
-        retain_trials: Whether the jobs of finished trials stay.
-        training_flags: More flags of the training program, by name without dashes; empty values
-            are left out.
-        seed: The seed of the search and of every trial's training.
-    """
-
-    transformed_examples: str
-    transform_graph: str
-    task: TaskKind
-    base: Hyperparameters = field(default_factory=Hyperparameters)
-    search_space: Sequence[object] = ()
-    algorithm: str = "tpe"
-    algorithm_settings: Mapping[str, object] = field(default_factory=dict)
-    limits: Limits = field(default_factory=lambda: Limits(max_trials=12))
-    objective_metric: str = ""
-    objective_goal: str = ""
-    objective_strategy: str = ""
-    objective_target: str = ""
-    additional_metrics: Mapping[str, str] = field(default_factory=dict)
-    early_stopping: str = "medianstop"
-    min_trials_required: int = 3
-    start_step: int = 4
-    trial_kind: str = "tfjob"
-    job: Mapping[str, object] = field(default_factory=dict)
-    resume_policy: str = "Never"
-    retain_trials: bool = False
-    training_flags: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
 
 
 class _Problems:
@@ -100,174 +44,161 @@ class _Problems:
         self.found: list[str] = []
 
     def add(self, *problems: str) -> None:
-        self.found += problems
+        self.found += [problem for problem in problems if problem not in self.found]
 
-    def of(self, default: T, work: Callable[[], T]) -> T:
-        """Does something that may find bad input, and goes on with a default where it did."""
+    def collect(self, default: T, work: Callable[[], T]) -> T:
+        """Return what `work` returns; if it raises, note the problem and return a default."""
         try:
             return work()
-        except UserError as error:
-            self.found.append(str(error))
+        except (UserError, ValueError) as error:
+            if isinstance(error, UserError):
+                self.add(str(error))
             return default
 
-    def one_of(self, name: str, value: str, allowed: Sequence[str]) -> None:
-        if value not in allowed:
-            self.found.append(
-                f"{name}: {value!r} is unknown.{closest(value, allowed)} "
-                f"There are {', '.join(allowed)}."
-            )
-
     def raise_if_any(self) -> None:
-        """Raises what was found as one error.
+        """Raise all problems as one error.
 
         Raises:
-            UserError: Where anything was found.
+            UserError: If there are any.
         """
         if len(self.found) == 1:
             raise UserError(self.found[0])
         if self.found:
             numbered = " ".join(f"({n}) {problem}" for n, problem in enumerate(self.found, 1))
-            raise UserError(f"{len(self.found)} things keep Katib from searching: {numbered}")
+            raise UserError(
+                f"Katib would reject this search, for {len(self.found)} reasons: {numbered}"
+            )
 
 
-def check(wanted: Wanted) -> ExperimentSpec:
-    """Turns what was asked for into what Katib can do.
+def check(request: ExperimentRequest) -> ExperimentSpec:
+    """Check a request, and return it in the form from which the Experiment is built.
 
     Args:
-        wanted: What was asked for.
+        request: What to search.
 
     Returns:
-        The search, as yet without name, namespace and labels.
+        The search, without name, namespace and labels.
 
     Raises:
-        UserError: Where Katib could not do it, or would not do what was meant; one message with
-            everything that was found.
+        UserError: If Katib could not run the search, or would run it differently from what the
+            options say; one message with all problems.
     """
+    options = request.options
     problems = _Problems()
-    problems.one_of("model_type", wanted.base.model_type, MODEL_TYPES)
-    problems.add(*wanted.limits.problems(), *_limits(wanted.limits))
-    entries = wanted.search_space or search_space.default(wanted.base.model_type)
+    problems.add(*common_options.problems(options), *_limits(options))
+    base = problems.collect(Hyperparameters(), options.hyperparameters)
+    ranges = (found for found in common_options.problems(base) if found not in problems.found)
+    problems.add(*(f"hyperparameter {found}" for found in ranges))
+    none_given: list[Any] = []
+    entries = problems.collect(none_given, lambda: search_space.entries(options))
     space, unreadable = search_space.read(entries)
     problems.add(*unreadable, *_values(space))
-    rule = problems.of(
-        None,
-        lambda: early_stopping.rule(
-            wanted.early_stopping, wanted.min_trials_required, wanted.start_step
-        ),
+    goal = problems.collect(_SOME_OBJECTIVE, lambda: objective.resolve(request.task, options))
+    none: dict[str, Strategy] = {}
+    additional = problems.collect(
+        none, lambda: objective.additional(goal, options.additional_metrics)
     )
-    goal = problems.of(
-        _SOME_OBJECTIVE,
-        lambda: objective.resolve(
-            wanted.task, wanted.objective_metric, wanted.objective_goal, wanted.objective_strategy
-        ),
-    )
-    target = problems.of(None, lambda: objective.target(wanted.objective_target))
-    none: dict[str, objective.Strategy] = {}
-    additional = problems.of(none, lambda: objective.additional(goal, wanted.additional_metrics))
-    limits = wanted.limits
-    search = algorithm_checks.Search(
-        space, limits.max_trials, limits.parallel_trials, wanted.early_stopping != "none"
+    rule = early_stopping.rule(options)
+    search = algorithm_checks.AlgorithmUse(
+        space, options.max_trials, options.parallel_trials, rule is not None
     )
     settings, unfit = algorithm_checks.check(
-        wanted.algorithm, wanted.algorithm_settings, search, wanted.seed
+        options.algorithm, options.algorithm_settings, search, options.seed
     )
-    # What a space cannot be searched for means nothing where a part of it could not be read.
+    # An incomplete space says nothing about what the algorithm can search.
     problems.add(*(found for found in unfit if not unreadable or found.startswith("algorithm")))
-    problems.one_of("resume_policy", wanted.resume_policy, RESUME_POLICIES)
-    if not 0 <= wanted.seed <= _INT32:
-        problems.add(f"seed: Katib takes 0 to {_INT32}, found {wanted.seed}.")
-    job = problems.of(JobSettings(), lambda: JobSettings.parse(wanted.job))
-    arguments = _arguments(wanted, space)
+    if options.seed > _INT32:
+        problems.add(f"seed: Katib accepts 0 to {_INT32}, found {options.seed}.")
+    job = problems.collect(JobSettings(), lambda: JobSettings.parse(options.job))
+    arguments = _arguments(request, base, space)
     trial = TrainingJobSpec(
-        arguments=[*(flag(name, value) for name, value in arguments.items()), "--no-export"],
+        arguments=[*(flag(name, value) for name, value in arguments.items()), NO_EXPORT],
         settings=job,
     )
-    problems.add(*_words(arguments), *_job(job), *_reach(wanted, job))
-    problems.one_of("trial_kind", wanted.trial_kind, tuple(TRIAL_KINDS))
-    kind = TRIAL_KINDS.get(wanted.trial_kind, TRIAL_KINDS["tfjob"])
-    if wanted.trial_kind in TRIAL_KINDS:
-        problems.of(None, lambda: bool(kind.template(trial, ())))
+    problems.add(*_words(arguments), *_job(job), *_reach(request, job))
+    kind = TRIAL_KINDS.get(options.trial_kind, TRIAL_KINDS["tfjob"])
+    if options.trial_kind in TRIAL_KINDS:
+        problems.collect(False, lambda: bool(kind.template(trial, ())))
+    target = problems.collect(None, lambda: target_value(options.objective_target))
     problems.raise_if_any()
     return ExperimentSpec(
+        options=options,
         space=space,
-        algorithm=wanted.algorithm,
         algorithm_settings=settings,
         objective=goal,
         target=target,
         additional_metrics=additional,
-        max_trials=limits.max_trials,
-        parallel_trials=limits.parallel_trials,
-        max_failed_trials=limits.max_failed_trials,
         early_stopping=rule,
-        resume_policy=wanted.resume_policy,
-        retain_trials=wanted.retain_trials,
         kind=kind,
         trial=trial,
     )
 
 
 def check_name(name: str, kind: TrialKind) -> None:
-    """Checks the name of an Experiment.
+    """Check the name of an Experiment.
 
     Args:
         name: The name.
-        kind: What its trials are; their names, and those of their pods, are made of it.
+        kind: The kind of its trials; their names and those of their pods begin with it.
 
     Raises:
-        UserError: For a name that is too long, or none.
+        UserError: If the name is too long or not valid.
     """
     if len(name) > kind.name_limit:
         raise UserError(
-            f"name: {name!r} has {len(name)} characters; an Experiment of trials of kind "
+            f"name: {name!r} has {len(name)} characters; an Experiment with trials of kind "
             f"{kind.job.resource.kind} may have {kind.name_limit}, so that its pods' names fit."
         )
     if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name):
         raise UserError(
-            f"name: {name!r} is no name of an Experiment: lower-case letters, digits and hyphens, "
-            "a letter first and no hyphen at the end."
+            f"name: {name!r} is not valid for an Experiment: use lower-case letters, digits and "
+            "hyphens, a letter first and no hyphen at the end."
         )
 
 
 def check_placeholders(experiment: Mapping[str, Any]) -> None:
-    """Checks that every parameter is used in the trial, and every one that is used declared.
+    """Check that the trial uses every declared parameter, and declares every parameter it uses.
 
-    Katib refuses an Experiment otherwise. What is searched is always used; what a user's own
-    labels or variables hold is only known here.
+    Katib rejects other Experiments. The flags use everything that is searched; but a user's labels
+    and variables may hold placeholders, too.
+
+    Args:
+        experiment: The resource.
 
     Raises:
-        UserError: Where one is used or declared alone.
+        UserError: For a parameter that is only used or only declared.
     """
     template = experiment["spec"]["trialTemplate"]
     declared = {entry["name"] for entry in template["trialParameters"]}
     used = trial_command.used_placeholders(json.dumps(template["trialSpec"], ensure_ascii=False))
     for name in sorted(used - declared):
         raise UserError(
-            f"job: it uses Katib's parameter {name!r}, which search_space does not hold."
+            f"job: it uses Katib's parameter {name!r}, which search_space does not have."
             f"{closest(name, declared)}"
         )
     for name in sorted(declared - used):
         raise UserError(f"search_space ({name}): no flag of the trial uses it.")
 
 
-def _limits(limits: Limits) -> list[str]:
+def _limits(options: SearchOptions) -> list[str]:
     problems = []
-    if limits.max_trials == 0:
+    if options.max_trials == 0:
         problems.append("max_trials: an Experiment needs at least 1, found 0.")
-    if limits.parallel_trials > limits.max_trials > 0:
+    if options.parallel_trials > options.max_trials > 0:
         problems.append(
-            f"parallel_trials: {limits.parallel_trials} at a time are more than the "
-            f"{limits.max_trials} of max_trials, which Katib refuses."
+            f"parallel_trials: {options.parallel_trials} at a time are more than max_trials "
+            f"({options.max_trials}), which Katib rejects."
         )
-    for name, value in asdict(limits).items():
-        if value >= _INT32:
-            problems.append(f"{name}: must be below {_INT32}, found {value}.")
+    for name in ("max_trials", "parallel_trials", "max_failed_trials"):
+        if getattr(options, name) >= _INT32:
+            problems.append(f"{name}: must be below {_INT32}, found {getattr(options, name)}.")
     return problems
 
 
 def _values(space: SearchSpace) -> list[str]:
     return [
-        f"search_space ({entry.name}): feasibleSpace.list holds {value!r}, which would not reach "
-        "the trial as it is; use letters, digits and _.,:/=@%+-."
+        f"search_space ({entry.name}): the value {value!r} in feasibleSpace.list would not reach "
+        "the trial unchanged; use letters, digits and _.,:/=@%+-."
         for entry in space
         if isinstance(entry, Choice)
         for value in choices(entry)
@@ -275,32 +206,32 @@ def _values(space: SearchSpace) -> list[str]:
     ]
 
 
-def _arguments(wanted: Wanted, space: SearchSpace) -> dict[str, object]:
+def _arguments(
+    request: ExperimentRequest, base: Hyperparameters, space: SearchSpace
+) -> dict[str, object]:
     searched = {entry.name for entry in space}
-    fixed = {name: value for name, value in asdict(wanted.base).items() if name not in searched}
+    learning = asdict(common_options.build(LearningOptions, vars(request.options)))
+    seed = learning.pop("seed")
     return {
-        "transformed-examples": wanted.transformed_examples,
-        "transform-graph": wanted.transform_graph,
-        "metrics-file": METRICS_FILE,
-        "seed": wanted.seed,
-        **{name: value for name, value in wanted.training_flags.items() if value},
-        **fixed,
+        "transformed_examples": request.transformed_examples,
+        "transform_graph": request.transform_graph,
+        "metrics_file": METRICS_FILE,
+        # In this order since the first version: the Experiment's digest depends on it.
+        "seed": seed,
+        **{name: value for name, value in learning.items() if value != ""},
+        **{name: value for name, value in asdict(base).items() if name not in searched},
     }
 
 
 def _words(arguments: Mapping[str, object]) -> list[str]:
     found = ((name, trial_command.problem(str(value))) for name, value in arguments.items())
-    return [
-        f"{name.replace('-', '_')}: {arguments[name]!r} {problem}."
-        for name, problem in found
-        if problem
-    ]
+    return [f"{name}: {arguments[name]!r} {problem}." for name, problem in found if problem]
 
 
-def _reach(wanted: Wanted, job: JobSettings) -> list[str]:
+def _reach(request: ExperimentRequest, job: JobSettings) -> list[str]:
     problems = []
     for name in ("transformed_examples", "transform_graph"):
-        given = getattr(wanted, name)
+        given = getattr(request, name)
         try:
             location = parse_uri(given)
         except UserError as error:
@@ -321,12 +252,13 @@ def _job(job: JobSettings) -> list[str]:
     problems = []
     if job.ttl_seconds is not None:
         problems.append(
-            "job.ttl_seconds: Katib removes the jobs of finished trials itself, and starts one "
-            "again that vanished before it had looked; leave it out, or see retain_trials."
+            "job.ttl_seconds: Katib removes the jobs of finished trials itself, and would restart "
+            "a job that disappears before Katib has seen its end; leave it out, or see "
+            "retain_trials."
         )
     directory = PurePosixPath(METRICS_FILE).parent
     paths = [volume.mount_path for volume in job.volumes]
     paths += [secret.mount_path for secret in job.secrets if secret.mount_path]
     if any(PurePosixPath(path) == directory for path in paths):
-        problems.append(f"job: mount_path {directory} is Katib's own; choose another.")
+        problems.append(f"job: Katib uses mount_path {directory} itself; choose another one.")
     return problems

@@ -1,28 +1,28 @@
-"""The Experiment of a task: a search, under a name that follows from what it is for."""
+"""The Experiment of a task: the resource, under a name that follows from what it searches."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
 from kfp_tabular.components.common.kubernetes.names import Identity, input_digest
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec, experiment
 from kfp_tabular.components.tuning.katib.experiment_checks import (
-    Wanted,
     check,
     check_name,
     check_placeholders,
 )
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
 
 TASK = "tune-hyperparameters"
 
 
 @dataclass(frozen=True)
-class Order:
-    """A search, and the resource that stands for it.
+class ExperimentPlan:
+    """A search, and the Experiment that runs it.
 
     Attributes:
         spec: The search, with its name.
-        resource: The wanted Experiment.
+        resource: The Experiment to create.
     """
 
     spec: ExperimentSpec
@@ -34,21 +34,23 @@ class Order:
         return self.spec.trial.name
 
 
-def order(wanted: Wanted, run_id: str, *, image: str = "", name: str = "") -> Order:
-    """Makes the Experiment of a task.
+def plan(
+    request: ExperimentRequest, run_id: str, *, image: str = "", name: str = ""
+) -> ExperimentPlan:
+    """Return the Experiment of a task.
 
     Args:
-        wanted: What to search.
-        run_id: The pipeline run, which the name follows from.
-        image: The image of the trials' pods, unless `job` says it.
-        name: The Experiment's name; empty for one that is the same in every attempt of a task, and
-            another for every other search.
+        request: What to search.
+        run_id: The pipeline run, from which the name follows.
+        image: The image of the trials' pods if `job` has none.
+        name: The Experiment's name. Empty: one that is the same in every attempt of a task, and
+            different for every other search.
 
     Raises:
-        UserError: Where Katib could not do it, or a name does not fit.
+        UserError: If Katib could not run the search, or the name is not valid.
     """
-    spec = check(wanted)
-    identity = Identity(run_id, TASK, input_digest(asdict(wanted)))
+    spec = check(request)
+    identity = Identity(run_id, TASK, input_digest(request.digest_input()))
     settings = spec.trial.settings
     trial = replace(
         spec.trial,
@@ -60,4 +62,4 @@ def order(wanted: Wanted, run_id: str, *, image: str = "", name: str = "") -> Or
     spec = replace(spec, trial=trial)
     resource = experiment(spec)
     check_placeholders(resource)
-    return Order(spec, resource)
+    return ExperimentPlan(spec, resource)

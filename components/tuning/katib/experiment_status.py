@@ -1,6 +1,6 @@
-"""What the statuses of an Experiment and of its Trials say.
+"""The meaning of the statuses of an Experiment and its Trials.
 
-From Katib 0.19: `pkg/apis/controller/{experiments,trials}/v1beta1`,
+Comments follow the source of Katib 0.19: `pkg/apis/controller/{experiments,trials}/v1beta1`,
 `pkg/controller.v1beta1/experiment/util/status_util.go` and `.../trial/trial_controller_util.go`.
 """
 
@@ -26,23 +26,23 @@ _STATES: Mapping[str, State] = {
     "EarlyStopped": "early_stopped",
     "MetricsUnavailable": "failed",
 }
-"""By condition, in the order in which Katib looks at them."""
+"""The state by condition, in the order in which Katib checks them."""
 
 _UNAVAILABLE = "unavailable"
 
 
 NO_OPTIMAL_TRIAL = "NoOptimalTrial"
-"""The reason of an Experiment that Katib calls succeeded, and that found nothing."""
+"""The reason of an Experiment that succeeded for Katib, but has no best trial."""
 
 
 def judge(experiment: Object, objective: Objective) -> Verdict:
-    """Says what an Experiment's status means, and how far it is.
+    """Return whether an Experiment is running, succeeded or failed, and its progress.
 
     A restarted Experiment keeps its earlier conditions, with status False.
 
     Args:
         experiment: The Experiment; it may have no status yet.
-        objective: What trials are judged by.
+        objective: The objective of the search.
     """
     failed = _condition(experiment, "Failed")
     if failed:
@@ -52,14 +52,14 @@ def judge(experiment: Object, objective: Objective) -> Verdict:
     if succeeded and optimal_trial(experiment):
         return Verdict("succeeded", str(succeeded.get("reason", "")), state)
     if succeeded:
-        return Verdict("failed", NO_OPTIMAL_TRIAL, f"no trial gave the objective a value; {state}")
+        return Verdict("failed", NO_OPTIMAL_TRIAL, f"no trial reported the objective; {state}")
     return Verdict("running", "", state)
 
 
 def progress(experiment: Object, objective: Objective) -> str:
-    """Gives the state of a search in one line."""
+    """Return the progress of a search in one line."""
     status = _status(experiment)
-    # The last one's name is the only one in the singular.
+    # Only the last of these names is in the singular.
     lost = _sum(status, "trialsFailed", "trialsKilled", "trialMetricsUnavailable")
     stopped, running = _sum(status, "trialsEarlyStopped"), _sum(status, "trialsRunning")
     pending, done = _sum(status, "trialsPending"), _sum(status, "trialsSucceeded") + stopped + lost
@@ -78,27 +78,31 @@ def progress(experiment: Object, objective: Objective) -> str:
 
 
 def optimal_trial(experiment: Object) -> str:
-    """Gives the name of the best trial; empty where there is none."""
+    """Return the name of the best trial; empty if there is none."""
     optimal = _status(experiment).get("currentOptimalTrial") or {}
     return str(optimal.get("bestTrialName") or "")
 
 
 def failure(resource: Object) -> str:
-    """Gives the message of a resource that failed; empty where it did not, or says nothing."""
+    """Return the message of a resource that failed; empty if it did not fail, or has none."""
     found = _condition(resource, "Failed")
     return str(found.get("message", "")) if found else ""
 
 
 def observed(observation: Mapping[str, Any] | None, metric: str, strategy: str) -> float | None:
-    """Gives the value of a metric that a trial is judged by.
+    """Return a trial's value of a metric.
 
     Args:
-        observation: A trial's observation.
+        observation: The trial's observation.
         metric: The metric.
-        strategy: `max`, `min` or `latest`; where there is no such value, Katib takes the latest.
+        strategy: `max`, `min` or `latest`; without such a value, Katib uses the latest.
 
     Returns:
-        The value; None where there is none, or no finite one.
+        The value; None if there is none, or it is not finite.
+
+    Example:
+        >>> observed({"metrics": [{"name": "auc", "max": "0.9", "latest": "0.8"}]}, "auc", "max")
+        0.9
     """
     for entry in (observation or {}).get("metrics") or ():
         if entry.get("name") != metric:
@@ -122,17 +126,17 @@ def trials(
     additional: Mapping[str, str],
     failures: Mapping[str, str],
 ) -> list[Trial]:
-    """Reads the Trials of an Experiment.
+    """Return the trials of an Experiment.
 
     Args:
-        resources: The Trials.
-        space: What was searched.
-        objective: What they are judged by.
-        additional: Further metrics with the report that counts.
-        failures: By trial, what was seen of its pods when they failed.
+        resources: The Trial resources.
+        space: The search space.
+        objective: The objective of the search.
+        additional: The additional metrics, with the report that counts.
+        failures: Why pods failed, by trial.
 
     Returns:
-        The trials in the order in which they were created, numbered from 0.
+        The trials in the order of their creation, numbered from 0.
     """
     ordered = sorted(
         resources,
@@ -168,7 +172,7 @@ def _trial(
         if found:
             state = meaning
             if meaning == "failed":
-                # Katib says which job failed; its pods, why.
+                # Katib reports which job failed; its pods, why.
                 message = "; ".join(filter(None, (failures.get(name, ""), _message(found))))
             break
     metrics = {
@@ -197,7 +201,7 @@ def _values(resource: Object, space: SearchSpace) -> dict[str, Any]:
         try:
             found[entry.name] = read_value(entry, text)
         except (ArithmeticError, ValueError):
-            # Shown as Katib has it; only the best trial's values must mean something.
+            # Shown as Katib has it; only the best trial's values must be valid.
             found[entry.name] = text
     return found
 

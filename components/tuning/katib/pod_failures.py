@@ -1,4 +1,4 @@
-"""Remembers why trials failed: Katib deletes a trial's pods as soon as it has failed."""
+"""Records why trials failed, because Katib deletes the pods of a trial as soon as it fails."""
 
 import logging
 import threading
@@ -15,13 +15,13 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
 from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 from kfp_tabular.components.tuning.katib.experiment_status import TRIAL_LABEL
-from kfp_tabular.components.tuning.local.trial_process import telling_line
+from kfp_tabular.components.tuning.search.trials import telling_line
 
 _logger = logging.getLogger(__name__)
 
 
 class PodFailures:
-    """How pods of trials failed, by trial.
+    """Why the pods of trials failed, by trial.
 
     Args:
         api: Access to the cluster.
@@ -36,16 +36,16 @@ class PodFailures:
         self._texts: dict[str, str] = {}
 
     def by_trial(self) -> dict[str, str]:
-        """Gives the reason for each trial that had a pod which failed."""
+        """Return the reason for each trial with a failed pod."""
         with self._lock:
             return dict(self._texts)
 
-    def see(self, pod: Object) -> None:
-        """Takes note of a pod."""
+    def record(self, pod: Object) -> None:
+        """Record why a pod failed, if it did."""
         trial = (pod["metadata"].get("labels") or {}).get(TRIAL_LABEL)
         if not trial:
             return
-        # The collector beside the training ends badly because the training did.
+        # Katib's collector, a sidecar, fails because the training did.
         found = [
             failure
             for failure in pod_status.failures(pod)
@@ -63,14 +63,14 @@ class PodFailures:
     def _text(self, pod: Object, failure: pod_status.Failure) -> str:
         if failure.rank == 0:
             return str(failure)
-        # The exit code comes first: it tells bad input from everything else.
+        # The exit code comes first: it shows whether the cause is bad input.
         words = logs.tail(self._api, pod, failure.container, previous=failure.previous)
         return f"{failure.message}: {telling_line(words)} (pod {failure.pod})"
 
 
 @contextmanager
 def watched(api: Api, selector: str, container: str) -> Iterator[PodFailures]:
-    """Watches the pods of trials for the duration of the block.
+    """Watch the pods of trials during the block.
 
     Args:
         api: Access to the cluster.
@@ -78,7 +78,7 @@ def watched(api: Api, selector: str, container: str) -> Iterator[PodFailures]:
         container: The container that trains.
 
     Yields:
-        What was seen so far.
+        The failures seen so far.
     """
     bound = api.bound()
     failures = PodFailures(bound, container)
@@ -86,11 +86,11 @@ def watched(api: Api, selector: str, container: str) -> Iterator[PodFailures]:
     def watch() -> None:
         try:
             for found in bound.watch(POD, labels=selector):
-                _see_all(failures, found)
+                _record_all(failures, found)
         except AbortedError:
             return
         except (ApiError, ForbiddenError, RejectedError) as error:
-            _logger.warning("why trials fail is not seen: %s", error)
+            _logger.warning("cannot watch the pods of trials for causes of failures: %s", error)
 
     threading.Thread(target=watch, name=f"pods {selector}", daemon=True).start()
     try:
@@ -99,6 +99,6 @@ def watched(api: Api, selector: str, container: str) -> Iterator[PodFailures]:
         bound.abort()
 
 
-def _see_all(failures: PodFailures, found: Mapping[str, Object]) -> None:
+def _record_all(failures: PodFailures, found: Mapping[str, Object]) -> None:
     for pod in found.values():
-        failures.see(pod)
+        failures.record(pod)

@@ -1,10 +1,10 @@
-"""A trial's command line, on its way through Katib and Kubernetes to the training program.
+"""The command of a trial's container, in a form that Katib and Kubernetes pass on unchanged.
 
-Katib joins the container's words with spaces and hands them to `sh -c`, with what watches the
-trial appended; nothing is quoted. Only the pod that reports gets this. But where the container's
-command is `sh -c` already, Katib keeps it and appends to the script alone (Katib 0.19,
-`pkg/webhook/v1beta1/pod/utils.go`). So the command is one, with every word quoted: all pods of a
-trial read the same words, whatever is in them.
+In the pod that reports, Katib joins the container's command and arguments with spaces, without
+quoting, appends a part that watches the trial, and runs the result with `sh -c`. If the command is
+already `sh -c`, Katib keeps it and only appends to the script (Katib 0.19,
+`pkg/webhook/v1beta1/pod/utils.go`). Therefore the command is `sh -c` with every word quoted: all
+pods of a trial get the same words, whatever they contain.
 """
 
 import re
@@ -17,43 +17,52 @@ _USED = re.compile(r"\$\{trialParameters\.(.+?)\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SEARCHED_VALUE = re.compile(r"[A-Za-z0-9_.,:/=@%+-]+")
-"""What a value that Katib chooses may look like.
+"""The form of values that Katib may choose.
 
-It is put into the resource's JSON and into the script as it is. Quotes around it would not help
-against quotes in it.
+Katib inserts them into the resource's JSON and into the script as they are. Quotes around a value
+would not protect quotes inside it.
 """
 
 
 def placeholder(name: str) -> str:
-    """Gives what Katib replaces with a trial's value of a parameter."""
+    """Return the placeholder that Katib replaces with a trial's value of a parameter.
+
+    Example:
+        >>> placeholder("epochs")
+        '${trialParameters.epochs}'
+    """
     return _PLACEHOLDER % name
 
 
 def used_placeholders(text: str) -> set[str]:
-    """Finds the parameters whose placeholders a text holds, as Katib looks for them."""
+    """Return the parameters whose placeholders a text contains, by Katib's own pattern."""
     return set(_USED.findall(text))
 
 
 def problem(word: str) -> str:
-    """Tells why a word of a command line does not reach the program; empty where it does.
+    """Return why a word of a command line would not reach the program; empty if it would.
 
     Args:
         word: A word without placeholders.
     """
     if _KATIB.search(word):
-        return "holds a placeholder of Katib; give the value itself"
+        return "contains a Katib placeholder; write the value itself"
     if _CONTROL.search(word):
-        return "holds a line break or another control character"
+        return "contains a line break or another control character"
     return ""
 
 
 def script(words: Sequence[str], searched: Sequence[str] = ()) -> list[str]:
-    """Gives the command of a trial's container.
+    """Return the command of a trial's container.
 
     Args:
-        words: The program and its arguments, each free of `problem`.
-        searched: Arguments with placeholders, which are taken as they are.
+        words: The program and its arguments, none of which has a `problem`.
+        searched: Arguments with placeholders, which are not quoted.
+
+    Example:
+        >>> script(["train", "--data=/my data"], ["--epochs=${trialParameters.epochs}"])
+        ['sh', '-c', "train '--data=/my data' --epochs=${trialParameters.epochs}"]
     """
-    # Kubernetes reads $(NAME) in a command, and $$ as one dollar sign.
+    # Kubernetes expands $(NAME) in a command, and reads $$ as one dollar sign.
     fixed = [shlex.quote(word).replace("$", "$$") for word in words]
     return ["sh", "-c", " ".join([*fixed, *searched])]

@@ -1,9 +1,9 @@
-"""How a hyperparameter looks to Optuna.
+"""Optuna distributions for hyperparameters.
 
-Optuna knows uniform and logarithmic ranges and unordered choices. The rest of Katib's vocabulary
-is expressed in them: a grid of values as its index, a normal distribution as the position in its
-cumulative distribution. What Optuna samples is called raw here; `value` turns it into the
-hyperparameter, `raw` back.
+Optuna has uniform and logarithmic ranges and unordered choices. Katib's other distributions are
+expressed by these: a value on a grid by its index, a normal distribution by the position in its
+cumulative distribution. A raw value is what Optuna samples; `value` converts it to the
+hyperparameter's value, `raw` converts back.
 """
 
 import math
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _NORMAL = NormalDist()
 
 _SIGMAS = 3.0
-"""Katib takes the bounds of a normal distribution to be three standard deviations from its mean
-(KEP-2374); here it is also cut off there."""
+"""Bounds of a normal distribution are three standard deviations from its mean, as in Katib
+(KEP-2374); here they also truncate it."""
 
 _EDGE = _NORMAL.cdf(-_SIGMAS)
 
@@ -28,7 +28,7 @@ Raw = int | float
 
 
 def distribution(parameter: Parameter) -> "BaseDistribution":
-    """Gives the Optuna distribution that a hyperparameter's raw value comes from."""
+    """Return the Optuna distribution of a hyperparameter's raw values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(parameter, Choice) and parameter.kind == "categorical":
@@ -44,7 +44,7 @@ def distribution(parameter: Parameter) -> "BaseDistribution":
 
 
 def value(parameter: Parameter, raw: Raw) -> Value:
-    """Gives the hyperparameter that a raw value stands for."""
+    """Return the hyperparameter's value for a raw value."""
     if isinstance(parameter, Choice) or _is_index(parameter):
         return parameter.at(int(raw))
     if parameter.distribution in ("normal", "logNormal"):
@@ -53,7 +53,7 @@ def value(parameter: Parameter, raw: Raw) -> Value:
 
 
 def raw(parameter: Parameter, given: Value) -> Raw | None:
-    """Gives the raw value of a hyperparameter; None where the search space does not hold it."""
+    """Return the raw value for a hyperparameter's value; None if it is outside the search space."""
     if isinstance(parameter, Choice):
         return parameter.values.index(given) if given in parameter.values else None
     exact = Decimal(str(given))
@@ -76,7 +76,7 @@ def _is_every_integer(parameter: Number) -> bool:
 
 
 def _quantile(parameter: Number, share: float) -> float:
-    """Gives the value below which a share of a normal distribution lies."""
+    """Return the value below which a share of a normal distribution lies."""
     low, high = _normal_bounds(parameter)
     sigmas = _NORMAL.inv_cdf(_EDGE + share * (1.0 - 2.0 * _EDGE))
     found = (low + high) / 2 + sigmas * (high - low) / (2 * _SIGMAS)
@@ -84,7 +84,7 @@ def _quantile(parameter: Number, share: float) -> float:
 
 
 def _position(parameter: Number, found: float) -> float:
-    """The inverse of `_quantile`."""
+    """Return the share of a normal distribution below a value; the inverse of `_quantile`."""
     low, high = _normal_bounds(parameter)
     if low == high:
         return 0.5

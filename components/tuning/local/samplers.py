@@ -1,4 +1,4 @@
-"""The search algorithms, under Katib's names."""
+"""The search algorithms of the local backend: Optuna's samplers, under Katib's names."""
 
 import hashlib
 import math
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 ALGORITHMS = ("random", "tpe", "multivariate-tpe", "grid", "cmaes")
 
 KATIB_ONLY = ("bayesianoptimization", "hyperband", "sobol")
-"""Algorithms that Optuna, as this package has it, does not run the way Katib does."""
+"""Algorithms that only Katib runs; Optuna has no sampler that works in the same way."""
 
-_MOST_GRID_POINTS = 100_000
+_MAX_GRID_POINTS = 100_000
 
 _AT_LEAST_ONE = Setting("int", low=1)
 _SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "random": {},
     "grid": {},
-    # Katib's tpe is Hyperopt's, which has no n_startup_trials.
+    # Katib runs tpe with Hyperopt, which has no n_startup_trials.
     "tpe": {
         "n_startup_trials": Setting("int"),
         "n_EI_candidates": _AT_LEAST_ONE,
@@ -43,10 +43,10 @@ _SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "restart_strategy": Setting("choice", choices=("none",)),
     },
 }
-"""By algorithm, its settings under Katib's names."""
+"""The settings by algorithm, under Katib's names."""
 
-_MOST_GOOD_TRIALS = 25
-"""The most trials that Hyperopt and Optuna take as good ones."""
+_MAX_GOOD_TRIALS = 25
+"""Hyperopt and Optuna count at most this many trials as good."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,11 @@ class Algorithm:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def sampler(self, seed: int) -> "BaseSampler":
-        """Makes the Optuna sampler. Of a grid, only what it does not fix is sampled by it."""
+        """Return the Optuna sampler; a random one for a grid, whose points the study chooses.
+
+        Args:
+            seed: The sampler's seed.
+        """
         from optuna.samplers import CmaEsSampler, RandomSampler, TPESampler
 
         given = self.settings
@@ -85,21 +89,25 @@ class Algorithm:
 
 
 def _good_trials(gamma: float, trials: int) -> int:
-    """Gives how many of some trials count as good, as Hyperopt's `gamma` has it."""
-    return min(math.ceil(gamma * math.sqrt(trials)), _MOST_GOOD_TRIALS)
+    """Return how many of the trials count as good, by Hyperopt's `gamma`."""
+    return min(math.ceil(gamma * math.sqrt(trials)), _MAX_GOOD_TRIALS)
 
 
 def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algorithm:
-    """Checks an algorithm against its settings and the search space.
+    """Check an algorithm, its settings and the search space, and return the algorithm.
 
     Args:
-        name: Katib's name of the algorithm.
-        settings: Katib's settings of it. Numbers may be text.
-        space: What is to be searched.
+        name: The algorithm, by Katib's name.
+        settings: Its settings, by Katib's names. Numbers may be text.
+        space: The search space.
 
     Raises:
-        UserError: For an unknown name, one that the local backend does not have, a setting that
-            is unknown or does not fit, or a search space that the algorithm cannot search.
+        UserError: If the algorithm is unknown or only Katib has it, a setting is unknown or does
+            not fit, or the algorithm cannot search the space.
+
+    Example:
+        >>> parse("tpe", {"n_startup_trials": 5.0}, ()).settings
+        {'n_startup_trials': '5'}
     """
     if name in KATIB_ONLY:
         raise UserError(
@@ -125,8 +133,8 @@ def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algo
         for parameter in space:
             if isinstance(parameter, Choice) and parameter.kind == "categorical":
                 raise UserError(
-                    f"search_space ({parameter.name}): cmaes searches numbers only; use tpe, or "
-                    "leave this one out."
+                    f"search_space ({parameter.name}): cmaes searches only numbers; use tpe, or "
+                    "leave this hyperparameter out."
                 )
         if len(space) < 2:
             raise UserError("search_space: cmaes needs at least two hyperparameters; use tpe.")
@@ -141,33 +149,33 @@ def _check_grid(space: SearchSpace) -> None:
                 "feasibleSpace of a double."
             )
     points = grid_size(space)
-    if points > _MOST_GRID_POINTS:
+    if points > _MAX_GRID_POINTS:
         raise UserError(
-            f"search_space: a grid of {points:,} points is beyond the limit of "
-            f"{_MOST_GRID_POINTS:,}; use larger steps, or the algorithm random."
+            f"search_space: the grid has {points:,} points, more than the limit of "
+            f"{_MAX_GRID_POINTS:,}; use larger steps, or the algorithm random."
         )
 
 
 def grid_size(space: SearchSpace) -> int:
-    """Gives the number of combinations in a space whose parameters are all on a grid."""
+    """Return the number of points of a grid: a space whose parameters all have a step or a list."""
     return math.prod(parameter.size or 1 for parameter in space)
 
 
 def grid(space: SearchSpace, seed: int) -> Iterator[dict[str, Value]]:
-    """Walks the combinations of a grid.
+    """Yield the points of a grid.
 
-    The order is shuffled by the seed, so that a search of fewer trials than there are points
-    covers all of the grid thinly instead of one corner.
+    The seed shuffles their order, so that a search with fewer trials than points covers the whole
+    grid thinly rather than one corner of it.
 
     Args:
-        space: Parameters that are all on a grid.
+        space: Parameters that all have a step or a list.
         seed: The seed of the order.
 
     Yields:
-        The values of each combination by hyperparameter.
+        The values of each point by hyperparameter.
     """
     order = list(range(grid_size(space)))
-    random.Random(seed).shuffle(order)  # noqa: S311 - not for secrecy
+    random.Random(seed).shuffle(order)  # noqa: S311 - not for cryptography
     for rest in order:
         point: dict[str, Value] = {}
         for parameter in space:
@@ -177,10 +185,14 @@ def grid(space: SearchSpace, seed: int) -> Iterator[dict[str, Value]]:
 
 
 def trial_seed(seed: int, number: int) -> int:
-    """Gives the sampler's seed for one trial, 32 bits.
+    """Return the sampler's seed for one trial, 32 bits.
 
-    Seeding each trial by its number makes a search that was interrupted continue exactly as it
-    would have gone on.
+    Seeding each trial by its number lets an interrupted search continue exactly as it would have
+    without the interruption.
+
+    Args:
+        seed: The seed of the search.
+        number: The trial's number.
     """
     digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")

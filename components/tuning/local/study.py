@@ -1,7 +1,7 @@
-"""The study: which trials there are and how they ended, on disk, so that a search can be resumed.
+"""A study: the trials of a search and how they ended, on disk, so that the search can be resumed.
 
-A study lives in a directory of its own, named by a digest of all that its results depend on, so
-that two searches never mix. Optuna's journal is the record; a trial's outcome is written into it
+A study has a directory of its own, named after a digest of everything that its results depend on,
+so that two searches never mix. Its record is Optuna's journal; a trial's outcome is written there
 before the trial is closed.
 """
 
@@ -37,16 +37,15 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What the choice of hyperparameters depends on.
+    """Everything that the choice of hyperparameters depends on.
 
     Attributes:
-        space: What is searched.
-        algorithm: How.
+        space: The search space.
+        algorithm: The search algorithm.
         goal: `maximize` or `minimize`.
-        seed: The seed of the choice.
-        base: The hyperparameters that hold where the search does not say otherwise. Where the
-            search space holds them, they are the first trial, so that the result is never worse
-            than what was there before.
+        seed: The seed of the search.
+        base: The base hyperparameters. If the search space contains them, they are the first
+            trial, so that the result is never worse than the base.
     """
 
     space: SearchSpace
@@ -57,12 +56,12 @@ class Plan:
 
 
 class Study:
-    """A search's trials.
+    """The trials of a search.
 
-    Use `open_study`; one process at a time works on a study.
+    Use `open_study`: only one process at a time may work on a study.
 
     Args:
-        directory: The study's own directory, locked by the caller.
+        directory: The study's directory, locked by the caller.
         plan: What to search and how.
     """
 
@@ -91,24 +90,24 @@ class Study:
         self._trials = {
             frozen.number: self._trial(frozen)
             for frozen in self._study.get_trials(deepcopy=False)
-            # One without was interrupted while it was set up.
+            # A trial without values was interrupted while it was created.
             if _VALUES in frozen.user_attrs
         }
 
     @property
     def trials(self) -> list[Trial]:
-        """The trials, by number, but those that a failed search left as failed."""
+        """The trials by number, without those that failed in an earlier, failed search."""
         return [trial for trial in self._trials.values() if trial.number not in self._forgiven]
 
     def trial_directory(self, number: int) -> Path:
-        """Gives the directory of a trial's files."""
+        """Return the directory of a trial's files."""
         return self.directory / "trials" / f"{number:04d}"
 
     def ask(self) -> Trial | None:
-        """Starts a trial.
+        """Create the next trial.
 
         Returns:
-            The trial, `running`; None where a grid has no point left.
+            The trial, `running`; None if all points of a grid are used.
         """
         plan = self._plan
         point = self._point()
@@ -119,7 +118,7 @@ class Study:
         ):
             self._study.enqueue_trial(point)
         with warnings.catch_warnings():
-            # Optuna calls multivariate TPE, which Katib has had for years, experimental.
+            # Optuna warns that multivariate TPE is experimental; Katib has had it for years.
             warnings.simplefilter("ignore", category=FutureWarning)
             self._study.sampler = plan.algorithm.sampler(
                 samplers.trial_seed(plan.seed, len(self._trials))
@@ -135,7 +134,7 @@ class Study:
         return trial
 
     def close(self, trial: Trial) -> None:
-        """Records how a trial ended."""
+        """Record how a trial ended."""
         outcome = {name: value for name, value in asdict(trial).items() if name != _VALUES}
         identity = self._identity(trial.number)
         self._storage.set_trial_user_attr(identity, _OUTCOME, outcome)
@@ -143,13 +142,13 @@ class Study:
         self._trials[trial.number] = trial
 
     def forgive(self) -> None:
-        """Lets a later attempt at the search make up for the trials that failed so far."""
+        """Forget the trials that failed so far, so that a later attempt can replace them."""
         failed = {trial.number for trial in self._trials.values() if trial.state == "failed"}
         self._forgiven |= failed
         self._study.set_user_attr(_FORGIVEN, sorted(self._forgiven))
 
     def _point(self) -> dict[str, distributions.Raw] | None:
-        """Gives what the next trial is to be, where that is not up to the sampler."""
+        """Return the raw values of the next trial, or None to let the sampler choose."""
         plan = self._plan
         values: Mapping[str, Value] | None
         if plan.algorithm.name == "grid":
@@ -165,7 +164,7 @@ class Study:
         return found if len(found) == len(raws) else None
 
     def _close_interrupted(self) -> None:
-        """Finishes what a kill left half-written: trials without values, outcomes not told."""
+        """Close trials that a kill left open, without values or with an outcome not yet told."""
         for frozen in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             if _VALUES not in frozen.user_attrs:
                 self._study.tell(frozen.number, state=self._states.FAIL)
@@ -180,7 +179,7 @@ class Study:
             identity = self._identity(trial.number)
             for step, report in enumerate(trial.reports):
                 self._storage.set_trial_intermediate_value(identity, step, report)
-        # Failed ones too: samplers stay away from what was pruned, but know nothing of failures.
+        # Failed ones too: samplers avoid values of pruned trials, but ignore failed trials.
         self._study.tell(trial.number, state=self._states.PRUNED)
 
     def _identity(self, number: int) -> int:
@@ -198,19 +197,19 @@ class Study:
 
 @contextmanager
 def open_study(root: Path, plan: Plan, dependencies: Mapping[str, Any]) -> Iterator[Study]:
-    """Opens the study of a search, or makes it.
+    """Open the study of a search; create it if it does not exist.
 
     Args:
         root: The directory that holds studies.
         plan: What to search and how.
-        dependencies: What else the results depend on, JSON-able. Another plan or other
-            dependencies make another study.
+        dependencies: What else the results depend on, as JSON values. A different plan or
+            different dependencies lead to another study.
 
     Yields:
-        The study; trials that a killed search left are `running` in it.
+        The study; trials of a killed search are `running` in it.
 
     Raises:
-        RuntimeError: Where another process works on it.
+        RuntimeError: If another process works on the study.
     """
     settings = json.dumps(
         {"plan": asdict(plan), **dependencies}, sort_keys=True, indent=2, default=str
@@ -234,13 +233,13 @@ def _locked(directory: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RuntimeError(
-                f"{directory}: another tuning task works on this study; wait for its end."
+                f"{directory}: another tuning task is working on this study; wait until it ends."
             ) from error
         yield
 
 
 def _repair(journal: Path) -> None:
-    """Removes what a kill in the middle of a write left, which Optuna would stumble over."""
+    """Remove leftovers of a kill during a write, which Optuna could not read."""
     for leftover in journal.parent.glob(f"{journal.name}.lock*"):
         leftover.unlink()
     if not journal.exists():

@@ -1,82 +1,79 @@
-"""A trial's process: how it is started, watched and ended."""
+"""The process of a local trial: its reports while it runs, and how it ended."""
 
+import math
 import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from kfp_tabular.components.common.errors import find_user_error
-from kfp_tabular.components.common.process.child_process import (
-    ChildProcess,
-    last_lines,
-    wait_or_kill,
-)
+from kfp_tabular.components.common.process.child_process import ChildProcess, last_lines
 from kfp_tabular.components.tuning.search import objective
+from kfp_tabular.components.tuning.search.objective import Objective, Strategy, counted
+from kfp_tabular.components.tuning.search.trials import Trial, telling_line
 
-_GRACE_SECONDS = 10.0
-_LONGEST_MESSAGE = 400
+GRACE_SECONDS = 10.0
+"""How long a trial may take to end after SIGTERM."""
 
 
-class TrialProcess:
-    """A running trial.
+class TrialProcess(ChildProcess):
+    """The process of a running trial.
+
+    It dies with the tuning task, however that ends, so that no trial still writes where a retried
+    task starts it again.
 
     Args:
-        argv: The program and its arguments; the program as an absolute path.
-        environment: The process's whole environment.
+        command: The program and its arguments.
+        environment: All environment variables of the process.
         metrics_file: Where the program writes its metrics.
         log_file: Where its output goes.
         metric: The metric to watch.
-        additional: Further metrics to collect.
+        additional: More metrics to collect.
     """
 
     def __init__(
         self,
-        argv: Sequence[str],
+        command: Sequence[str],
         environment: Mapping[str, str],
+        *,
         metrics_file: Path,
         log_file: Path,
         metric: str,
         additional: Iterable[str] = (),
     ) -> None:
+        super().__init__(command, environment, log=log_file, death_signal=signal.SIGKILL)
         self.reports: list[float] = []
         self.additional: dict[str, list[float]] = {name: [] for name in additional}
-        self.stopping = False
+        self.is_stopping = False
         self._metrics_file = metrics_file
         self._log_file = log_file
         self._metric = metric
         self._read = 0
         self._started = time.monotonic()
-        self._kill_at = float("inf")
-        # A trial ends with the tuning task however that ends: none goes on writing into a
-        # directory where the retried task starts it again.
-        self._process = ChildProcess(argv, environment, log=log_file, death_signal=signal.SIGKILL)
+        self._kill_at = math.inf
 
     @property
     def seconds(self) -> float:
         """How long it has been running."""
         return time.monotonic() - self._started
 
-    def poll(self) -> int | None:
-        """Takes in new reports; gives the exit code once the process has ended, else None."""
-        code = self._process.poll()
+    def update(self) -> int | None:
+        """Read new reports; return the exit code, or None while the process is running."""
+        code = self.poll()
         self._read_reports(ended=code is not None)
         if code is None and time.monotonic() > self._kill_at:
-            self._process.kill()
+            self.kill()
         return code
 
-    def stop(self) -> None:
-        """Asks the process to end; `poll` kills it where it has not done so in ten seconds."""
-        if not self.stopping:
-            self.stopping = True
-            self._kill_at = time.monotonic() + _GRACE_SECONDS
-            self._process.terminate()
+    def stop_early(self) -> None:
+        """Ask the process to end; `update` kills it if it has not ended after the grace time."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self._kill_at = time.monotonic() + GRACE_SECONDS
+            self.terminate()
 
-    def wait(self) -> None:
-        """Wait for the end of a process that was asked to end."""
-        wait_or_kill([self._process], self._kill_at - time.monotonic())
-
-    def last_words(self) -> str:
-        """Gives the line of the log that says most about a failure: the error, or the last."""
+    def explanation(self) -> str:
+        """Return the line of the log that best explains a failure."""
         return telling_line(last_lines(self._log_file))
 
     def _read_reports(self, ended: bool) -> None:
@@ -86,7 +83,7 @@ class TrialProcess:
                 new = stream.read()
         except FileNotFoundError:
             return
-        # A line may be half-written as long as the process runs.
+        # While the process runs, the last line may be incomplete.
         whole = len(new) if ended else new.rfind(b"\n") + 1
         self._read += whole
         text = new[:whole].decode("utf-8", errors="replace")
@@ -95,12 +92,37 @@ class TrialProcess:
             values.extend(objective.reports(text, name))
 
 
-def telling_line(log: Sequence[str]) -> str:
-    """Gives the line of a log that says most about a failure: the error, or the last.
+def outcome(
+    trial: Trial,
+    process: TrialProcess,
+    code: int,
+    objective: Objective,
+    additional: Mapping[str, Strategy],
+) -> Trial:
+    """Return a trial with how it ended.
 
     Args:
-        log: The end of the log.
+        trial: The trial as it was started.
+        process: Its process, which has ended.
+        code: The exit code; negative for a signal.
+        objective: The objective of the search.
+        additional: The additional metrics, with the report that counts.
     """
-    lines = [line.strip() for line in log if line.strip()]
-    telling = find_user_error(lines) or (lines[-1] if lines else "nothing in its log")
-    return telling[:_LONGEST_MESSAGE]
+    value = objective.value(process.reports)
+    metrics = {name: counted(process.additional[name], how) for name, how in additional.items()}
+    ended = replace(
+        trial,
+        reports=tuple(process.reports),
+        seconds=round(process.seconds, 2),
+        additional={name: found for name, found in metrics.items() if found is not None},
+    )
+    if process.is_stopping:
+        return replace(ended, state="early_stopped", objective=value)
+    if code != 0:
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return replace(ended, state="failed", message=f"{reason}: {process.explanation()}")
+    if value is not None:
+        return replace(ended, state="succeeded", objective=value)
+    if process.reports:
+        return replace(ended, state="diverged", message="the objective was never finite")
+    return replace(ended, state="failed", message=f"it did not report {objective.metric!r}")

@@ -1,4 +1,4 @@
-"""The settings of search algorithms: what each may be, and how it is read."""
+"""The settings of search algorithms: allowed values, and how they are read."""
 
 import math
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ from kfp_tabular.components.common.errors import closest
 NOT_OFFERED = {
     "enas": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
     "darts": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
-    "pbt": "it has a trial go on from another one's checkpoint with other hyperparameters, and "
-    "the training worker goes on from a checkpoint only with the same ones",
+    "pbt": "it lets a trial continue from another one's checkpoint with other hyperparameters, and "
+    "the training worker continues from a checkpoint only with the same ones",
 }
-"""Algorithms of Katib that neither backend offers, and why."""
+"""Algorithms of Katib that neither backend supports, and why."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a setting of an algorithm may be.
+    """A setting of an algorithm, and its allowed values.
 
     Attributes:
         kind: `int`, `float`, `choice` of texts, or `name` of a searched hyperparameter.
-        low: The smallest number, or with `above` what it must be larger than.
-        above: Whether `low` itself is too small.
-        below: What the number must be smaller than; None for no such bound.
+        low: The smallest number.
+        above: Whether the number must be larger than `low`.
+        below: The number must be smaller than this; None for no upper bound.
         choices: The texts of a `choice`.
     """
 
@@ -35,14 +35,20 @@ class Setting:
     choices: tuple[str, ...] = ()
 
     def read(self, value: object) -> tuple[str, str]:
-        """Reads a value.
+        """Read a value.
 
         Args:
-            value: A number or text. Whole numbers may come as floats, as from a KFP struct.
+            value: A number or text. Whole numbers may be floats, as in a KFP struct.
 
         Returns:
-            The text that Katib gets, and the empty string; or the empty string, and what was
-            expected instead.
+            The text to pass to Katib, and an empty string; or an empty string, and what was
+            expected.
+
+        Example:
+            >>> Setting("int", low=1).read(24.0)
+            ('24', '')
+            >>> Setting("int", low=1).read(0)
+            ('', 'a whole number of at least 1')
         """
         text = str(value).strip()
         if self.kind in ("choice", "name"):
@@ -69,21 +75,21 @@ class Setting:
 def read_settings(
     algorithm: str, known: Mapping[str, Setting], given: Mapping[str, object]
 ) -> tuple[dict[str, str], list[str]]:
-    """Reads the settings of an algorithm.
+    """Read the settings of an algorithm.
 
     Args:
-        algorithm: How to name the algorithm in a problem.
+        algorithm: What to call the algorithm in a message.
         known: The settings that it has.
-        given: The settings that were given, by name.
+        given: The given settings, by name.
 
     Returns:
-        Those that are fit, as text; and a problem for each of the others.
+        The valid settings, as text; and a message for each of the others.
     """
     settings: dict[str, str] = {}
     problems: list[str] = []
     for name, value in given.items():
         if name == "random_state":
-            problems.append("algorithm_settings: random_state is the component's argument 'seed'.")
+            problems.append("algorithm_settings: use the argument seed instead of random_state.")
             continue
         if name not in known:
             there_are = f"There are {', '.join(known)}." if known else "It has none."

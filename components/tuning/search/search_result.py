@@ -1,4 +1,4 @@
-"""What a search came to, wherever it ran."""
+"""The result of a search, whichever backend ran it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +10,22 @@ from kfp_tabular.components.tuning.search.trials import Trial
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search came to.
+class SearchResult:
+    """The result of a search.
 
     Attributes:
         trials: All trials, by number.
-        leader: The best of them.
-        space: What was searched.
-        objective: What trials were judged by.
-        algorithm: How.
-        facts: More to record in the lineage, JSON-able.
-        notes: More to tell on the page, by what it is.
-        libraries: Distributions that the result depends on.
+        best: The best of them.
+        space: The space that was searched.
+        objective: The objective by which trials were compared.
+        algorithm: Name of the search algorithm.
+        facts: More for the artifact's metadata, as JSON values.
+        notes: More for the report, by label.
+        libraries: Python distributions whose versions the result depends on.
     """
 
     trials: Sequence[Trial]
-    leader: Trial
+    best: Trial
     space: SearchSpace
     objective: Objective
     algorithm: str

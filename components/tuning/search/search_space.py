@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.tuning.options import TuningOptions
 
 NumberType = Literal["double", "int"]
 ChoiceType = Literal["categorical", "discrete"]
@@ -28,17 +29,16 @@ _FIELD_TYPES = {
 class Number:
     """A hyperparameter between two bounds.
 
-    Bounds are decimals, so that `0.1` plus twice a step of `0.1` is `0.3`.
+    Bounds are decimals, so that `0.1` plus two steps of `0.1` is exactly `0.3`.
 
     Attributes:
         name: The hyperparameter.
         kind: Katib's `parameterType`, `double` or `int`.
         low: The smallest value.
-        high: The largest value that may come up; with a step, the largest on its grid is at most
-            this.
-        step: The distance between values, counted from `low`; None where every value between the
-            bounds may come up.
-        distribution: How values are spread over the range.
+        high: The upper bound; with a step, the largest value is the last step that is not above.
+        step: The distance between values, counted from `low`; None if all values between the
+            bounds are possible.
+        distribution: How values are distributed over the range.
     """
 
     name: str
@@ -50,18 +50,18 @@ class Number:
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None where they are not on a grid."""
+        """The number of values; None if they are not on a grid."""
         if self.step is None:
             return None
         return int((self.high - self.low) / self.step) + 1
 
     def at(self, index: int) -> int | float:
-        """Gives a value of the grid, counted from 0. Only where `size` is not None."""
+        """Return a value of the grid by its index, counted from 0; only if `size` is not None."""
         step = self.step or Decimal(0)
         return self.typed(self.low + index * step)
 
     def typed(self, value: Decimal) -> int | float:
-        """Gives a decimal as the type of the hyperparameter."""
+        """Return a decimal converted to the type of the hyperparameter."""
         return int(value) if self.kind == "int" else float(value)
 
 
@@ -81,11 +81,11 @@ class Choice:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return len(self.values)
 
     def at(self, index: int) -> Value:
-        """Gives a value, counted from 0."""
+        """Return a value by its index, counted from 0."""
         return self.values[index]
 
 
@@ -94,18 +94,25 @@ SearchSpace = tuple[Parameter, ...]
 
 
 def parse(parameters: Iterable[object]) -> SearchSpace:
-    """Parses Katib's `parameters` list.
+    """Parse Katib's `parameters` list.
 
     Args:
         parameters: Mappings with `name`, `parameterType` and `feasibleSpace`. Numbers may be
-            text, as Katib has them, or numbers.
+            text, as in Katib, or numbers.
 
     Returns:
-        The parameters in the order in which they were given.
+        The parameters in the given order.
 
     Raises:
-        UserError: For the first entry that cannot be used; the message names the entry, the field
-            and what it should be.
+        UserError: For the first entry that cannot be used; the message names the entry and the
+            field, and what to write.
+
+    Example:
+        >>> feasible = {"min": "0", "max": "0.5", "step": "0.25"}
+        >>> entry = {"name": "dropout", "parameterType": "double", "feasibleSpace": feasible}
+        >>> [dropout] = parse([entry])
+        >>> [dropout.at(index) for index in range(dropout.size)]
+        [0.0, 0.25, 0.5]
     """
     space, problems = read(parameters)
     if problems:
@@ -114,13 +121,13 @@ def parse(parameters: Iterable[object]) -> SearchSpace:
 
 
 def read(parameters: Iterable[object]) -> tuple[SearchSpace, list[str]]:
-    """Parses Katib's `parameters` list as far as it goes.
+    """Parse the entries of Katib's `parameters` list that can be parsed.
 
     Args:
         parameters: As for `parse`.
 
     Returns:
-        The entries that can be used, and a problem for each of the others, as `parse` words it.
+        The entries that can be used; and a message for each of the others, as `parse` raises it.
     """
     parsed: list[Parameter] = []
     problems = []
@@ -133,21 +140,34 @@ def read(parameters: Iterable[object]) -> tuple[SearchSpace, list[str]]:
             continue
         if any(parameter.name == other.name for other in parsed):
             problems.append(
-                f"{where}: {parameter.name!r} is there twice; give each hyperparameter once."
+                f"{where}: {parameter.name!r} is listed twice; list each hyperparameter once."
             )
             continue
         parsed.append(parameter)
     return tuple(parsed), problems
 
 
+def entries(options: TuningOptions) -> list[Any]:
+    """Return the entries to search: the given ones, or the default space of the model type.
+
+    Raises:
+        UserError: If the base hyperparameters do not fit.
+    """
+    return options.search_space or default(options.hyperparameters().model_type)
+
+
 def default(model_type: str) -> list[dict[str, Any]]:
-    """Gives the search space that stands in where none is given.
+    """Return the default search space.
 
     Args:
-        model_type: What is trained; hyperparameters that it does not have are left out.
+        model_type: The type of model; hyperparameters that it does not have are left out.
 
     Returns:
-        Entries in Katib's vocabulary, fit for `parse`.
+        Entries in Katib's format, for `parse`.
+
+    Example:
+        >>> [entry["name"] for entry in default("linear")]
+        ['learning_rate', 'batch_size']
     """
     space: list[dict[str, Any]] = [
         {
@@ -186,7 +206,7 @@ def default(model_type: str) -> list[dict[str, Any]]:
 
 
 def to_katib(space: Sequence[Parameter]) -> list[dict[str, Any]]:
-    """Gives a search space in Katib's vocabulary again; `parse` of it is the same space."""
+    """Return a search space in Katib's format; parsing it returns the same space."""
     return [_entry(parameter) for parameter in space]
 
 
@@ -237,7 +257,7 @@ def _choice(name: str, kind: ChoiceType, feasible: Mapping[str, Any], where: str
             f"{where}: feasibleSpace.list must be a list with at least one value, found {given!r}."
         )
     if kind == "discrete" and _FIELD_TYPES[name] == "str":
-        raise UserError(f"{where}: this hyperparameter is text; use parameterType categorical.")
+        raise UserError(f"{where}: {name} is text; use parameterType categorical.")
     values = [_choice_value(name, value, f"{where}: feasibleSpace.list") for value in given]
     for value in values:
         if values.count(value) > 1:
@@ -256,11 +276,11 @@ def _choice_value(name: str, value: object, where: str) -> Value:
         if kind == "int" and number != number.to_integral_value():
             raise UserError(f"{where}: {name} takes whole numbers, found {value!r}.")
         return int(number) if kind == "int" else float(number)
-    # A KFP struct turns 64 into 64.0, and "64.0" is no width of a layer.
+    # A KFP struct turns 64 into 64.0, and "64.0" is not a valid layer width.
     is_whole = isinstance(value, float) and value.is_integer()
     text = str(int(value)) if is_whole else str(value)
     if name == "hidden_units":
-        # Spaces mean nothing here, and would not outlive the shell that a trial is started by.
+        # Spaces have no meaning here, and the shell that starts a Katib trial would drop them.
         text = ",".join(part.strip() for part in text.split(","))
     if name == "model_type" and text not in MODEL_TYPES:
         raise UserError(
@@ -272,11 +292,9 @@ def _choice_value(name: str, value: object, where: str) -> Value:
 
 def _number_range(name: str, kind: NumberType, feasible: Mapping[str, Any], where: str) -> Number:
     if _FIELD_TYPES[name] == "str":
-        raise UserError(
-            f"{where}: this hyperparameter is text; use parameterType categorical, not {kind}."
-        )
+        raise UserError(f"{where}: {name} is text; use parameterType categorical, not {kind}.")
     if _FIELD_TYPES[name] == "int" and kind == "double":
-        raise UserError(f"{where}: this hyperparameter takes whole numbers; use parameterType int.")
+        raise UserError(f"{where}: {name} takes whole numbers; use parameterType int.")
     where = f"{where}: feasibleSpace"
     low = _bound(feasible, "min", kind, where)
     high = _bound(feasible, "max", kind, where)
@@ -295,8 +313,8 @@ def _number_range(name: str, kind: NumberType, feasible: Mapping[str, Any], wher
             raise UserError(f"{where}: step must be above 0, found {step}.")
         if step > high - low > 0:
             raise UserError(
-                f"{where}: step {step} is larger than the range from {low} to {high}; only min "
-                "would ever come up."
+                f"{where}: step {step} is larger than the range from {low} to {high}, so min would "
+                "be the only value."
             )
     elif kind == "int":
         step = Decimal(1)
@@ -319,7 +337,7 @@ def _decimal(value: object, where: str) -> Decimal:
             number = Decimal(str(value).strip())
         except InvalidOperation:
             number = None
-    # Beyond what a double holds, a bound means nothing to training.
+    # Training uses doubles, so a bound must fit into one.
     if number is None or not number.is_finite() or not math.isfinite(float(number)):
         raise UserError(f"{where}: expected a finite number, found {value!r}.")
     return number

@@ -4,11 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
+from kfp_tabular.components.common.errors import (
+    USER_ERROR_EXIT_CODE,
+    UserError,
+    find_user_error,
+)
 from kfp_tabular.components.tuning.search.objective import Objective
 from kfp_tabular.components.tuning.search.search_space import Value
 
 State = Literal["running", "succeeded", "early_stopped", "diverged", "failed"]
+
+MAX_MESSAGE_LENGTH = 400
 
 
 @dataclass(frozen=True)
@@ -18,14 +24,14 @@ class Trial:
     Attributes:
         number: Counted from 0 in the order in which trials started.
         values: The hyperparameters that were searched.
-        state: `running`; `succeeded`; `early_stopped` by the early stopping rule; `diverged`
-            where training ended well but its objective was never finite; `failed`.
+        state: `running`; `succeeded`; `early_stopped` by the early stopping rule; `diverged` if
+            training succeeded but its objective was never finite; `failed`.
         objective: The trial's value; None unless it succeeded or was stopped early.
-        reports: Every value of the objective that it reported.
+        reports: All values of the objective that it reported.
         seconds: How long it ran.
-        message: Of a failed trial, why.
-        name: What Katib calls it; empty for a process of this task.
-        additional: Further metrics that were asked for, by name.
+        message: Why it failed.
+        name: Its name in Katib; empty for a process of this task.
+        additional: The additional metrics, by name.
     """
 
     number: int
@@ -40,12 +46,30 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """What to call it: Katib's name, or its number."""
+        """The name to show: Katib's, or the number."""
         return self.name or str(self.number)
+
+    def described_values(self) -> str:
+        """Return the searched hyperparameters in one line.
+
+        Example:
+            >>> Trial(0, {"learning_rate": 0.00123456789, "epochs": 3}).described_values()
+            'learning_rate=0.00123457, epochs=3'
+        """
+        return ", ".join(
+            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self.values.items()
+        )
 
 
 def best(trials: Sequence[Trial], objective: Objective) -> Trial | None:
-    """Gives the best trial that succeeded; of equal ones the first. None where none did."""
+    """Return the best trial that succeeded, the first of equal ones; None if none succeeded.
+
+    Example:
+        >>> trials = [Trial(0, {}, "succeeded", 0.7), Trial(1, {}, "succeeded", 0.9)]
+        >>> best(trials, Objective("eval_auc", "maximize", "max")).number
+        1
+    """
     succeeded = [trial for trial in trials if trial.state == "succeeded"]
     objectives = [trial.objective for trial in succeeded if trial.objective is not None]
     if not objectives:
@@ -55,15 +79,19 @@ def best(trials: Sequence[Trial], objective: Objective) -> Trial | None:
 
 
 def failure(failed: Sequence[Trial], why: str) -> Exception:
-    """Makes the error that says which trials failed, and how.
+    """Return the error for a search that failed, with the trials that failed and why.
 
     Args:
-        failed: The trials.
-        why: What follows from that.
+        failed: The trials that failed.
+        why: What their failure means for the search.
 
     Returns:
-        A `UserError` where each of them diverged or failed for bad input or configuration, else
-        a `RuntimeError`, so that the task may be retried.
+        A `UserError` if each of them diverged or failed for bad input or configuration; else a
+        `RuntimeError`, so that the task may be retried.
+
+    Example:
+        >>> failure([Trial(3, {}, "failed", message="signal 9: Killed")], "no trial succeeded")
+        RuntimeError('tuning: no trial succeeded. trial 3: signal 9: Killed')
     """
     by_message: dict[str, list[str]] = {}
     for trial in failed:
@@ -74,15 +102,22 @@ def failure(failed: Sequence[Trial], why: str) -> Exception:
     )
     bad_input = f"exit code {USER_ERROR_EXIT_CODE}:"
     hopeless = bool(failed) and all(
-        t.state == "diverged" or t.message.startswith(bad_input) for t in failed
+        trial.state == "diverged" or trial.message.startswith(bad_input) for trial in failed
     )
     kind = UserError if hopeless else RuntimeError
     return kind(f"tuning: {why}. {causes}".strip())
 
 
-def describe(trial: Trial) -> str:
-    """Gives a trial's hyperparameters in one line."""
-    return ", ".join(
-        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in trial.values.items()
-    )
+def telling_line(log: Sequence[str]) -> str:
+    """Return the line of a log that best explains a failure: the user error, or the last line.
+
+    Args:
+        log: The end of the log.
+
+    Example:
+        >>> telling_line(["step 1", "kfp-tabular: error: l2 is too large", "exiting"])
+        'l2 is too large'
+    """
+    lines = [line.strip() for line in log if line.strip()]
+    telling = find_user_error(lines) or (lines[-1] if lines else "its log is empty")
+    return telling[:MAX_MESSAGE_LENGTH]

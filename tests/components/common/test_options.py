@@ -59,3 +59,13 @@ def test_the_first_value_that_does_not_fit_is_named():
 
 def test_values_that_fit_pass():
     options.check(Tuning(label="y"))
+
+
+def test_empty_text_needs_no_check_where_it_is_the_default():
+    @dataclasses.dataclass(frozen=True)
+    class Optional:
+        goal: str = option("", "The goal.", check=one_of("maximize", "minimize"))
+
+    options.check(Optional())
+    with pytest.raises(UserError, match="goal: expected one of maximize, minimize"):
+        options.check(Optional("most"))

@@ -10,7 +10,8 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
-from kfp_tabular.components.tuning import limits, tune
+from kfp_tabular.components.tuning.options import TuningOptions
+from kfp_tabular.components.tuning.tuning_request import TuningRequest
 
 STAND_IN = (sys.executable, "-S", str(Path(__file__).with_name("stand_in_worker.py")))
 
@@ -30,31 +31,31 @@ SPACE = [
 
 
 @pytest.fixture
-def make_request(tmp_path: Path) -> Callable[..., tune.Request]:
-    """Makes requests; keywords replace fields of the request, or of its base."""
+def make_request(tmp_path: Path) -> Callable[..., TuningRequest]:
+    """Return a function that makes requests; keywords are options or hyperparameters."""
     for name in ("transformed_examples", "transform_graph"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_text(name)
     Task("binary", "y", ("0", "1"), (5, 5)).save(tmp_path / "transform_graph")
 
-    def make(trials: int = 4, parallel: int = 1, **changes: Any) -> tune.Request:
+    def make(trials: int = 4, parallel: int = 1, **changes: Any) -> TuningRequest:
         names = {field.name for field in dataclasses.fields(Hyperparameters)}
         base = {name: changes.pop(name) for name in list(changes) if name in names}
-        return tune.Request(
-            **{
-                "transformed_examples": tmp_path / "transformed_examples",
-                "transform_graph": tmp_path / "transform_graph",
-                "hyperparameters": tmp_path / "task" / "hyperparameters",
-                "report": tmp_path / "task" / "report.html",
-                "base": Hyperparameters().updated({"epochs": 2, **base}),
-                "search_space": SPACE,
-                "limits": limits.Limits(
-                    trials, parallel, max_failed_trials=changes.pop("max_failed_trials", 3)
-                ),
-                "seed": 7,
-                "program": STAND_IN,
-                **changes,
-            }
+        given = {
+            "search_space": SPACE,
+            "max_trials": trials,
+            "parallel_trials": parallel,
+            "base_hyperparameters": {"epochs": 2, **base},
+            "seed": 7,
+            **changes,
+        }
+        return TuningRequest(
+            options=TuningOptions(**given),
+            transformed_examples=tmp_path / "transformed_examples",
+            transform_graph=tmp_path / "transform_graph",
+            hyperparameters=tmp_path / "task" / "hyperparameters",
+            report=tmp_path / "task" / "report.html",
+            program=STAND_IN,
         )
 
     return make

@@ -23,7 +23,7 @@ def main() -> None:
         raise SystemExit(2)
     if values["embedding_dimension"] == 13:
         raise RuntimeError("no memory for embeddings")
-    Path(flags["output"]).mkdir(parents=True)
+    Path(flags["logs"]).mkdir(parents=True)
     quality = 0.9 - 0.05 * abs(math.log10(values["learning_rate"]) + 2.5) - values["dropout"] / 10
     with Path(flags["metrics-file"]).open("a") as stream:
         for epoch in range(1, values["epochs"] + 1):

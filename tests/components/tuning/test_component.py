@@ -41,14 +41,17 @@ def test_base_values_are_passed_through(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "katlib"}, "backend: 'katlib' is unknown. Did you mean 'katib'?"),
+        (
+            {"backend": "katlib"},
+            "found 'katlib'. Did you mean 'katib'?",
+        ),
         (
             {"backend": "katib", "max_trials": 2},
             "transformed_examples: {tmp_path}/transformed_examples is a path of this task's pod",
         ),
         ({"base_hyperparameters": {"dropuot": 0.1}}, "Did you mean 'dropout'?"),
         ({"search_space": [{"name": "rate"}]}, "search_space[0]: hyperparameter 'rate' is unknown"),
-        ({"max_trials": -1}, "max_trials: must be at least 0, found -1."),
+        ({"max_trials": -1}, "max_trials: expected at least 0, found -1."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, caplog, arguments, message):

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 
 from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
-from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.tuning import limits, tune
+from kfp_tabular.components.tuning import tune
 from kfp_tabular.components.tuning.katib.experiment import METRICS_FILE
+from kfp_tabular.components.tuning.options import KATIB, TuningOptions
+from kfp_tabular.components.tuning.tuning_request import ArtifactUris, TuningRequest
 from tests.cluster import clusters
 from tests.components.tuning.katib import pods
 from tests.components.tuning.katib.controller import Katib, Search
@@ -64,12 +65,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_real_trials(artifacts, tmp_path):
-    request = tune.Request(
-        transformed_examples=artifacts[0],
-        transform_graph=artifacts[1],
-        hyperparameters=tmp_path / "hyperparameters",
-        report=tmp_path / "report.html",
-        base=Hyperparameters(epochs=2, batch_size=50, learning_rate=0.01),
+    options = TuningOptions(
+        epochs=2,
+        batch_size=50,
+        learning_rate=0.01,
         search_space=[
             {
                 "name": "model_type",
@@ -78,9 +77,18 @@ def test_real_trials(artifacts, tmp_path):
             }
         ],
         algorithm="grid",
-        limits=limits.Limits(max_trials=2, parallel_trials=2),
-        training_flags={"early-stopping-patience": "0", "class-weights": "balanced"},
-        study_directory=tmp_path / "studies",
+        max_trials=2,
+        parallel_trials=2,
+        early_stopping_patience=0,
+        class_weights="balanced",
+        study_directory=str(tmp_path / "studies"),
+    )
+    request = TuningRequest(
+        options=options,
+        transformed_examples=artifacts[0],
+        transform_graph=artifacts[1],
+        hyperparameters=tmp_path / "hyperparameters",
+        report=tmp_path / "report.html",
     )
     result = tune.run(request)
     assert result.metrics["trials_succeeded"] == 2
@@ -90,20 +98,16 @@ def test_real_trials(artifacts, tmp_path):
         files = {path.name for path in trial.iterdir()}
         assert files == {"hyperparameters.json", "log.txt", "metrics.txt"}
 
+    space = [
+        {
+            "name": "dropout",
+            "parameterType": "discrete",
+            "feasibleSpace": {"list": ["1.5"]},
+        }
+    ]
+    refused = replace(options, model_type="dnn", search_space=space)
     with pytest.raises(UserError, match=r"trial 0: exit code 2: .*dropout"):
-        tune.run(
-            replace(
-                request,
-                base=Hyperparameters(model_type="dnn", dropout=1.5),
-                search_space=[
-                    {
-                        "name": "l2",
-                        "parameterType": "discrete",
-                        "feasibleSpace": {"list": ["0"]},
-                    }
-                ],
-            )
-        )
+        tune.run(replace(request, options=refused))
 
 
 class Kubelet:
@@ -172,29 +176,34 @@ def test_real_trials_of_katib(artifacts, cluster, tmp_path):
 
     with Katib(cluster, script).working():
         result = tune.run(
-            tune.Request(
+            TuningRequest(
+                options=TuningOptions(
+                    model_type="dnn",
+                    epochs=2,
+                    batch_size=50,
+                    learning_rate=0.01,
+                    search_space=[
+                        {
+                            "name": "hidden_units",
+                            "parameterType": "categorical",
+                            # Spaces are not part of a value.
+                            "feasibleSpace": {"list": ["8", "16, 8"]},
+                        }
+                    ],
+                    algorithm="random",
+                    max_trials=2,
+                    additional_metrics={"eval_log_loss": ""},
+                    early_stopping_patience=0,
+                    backend=KATIB,
+                    trial_kind="job",
+                    job={"volumes": [{"claim": "data", "mount_path": str(tmp_path)}]},
+                    run_id="run-1",
+                ),
                 transformed_examples=examples,
                 transform_graph=graph,
                 hyperparameters=tmp_path / "hyperparameters",
                 report=tmp_path / "report.html",
-                base=Hyperparameters(model_type="dnn", epochs=2, batch_size=50, learning_rate=0.01),
-                search_space=[
-                    {
-                        "name": "hidden_units",
-                        "parameterType": "categorical",
-                        # Spaces are no part of a value.
-                        "feasibleSpace": {"list": ["8", "16, 8"]},
-                    }
-                ],
-                algorithm="random",
-                limits=limits.Limits(max_trials=2),
-                additional_metrics={"eval_log_loss": ""},
-                training_flags={"early-stopping-patience": "0", "class-weights": "none"},
-                backend=tune.KATIB,
-                trial_kind="job",
-                artifacts=tune.Artifacts(str(examples), str(graph)),
-                job={"volumes": [{"claim": "data", "mount_path": str(tmp_path)}]},
-                run_id="run-1",
+                uris=ArtifactUris(str(examples), str(graph)),
             )
         )
     assert 0.8 < result.metrics["eval_auc"] < 0.88

@@ -41,9 +41,9 @@ def test_the_base_is_the_first_trial_where_the_space_holds_it(make_request, tmp_
 
 
 def test_same_seed_same_trials(make_request, tmp_path):
-    first = tune.run(make_request(trials=14, study_directory=tmp_path / "a"))
-    again = tune.run(make_request(trials=14, study_directory=tmp_path / "b"))
-    other = tune.run(make_request(trials=14, study_directory=tmp_path / "c", seed=8))
+    first = tune.run(make_request(trials=14, study_directory=str(tmp_path / "a")))
+    again = tune.run(make_request(trials=14, study_directory=str(tmp_path / "b")))
+    other = tune.run(make_request(trials=14, study_directory=str(tmp_path / "c"), seed=8))
     assert first.hyperparameters == again.hyperparameters
     assert _values(tmp_path / "a") == _values(tmp_path / "b")
     assert _values(tmp_path / "a") != _values(tmp_path / "c")
@@ -51,19 +51,19 @@ def test_same_seed_same_trials(make_request, tmp_path):
 
 
 def test_a_larger_max_trials_goes_on_where_the_smaller_ended(make_request, tmp_path):
-    tune.run(make_request(trials=12, study_directory=tmp_path / "whole"))
-    tune.run(make_request(trials=5, study_directory=tmp_path / "parts"))
+    tune.run(make_request(trials=12, study_directory=str(tmp_path / "whole")))
+    tune.run(make_request(trials=5, study_directory=str(tmp_path / "parts")))
     before = _trial_files(tmp_path / "parts")
-    tune.run(make_request(trials=12, study_directory=tmp_path / "parts"))
+    tune.run(make_request(trials=12, study_directory=str(tmp_path / "parts")))
     assert before.items() <= _trial_files(tmp_path / "parts").items()
     assert _values(tmp_path / "parts") == _values(tmp_path / "whole")
 
 
 def test_other_data_is_another_study(make_request, tmp_path):
     studies = tmp_path / "studies"
-    tune.run(make_request(trials=2, study_directory=studies))
+    tune.run(make_request(trials=2, study_directory=str(studies)))
     (tmp_path / "transformed_examples" / "content").write_text("other rows")
-    tune.run(make_request(trials=3, study_directory=studies))
+    tune.run(make_request(trials=3, study_directory=str(studies)))
     assert sorted(len(list(study.glob("trials/*"))) for study in studies.iterdir()) == [2, 3]
 
 
@@ -71,7 +71,7 @@ def test_other_data_is_another_study(make_request, tmp_path):
 def test_each_algorithm_runs(make_request, algorithm, tmp_path):
     studies = tmp_path / "studies"
     result = tune.run(
-        make_request(trials=13, algorithm=algorithm, study_directory=studies, parallel=2)
+        make_request(trials=13, algorithm=algorithm, study_directory=str(studies), parallel=2)
     )
     assert result.metrics["trials_succeeded"] == 13
     assert len({json.dumps(values) for values in _values(studies)}) == 13
@@ -88,7 +88,7 @@ def test_a_grid_ends_when_it_is_used_up(make_request, tmp_path):
             parallel=3,
             algorithm="grid",
             search_space=space,
-            study_directory=tmp_path / "studies",
+            study_directory=str(tmp_path / "studies"),
         )
     )
     assert result.metrics["trials"] == 6
@@ -161,7 +161,7 @@ def test_crashes_are_a_failure_that_may_be_retried(make_request):
 
 
 def test_a_trial_without_the_metric_says_so(make_request):
-    with pytest.raises(RuntimeError, match="it reported no metric 'eval_pr_auc'"):
+    with pytest.raises(RuntimeError, match="it did not report 'eval_pr_auc'"):
         tune.run(make_request(trials=1, objective_metric="eval_pr_auc"))
 
 
@@ -172,7 +172,7 @@ def test_divergence_does_not_count_as_failure(make_request):
     request = make_request(trials=2, search_space=space, algorithm="grid", max_failed_trials=0)
     result = tune.run(request)
     assert result.metrics["trials_diverged"] == 1
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="never finite"):
         tune.run(make_request(trials=2, cross_layers=99))
 
 
@@ -190,7 +190,7 @@ def test_max_trials_0_passes_the_base_through(make_request):
     started = time.monotonic()
     result = tune.run(request)
     assert time.monotonic() - started < 0.2
-    assert Hyperparameters.load(request.hyperparameters) == request.base
+    assert Hyperparameters.load(request.hyperparameters) == request.options.hyperparameters()
     assert result.metrics == {}
     assert "99" in request.report.read_text()
 
@@ -208,15 +208,15 @@ def test_passing_through_imports_neither_tensorflow_nor_optuna(make_request):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "kubeflow"}, "backend: 'kubeflow' is unknown"),
+        ({"backend": "kubeflow"}, "backend: expected local or katib, found 'kubeflow'"),
         (
             {"algorithm": "hyperband"},
             "hyperband needs backend katib; backend local has random",
         ),
         ({"algorithm": "tpee"}, "'tpee' is unknown. Did you mean 'tpe'"),
         ({"early_stopping": "median"}, "Did you mean 'medianstop'"),
-        ({"start_step": 0}, "start_step: must be at least 1"),
-        ({"model_type": "dnnn"}, "model_type: 'dnnn' is unknown. Did you mean 'dnn'"),
+        ({"start_step": 0}, "start_step: expected at least 1"),
+        ({"model_type": "dnnn"}, "found 'dnnn'. Did you mean 'dnn'"),
         ({"objective_metric": "eval_gini"}, "Set objective_goal"),
         ({"algorithm_settings": {"startup_trials": 3}}, "Did you mean 'n_startup_trials'"),
     ],
@@ -232,15 +232,17 @@ sys.path.insert(0, {tests!r})
 import logging
 logging.basicConfig(level="INFO")
 from pathlib import Path
-from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
-from kfp_tabular.components.tuning import limits, tune
+from kfp_tabular.components.tuning import tune
+from kfp_tabular.components.tuning.options import TuningOptions
+from kfp_tabular.components.tuning.tuning_request import TuningRequest
 root = Path({root!r})
-tune.run(tune.Request(
-    root / "transformed_examples", root / "transform_graph",
-    root / "killed" / "hyperparameters", root / "killed" / "report.html",
-    base=Hyperparameters(epochs=3, train_steps=100), search_space={space!r},
-    limits=limits.Limits(6, 2), seed=7, algorithm="random",
-    study_directory=root / "studies", program={program!r},
+options = TuningOptions(
+    epochs=3, train_steps=100, search_space={space!r}, max_trials=6, parallel_trials=2, seed=7,
+    algorithm="random", study_directory=str(root / "studies"),
+)
+tune.run(TuningRequest(
+    options, root / "transformed_examples", root / "transform_graph",
+    root / "killed" / "hyperparameters", root / "killed" / "report.html", program={program!r},
 ))
 """
 
@@ -253,12 +255,12 @@ def test_a_killed_search_leaves_no_process_and_is_resumed(make_request, tmp_path
         algorithm="random",
         train_steps=100,
         epochs=3,
-        study_directory=tmp_path / "studies",
+        study_directory=str(tmp_path / "studies"),
     )
     code = KILLED.format(
         tests=str(Path(__file__).parent),
         root=str(tmp_path),
-        space=request.search_space,
+        space=request.options.search_space,
         program=STAND_IN,
     )
     victim = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -281,7 +283,7 @@ def test_a_killed_search_leaves_no_process_and_is_resumed(make_request, tmp_path
     assert len(after) == 6
     assert all(content.count("\n") == 3 for content in after.values())
     uninterrupted = make_request(
-        trials=6, algorithm="random", train_steps=100, epochs=3, study_directory=tmp_path / "u"
+        trials=6, algorithm="random", train_steps=100, epochs=3, study_directory=str(tmp_path / "u")
     )
     tune.run(uninterrupted)
     assert _values(tmp_path / "studies") == _values(tmp_path / "u")
@@ -323,7 +325,7 @@ def test_a_search_ends_at_its_target(make_request):
 
 
 def test_a_target_must_be_a_number(make_request):
-    with pytest.raises(UserError, match="objective_target: expected a number or nothing"):
+    with pytest.raises(UserError, match="objective_target: expected a number, found"):
         tune.run(make_request(objective_target="best"))
 
 

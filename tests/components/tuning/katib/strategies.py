@@ -4,10 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.tuning.katib.algorithm_checks import ALGORITHMS
-from kfp_tabular.components.tuning.katib.experiment_checks import RESUME_POLICIES, Wanted
-from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
+from kfp_tabular.components.tuning.options import RESUME_POLICIES, TuningOptions
 
 _DISTRIBUTIONS = ("uniform", "logUniform", "normal", "logNormal")
 _SETTINGS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
@@ -149,8 +148,8 @@ def jobs(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 @st.composite
-def wanted(draw: st.DrawFn, algorithm: str = "") -> Wanted:
-    """Gives a search, possible or not."""
+def requests(draw: st.DrawFn, algorithm: str = "") -> ExperimentRequest:
+    """Return a search, possible or not."""
     algorithm = algorithm or draw(st.sampled_from(sorted(ALGORITHMS)))
     known = _SETTINGS[algorithm]
     settings = draw(
@@ -161,17 +160,14 @@ def wanted(draw: st.DrawFn, algorithm: str = "") -> Wanted:
     max_trials = draw(st.sampled_from([1, 2, 4, 9, 12, 27]))
     parallel = max_trials if algorithm == "hyperband" else draw(st.integers(1, max_trials))
     trial_kind = draw(st.sampled_from(["tfjob", "trainjob", "job"]))
-    return Wanted(
-        transformed_examples=draw(
-            st.sampled_from(['minio://bucket/a b/it\'s "x" $(HOME) `id` ${HOME}', "/data/x;rm"])
-        ),
-        transform_graph="gs://bucket/graph",
-        task=draw(st.sampled_from(["binary", "multiclass", "regression"])),
-        base=Hyperparameters(hidden_units=draw(st.sampled_from(["64", "128, 64"]))),
+    options = TuningOptions(
+        base_hyperparameters={"hidden_units": draw(st.sampled_from(["64", "128, 64"]))},
         search_space=draw(_spaces_for(algorithm) | st.just([])),
         algorithm=algorithm,
         algorithm_settings=settings,
-        limits=Limits(max_trials, parallel, draw(st.integers(0, 30))),
+        max_trials=max_trials,
+        parallel_trials=parallel,
+        max_failed_trials=draw(st.integers(0, 30)),
         objective_strategy=draw(st.sampled_from(["", "max", "min", "latest"])),
         objective_target=draw(st.sampled_from(["", "0.9", "1e-3"])),
         additional_metrics=draw(
@@ -182,8 +178,16 @@ def wanted(draw: st.DrawFn, algorithm: str = "") -> Wanted:
         job={"volumes": [{"claim": "data", "mount_path": "/data"}], **draw(jobs(trial_kind))},
         resume_policy=draw(st.sampled_from(RESUME_POLICIES)),
         retain_trials=draw(st.booleans()),
-        training_flags={"class-weights": "none", "model-fn": draw(st.sampled_from(["", "a.b:c"]))},
+        model_fn=draw(st.sampled_from(["", "a.b:c"])),
         seed=draw(st.sampled_from([0, 1, 2**31 - 1])),
+    )
+    return ExperimentRequest(
+        options=options,
+        transformed_examples=draw(
+            st.sampled_from(['minio://bucket/a b/it\'s "x" $(HOME) `id` ${HOME}', "/data/x;rm"])
+        ),
+        transform_graph="gs://bucket/graph",
+        task=draw(st.sampled_from(["binary", "multiclass", "regression"])),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.tuning.katib import algorithm_checks
 from kfp_tabular.components.tuning.katib.experiment import (
@@ -16,9 +17,9 @@ from kfp_tabular.components.tuning.katib.experiment import (
     parameter,
     read_value,
 )
-from kfp_tabular.components.tuning.katib.experiment_checks import Wanted
-from kfp_tabular.components.tuning.katib.experiment_plan import order
-from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.katib.experiment_plan import plan
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
+from kfp_tabular.components.tuning.options import TuningOptions
 from kfp_tabular.components.tuning.search import search_space
 from tests.cluster import schemas
 from tests.components.tuning.katib import strategies
@@ -27,27 +28,26 @@ SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 MOST = settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 
 
-def possible(wanted: Wanted) -> dict[str, Any]:
-    """Gives the Experiment of a search, where it is possible."""
+def possible(search: ExperimentRequest) -> dict[str, Any]:
+    """Return the Experiment of a search; skip a search that is not possible."""
     try:
-        return order(wanted, "run-1").resource
+        return plan(search, "run-1").resource
     except UserError:
         assume(False)
         raise
 
 
-def minimal(**changes: Any) -> Wanted:
-    fields: dict[str, Any] = {
-        "transformed_examples": "minio://bucket/examples",
-        "transform_graph": "minio://bucket/graph",
-        "task": "binary",
-        "limits": Limits(12, 3),
-    }
-    return Wanted(**{**fields, **changes})
+def minimal(task: TaskKind = "binary", **changes: Any) -> ExperimentRequest:
+    return ExperimentRequest(
+        options=TuningOptions(**{"max_trials": 12, "parallel_trials": 3, **changes}),
+        transformed_examples="minio://bucket/examples",
+        transform_graph="minio://bucket/graph",
+        task=task,
+    )
 
 
 def rendered(**changes: Any) -> dict[str, Any]:
-    return order(minimal(**changes), "run-1").resource
+    return plan(minimal(**changes), "run-1").resource
 
 
 @schemas.needed
@@ -56,19 +56,19 @@ def rendered(**changes: Any) -> dict[str, Any]:
 def test_what_is_accepted_fits_the_schemas(data: st.DataObject) -> None:
     # Algorithm by algorithm, so that the rarer ones are not drowned by those that take anything.
     for name in algorithm_checks.ALGORITHMS:
-        wanted = data.draw(strategies.wanted(name))
+        search = data.draw(strategies.requests(name))
         try:
-            resource = order(wanted, "run-1").resource
+            resource = plan(search, "run-1").resource
         except UserError:
             continue
         assert schemas.problems(resource) == []
 
 
 @MOST
-@given(strategies.wanted())
-def test_what_is_accepted_fits_katibs_types(wanted: Wanted) -> None:
+@given(strategies.requests())
+def test_what_is_accepted_fits_katibs_types(search: ExperimentRequest) -> None:
     models = pytest.importorskip("kubeflow_katib_api.models")
-    resource = possible(wanted)
+    resource = possible(search)
     model = strict(models.V1beta1Experiment)
     again = model.model_validate(resource).model_dump(by_alias=True, exclude_none=True, mode="json")
     assert again["spec"]["parameters"] == resource["spec"]["parameters"]
@@ -104,9 +104,9 @@ def test_katibs_types_refuse_an_unknown_field() -> None:
 
 
 @MOST
-@given(strategies.wanted())
-def test_placeholders_and_parameters_are_the_same(wanted: Wanted) -> None:
-    resource = possible(wanted)
+@given(strategies.requests())
+def test_placeholders_and_parameters_are_the_same(search: ExperimentRequest) -> None:
+    resource = possible(search)
     template = resource["spec"]["trialTemplate"]
     names = [entry["name"] for entry in resource["spec"]["parameters"]]
     assert [entry["reference"] for entry in template["trialParameters"]] == names
@@ -119,36 +119,36 @@ def test_placeholders_and_parameters_are_the_same(wanted: Wanted) -> None:
 
 
 @MOST
-@given(strategies.wanted())
-def test_names_fit_whatever_the_run_is_called(wanted: Wanted) -> None:
-    assume(possible(wanted))
-    made = order(wanted, "a-very-long-run-id-" * 6)
+@given(strategies.requests())
+def test_names_fit_whatever_the_run_is_called(search: ExperimentRequest) -> None:
+    assume(possible(search))
+    made = plan(search, "a-very-long-run-id-" * 6)
     name = made.name
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
     assert len(name) <= 40
     suffix = {"tfjob": "-evaluator-0", "trainjob": "-node-0-99-abcde", "job": "-abcde"}
-    assert len(f"{name}-12345678{suffix[wanted.trial_kind]}") <= 63
+    assert len(f"{name}-12345678{suffix[search.options.trial_kind]}") <= 63
     # A Deployment and a Service.
-    assert len(f"{name}-{wanted.algorithm}") <= 63
+    assert len(f"{name}-{search.options.algorithm}") <= 63
 
 
 def test_the_name_is_that_of_the_search() -> None:
-    first = order(minimal(), "run-1").name
-    assert order(minimal(), "run-1", image="registry.example.com/x:1").name == first
-    assert order(minimal(), "run-2").name != first
-    assert order(minimal(seed=1), "run-1").name != first
-    assert order(minimal(), "run-1", name="chosen").name == "chosen"
+    first = plan(minimal(), "run-1").name
+    assert plan(minimal(), "run-1", image="registry.example.com/x:1").name == first
+    assert plan(minimal(), "run-2").name != first
+    assert plan(minimal(seed=1), "run-1").name != first
+    assert plan(minimal(), "run-1", name="chosen").name == "chosen"
     with pytest.raises(UserError, match=r"has 41 characters; .* TFJob may have 39"):
-        order(minimal(), "run-1", name="x" * 41)
-    with pytest.raises(UserError, match="is no name of an Experiment"):
-        order(minimal(), "run-1", name="-x")
+        plan(minimal(), "run-1", name="x" * 41)
+    with pytest.raises(UserError, match="is not valid for an Experiment"):
+        plan(minimal(), "run-1", name="-x")
 
 
 def test_failures_are_counted_as_they_are_locally() -> None:
     # Katib gives up when as many have failed, not when more have.
-    assert rendered(limits=Limits(12, 3, 0))["spec"]["maxFailedTrialCount"] == 1
-    assert rendered(limits=Limits(12, 3, 3))["spec"]["maxFailedTrialCount"] == 4
-    assert rendered(limits=Limits(12, 3, 99))["spec"]["maxFailedTrialCount"] == 12
+    assert rendered(max_failed_trials=0)["spec"]["maxFailedTrialCount"] == 1
+    assert rendered(max_failed_trials=3)["spec"]["maxFailedTrialCount"] == 4
+    assert rendered(max_failed_trials=99)["spec"]["maxFailedTrialCount"] == 12
 
 
 def test_objective_and_early_stopping() -> None:
@@ -213,7 +213,7 @@ def test_settings_are_text_and_the_seed_is_one(
 
 def test_what_is_not_searched_is_a_flag_of_every_trial() -> None:
     resource = rendered(
-        training_flags={"class-weights": "balanced", "model-fn": ""},
+        class_weights="balanced",
         search_space=[
             {"name": "epochs", "parameterType": "int", "feasibleSpace": {"min": 1, "max": 3}}
         ],

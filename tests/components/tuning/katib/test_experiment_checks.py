@@ -6,9 +6,10 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.tuning.katib.experiment import experiment
-from kfp_tabular.components.tuning.katib.experiment_checks import Wanted, check, check_placeholders
+from kfp_tabular.components.tuning.katib.experiment_checks import check, check_placeholders
+from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
 from kfp_tabular.components.tuning.katib.render import render_experiment
-from kfp_tabular.components.tuning.limits import Limits
+from kfp_tabular.components.tuning.options import TuningOptions
 from kfp_tabular.components.tuning.search.algorithm_settings import NOT_OFFERED
 
 
@@ -21,25 +22,23 @@ EPOCHS = number("epochs", "int", min="1", max="9")
 UNITS = number("hidden_units", "categorical", list=["64", "128,64"])
 
 
-def wanted(**changes: Any) -> Wanted:
-    fields: dict[str, Any] = {
-        "transformed_examples": "s3://bucket/examples",
-        "transform_graph": "s3://bucket/graph",
-        "task": "binary",
-        "search_space": [RATE, EPOCHS],
-        "limits": Limits(12, 3),
+def requested(**changes: Any) -> ExperimentRequest:
+    places = {
+        name: changes.pop(name, f"s3://bucket/{name}")
+        for name in ("transformed_examples", "transform_graph")
     }
-    return Wanted(**{**fields, **changes})
+    options = {"search_space": [RATE, EPOCHS], "max_trials": 12, "parallel_trials": 3, **changes}
+    return ExperimentRequest(options=TuningOptions(**options), task="binary", **places)
 
 
 def problem(**changes: Any) -> str:
     with pytest.raises(UserError) as found:
-        check(wanted(**changes))
+        check(requested(**changes))
     return str(found.value)
 
 
 def test_what_can_be_done_passes() -> None:
-    spec = check(wanted())
+    spec = check(requested())
     assert spec.algorithm_settings == {"random_state": "0"}
     assert [entry.name for entry in spec.space] == ["learning_rate", "epochs"]
 
@@ -49,7 +48,9 @@ def test_everything_is_said_at_once() -> None:
         search_space=[RATE, number("epochz", "int", min=1, max=2), number("dropout", max=1)],
         algorithm="gird",
         algorithm_settings={},
-        limits=Limits(2, 3, -1),
+        max_trials=2,
+        parallel_trials=3,
+        max_failed_trials=-1,
         early_stopping="median",
         objective_metric="eval_acuracy",
         objective_target="high",
@@ -60,19 +61,19 @@ def test_everything_is_said_at_once() -> None:
         seed=-1,
     )
     for part in (
-        "13 things keep Katib from searching: (1) max_failed_trials: must be at least 0",
-        "parallel_trials: 3 at a time are more than the 2 of max_trials",
+        "Katib would reject this search, for 13 reasons: (1) max_failed_trials: expected",
+        "parallel_trials: 3 at a time are more than max_trials (2)",
         "search_space[1]: hyperparameter 'epochz' is unknown. Did you mean 'epochs'?",
         "search_space[2] (dropout): feasibleSpace: 'min' is missing",
-        "early_stopping: 'median' is unknown. Did you mean 'medianstop'?",
+        "early_stopping: expected medianstop or none, found 'median'. Did you mean 'medianstop'?",
         "Did you mean 'eval_auc' or 'accuracy'?",
-        "objective_target: expected a number or nothing, found 'high'",
+        "objective_target: expected a number, found 'high'",
         "algorithm: 'gird' is unknown. Did you mean 'grid'?",
-        "resume_policy: 'never' is unknown. Did you mean 'Never'?",
-        "seed: Katib takes 0 to",
+        "found 'never'. Did you mean 'Never'?",
+        "seed: expected at least 0, found -1",
         "job: unknown key 'cpus'. Did you mean 'cpu' or 'gpus'?",
         "transformed_examples: /tmp/examples is a path of this task's pod",
-        "trial_kind: 'tfjobs' is unknown. Did you mean 'tfjob'",
+        "found 'tfjobs'. Did you mean 'tfjob'",
     ):
         assert part in message, message
     assert "\n" not in message
@@ -93,7 +94,7 @@ def test_algorithms_without_a_search_space_are_refused_by_name(name: str) -> Non
         ("tpe", {"algorithm_settings": {"n_startup_trials": 3}}, "Katib's tpe has no setting"),
         ("sobol", {"algorithm_settings": {"x": 1}}, "It has none."),
         ("cmaes", {"algorithm_settings": {"restart_strategy": "pop"}}, "one of none, ipop, bipop"),
-        ("random", {"algorithm_settings": {"random_state": 1}}, "is the component's argument"),
+        ("random", {"algorithm_settings": {"random_state": 1}}, "use the argument seed instead"),
         (
             "bayesianoptimization",
             {"algorithm_settings": {"acq_func": "EIps"}},
@@ -125,8 +126,8 @@ def test_algorithms_without_a_search_space_are_refused_by_name(name: str) -> Non
         ("grid", {}, "search_space (learning_rate): the grid algorithm needs a step"),
         (
             "grid",
-            {"search_space": [number("epochs", "int", min=1, max=9), UNITS], "limits": Limits(19)},
-            "max_trials: 19 trials are more than the grid's 18 points, which Katib refuses; use 18",
+            {"search_space": [number("epochs", "int", min=1, max=9), UNITS], "max_trials": 19},
+            "max_trials: 19 trials are more than the grid's 18 points, which Katib rejects; use 18",
         ),
         (
             "bayesianoptimization",
@@ -161,12 +162,12 @@ def test_algorithms_without_a_search_space_are_refused_by_name(name: str) -> Non
         (
             "hyperband",
             {"algorithm_settings": {"r_l": 9, "resource_name": "epochs"}},
-            "max_trials must equal parallel_trials; found 12 and 3",
+            "max_trials must equal parallel_trials, found 12 and 3",
         ),
         (
             "hyperband",
             {"algorithm_settings": {"r_l": 9, "resource_name": "epochs"}},
-            "cannot go on from a trial that was stopped early",
+            "cannot continue from a trial that was stopped early",
         ),
     ],
 )
@@ -177,33 +178,33 @@ def test_what_an_algorithm_cannot_do(algorithm: str, changes: dict[str, Any], me
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"limits": Limits(0)}, "max_trials: an Experiment needs at least 1, found 0."),
-        ({"limits": Limits(2**31)}, "max_trials: must be below"),
+        ({"max_trials": 0}, "max_trials: an Experiment needs at least 1, found 0."),
+        ({"max_trials": 2**31}, "max_trials: must be below"),
         (
             {"search_space": [number("learning_rate_schedule", "categorical", list=["a b"])]},
-            "holds 'a b', which would not reach the trial as it is",
+            "the value 'a b' in feasibleSpace.list would not reach the trial unchanged",
         ),
         (
             {"search_space": [number("learning_rate_schedule", "categorical", list=["it's"])]},
-            "which would not reach the trial",
+            "would not reach the trial unchanged",
         ),
         (
-            {"training_flags": {"model-fn": "${trialParameters.epochs}"}},
-            "model_fn: '${trialParameters.epochs}' holds a placeholder of Katib",
+            {"model_fn": "${trialParameters.epochs}"},
+            "model_fn: '${trialParameters.epochs}' contains a Katib placeholder",
         ),
         ({"transform_graph": "ftp://host/graph"}, "transform_graph: "),
         ({"job": {"ttl_seconds": 0}}, "job.ttl_seconds: Katib removes the jobs"),
         (
             {"job": {"volumes": [{"claim": "c", "mount_path": "/var/log/katib"}]}},
-            "mount_path /var/log/katib is Katib's own",
+            "Katib uses mount_path /var/log/katib itself",
         ),
         ({"trial_kind": "job", "job": {"workers": 2}}, "job.workers: a plain Job is one pod"),
         (
             {"trial_kind": "trainjob", "job": {"evaluator": True}},
             "job.evaluator: all pods of a TrainJob are workers",
         ),
-        ({"additional_metrics": {"eval_auc": ""}}, "'eval_auc' is the objective already"),
-        ({"additional_metrics": {"a b": ""}}, "'a b' is no metric's name"),
+        ({"additional_metrics": {"eval_auc": ""}}, "'eval_auc' is already the objective"),
+        ({"additional_metrics": {"a b": ""}}, "'a b' is not a valid metric name"),
         ({"additional_metrics": {"x": "mean"}}, "expected max, min or latest for x"),
     ],
 )
@@ -212,10 +213,10 @@ def test_what_katib_would_stumble_over(changes: dict[str, Any], message: str) ->
 
 
 def test_a_parameter_that_is_used_must_be_searched() -> None:
-    resource = experiment(check(wanted(job={"env": {"X": "${trialParameters.dropout}"}})))
+    resource = experiment(check(requested(job={"env": {"X": "${trialParameters.dropout}"}})))
     with pytest.raises(UserError, match="uses Katib's parameter 'dropout', which search_space"):
         check_placeholders(resource)
-    resource = experiment(check(wanted()))
+    resource = experiment(check(requested()))
     resource["spec"]["trialTemplate"]["trialParameters"].append({"name": "l2", "reference": "l2"})
     with pytest.raises(UserError, match=r"search_space \(l2\): no flag of the trial uses it"):
         check_placeholders(resource)
@@ -223,10 +224,11 @@ def test_a_parameter_that_is_used_must_be_searched() -> None:
 
 def test_hyperband_where_it_ends() -> None:
     spec = check(
-        wanted(
+        requested(
             algorithm="hyperband",
             algorithm_settings={"r_l": 9.0, "eta": 3.0, "resource_name": "epochs"},
-            limits=Limits(9, 9),
+            max_trials=9,
+            parallel_trials=9,
             early_stopping="none",
         )
     )

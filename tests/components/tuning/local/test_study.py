@@ -64,7 +64,7 @@ def _what(trial: Trial) -> object:
 def test_one_process_at_a_time(tmp_path):
     with (
         open_study(tmp_path, PLAN, {}),
-        pytest.raises(RuntimeError, match="another tuning task works on this study"),
+        pytest.raises(RuntimeError, match="another tuning task is working on this study"),
         open_study(tmp_path, PLAN, {}),
     ):
         pass

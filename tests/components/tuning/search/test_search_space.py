@@ -93,7 +93,7 @@ def test_the_default_space_fits_the_model_type_and_holds_the_defaults(model_type
         ([entry("batch_size", "categorical", list=[64.5])], "whole numbers, found 64.5"),
         ([entry("model_type", "categorical", list=["dcn"])], "model type 'dcn' is unknown"),
         ([entry("model_type", "categorical", list=[None])], "expected text or a number"),
-        ([entry(min=1, max=2), entry(min=1, max=2)], r"search_space\[1\]: .* is there twice"),
+        ([entry(min=1, max=2), entry(min=1, max=2)], r"search_space\[1\]: .* is listed twice"),
     ],
 )
 def test_what_cannot_be_searched_is_said(parameters, message):
