@@ -82,14 +82,17 @@ def build(kind: type[T], arguments: Mapping[str, Any]) -> T:
 
     Args:
         kind: The dataclass.
-        arguments: Values by option name. Options that it lacks keep their defaults.
+        arguments: Values by field name. Fields that it lacks keep their defaults; a nested
+            dataclass that it lacks is built from the same mapping.
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if dataclasses.is_dataclass(field.type) and "meaning" not in field.metadata:
+        nested = dataclasses.is_dataclass(field.type) and "meaning" not in field.metadata
+        given = arguments.get(field.name)
+        if nested and not isinstance(given, field.type):  # type: ignore[arg-type]
             values[field.name] = build(field.type, arguments)  # type: ignore[arg-type]
         elif field.name in arguments:
-            values[field.name] = arguments[field.name]
+            values[field.name] = given
     return kind(**values)
 
 

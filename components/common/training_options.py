@@ -18,11 +18,14 @@ from kfp_tabular.components.common.artifacts.hyperparameters import (
 from kfp_tabular.components.common.documents import at_least, one_of
 from kfp_tabular.components.common.options import option
 
+WORKER_MODULE = "kfp_tabular.components.training.worker"
+"""The worker program, as `python -m` takes it."""
+
 NO_EXPORT = "--no-export"
 """The flag that has the worker train and measure, but write no model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BaseHyperparameters(BasicHyperparameters):
     """The hyperparameters as a component takes them: the basic ones, and the others by name."""
 
@@ -48,7 +51,7 @@ class BaseHyperparameters(BasicHyperparameters):
         return Hyperparameters().updated({**basic, **self.base_hyperparameters})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LearningOptions:
     """How a model learns, beside its hyperparameters: the same for a training and for a trial."""
 
@@ -127,7 +130,7 @@ def flags(values: Any) -> list[str]:
     ]
 
 
-def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
+def add_flags(parser: argparse.ArgumentParser, kind: type, *, as_text: bool = False) -> None:
     """Give a parser one flag for each option of a dataclass.
 
     A flag that the command line leaves out is absent from the parsed arguments, so that
@@ -136,6 +139,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
     Args:
         parser: The parser to extend.
         kind: A dataclass of options.
+        as_text: Whether values stay text, for the caller to convert.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -148,7 +152,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type) -> None:
         default = "" if required or entry.default in ("", None) else f" Default: {entry.default}."
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
-            type=entry.type,
+            type=str if as_text else entry.type,
             required=required,
             default=argparse.SUPPRESS,
             # argparse replaces %(...)s in help texts.

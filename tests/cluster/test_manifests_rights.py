@@ -31,8 +31,10 @@ from kfp_tabular.components.common.kubernetes.client.kinds import (
 from kfp_tabular.components.deployment.kserve import backend as deployment
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from kfp_tabular.components.training.kubeflow import backend as training
-from kfp_tabular.components.training.kubeflow.plan import Artifacts
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
+from kfp_tabular.components.training.options import PlacementOptions
+from kfp_tabular.components.training.training_request import ArtifactUris
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 from kfp_tabular.components.tuning.katib import backend as tuning
 from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
 from kfp_tabular.components.tuning.options import TuningOptions
@@ -92,19 +94,20 @@ def is_stopped(container: Container) -> int:
     return 143
 
 
-def order(folder: Path, kind: str, **job: Any) -> training.Order:
+def order(folder: Path, kind: str, **job: Any) -> TrainingJobRequest:
     for name in ("examples", "graph"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     volume = {"claim": "artifacts", "mount_path": str(folder)}
-    return training.Order(
-        settings=Settings(Path(), Path(), folder / "task" / "model", folder / "task" / "logs"),
-        artifacts=Artifacts(
+    return TrainingJobRequest(
+        settings=WorkerSettings(
+            Path(), Path(), folder / "task" / "model", folder / "task" / "logs"
+        ),
+        placement=PlacementOptions(
+            backend=kind, job={"volumes": [volume], **job}, workers=2, run_id=RUN_ID
+        ),
+        uris=ArtifactUris(
             str(folder / "examples"), str(folder / "graph"), str(folder / "run" / "model")
         ),
-        backend=kind,
-        job={"volumes": [volume], **job},
-        workers=2,
-        run_id=RUN_ID,
     )
 
 

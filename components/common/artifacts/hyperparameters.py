@@ -49,7 +49,7 @@ def _rate(value: float) -> None:
         raise ValueError("expected a number from 0 to below 1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BasicHyperparameters:
     """The hyperparameters that components also take as arguments of their own."""
 
@@ -77,7 +77,7 @@ class BasicHyperparameters:
     learning_rate: float = option(0.001, "Peak learning rate of the schedule.", check=_positive)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hyperparameters(BasicHyperparameters):
     """All hyperparameters of a training: the model and its optimization.
 

@@ -1,27 +1,23 @@
-"""Several workers on this machine: real processes that train together over the loopback."""
+"""Several workers on this machine: processes that train together over the loopback interface."""
 
 import json
 import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_tabular.components.common.errors import (
-    USER_ERROR_EXIT_CODE,
-    UserError,
-    find_user_error,
-)
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError, find_user_error
+from kfp_tabular.components.common.process.child_process import ChildProcess, last_lines, stop
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
+from kfp_tabular.components.common.training_options import WORKER_MODULE, WorkerLocations
 from kfp_tabular.components.training.distributed.worker_termination import LOST_EXIT_CODE
-from kfp_tabular.components.training.settings import WORKER_MODULE, Settings
+from kfp_tabular.components.training.worker_settings import WorkerSettings, worker_arguments
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
@@ -32,21 +28,27 @@ _logger = logging.getLogger(__name__)
 
 
 class WorkerError(RuntimeError):
-    """A worker ended with a failure that is not the user's."""
+    """A worker failed, and not for a user error."""
 
 
-@dataclass(frozen=True)
-class _Worker:
-    index: int
-    process: "subprocess.Popen[bytes]"
-    log: Path
+class _Worker(ChildProcess):
+    def __init__(self, command: Sequence[str], index: int, tf_config: str, log: Path) -> None:
+        self.index = index
+        self.log = log
+        environment = {**os.environ, "TF_CONFIG": tf_config}
+        super().__init__(command, environment, log=log, death_signal=signal.SIGTERM)
 
 
 def tf_configs(ports: Sequence[int]) -> list[str]:
-    """Gives TF_CONFIG for each worker of a job on this machine; the first is the chief.
+    """Return TF_CONFIG for each worker of a job on this machine; the first is the chief.
 
     Args:
         ports: A free port for each worker.
+
+    Example:
+        >>> tf_configs([2222, 2223])[1]
+        '{"cluster": {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}, "task": {"type": "worker",
+        "index": 1}}'
     """
     cluster = {"worker": [f"{_HOST}:{port}" for port in ports]}
     return [
@@ -55,19 +57,19 @@ def tf_configs(ports: Sequence[int]) -> list[str]:
     ]
 
 
-def run(settings: Settings, workers: int) -> None:
-    """Trains with several worker processes, and waits for all of them.
+def run(settings: WorkerSettings, workers: int) -> None:
+    """Train with several worker processes, and wait for all of them.
 
-    The chief's log goes to standard error as it comes, the others' into `workers/` in the logs.
-    Where one fails, all are stopped.
+    The chief's log is copied to standard error while it is written; the logs of all workers are in
+    `workers/` in the logs. If one worker fails, all are stopped.
 
     Args:
-        settings: What every worker is told; the logs are not None.
-        workers: How many, at least two.
+        settings: What every worker is told; `logs` is not None.
+        workers: Number of workers, at least two.
 
     Raises:
-        UserError: Where a worker reports one.
-        WorkerError: Where a worker fails in another way; it holds the last lines of its log.
+        UserError: If a worker reports one.
+        WorkerError: If a worker fails for another reason; it holds the last lines of its log.
         SystemExit: After SIGTERM, once the workers have saved a checkpoint.
     """
     if settings.logs is None:
@@ -79,35 +81,53 @@ def run(settings: Settings, workers: int) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kfp-tabular-")))
         document = folder / "hyperparameters.json"
         settings.hyperparameters.save(document)
-        command = [sys.executable, "-m", WORKER_MODULE, f"--parent={os.getpid()}"]
-        command += settings.arguments(document)
+        command = [sys.executable, "-m", WORKER_MODULE, *worker_flags(settings, document)]
         started = [
-            _start(command, index, config, logs / f"worker-{index}.log")
+            _Worker(command, index, config, logs / f"worker-{index}.log")
             for index, config in enumerate(tf_configs(_free_ports(workers)))
         ]
-        stack.callback(_stop, started)
-        _logger.info("%d workers started; their logs are in %s", workers, logs)
+        stack.callback(stop, started, _GRACE_SECONDS)
+        _logger.info("started %d workers; their logs are in %s", workers, logs)
         shown = 0
         while True:
-            ended = [worker.process.poll() for worker in started]
+            exit_codes = [worker.poll() for worker in started]
             shown = _show(started[0].log, shown)
             if terminated.is_set():
-                _logger.warning("told to stop: stopping %d workers", workers)
-                _stop(started)
+                _logger.warning("SIGTERM: stopping %d workers", workers)
+                stop(started, _GRACE_SECONDS)
                 _show(started[0].log, shown)
                 raise SystemExit(TERMINATED_EXIT_CODE)
-            failed = [worker for worker, code in zip(started, ended, strict=True) if code]
+            failed = [worker for worker, code in zip(started, exit_codes, strict=True) if code]
             if failed:
-                _stop(started)
+                stop(started, _GRACE_SECONDS)
                 _show(started[0].log, shown)
-                raise _failure(_culprit(failed), workers)
-            if all(code == 0 for code in ended):
+                raise _failure(_root_cause(failed), workers)
+            if all(code == 0 for code in exit_codes):
                 return
             time.sleep(_POLL_SECONDS)
 
 
+def worker_flags(settings: WorkerSettings, document: Path) -> list[str]:
+    """Return the flags that tell a worker on this machine the settings.
+
+    Args:
+        settings: The settings.
+        document: The file that holds their hyperparameters, or will hold them.
+    """
+    locations = WorkerLocations(
+        transformed_examples=str(settings.transformed_examples),
+        transform_graph=str(settings.transform_graph),
+        output=str(settings.output or ""),
+        logs=str(settings.logs or ""),
+        checkpoints=settings.checkpoints,
+        hyperparameters=str(document),
+        metrics_file=str(settings.metrics_file or ""),
+    )
+    return worker_arguments(settings, locations).flags()
+
+
 def _free_ports(count: int) -> list[int]:
-    # All are bound before any is let go, so that they differ.
+    # All are bound before any is released, so that they differ.
     with ExitStack() as stack:
         ports = []
         for _ in range(count):
@@ -117,36 +137,9 @@ def _free_ports(count: int) -> list[int]:
         return ports
 
 
-def _start(command: Sequence[str], index: int, tf_config: str, log: Path) -> _Worker:
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "TF_CONFIG": tf_config},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return _Worker(index, process, log)
-
-
-def _stop(workers: Sequence[_Worker]) -> None:
-    """Asks all to end, and kills what has not after a while: one without peers cannot answer."""
-    running = [worker.process for worker in workers if worker.process.poll() is None]
-    for process in running:
-        process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE_SECONDS
-    for process in running:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _culprit(failed: Sequence[_Worker]) -> _Worker:
-    """Gives the worker that failed by itself: the others end because they lost it."""
-    return min(failed, key=lambda worker: worker.process.returncode == LOST_EXIT_CODE)
+def _root_cause(failed: Sequence[_Worker]) -> _Worker:
+    """Return a worker that failed by itself; the others end because they lost it."""
+    return min(failed, key=lambda worker: worker.exit_code == LOST_EXIT_CODE)
 
 
 def _show(log: Path, shown: int) -> int:
@@ -159,13 +152,13 @@ def _show(log: Path, shown: int) -> int:
 
 
 def _failure(worker: _Worker, workers: int) -> Exception:
-    lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if worker.process.returncode == USER_ERROR_EXIT_CODE:
+    lines = last_lines(worker.log)
+    if worker.exit_code == USER_ERROR_EXIT_CODE:
         message = find_user_error(lines)
         if message:
             return UserError(message)
     tail = "\n".join(lines[-_LAST_LINES:])
     return WorkerError(
-        f"worker {worker.index + 1} of {workers} ended with exit code "
-        f"{worker.process.returncode}; all are stopped. Its last lines:\n{tail}"
+        f"worker {worker.index + 1} of {workers} ended with exit code {worker.exit_code}; all "
+        f"workers are stopped. The last lines of its log:\n{tail}"
     )

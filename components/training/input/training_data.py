@@ -10,7 +10,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import label_statistics, packed_rows, parquet_reader
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrainingData:
         counts: Rows of the train split by class; empty for regression.
         mean: Mean of a regression label; 0 for the other tasks.
         scale: Standard deviation of a regression label; 1 for the other tasks.
-        evaluated: Whether there is an eval split with rows.
+        has_eval_split: Whether there is an eval split with rows.
         held_out: Rows to evaluate on; None without an eval split, and where another process
             evaluates.
     """
@@ -41,12 +41,15 @@ class TrainingData:
     counts: Sequence[int]
     mean: float
     scale: float
-    evaluated: bool
+    has_eval_split: bool
     held_out: packed_rows.PackedRows | None
 
 
 def read(
-    settings: Settings, replica: ReplicaRole, agreement: Agreement, ensure: parquet_reader.Ensure
+    settings: WorkerSettings,
+    replica: ReplicaRole,
+    agreement: Agreement,
+    ensure: parquet_reader.Ensure,
 ) -> TrainingData:
     """Finds out about the data, and reads the rows to evaluate on.
 

@@ -1,4 +1,4 @@
-"""The job's directory, wherever it is: on a mounted volume or in an object store."""
+"""A job's directory, on a mounted volume or in an object store."""
 
 import shutil
 from pathlib import Path
@@ -8,10 +8,10 @@ from kfp_tabular.components.common.storage.location import parse
 
 
 def has(uri: str, name: str) -> bool:
-    """Tells whether a directory holds a file.
+    """Return whether a directory holds a file.
 
     Raises:
-        UserError: Where access is denied.
+        UserError: If access is denied.
     """
     if storage.is_remote(uri):
         return storage.Folder(uri).read_text(name) is not None
@@ -19,25 +19,25 @@ def has(uri: str, name: str) -> bool:
 
 
 def fetch(uri: str, target: Path) -> None:
-    """Copies a directory to this machine, whole or not at all.
+    """Copy a directory to this machine, whole or not at all.
 
     Raises:
-        UserError: Where there is nothing, or access is denied.
+        UserError: If the directory is missing or empty, or access is denied.
     """
     with storage.local_copy(uri) as source, files.atomic_directory(target) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True)
 
 
 def remove(uri: str, first: str) -> None:
-    """Removes a directory with all it holds; nothing happens where there is none.
+    """Remove a directory and its content; do nothing if it does not exist.
 
     Args:
         uri: The directory.
-        first: The file in it that goes before the others. Where it is, all of the rest is, too,
-            whenever this was interrupted.
+        first: The file in it that is removed first. As long as it exists, so does all the rest,
+            even if the removal was interrupted.
 
     Raises:
-        UserError: Where access is denied.
+        UserError: If access is denied.
     """
     if storage.is_remote(uri):
         folder = storage.Folder(uri)

@@ -1,56 +1,58 @@
-"""Decides what job trains a model, and where its results go. Nothing here touches a cluster."""
+"""The job that trains a model, and where its results go. Nothing here accesses a cluster."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common import options
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.storage.location import parse as parse_uri
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.common.training_options import WorkerLocations
+from kfp_tabular.components.training.options import PlacementOptions
+from kfp_tabular.components.training.training_request import ArtifactUris
+from kfp_tabular.components.training.worker_settings import WorkerSettings, worker_arguments
 
 TASK = "train-model"
 
 MODEL, LOGS, CHECKPOINTS, REQUEST = "model", "logs", "checkpoints", "request.json"
-"""What is found under a job's prefix."""
+"""Names in a job's directory."""
 
 _FOLDER = "kfp-tabular-jobs"
 
 _SHARE_TO_SAVE = 0.8
-"""Of the time that a pod gets to end; the rest is for ending."""
-
-_PLACES = frozenset(("transformed_examples", "transform_graph", "output", "logs", "checkpoints"))
-_NOT_A_FLAG = frozenset(("hyperparameters", "metrics_file"))
+"""Share of a pod's termination grace period for saving the state; the rest is for exiting."""
 
 
 @dataclass(frozen=True)
-class Artifacts:
-    """Where the task's artifacts are, as URIs that other pods can use.
+class TrainingJobRequest:
+    """A training that is to run as a job on the cluster.
 
     Attributes:
-        transformed_examples: Input.
-        transform_graph: Input.
-        model: Output. The job does not write there: a half-written model would look like one.
+        settings: What every training process is told. `output` and `logs` are where the task wants
+            the results, on its own machine.
+        placement: The backend, the number of workers and the `job` document.
+        uris: Where the task's artifacts are for other pods.
     """
 
-    transformed_examples: str
-    transform_graph: str
-    model: str
+    settings: WorkerSettings
+    placement: PlacementOptions
+    uris: ArtifactUris
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A job and its places.
+    """A job and its directory.
 
     Attributes:
         kind: The kind of job.
         spec: The job, with its name.
-        prefix: The directory that is the job's own.
+        prefix: URI of the directory that belongs to the job.
     """
 
     kind: JobKind
@@ -59,8 +61,9 @@ class Plan:
 
     @property
     def resource(self) -> dict[str, Any]:
-        """The wanted resource."""
-        return self.kind.build(self.spec)
+        """The Kubernetes resource to create."""
+        resource: dict[str, Any] = self.kind.build(self.spec)
+        return resource
 
     @property
     def model(self) -> str:
@@ -73,55 +76,36 @@ class Plan:
         return f"{self.prefix}/{LOGS}"
 
 
-def make(
-    settings: Settings,
-    artifacts: Artifacts,
-    *,
-    backend: str,
-    job: Mapping[str, Any],
-    workers: int,
-    run_id: str,
-    image: str = "",
-) -> Plan:
-    """Plans the job of a training task.
+def make(request: TrainingJobRequest, *, image: str = "") -> Plan:
+    """Plan the job of a training task.
 
-    The name and the prefix follow from the run, from what is trained and from where the task's
-    output goes, which is the same in every attempt of a task and another in every iteration of a
-    loop: an attempt after the first finds its job, and its checkpoints.
+    Name and directory follow from the run, from what is trained and from where the task's output
+    goes, which is the same in every attempt of a task and different in every iteration of a loop.
+    So a retried task finds its job and its checkpoints.
 
     Args:
-        settings: What every training process is told; its own paths are the task's, not the job's.
-        artifacts: Where the task's artifacts are.
-        backend: A key of `DISTRIBUTED_JOB_KINDS`.
-        job: The `job` document.
-        workers: How many processes train, unless the document says it.
-        run_id: The pipeline run.
-        image: The image of the pods, unless the document says it.
+        request: What to train.
+        image: The image of the pods, unless the `job` document names one.
 
     Raises:
-        UserError: For a backend or a key that is unknown, or an artifact that other pods cannot
-            reach.
+        UserError: If the placement or the `job` document does not fit, or other pods cannot reach
+            an artifact.
     """
-    if backend not in DISTRIBUTED_JOB_KINDS:
-        raise UserError(
-            f"backend: {backend!r} is no kind of job; expected "
-            f"{' or '.join(DISTRIBUTED_JOB_KINDS)}.{closest(backend, DISTRIBUTED_JOB_KINDS)}"
-        )
-    kind = DISTRIBUTED_JOB_KINDS[backend]
-    wanted = parse_job(job, workers)
-    wanted = replace(wanted, image=wanted.image or image)
-    for name, uri in asdict(artifacts).items():
-        require_reachable(name, uri, wanted, writes=name == "model")
-    digest = names.input_digest(settings.facts(), asdict(artifacts), backend)
+    options.check(request.placement)
+    settings, placement, uris = request.settings, request.placement, asdict(request.uris)
+    kind = DISTRIBUTED_JOB_KINDS[placement.backend]
+    job = parse_job(placement.job, placement.workers)
+    job = replace(job, image=job.image or image)
+    for name, uri in uris.items():
+        require_reachable(name, uri, job, writes=name == "model")
+    run_id = placement.run_id or names.run_of(request.uris.model)
+    digest = names.input_digest(settings.facts(), uris, placement.backend)
     identity = names.Identity(run_id, TASK, digest)
     name = identity.name(kind.resource)
-    prefix = f"{job_folder(artifacts.model, run_id)}/{name}"
+    prefix = f"{job_folder(request.uris.model, run_id)}/{name}"
     spec = TrainingJobSpec(
-        arguments=[
-            *flags(settings, artifacts, prefix),
-            f"--grace-seconds={wanted.termination_grace_seconds * _SHARE_TO_SAVE:g}",
-        ],
-        settings=wanted,
+        arguments=worker_flags(request, prefix, job),
+        settings=job,
         name=name,
         labels=identity.labels(),
     )
@@ -129,61 +113,63 @@ def make(
 
 
 def parse_job(job: Mapping[str, Any], workers: int) -> JobSettings:
-    """Checks the `job` document, and settles how many processes train.
+    """Parse the `job` document and settle how many processes train.
 
     Args:
-        job: The document; it may say `workers`.
-        workers: How many, as the component's argument says it.
+        job: The document; it may hold `workers`.
+        workers: The component's argument.
 
     Raises:
-        UserError: For a key that is unknown or does not fit, and where both say how many workers
-            there are, and differently.
+        UserError: If a key is unknown or a value does not fit, or both give a number of workers
+            and the numbers differ.
     """
-    if workers < 1:
-        raise UserError(f"workers: expected at least 1, found {workers}.")
     if "workers" not in job:
         return JobSettings.parse({**job, "workers": workers})
-    wanted = JobSettings.parse(job)
-    if workers not in (1, wanted.workers):
+    settings = JobSettings.parse(job)
+    if workers not in (1, settings.workers):
         raise UserError(
-            f"workers is {workers} and job.workers is {wanted.workers}; give one of them."
+            f"workers is {workers} and job.workers is {settings.workers}; set only one of them."
         )
-    return wanted
+    return settings
 
 
-def flags(settings: Settings, artifacts: Artifacts, prefix: str) -> list[str]:
-    """Gives the worker program's flags: places in the store, and every hyperparameter by itself.
+def worker_flags(request: TrainingJobRequest, prefix: str, job: JobSettings) -> list[str]:
+    """Return the flags of the worker in each pod: URIs, options and every hyperparameter.
 
     Args:
-        settings: What every training process is told.
-        artifacts: Where the inputs are.
-        prefix: The job's own directory.
+        request: What to train.
+        prefix: URI of the job's directory.
+        job: The job's settings.
     """
-    given: dict[str, Any] = {
-        "transformed_examples": artifacts.transformed_examples,
-        "transform_graph": artifacts.transform_graph,
-        "output": f"{prefix}/{MODEL}",
-        "logs": f"{prefix}/{LOGS}",
-        "checkpoints": settings.checkpoints or f"{prefix}/{CHECKPOINTS}",
-    }
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if field.name not in _PLACES | _NOT_A_FLAG and value not in (None, ""):
-            given[field.name] = value
-    given |= asdict(settings.hyperparameters)
-    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    arguments = worker_arguments(
+        request.settings,
+        WorkerLocations(
+            transformed_examples=request.uris.transformed_examples,
+            transform_graph=request.uris.transform_graph,
+            output=f"{prefix}/{MODEL}",
+            logs=f"{prefix}/{LOGS}",
+            checkpoints=request.settings.checkpoints or f"{prefix}/{CHECKPOINTS}",
+        ),
+        values=asdict(request.settings.hyperparameters),
+        grace_seconds=job.termination_grace_seconds * _SHARE_TO_SAVE,
+    )
+    return arguments.flags()
 
 
 def job_folder(model: str, run_id: str) -> str:
-    """Gives the directory of a run's jobs, beside the artifacts of its tasks.
+    """Return the directory of a run's jobs, next to the artifacts of its tasks.
 
-    KFP stores artifacts under `<root>/<pipeline>/<run id>/<task>/...`; the folder is in the run's
-    directory, so that what deletes a run's artifacts deletes it too. Where the run's id is not in
-    the URI it is beside the model.
+    KFP stores artifacts under `<root>/<pipeline>/<run id>/<task>/...`. The folder is in the run's
+    directory, so that deleting a run's artifacts deletes it, too. If the URI does not hold the
+    run's id, the folder is next to the model.
 
     Args:
         model: The URI that KFP chose for the model.
         run_id: The pipeline run; may be empty.
+
+    Example:
+        >>> job_folder("gs://bucket/root/pipeline/run-7/train-model/3/model", "run-7")
+        'gs://bucket/root/pipeline/run-7/kfp-tabular-jobs'
     """
     location = parse_uri(model)
     parts = PurePosixPath(location.key).parts
@@ -195,7 +181,7 @@ def job_folder(model: str, run_id: str) -> str:
 
 
 def require_reachable(name: str, uri: str, settings: JobSettings, *, writes: bool = False) -> None:
-    """Checks that the job's pods can use an artifact's URI.
+    """Check that the job's pods can use an artifact's URI.
 
     Args:
         name: The artifact's name, for the error.
@@ -204,7 +190,7 @@ def require_reachable(name: str, uri: str, settings: JobSettings, *, writes: boo
         writes: Whether the job writes beside it.
 
     Raises:
-        UserError: For a path that is in no volume of the job, or in one that is read-only.
+        UserError: If the path is in no volume of the job, or in a read-only one.
     """
     location = parse_uri(uri)
     if not location.is_local:
@@ -213,13 +199,13 @@ def require_reachable(name: str, uri: str, settings: JobSettings, *, writes: boo
     holding = [volume for volume in settings.volumes if path.is_relative_to(volume.mount_path)]
     if not holding:
         raise UserError(
-            f"{name}: {uri} is a path of this task's pod, which the job's pods do not have. Keep "
+            f"{name}: {uri} is a path in this task's pod, which the job's pods do not have. Store "
             "artifacts in gs://, s3:// or minio://, or on a volume that job.volumes mounts at the "
             "same path."
         )
     nearest = max(holding, key=lambda volume: len(volume.mount_path))
     if writes and nearest.read_only:
         raise UserError(
-            f"{name}: {uri} is in the volume at {nearest.mount_path}, which job.volumes mounts "
-            "read-only; the job writes its results there."
+            f"{name}: {uri} is in the volume at {nearest.mount_path}, where the job writes its "
+            "results, but job.volumes mounts it read-only."
         )

@@ -19,7 +19,7 @@ from kfp_tabular.components.training.model import (
     model_function,
     predictor,
 )
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ class TrainableModel:
         trained: The model whose variables training changes.
         model: What is measured and exported: the same, or with parameter servers a copy.
         optimizer: The optimizer, built.
-        schedule: The shape of the run.
+        schedule: How many steps there are, and when the model is evaluated.
+        learning_rate: The peak learning rate.
         train: Runs as many steps as the rows fill, and gives their mean loss.
         predict: Predictions of `model`.
         step_rows: Rows of a step in this process.
@@ -43,6 +44,7 @@ class TrainableModel:
     model: Any
     optimizer: Any
     schedule: Schedule
+    learning_rate: float
     train: Callable[[PackedRows], float]
     predict: Callable[[PackedRows], Any]
     step_rows: int
@@ -63,7 +65,7 @@ class TrainableModel:
 
 
 def make(
-    settings: Settings,
+    settings: WorkerSettings,
     replica: ReplicaRole,
     strategy: Any,
     data: TrainingData,
@@ -117,6 +119,7 @@ def make(
         model=model,
         optimizer=optimizer,
         schedule=schedule,
+        learning_rate=settings.hyperparameters.learning_rate,
         train=train,
         predict=predictor.Predictor(model, data.task.kind).predict,
         step_rows=schedule.replica_batch * local_replicas,
@@ -132,7 +135,7 @@ def quiet_tensorflow() -> Any:
     return tf
 
 
-def seed(settings: Settings) -> None:
+def seed(settings: WorkerSettings) -> None:
     """Makes weights, order and dropout follow from the seed."""
     import tf_keras
 
@@ -141,7 +144,7 @@ def seed(settings: Settings) -> None:
     tf_keras.utils.set_random_seed(settings.seed)
 
 
-def build(settings: Settings, data: TrainingData) -> Any:
+def build(settings: WorkerSettings, data: TrainingData) -> Any:
     """Makes the model: one's own, or one of those shipped."""
     context = model_context(settings, data)
     if settings.model_fn:
@@ -149,7 +152,7 @@ def build(settings: Settings, data: TrainingData) -> Any:
     return architectures.build(context)
 
 
-def model_context(settings: Settings, data: TrainingData) -> ModelContext:
+def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
     """Describes the model to build."""
     kind = data.task.kind
     return ModelContext(
@@ -166,7 +169,7 @@ def model_context(settings: Settings, data: TrainingData) -> ModelContext:
     )
 
 
-def _class_weights(settings: Settings, data: TrainingData) -> list[float] | None:
+def _class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] | None:
     if settings.class_weights == "none":
         return None
     if data.task.kind == "regression":

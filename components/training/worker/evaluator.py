@@ -1,8 +1,8 @@
-"""The evaluator of a job: measures every checkpoint on the eval split, as they come.
+"""The evaluator of a job: measures every checkpoint on the eval split as soon as it is saved.
 
-The chief measures, too, to choose the best weights; on a sample, so that training does not wait.
-The evaluator takes up to a million rows, and writes its TensorBoard events and `metrics.txt` into
-`evaluator/` in the logs. It is no part of the cluster: nobody waits for it.
+The chief measures, too, to choose the best weights, but on a sample, so that training does not
+wait. The evaluator reads up to a million rows and writes its TensorBoard events and `metrics.txt`
+to `evaluator/` in the logs. It is not part of the cluster: no other process waits for it.
 """
 
 import logging
@@ -21,7 +21,13 @@ from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import parquet_reader
 from kfp_tabular.components.training.input.packed_rows import PackedRows
 from kfp_tabular.components.training.input.training_data import TrainingData, columns_of
-from kfp_tabular.components.training.loop import checkpoints, trainable_model
+from kfp_tabular.components.training.loop import (
+    checkpoint_storage,
+    checkpoints,
+    evaluation,
+    trainable_model,
+)
+from kfp_tabular.components.training.loop.checkpoint_storage import CheckpointStorage
 from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
 from kfp_tabular.components.training.model.predictor import Predictor
 from kfp_tabular.components.training.worker import training_process
@@ -29,7 +35,7 @@ from kfp_tabular.components.training.worker.outputs import Outputs
 from kfp_tabular.components.training.worker.workspace import Workspace
 
 FOLDER = "evaluator"
-"""Where its logs are, in the logs of the run."""
+"""Directory of its logs, in the logs of the training."""
 
 _ROWS = 1_000_000
 _POLL_SECONDS = 5.0
@@ -44,19 +50,19 @@ def evaluate(
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Mapping[str, float]:
-    """Evaluates checkpoints until the chief has written everything.
+    """Evaluate checkpoints until the chief has written everything.
 
     Args:
-        opened: What there is to work with.
-        replica: Which process this is.
-        ended: Whether the chief is done.
-        sleep: Waits for so many seconds.
+        opened: The workspace.
+        replica: This process's role.
+        ended: Returns whether the chief is done.
+        sleep: Waits for a number of seconds.
 
     Returns:
-        The last measurement; empty where there was none.
+        The last measurement; empty if there was none.
 
     Raises:
-        UserError: Where there is no eval split, or no directory of checkpoints or of logs.
+        UserError: If there is no eval split, or no directory of checkpoints or of logs.
     """
     settings = opened.settings
     path = checkpoints.directory(settings, replica)
@@ -78,23 +84,23 @@ def evaluate(
     last: dict[str, float] = {}
     with (
         tempfile.TemporaryDirectory(prefix="kfp-tabular-checkpoints-") as local,
-        MetricsWriter(logs, logs / "metrics.txt") as journal,
+        MetricsWriter(logs, logs / "metrics.txt") as writer,
     ):
-        shelf = checkpoints.shelf(path, Path(local))
+        storage = checkpoint_storage.storage(path, Path(local))
         done, over = 0, False
         while not over:
-            # Asked first: what is saved just before the end is still evaluated, if it is there.
+            # Asked first: a checkpoint saved just before the end is still evaluated.
             over = ended()
-            step = shelf.newest()
+            step = storage.newest()
             if step > done:
                 done = step
-                state = _restore(tf, shelf, step, model)
+                state = _restore(tf, storage, step, model)
                 if state is not None:
                     current = replace(data, **state[training_process.LABEL])
-                    rows = _standardised(held_out, current)
-                    measured = training_process.measure(predictor.predict, current, rows)
+                    rows = _standardized(held_out, current)
+                    measured = evaluation.measure(predictor.predict, current, rows)
                     last = {f"eval_{name}": value for name, value in measured.items()}
-                    journal.write({"step": float(step), **last})
+                    writer.write({"step": float(step), **last})
                     outputs.publish_logs()
             if not over:
                 sleep(_POLL_SECONDS)
@@ -102,10 +108,12 @@ def evaluate(
     return last
 
 
-def _restore(tf: Any, shelf: checkpoints.Shelf, step: int, model: Any) -> Mapping[str, Any] | None:
-    """Loads weights, and gives what was saved along; None where it is gone already."""
+def _restore(
+    tf: Any, storage: CheckpointStorage, step: int, model: Any
+) -> Mapping[str, Any] | None:
+    """Load weights and return the saved state; None if the checkpoint is already removed."""
     try:
-        prefix = shelf.bring(step)
+        prefix = storage.fetch(step)
         if prefix is None:
             return None
         return checkpoints.restore_weights(prefix, model)
@@ -115,11 +123,11 @@ def _restore(tf: Any, shelf: checkpoints.Shelf, step: int, model: Any) -> Mappin
         FileNotFoundError,
         MissingError,
     ) as error:
-        _logger.info("the checkpoint of step %d is gone already: %s", step, error)
+        _logger.info("the checkpoint of step %d is already removed: %s", step, error)
         return None
 
 
-def _standardised(rows: PackedRows, data: TrainingData) -> PackedRows:
+def _standardized(rows: PackedRows, data: TrainingData) -> PackedRows:
     if data.task.kind != "regression":
         return rows
     return PackedRows(rows.numeric, rows.categorical, (rows.label - data.mean) / data.scale)
@@ -136,11 +144,13 @@ def _data(opened: Workspace) -> TrainingData:
     if rows.get(parquet_reader.EVAL_SPLIT):
         held_out = parquet_reader.sample(reader, examples.require(parquet_reader.EVAL_SPLIT), _ROWS)
     counts = [1] * len(task.classes)
-    evaluated = held_out is not None
-    return TrainingData(task, columns, reader, rows, (), (), counts, 0.0, 1.0, evaluated, held_out)
+    has_eval_split = held_out is not None
+    return TrainingData(
+        task, columns, reader, rows, (), (), counts, 0.0, 1.0, has_eval_split, held_out
+    )
 
 
 def _own(outputs: Outputs, logs: Path) -> Outputs:
-    """Gives where the evaluator's logs go."""
+    """Return where the evaluator's logs go."""
     remote = outputs.remote_logs
     return Outputs(None, logs / FOLDER, None, None if remote is None else remote.folder(FOLDER))

@@ -42,6 +42,12 @@ def test_a_dataclass_is_built_from_a_mapping_with_other_arguments_in_it():
     assert built == Tuning(label="y", search=Search(algorithm="grid"))
 
 
+def test_a_nested_dataclass_that_is_given_is_used_as_it_is():
+    given = Search(algorithm="grid")
+
+    assert options.build(Tuning, {"label": "y", "search": given}).search is given
+
+
 def test_mutable_defaults_are_not_shared():
     assert Search().settings is not Search().settings
 

@@ -17,8 +17,11 @@ from kfp_tabular.components.common.artifacts import raw_features
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
+from kfp_tabular.components.common.options import build
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.options import TrainingOptions
+from kfp_tabular.components.training.training_request import TrainingRequest
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 ROWS = {"train": 1500, "eval": 600, "test": 300}
 DISTANCE, CITY, SINCE = "distance (km)", "città", "since"
@@ -57,16 +60,29 @@ class Inputs:
     graph: Path
     task: Task
 
-    def settings(self, folder: Path, **changes: object) -> Settings:
+    def settings(self, folder: Path, **changes: object) -> WorkerSettings:
         """Settings of a short run; names of hyperparameters go there."""
         names = {field.name for field in dataclasses.fields(Hyperparameters)}
         hyperparameters = Hyperparameters(
             epochs=6, batch_size=64, learning_rate=0.01, hidden_units="32,16"
         ).updated({name: value for name, value in changes.items() if name in names})
         return dataclasses.replace(
-            Settings(self.examples, self.graph, folder / "model", folder / "logs"),
+            WorkerSettings(self.examples, self.graph, folder / "model", folder / "logs"),
             hyperparameters=hyperparameters,
             **{name: value for name, value in changes.items() if name not in names},
+        )
+
+    def request(self, folder: Path, **changes: object) -> TrainingRequest:
+        """Return the request of a task that trains as `settings` says; options are by name."""
+        base = {"epochs": 6, "batch_size": 64, "learning_rate": 0.01}
+        hidden = {"hidden_units": "32,16"}
+        return TrainingRequest(
+            options=build(TrainingOptions, {**base, "base_hyperparameters": hidden, **changes}),
+            transformed_examples=self.examples,
+            transform_graph=self.graph,
+            model=folder / "model",
+            training_logs=folder / "logs",
+            report=folder / "report.html",
         )
 
 

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.distributed import local_workers
 from kfp_tabular.components.training.loop.early_stopping import EarlyStopping
 from kfp_tabular.components.training.loop.schedule import plan
 from kfp_tabular.components.training.model import architectures, prediction_metrics, saved_model
-from kfp_tabular.components.training.settings import Settings
 from kfp_tabular.components.training.worker import program, workspace
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
-SETTINGS = Settings(Path("/data/examples"), Path("/data/graph"), Path("/out/model"), Path("/logs"))
+SETTINGS = WorkerSettings(
+    Path("/data/examples"), Path("/data/graph"), Path("/out/model"), Path("/logs")
+)
 
 
 @given(
@@ -128,20 +131,20 @@ def test_settings_survive_the_command_line(
     )
     document = tmp_path_factory.getbasetemp() / "hyperparameters.json"
     settings.hyperparameters.save(document)
-    order, patience = program.parse(settings.arguments(document))
-    with workspace.opened(order) as found:
+    arguments = program.parse(local_workers.worker_flags(settings, document))
+    with workspace.opened(arguments) as found:
         assert found.settings == settings
-    assert patience == program.Patience()
+    assert (arguments.peers_seconds, arguments.grace_seconds) == (900.0, 25.0)
 
 
 def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
     document = tmp_path / "hyperparameters.json"
     document.write_text('{"batch_size": 512.0, "dropout": 0.3}')
     base = ["--transformed-examples=/e", "--transform-graph=/g", "--no-export"]
-    order, _ = program.parse(
+    arguments = program.parse(
         [*base, f"--hyperparameters={document}", "--batch-size=64", "--learning-rate=0.5"]
     )
-    with workspace.opened(order) as opened:
+    with workspace.opened(arguments) as opened:
         found = opened.settings.hyperparameters
     assert (found.batch_size, found.dropout, found.learning_rate) == (64, 0.3, 0.5)
     for field in fields(Hyperparameters):
@@ -149,9 +152,7 @@ def test_every_hyperparameter_is_a_flag_and_wins(tmp_path):
         program.parse([*base, f"--{field.name.replace('_', '-')}={value}"])
 
 
-@pytest.mark.parametrize(
-    "flags", [["--lerning-rate=1"], ["--batch=3"], ["--class-weights=some"], ["--output"], []]
-)
+@pytest.mark.parametrize("flags", [["--lerning-rate=1"], ["--batch=3"], ["--output"], []])
 def test_a_wrong_command_line_exits_with_2(flags, capsys):
     with pytest.raises(SystemExit) as ended:
         program.parse(["--transformed-examples=/e", "--transform-graph=/g", *flags])
@@ -159,19 +160,27 @@ def test_a_wrong_command_line_exits_with_2(flags, capsys):
     assert "usage" in capsys.readouterr().err
 
 
-def test_a_hyperparameter_that_does_not_fit_is_a_user_error(caplog):
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--epochs=1.5", "hyperparameter epochs: expected a whole number, found '1.5'"),
+        ("--class-weights=some", "class_weights: expected one of none, balanced, found 'some'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_a_user_error(flag, message, caplog):
     with pytest.raises(SystemExit) as ended:
-        program.main(
-            ["--transformed-examples=/e", "--transform-graph=/g", "--no-export", "--epochs=1.5"]
-        )
+        program.main(["--transformed-examples=/e", "--transform-graph=/g", "--no-export", flag])
     assert ended.value.code == 2
-    assert "hyperparameter epochs" in caplog.text
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class_weights": "balance"}, "class_weights: 'balance' is unknown.*'balanced'"),
+        (
+            {"class_weights": "balance"},
+            "class_weights: expected one of none, balanced.*Did you mean 'balanced'",
+        ),
         ({"seed": -1}, "seed: expected at least 0"),
         ({"early_stopping_patience": -3}, "early_stopping_patience"),
         ({"decision_threshold": 0.0}, "decision_threshold: expected a number between 0 and 1"),

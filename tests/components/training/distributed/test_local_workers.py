@@ -1,6 +1,5 @@
 """Several worker processes on this machine."""
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -24,8 +23,7 @@ print(f"worker {index} starts", flush=True)
 
 def test_two_workers_train_one_model(inputs, tmp_path, capfd):
     """1500 rows in batches of 64 do not divide evenly among two, nor does an odd share."""
-    settings = inputs["binary"].settings(tmp_path)
-    result = train.run(train.Request(settings, tmp_path / "report.html", workers=2))
+    result = train.run(inputs["binary"].request(tmp_path, workers=2))
     assert result.metrics["eval_auc"] > 0.85
     assert result.metrics["steps"] <= 6 * 24
     log = capfd.readouterr().err
@@ -110,9 +108,9 @@ def test_workers_end_with_a_task_that_is_killed(stand_in, tmp_path):
     code = (
         "import sys; from pathlib import Path; "
         "from kfp_tabular.components.training.distributed import local_workers; "
-        "from kfp_tabular.components.training.settings import Settings; "
+        "from kfp_tabular.components.training.worker_settings import WorkerSettings; "
         "local_workers.WORKER_MODULE = 'stand_in_worker'; "
-        "local_workers.run(Settings(*map(Path, sys.argv[1:])), 2)"
+        "local_workers.run(WorkerSettings(*map(Path, sys.argv[1:])), 2)"
     )
     paths = [
         str(getattr(settings, name))
@@ -136,11 +134,13 @@ def wait_until(holds, seconds=30.0):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "kubeflow"}, "backend: 'kubeflow' is not supported; expected 'local'"),
+        (
+            {"backend": "kubeflow"},
+            "backend: expected one of local, tfjob, trainjob, found 'kubeflow'",
+        ),
         ({"workers": 0}, "workers: expected at least 1, found 0"),
     ],
 )
 def test_what_a_task_refuses(inputs, tmp_path, changes, message):
-    request = train.Request(inputs["binary"].settings(tmp_path), tmp_path / "report.html")
     with pytest.raises(UserError, match=message):
-        train.run(dataclasses.replace(request, **changes))
+        train.run(inputs["binary"].request(tmp_path, **changes))

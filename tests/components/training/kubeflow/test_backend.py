@@ -17,9 +17,11 @@ from kfp_tabular.components.common.kubernetes.client.errors import JobFailedErro
 from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB, TRAINJOB
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from kfp_tabular.components.training.kubeflow import backend, job_directory
-from kfp_tabular.components.training.kubeflow.backend import Order
-from kfp_tabular.components.training.kubeflow.plan import Artifacts
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.kubeflow import plan as planning
+from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
+from kfp_tabular.components.training.options import PlacementOptions
+from kfp_tabular.components.training.training_request import ArtifactUris
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 from tests.cluster.api_server import WORKFLOW, ApiServer
 from tests.components.training.kubeflow.operators import Container, Operator
 
@@ -45,21 +47,23 @@ def api(server: ApiServer) -> Api:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def job_request(tmp_path: Path) -> TrainingJobRequest:
     volume = tmp_path / "volume"
     for name in ("examples", "graph"):
         (volume / name).mkdir(parents=True)
         (volume / name / "data").write_text(name)
     task = tmp_path / "task"
-    return Order(
-        settings=Settings(task / "examples", task / "graph", task / "model", task / "logs"),
-        artifacts=Artifacts(
+    return TrainingJobRequest(
+        settings=WorkerSettings(task / "examples", task / "graph", task / "model", task / "logs"),
+        placement=PlacementOptions(
+            backend="tfjob",
+            job={"volumes": [{"claim": "artifacts", "mount_path": str(volume)}]},
+            workers=2,
+            run_id="run",
+        ),
+        uris=ArtifactUris(
             str(volume / "examples"), str(volume / "graph"), str(volume / "run" / "model")
         ),
-        backend="tfjob",
-        job={"volumes": [{"claim": "artifacts", "mount_path": str(volume)}]},
-        workers=2,
-        run_id="run",
     )
 
 
@@ -93,8 +97,8 @@ def fails(line: str, code: int) -> Any:
     return program
 
 
-def result(order: Order) -> dict[str, str]:
-    folder = order.settings.output
+def result(job_request: TrainingJobRequest) -> dict[str, str]:
+    folder = job_request.settings.output
     assert folder is not None
     return {
         file.relative_to(folder.parent).as_posix(): file.read_text()
@@ -103,37 +107,45 @@ def result(order: Order) -> dict[str, str]:
     }
 
 
-def leftovers(order: Order) -> list[Path]:
-    return list(Path(order.artifacts.model).parent.rglob("*.*"))
+def placed(job_request: TrainingJobRequest, **changes: Any) -> TrainingJobRequest:
+    """Return the request with its placement changed."""
+    placement = dataclasses.replace(job_request.placement, **changes)
+    return dataclasses.replace(job_request, placement=placement)
+
+
+def leftovers(job_request: TrainingJobRequest) -> list[Path]:
+    return list(Path(job_request.uris.model).parent.rglob("*.*"))
 
 
 @EACH_KIND
-def test_the_task_has_what_the_chief_wrote(server, api, order, caplog, kind) -> None:
+def test_the_task_has_what_the_chief_wrote(server, api, job_request, caplog, kind) -> None:
     caplog.set_level(logging.INFO)
-    order = dataclasses.replace(order, backend=kind)
+    job_request = placed(job_request, backend=kind)
     with Operator(server, trains).running() as operator:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
-    assert set(result(order)) == {
+    assert set(result(job_request)) == {
         "logs/training.json",
         "model/assets/vocabulary",
         "model/saved_model.pb",
     }
     assert len(operator.jobs) == 1
     assert len(server.store.list(POD, NAMESPACE)) == 2
-    assert leftovers(order) == []
+    assert leftovers(job_request) == []
     assert "model written" in caplog.text
 
 
 @EACH_KIND
-def test_an_object_store_will_do_without_any_volume(server, api, order, s3, tmp_path, kind) -> None:
+def test_an_object_store_will_do_without_any_volume(
+    server, api, job_request, s3, tmp_path, kind
+) -> None:
     bucket = s3.replace("s3://", "minio://")
     folder = f"{bucket}/{tmp_path.name}/run/transform/1"
     for name in ("examples", "graph"):
-        storage.upload(Path(order.artifacts.transform_graph), f"{folder}/{name}")
+        storage.upload(Path(job_request.uris.transform_graph), f"{folder}/{name}")
     model = f"{bucket}/{tmp_path.name}/run/train-model/2/model"
-    artifacts = Artifacts(f"{folder}/examples", f"{folder}/graph", model)
-    order = dataclasses.replace(order, artifacts=artifacts, backend=kind, job={})
+    uris = ArtifactUris(f"{folder}/examples", f"{folder}/graph", model)
+    job_request = dataclasses.replace(placed(job_request, backend=kind, job={}), uris=uris)
     keys = []
 
     def program(container: Container) -> int:
@@ -145,9 +157,9 @@ def test_an_object_store_will_do_without_any_volume(server, api, order, s3, tmp_
         return trains(container)
 
     with Operator(server, program).running() as operator:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
-    assert {"model/saved_model.pb", "logs/training.json"} <= set(result(order))
+    assert {"model/saved_model.pb", "logs/training.json"} <= set(result(job_request))
     assert [found["MINIO_SECRET_KEY"] for found in keys] == ["minio123"] * 2
     assert "minio123" not in json.dumps(operator.jobs)
     below = storage.Folder(f"{bucket}/{tmp_path.name}/run")
@@ -156,7 +168,7 @@ def test_an_object_store_will_do_without_any_volume(server, api, order, s3, tmp_
 
 
 def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
-    server, api, order, monkeypatch
+    server, api, job_request, monkeypatch
 ) -> None:
     run = server.store.create(
         WORKFLOW,
@@ -187,7 +199,7 @@ def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
     )
     monkeypatch.setenv("KFP_POD_NAME", "task")
     with Operator(server, trains).running() as operator:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
     (job,) = operator.jobs
     chief = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
@@ -197,9 +209,11 @@ def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
 
 
 @EACH_KIND
-def test_what_the_program_blames_on_its_input_is_the_users_error(server, api, order, kind) -> None:
+def test_what_the_program_blames_on_its_input_is_the_users_error(
+    server, api, job_request, kind
+) -> None:
     """At once: restarts, which a TFJob's operator makes, do not better the input."""
-    order = dataclasses.replace(order, backend=kind)
+    job_request = placed(job_request, backend=kind)
     starts = []
 
     def blames(container: Container) -> int:
@@ -212,32 +226,32 @@ def test_what_the_program_blames_on_its_input_is_the_users_error(server, api, or
         Operator(server, blames, restarts=50).running(),
         pytest.raises(UserError, match=r"^/data: column 'x' holds NaN\. Fill it\.$"),
     ):
-        backend.run(order, api)
+        backend.run(job_request, api)
     assert len(starts) < 8
 
 
-def test_bad_input_is_the_users_error_without_its_log(server, api, order) -> None:
+def test_bad_input_is_the_users_error_without_its_log(server, api, job_request) -> None:
     with (
         Operator(server, fails("", 2), restarts=3).running(),
         pytest.raises(UserError, match=r"container tensorflow: Error: exit code 2"),
     ):
-        backend.run(order, api)
+        backend.run(job_request, api)
 
 
 @EACH_KIND
-def test_a_failed_job_is_a_failed_task_that_says_why(server, api, order, kind) -> None:
-    order = dataclasses.replace(order, backend=kind)
+def test_a_failed_job_is_a_failed_task_that_says_why(server, api, job_request, kind) -> None:
+    job_request = placed(job_request, backend=kind)
     program = fails("RuntimeError: out of luck", 1)
     with Operator(server, program).running(), pytest.raises(JobFailedError) as failed:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
     assert "exit code 1" in str(failed.value)
     assert "RuntimeError: out of luck" in str(failed.value)
-    assert not order.settings.output.exists()
+    assert not job_request.settings.output.exists()
 
 
-def test_a_second_attempt_finds_the_job_of_the_first(server, api, order) -> None:
-    plan = backend._plan(order, image="")
+def test_a_second_attempt_finds_the_job_of_the_first(server, api, job_request) -> None:
+    plan = planning.make(job_request)
     from kfp_tabular.components.common.kubernetes import names
 
     resource = plan.resource
@@ -246,32 +260,32 @@ def test_a_second_attempt_finds_the_job_of_the_first(server, api, order) -> None
     }
     api.create(TFJOB, resource)
     with Operator(server, trains).running() as operator:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
     assert len(operator.jobs) == 1
-    assert "model/saved_model.pb" in result(order)
+    assert "model/saved_model.pb" in result(job_request)
 
 
-def test_an_attempt_that_wants_another_job_leaves_the_first_alone(server, api, order) -> None:
+def test_an_attempt_that_wants_another_job_leaves_the_first_alone(server, api, job_request) -> None:
     with Operator(server, trains).running() as operator:
-        backend.run(order, api)
-        other = dataclasses.replace(order, job={**order.job, "memory": "8Gi"})
+        backend.run(job_request, api)
+        other = placed(job_request, job={**job_request.placement.job, "memory": "8Gi"})
         with pytest.raises(SpecConflictError, match="asks for something else"):
             backend.run(other, api)
 
     assert len(operator.jobs) == 1
 
 
-def test_results_that_an_attempt_took_and_lost_are_made_again(server, api, order) -> None:
+def test_results_that_an_attempt_took_and_lost_are_made_again(server, api, job_request) -> None:
     with Operator(server, trains).running() as operator:
-        backend.run(order, api)
-        backend.run(order, api)
+        backend.run(job_request, api)
+        backend.run(job_request, api)
 
     assert len(operator.jobs) == 2
-    assert "model/saved_model.pb" in result(order)
+    assert "model/saved_model.pb" in result(job_request)
 
 
-def test_results_that_were_half_removed_are_made_again(server, api, order) -> None:
+def test_results_that_were_half_removed_are_made_again(server, api, job_request) -> None:
     def interrupted(uri: str, first: str) -> None:
         (Path(uri) / first).unlink()
         raise KeyboardInterrupt
@@ -279,61 +293,63 @@ def test_results_that_were_half_removed_are_made_again(server, api, order) -> No
     with Operator(server, trains).running() as operator:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(job_directory, "remove", interrupted)
-            backend.run(order, api)
-        backend.run(order, api)
+            backend.run(job_request, api)
+        backend.run(job_request, api)
 
     assert len(operator.jobs) == 2
-    assert leftovers(order) == []
+    assert leftovers(job_request) == []
 
 
 def test_a_store_that_keeps_everything_costs_no_results(
-    server, api, order, monkeypatch, caplog
+    server, api, job_request, monkeypatch, caplog
 ) -> None:
     def denied(uri: str, first: str) -> None:
         raise UserError("access denied.")
 
     monkeypatch.setattr(job_directory, "remove", denied)
     with Operator(server, trains).running():
-        backend.run(order, api)
+        backend.run(job_request, api)
 
-    assert "model/saved_model.pb" in result(order)
-    assert "stays: access denied" in caplog.text
+    assert "model/saved_model.pb" in result(job_request)
+    assert "is not removed: access denied" in caplog.text
 
 
 def test_a_place_that_cannot_be_written_to_is_found_before_training(
-    server, api, order, monkeypatch
+    server, api, job_request, monkeypatch
 ) -> None:
     def denied(path: Path, uri: str) -> None:
         raise UserError(f"{uri}: access denied.")
 
     monkeypatch.setattr(storage, "upload", denied)
     with Operator(server, trains).running() as operator, pytest.raises(UserError, match="denied"):
-        backend.run(order, api)
+        backend.run(job_request, api)
 
     assert operator.jobs == []
 
 
-def test_a_bad_document_needs_no_cluster_to_be_found(order, monkeypatch) -> None:
+def test_a_bad_document_needs_no_cluster_to_be_found(job_request, monkeypatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
-    bad: Mapping[str, Any] = {"job": {**order.job, "memory": "4"}}
+    bad: Mapping[str, Any] = {"job": {**job_request.placement.job, "memory": "4"}}
 
     with pytest.raises(UserError, match=r"job\.memory"):
-        backend.run(dataclasses.replace(order, **bad))
+        backend.run(placed(job_request, **bad))
 
 
-def test_no_secret_is_written_down(server, api, order) -> None:
+def test_no_secret_is_written_down(server, api, job_request) -> None:
     secrets = [{"name": "tracking", "env": {"token": "TRACKING_TOKEN"}}]
-    order = dataclasses.replace(order, job={**order.job, "secrets": secrets}, workers=1)
+    job_request = placed(
+        job_request, job={**job_request.placement.job, "secrets": secrets}, workers=1
+    )
     seen: list[Any] = []
 
     def program(container: Container) -> int:
         seen.append(container.environment({"tracking": {"token": "s3cr3t"}}))
-        request = Path(container.flag("output")).parent / "request.json"
-        seen.append(request.read_text())
+        document = Path(container.flag("output")).parent / "request.json"
+        seen.append(document.read_text())
         return trains(container)
 
     with Operator(server, program).running() as operator:
-        backend.run(order, api)
+        backend.run(job_request, api)
 
     assert seen[0]["TRACKING_TOKEN"] == "s3cr3t"
     assert "tracking" in seen[1]

@@ -9,14 +9,16 @@ import pytest
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.kubeflow import plan as planning
-from kfp_tabular.components.training.kubeflow.plan import Artifacts, Plan
+from kfp_tabular.components.training.kubeflow.plan import Plan, TrainingJobRequest
 from kfp_tabular.components.training.kubeflow.render import render_tfjob, render_trainjob
-from kfp_tabular.components.training.settings import Settings
+from kfp_tabular.components.training.options import PlacementOptions
+from kfp_tabular.components.training.training_request import ArtifactUris
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 from tests.cluster import schemas
 
 RUN = "6f6e4a0c-6f0c-4a0e-9a53-3c9a6b9b1c55"
 ROOT = f"minio://mlpipeline/v2/artifacts/tabular/{RUN}"
-ARTIFACTS = Artifacts(
+URIS = ArtifactUris(
     f"{ROOT}/transform-features/1/examples",
     f"{ROOT}/transform-features/1/graph",
     f"{ROOT}/train-model/2/model",
@@ -24,10 +26,12 @@ ARTIFACTS = Artifacts(
 HERE = Path("/here")
 
 
-def make(artifacts: Artifacts = ARTIFACTS, **changes: Any) -> Plan:
-    settings = changes.pop("settings", Settings(HERE / "e", HERE / "g", HERE / "m", HERE / "l"))
-    options = {"backend": "tfjob", "job": {}, "workers": 1, "run_id": RUN, **changes}
-    return planning.make(settings, artifacts, **options)
+def make(uris: ArtifactUris = URIS, *, image: str = "", **changes: Any) -> Plan:
+    settings = changes.pop(
+        "settings", WorkerSettings(HERE / "e", HERE / "g", HERE / "m", HERE / "l")
+    )
+    placement = PlacementOptions(**{"backend": "tfjob", "run_id": RUN, **changes})
+    return planning.make(TrainingJobRequest(settings, placement, uris), image=image)
 
 
 def flag(plan: Plan, name: str) -> str:
@@ -43,19 +47,21 @@ def test_the_job_works_in_a_folder_of_its_own_in_the_runs() -> None:
     assert flag(plan, "output") == plan.model == f"{plan.prefix}/model"
     assert flag(plan, "logs") == plan.logs == f"{plan.prefix}/logs"
     assert flag(plan, "checkpoints") == f"{plan.prefix}/checkpoints"
-    assert flag(plan, "transformed-examples") == ARTIFACTS.transformed_examples
+    assert flag(plan, "transformed-examples") == URIS.transformed_examples
     assert not any(str(HERE) in argument for argument in plan.spec.arguments)
 
 
 def test_without_a_run_it_is_beside_the_model() -> None:
-    plan = make(dataclasses.replace(ARTIFACTS, model="gs://bucket/x/model"), run_id="")
+    plan = make(dataclasses.replace(URIS, model="gs://bucket/x/model"), run_id="")
 
     assert plan.prefix == f"gs://bucket/x/kfp-tabular-jobs/{plan.spec.name}"
 
 
 def test_every_hyperparameter_is_a_flag() -> None:
     wanted = Hyperparameters(model_type="dcn_v2", hidden_units="8,4", learning_rate=0.25)
-    settings = Settings(HERE, HERE, HERE, HERE, hyperparameters=wanted, seed=7, model_fn="a.b:c")
+    settings = WorkerSettings(
+        HERE, HERE, HERE, HERE, hyperparameters=wanted, seed=7, model_fn="a.b:c"
+    )
     plan = make(settings=settings)
 
     for field in dataclasses.fields(wanted):
@@ -74,8 +80,8 @@ def test_an_attempt_finds_the_job_of_the_one_before() -> None:
     [
         {"run_id": "another"},
         {"backend": "trainjob"},
-        {"settings": Settings(HERE, HERE, HERE, HERE, seed=1)},
-        {"artifacts": dataclasses.replace(ARTIFACTS, model=f"{ROOT}/train-model-2/3/model")},
+        {"settings": WorkerSettings(HERE, HERE, HERE, HERE, seed=1)},
+        {"uris": dataclasses.replace(URIS, model=f"{ROOT}/train-model-2/3/model")},
     ],
 )
 def test_another_task_gets_another_job(changes: dict[str, Any]) -> None:
@@ -109,23 +115,21 @@ def test_workers_are_said_in_one_place() -> None:
 
 @pytest.mark.parametrize("name", ["transformed_examples", "transform_graph", "model"])
 def test_a_path_of_the_task_is_refused(name: str) -> None:
-    artifacts = dataclasses.replace(ARTIFACTS, **{name: "/data/somewhere"})
+    uris = dataclasses.replace(URIS, **{name: "/data/somewhere"})
 
-    with pytest.raises(UserError, match=rf"{name}: /data/somewhere is a path of this task's pod"):
-        make(artifacts, job={"volumes": [{"claim": "c", "mount_path": "/data2"}]})
-    assert make(artifacts, job={"volumes": [{"claim": "c", "mount_path": "/data"}]})
+    with pytest.raises(UserError, match=rf"{name}: /data/somewhere is a path in this task's pod"):
+        make(uris, job={"volumes": [{"claim": "c", "mount_path": "/data2"}]})
+    assert make(uris, job={"volumes": [{"claim": "c", "mount_path": "/data"}]})
 
 
 def test_results_need_a_volume_that_can_be_written_to() -> None:
     volume = {"claim": "c", "mount_path": "/data", "read_only": True}
-    artifacts = Artifacts("/data/e", "/data/g", "/data/m")
+    uris = ArtifactUris("/data/e", "/data/g", "/data/m")
 
     with pytest.raises(UserError, match="model: /data/m is in the volume at /data.*read-only"):
-        make(artifacts, job={"volumes": [volume]})
+        make(uris, job={"volumes": [volume]})
     nested = {"claim": "d", "mount_path": "/data/out"}
-    assert make(
-        dataclasses.replace(artifacts, model="/data/out/m"), job={"volumes": [volume, nested]}
-    )
+    assert make(dataclasses.replace(uris, model="/data/out/m"), job={"volumes": [volume, nested]})
 
 
 def test_an_unknown_kind_of_job_is_refused() -> None:
@@ -134,7 +138,7 @@ def test_an_unknown_kind_of_job_is_refused() -> None:
 
 
 CONFIG = {
-    **dataclasses.asdict(ARTIFACTS),
+    **dataclasses.asdict(URIS),
     "run_id": RUN,
     "workers": 2,
     "namespace": "team-a",
@@ -148,7 +152,7 @@ CONFIG = {
 @pytest.mark.parametrize("render", [render_tfjob, render_trainjob])
 def test_what_is_rendered_is_what_the_task_would_create(render: Any) -> None:
     resource = render(CONFIG)
-    settings = Settings(HERE, HERE, HERE, HERE, hyperparameters=Hyperparameters(epochs=3))
+    settings = WorkerSettings(HERE, HERE, HERE, HERE, hyperparameters=Hyperparameters(epochs=3))
     backend = resource["kind"].lower()
     plan = make(backend=backend, workers=2, job={"memory": "8Gi"}, settings=settings)
 

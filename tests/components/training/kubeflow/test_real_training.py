@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from kfp_tabular.components.training import train
-from kfp_tabular.components.training.kubeflow.plan import Artifacts
+from kfp_tabular.components.training.training_request import ArtifactUris
 from tests.cluster.api_server import ApiServer
 from tests.components.training.kubeflow.operators import Container, Operator
 
@@ -76,9 +76,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module")
 def local(inputs, tmp_path_factory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("local")
-    settings = inputs["binary"].settings(folder, epochs=3)
-    result = train.run(train.Request(settings, folder / "report.html"))
-    return SimpleNamespace(settings=settings, result=result, folder=folder)
+    request = inputs["binary"].request(folder, epochs=3)
+    return SimpleNamespace(result=train.run(request), folder=folder)
 
 
 def files(folder: Path) -> set[str]:
@@ -104,18 +103,19 @@ def test_a_job_of_two_gives_what_a_local_run_gives(
         return runs_the_command(container)
 
     task = tmp_path / "task"
-    settings = dataclasses.replace(local.settings, output=task / "model", logs=task / "logs")
     made = inputs["binary"]
-    artifacts = Artifacts(str(made.examples), str(made.graph), str(tmp_path / "store" / "model"))
     root = str(tmp_path_factory.getbasetemp())
-    request = train.Request(
-        settings,
-        task / "report.html",
+    request = made.request(
+        task,
+        epochs=3,
         workers=2,
         backend=kind,
-        artifacts=artifacts,
         job={"volumes": [{"claim": "artifacts", "mount_path": root}], "deadline_seconds": SECONDS},
         run_id="run",
+    )
+    model = str(tmp_path / "store" / "model")
+    request = dataclasses.replace(
+        request, uris=ArtifactUris(str(made.examples), str(made.graph), model)
     )
     with Operator(server, program, hosts=lambda count: list(hosts)).running() as operator:
         result = train.run(request)

@@ -8,12 +8,12 @@ from kfp_tabular.components.training.worker import evaluator
 
 
 class Emptied:
-    """A shelf whose checkpoints are removed while they are fetched."""
+    """Storage whose checkpoints are removed while they are fetched."""
 
     def __init__(self, error):
         self.error = error
 
-    def bring(self, step):
+    def fetch(self, step):
         raise self.error
 
 

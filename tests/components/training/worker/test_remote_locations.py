@@ -12,9 +12,9 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, upload
 from kfp_tabular.components.training.input import parquet_reader, remote_examples
 from kfp_tabular.components.training.input.remote_examples import RemoteExamples
-from kfp_tabular.components.training.loop import checkpoints
+from kfp_tabular.components.training.loop import checkpoint_storage
 from kfp_tabular.components.training.worker import outputs, workspace
-from kfp_tabular.components.training.worker.workspace import Order
+from kfp_tabular.components.training.worker_settings import WorkerArguments
 from tests.servers.stores import s3  # noqa: F401 - a fixture
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa
     (tmp_path / "split=train" / "part-0.parquet").write_bytes(b"x" * 5000)
     (tmp_path / "_lineage.json").write_text('{"digest": "sha256:0"}')
     upload(tmp_path, f"{s3}/remote/broken")
-    order = Order(f"{s3}/remote/broken", str(tmp_path))
+    order = WorkerArguments(f"{s3}/remote/broken", str(tmp_path))
     wanted = rf"^{s3}/remote/broken/split=train/part-0\.parquet: not a Parquet file"
     with pytest.raises(UserError, match=wanted), workspace.opened(order):
         pass
@@ -115,7 +115,7 @@ def test_what_is_no_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa
 @pytest.mark.parametrize("name", ["transformed_examples", "transform_graph"])
 def test_what_is_not_there_is_named(s3, tmp_path, name):  # noqa: F811
     places = {"transformed_examples": str(tmp_path), "transform_graph": str(tmp_path)}
-    order = Order(**{**places, name: f"{s3}/remote/nothing"})
+    order = WorkerArguments(**{**places, name: f"{s3}/remote/nothing"})
     with pytest.raises(UserError, match="remote/nothing: not found"), workspace.opened(order):
         pass
 
@@ -125,71 +125,71 @@ def test_scratch_space_of_killed_processes_is_removed(tmp_path, monkeypatch):
     left = tmp_path / "kfp-tabular-worker-left"
     (left / "examples").mkdir(parents=True)
     (tmp_path / "kfp-tabular-other").mkdir()
-    order = Order(str(tmp_path), str(tmp_path))
+    order = WorkerArguments(str(tmp_path), str(tmp_path))
     with workspace.opened(order), workspace.opened(order):
         assert not left.exists()
         assert len(list(tmp_path.glob("kfp-tabular-worker-*"))) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["kfp-tabular-other"]
 
 
-class Shelf:
-    """A remote shelf with something to put there."""
+class Storage:
+    """Remote storage with something to put there."""
 
     def __init__(self, folder: Folder, local: Path) -> None:
-        self.shelf = checkpoints.RemoteShelf(folder, local)
+        self.storage = checkpoint_storage.RemoteStorage(folder, local)
         self._local = local
 
     def put(self, step: int, content: str = "weights") -> None:
         for suffix in ("index", "data-00000-of-00001"):
             (self._local / f"ckpt-{step}.{suffix}").write_text(f"{content} {step}")
-        self.shelf.put(step)
+        self.storage.put(step)
 
 
 @pytest.fixture
-def shelf(s3, tmp_path, request):  # noqa: F811
+def storage(s3, tmp_path, request):  # noqa: F811
     (tmp_path / "local").mkdir()
     folder = Folder(f"{s3}/remote/{request.node.name.partition('[')[0]}")
-    return folder, Shelf(folder, tmp_path / "local")
+    return folder, Storage(folder, tmp_path / "local")
 
 
-def test_the_newest_checkpoints_are_kept(shelf, tmp_path):
-    folder, here = shelf
-    assert here.shelf.newest() == 0
+def test_the_newest_checkpoints_are_kept(storage, tmp_path):
+    folder, here = storage
+    assert here.storage.newest() == 0
     for step in (9, 20, 100):
         here.put(step)
-        here.shelf.flush()
-    assert here.shelf.newest() == 100
+        here.storage.flush()
+    assert here.storage.newest() == 100
     assert sorted(folder.list()) == sorted(
         f"ckpt-{step}.{suffix}"
         for step in (20, 100)
         for suffix in ("index", "data-00000-of-00001", "json")
     )
     (tmp_path / "other").mkdir()
-    other = checkpoints.RemoteShelf(folder, tmp_path / "other")
-    prefix = other.bring(other.newest())
+    other = checkpoint_storage.RemoteStorage(folder, tmp_path / "other")
+    prefix = other.fetch(other.newest())
     assert Path(f"{prefix}.index").read_text() == "weights 100"
-    assert other.bring(9) is None
-    here.shelf.remove()
+    assert other.fetch(9) is None
+    here.storage.remove()
     assert not folder.list()
 
 
-def test_half_a_checkpoint_is_no_checkpoint(shelf):
-    folder, here = shelf
+def test_half_a_checkpoint_is_no_checkpoint(storage):
+    folder, here = storage
     here.put(10)
-    here.shelf.flush()
+    here.storage.flush()
     here.put(20)
-    here.shelf.flush()
+    here.storage.flush()
     folder.remove(["ckpt-20.data-00000-of-00001"])
-    assert here.shelf.newest() == 10
+    assert here.storage.newest() == 10
     folder.write_text("ckpt-20.data-00000-of-00001", "of another size than the marker says")
-    assert here.shelf.newest() == 10
+    assert here.storage.newest() == 10
     folder.remove(["ckpt-10.json"])
-    assert here.shelf.newest() == 0
+    assert here.storage.newest() == 0
 
 
-def test_checkpoints_that_come_faster_than_they_go(shelf, monkeypatch):
+def test_checkpoints_that_come_faster_than_they_go(storage, monkeypatch):
     """The newest is never lost; those between may be."""
-    _, here = shelf
+    _, here = storage
     slow = threading.Event()
     upload_files = Folder.upload
     monkeypatch.setattr(
@@ -198,13 +198,13 @@ def test_checkpoints_that_come_faster_than_they_go(shelf, monkeypatch):
     for step in (1, 2, 3, 4):
         here.put(step)
     slow.set()
-    here.shelf.flush()
-    assert here.shelf.newest() == 4
+    here.storage.flush()
+    assert here.storage.newest() == 4
     assert not list(here._local.glob("upload-*"))
 
 
-def test_an_upload_that_is_denied_is_the_users_error(shelf, monkeypatch):
-    _, here = shelf
+def test_an_upload_that_is_denied_is_the_users_error(storage, monkeypatch):
+    _, here = storage
 
     def denied(self, files):
         raise UserError("s3://bucket: access denied")
@@ -212,11 +212,11 @@ def test_an_upload_that_is_denied_is_the_users_error(shelf, monkeypatch):
     monkeypatch.setattr(Folder, "upload", denied)
     here.put(1)
     with pytest.raises(UserError, match="access denied"):
-        here.shelf.flush()
+        here.storage.flush()
 
 
-def test_an_upload_that_fails_is_made_up_for_by_the_next(shelf, monkeypatch, caplog):
-    _, here = shelf
+def test_an_upload_that_fails_is_made_up_for_by_the_next(storage, monkeypatch, caplog):
+    _, here = storage
     upload_files, failures = Folder.upload, [OSError("connection reset")]
 
     def sometimes(self, files):
@@ -226,12 +226,12 @@ def test_an_upload_that_fails_is_made_up_for_by_the_next(shelf, monkeypatch, cap
 
     monkeypatch.setattr(Folder, "upload", sometimes)
     here.put(1)
-    here.shelf.flush()
-    assert here.shelf.newest() == 0
+    here.storage.flush()
+    assert here.storage.newest() == 0
     assert "step 1 was not uploaded: connection reset" in caplog.text
     here.put(2)
-    here.shelf.flush()
-    assert here.shelf.newest() == 2
+    here.storage.flush()
+    assert here.storage.newest() == 2
 
 
 def test_a_model_appears_whole(s3, tmp_path, monkeypatch):  # noqa: F811

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.training_options import WORKER_MODULE
+from kfp_tabular.components.training.distributed import local_workers
 from kfp_tabular.components.training.distributed.replica_role import ALONE
 from kfp_tabular.components.training.loop import checkpoints
-from kfp_tabular.components.training.settings import WORKER_MODULE
 from kfp_tabular.components.training.worker import training_process
 
 
@@ -32,7 +33,7 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, number, caplog):
     document = settings.logs.parent / "hyperparameters.json"
     settings.hyperparameters.save(document)
     process = subprocess.Popen(
-        [sys.executable, "-m", WORKER_MODULE, *settings.arguments(document)],
+        [sys.executable, "-m", WORKER_MODULE, *local_workers.worker_flags(settings, document)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -43,7 +44,7 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, number, caplog):
             break
     _, rest = process.communicate(timeout=120)
     assert process.returncode == (143 if number == signal.SIGTERM else -9)
-    assert ("told to stop at step" in rest) == (number == signal.SIGTERM)
+    assert ("SIGTERM: stopped at step" in rest) == (number == signal.SIGTERM)
     assert list((settings.logs / "checkpoints").glob("*/ckpt-*.index"))
 
     caplog.set_level("INFO")

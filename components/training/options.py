@@ -1,0 +1,77 @@
+"""The arguments of `train_model`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.documents import at_least, one_of
+from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
+from kfp_tabular.components.common.training_options import BaseHyperparameters, LearningOptions
+
+LOCAL = "local"
+BACKENDS = (LOCAL, *DISTRIBUTED_JOB_KINDS)
+
+
+def _probability(value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError("expected a number between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(LearningOptions):
+    """The arguments that every worker gets, beside the hyperparameters."""
+
+    decision_threshold: float = option(
+        0.5,
+        """A binary model predicts the positive class, the second one, from this probability on,
+        between 0 and 1. The endpoint uses it, and so do the evaluation's `precision`, `recall` and
+        `f1`; training and `auc` do not.""",
+        check=_probability,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementOptions:
+    """The arguments that say where training runs."""
+
+    workers: int = option(
+        1,
+        """Worker processes that train together, the chief included. Each takes an equal share of
+        the rows.""",
+        check=at_least(1),
+    )
+    checkpoint_uri: str = option(
+        "",
+        """Directory for checkpoints that outlives the task, such as one on a mounted volume.
+        Workers on several machines must share it. Empty uses a directory in `training_logs`, or
+        one of the job's own. Removed once the model is written.""",
+    )
+    backend: str = option(
+        LOCAL,
+        """Where training runs: `local` (processes of this task), or as a job on the cluster:
+        `tfjob` (Training Operator) or `trainjob` (Kubeflow Trainer). The outputs are the same.""",
+        check=one_of(*BACKENDS),
+    )
+    job: Mapping[str, Any] = option(
+        {},
+        """What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`, `node_selector`,
+        `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds` and more; see the
+        guide on distributed training. `local` ignores it.""",
+    )
+    run_id: str = option(
+        "",
+        """The pipeline run, used in the job's name and labels; a retried task finds its job by it.
+        Empty derives it from the outputs' URIs: an argument that differs from run to run would
+        keep the task from being cached.""",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(PlacementOptions, WorkerOptions, BaseHyperparameters):
+    """All arguments of `train_model` that are not artifacts.
+
+    Example:
+        >>> TrainingOptions(epochs=3, workers=2).early_stopping_patience
+        5
+    """

@@ -1,0 +1,53 @@
+"""The model artifact: the SavedModel with its lineage, written as a whole."""
+
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.training.input.training_data import TrainingData
+from kfp_tabular.components.training.model import saved_model
+from kfp_tabular.components.training.worker_settings import WorkerSettings
+
+_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow")
+
+_logger = logging.getLogger(__name__)
+
+
+def write(settings: WorkerSettings, output: Path, data: TrainingData, model: Any) -> None:
+    """Write the model artifact, whole or not at all.
+
+    Args:
+        settings: What the model was trained with.
+        output: The directory to write.
+        data: The input.
+        model: The tf_keras model.
+    """
+    started = time.monotonic()
+    with files.atomic_directory(output) as directory:
+        saved_model.write(
+            directory,
+            model=model,
+            transform_graph=settings.transform_graph,
+            layout=data.columns,
+            task=data.task,
+            decision_threshold=settings.decision_threshold,
+            target_mean=data.mean,
+            target_scale=data.scale,
+            hyperparameters=asdict(settings.hyperparameters),
+        )
+        lineage.record(
+            directory,
+            inputs={
+                "transformed_examples": settings.transformed_examples,
+                "transform_graph": settings.transform_graph,
+            },
+            rows=data.rows,
+            seed=settings.seed,
+            libraries=_LIBRARIES,
+            extra={"training": settings.facts()},
+        )
+    _logger.info("model written in %.1f s: %s", time.monotonic() - started, output)
