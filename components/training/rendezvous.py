@@ -1,19 +1,19 @@
 """The program of a TrainJob's pods: `python -m kfp_tabular.components.training.rendezvous`.
 
-Kubeflow Trainer sets no TF_CONFIG. This builds it from what a JobSet's pods have, and becomes the
-worker program, in the same process. What the pods must have:
+Kubeflow Trainer sets no TF_CONFIG. This program builds it from what a JobSet's pods have, and then
+runs the worker program in the same process. The pods need:
 
 - `JOB_COMPLETION_INDEX`: set by the Job controller in every pod of an Indexed Job; 0 is the chief.
-- `KFP_TABULAR_WORKERS`: the number of pods, `spec.trainer.numNodes`. Nothing in a pod says it, so
-  the TrainJob must.
+- `KFP_TABULAR_WORKERS`: the number of pods, `spec.trainer.numNodes`. Kubernetes does not tell the
+  pods, so the TrainJob must.
 - `KFP_TABULAR_JOBSET`: the JobSet's name, from the pod's label `jobset.sigs.k8s.io/jobset-name`.
-- `spec.network.enableDNSHostnames: true` in the JobSet, which makes a headless service of its name;
-  and `publishNotReadyAddresses`, because the pods look for each other before they are ready.
+- `spec.network.enableDNSHostnames: true` in the JobSet, which creates a headless service of its
+  name, and `publishNotReadyAddresses`, because the pods connect before they are ready.
 - A replicated job `node` of one replica.
 
-Pod i then is `<jobset>-node-0-<i>.<jobset>` and keeps that name when it is restarted; `node` and
-the port are those of `common.training_job`. Pods start at different times: the worker program
-waits for the others, for a bounded time.
+Pod i is then `<jobset>-node-0-<i>.<jobset>` and keeps that name when it is restarted; `node` and
+the port are those of `common.training_job`. Pods start at different times; the worker program waits
+a limited time for the others.
 """
 
 import json
@@ -37,16 +37,20 @@ _logger = logging.getLogger(__name__)
 
 
 def tf_config(environment: Mapping[str, str]) -> str:
-    """Builds TF_CONFIG for a pod of a JobSet.
+    """Return TF_CONFIG for a pod of a JobSet.
 
     Args:
         environment: The pod's variables.
 
     Returns:
-        JSON in which all pods are workers; empty where there is only one pod.
+        JSON in which all pods are workers; empty for a single pod.
 
     Raises:
-        UserError: For a variable that is missing or no whole number, or an index outside the set.
+        UserError: If a variable is missing or not a whole number, or the index is out of range.
+
+    Example:
+        >>> tf_config({"KFP_TABULAR_WORKERS": "1"})
+        ''
     """
     workers = _whole(environment, WORKERS_VARIABLE, "the TrainJob's spec.trainer.env", least=1)
     if workers == 1:
@@ -82,12 +86,12 @@ def _given(environment: Mapping[str, str], name: str, source: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Sets TF_CONFIG and runs the worker program.
+    """Set TF_CONFIG and run the worker program.
 
-    A TF_CONFIG that is there already is kept.
+    An existing TF_CONFIG is kept.
 
     Args:
-        arguments: The worker program's flags; those of the command line where None.
+        arguments: The worker program's flags; those of the command line if None.
     """
     program.set_up_logging()
     with reported_to_user():

@@ -1,28 +1,30 @@
-"""The HTML page of a training run."""
+"""The HTML report of a training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.options import describe
+from kfp_tabular.components.training.options import WorkerOptions
 from kfp_tabular.components.training.training_record import TrainingRecord
 
-_LARGER_FIRST = 30
+_LARGEST_CLASSES = 30
 
 
-def page(outcome: TrainingRecord) -> str:
-    """Gives the page: key figures, learning curves, configuration, data.
+def page(record: TrainingRecord) -> str:
+    """Return the page: key figures, learning curves, configuration, data.
 
     Args:
-        outcome: What training came to.
+        record: The record of the training.
     """
-    facts, metrics = outcome.facts, outcome.metrics
+    facts, metrics = record.facts, record.metrics
     kind = facts["hyperparameters"]["model_type"]
     name = facts["model_fn"] or kind
     return html.page(
         "Training",
         [
-            html.Section("Result", (html.facts(_key_figures(outcome)), _result(metrics))),
-            html.Section("Learning curves", _curves(outcome)),
+            html.Section("Result", (html.facts(_key_figures(record)), _result(metrics))),
+            html.Section("Learning curves", _curves(record)),
             html.Section("Configuration", (_configuration(facts),)),
             html.Section("Data", _data(facts)),
         ],
@@ -30,8 +32,8 @@ def page(outcome: TrainingRecord) -> str:
     )
 
 
-def _key_figures(outcome: TrainingRecord) -> dict[str, object]:
-    facts, metrics = outcome.facts, outcome.metrics
+def _key_figures(record: TrainingRecord) -> dict[str, object]:
+    facts, metrics = record.facts, record.metrics
     objective = facts["objective"]
     figures: dict[str, object] = {}
     if objective in metrics:
@@ -56,17 +58,17 @@ def _result(metrics: Mapping[str, float]) -> html.Markup:
     return html.table(("metric", "train", "eval"), rows, caption="Of the weights that were kept")
 
 
-def _curves(outcome: TrainingRecord) -> tuple[html.Markup, ...]:
+def _curves(record: TrainingRecord) -> tuple[html.Markup, ...]:
     charts = []
-    names = [name for name in outcome.history[-1] if name not in ("step", "epoch")]
+    names = [name for name in record.history[-1] if name not in ("step", "epoch")]
     for name in names:
-        points = [(entry["step"], entry[name]) for entry in outcome.history if name in entry]
+        points = [(entry["step"], entry[name]) for entry in record.history if name in entry]
         charts.append(html.line_chart({name: points}, x_label="step", y_label=name, title=name))
     return (
         html.paragraph(
-            f"An evaluation every {outcome.facts['schedule']['interval']} steps, on "
-            f"{outcome.facts['eval_rows_used']:,} rows of the eval split. The weights kept are "
-            f"those of step {int(outcome.metrics['best_step']):,}."
+            f"An evaluation every {record.facts['schedule']['interval']} steps, on "
+            f"{record.facts['eval_rows_used']:,} rows of the eval split. The weights kept are "
+            f"those of step {int(record.metrics['best_step']):,}."
         ),
         html.row(*charts),
     )
@@ -75,16 +77,7 @@ def _curves(outcome: TrainingRecord) -> tuple[html.Markup, ...]:
 def _configuration(facts: Mapping[str, Any]) -> html.Markup:
     settings = {
         **facts["hyperparameters"],
-        **{
-            name: facts[name]
-            for name in (
-                "class_weights",
-                "early_stopping_patience",
-                "model_fn",
-                "decision_threshold",
-                "seed",
-            )
-        },
+        **{name: facts[name] for name in describe(WorkerOptions)},
     }
     return html.table(("setting", "value"), list(settings.items()))
 
@@ -121,7 +114,7 @@ def _data(facts: Mapping[str, Any]) -> tuple[html.Markup, ...]:
 
 def _largest_first(rows: Sequence[tuple[str, int, float]]) -> list[tuple[object, ...]]:
     ordered: list[tuple[object, ...]] = [*sorted(rows, key=lambda row: -row[1])]
-    if len(ordered) <= _LARGER_FIRST:
+    if len(ordered) <= _LARGEST_CLASSES:
         return ordered
-    rest = ordered[_LARGER_FIRST:]
-    return [*ordered[:_LARGER_FIRST], (f"{len(rest)} more", "", "")]
+    rest = ordered[_LARGEST_CLASSES:]
+    return [*ordered[:_LARGEST_CLASSES], (f"{len(rest)} more", "", "")]

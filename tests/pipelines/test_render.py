@@ -209,7 +209,11 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
         ("tfjob", {"hyperparameters": {"drop": 1}}, "hyperparameter 'drop' is unknown"),
         ("tfjob", {"training_job": {"memroy": "8Gi"}}, "unknown key 'memroy'. Did you mean"),
         ("trainjob", {"training_job": {"evaluator": True}}, "all pods of a TrainJob are workers"),
-        ("tfjob", {"class_weights": "even"}, "class_weights: expected one of none, balanced, found 'even'"),
+        (
+            "tfjob",
+            {"class_weights": "even"},
+            "class_weights: expected one of none, balanced, found 'even'",
+        ),
         ("experiment", {}, "max_trials is 0: the pipeline would not search"),
         ("experiment", {"max_trials": 3}, "task is auto: the data decides"),
         (

@@ -1,8 +1,8 @@
-"""How the processes of a job decide alike: they add up what each has to say.
+"""Agreement between workers: each contributes a vote, an all-reduce sums them, all act on the sum.
 
-The same floating-point numbers on two machines may differ in the last bit, and workers that
-disagree wait for each other for ever. So whatever decides goes through here, and every process
-must call it at the same points.
+The same floating-point computation on two machines may differ in the last bit, and workers that
+disagree wait for each other forever. So every decision is made here, and every process must call
+it at the same points.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Agreement:
-    """Sums and one process's word, over all processes that train.
+    """Sums and broadcasts over all processes that train.
 
     Args:
         strategy: From `strategy.join`.
@@ -30,22 +30,22 @@ class Agreement:
         self._sum = tf.function(self._reduced, input_signature=[tf.TensorSpec([None], tf.float64)])
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Adds up values over the processes, in double precision."""
+        """Return the sums of values over all processes, in double precision."""
         if self._workers == 1:
             return [float(value) for value in values]
         summed = self._sum(np.asarray(values, np.float64)).numpy()
         return [float(value) / self._local_replicas for value in summed]
 
     def any(self, *flags: bool) -> list[bool]:
-        """Says of each flag whether some process has raised it."""
+        """Return for each flag whether any process has set it."""
         return [total > 0 for total in self.sum([float(flag) for flag in flags])]
 
     def from_first(self, value: float) -> float:
-        """Gives every process the first one's value."""
+        """Return the first process's value in every process."""
         return self.sum([value if self._worker == 0 else 0.0])[0]
 
     def each(self, values: Sequence[float]) -> "np.ndarray[Any, Any]":
-        """Gives every process everybody's values, shape `[processes, values]`."""
+        """Return the values of all processes in every process, shape `[processes, values]`."""
         table = np.zeros((self._workers, len(values)))
         table[self._worker] = values
         return np.asarray(self.sum(table.ravel().tolist())).reshape(table.shape)

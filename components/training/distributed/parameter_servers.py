@@ -1,10 +1,9 @@
-"""Training with parameter servers: asynchronous, led by the chief.
+"""Asynchronous training with parameter servers, coordinated by the chief.
 
-The parameter servers hold the variables, the workers compute, and the chief hands out work: it
-reads the rows and sends each worker some steps' worth at a time. What they run is inside
-TensorFlow, so they need no data and no storage. A worker that dies is waited for while the others
-go on; without a parameter server, or without the chief, the job has to start again from the
-checkpoint.
+The parameter servers hold the variables, the workers compute, and the chief distributes the work:
+it reads the rows and sends each worker enough for some steps at a time. Servers and workers run
+only TensorFlow's server, so they need no data and no storage. If a worker dies, the others continue
+until it is back; without a parameter server or the chief, the job must restart from the checkpoint.
 """
 
 import logging
@@ -17,26 +16,26 @@ from typing import Any
 from kfp_tabular.components.training.distributed import peers, worker_termination
 from kfp_tabular.components.training.distributed.replica_role import CHIEF, ReplicaRole
 
-# A file system in the memory of the process that runs the operation: the chief has it written
-# there by the servers themselves.
+# A file system in the memory of the process that runs the operation: the chief has the servers
+# write this file themselves.
 _FINISHED = "ram://kfp-tabular/finished"
 
 _POLL_SECONDS = 1.0
 _LOST_AFTER_SECONDS = 15.0
-_TELL_SECONDS = 10.0
+_DISMISS_SECONDS = 10.0
 
 _logger = logging.getLogger(__name__)
 
 
 def cluster_spec(replica: ReplicaRole) -> Any:
-    """Gives the cluster as TensorFlow has it."""
+    """Return the cluster as a TensorFlow ClusterSpec."""
     import tensorflow as tf
 
     return tf.train.ClusterSpec({role: list(hosts) for role, hosts in replica.cluster.items()})
 
 
 def make_strategy(replica: ReplicaRole) -> Any:
-    """Connects the chief to all workers and parameter servers, and waits until they are there."""
+    """Connect the chief to all workers and parameter servers; this waits until they are up."""
     import tensorflow as tf
 
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -46,7 +45,7 @@ def make_strategy(replica: ReplicaRole) -> Any:
 
 
 def dismiss(replica: ReplicaRole) -> None:
-    """Tells the workers and parameter servers that all is done; one that is gone is let be."""
+    """Tell the workers and parameter servers that training is done; ignore those that are gone."""
     tellers = [
         threading.Thread(target=_tell, args=(role, index), daemon=True)
         for role, hosts in replica.cluster.items()
@@ -55,7 +54,7 @@ def dismiss(replica: ReplicaRole) -> None:
     ]
     for teller in tellers:
         teller.start()
-    deadline = time.monotonic() + _TELL_SECONDS
+    deadline = time.monotonic() + _DISMISS_SECONDS
     for teller in tellers:
         teller.join(max(0.0, deadline - time.monotonic()))
 
@@ -67,17 +66,17 @@ def _tell(role: str, index: int) -> None:
         with tf.device(f"/job:{role}/replica:0/task:{index}/device:CPU:0"):
             tf.io.write_file(_FINISHED, "")
     except tf.errors.OpError as error:
-        _logger.warning("%s %d could not be told that all is done: %s", role, index, error.message)
+        _logger.warning("cannot tell %s %d that training is done: %s", role, index, error.message)
 
 
 def serve(replica: ReplicaRole, peers_seconds: float) -> None:
-    """Serves the chief, as a worker or a parameter server, until it says that all is done.
+    """Serve the chief, as a worker or a parameter server, until training is done.
 
-    TensorFlow has no way to stop a server, so this does not return: the process ends, with 0
-    when the chief said so, or with `ending.LOST_EXIT_CODE` where it is gone without a word.
+    TensorFlow cannot stop a server, so this does not return: the process exits with 0 when the
+    chief is done, or with `worker_termination.LOST_EXIT_CODE` if the chief is lost.
 
     Args:
-        replica: Which process this is.
+        replica: This process's role.
         peers_seconds: How long to wait for the chief to start.
     """
     import tensorflow as tf
@@ -85,7 +84,7 @@ def serve(replica: ReplicaRole, peers_seconds: float) -> None:
     server = tf.distribute.Server(
         cluster_spec(replica), job_name=replica.role, task_index=replica.index, protocol="grpc"
     )
-    _logger.info("%s %d serves the chief", replica.role, replica.index)
+    _logger.info("%s %d: serving the chief", replica.role, replica.index)
     chief = replica.cluster[CHIEF][0]
     found = await_end(
         lambda: bool(tf.io.gfile.exists(_FINISHED)),
@@ -93,9 +92,9 @@ def serve(replica: ReplicaRole, peers_seconds: float) -> None:
         peers_seconds=peers_seconds,
     )
     if not found:
-        worker_termination.end(worker_termination.LOST_EXIT_CODE, f"the chief, {chief}, is gone")
+        worker_termination.end(worker_termination.LOST_EXIT_CODE, f"the chief, {chief}, was lost")
     _logger.info("the chief is done")
-    # Its threads would hang in the interpreter's shutdown.
+    # Its threads would block the interpreter's shutdown.
     del server
     logging.shutdown()
     os._exit(0)
@@ -110,16 +109,16 @@ def await_end(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Waits until the chief is done or gone.
+    """Wait until the chief is done or lost.
 
     Args:
-        finished: Whether the chief has said that all is done.
-        present: Whether the chief can be reached.
-        peers_seconds: How long to wait for it at first.
-        lost_after_seconds: How long it may be out of reach later. One that is restarted within
-            that time finds everybody in place.
-        sleep: Waits for so many seconds.
-        clock: Gives the time in seconds.
+        finished: Returns whether the chief is done.
+        present: Returns whether the chief can be reached.
+        peers_seconds: How long to wait for it to start.
+        lost_after_seconds: How long it may be unreachable later. If it is restarted within that
+            time, the others are still there.
+        sleep: Waits for a number of seconds.
+        clock: Returns the time in seconds.
 
     Returns:
         Whether it is done.

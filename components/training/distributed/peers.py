@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class PeersError(RuntimeError):
-    """The other processes did not come; the operator may try again."""
+    """Other processes of the job did not start in time. A retry may help."""
 
 
 def wait_for(
@@ -25,20 +25,20 @@ def wait_for(
     own: str = "",
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Waits until all peers are up: their names resolve, and something listens there.
+    """Wait until all peers are up: their names resolve, and they listen.
 
-    TensorFlow waits for its peers, too, but without an end, and holds Python's lock meanwhile:
-    neither a timeout nor SIGTERM gets through. So the processes meet here first.
+    TensorFlow also waits for its peers, but without a limit, and holds Python's lock meanwhile, so
+    that neither a timeout nor SIGTERM works. So the processes wait here first.
 
     Args:
         addresses: `host:port` of each peer.
         seconds: How long to wait at most.
-        own: This process's address, where it shall listen meanwhile, until TensorFlow does; empty
-            where nobody waits for it.
-        sleep: Waits for so many seconds.
+        own: This process's address, on which to listen until TensorFlow does; empty if no process
+            waits for this one.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        PeersError: Where a peer is still not there.
+        PeersError: If a peer is still not up.
     """
     with _listening(own) if own else contextlib.nullcontext():
         started = told = time.monotonic()
@@ -53,7 +53,7 @@ def wait_for(
             found = ", ".join(f"{address} ({why})" for address, why in missing.items())
             if now - started >= seconds:
                 raise PeersError(
-                    f"after {seconds:.0f} s these processes of the job are not up: {found}. See "
+                    f"these processes of the job are not up after {seconds:.0f} s: {found}. See "
                     "the events and logs of their pods; --peers-seconds sets how long to wait."
                 )
             if told == started or now - told >= _TELL_SECONDS:
@@ -63,7 +63,7 @@ def wait_for(
 
 
 def why_not_up(address: str) -> str | None:
-    """Tells why nobody can be reached at `host:port`; None where somebody is."""
+    """Return why no process answers at `host:port`; None if one does."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):
@@ -71,12 +71,12 @@ def why_not_up(address: str) -> str | None:
     except socket.gaierror:
         return "no DNS name"
     except OSError as error:
-        return error.strerror or "no answer"
+        return error.strerror or "no response"
 
 
 @contextlib.contextmanager
 def _listening(address: str) -> Iterator[None]:
-    # Those who connect are never answered: that they can is all they want to know.
+    # Connections are never answered; the peers only check that they can connect.
     anywhere = ("", int(address.rpartition(":")[2]))
     if socket.has_dualstack_ipv6():
         listener = socket.create_server(

@@ -1,9 +1,9 @@
-"""Which process of a job this one is, read from TF_CONFIG.
+"""A process's role in its job, read from TF_CONFIG.
 
 The Training Operator writes TF_CONFIG for a TFJob of more than one pod (branch release-1.9,
 `pkg/controller.v1/tensorflow/tensorflow.go`): all replicas by role in lower case, the evaluator
-among them. A TFJob of one pod has none. `kfp_tabular.components.training.rendezvous` writes the
-same for a TrainJob, and `cluster.py` for processes of one machine.
+among them. A TFJob of one pod has no TF_CONFIG. `kfp_tabular.components.training.rendezvous`
+writes the same for a TrainJob, and `cluster.py` for processes of one machine.
 """
 
 import json
@@ -22,23 +22,23 @@ SERVER = "ps"
 EVALUATOR = "evaluator"
 
 _MASTER = "master"
-"""What TensorFlow 1 called the chief; a TFJob may still say so."""
+"""TensorFlow 1's name for the chief, which a TFJob may still use."""
 
 _ROLES = (CHIEF, WORKER, SERVER, EVALUATOR)
 
 
 @dataclass(frozen=True)
 class ReplicaRole:
-    """Which process of a job this is.
+    """A process's role in its job.
 
     Attributes:
-        worker: Index among all that train, the chief first; 0 for the other roles.
-        workers: How many train.
-        is_chief: Whether this one writes the model, the logs and the checkpoints.
+        worker: Index among the processes that train, the chief first; 0 for other roles.
+        workers: Number of processes that train.
+        is_chief: Whether this process writes the model, the logs and the checkpoints.
         role: `chief`, `worker`, `ps` or `evaluator`.
-        index: Index among those of the same role.
-        cluster: Addresses by role, without the evaluator, which is no part of the cluster; empty
-            for a process alone.
+        index: Index among the processes of the same role.
+        cluster: Addresses by role, without the evaluator, which is not part of the cluster; empty
+            for a single process.
         has_evaluator: Whether the job has an evaluator.
     """
 
@@ -57,7 +57,7 @@ class ReplicaRole:
 
     @property
     def address(self) -> str:
-        """This process's own address, `host:port`; empty for one alone."""
+        """This process's address, `host:port`; empty for a single process."""
         return self.cluster[self.role][self.index] if self.role in self.cluster else ""
 
     @property
@@ -71,25 +71,32 @@ ALONE = ReplicaRole(0, 1, is_chief=True)
 
 
 def from_environment() -> ReplicaRole:
-    """Reads this process's place from TF_CONFIG in the environment.
+    """Return this process's role, from TF_CONFIG in the environment.
 
     Raises:
-        UserError: As `parse_tf_config` does.
+        UserError: As `parse_tf_config`.
     """
     return parse_tf_config(os.environ.get(VARIABLE, ""))
 
 
 def parse_tf_config(tf_config: str) -> ReplicaRole:
-    """Reads a process's place from TF_CONFIG.
+    """Return a process's role from a value of TF_CONFIG.
 
-    The chief is the task of that role, or where there is none worker 0.
+    The chief is the task of that role, or worker 0 if there is none.
 
     Args:
-        tf_config: The variable's value; empty for a process alone.
+        tf_config: The variable's value; empty for a single process.
 
     Raises:
-        UserError: Where it is not JSON, names no task of its cluster, has parameter servers but no
-            chief or no workers, or lists nobody but this process (`enableDynamicWorker`).
+        UserError: If it is not JSON, its task is not in its cluster, it has parameter servers but
+            no chief or no workers, or it lists only this process (`enableDynamicWorker`).
+
+    Example:
+        >>> cluster = '{"chief": ["a:2222"], "worker": ["b:2222"]}'
+        >>> task = '{"type": "worker", "index": 0}'
+        >>> role = parse_tf_config(f'{{"cluster": {cluster}, "task": {task}}}')
+        >>> role.worker, role.workers, role.is_chief
+        (1, 2, False)
     """
     if not tf_config.strip():
         return ALONE
@@ -118,8 +125,8 @@ def _cluster(entries: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         role = CHIEF if name == _MASTER else name
         if isinstance(addresses, Mapping):
             raise UserError(
-                f"{VARIABLE} lists only this process of the role {name!r}, so the others are out "
-                "of reach. Set the TFJob's enableDynamicWorker to false."
+                f"{VARIABLE} lists only this process for the role {name!r}, so it cannot reach the "
+                "others. Set the TFJob's enableDynamicWorker to false."
             )
         if role not in _ROLES:
             raise UserError(f"{VARIABLE} names the role {name!r}; expected {', '.join(_ROLES)}.")
@@ -136,19 +143,19 @@ def _role_in(given: Mapping[str, tuple[str, ...]], role: str, index: int) -> Rep
     cluster = {name: addresses for name, addresses in given.items() if name != EVALUATOR}
     evaluated = EVALUATOR in given
     if not cluster.get(CHIEF) and not cluster.get(WORKER):
-        raise UserError(f"{VARIABLE} names nobody who trains; add a chief or workers.")
+        raise UserError(f"{VARIABLE} names no process that trains; add a chief or workers.")
     if SERVER in cluster:
         lacking = [name for name in (CHIEF, WORKER) if name not in cluster]
         if lacking:
             raise UserError(
                 f"{VARIABLE} names parameter servers but no {lacking[0]}; they need a chief, which "
-                "leads, and at least one worker."
+                "coordinates, and at least one worker."
             )
     chiefs = len(cluster.get(CHIEF, ()))
     servers = len(cluster.get(SERVER, ()))
     workers = sum(map(len, cluster.values())) - servers
     if servers:
-        # The chief hands out work to the others and takes no step itself.
+        # The chief distributes work to the others and takes no steps itself.
         workers -= 1
     if workers + servers <= 1:
         cluster = {}

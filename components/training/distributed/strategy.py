@@ -14,15 +14,15 @@ _logger = logging.getLogger(__name__)
 
 
 def join(replica: ReplicaRole, seconds: float) -> Any:
-    """Chooses the distribution strategy, and waits until all processes of the job are there.
+    """Return the distribution strategy, once all processes of the job are up.
 
     Args:
-        replica: Which process this is.
-        seconds: How long to wait; then the process ends.
+        replica: This process's role.
+        seconds: How long to wait before the process exits.
     """
     if not replica.peers:
         return _synchronous(replica)
-    # Parameter servers and their workers listen by themselves; nobody waits for that chief.
+    # Parameter servers and their workers listen by themselves; no process waits for their chief.
     peers.wait_for(
         replica.peers, seconds, own="" if replica.has_parameter_servers else replica.address
     )
@@ -34,16 +34,15 @@ def join(replica: ReplicaRole, seconds: float) -> Any:
 
 
 def _synchronous(replica: ReplicaRole) -> Any:
-    """Chooses the distribution strategy.
+    """Return the strategy of synchronous training.
 
-    More than one worker: MultiWorkerMirroredStrategy; this waits until all of them are there.
-    More than one visible GPU: MirroredStrategy. Else the default strategy, which uses the one GPU
-    or the CPU.
+    More than one worker: MultiWorkerMirroredStrategy, which waits for all of them. More than one
+    visible GPU: MirroredStrategy. Else the default strategy, which uses the GPU or the CPU.
     """
     import tensorflow as tf
 
     if replica.workers > 1:
-        # Not left to TF_CONFIG: an evaluator in there is no part of this cluster.
+        # Not from TF_CONFIG: it may list an evaluator, which is not part of this cluster.
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({role: list(hosts) for role, hosts in replica.cluster.items()}),
             task_type=replica.role,

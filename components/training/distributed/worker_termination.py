@@ -1,7 +1,7 @@
-"""How a process ends where TensorFlow does not let it: bounded, and with a telling exit code.
+"""Termination of a worker: SIGTERM, timeouts and lost peers, each with its exit code.
 
 A call into TensorFlow that waits for other processes runs no Python, so neither signal handlers
-nor timeouts of the main thread work there. Another thread does.
+nor timeouts of the main thread work during it. Another thread does the work.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from kfp_tabular.components.training.distributed.peers import PeersError
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 
 LOST_EXIT_CODE = 138
-"""Ended because another process of the job did. The Training Operator's restart policy `ExitCode`
-starts a pod again after codes from 128 on (`IsRetryableExitCode`)."""
+"""Exit code after another process of the job was lost. The Training Operator's restart policy
+`ExitCode` restarts a pod after codes from 128 on (`IsRetryableExitCode`)."""
 
 _TELLING = ("heartbeat", "grpc_message", "onnection", "eadline", "unhealthy")
 
@@ -30,12 +30,12 @@ _logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def within(seconds: float, message: str, exit_code: int = LOST_EXIT_CODE) -> Iterator[None]:
-    """Ends the process where the block takes longer.
+    """End the process if the block takes longer.
 
     Args:
-        seconds: How long it may take.
-        message: What the log then says.
-        exit_code: What the process then ends with.
+        seconds: How long the block may take.
+        message: Logged before the process ends.
+        exit_code: The exit code.
     """
     timer = threading.Timer(seconds, end, (exit_code, message))
     timer.daemon = True
@@ -48,12 +48,12 @@ def within(seconds: float, message: str, exit_code: int = LOST_EXIT_CODE) -> Ite
 
 @contextlib.contextmanager
 def within_a_call(seconds: float) -> Iterator[None]:
-    """Ends the process with 1 and a traceback where a call that holds Python's lock takes longer.
+    """End the process with 1 and a traceback if a call that holds Python's lock takes longer.
 
-    No thread of Python's runs then; the interpreter's own watchdog does.
+    No Python thread runs during such a call; the interpreter's own watchdog does.
 
     Args:
-        seconds: How long it may take.
+        seconds: How long the call may take.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
@@ -64,14 +64,14 @@ def within_a_call(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def where_peers_are_lost(replica: ReplicaRole) -> Iterator[None]:
-    """Ends the process with `LOST_EXIT_CODE` where the loss of another one stops it.
+    """End the process with `LOST_EXIT_CODE` if the block fails because a peer is lost.
 
-    TensorFlow hears of a process that died within seconds, as its connections break, and of one
+    TensorFlow notices a process that died within seconds, because its connections break, and one
     that hangs or whose machine is gone after the 10 s of its coordination service's heartbeat. A
-    strategy cannot go on from there; a new process can, from the checkpoint.
+    strategy cannot recover from that; a new process can, from the checkpoint.
 
     Args:
-        replica: This process's place; nothing is caught in one without peers.
+        replica: This process's role; without peers, nothing is caught.
     """
     try:
         yield
@@ -83,11 +83,11 @@ def where_peers_are_lost(replica: ReplicaRole) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_termination(grace_seconds: float) -> Iterator[None]:
-    """Ends the process after SIGTERM with 143, at once or when training has saved its state.
+    """End the process with 143 after SIGTERM, at once or when training has saved its state.
 
-    Outside of the training loop, which has a handler of its own, SIGTERM raises `SystemExit`. This
-    matters in containers: the kernel ignores it for process 1 unless there is a handler. Where
-    the process still runs after the grace period, because it waits for others, it is ended.
+    Outside of the training loop, which has its own handler, SIGTERM raises `SystemExit`. This
+    matters in containers: the kernel ignores SIGTERM for process 1 unless it has a handler. If
+    the process waits for others and is still running after the grace period, it is ended.
 
     Args:
         grace_seconds: How long the process may take to end.
@@ -108,19 +108,19 @@ def on_termination(grace_seconds: float) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGTERM, handler)
-        # The thread sees the end of the stream, unless it is counting down.
+        # The thread reads the end of the stream, unless it is counting down.
         writer.close()
 
 
 def telling_line(message: str) -> str:
-    """Gives the line of TensorFlow's many that says what happened to the other process."""
+    """Return the line of a TensorFlow error that names what happened to the other process."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     telling = (line for line in lines if any(word in line for word in _TELLING))
     return next(telling, lines[0] if lines else "no reason given")
 
 
 def end(exit_code: int, message: str) -> None:
-    """Ends the process at once, whatever its other threads wait for."""
+    """End the process at once, whatever its other threads wait for."""
     _logger.error("%s", message)
     logging.shutdown()
     sys.stdout.flush()
@@ -157,10 +157,10 @@ def _end_after_sigterm(reader: socket.socket, grace_seconds: float) -> None:
                 break
         else:
             return
-        # Quiet where the process ends by itself in time.
+        # Nothing is logged if the process ends by itself in time.
         reader.settimeout(grace_seconds)
         with contextlib.suppress(TimeoutError):
             while reader.recv(64):
                 pass
             return
-    end(TERMINATED_EXIT_CODE, f"still waiting {grace_seconds:.0f} s after SIGTERM; ending now")
+    end(TERMINATED_EXIT_CODE, f"still running {grace_seconds:.0f} s after SIGTERM; ending now")

@@ -1,4 +1,4 @@
-"""What the label of the train split says before training: classes, weights, prior, moments."""
+"""Statistics of the train split's label: class counts, weights, prior, mean and deviation."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ class Moments:
     squares: float = 0.0
 
     def plus(self, other: "Moments") -> "Moments":
-        """Joins two groups by Chan's update; plain sums of squares cancel for labels far from 0."""
+        """Join two groups by Chan's update; plain sums of squares cancel for labels far from 0."""
         count = self.count + other.count
         if not count:
             return self
@@ -32,19 +32,19 @@ class Moments:
 
     @property
     def deviation(self) -> float:
-        """The (population) standard deviation; 1 in place of 0."""
+        """The population standard deviation; 1 instead of 0."""
         return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
 
 
 def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
-    """Gives the moments of a regression label, in one pass over that column.
+    """Return the moments of a regression label, in one pass over that column.
 
     Args:
         share: Pieces of the train split.
         label: The label's column.
 
     Raises:
-        UserError: Where a label is missing or not finite.
+        UserError: If a label is missing or not finite.
     """
     found = Moments()
     for file, column in _labels(share, label):
@@ -52,7 +52,7 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise UserError(
-                f"{file}: label {label!r} is not finite in {bad} rows. Drop these rows before "
+                f"{file}: label {label!r} is NaN or infinite in {bad} rows. Drop these rows before "
                 "training."
             )
         mean = float(values.mean())
@@ -61,7 +61,7 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
 
 
 def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int) -> list[int]:
-    """Counts the rows of each class, in one pass over the label's column.
+    """Return the row count of each class, in one pass over the label's column.
 
     Args:
         share: Pieces of the train split.
@@ -69,7 +69,7 @@ def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int
         classes: Number of classes.
 
     Raises:
-        UserError: Where a label is no class index.
+        UserError: If a label is not a class index.
     """
     counts = np.zeros(classes, np.int64)
     for file, values in _labels(share, label):
@@ -79,10 +79,14 @@ def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int
 
 
 def balanced_weights(counts: Sequence[int]) -> list[float]:
-    """Weighs classes so that each counts the same in sum, and the mean weight of a row is 1.
+    """Return class weights that give all classes the same total and rows a mean weight of 1.
 
     Args:
         counts: Rows by class. A class without rows has weight 0.
+
+    Example:
+        >>> balanced_weights([75, 25])
+        [0.6666666666666666, 2.0]
     """
     present = sum(count > 0 for count in counts)
     total = sum(counts)
@@ -90,9 +94,9 @@ def balanced_weights(counts: Sequence[int]) -> list[float]:
 
 
 def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[float, ...]:
-    """Gives the logits of the class shares, where the output's bias best starts.
+    """Return the logits of the class shares, as the initial bias of the output.
 
-    Without it, the first steps on rare classes go into learning that they are rare.
+    Without it, the first steps only learn which classes are rare.
 
     Args:
         kind: The task's kind.
@@ -101,6 +105,10 @@ def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[flo
 
     Returns:
         A bias for each unit of the output. A class without rows counts as one row.
+
+    Example:
+        >>> prior("binary", [75, 25], balanced=True)
+        (0.0,)
     """
     if kind == "regression":
         return (0.0,)

@@ -1,7 +1,7 @@
-"""Which transformed columns a model takes, and how they are packed into two matrices.
+"""Transformed columns packed into two matrices, one of numbers and one of category ids.
 
-Forty inputs of one column each cost forty small operations per step; one float matrix and one
-integer matrix cost two. Models, the input pipeline and the export all follow this layout.
+Forty inputs of one column each cost forty small operations per step; two matrices cost two. Models,
+the input and the export all follow this layout.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ _TRANSFORM = "the transformed schema"
 
 @dataclass(frozen=True)
 class Categorical:
-    """A transformed column of class ids.
+    """A transformed column of category ids.
 
     Attributes:
         name: The column's name.
-        minimum: The smallest id; most often 0.
-        size: How many ids there are, from `minimum` on.
+        minimum: The smallest id; usually 0.
+        size: Number of ids, counted from `minimum`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ColumnLayout:
 
     @property
     def columns(self) -> list[str]:
-        """The columns to read, features first, the label last."""
+        """The columns to read: features first, the label last."""
         return [*self.numeric, *(column.name for column in self.categorical), self.label]
 
     @property
@@ -84,12 +84,12 @@ class PackedRows:
         return len(self.label)
 
     def take(self, index: "np.ndarray[Any, Any] | slice") -> "PackedRows":
-        """Gives some of the rows, by position or as a slice."""
+        """Return some of the rows, by position or as a slice."""
         return PackedRows(self.numeric[index], self.categorical[index], self.label[index])
 
     @classmethod
     def empty(cls, layout: ColumnLayout, rows: int, *, regression: bool) -> "PackedRows":
-        """Gives room for so many rows, not initialised."""
+        """Return room for a number of rows, not initialized."""
         return cls(
             np.empty((rows, len(layout.numeric)), np.float32),
             np.empty((rows, len(layout.categorical)), np.int32),
@@ -98,7 +98,7 @@ class PackedRows:
 
     @classmethod
     def concatenate(cls, parts: "list[PackedRows]") -> "PackedRows":
-        """Joins packed rows; a single part is given back as it is."""
+        """Join packed rows; a single part is returned unchanged."""
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -109,38 +109,40 @@ class PackedRows:
 
 
 def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
-    """Derives the layout from the schema of the transformed columns.
+    """Return the layout for a schema of transformed columns.
 
-    FLOAT columns are numeric; INT columns with an `int_domain` are categorical, those without are
-    taken as numbers.
+    FLOAT columns are numeric. INT columns with an `int_domain` are categorical; those without one
+    are numeric.
 
     Args:
         schema: `TFTransformOutput(...).transformed_metadata.schema`.
         label: The label's column.
 
     Raises:
-        UserError: Where the label or every feature is missing, or a column is text or not a
-            single value per row.
+        UserError: If the label or every feature is missing, or a column is text or does not have
+            one value per row.
     """
     numeric, categorical = [], []
     names = [feature.name for feature in schema.feature]
     if label not in names:
         raise UserError(
-            f"{_TRANSFORM}: no label column {label!r}; the preprocessing function must return it."
-            + closest(label, names)
+            f"{_TRANSFORM} has no label column {label!r}; the preprocessing function must "
+            "return it." + closest(label, names)
         )
     for feature in schema.feature:
         if feature.name == label:
             continue
         _require_scalar(feature)
-        # `size` needs both ends: a domain with one end says nothing about the number of ids.
+        # Without a maximum, the number of ids is unknown.
         domain = feature.int_domain
         if feature.HasField("int_domain") and domain.HasField("max"):
             categorical.append(Categorical(feature.name, domain.min, domain.max - domain.min + 1))
         else:
             numeric.append(feature.name)
     if not numeric and not categorical:
-        raise UserError(f"{_TRANSFORM}: no feature but the label {label!r}; nothing to learn from.")
+        raise UserError(
+            f"{_TRANSFORM} has no column but the label {label!r}; a model needs a feature."
+        )
     return ColumnLayout(label, tuple(numeric), tuple(categorical))
 
 
@@ -154,13 +156,13 @@ def _require_scalar(feature: Any) -> None:
         )
     if not feature.HasField("shape") or feature.shape.dim:
         raise UserError(
-            f"{_TRANSFORM}: column {feature.name!r} is not a single value per row. Return tensors "
-            "of shape [batch] from the preprocessing function."
+            f"{_TRANSFORM}: column {feature.name!r} does not have one value per row. Return "
+            "tensors of shape [batch] from the preprocessing function."
         )
 
 
 def pack(values: Mapping[str, Any], layout: ColumnLayout) -> tuple[Any, Any]:
-    """Packs transformed tensors into the two matrices, inside a TensorFlow graph.
+    """Pack transformed tensors into the two matrices, inside a TensorFlow graph.
 
     Args:
         values: Tensors of shape `[batch]` by column.

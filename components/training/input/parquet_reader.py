@@ -1,4 +1,4 @@
-"""Transformed Parquet as packed rows, without a line of Python per row, checked on the way."""
+"""Transformed Parquet read as packed rows and checked, without Python code per row."""
 
 import itertools
 import logging
@@ -36,7 +36,7 @@ class Piece:
         file: The Parquet file.
         group: Index of the row group in the file.
         start: The first row, counted in the row group.
-        rows: How many rows.
+        rows: Number of rows.
     """
 
     file: Path
@@ -46,11 +46,11 @@ class Piece:
 
 
 Ensure = Callable[[Sequence[Piece]], None]
-"""Brings pieces to this machine before they are read."""
+"""Fetches pieces to this machine before they are read."""
 
 
 def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Piece]:
-    """Gives a worker's share of a split: one run of rows, equal to every other's to within a row.
+    """Return a worker's share of a split: consecutive rows, equal shares to within a row.
 
     Args:
         files: The split's Parquet files, in order.
@@ -58,7 +58,7 @@ def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Pie
         workers: Number of workers.
 
     Returns:
-        Row groups, whole or in part, in the order they were written; empty ones are left out.
+        Row groups, whole or in part, in the order they were written, without empty ones.
     """
     groups: list[tuple[Path, int, int]] = []
     for file in files:
@@ -79,14 +79,14 @@ def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Pie
 
 
 class Reader:
-    """Reads pieces as packed rows, and checks what the transform promised.
+    """Reads pieces as packed rows and checks them against the transform graph.
 
     Args:
         layout: The columns to read.
         task: The task; its kind decides the label's type.
-        target_mean: Taken off a regression label.
-        target_scale: A regression label is divided by this.
-        ensure: Called with pieces before they are read, to bring them here.
+        target_mean: Subtracted from a regression label.
+        target_scale: Divides a regression label.
+        ensure: Called with pieces before they are read, to fetch them.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Reader:
         self._ensure = ensure
 
     def read(self, share: Sequence[Piece]) -> PackedRows:
-        """Reads pieces into one block, in their order; those of a file stand together.
+        """Read pieces into one block, in their order; those of a file are adjacent.
 
         Raises:
-            UserError: Where a column is missing or holds nulls, or an id or a class index is out
-                of its range.
+            UserError: If a column is missing or holds nulls, or an id or a class index is out of
+                range.
         """
         self._ensure(share)
         regression = self._task.kind == "regression"
@@ -123,10 +123,10 @@ class Reader:
         return rows
 
     def _pack(self, batch: pa.RecordBatch, rows: PackedRows, position: int, file: Path) -> None:
-        here = slice(position, position + batch.num_rows)
+        target = slice(position, position + batch.num_rows)
         for index, name in enumerate(self._layout.numeric):
-            rows.numeric[here, index] = dense(batch, name, file)
-        self._require_finite(rows.numeric[here], file)
+            rows.numeric[target, index] = dense(batch, name, file)
+        self._require_finite(rows.numeric[target], file)
         for index, column in enumerate(self._layout.categorical):
             ids = dense(batch, column.name, file)
             if column.minimum:
@@ -137,14 +137,14 @@ class Reader:
                 f"{file}: column {column.name!r}",
                 f"the ids of the transform graph. {_SAME_TASK}",
             )
-            rows.categorical[here, index] = ids
+            rows.categorical[target, index] = ids
         label = dense(batch, self._layout.label, file)
         if self._task.kind == "regression":
-            # In double precision: a label far from 0 would lose its variation in float32.
-            rows.label[here] = (label.astype(np.float64) - self._mean) / self._scale
+            # In double precision: in float32 a label far from 0 would lose its variation.
+            rows.label[target] = (label.astype(np.float64) - self._mean) / self._scale
             return
         require_class(label, len(self._task.classes), self._layout.label, file)
-        rows.label[here] = label
+        rows.label[target] = label
 
     def _require_finite(self, numeric: "np.ndarray[Any, Any]", file: Path) -> None:
         finite = np.isfinite(numeric)
@@ -160,14 +160,14 @@ class Reader:
 def batches(
     share: Sequence[Piece], columns: Sequence[str]
 ) -> Iterator[tuple[Path, pa.RecordBatch]]:
-    """Reads columns of pieces, in their order; those of a file stand together.
+    """Yield columns of pieces with their file, in their order; those of a file are adjacent.
 
     Raises:
-        UserError: Where a column is missing.
+        UserError: If a column is missing.
     """
     for file in dict.fromkeys(piece.file for piece in share):
-        here = [piece for piece in share if piece.file == file]
-        for batch in _batches(file, here, columns):
+        own = [piece for piece in share if piece.file == file]
+        for batch in _batches(file, own, columns):
             yield file, batch
 
 
@@ -203,23 +203,23 @@ def _cut(batches: Iterator[pa.RecordBatch], start: int, stop: int) -> Iterator[p
 
 
 def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]":
-    """Gives a column as numbers.
+    """Return a column as an array of numbers.
 
     Raises:
-        UserError: Where it holds nulls or is not numeric.
+        UserError: If it holds nulls or is not numeric.
     """
     column = batch.column(name)
     if column.null_count:
         raise UserError(
             f"{file}: column {name!r} has {column.null_count} missing values. Transformed columns "
-            "hold none: fill them in the preprocessing function."
+            "must have none: fill them in the preprocessing function."
         )
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise UserError(
             f"{file}: column {name!r} is {column.type}, not a number. Encode it in the "
             "preprocessing function."
         )
-    # Not to_numpy: it imports pandas, which takes longer than reading a million rows.
+    # to_numpy would import pandas, which takes longer than reading a million rows.
     width = column.type.bit_width // 8
     code = (
         "f"
@@ -231,23 +231,23 @@ def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]
 
 
 def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) -> PackedRows:
-    """Reads a spread sample of a split; all of it where it is small enough.
+    """Read a sample spread over a split, or all of the split if it is small enough.
 
-    Evenly spaced row groups, then evenly spaced rows, so that an order in the file (by time, by
-    class) does not bias the sample and a huge split is not read whole.
+    It takes evenly spaced row groups, then evenly spaced rows, so that the order of rows (by time,
+    by class) does not bias the sample and a huge split is not read completely.
 
     Args:
         reader: Reads the pieces.
         files: The split's files.
-        most: The largest number of rows.
-        groups: The largest number of row groups to read from a split with more rows than `most`.
+        most: Largest number of rows.
+        groups: Largest number of row groups to read from a split with more rows than `most`.
     """
     share = pieces(files)
     if sum(piece.rows for piece in share) <= most:
         return reader.read(share)
     if len(share) > groups:
         picked = np.unique(np.linspace(0, len(share) - 1, groups).round().astype(int))
-        # Row groups may be tiny: go on until there are enough rows.
+        # Row groups may be tiny; then read all of them.
         if sum(share[index].rows for index in picked) >= most:
             share = [share[index] for index in picked]
     rows = reader.read(share)
@@ -255,10 +255,10 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
 
 
 def require_rows(examples: Examples) -> dict[str, int]:
-    """Gives the number of rows by split, where there is something to train on.
+    """Return the number of rows by split.
 
     Raises:
-        UserError: Where the train split is missing or empty.
+        UserError: If the train split is missing or empty.
     """
     examples.require(TRAIN_SPLIT)
     rows = examples.rows()
@@ -271,29 +271,27 @@ def require_rows(examples: Examples) -> dict[str, int]:
 
 
 def require_columns(parquet: pq.ParquetFile, columns: Sequence[str], file: Path) -> None:
-    """Checks that a file has the columns.
+    """Check that a file has the columns.
 
     Raises:
-        UserError: Where one is missing.
+        UserError: If one is missing.
     """
     missing = [name for name in columns if name not in parquet.schema_arrow.names]
     if missing:
-        raise UserError(
-            f"{file}: no column {missing[0]!r}, which the transform graph writes. {_SAME_TASK}"
-        )
+        raise UserError(f"{file} lacks column {missing[0]!r} of the transform graph. {_SAME_TASK}")
 
 
 def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file: Path) -> None:
-    """Checks that labels are class indices.
+    """Check that labels are class indices.
 
     Raises:
-        UserError: Where one is not.
+        UserError: If one is not.
     """
     whole = np.issubdtype(values.dtype, np.integer) or bool((values == np.floor(values)).all())
     if not whole:
         raise UserError(
             f"{file}: label {label!r} holds fractions; the preprocessing function must return it "
-            "as class indices from 0. For a number to be predicted, set the task to regression."
+            "as class indices from 0. To predict a number, set the task to regression."
         )
     _require_range(
         values,

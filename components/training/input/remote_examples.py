@@ -1,8 +1,8 @@
-"""Transformed examples in an object store, fetched as far as a process reads them.
+"""Transformed examples in an object store, of which a process fetches only what it reads.
 
-A Parquet file says at its end where its row groups lie. So every file is made here at its full
-size, all holes but for its end, and the row groups that a process reads are fetched into their
-places: each worker of a job gets its share and not the rest, also where there is one file.
+A Parquet footer records where the row groups are. Every file is created at its full size as a
+sparse file with only its footer, and the row groups that a process reads are fetched into place.
+So each worker of a job fetches its share only, even from a single file.
 """
 
 import logging
@@ -31,14 +31,14 @@ _logger = logging.getLogger(__name__)
 
 
 class RemoteExamples:
-    """A local image of remote examples, filled on demand; safe to use in threads.
+    """A local copy of remote examples, filled on demand; thread-safe.
 
     Args:
-        folder: Where they are.
+        folder: The folder in the store.
         into: An existing, empty directory.
 
     Raises:
-        UserError: Where there is nothing, access is denied, or a file is not Parquet.
+        UserError: If the folder is empty, access is denied, or a file is not Parquet.
     """
 
     def __init__(self, folder: Folder, into: Path) -> None:
@@ -50,7 +50,7 @@ class RemoteExamples:
         found = folder.list()
         if not found:
             raise UserError(f"{folder}: not found, or it holds no files; check the path.")
-        # Without a recorded digest it has to be computed, from everything.
+        # Without a recorded digest it must be computed, from all of the bytes.
         whole = lineage.FILE_NAME not in found
         partial = {
             name: stored
@@ -65,7 +65,7 @@ class RemoteExamples:
         _logger.info("%s: %d files, %.1f MB", folder, len(found), size / 1e6)
 
     def ensure(self, pieces: Sequence[Piece]) -> None:
-        """Fetches the row groups of these pieces that are not here yet."""
+        """Fetch the row groups of these pieces that are still missing."""
         with self._lock:
             wanted = [
                 (piece.file, piece.group)
@@ -123,7 +123,7 @@ class RemoteExamples:
 
 
 def extent(row_group: Any) -> tuple[int, int]:
-    """Gives where a row group's bytes start and end in its file.
+    """Return where a row group's bytes start and end in its file.
 
     Args:
         row_group: A `pyarrow.parquet.RowGroupMetaData`.
@@ -140,7 +140,7 @@ def extent(row_group: Any) -> tuple[int, int]:
 
 
 def _joined(parts: Sequence[Part]) -> list[Part]:
-    """Joins parts that touch: row groups in a row are one request."""
+    """Join adjacent parts, so that adjacent row groups take one request."""
     joined: list[Part] = []
     for part in sorted(parts, key=lambda part: (str(part.path), part.start)):
         last = joined[-1] if joined else None

@@ -1,9 +1,8 @@
-"""The order of training: an endless stream of shuffled rows, read ahead in the background.
+"""The row order of training: an endless stream of shuffled rows, read ahead in the background.
 
-Row groups are read in a seeded random order into a buffer of up to a million rows; rows leave the
-buffer in the order of one random permutation, many at a time, while the next buffer is read. The
-order is a function of (seed, pass, worker, buffer) alone, so that a resumed run finds its place
-without reading what it has seen.
+Row groups are read in a seeded random order into a buffer of up to a million rows. Rows leave the
+buffer in a random order, many at a time, while the next buffer is read. The order depends only on
+seed, pass, worker and buffer, so a resumed training finds its position without reading again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,15 +20,15 @@ _BUFFER_BYTES = 256 << 20
 
 
 class TrainingInput:
-    """An endless, shuffled stream of a worker's rows; every pass holds every row once.
+    """An endless, shuffled stream of a worker's rows; every pass holds each row once.
 
     Args:
         reader: Reads the pieces.
-        share: The worker's pieces; at least one row.
+        share: The worker's pieces, with at least one row.
         seed: Seed of the order.
         worker: Index of the worker.
-        start: Rows of the stream to skip, as a resumed run does.
-        buffer_rows: Rows that are shuffled together; 0 takes as many as fit 256 MiB, at most
+        start: Rows of the stream to skip, for a resumed training.
+        buffer_rows: Rows that are shuffled together; 0 for as many as fit in 256 MiB, at most
             1,048,576.
         row_bytes: Size of a packed row.
     """
@@ -58,7 +57,7 @@ class TrainingInput:
         self._position = 0
 
     def take(self, rows: int) -> PackedRows:
-        """Gives the next rows of the stream."""
+        """Return the next rows of the stream."""
         parts = []
         while rows:
             if self._position == len(self._order):
@@ -88,7 +87,7 @@ class TrainingInput:
             block, order = ahead.result()
             ahead = self._submit(next(plan))
             yield block, order
-            # Two blocks at a time are enough: the one in use and the one being read.
+            # Keeps only two blocks in memory: the one in use and the one being read.
             del block, order
 
     def _submit(
@@ -104,7 +103,7 @@ class TrainingInput:
         else:
             block = self._reader.read(share)
             if len(block) == self.rows:
-                # Rows are read in file order, so the one block is the same on every pass.
+                # Rows are read in file order, so a single block is the same in every pass.
                 self._whole = block
         order = self._random(turn, number + 1).permutation(len(block))
         return block, order[skip:]

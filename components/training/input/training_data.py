@@ -1,4 +1,4 @@
-"""What is known of the input before the model is: its columns, its rows, its label."""
+"""The input of a training: its columns, its rows and its label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The input of a run.
+    """The input of a training, as one process sees it.
 
     Attributes:
         task: What is predicted.
@@ -23,12 +23,12 @@ class TrainingData:
         reader: Reads rows.
         rows: Rows by split.
         train: Files of the train split.
-        share: What of the train split this process trains on.
+        share: The part of the train split that this process trains on.
         counts: Rows of the train split by class; empty for regression.
-        mean: Mean of a regression label; 0 for the other tasks.
-        scale: Standard deviation of a regression label; 1 for the other tasks.
+        mean: Mean of a regression label; 0 for other tasks.
+        scale: Standard deviation of a regression label; 1 for other tasks.
         has_eval_split: Whether there is an eval split with rows.
-        held_out: Rows to evaluate on; None without an eval split, and where another process
+        held_out: Rows to evaluate on; None without an eval split, or if another process
             evaluates.
     """
 
@@ -51,18 +51,18 @@ def read(
     agreement: Agreement,
     ensure: parquet_reader.Ensure,
 ) -> TrainingData:
-    """Finds out about the data, and reads the rows to evaluate on.
+    """Read what training needs to know about the data, and the rows to evaluate on.
 
-    Every process looks at its own share; what concerns all of it is added up.
+    Every process reads its own share of the label; the statistics are summed over all processes.
 
     Args:
         settings: Where the data is.
-        replica: Which process this is.
-        agreement: With the others.
-        ensure: Brings pieces to this machine.
+        replica: This process's role.
+        agreement: Agreement with the other processes.
+        ensure: Fetches pieces to this machine.
 
     Raises:
-        UserError: Where there is nothing to train on, or the columns do not fit together.
+        UserError: If there are no rows to train on, or the columns do not fit the graph.
     """
     task = Task.load(settings.transform_graph)
     examples = Examples(settings.transformed_examples)
@@ -72,8 +72,8 @@ def read(
     total = rows[parquet_reader.TRAIN_SPLIT]
     if total < replica.workers:
         raise UserError(
-            f"{settings.transformed_examples}: {total} training rows are fewer than the "
-            f"{replica.workers} workers. Use fewer workers."
+            f"{settings.transformed_examples}: {total} training rows for {replica.workers} "
+            "workers. Use fewer workers."
         )
     share = (
         parquet_reader.pieces(train)
@@ -103,7 +103,7 @@ def read(
 
 
 def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:
-    """Gives how the transformed columns are packed."""
+    """Return how the transformed columns are packed."""
     import tensorflow_transform as tft
 
     schema = tft.TFTransformOutput(str(transform_graph)).transformed_metadata.schema

@@ -1,4 +1,4 @@
-"""Training steps with parameter servers: the chief hands them out to the workers."""
+"""Training steps with parameter servers: the chief distributes them over the workers."""
 
 import itertools
 from typing import Any
@@ -13,47 +13,47 @@ _TASKS_PER_WORKER = 2
 
 
 class AsynchronousSteps:
-    """Hands steps out to the workers.
+    """Training steps that the chief distributes over the workers.
 
     Args:
         strategy: From `parameter_servers.make_strategy`.
-        program: The steps.
+        steps: The steps.
         workers: Number of workers.
         step_rows: Rows of a step.
-        patience_seconds: The longest that a call may take; then the process ends.
+        timeout_seconds: Longest time that a call may take before the process exits.
     """
 
     def __init__(
         self,
         strategy: Any,
-        program: TrainingSteps,
+        steps: TrainingSteps,
         *,
         workers: int,
         step_rows: int,
-        patience_seconds: float,
+        timeout_seconds: float,
     ) -> None:
         import tensorflow as tf
 
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-        self._program = program
+        self._steps = steps
         self._tasks = workers * _TASKS_PER_WORKER
         self._step_rows = step_rows
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
 
     def train(self, rows: PackedRows) -> float:
-        """Runs as many steps as the rows fill, and gives their mean loss."""
+        """Run as many steps as the rows fill, and return their mean loss."""
         steps = len(rows) // self._step_rows
         bounds = np.linspace(0, steps, min(self._tasks, steps) + 1).round().astype(int)
         message = (
-            f"the workers have not done {steps} steps in {self._patience_seconds:.0f} s; see their "
-            "logs and events."
+            f"the workers did not complete {steps} steps within {self._timeout_seconds:.0f} s; see "
+            "their logs and events."
         )
-        with worker_termination.within(self._patience_seconds, message):
+        with worker_termination.within(self._timeout_seconds, message):
             results = []
             for start, stop in itertools.pairwise(bounds):
                 part = rows.take(slice(start * self._step_rows, stop * self._step_rows))
                 arguments = (part.numeric, part.categorical, part.label)
-                results.append(self._coordinator.schedule(self._program.steps, args=arguments))
+                results.append(self._coordinator.schedule(self._steps.steps, args=arguments))
             self._coordinator.join()
             losses = [float(result.fetch()) for result in results]
         return float(np.average(losses, weights=np.diff(bounds)))

@@ -1,4 +1,4 @@
-"""Which evaluation is the best so far, and when to stop waiting for a better one."""
+"""Early stopping: the best evaluation so far, and when to stop training."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,21 @@ from kfp_tabular.components.training.model.prediction_metrics import better
 
 @dataclass
 class EarlyStopping:
-    """Follows the objective over the evaluations.
+    """The objective over the evaluations of a training.
 
     Attributes:
-        metric: The objective, without its split's name.
-        patience: Evaluations without improvement before it says stop; 0 never does.
+        metric: The objective, without the name of its split.
+        patience: Evaluations without improvement before training stops; 0 never stops early.
         best: The best value so far; None before the first.
         best_step: The step of the best value.
         waited: Evaluations since the best.
+
+    Example:
+        >>> early_stopping = EarlyStopping("auc", patience=1)
+        >>> early_stopping.update(0.8, step=10), early_stopping.update(0.7, step=20)
+        (True, False)
+        >>> early_stopping.exhausted
+        True
     """
 
     metric: str
@@ -25,7 +32,7 @@ class EarlyStopping:
     waited: int = 0
 
     def update(self, value: float, step: int) -> bool:
-        """Takes in an evaluation, and says whether it is the best so far.
+        """Record an evaluation and return whether it is the best so far.
 
         Args:
             value: The objective; one that is not finite is never the best.
@@ -39,5 +46,5 @@ class EarlyStopping:
 
     @property
     def exhausted(self) -> bool:
-        """Whether to stop."""
+        """Whether training should stop."""
         return bool(self.patience) and self.waited >= self.patience

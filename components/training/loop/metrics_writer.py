@@ -1,4 +1,4 @@
-"""Where measurements go as they come: the log, TensorBoard, and Katib's text format."""
+"""Measurements while training runs: to the log, TensorBoard and Katib's text format."""
 
 import logging
 import math
@@ -15,34 +15,39 @@ _logger = logging.getLogger(__name__)
 
 
 def katib_line(values: Mapping[str, float]) -> str:
-    r"""Gives values as `name=value` pairs on a line, what Katib's collector and tuning read.
+    r"""Return values as `name=value` pairs on one line, which Katib's collector and tuning read.
 
     The collector's default filter is `([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)`
-    (`pkg/metricscollector/v1beta1/common/const.go`). It matches `auc=nan` with an empty value, on
-    which a collector with early stopping rules ends, and the trial with it. So values that are
-    not finite are left out.
+    (`pkg/metricscollector/v1beta1/common/const.go`). It matches `auc=nan` with an empty value, and
+    a collector with early stopping rules then ends, and the trial with it. So values that are not
+    finite are left out.
+
+    Example:
+        >>> katib_line({"step": 10.0, "eval_auc": 0.87, "eval_r2": float("nan")})
+        'step=10 eval_auc=0.87'
     """
     return " ".join(f"{name}={value:.8g}" for name, value in values.items() if math.isfinite(value))
 
 
 def utc_now() -> datetime:
-    """Gives the time of now."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 class MetricsWriter:
-    """Writes measurements, in the one process that does.
+    """Writes measurements, in the one process of a training that does.
 
-    Lines of the metrics file start with the time, RFC 3339, which Katib takes as the metric's; each
-    is written and closed at once, as the collector follows the file. A run that is resumed writes
-    no step twice, and those that its file lacks because it is another pod's.
+    Lines of the metrics file start with the time (RFC 3339), which Katib uses as the metric's. The
+    file is closed after each line, because the collector follows it. A resumed training writes no
+    step twice, and adds the steps that its file lacks because an earlier attempt ran in another
+    pod.
 
     Args:
         logs: Directory of the TensorBoard events; None for none.
         metrics_file: Where a line per evaluation is appended; None for none.
-        writes: False for the processes of a distributed run that only log nothing.
+        writes: False for the processes that write nothing.
         written: Called after each measurement.
-        now: Gives the time.
+        now: Returns the time.
     """
 
     def __init__(
@@ -74,20 +79,20 @@ class MetricsWriter:
             self._events.close()
 
     def resume(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Writes those of the earlier measurements that the metrics file does not hold."""
+        """Write the earlier measurements that the metrics file lacks."""
         for values in history:
             self._append(values)
 
     def close_with(self, values: Mapping[str, float]) -> None:
-        """Writes the final metrics, the last line of the metrics file."""
+        """Write the final metrics, the last line of the metrics file."""
         if self._writes and self._metrics_file is not None:
             self._write_line(katib_line(values))
 
     def write(self, values: Mapping[str, float]) -> None:
-        """Writes an evaluation.
+        """Write an evaluation.
 
         Args:
-            values: Metrics by name; `step` is among them.
+            values: Metrics by name, including `step`.
         """
         if not self._writes:
             return
@@ -99,7 +104,7 @@ class MetricsWriter:
             with self._events.as_default():
                 for name, value in values.items():
                     if name != "step":
-                        # TensorBoard groups by what stands before the slash.
+                        # TensorBoard groups tags by the text before the slash.
                         split, _, metric = name.partition("_")
                         tag = f"{metric}/{split}" if split in ("train", "eval") else name
                         tf.summary.scalar(tag, value, step=int(values["step"]))
@@ -128,16 +133,16 @@ def _event_writer(logs: Path) -> Any:
 
 
 def open_metrics(file: Path) -> None:
-    """Makes an empty metrics file where there is none.
+    """Create an empty metrics file if there is none.
 
-    Katib's collector waits for the file in a loop without a pause, so it is best there early.
+    Katib's collector waits for the file in a busy loop, so it should exist early.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
 
 
 def steps_in(file: Path) -> set[int]:
-    """Gives the steps that a metrics file reports on; a line cut off by a kill is ended."""
+    """Return the steps in a metrics file, and end a line that was cut off by a kill."""
     open_metrics(file)
     text = file.read_text(encoding="utf-8", errors="replace")
     if text and not text.endswith("\n"):

@@ -1,4 +1,4 @@
-"""How long to train, in which steps, and when to look: pure arithmetic."""
+"""The schedule of a training: steps, batch size and evaluations. Pure arithmetic."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ _STEPS_PER_CALL = 100
 
 @dataclass(frozen=True)
 class Schedule:
-    """The shape of a run.
+    """How a training is divided into steps, and when it is evaluated.
 
     Attributes:
         replica_batch: Rows per step of one replica.
         batch: Rows per step over all replicas.
         steps_per_epoch: Steps that a pass over the train split takes, rounded up.
-        steps: Steps in all.
+        steps: Total number of steps.
         interval: Steps from one evaluation to the next.
-        steps_per_call: The largest number of steps in one call into TensorFlow.
+        steps_per_call: Largest number of steps in one call into TensorFlow.
     """
 
     replica_batch: int
@@ -33,24 +33,29 @@ class Schedule:
     steps_per_call: int
 
     def epoch(self, step: int) -> float:
-        """Gives how many passes so many steps are."""
+        """Return how many passes over the train split a number of steps makes."""
         return step / self.steps_per_epoch
 
 
 def plan(
     hyperparameters: Hyperparameters, rows: int, replicas: int = 1, local_replicas: int = 1
 ) -> Schedule:
-    """Plans a run.
+    """Return the schedule of a training.
 
     A batch has at most as many rows as the split, and is a multiple of the replicas. Without
-    `train_steps` and `epochs`, it is ten passes, and more of them for small data, until there are
-    500 steps. Evaluations come once per epoch, but at least 10 and at most 50 times in all.
+    `train_steps` and `epochs`, there are ten passes, or on small data as many as 500 steps take.
+    There is one evaluation per epoch, but at least 10 and at most 50 in all.
 
     Args:
-        hyperparameters: `train_steps`, `epochs` and `batch_size` count here.
+        hyperparameters: Their `train_steps`, `epochs` and `batch_size` are used.
         rows: Rows of the train split, at least one.
         replicas: Replicas over all processes.
         local_replicas: Replicas of this process.
+
+    Example:
+        >>> schedule = plan(Hyperparameters(epochs=20, batch_size=100), rows=1000)
+        >>> schedule.steps, schedule.interval
+        (200, 10)
     """
     wanted = min(hyperparameters.batch_size, rows)
     replica_batch = max(1, round(wanted / replicas))

@@ -1,4 +1,4 @@
-"""What trains: the model with its optimizer, under the strategy that suits the job."""
+"""The model that trains: with its optimizer and its steps, under a distribution strategy."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,18 +26,19 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainableModel:
-    """A model that can be trained, measured and kept.
+    """A model that can be trained and measured, and whose best weights can be kept.
 
     Attributes:
         trained: The model whose variables training changes.
-        model: What is measured and exported: the same, or with parameter servers a copy.
+        model: The model that is measured and exported: the same one, or with parameter servers a
+            copy.
         optimizer: The optimizer, built.
         schedule: How many steps there are, and when the model is evaluated.
         learning_rate: The peak learning rate.
-        train: Runs as many steps as the rows fill, and gives their mean loss.
-        predict: Predictions of `model`.
+        train: Runs as many steps as the rows fill, and returns their mean loss.
+        predict: Returns the predictions of `model`.
         step_rows: Rows of a step in this process.
-        best: A variable for each weight, for the best so far.
+        best: A variable for each weight, which holds the best one so far.
     """
 
     trained: Any
@@ -51,16 +52,16 @@ class TrainableModel:
     best: Sequence[Any]
 
     def fetch(self) -> None:
-        """Brings the trained weights into `model`."""
+        """Copy the trained weights into `model`."""
         if self.model is not self.trained:
             _copy(self.trained.weights, self.model.weights)
 
     def keep(self) -> None:
-        """Takes the weights of `model` as the best so far."""
+        """Keep the weights of `model` as the best so far."""
         _copy(self.model.weights, self.best)
 
     def take_best(self) -> None:
-        """Puts the best weights into `model`."""
+        """Copy the best weights into `model`."""
         _copy(self.best, self.model.weights)
 
 
@@ -71,21 +72,22 @@ def make(
     data: TrainingData,
     peers_seconds: float,
 ) -> TrainableModel:
-    """Makes the model, its optimizer and its steps.
+    """Return the model with its optimizer and its steps.
 
     Args:
         settings: What to train and how.
-        replica: Which process this is.
-        strategy: From `join`.
+        replica: This process's role.
+        strategy: From `strategy.join`.
         data: The input.
-        peers_seconds: With parameter servers, the longest that some steps may take.
+        peers_seconds: With parameter servers, the longest time that some steps may take.
 
     Raises:
-        UserError: For a model function that gives no fit model, or class weights without classes.
+        UserError: If a model function returns an unsuitable model, or class weights are given for
+            a regression task.
     """
     import tensorflow as tf
 
-    # With parameter servers every worker takes whole steps of its own.
+    # With parameter servers every worker takes whole steps by itself.
     replicas = 1 if replica.has_parameter_servers else strategy.num_replicas_in_sync
     local_replicas = 1 if replica.has_parameter_servers else replicas // replica.workers
     schedule = plan(
@@ -112,7 +114,7 @@ def make(
             steps,
             workers=replica.workers,
             step_rows=schedule.batch,
-            patience_seconds=peers_seconds,
+            timeout_seconds=peers_seconds,
         ).train
     return TrainableModel(
         trained=trained,
@@ -128,24 +130,24 @@ def make(
 
 
 def quiet_tensorflow() -> Any:
-    """Imports TensorFlow without its chatter."""
+    """Import TensorFlow with its log reduced to warnings."""
     tf = import_tensorflow()
-    for narrator in (tf.get_logger(), logging.getLogger("absl")):
-        narrator.setLevel(logging.WARNING)
+    for logger in (tf.get_logger(), logging.getLogger("absl")):
+        logger.setLevel(logging.WARNING)
     return tf
 
 
 def seed(settings: WorkerSettings) -> None:
-    """Makes weights, order and dropout follow from the seed."""
+    """Seed the initial weights, the row order and dropout."""
     import tf_keras
 
-    # A generator's state is a variable: checkpoints hold it, and dropout resumes where it was.
+    # A generator's state is a variable, so checkpoints hold it and dropout resumes from it.
     tf_keras.backend.experimental.enable_tf_random_generator()
     tf_keras.utils.set_random_seed(settings.seed)
 
 
 def build(settings: WorkerSettings, data: TrainingData) -> Any:
-    """Makes the model: one's own, or one of those shipped."""
+    """Return a new model: that of `model_fn`, or one of the shipped architectures."""
     context = model_context(settings, data)
     if settings.model_fn:
         return model_function.build(settings.model_fn, context)
@@ -153,7 +155,7 @@ def build(settings: WorkerSettings, data: TrainingData) -> Any:
 
 
 def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
-    """Describes the model to build."""
+    """Return what the model is built from."""
     kind = data.task.kind
     return ModelContext(
         task=kind,

@@ -1,7 +1,7 @@
-"""The TensorFlow side of training: strategy, step loop, predictions.
+"""Training steps: a model with its optimizer, as a graph function over packed rows.
 
-A call of `TrainingSteps.train` runs many steps inside one graph, because at batch 40 the way from
-Python into TensorFlow costs more than a step.
+A call of `TrainingSteps.train` runs many steps inside one graph, because at a batch of 40 rows a
+call from Python into TensorFlow costs more than a step.
 """
 
 import logging
@@ -19,10 +19,10 @@ _logger = logging.getLogger(__name__)
 
 
 def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
-    """Makes the optimizer: Adam, with decoupled weight decay where `l2` is above 0.
+    """Return the optimizer: Adam, with decoupled weight decay if `l2` is above 0.
 
-    The learning rate is `constant`; or `cosine`: it rises over the first 5 % of the steps and
-    falls to zero; or `exponential`: it falls to a hundredth.
+    The learning rate is `constant`, or `cosine`: it rises over the first 5 % of the steps and then
+    falls to zero, or `exponential`: it falls to a hundredth.
     """
     import tf_keras
 
@@ -44,18 +44,18 @@ def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
 
 
 class TrainingSteps:
-    """The training steps of a model with its optimizer, as a function over packed rows.
+    """The training steps of a model with its optimizer, as a function of packed rows.
 
     Attributes:
         steps: The graph function behind `train`, of numeric, categorical and label.
 
     Args:
         strategy: From `strategy.join`; the model and the optimizer were made in its scope.
-        model: From the packed inputs to logits `[batch, units]`.
+        model: A model from the packed inputs to logits `[batch, units]`.
         optimizer: A tf_keras optimizer.
         kind: The task's kind.
-        class_weights: Weight of each class; None for equal ones.
-        schedule: Says how many rows a step takes.
+        class_weights: Weight of each class; None for equal weights.
+        schedule: The schedule, which sets the rows per step.
         local_replicas: Replicas of this process.
     """
 
@@ -85,7 +85,7 @@ class TrainingSteps:
             optimizer.build(model.trainable_variables)
 
     def train(self, rows: PackedRows) -> float:
-        """Runs as many steps as the rows fill, and gives the mean loss of this process."""
+        """Run as many steps as the rows fill, and return the mean loss of this process."""
         return float(self.steps(rows.numeric, rows.categorical, rows.label))
 
     def _steps(self, numeric: Any, categorical: Any, label: Any) -> Any:
@@ -95,9 +95,9 @@ class TrainingSteps:
         steps = tf.size(label) // rows
         total = tf.constant(0.0)
         for step in tf.range(steps):
-            here = slice(step * rows, (step + 1) * rows)
+            part = slice(step * rows, (step + 1) * rows)
             losses = self._strategy.run(
-                self._step, args=(numeric[here], categorical[here], label[here])
+                self._step, args=(numeric[part], categorical[part], label[part])
             )
             local = self._strategy.experimental_local_results(losses)
             total += tf.add_n(local) / self._local_replicas
@@ -109,15 +109,15 @@ class TrainingSteps:
         if self._local_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             start = (replica % self._local_replicas) * self._batch
-            here = slice(start, start + self._batch)
-            numeric, categorical, label = numeric[here], categorical[here], label[here]
+            part = slice(start, start + self._batch)
+            numeric, categorical, label = numeric[part], categorical[part], label[part]
         label = tf.ensure_shape(label, [self._batch])
         with tf.GradientTape() as tape:
             logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=True)
             loss = self._loss(label, logits)
             if self._model.losses:
                 loss += tf.add_n(self._model.losses)
-            # The optimizer sums gradients over the replicas.
+            # The optimizer sums the gradients of all replicas.
             scaled = loss / self._strategy.num_replicas_in_sync
         variables = self._model.trainable_variables
         gradients = tape.gradient(scaled, variables)

@@ -1,8 +1,8 @@
-"""The architectures: from the packed matrices to logits.
+"""The architectures: linear, dnn, wide_and_deep and dcn_v2, from packed matrices to logits.
 
 All are functional tf_keras models of two inputs, `numeric` and `categorical`, that return logits
-`[batch, units]`. The categorical columns share one table per embedding width, found by adding
-each column's offset to its ids.
+`[batch, units]`. Categorical columns share one table per embedding width; each column's offset is
+added to its ids.
 """
 
 import logging
@@ -24,16 +24,20 @@ _logger = logging.getLogger(__name__)
 
 
 def embedding_width(size: int, given: int = 0) -> int:
-    """Sizes an embedding from its vocabulary.
+    """Return the width of an embedding for the size of its vocabulary.
 
-    `0.8 * size ** 0.56`, rounded up to a power of two so that columns share tables, from 2 to 8.
-    The exponent is that of fastai's rule for tabular data (`emb_sz_rule`, which takes twice as
-    much); half of it did as well or better here, on a third of the parameters, because every
-    number comes with a bucketed copy. Wider ones learn the few rows of a rare id by heart.
+    It is `0.8 * size ** 0.56`, rounded up to a power of two so that columns share tables, from 2 to
+    8. The exponent is that of fastai's rule for tabular data (`emb_sz_rule`, which is twice as
+    wide). Half the width did as well or better here, with a third of the parameters, because every
+    number has a bucketed copy. Wider embeddings memorize the few rows of a rare id.
 
     Args:
         size: Number of ids.
         given: A fixed width that overrides the rule; 0 for none.
+
+    Example:
+        >>> embedding_width(10), embedding_width(1000), embedding_width(1000, 5)
+        (4, 8, 5)
     """
     if given:
         return given
@@ -45,22 +49,26 @@ def embedding_width(size: int, given: int = 0) -> int:
 
 
 def column_dropout(size: int, rows: int) -> float:
-    """Gives the share of training rows in which the deep part does not see a categorical column.
+    """Return the share of training rows in which the deep part does not see a column.
 
-    `40 / (40 + rows per id)`, at most 0.9: as an estimate for a group of few rows is shrunk
-    towards that of all (`k / (k + n)`), so the network leans less on ids it has seen seldom. With
-    thousands of rows per id it is next to nothing. The 40 was chosen on validation data.
+    It is `40 / (40 + rows per id)`, at most 0.9, as a shrinkage estimator (`k / (k + n)`) moves the
+    estimate for a small group towards that for all. The network then relies less on rare ids. With
+    thousands of rows per id the share is close to 0. The 40 was chosen on validation data.
 
     Args:
         size: Number of ids.
         rows: Rows of the train split, at least one.
+
+    Example:
+        >>> column_dropout(size=5, rows=200)
+        0.5
     """
     wanted = _ROWS_TO_TRUST_AN_ID / (_ROWS_TO_TRUST_AN_ID + rows / size)
     return min(wanted, _HIGHEST_COLUMN_DROPOUT)
 
 
 def build(context: ModelContext) -> Any:
-    """Builds one of the shipped architectures.
+    """Return a model of one of the shipped architectures.
 
     Args:
         context: What to build; `hyperparameters.model_type` chooses.
@@ -79,14 +87,14 @@ def build(context: ModelContext) -> Any:
 
 
 def _linear(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
-    """A generalised linear model.
+    """A generalized linear model.
 
-    Adam moves every weight by about the learning rate per step, and these have far to go: at the
-    rate that suits the networks, they would not get there in as many steps.
+    Adam moves each weight by about the learning rate per step. These weights are larger than those
+    of a network and would not reach their values in as many steps, so the logits are scaled.
     """
     import tf_keras
 
-    # The kernel and the tables count 20 times, so the bias must start at a 20th of the prior.
+    # The logits are multiplied by 20, so the bias starts at a 20th of the prior.
     logits = _wide(context, inputs, bias=[value / _LINEAR_GAIN for value in context.prior])
     return tf_keras.layers.Rescaling(_LINEAR_GAIN, name="logits")(logits)
 
@@ -96,7 +104,7 @@ def _dnn(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
 
 
 def _wide_and_deep(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
-    """The sum of both parts' logits (Cheng et al. 2016), without hand-made crosses."""
+    """The sum of the logits of both parts (Cheng et al. 2016), without manual crosses."""
     import tf_keras
 
     wide = _wide(context, inputs, bias=None)
@@ -127,7 +135,7 @@ def _wide(context: ModelContext, inputs: Mapping[str, Any], *, bias: Sequence[fl
     import tensorflow as tf
     import tf_keras
 
-    # A kernel without rows is fine where there is no number: the bias remains.
+    # Without numeric columns the kernel has no rows and only the bias remains.
     logits = tf_keras.layers.Dense(
         context.units,
         kernel_initializer="zeros",
@@ -169,13 +177,13 @@ def _features(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
 
 
 def _drop_columns(vectors: Any, rates: Sequence[float], name: str) -> Any:
-    """Zeroes whole columns of `[batch, columns, width]` in training, each at a rate of its own."""
+    """Zero whole columns of `[batch, columns, width]` in training, each at its own rate."""
     import tensorflow as tf
     import tf_keras
 
     keep = [[1.0 - rate] for rate in rates]
 
-    # Keras's own takes one rate for all; its generator is in the checkpoints.
+    # Keras's Dropout takes one rate for all columns; its generator is kept in the checkpoints.
     class ColumnDropout(tf_keras.layers.Dropout):  # type: ignore[misc]
         def call(self, inputs: Any, training: bool | None = None) -> Any:
             if not training:

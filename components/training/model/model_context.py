@@ -15,17 +15,17 @@ CATEGORICAL = "categorical"
 
 @dataclass(frozen=True)
 class ModelContext:
-    """What a model function is told.
+    """What a model is built from; a model function receives it.
 
     Attributes:
         task: `binary`, `multiclass` or `regression`.
         units: Width of the logits: 1 for binary and regression, else the number of classes.
         numeric: Names of the numeric columns, in the order of the `numeric` input.
-        categorical: The categorical columns, in the order of the `categorical` input. Ids count
-            from 0 to `size - 1` there.
-        hyperparameters: What training was told.
-        seed: Seed of the run; tf_keras is seeded already.
-        prior: Where the bias of the output best starts, a number for each unit.
+        categorical: The categorical columns, in the order of the `categorical` input, where ids
+            range from 0 to `size - 1`.
+        hyperparameters: The hyperparameters of the training.
+        seed: Seed of the training; tf_keras is already seeded.
+        prior: Recommended initial bias of the output, one number per unit.
         rows: Rows of the train split.
     """
 
@@ -39,7 +39,7 @@ class ModelContext:
     rows: int
 
     def inputs(self) -> dict[str, Any]:
-        """Gives fresh inputs of a functional model.
+        """Return new inputs of a functional model.
 
         Returns:
             `numeric`, float32 `[batch, len(self.numeric)]`, and `categorical`, int32
@@ -53,7 +53,7 @@ class ModelContext:
         }
 
     def columns(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Splits the inputs into a tensor of shape `[batch]` per column, by name.
+        """Return the inputs as one tensor of shape `[batch]` per column, by name.
 
         Args:
             inputs: What `inputs` returned.

@@ -1,4 +1,4 @@
-"""One's own model, by name."""
+"""Your own model: a function named by the argument `model_fn`."""
 
 import importlib
 import logging
@@ -14,13 +14,13 @@ _logger = logging.getLogger(__name__)
 
 
 def load(name: str) -> ModelFunction:
-    """Imports a model function.
+    """Import a model function.
 
     Args:
         name: `package.module:function`.
 
     Raises:
-        UserError: Where it cannot be imported, or is no function.
+        UserError: If it cannot be imported, or is not a function.
     """
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:
@@ -43,17 +43,17 @@ def load(name: str) -> ModelFunction:
 
 
 def build(name: str, context: ModelContext) -> Any:
-    """Calls a model function and checks what it returned.
+    """Call a model function and check the model that it returns.
 
     Args:
         name: `package.module:function`.
-        context: What it is told.
+        context: Its argument.
 
     Returns:
         The `tf_keras.Model`.
 
     Raises:
-        UserError: Where it is no tf_keras model from the packed inputs to logits.
+        UserError: If it is not a tf_keras model from the packed inputs to logits.
     """
     import tf_keras
 

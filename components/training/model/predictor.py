@@ -15,8 +15,8 @@ class Predictor:
     """A model's predictions for packed rows.
 
     Args:
-        model: From the packed inputs to logits `[batch, units]`.
-        kind: The task's kind.
+        model: A model from the packed inputs to logits `[batch, units]`.
+        kind: The kind of task.
     """
 
     def __init__(self, model: Any, kind: TaskKind) -> None:
@@ -27,7 +27,7 @@ class Predictor:
         self._predict = tf.function(self._outputs, input_signature=input_specs(model))
 
     def predict(self, rows: PackedRows) -> "np.ndarray[Any, Any]":
-        """Gives probabilities `[rows, classes]`, or standardised values `[rows]`."""
+        """Return probabilities `[rows, classes]`, or standardized values `[rows]`."""
         values = [
             self._predict(part.numeric, part.categorical).numpy()
             for start in range(0, len(rows), _PREDICT_ROWS)
@@ -51,7 +51,7 @@ def input_specs(model: Any) -> list[Any]:
 
 
 def predictions(kind: TaskKind, logits: Any) -> Any:
-    """Turns logits `[batch, units]` into probabilities `[batch, classes]` or values `[batch]`."""
+    """Return probabilities `[batch, classes]` or values `[batch]` for logits `[batch, units]`."""
     import tensorflow as tf
 
     if kind == "multiclass":

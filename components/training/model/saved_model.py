@@ -1,4 +1,4 @@
-"""The SavedModel: raw features in, probabilities and classes or a prediction out."""
+"""The SavedModel: takes raw features, returns probabilities and classes, or a prediction."""
 
 import logging
 import re
@@ -27,17 +27,21 @@ _logger = logging.getLogger(__name__)
 
 
 def input_names(features: Iterable[str]) -> dict[str, str]:
-    """Gives each feature the name of its input in the signatures.
+    """Return the name of each feature's input in the signatures.
 
-    A signature's input is a Python argument and a graph operation: ASCII letters, digits and
-    underscores, starting with a letter. Fit names stay; others are spelled with underscores and
-    numbered where that collides.
+    An input's name is a Python argument and a graph operation: ASCII letters, digits and
+    underscores, starting with a letter. Names that fit are kept. Others get underscores, and a
+    number if two names would be equal.
 
     Args:
         features: The features' names, distinct.
 
     Returns:
         Distinct input names by feature, in the order given.
+
+    Example:
+        >>> input_names(["age", "distance (km)", "distance-km"])
+        {'age': 'age', 'distance (km)': 'distance_km', 'distance-km': 'distance_km_2'}
     """
     features = list(features)
     names = {name: name for name in features if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)}
@@ -68,22 +72,21 @@ def write(
     target_scale: float,
     hyperparameters: dict[str, Any],
 ) -> ModelSpec:
-    """Writes the SavedModel with both signatures, `model.json` and `schema.pbtxt`.
+    """Write the SavedModel with both signatures, `model.json` and `schema.pbtxt`.
 
     Args:
         directory: An existing directory.
-        model: From the packed inputs to logits.
+        model: A model from the packed inputs to logits.
         transform_graph: The transform graph's artifact.
         layout: How transformed columns are packed.
         task: The task.
-        decision_threshold: A binary model answers its second class where that class's probability
-            is at least this.
+        decision_threshold: A binary model predicts its second class from this probability on.
         target_mean: Added to a regression model's output, after `target_scale`.
         target_scale: A regression model's output is multiplied by this.
-        hyperparameters: What the model was trained with, for `model.json`.
+        hyperparameters: The hyperparameters of the model, for `model.json`.
 
     Returns:
-        What `model.json` says.
+        The content of `model.json`.
     """
     import tensorflow as tf
 
@@ -101,7 +104,7 @@ def write(
     dtypes = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
     classes = tf.constant(list(task.classes)) if task.classes else None
 
-    # Traced once and called by both signatures.
+    # Traced once, and called by both signatures.
     @tf.function(
         input_signature=[
             {entry.name: tf.TensorSpec([None], dtypes[entry.dtype]) for entry in inputs}
@@ -149,7 +152,7 @@ def write(
         )
 
     exported = tf.Module()
-    # Variables and tables only: Keras objects would be traced layer by layer.
+    # Only variables and tables: Keras objects would be traced layer by layer.
     exported.transform = graph.loaded
     exported.weights = model.variables
     tf.saved_model.save(
@@ -176,7 +179,7 @@ def write(
 
 
 class TransformGraph:
-    """The transform graph, as far as the layout needs it.
+    """The part of the transform graph that the layout needs.
 
     Attributes:
         loaded: The SavedModel that holds its tables and vocabularies.
@@ -187,7 +190,7 @@ class TransformGraph:
         layout: The packed columns.
 
     Raises:
-        UserError: Where a feature needs the label, or the graph an input outside the schema.
+        UserError: If a feature needs the label, or the graph an input outside the schema.
     """
 
     def __init__(self, path: Path, layout: ColumnLayout) -> None:
@@ -208,12 +211,12 @@ class TransformGraph:
         self.features = [feature for name, feature in self._known.items() if name in needed]
         if layout.label in needed:
             raise UserError(
-                f"{path}: a feature is made from the label {layout.label!r}, which nobody has "
-                "when the model is asked. Leave it out of the preprocessing function."
+                f"{path}: a feature is computed from the label {layout.label!r}, which is unknown "
+                "at prediction time. Do not use it in the preprocessing function."
             )
 
     def transform(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Applies the graph; inputs that are not given count as missing."""
+        """Apply the graph; inputs that are not given are missing values."""
         import tensorflow as tf
 
         rows = tf.shape(next(iter(raw.values())))
@@ -227,7 +230,7 @@ class TransformGraph:
         return transformed
 
     def _needed(self, columns: set[str]) -> set[str]:
-        """Walks the graph back from the columns to its inputs."""
+        """Return the inputs that the columns depend on."""
         function = self._function
         placeholders = zip(sorted(self._signature), function.graph.inputs, strict=False)
         results = zip(sorted(function.structured_outputs), function.outputs, strict=True)

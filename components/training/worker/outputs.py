@@ -1,8 +1,8 @@
-"""Where a training process leaves its model and logs: on disk, or in an object store.
+"""Outputs of a training process: model and logs, on disk or in an object store.
 
-In a store, what is written last tells readers that the rest is there: `_lineage.json` of the model,
-and `training.json` of the logs, which comes after the model. A retry takes the first away before
-it changes anything, so that a reader never takes half a model for a whole one.
+In a store, the file written last shows readers that the rest is complete: `_lineage.json` of the
+model, and `training.json` of the logs, which follow the model. A retry removes `_lineage.json`
+before it changes anything, so that a reader never takes an incomplete model for a complete one.
 """
 
 import logging
@@ -28,8 +28,8 @@ class Outputs:
     Attributes:
         model: Directory of the model; None for no model.
         logs: Directory of the logs; None for none.
-        remote_model: Where the model goes from its directory; None where it stays.
-        remote_logs: Where the logs go; None where they stay.
+        remote_model: Where the model is uploaded to; None if it stays in its directory.
+        remote_logs: Where the logs are uploaded to; None if they stay.
     """
 
     model: Path | None
@@ -38,25 +38,25 @@ class Outputs:
     remote_logs: Folder | None = None
 
     def publish_model(self) -> None:
-        """Uploads the model, whole or, to any reader, not at all."""
+        """Upload the model; readers see it whole or not at all."""
         if self.remote_model is not None and self.model is not None:
             publish(self.model, self.remote_model, lineage.FILE_NAME)
             _logger.info("model uploaded to %s", self.remote_model)
 
     def publish_logs(self) -> None:
-        """Uploads the logs; `training.json`, where it is written, comes last."""
+        """Upload the logs, `training.json` last if it exists."""
         if self.remote_logs is not None and self.logs is not None:
             upload_logs(self.logs, self.remote_logs)
             _logger.info("logs uploaded to %s", self.remote_logs)
 
 
 def publish(directory: Path, target: Folder, marker: str) -> None:
-    """Uploads a directory so that its marker appears after all else.
+    """Upload a directory so that its marker appears last.
 
     Args:
-        directory: Holds the marker.
-        target: Where to.
-        marker: A file's name directly in the directory.
+        directory: The directory, which holds the marker.
+        target: The folder to upload to.
+        marker: Name of a file directly in the directory.
     """
     files = _files(directory)
     last = files.pop(marker)
@@ -66,7 +66,7 @@ def publish(directory: Path, target: Folder, marker: str) -> None:
 
 
 def upload_logs(directory: Path, target: Folder) -> None:
-    """Uploads logs, `training.json` last. Another attempt's event files stay."""
+    """Upload logs, `training.json` last. Event files of other attempts stay."""
     files = _files(directory)
     last = files.pop(RESULT_FILE, None)
     target.upload(files)
@@ -75,11 +75,11 @@ def upload_logs(directory: Path, target: Folder) -> None:
 
 
 class LogUploads:
-    """Uploads the logs now and then in the background, so that TensorBoard can follow a run.
+    """Uploads the logs in the background from time to time, so that TensorBoard can follow.
 
     Args:
-        outputs: Nothing happens where the logs stay on disk.
-        seconds: At least so many seconds between two uploads.
+        outputs: The outputs; nothing is uploaded if the logs stay on disk.
+        seconds: Shortest time between two uploads.
     """
 
     def __init__(self, outputs: Outputs, seconds: float = _LOG_SECONDS) -> None:
@@ -90,10 +90,10 @@ class LogUploads:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="log-uploads")
 
     def due(self) -> None:
-        """Starts an upload where one is due and none runs.
+        """Start an upload if one is due and none is running.
 
         Raises:
-            UserError: Where the last one was denied. What may pass is only logged.
+            UserError: If the last one was denied. Other failures are only logged.
         """
         logs, target = self._outputs.logs, self._outputs.remote_logs
         if logs is None or target is None:
@@ -107,7 +107,7 @@ class LogUploads:
             self._running = self._pool.submit(upload_logs, logs, target)
 
     def close(self) -> None:
-        """Waits for the upload that runs."""
+        """Wait for a running upload."""
         self._pool.shutdown(wait=True)
 
     def _collect(self) -> None:
@@ -116,7 +116,7 @@ class LogUploads:
         if isinstance(error, UserError):
             raise error
         if error is not None:
-            _logger.warning("the logs could not be uploaded yet: %s", error)
+            _logger.warning("uploading the logs failed, will retry: %s", error)
 
 
 def _files(directory: Path) -> dict[str, Path]:

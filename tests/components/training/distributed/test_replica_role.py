@@ -92,7 +92,7 @@ def test_a_job_has_one_chief_and_everyone_knows_the_others(chiefs, workers, serv
         (config({"chief": ["a"], "master": ["b"]}, "chief", 0), "both a chief and a master"),
         (config({"chief": ["a", "b"]}, "chief", 0), "2 chiefs"),
         (config({"worker": ["a"], "boss": ["b"]}, "worker", 0), "the role 'boss'"),
-        (config({"evaluator": ["a"], "ps": ["b"]}, "evaluator", 0), "nobody who trains"),
+        (config({"evaluator": ["a"], "ps": ["b"]}, "evaluator", 0), "no process that trains"),
     ],
 )
 def test_a_tf_config_that_makes_no_sense(text, words):

@@ -82,7 +82,7 @@ def test_a_block_that_is_done_in_time_is_let_be():
         (
             "signal.signal(signal.SIGTERM, lambda *_: None); print('ready')\n"
             "    while True: time.sleep(60)",
-            "still waiting 1 s after SIGTERM; ending now\n",
+            "still running 1 s after SIGTERM; ending now\n",
         ),
     ],
 )

@@ -36,13 +36,13 @@ def test_columns_by_type():
             [f'feature {{ name: "yy" type: INT {SCALAR} }}'],
             "no label column 'y'.*Did you mean 'yy'",
         ),
-        ([LABEL], "no feature but the label"),
+        ([LABEL], "no column but the label"),
         ([LABEL, f'feature {{ name: "t" type: BYTES {SCALAR} }}'], "'t' is text"),
         (
             [LABEL, 'feature { name: "v" type: FLOAT shape { dim { size: 3 } } }'],
-            "'v' is not a single value per row",
+            "'v' does not have one value per row",
         ),
-        ([LABEL, 'feature { name: "s" type: FLOAT }'], "'s' is not a single value per row"),
+        ([LABEL, 'feature { name: "s" type: FLOAT }'], "'s' does not have one value per row"),
     ],
 )
 def test_what_does_not_fit(features, message):

@@ -103,7 +103,7 @@ def test_what_the_transform_promised_is_checked(tmp_path, columns, message):
 def test_a_missing_column(tmp_path):
     file = write(tmp_path, [3])
     reader = parquet_reader.Reader(ColumnLayout("y", ("x", "z"), ()), BINARY)
-    with pytest.raises(UserError, match="no column 'z'.*the same transform_features task"):
+    with pytest.raises(UserError, match="lacks column 'z'.*the same transform_features task"):
         reader.read(parquet_reader.pieces([file]))
 
 
