@@ -264,9 +264,11 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
 
 
 def _inference_service(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.common import options
     from kfp_tabular.components.deployment.kserve.resources.rendering import (
         render_inference_service,
     )
+    from kfp_tabular.components.deployment.options import DeploymentOptions
 
     task = pipeline.arguments(DEPLOYMENT_TASK)
     uri, assumed = pipeline.start.model, pipeline.assumed("model")
@@ -274,17 +276,14 @@ def _inference_service(pipeline: _Pipeline) -> Rendered:
         # A published model's place follows from its content.
         uri = f"{task['model_repository'].rstrip('/')}/{task['model_name']}/VERSION"
         assumed = {"model": uri}
-    config = {
-        "model_name": task["model_name"],
-        "model_uri": uri,
-        "namespace": pipeline.start.namespace,
-        "run_id": task["run_id"],
-        "image": pipeline.image(DEPLOYMENT_TASK),
-        "service": task["service"],
-    }
-    if task["service"].get("runtime", "image") != "image":
-        del config["image"]
-    resource = render_inference_service(config, DEPLOYMENT_TASK)
+    uses_image = task["service"].get("runtime", "image") == "image"
+    resource = render_inference_service(
+        options.build(DeploymentOptions, task),
+        uri,
+        namespace=pipeline.start.namespace,
+        image=pipeline.image(DEPLOYMENT_TASK) if uses_image else "",
+        source=DEPLOYMENT_TASK,
+    )
     follows = "its version and digests, which follow from its content"
     return Rendered(resource, {**assumed, "labels and annotations of the model": follows})
 

@@ -20,68 +20,71 @@ def deploy_model(
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Outputs", [("model_uri", str), ("version", str), ("endpoint", str), ("revision", str)]
 ):
-    """Publishes a model for serving, after checking that it answers as it did in evaluation.
+    """Deploy a model for serving, after checking that its answers match its evaluation.
 
-    With backend `local` the model is loaded in the serving environment and asked for the golden
-    examples; an answer that differs by more than 1e-5 fails the task. Then it becomes the next
-    version in the repository, `<model_repository>/<model_name>/<version>/`, with versions 1, 2, 3
-    and so on as TensorFlow Serving and KServe read them. A version appears whole or not at all and
-    is never changed.
+    Backend `local` loads the model in the serving environment and sends it the golden examples. An
+    answer that differs by more than 1e-5 fails the task. The model then becomes the next version
+    in the repository, `<model_repository>/<model_name>/<version>/`, with versions 1, 2, 3 and so
+    on, as TensorFlow Serving and KServe read them. A version appears complete or not at all, and
+    never changes.
 
-    With backend `kserve` it is rolled out to a KServe endpoint. The candidate is asked for the
-    golden examples over HTTP at each step, and its errors and latencies are measured against
-    bounds; where it does not pass, the endpoint is put back as it was before and the task fails.
+    Backend `kserve` rolls the model out to a KServe endpoint. At each step the candidate gets the
+    golden examples over HTTP, and its error rate and latencies are checked against bounds. If it
+    fails a check, the endpoint returns to its previous state and the task fails.
 
-    Where exactly this model is deployed already, nothing changes, so the task can be retried.
+    If exactly this model is deployed already, nothing changes, so the task can be retried.
 
     Args:
         model: The model, as `train_model` writes it.
         golden_examples: Rows and answers, as `evaluate_model` writes them.
-        summary: How to ask the model, and what was measured.
-        model_repository: The directory of the repository. For `local` a path or `file://`; it is
-            made where there is none. For `kserve` also `s3://`, `minio://` or `gs://`, or empty to
-            serve the artifact where it is.
-        model_name: The model's name, and the endpoint's: at most 50 lower-case letters, digits and
-            hyphens; 46 with a letter first for `kserve`.
-        backend: `local` or `kserve`.
-        service: For `kserve`: what the endpoint asks of the cluster and how it is rolled out, such
-            as `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The
-            deployment guide has all keys.
-        run_id: For `kserve`: the pipeline run, for the endpoint's labels. It becomes part of the
-            task's cache key.
+        summary: How to query the model, and what was measured.
+        model_repository: Directory of the model repository. For `local` a path or `file://`,
+            created if it does not exist. For `kserve` also `s3://`, `minio://` or `gs://`; empty
+            serves the model artifact where it is.
+        model_name: Name of the model and of its endpoint: at most 50 lower-case letters, digits
+            and hyphens. For `kserve` at most 46, the first one a letter.
+        backend: `local` publishes to a model repository; `kserve` rolls out to a KServe endpoint.
+        service: For `kserve`: resources of the endpoint and the rollout strategy, such as
+            `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
+            guide lists all keys.
+        run_id: For `kserve`: ID of the pipeline run, for the endpoint's labels. It becomes part of
+            the task's cache key.
 
     Returns:
-        model_uri: The version's directory; for `kserve` what the endpoint loads.
+        model_uri: Directory of the version; for `kserve` the URI that the endpoint loads.
         version: The version, as text; for `kserve` a number that follows from the model's content.
-        endpoint: The endpoint's URL; empty for `local`.
-        revision: For `kserve` the Knative revision or the InferenceService that serves the model.
+        endpoint: URL of the endpoint; empty for `local`.
+        revision: For `kserve` the Knative revision or InferenceService that serves the model.
 
     Raises:
-        UserError: Where the name, the repository, the backend or the service is not fit, the golden
-            examples belong to another model, or a permission is missing.
-        MismatchError: Where the model answers other than in its evaluation; `local`.
-        RolloutError: Where a candidate did not pass or could not be served; `kserve`.
-        BusyError: Where another run deploys to the same endpoint; `kserve`.
+        UserError: If an argument does not fit, the golden examples belong to another model, or a
+            permission is missing.
+        MismatchError: If the model's answers differ from those of its evaluation; `local`.
+        RolloutError: If a candidate failed a check or could not be served; `kserve`.
+        BusyError: If another run is deploying to the same endpoint; `kserve`.
+
+    Example:
+        >>> @dsl.pipeline
+        ... def publish(model: dsl.Input[dsl.Model], golden: dsl.Input[dsl.Artifact]):
+        ...     deploy_model(model=model, golden_examples=golden, model_repository="/srv/models")
     """
     from collections import namedtuple
     from pathlib import Path
 
+    from kfp_tabular.components.common import options
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.deployment import deploy
+    from kfp_tabular.components.deployment.options import DeploymentOptions
+    from kfp_tabular.components.deployment.request import DeploymentRequest
 
+    request = DeploymentRequest(
+        model=Path(model.path),
+        golden_examples=Path(golden_examples.path),
+        summary=Path(summary.path),
+        model_uri=model.uri,
+        options=options.build(DeploymentOptions, locals()),
+    )
     with reported_to_user():
-        deployed = deploy.run(
-            deploy.Request(
-                model=Path(model.path),
-                golden_examples=Path(golden_examples.path),
-                summary=Path(summary.path),
-                model_name=model_name,
-                model_repository=model_repository,
-                backend=backend,
-                model_uri=model.uri,
-                service=service,
-                run_id=run_id,
-            )
-        )
+        deployed = deploy.run(request)
     outputs = namedtuple("outputs", ["model_uri", "version", "endpoint", "revision"])
     return outputs(deployed.model_uri, deployed.version, deployed.endpoint, deployed.revision)

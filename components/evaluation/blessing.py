@@ -1,11 +1,12 @@
-"""Whether a model is blessed: thresholds, changes against a baseline, and the trivial model.
+"""Whether a model is blessed: thresholds, changes from a baseline, and the trivial model.
 
-Without thresholds a model must beat the trivial one by more than the interval: the lower end of the
-95 % interval of its primary metric lies above what a constant answer reaches. The primary metric of
-classifiers is `auc`, which is 0.5 for every constant answer, be it the majority class or the share
-of positives. Accuracy would not do: with 2 % positives the majority class is right in 98 % of the
-rows, and a model that ranks well is not. Nor would the log loss: balanced class weights move the
-probabilities, not the ranking. Of regression it is `r2`, 0 for the mean.
+Without thresholds a model must beat the trivial model by more than the interval: the lower end of
+the 95 % interval of its primary metric must exceed the value of a constant prediction. The primary
+metric of classifiers is `auc`, which is 0.5 for every constant prediction, whether the majority
+class or the share of positives. Accuracy would not do: with 2 % positives, predicting the majority
+class is right in 98 % of the rows, which a model that ranks well may not reach. Nor would the log
+loss: balanced class weights change the probabilities, not the ranking. For regression the primary
+metric is `r2`, which is 0 for the mean.
 """
 
 import math
@@ -17,6 +18,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.evaluation.metrics import binary, multiclass, regression
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
+from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 METRICS: Mapping[TaskKind, tuple[str, ...]] = {
     "binary": (*binary.METRICS, binary.CALIBRATION_ERROR),
@@ -28,21 +30,21 @@ PRIMARY: Mapping[TaskKind, tuple[str, float]] = {
     "multiclass": ("auc", 0.5),
     "regression": ("r2", 0.0),
 }
-"""The primary metric, higher is better, and what a constant answer reaches."""
+"""The primary metric, higher is better, and its value for a constant prediction."""
 
 SMALLEST_SLICE = 100
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a metric, or its change against the baseline, must keep to.
+    """Limits of a metric, or of its change from the baseline.
 
     Attributes:
         metric: The metric.
         least: The lowest value allowed, or None.
         most: The highest value allowed, or None.
-        slicing: Where the bound holds for each slice of a slicing, its name; else empty.
-        min_rows: Slices with fewer rows are not judged.
+        slicing: Name of the slicing whose slices must each keep the bound; empty for all rows.
+        min_rows: Slices with fewer rows are not checked.
     """
 
     metric: str
@@ -51,8 +53,8 @@ class Bound:
     slicing: str = ""
     min_rows: int = SMALLEST_SLICE
 
-    def keeps(self, value: float) -> bool:
-        """Whether a value is within the bound."""
+    def includes(self, value: float) -> bool:
+        """Return whether a value is within the bound."""
         return (self.least is None or value >= self.least) and (
             self.most is None or value <= self.most
         )
@@ -68,16 +70,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Check:
-    """One condition and how it came out.
+    """One condition and its result.
 
     Attributes:
         kind: `threshold`, `change`, `trivial` or `baseline`.
         metric: The metric.
         slice: The slice's name; empty for all rows.
-        condition: What was asked, as text.
-        value: What was measured; None where the metric is undefined.
-        interval: Its 95 % interval, where there is one.
-        passed: How it came out.
+        condition: The condition, as text.
+        value: The measured value; None if the metric is undefined.
+        interval: Its 95 % interval; None if it has none.
+        passed: Whether the condition holds.
     """
 
     kind: str
@@ -106,14 +108,14 @@ class Check:
 
 @dataclass(frozen=True)
 class SliceEstimates:
-    """What was measured of one slice.
+    """The metrics of one slice.
 
     Attributes:
         slicing: The slicing's name.
-        name: The slice's own name, such as `company=Flash Cab`.
-        rows: Its rows.
+        name: The slice's name, such as `company=Flash Cab`.
+        rows: Its number of rows.
         metrics: The metrics that are defined.
-        changes: Their changes against the baseline; empty where there is none.
+        changes: Their changes from the baseline; empty without one.
     """
 
     slicing: str
@@ -123,33 +125,61 @@ class SliceEstimates:
     changes: Mapping[str, Estimate]
 
 
-def parse(
+@dataclass(frozen=True)
+class Bounds:
+    """All bounds of an evaluation.
+
+    Attributes:
+        thresholds: Bounds on metrics. Without any, the model must beat the trivial model.
+        change_thresholds: Bounds on changes from the baseline. Without any, a model must not be
+            worse than its baseline by more than the interval, in the primary metric.
+    """
+
+    thresholds: tuple[Bound, ...] = ()
+    change_thresholds: tuple[Bound, ...] = ()
+
+    @classmethod
+    def of(cls, options: EvaluationOptions, kind: TaskKind, slicings: Sequence[str]) -> "Bounds":
+        """Read the bounds from the options; see `parse_bounds`."""
+        changes = options.change_thresholds
+        return cls(
+            parse_bounds(options.thresholds, kind, slicings),
+            parse_bounds(changes, kind, slicings, argument="change_thresholds"),
+        )
+
+
+def parse_bounds(
     document: Mapping[str, Any],
     kind: TaskKind,
     slicings: Sequence[str],
     *,
     argument: str = "thresholds",
 ) -> tuple[Bound, ...]:
-    """Reads a thresholds document.
+    """Read a document of bounds.
 
     Args:
-        document: By metric a bound such as `{"min": 0.9}`, or a list of them. Its keys are `min`,
-            `max` (`min_change`, `max_change` in `change_thresholds`), `slice` (a slicing; the
-            bound then holds for each of its slices) and `min_rows` (slices with fewer rows are
-            not judged; 100).
+        document: By metric a bound such as `{"min": 0.9}`, or a list of bounds. The keys of a bound
+            are `min`, `max` (`min_change`, `max_change` in `change_thresholds`), `slice` (a
+            slicing; each of its slices must keep the bound) and `min_rows` (slices with fewer
+            rows are not checked; default 100).
         kind: The task.
-        slicings: The names of the slicings.
+        slicings: Names of the slicings.
         argument: `thresholds` or `change_thresholds`.
 
     Raises:
-        UserError: For an unknown metric, key or slicing, or a value that is no number.
+        UserError: For an unknown metric, key or slicing, or a value that is not a number.
+
+    Example:
+        >>> (bound,) = parse_bounds({"auc": {"min": 0.9}}, "binary", [])
+        >>> str(bound), bound.includes(0.8)
+        ('at least 0.9', False)
     """
     ending = "_change" if argument == "change_thresholds" else ""
     bounds = []
     for metric, entries in document.items():
         if metric not in METRICS[kind]:
             raise UserError(
-                f"{argument}: {metric!r} is no metric of a {kind} model; these are: "
+                f"{argument}: {metric!r} is not a metric of a {kind} model; the metrics are: "
                 f"{', '.join(METRICS[kind])}.{closest(metric, METRICS[kind])}"
             )
         for entry in entries if isinstance(entries, list) else [entries]:
@@ -162,27 +192,24 @@ def judge(
     metrics: Mapping[str, Estimate],
     changes: Mapping[str, Estimate] | None,
     slices: Sequence[SliceEstimates],
-    thresholds: Sequence[Bound],
-    change_thresholds: Sequence[Bound],
+    bounds: Bounds,
 ) -> list[Check]:
-    """Checks every condition; the model is blessed where all hold.
+    """Check each condition; the model is blessed if all hold.
 
     Args:
         kind: The task.
         metrics: The metrics on all rows.
-        changes: Their changes against the baseline; None where there is no baseline.
+        changes: Their changes from the baseline; None without one.
         slices: The slices.
-        thresholds: Absolute bounds. Without any, the model must beat the trivial one.
-        change_thresholds: Bounds on changes. Without any, a model with a baseline must not be
-            worse than it by more than the interval, in the primary metric.
+        bounds: The bounds.
     """
-    checks = list(_check("threshold", thresholds, metrics, slices))
+    checks = list(_check("threshold", bounds.thresholds, metrics, slices))
     if not checks:
-        # No thresholds, or only ones for slices of which none could be judged.
+        # No thresholds, or only thresholds for slices none of which could be checked.
         checks.append(_trivial(kind, metrics))
     if changes is not None:
-        checks.extend(_check("change", change_thresholds, changes, slices))
-        if not change_thresholds:
+        checks.extend(_check("change", bounds.change_thresholds, changes, slices))
+        if not bounds.change_thresholds:
             checks.append(_not_worse(kind, changes))
     return checks
 
@@ -196,7 +223,7 @@ def _bound(metric: str, entry: Any, slicings: Sequence[str], argument: str, endi
     for key in entry:
         if key not in known:
             raise UserError(
-                f"{where}: key {key!r} is unknown; these are known: {', '.join(known)}."
+                f"{where}: key {key!r} is unknown; known keys: {', '.join(known)}."
                 f"{closest(str(key), known)}"
             )
     for key in (least, most, "min_rows"):
@@ -235,7 +262,7 @@ def _check(
             if part.slicing != bound.slicing or part.rows < bound.min_rows:
                 continue
             estimate = (part.changes if kind == "change" else part.metrics).get(bound.metric)
-            # A slice with rows of one class only has no area to judge.
+            # A metric is undefined in a slice whose rows all have one class, for example.
             if estimate is not None:
                 yield _judged(kind, bound, part.name, estimate)
 
@@ -248,13 +275,13 @@ def _judged(kind: str, bound: Bound, name: str, estimate: Estimate | None) -> Ch
         condition=str(bound),
         value=None if estimate is None else estimate.value,
         interval=None if estimate is None else estimate.interval,
-        passed=estimate is not None and bound.keeps(estimate.value),
+        passed=estimate is not None and bound.includes(estimate.value),
     )
 
 
 def _trivial(kind: TaskKind, metrics: Mapping[str, Estimate]) -> Check:
     metric, constant = PRIMARY[kind]
-    trivial = "the mean" if kind == "regression" else "a constant answer"
+    trivial = "the mean" if kind == "regression" else "a constant prediction"
     estimate = metrics.get(metric)
     interval = None if estimate is None else estimate.interval
     return Check(

@@ -26,21 +26,21 @@ def evaluate_model(
     bootstrap_samples: int = 1000,
     seed: int = 0,
 ) -> bool:
-    """Measures a model on held-out examples and decides whether it is blessed.
+    """Measure a model on held-out examples and decide whether it is blessed.
 
     The model predicts from the raw examples through its exported signature, exactly as it will when
-    served. Rows stream through, so memory does not grow with them. Each metric comes with a 95 %
-    bootstrap interval.
+    it is served. Rows are streamed, so memory use does not grow with their number. Each metric
+    comes with a 95 % bootstrap interval.
 
     - Binary: `accuracy`, `auc`, `pr_auc`, `log_loss`, `brier`, `ece`, and `precision`, `recall` and
       `f1` at the model's decision threshold.
     - Multiclass: `accuracy`, `auc` (mean of one class against the rest), `log_loss`, and
-      `precision`, `recall` and `f1`, each as the mean over the classes and, with the ending
-      `_weighted`, weighted by the classes' rows.
+      `precision`, `recall` and `f1`, each as the mean over the classes and, with the suffix
+      `_weighted`, weighted by the rows of the classes.
     - Regression: `rmse`, `mae`, `r2` and `bias`.
 
-    Without `thresholds` a model is blessed where it beats a constant answer by more than the
-    interval: the lower end of the interval of `auc` is above 0.5, or that of `r2` above 0. With a
+    Without `thresholds` a model is blessed if it beats a constant prediction by more than the
+    interval: the lower end of the interval of `auc` exceeds 0.5, or that of `r2` exceeds 0. With a
     baseline and without `change_thresholds`, it must also not be worse than the baseline by more
     than the interval.
 
@@ -50,68 +50,61 @@ def evaluate_model(
         metrics: The metrics on all rows.
         classification_metrics: ROC curve (binary, at most 200 points) and confusion matrix (at
             most 50 classes, the largest). Empty for regression.
-        golden_examples: `golden.json` with up to 32 rows and what the model answered for them;
-            `deploy_model` asks the model again before it publishes it.
-        evaluation: `evaluation.json` with everything that was measured.
+        golden_examples: `golden.json` with up to 32 rows and the model's predictions for them;
+            `deploy_model` compares the deployed model with them.
+        evaluation: `evaluation.json` with all measurements.
         report: A page with curves, slices, and why the model is blessed or not.
         baseline_model: A model to compare with, on the same rows.
-        baseline_model_uri: Where such a model lies, instead of an artifact: a directory, local or
-            in an object store (`gs://`, `s3://`), or `<repository>/<name>` for the newest version
-            that `deploy_model` published there. Empty for none.
-        split: The split to evaluate on. Default: `test` where it holds rows, else `eval`.
-        slice_columns: Columns of the examples, also excluded ones, for whose values the metrics
-            are measured too; `"a,b"` crosses two columns. Numbers with more than 50 values are
-            cut at their quartiles.
-        thresholds: By metric what it must reach: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`.
-            With `"slice": "column"` each slice of that column must, those with fewer than
-            `"min_rows"` (100) excepted. A list gives several bounds for one metric.
-        change_thresholds: By metric how it may change against the baseline:
+        baseline_model_uri: URI of a model to compare with, instead of the artifact
+            `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
+            `<repository>/<name>` for the newest version that `deploy_model` published there.
+            Empty: none.
+        split: The split to evaluate on. Empty: `test` if it has rows, otherwise `eval`.
+        slice_columns: Columns of the examples, including excluded ones, for whose values the
+            metrics are measured as well; `"a,b"` crosses two columns. Numbers with more than 50
+            values are split at their quartiles.
+        thresholds: Bounds by metric: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`. With
+            `"slice": "column"` each slice of that column must keep the bound, except slices with
+            fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
+        change_thresholds: Bounds by metric on the change from the baseline:
             `{"auc": {"min_change": -0.01}}`, also `max_change`, `slice` and `min_rows`. Not
-            checked where there is no baseline.
-        max_slices: At most so many slices are measured in all, the largest, 1 to 1000.
+            checked without a baseline.
+        max_slices: The most slices that are measured in all, the largest ones; 1 to 1000.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
-        seed: What the intervals' randomness starts from.
+        seed: Seed of the resampling.
 
     Returns:
-        Whether the model is blessed. An unblessed model is no failure of the task.
+        Whether the model is blessed. The task succeeds in either case.
 
     Raises:
-        UserError: Where the split is absent or empty, the examples lack the label or an input of
-            the model, an argument is not fit, or predictions are not finite.
+        UserError: If the split does not exist or is empty, the examples lack the label or an input
+            of the model, an argument does not fit, or predictions are not finite.
+
+    Example:
+        >>> @dsl.pipeline
+        ... def compare(examples: dsl.Input[dsl.Dataset], model: dsl.Input[dsl.Model]):
+        ...     evaluate_model(examples=examples, model=model, thresholds={"auc": {"min": 0.9}})
     """
     from pathlib import Path
 
+    from kfp_tabular.components.common import options
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.evaluation import evaluate
+    from kfp_tabular.components.evaluation.options import EvaluationOptions
     from kfp_tabular.components.evaluation.report import kfp_metrics
 
+    request = evaluate.EvaluationRequest(
+        examples=Path(examples.path),
+        model=Path(model.path),
+        evaluation=Path(evaluation.path),
+        golden_examples=Path(golden_examples.path),
+        report=Path(report.path),
+        baseline_model=None if baseline_model is None else Path(baseline_model.path),
+        options=options.build(EvaluationOptions, locals()),
+    )
     with reported_to_user():
-        result = evaluate.run(
-            evaluate.Request(
-                examples=Path(examples.path),
-                model=Path(model.path),
-                evaluation=Path(evaluation.path),
-                golden_examples=Path(golden_examples.path),
-                report=Path(report.path),
-                baseline_model=None if baseline_model is None else Path(baseline_model.path),
-                baseline_model_uri=baseline_model_uri,
-                split=split,
-                slice_columns=slice_columns,
-                max_slices=max_slices,
-                thresholds=thresholds,
-                change_thresholds=change_thresholds,
-                bootstrap_samples=bootstrap_samples,
-                seed=seed,
-            )
-        )
-    for name, value in kfp_metrics.scalars(result.document).items():
-        metrics.log_metric(name, value)
-    curve = kfp_metrics.roc_curve(result.document)
-    if curve is not None:
-        classification_metrics.log_roc_curve(*curve)
-    matrix = kfp_metrics.confusion_matrix(result.document)
-    if matrix is not None:
-        classification_metrics.log_confusion_matrix(*matrix)
-    golden_examples.metadata.update(result.lineage["golden_examples"])
-    evaluation.metadata.update(result.lineage["evaluation"])
-    return result.blessed
+        evaluated = evaluate.run(request)
+    kfp_metrics.log(evaluated.document, metrics, classification_metrics)
+    golden_examples.metadata.update(evaluated.lineage["golden_examples"])
+    evaluation.metadata.update(evaluated.lineage["evaluation"])
+    return evaluated.is_blessed

@@ -1,32 +1,26 @@
-"""Golden examples: a few rows with the answers that evaluation got for them.
+"""Selection of golden examples: a few rows with the answers that evaluation got for them."""
 
-Whoever serves the model asks it again for these rows and compares.
-"""
-
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
-from kfp_tabular.components.common.prediction.predicted_batches import Batch
+from kfp_tabular.components.common.prediction.predicted_batches import PredictedBatch
 
-FILE_NAME = "golden.json"
 ROWS = 32
 
 _MOST_CANDIDATES = 65_536
 
 
-class GoldenExamples:
-    """Chooses rows while they pass: spread over the classes, with and without missing values.
+class GoldenSelection:
+    """Chooses rows from a stream: spread over the classes, with and without missing values.
 
     Args:
-        spec: The model.
+        spec: The model's description.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -37,8 +31,8 @@ class GoldenExamples:
         self._spare: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._chosen: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
-    def offer(self, batch: Batch) -> None:
-        """Takes what it needs of a batch."""
+    def offer(self, batch: PredictedBatch) -> None:
+        """Choose rows of a batch, as long as more are needed."""
         if len(self._chosen) >= ROWS or self._seen >= _MOST_CANDIDATES or not len(batch.labels):
             return
         self._seen += len(batch.labels)
@@ -56,36 +50,35 @@ class GoldenExamples:
                     spare = rows[max(wanted, 0) :][: ROWS // 4]
                     self._spare.extend(self._pair(batch, int(row)) for row in spare)
 
-    def save(self, directory: Path) -> int:
-        """Writes `golden.json` and returns the number of rows in it."""
+    def examples(self) -> GoldenExamples:
+        """Return the chosen rows, at most `ROWS`."""
         pairs = (self._chosen + self._spare)[:ROWS]
-        document = {
-            "instances": [instance for instance, _ in pairs],
-            "predictions": [prediction for _, prediction in pairs],
-        }
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-        files.write_text(directory / FILE_NAME, text)
-        return len(pairs)
+        return GoldenExamples(
+            instances=[instance for instance, _ in pairs],
+            predictions=[prediction for _, prediction in pairs],
+        )
 
-    def _strata(self, batch: Batch) -> npt.NDArray[np.int64]:
+    def _strata(self, batch: PredictedBatch) -> npt.NDArray[np.int64]:
         if self._spec.task != "regression":
             return batch.labels
         middle = np.median(batch.predictions[0])
         return (batch.predictions[0] > middle).astype(np.int64)
 
-    def _missing(self, batch: Batch) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def _missing(
+        self, batch: PredictedBatch
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         has_missing = np.zeros(len(batch.labels), bool)
         sendable = np.ones(len(batch.labels), bool)
         for entry in self._spec.inputs:
             values = batch.inputs[entry.input][batch.usable]
             missing = _missing(values, entry)
             has_missing |= missing
-            # A client could not send these; an empty text it can.
+            # A client cannot send a missing required number; an empty text it can.
             if entry.required and entry.dtype != "string":
                 sendable &= ~missing
         return has_missing, sendable
 
-    def _pair(self, batch: Batch, row: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _pair(self, batch: PredictedBatch, row: int) -> tuple[dict[str, Any], dict[str, Any]]:
         place = int(batch.usable[row])
         instance = {
             entry.name: _json(batch.inputs[entry.input][place])
@@ -114,7 +107,7 @@ def _json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, np.floating):
-        # 41.9 rather than 41.90000152587890625, where that reads back as the same float32.
+        # 41.9 instead of 41.90000152587890625, if that is the same float32 when read back.
         short = float(str(value))
         return short if np.float32(short) == value else float(value)
     return int(value)

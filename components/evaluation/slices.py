@@ -1,8 +1,8 @@
-"""Which slice of the data a row belongs to.
+"""Slices of the data: which slice each row belongs to.
 
-A slicing is a column, or a cross of columns. A text column and one of few numbers have a slice for
-each value; other numbers are cut at their quartiles. The slices are fixed by one pass over the
-slicing columns alone, so that the pass over the data counts a bounded number of them.
+A slicing is a column, or a cross of columns. Text columns and columns with few distinct numbers
+have a slice for each value; other numbers are split at their quartiles. One pass over the slicing
+columns alone decides the slices, so that the pass over all data counts a bounded number of them.
 """
 
 from collections import Counter
@@ -29,18 +29,23 @@ _ROWS_FOR_QUARTILES = 1_000_000
 
 @dataclass(frozen=True)
 class Cut:
-    """How a column's values become the names of slices.
+    """How the values of a column become names of slices.
 
     Attributes:
         column: The column.
-        quartiles: Where numbers are cut, ascending; empty where each value stands for itself.
+        quartiles: Where numbers are split, ascending; empty if each value is a slice.
     """
 
     column: str
     quartiles: tuple[float, ...] = ()
 
     def names(self, values: pa.Array) -> pa.Array:
-        """Gives the name of each value; those of missing ones included."""
+        """Return the name of each value, missing ones included.
+
+        Example:
+            >>> Cut("fare", (10.0, 20.0)).names(pa.array([5.0, 15.0, None])).to_pylist()
+            ['below 10', '10 to 20', '(missing)']
+        """
         if not self.quartiles:
             return pc.fill_null(pc.cast(values, pa.string()), MISSING)
         numbers = np.asarray(pc.cast(values, pa.float64(), safe=False).fill_null(np.nan))
@@ -57,10 +62,10 @@ class Slicing:
     """The slices of a column or of a cross of columns.
 
     Attributes:
-        name: The column's name, or those of the crossed columns joined by commas.
-        cuts: How each column's values become names.
-        slices: The slices that are measured, largest first: a name by column.
-        left_out: How many smaller slices are not measured.
+        name: Name of the column, or names of the crossed columns joined by commas.
+        cuts: How the values of each column become names.
+        slices: The slices that are measured, largest first: a name for each column.
+        left_out: Number of smaller slices that are not measured.
     """
 
     name: str
@@ -69,14 +74,14 @@ class Slicing:
     left_out: int
 
     def titles(self) -> list[str]:
-        """Gives what each slice is called, such as `company=Flash Cab`."""
+        """Return the title of each slice, such as `company=Flash Cab`."""
         return [
             ", ".join(f"{cut.column}={value}" for cut, value in zip(self.cuts, values, strict=True))
             for values in self.slices
         ]
 
     def cells(self, batch: pa.RecordBatch) -> Ints:
-        """Gives the slice of each row by its position in `slices`; -1 where it has none."""
+        """Return the slice of each row as its index in `slices`; -1 for none."""
         if not self.slices:
             return np.full(batch.num_rows, -1)
         codes = np.zeros(batch.num_rows, np.int64)
@@ -84,7 +89,7 @@ class Slicing:
         for position, cut in enumerate(self.cuts):
             known = list(dict.fromkeys(values[position] for values in self.slices))
             found = pc.index_in(cut.names(batch.column(cut.column)), value_set=pa.array(known))
-            # 0 stands for a value that is in no slice.
+            # 0 means a value that is in no slice.
             place = np.asarray(pc.fill_null(found, -1)).astype(np.int64) + 1
             codes = codes * (len(known) + 1) + place
             index = {value: number for number, value in enumerate(known, start=1)}
@@ -99,16 +104,16 @@ class Slicing:
 def plan(
     examples: Examples, split: str, slice_columns: Sequence[str], most: int
 ) -> tuple[Slicing, ...]:
-    """Finds the slices of a split.
+    """Find the slices of a split.
 
     Args:
         examples: The examples.
         split: The split.
-        slice_columns: Columns, or crosses as `a,b`.
-        most: At most so many slices in all; the largest are kept.
+        slice_columns: Columns, or crosses such as `a,b`.
+        most: The most slices in all; the largest are kept.
 
     Raises:
-        UserError: For a column that is unknown or has more than 100,000 values.
+        UserError: If a column is unknown or has more than 100,000 values.
     """
     crosses = {
         ",".join(columns): columns
@@ -140,14 +145,14 @@ def plan(
 
 def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(entry, str):
-        raise UserError(f"slice_columns: {entry!r} is no column; give names of columns as text.")
+        raise UserError(f"slice_columns: {entry!r} is not text; give names of columns.")
     if entry in known:
         return (entry,)
     columns = tuple(part.strip() for part in entry.split(","))
     for column in columns:
         if column not in known:
             raise UserError(
-                f"slice_columns: {column!r} is no column of the examples.{closest(column, known)}"
+                f"slice_columns: the examples have no column {column!r}.{closest(column, known)}"
             )
     if len(set(columns)) < len(columns):
         raise UserError(f"slice_columns: {entry!r} crosses a column with itself.")

@@ -28,6 +28,7 @@ from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.evaluation import evaluate
+from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 NUMBERS = ("fare", "trip_miles", "pickup_latitude", "pickup_longitude")
 INTEGERS = ("trip_seconds", "trip_start_hour", "trip_start_day", "pickup_area", "dropoff_area")
@@ -83,14 +84,14 @@ def _measure(arguments: argparse.Namespace) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         out = Path(folder)
-        request = evaluate.Request(
+        request = evaluate.EvaluationRequest(
             examples=arguments.examples,
             model=arguments.model,
             evaluation=out / "evaluation",
             golden_examples=out / "golden",
             report=out / "report.html",
             baseline_model=arguments.model if arguments.baseline else None,
-            slice_columns=arguments.slice_columns,
+            options=EvaluationOptions(slice_columns=arguments.slice_columns),
         )
         started = time.perf_counter()
         result = evaluate.run(request)

@@ -30,6 +30,8 @@ from kfp_tabular.components.common.kubernetes.client.kinds import (
 )
 from kfp_tabular.components.deployment.kserve import backend as deployment
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
+from kfp_tabular.components.deployment.options import DeploymentOptions
+from kfp_tabular.components.deployment.request import DeploymentRequest
 from kfp_tabular.components.training.kubeflow import backend as training
 from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
 from kfp_tabular.components.training.options import PlacementOptions
@@ -378,20 +380,20 @@ def deploy(
     (model / "saved_model.pb").write_text(name)
     (model / "model.json").write_text(json.dumps(MODEL))
     (folder / "golden.json").write_text(json.dumps(golden))
-    order = deployment.Order(
+    settings = {
+        "soak_seconds": 0,
+        "keep_previous_seconds": 0,
+        "volumes": [{"claim": "models", "mount_path": str(folder)}],
+        **service,
+    }
+    request = DeploymentRequest(
         model=model,
         model_uri=str(model),
         golden_examples=folder,
         summary=folder / "summary.md",
-        name="taxi",
-        service={
-            "soak_seconds": 0,
-            "keep_previous_seconds": 0,
-            "volumes": [{"claim": "models", "mount_path": str(folder)}],
-            **service,
-        },
+        options=DeploymentOptions(model_name="taxi", service=settings),
     )
-    deployment.run(order, cluster.connect(), QUICK_TIMING)
+    deployment.run(request, cluster.connect(), QUICK_TIMING)
 
 
 def roll_out(**service: Any) -> Flow:
@@ -439,7 +441,7 @@ def roll_out_a_first_that_clients_do_not_reach(cluster: Cluster, folder: Path) -
             "access": {"via": "gateway", "gateway": kserve.url},
         }
         golden = {"instances": [{}], "predictions": [{"prediction": 1.0}]}
-        with kserve.running(), pytest.raises(RolloutError, match="as clients ask: reachability"):
+        with kserve.running(), pytest.raises(RolloutError, match="address: reachability"):
             deploy(cluster, folder, "first", service, golden)
         model.shutdown()
     assert cluster.admin.list(SERVICE) == cluster.admin.list(INFERENCE_SERVICE) == []

@@ -1,4 +1,4 @@
-"""The label column, as class indices or numbers."""
+"""The label column of examples, decoded to class indices or numbers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +13,14 @@ from kfp_tabular.components.common.errors import UserError
 
 
 @dataclass(frozen=True)
-class Labels:
+class DecodedLabels:
     """Labels of a batch.
 
     Attributes:
         values: Class indices (int64) or numbers (float64) of the rows that have a usable label.
-        usable: Which rows these are, shape `[rows of the batch]`.
-        missing: How many rows have no label.
-        unknown: How many rows have a class that the model does not know.
+        usable: Mask of these rows, shape `[rows of the batch]`.
+        missing: Number of rows without a label.
+        unknown: Number of rows whose class the model does not know.
     """
 
     values: npt.NDArray[Any]
@@ -29,22 +29,27 @@ class Labels:
     unknown: int
 
 
-def decode(column: pa.Array, spec: ModelSpec) -> Labels:
-    """Decodes the labels of a batch.
+def decode(column: pa.Array, spec: ModelSpec) -> DecodedLabels:
+    """Decode the labels of a batch.
 
     Args:
-        column: The label's column of examples.
-        spec: The model that they are compared with.
+        column: The label column of examples.
+        spec: The description of the model, with its classes.
 
     Raises:
-        UserError: Where the task is regression and the column holds no numbers.
+        UserError: If the column's type does not fit the model's task or classes.
+
+    Example:
+        >>> spec = ModelSpec("binary", "y", ("no", "yes"), 0.5, (), "sha256:0")
+        >>> decode(pa.array(["yes", None, "no", "maybe"]), spec).values
+        array([1, 0])
     """
     if spec.task == "regression":
         return _numbers(column, spec.label)
     index = pc.index_in(column, value_set=_classes(column.type, spec.classes))
     usable = _numpy(pc.is_valid(index))
     values = _numpy(pc.fill_null(index, 0)).astype(np.int64)
-    return Labels(
+    return DecodedLabels(
         values=values[usable],
         usable=usable,
         missing=column.null_count,
@@ -58,19 +63,19 @@ def _classes(kind: pa.DataType, classes: tuple[str, ...]) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise UserError(
             f"label: the examples hold {kind} values, but the model's classes are text: "
-            f"{', '.join(repr(name) for name in classes[:5])}. Evaluate with examples of the kind "
-            "that the model was trained with."
+            f"{', '.join(repr(name) for name in classes[:5])}. Use examples whose label has the "
+            "type that the model was trained with."
         ) from error
 
 
-def _numbers(column: pa.Array, name: str) -> Labels:
+def _numbers(column: pa.Array, name: str) -> DecodedLabels:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise UserError(
-            f"label {name!r}: a regression model needs numbers, the examples hold {column.type}."
+            f"label {name!r}: a regression model needs numbers; the examples hold {column.type}."
         )
     values = _numpy(pc.fill_null(column.cast(pa.float64(), safe=False), np.nan))
     usable = np.isfinite(values)
-    return Labels(
+    return DecodedLabels(
         values=values[usable],
         usable=usable,
         missing=int(len(column) - usable.sum()),

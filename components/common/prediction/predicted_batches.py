@@ -1,4 +1,4 @@
-"""Predictions of exported models for a split's raw rows, a batch at a time."""
+"""Predictions of exported models for the labeled rows of a split, a batch at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ _CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows with a usable label.
+class PredictedBatch:
+    """The rows of a batch that have a usable label, with predictions.
 
     Attributes:
         labels: Class indices (int64) or numbers (float64), shape `[rows]`.
-        predictions: What each model answered for these rows, in the order of the models.
+        predictions: The predictions of each model for these rows, in the order of the models.
         columns: The raw columns of these rows.
-        inputs: The dense inputs of the first model, by `ModelInput.input`.
-        outputs: The first model's outputs for `rows`, as tensors of the whole batch.
+        inputs: Dense inputs of the first model for the whole batch, by `ModelInput.input`.
+        outputs: Outputs of the first model for the whole batch, as tensors.
         usable: Positions of these rows in `inputs` and `outputs`.
-        missing: How many rows were left out because they have no label.
-        unknown: How many were left out because the model does not know their class.
+        missing: Number of rows left out because they have no label.
+        unknown: Number of rows left out because the model does not know their class.
     """
 
     labels: npt.NDArray[Any]
@@ -49,15 +49,15 @@ class Batch:
 
 
 def check_columns(path: Path, examples: Examples, spec: ModelSpec) -> None:
-    """Checks that examples hold what a model takes.
+    """Check that examples hold the label and the inputs of a model.
 
     Args:
-        path: The model's directory, for the message.
+        path: Directory of the model, for the message.
         examples: The examples.
         spec: The model's description.
 
     Raises:
-        UserError: Where the label or an input is no column of the examples.
+        UserError: If the label or an input is not a column of the examples.
     """
     columns = examples.schema.names
     if spec.label not in columns:
@@ -74,20 +74,19 @@ def check_columns(path: Path, examples: Examples, spec: ModelSpec) -> None:
         )
 
 
-def batches(
+def predict(
     examples: Examples, split: str, models: Sequence[SavedModel], more_columns: Sequence[str] = ()
-) -> Iterator[Batch]:
-    """Predicts for a split.
+) -> Iterator[PredictedBatch]:
+    """Yield the predictions of models for a split.
 
     Args:
-        examples: The examples; they hold what the models take, see `check_columns`.
+        examples: The examples; they hold what the models need, see `check_columns`.
         split: The split's name.
-        models: The model under evaluation, then others for the same rows. Labels are decoded
-            with the first one's classes.
-        more_columns: Columns to read besides those that the models take.
+        models: One or more models. Labels are decoded with the first one's classes.
+        more_columns: Columns to read besides those that the models need.
 
     Raises:
-        UserError: Where a prediction is not finite, or has another shape than `model.json` says.
+        UserError: If a prediction is not finite, or its shape contradicts `model.json`.
     """
     spec = models[0].spec
     columns = [spec.label, *more_columns]
@@ -109,7 +108,7 @@ def batches(
             predictions.append(values if whole else values[usable])
             if position == 0:
                 first_inputs, first_outputs = tensors, outputs
-        yield Batch(
+        yield PredictedBatch(
             labels=decoded.values,
             predictions=tuple(predictions),
             columns=batch if whole else batch.filter(pa.array(decoded.usable)),
@@ -123,7 +122,7 @@ def batches(
 
 
 def batch_rows(models: Sequence[SavedModel]) -> int:
-    """Gives how many rows to predict at once: many, but few where a row is wide."""
+    """Return how many rows to predict at once: many, but fewer if rows are wide."""
     width = max(max(len(each.spec.inputs), len(each.spec.classes), 1) for each in models)
     return int(np.clip(_CELLS // width, _FEWEST_ROWS, _MOST_ROWS))
 
@@ -134,7 +133,7 @@ def _values(outputs: dict[str, Any], spec: ModelSpec) -> Predictions:
     wanted = (len(values),) if spec.task == "regression" else (len(values), len(spec.classes))
     if values.shape != wanted:
         raise UserError(
-            f"model: output {name!r} has shape {list(values.shape)} where model.json lets expect "
+            f"model: output {name!r} has shape {list(values.shape)}, but model.json describes "
             f"{list(wanted)}."
         )
     return values
@@ -145,7 +144,7 @@ def _check_finite(values: Predictions, which: str, split: str, start: int) -> No
     if not finite.all():
         row = start + int(np.flatnonzero(~finite)[0])
         raise UserError(
-            f"{which}: its answer is not finite for {int((~finite).sum())} of {len(values)} rows, "
-            f"first for row {row} of split {split!r}. Training has probably diverged; a lower "
-            "learning rate helps."
+            f"{which}: its prediction is not finite for {int((~finite).sum())} of {len(values)} "
+            f"rows, first for row {row} of split {split!r}. Training has probably diverged; try a "
+            "lower learning rate."
         )

@@ -4,73 +4,71 @@ import shlex
 from urllib.parse import urlsplit
 
 from kfp_tabular.components.deployment.kserve.resources.inference_service import (
-    Wanted,
+    EndpointSpec,
     predict_path,
 )
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    Access,
-)
-from kfp_tabular.components.deployment.kserve.rollout.strategy import Outcome
+from kfp_tabular.components.deployment.kserve.resources.verification_settings import EndpointAccess
+from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutResult
 
 
-def markdown(wanted: Wanted, outcome: Outcome, body: str, namespace: str) -> str:
-    """Gives the page.
+def markdown(spec: EndpointSpec, result: RolloutResult, body: str, namespace: str) -> str:
+    """Return the page.
 
     Args:
-        wanted: What was deployed.
-        outcome: What came of it.
-        body: A request's body.
-        namespace: Where the endpoint is.
+        spec: What was deployed.
+        result: The endpoint after the rollout.
+        body: The body of a sample request.
+        namespace: The endpoint's namespace.
     """
-    state = "Deployed now." if outcome.changed else "Served already; nothing was changed."
+    state = "Deployed now." if result.is_changed else "Already deployed; nothing was changed."
     lines = [
-        f"# {wanted.name}",
+        f"# {spec.name}",
         "",
-        f"{state} Model version {wanted.version}, revision `{outcome.revision}` in namespace "
+        f"{state} Model version {spec.version}, revision `{result.revision}` in namespace "
         f"`{namespace}`.",
         "",
-        f"    {outcome.url}",
+        f"    {result.url}",
         "",
         "KServe loads the model from",
         "",
-        f"    {outcome.model_uri}",
+        f"    {result.model_uri}",
     ]
-    if outcome.steps:
-        lines += ["", "Verified, strategy " + f"`{wanted.settings.strategy}`:", ""]
-        lines += [f"- {step}" for step in outcome.steps]
-    lines += ["", "Ask it:", "", f"    {command(wanted, outcome, body)}"]
-    if outcome.inside and outcome.inside != outcome.url:
-        lines += ["", f"Inside of the cluster it is `{outcome.inside}`."]
+    if result.steps:
+        lines += ["", "Verified, strategy " + f"`{spec.settings.strategy}`:", ""]
+        lines += [f"- {step}" for step in result.steps]
+    lines += ["", "Query it:", "", f"    {query_command(spec, result, body)}"]
+    if result.cluster_url and result.cluster_url != result.url:
+        lines += ["", f"Inside the cluster its URL is `{result.cluster_url}`."]
     return "\n".join(lines) + "\n"
 
 
-def command(wanted: Wanted, outcome: Outcome, body: str) -> str:
-    """Gives a command for a shell that asks the endpoint.
+def query_command(spec: EndpointSpec, result: RolloutResult, body: str) -> str:
+    """Return a shell command that queries the endpoint.
 
     Args:
-        wanted: What was deployed.
-        outcome: What came of it.
-        body: A request's body.
+        spec: What was deployed.
+        result: The endpoint after the rollout.
+        body: The body of a request.
     """
-    access = wanted.settings.access
-    url, headers = _address(outcome, access)
+    access = spec.settings.access
+    url, headers = _address(result, access)
     headers.append("Content-Type: application/json")
-    if wanted.settings.auth_secret or access.token_file:
+    if spec.settings.auth_secret or access.token_file:
         headers.append("Authorization: Bearer $TOKEN")
     parts = ["curl"]
     for header in headers:
-        # The shell is to fill in the token.
+        # The shell inserts the token.
         quoted = f'"{header}"' if "$" in header else shlex.quote(header)
         parts += ["-H", quoted]
-    parts += [shlex.quote(url + predict_path(wanted.name)), "-d", shlex.quote(body)]
+    parts += [shlex.quote(url + predict_path(spec.name)), "-d", shlex.quote(body)]
     return " ".join(parts)
 
 
-def _address(outcome: Outcome, access: Access) -> tuple[str, list[str]]:
-    """Gives an address that surely leads there, and the headers that it takes."""
+def _address(result: RolloutResult, access: EndpointAccess) -> tuple[str, list[str]]:
+    """Return a URL that reaches the endpoint from where the task runs, and the headers it needs."""
     if access.via == "gateway":
-        parts = urlsplit(outcome.url)
+        parts = urlsplit(result.url)
         url = access.gateway.rstrip("/") + parts.path.rstrip("/")
         return url, [f"Host: {parts.netloc}"]
-    inside = access.via == "cluster" and outcome.inside
-    return (outcome.inside if inside else outcome.url).rstrip("/"), []
+    inside = access.via == "cluster" and result.cluster_url
+    return (result.cluster_url if inside else result.url).rstrip("/"), []

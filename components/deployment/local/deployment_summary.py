@@ -1,63 +1,50 @@
-"""The Markdown page of a deployment."""
+"""The Markdown page of a deployment to a model repository."""
 
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+
+from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
+from kfp_tabular.components.deployment.local.model_repository import PublishedVersion
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the page tells.
+def markdown(
+    name: str, published: PublishedVersion, golden: GoldenExamples, difference: float
+) -> str:
+    """Return the page, with commands that serve the model and query it.
 
-    Attributes:
+    Args:
         name: The model's name.
-        model_uri: What a server loads.
-        version: Its version.
-        new: Whether it was made now.
-        compared: How many golden examples were compared.
-        difference: The largest difference found.
-        instance: A raw row to ask for.
+        published: The version in the repository.
+        golden: The golden examples that were compared; the first one is the sample request.
+        difference: The largest difference that was found.
     """
-
-    name: str
-    model_uri: str
-    version: str
-    new: bool
-    compared: int
-    difference: float
-    instance: Mapping[str, Any]
-
-
-def markdown(facts: Facts) -> str:
-    """Gives the page."""
-    state = "Published now." if facts.new else "Already published; nothing was changed."
+    state = "Published now." if published.is_new else "Already published; nothing was changed."
     checked = (
-        f"The answers for {facts.compared} golden examples differ from the evaluation's by at most "
-        f"{facts.difference:.2g}."
-        if facts.compared
+        f"The answers for {len(golden.instances)} golden examples differ from the evaluation's by "
+        f"at most {difference:.2g}."
+        if golden.instances
         else "There were no golden examples to compare."
     )
-    body = json.dumps({"instances": [facts.instance]}, ensure_ascii=False)
-    serve = f"kfp-tabular serve --model {shlex.quote(facts.model_uri)} --name {facts.name}"
-    ask = (
+    instance = golden.instances[0] if golden.instances else {}
+    body = json.dumps({"instances": [instance]}, ensure_ascii=False)
+    serve = f"kfp-tabular serve --model {shlex.quote(str(published.path))} --name {name}"
+    query = (
         "curl -H 'Content-Type: application/json' "
-        f"http://localhost:8080/v1/models/{facts.name}:predict -d {shlex.quote(body)}"
+        f"http://localhost:8080/v1/models/{name}:predict -d {shlex.quote(body)}"
     )
     lines = [
-        f"# {facts.name}, version {facts.version}",
+        f"# {name}, version {published.version}",
         "",
         f"{state} {checked}",
         "",
-        f"    {facts.model_uri}",
+        f"    {published.path}",
         "",
         "Serve it:",
         "",
         f"    {serve}",
         "",
-        "Ask it:",
+        "Query it:",
         "",
-        f"    {ask}",
+        f"    {query}",
     ]
     return "\n".join(lines) + "\n"

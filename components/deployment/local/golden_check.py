@@ -1,4 +1,4 @@
-"""Whether a model answers here as it did when it was evaluated."""
+"""Comparison of a model's answers here with those of its evaluation."""
 
 from pathlib import Path
 from typing import Any
@@ -6,26 +6,35 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.artifacts import model_document
-from kfp_tabular.components.common.artifacts.golden_examples import TOLERANCE, Golden, MismatchError
+from kfp_tabular.components.common.artifacts.golden_examples import (
+    TOLERANCE,
+    GoldenExamples,
+    class_margin,
+)
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.instances import tensors
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 
 
-def verify(path: Path, golden: Golden) -> float:
-    """Loads a model and compares its answers with those of its evaluation.
+class MismatchError(Exception):
+    """The model's answers differ from those of its evaluation."""
+
+
+def largest_difference(path: Path, golden: GoldenExamples) -> float:
+    """Load a model, compare its answers with golden examples, and return the largest difference.
 
     Args:
-        path: The model's directory.
-        golden: What it was asked and what it answered.
+        path: Directory of the model artifact.
+        golden: Golden examples from its evaluation.
 
     Returns:
-        The largest difference found, 0 without golden examples.
+        The largest difference of a probability, or of a prediction relative to its size where
+        beyond 1. 0 without golden examples.
 
     Raises:
-        MismatchError: Where an answer differs by more than `TOLERANCE`; it names the row.
-        UserError: Where there is no model, or the golden examples do not fit it.
+        MismatchError: If an answer differs by more than `TOLERANCE`; the message names the row.
+        UserError: If the directory holds no model, or the golden examples belong to another one.
     """
     loaded = SavedModel(path)
     if not golden.instances:
@@ -43,16 +52,16 @@ def verify(path: Path, golden: Golden) -> float:
     if len(wrong):
         row = int(wrong[0])
         raise MismatchError(
-            f"golden example {row}: the model answers {_shown(answers[row])} here and answered "
-            f"{_shown(expected[row])} in evaluation; they differ by {differences[row]:.3g}, more "
-            f"than {TOLERANCE:g} ({len(wrong)} of {len(expected)} rows do). Nothing was published."
+            f"golden example {row}: the model answers {_shown(answers[row])} here, but answered "
+            f"{_shown(expected[row])} in evaluation. The difference, {differences[row]:.3g}, "
+            f"exceeds {TOLERANCE:g} ({len(wrong)} of {len(expected)} rows). Nothing was published."
         )
     if loaded.spec.task != "regression":
-        _verify_classes(outputs[model_document.CLASSES].numpy(), expected, golden, loaded.spec)
+        _check_classes(outputs[model_document.CLASSES].numpy(), expected, golden, loaded.spec)
     return float(differences.max())
 
 
-def _expected(golden: Golden, spec: ModelSpec) -> "np.ndarray[Any, Any]":
+def _expected(golden: GoldenExamples, spec: ModelSpec) -> "np.ndarray[Any, Any]":
     shape: tuple[int, ...]
     if spec.task == "regression":
         key, shape = "prediction", (len(golden.predictions),)
@@ -62,7 +71,7 @@ def _expected(golden: Golden, spec: ModelSpec) -> "np.ndarray[Any, Any]":
         expected = np.array([entry[key] for entry in golden.predictions], np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"golden examples: a prediction has no fit {key!r}; were they written for another "
+            f"golden examples: a prediction has no valid {key!r}; were they written for another "
             f"model? ({error!r})"
         ) from error
     if expected.shape != shape:
@@ -73,24 +82,20 @@ def _expected(golden: Golden, spec: ModelSpec) -> "np.ndarray[Any, Any]":
     return expected
 
 
-def _verify_classes(
+def _check_classes(
     answered: "np.ndarray[Any, Any]",
     expected: "np.ndarray[Any, Any]",
-    golden: Golden,
+    golden: GoldenExamples,
     spec: ModelSpec,
 ) -> None:
-    if spec.task == "binary":
-        threshold = 0.5 if spec.decision_threshold is None else spec.decision_threshold
-        margins = np.abs(expected[:, 1] - threshold)
-    else:
-        ordered = np.sort(expected, axis=1)
-        margins = (ordered[:, -1] - ordered[:, -2]) / 2
     for row, (given, prediction) in enumerate(zip(answered, golden.predictions, strict=True)):
         name = given.decode("utf-8")
+        if name == prediction.get("class"):
+            continue
         # Rounding may tip a row that lies on the boundary of two classes.
-        if name != prediction.get("class") and margins[row] > TOLERANCE:
+        if class_margin(expected[row], spec.task, spec.decision_threshold) > TOLERANCE:
             raise MismatchError(
-                f"golden example {row}: the model answers class {name!r} here and answered "
+                f"golden example {row}: the model predicts class {name!r} here, but predicted "
                 f"{prediction.get('class')!r} in evaluation, at the same probabilities. Nothing "
                 "was published."
             )

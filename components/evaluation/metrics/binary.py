@@ -1,12 +1,13 @@
 """Metrics of a binary classifier.
 
-The second class is the positive one. `accuracy`, `precision`, `recall` and `f1` hold at the
-model's decision threshold; `auc` and `pr_auc` over all thresholds (see `ranking`).
+The second class is the positive one. `accuracy`, `precision`, `recall` and `f1` apply at the
+model's decision threshold; `auc` and `pr_auc` cover all thresholds (see `ranking`).
 
-- precision: share of the rows answered positive that are; recall: share of the positive rows
-  answered positive; f1: their harmonic mean (van Rijsbergen, "Information Retrieval", 1979).
-- log_loss: mean of -ln of the probability given to the true class, that probability not below
-  1e-7 (the epsilon of Keras).
+- precision: share of the rows predicted as positive that are positive; recall: share of the
+  positive rows predicted as positive; f1: their harmonic mean (van Rijsbergen, "Information
+  Retrieval", 1979).
+- log_loss: mean of -ln of the probability of the true class, clipped at 1e-7 (the epsilon of
+  Keras).
 - brier: mean squared difference of the positive class's probability and 0 or 1 (Brier, 1950).
 - ece: expected calibration error over 15 bins of equally many rows: the mean, weighted by rows, of
   the absolute difference of the mean probability and the share of positives. Bins with equally
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
-from kfp_tabular.components.evaluation.metrics.estimates import Measured, add_up
+from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
 from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics, ScoreBins
 
 METRICS = (
@@ -34,13 +35,13 @@ METRICS = (
     "f1",
 )
 CALIBRATION_ERROR = "ece"
-"""Measured on all rows only, and without an interval."""
+"""CellMetrics on all rows only, and without an interval."""
 
 SMALLEST_PROBABILITY = 1e-7
 CALIBRATION_BINS = 15
 HISTOGRAM_BINS = 40
 
-# Columns of the totals: the four counts of the confusion matrix by 2 * actual + answered.
+# Columns of the totals: the four counts of the confusion matrix at 2 * actual + predicted.
 _TRUE_NEGATIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_POSITIVE, _LOSS, _BRIER = range(6)
 
 
@@ -63,21 +64,21 @@ class BinaryStatistics:
     """Sums from which the metrics of a binary classifier follow.
 
     Args:
-        bins: Where scores go.
+        bins: The bins of scores.
         threshold: The decision threshold.
         cells: The number of cells.
     """
 
     def __init__(self, bins: ScoreBins, threshold: float, cells: int) -> None:
         self.ranks = RankStatistics(bins, cells)
-        # The model compares in float32.
+        # The model compares in float32, too.
         self._threshold = np.float32(threshold)
         self._totals = np.zeros((cells, GROUPS, 6))
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
     ) -> None:
-        """Takes rows in; see `measured.Statistics`."""
+        """Add rows; see `estimates.Statistics`."""
         positive = labels == 1
         scores = predictions[:, 1]
         self.ranks.add(cells, groups, positive, scores)
@@ -94,29 +95,29 @@ class BinaryStatistics:
         )
         add_up(self._totals[:, :, _BRIER], cells, groups, (scores.astype(float) - positive) ** 2)
 
-    def measured(self, cell: int, weights: Floats) -> Measured:
-        """Gives the metrics of a cell; see `measured.Statistics`."""
+    def measured(self, cell: int, weights: Floats) -> CellMetrics:
+        """Return the metrics of a cell; see `estimates.Statistics`."""
         totals = self._totals[cell]
         area, precision = self.ranks.areas(cell)
         areas, precisions = self.ranks.resampled(cell, weights)
         points = _metrics(np.asarray(area), np.asarray(precision), totals.sum(0))
-        return Measured(
+        return CellMetrics(
             rows=int(totals[:, :4].sum()),
             points={name: float(value) for name, value in points.items()},
             replicates=_metrics(areas, precisions, weights @ totals),
         )
 
     def confusion(self) -> Ints:
-        """Gives the confusion matrix of the first cell, shape `[actual, answered]`."""
+        """Return the confusion matrix of the first cell, shape `[actual, predicted]`."""
         counts = self._totals[0, :, :4].sum(0).reshape(2, 2)
         return np.asarray(counts, np.int64)
 
 
-class BinaryPictures:
-    """Sums behind the pictures of a binary classifier: calibration and the scores' distribution.
+class BinaryCharts:
+    """Sums for the charts of a binary classifier: calibration and the distribution of scores.
 
     Args:
-        scores: Scores of the first rows; the bins of calibration hold equally many of them.
+        scores: Scores of the first rows; each calibration bin holds equally many of them.
     """
 
     def __init__(self, scores: Predictions) -> None:
@@ -127,7 +128,7 @@ class BinaryPictures:
         self.histogram = np.zeros((2, HISTOGRAM_BINS), np.int64)
 
     def add(self, labels: npt.NDArray[np.generic], predictions: Predictions) -> None:
-        """Takes rows in."""
+        """Add rows."""
         positive = labels == 1
         scores = predictions[:, 1]
         place = np.searchsorted(self._edges, scores, side="right")
@@ -139,7 +140,7 @@ class BinaryPictures:
         np.add.at(self.histogram, (positive.astype(np.int64), bar), 1)
 
     def calibration(self) -> list[CalibrationBin]:
-        """Gives the bins that hold rows, by ascending score; equal scores are together."""
+        """Return the bins that hold rows, by ascending score; equal scores share a bin."""
         return [
             CalibrationBin(predicted=score / rows, observed=positive / rows, rows=int(rows))
             for rows, score, positive in self._calibration.T.tolist()
@@ -148,7 +149,12 @@ class BinaryPictures:
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float:
-    """Gives the expected calibration error of one bin or more."""
+    """Return the expected calibration error of one or more bins.
+
+    Example:
+        >>> calibration_error([CalibrationBin(0.5, 0.25, 3), CalibrationBin(1.0, 1.0, 1)])
+        0.1875
+    """
     rows = sum(part.rows for part in bins)
     return sum(abs(part.predicted - part.observed) * part.rows for part in bins) / rows
 

@@ -1,9 +1,9 @@
 """Confidence intervals without holding the rows: a Poisson bootstrap over random groups.
 
-Each row falls into one of `GROUPS` random groups, and a metric's sufficient statistics are summed
-per group. A resample draws a Poisson(1) weight for every group (Chamandy et al., "Estimating
+Each row falls into one of `GROUPS` random groups, and the sufficient statistics of a metric are
+summed per group. A resample draws a Poisson(1) weight for every group (Chamandy et al., "Estimating
 Uncertainty for Massive Data Streams", 2012), so that all resamples of a metric are one matrix
-product. Models that are compared see the same groups and weights, hence the same resampled rows.
+product. Compared models see the same groups and weights, and so the same resampled rows.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GROUPS = 256
-"""The variance estimate's own relative error is about sqrt(2 / GROUPS), 9 %; of the width, 4 %."""
+"""The relative error of the variance is about sqrt(2 / GROUPS), 9 %; that of the width 4 %."""
 
 CONFIDENCE = 0.95
 
@@ -23,9 +23,9 @@ _DEFINED_SHARE = 0.9
 
 
 def groups(start: int, rows: int, seed: int) -> Ints:
-    """Gives the group of each of a run of rows.
+    """Return the group of each of a range of rows.
 
-    It depends on the row's position and the seed alone, so not on how rows were batched.
+    It depends on the row's position and the seed alone, not on how rows were batched.
 
     Args:
         start: The position of the first row in the split.
@@ -48,20 +48,25 @@ def groups(start: int, rows: int, seed: int) -> Ints:
 
 
 def weights(samples: int, seed: int) -> Floats:
-    """Draws how often each group counts in each resample; shape `[samples, GROUPS]`."""
+    """Draw how often each group counts in each resample; shape `[samples, GROUPS]`."""
     drawn = np.random.default_rng(seed % 2**64).poisson(1.0, size=(samples, GROUPS))
     return drawn.astype(np.float64)
 
 
 def interval(replicates: npt.NDArray[Any]) -> tuple[float, float] | None:
-    """Gives the percentile interval at `CONFIDENCE`.
+    """Return the percentile interval at `CONFIDENCE`.
 
     Args:
-        replicates: A metric's value in every resample; NaN where it was undefined.
+        replicates: The value of a metric in each resample; NaN where it was undefined.
 
     Returns:
-        The lower and upper end; None where the metric was undefined in more than a tenth of the
+        The lower and upper end; None if the metric was undefined in more than a tenth of the
         resamples.
+
+    Example:
+        >>> low, high = interval(np.arange(101.0))
+        >>> f"{low:g} to {high:g}"
+        '2.5 to 97.5'
     """
     defined = replicates[np.isfinite(replicates)]
     if not len(defined) or len(defined) < _DEFINED_SHARE * len(replicates):

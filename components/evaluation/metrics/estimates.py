@@ -1,4 +1,4 @@
-"""What was measured of one model on some rows, and how two of them compare."""
+"""Metrics of a model on some rows, with intervals, and their differences to another model's."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +13,11 @@ from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and how sure it is.
+    """A metric with its uncertainty.
 
     Attributes:
         value: The metric on all rows.
-        interval: The 95 % bootstrap interval; None where it could not be had.
+        interval: The 95 % bootstrap interval; None if it is undefined.
     """
 
     value: float
@@ -25,12 +25,12 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Metrics of a model on some rows.
+class CellMetrics:
+    """Metrics of a model on the rows of one cell.
 
     Attributes:
         rows: The number of rows.
-        points: Each metric on all rows; NaN where it is undefined.
+        points: Each metric on all rows; NaN if it is undefined.
         replicates: Each metric in every resample, shape `[samples]`.
     """
 
@@ -39,16 +39,16 @@ class Measured:
     replicates: dict[str, Floats]
 
     def estimates(self) -> dict[str, Estimate]:
-        """Gives the metrics that are defined, with their intervals."""
+        """Return the metrics that are defined, with their intervals."""
         return {
             name: Estimate(value, bootstrap.interval(self.replicates[name]))
             for name, value in self.points.items()
             if np.isfinite(value)
         }
 
-    def minus(self, other: "Measured") -> "Measured":
-        """Gives the differences to another model on the same rows, resample by resample."""
-        return Measured(
+    def minus(self, other: "CellMetrics") -> "CellMetrics":
+        """Return the differences to another model on the same rows, resample by resample."""
+        return CellMetrics(
             rows=self.rows,
             points={name: value - other.points[name] for name, value in self.points.items()},
             replicates={
@@ -58,25 +58,25 @@ class Measured:
 
 
 class Statistics(Protocol):
-    """Sums over rows from which a task's metrics follow; bounded in size.
+    """Sums over rows from which the metrics of a task follow; their size is bounded.
 
-    Rows are counted in cells: one for all rows, or one for each slice.
+    Rows are counted in cells: one cell for all rows, or one for each slice.
     """
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
     ) -> None:
-        """Takes rows in.
+        """Add rows.
 
         Args:
             cells: The cell of each row, shape `[rows]`.
             groups: The resampling group of each row.
             labels: Class indices, or numbers.
-            predictions: What the model answered.
+            predictions: The model's predictions.
         """
 
-    def measured(self, cell: int, weights: Floats) -> Measured:
-        """Gives the metrics of a cell.
+    def measured(self, cell: int, weights: Floats) -> CellMetrics:
+        """Return the metrics of a cell.
 
         Args:
             cell: The cell's number.
@@ -85,13 +85,13 @@ class Statistics(Protocol):
 
 
 def add_up(totals: Floats, cells: Ints, groups: Ints, values: npt.NDArray[np.generic]) -> None:
-    """Adds a value of each row to its cell and group.
+    """Add a value of each row to its cell and group.
 
     Args:
         totals: Shape `[cells, groups]`, changed in place; it may be a strided view.
         cells: The cell of each row.
         groups: The group of each row.
-        values: What is added, shape `[rows]`.
+        values: The value of each row, shape `[rows]`.
     """
     count, width = totals.shape
     summed = np.bincount(

@@ -1,4 +1,4 @@
-"""Measures a model's predictions over rows that come in batches."""
+"""The counts of one model: over all rows, over each slice, and for the charts of the page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,27 +8,27 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.prediction.saved_model import Predictions
-from kfp_tabular.components.evaluation.metrics.binary import BinaryPictures, BinaryStatistics
+from kfp_tabular.components.evaluation.metrics.binary import BinaryCharts, BinaryStatistics
 from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Statistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
 from kfp_tabular.components.evaluation.metrics.ranking import ScoreBins
 from kfp_tabular.components.evaluation.metrics.regression import (
-    RegressionPictures,
+    RegressionCharts,
     RegressionStatistics,
 )
 
 Labels = npt.NDArray[Any]
-Pictures = BinaryPictures | RegressionPictures
+Charts = BinaryCharts | RegressionCharts
 
 
 class Measurement:
-    """What is counted of one model: all rows, and each slice.
+    """The counts of one model: all rows, and each slice.
 
-    Made with the first rows, which decide where the bins of scores lie.
+    It is created with the first rows, which decide the bins of scores.
 
     Args:
-        spec: The model.
+        spec: The model's description.
         labels: Labels of the first rows.
         predictions: Predictions for these rows.
         complete: Whether these are all rows.
@@ -37,7 +37,7 @@ class Measurement:
     Attributes:
         overall: Statistics with one cell for all rows.
         sliced: Statistics of each slicing, with a cell for each slice.
-        pictures: What the page draws; None for a multiclass model.
+        charts: Counts for the charts of the page; None for a multiclass model.
     """
 
     def __init__(
@@ -51,36 +51,36 @@ class Measurement:
     ) -> None:
         self.overall: Statistics
         self.sliced: list[Statistics]
-        self.pictures: Pictures | None = None
+        self.charts: Charts | None = None
         cells = (1, *slices)
         made: list[Statistics]
         if spec.task == "binary":
             bins = ScoreBins.fit(predictions[:, 1], labels == 1, complete=complete)
             threshold = 0.5 if spec.decision_threshold is None else spec.decision_threshold
             made = [BinaryStatistics(bins, threshold, count) for count in cells]
-            self.pictures = BinaryPictures(predictions[:, 1])
+            self.charts = BinaryCharts(predictions[:, 1])
         elif spec.task == "multiclass":
             by_class = MulticlassStatistics.bins(labels, predictions, complete=complete)
             made = [MulticlassStatistics(by_class, count) for count in cells]
         else:
             made = [RegressionStatistics(float(labels.mean()), count) for count in cells]
-            self.pictures = RegressionPictures(labels, predictions)
+            self.charts = RegressionCharts(labels, predictions)
         self.overall, *self.sliced = made
 
     def add(
         self, groups: Ints, labels: Labels, predictions: Predictions, cells: Sequence[Ints]
     ) -> None:
-        """Takes rows in.
+        """Add rows.
 
         Args:
             groups: The resampling group of each row.
             labels: Class indices or numbers.
-            predictions: What the model answered.
-            cells: For each slicing, the slice of each row, -1 for none.
+            predictions: The model's predictions.
+            cells: For each slicing, the slice of each row; -1 for none.
         """
         self.overall.add(np.zeros(len(labels), np.int64), groups, labels, predictions)
-        if self.pictures is not None:
-            self.pictures.add(labels, predictions)
+        if self.charts is not None:
+            self.charts.add(labels, predictions)
         for statistics, cell in zip(self.sliced, cells, strict=True):
             kept = cell >= 0
             statistics.add(cell[kept], groups[kept], labels[kept], predictions[kept])

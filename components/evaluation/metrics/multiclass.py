@@ -1,12 +1,12 @@
 """Metrics of a classifier of three classes or more.
 
-The answer is the class of the highest probability. `precision`, `recall` and `f1` are macro
-averages: the mean over the classes that occur among the labels or the answers, a class that is
-never answered counting with precision 0. The `_weighted` ones weigh each class by its rows. `auc`
-is the mean, over the classes, of the area under the ROC curve of one class against the rest
-(Provost and Domingos, "Well-Trained PETs", 2000, unweighted); a class without rows is left out.
-`log_loss` is that of `binary`. Slices have no `auc` where there are more than 50 classes: the
-histograms of every class in every slice would take too much memory.
+The prediction is the class with the highest probability. `precision`, `recall` and `f1` are macro
+averages: means over the classes that occur among the labels or the predictions; a class that is
+never predicted has precision 0. The `_weighted` averages weigh each class by its rows. `auc` is the
+mean, over the classes, of the area under the ROC curve of one class against the rest (Provost and
+Domingos, "Well-Trained PETs", 2000, unweighted); a class without rows is left out. `log_loss` is
+that of `binary`. With more than 50 classes, slices have no `auc`: the histograms of each class in
+each slice would take too much memory.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
-from kfp_tabular.components.evaluation.metrics.estimates import Measured, add_up
+from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
 from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics, ScoreBins
 
 METRICS = (
@@ -38,8 +38,8 @@ class MulticlassStatistics:
     """Sums from which the metrics of a classifier follow.
 
     Args:
-        bins: Where scores go, by class.
-        cells: The number of cells; with one, a confusion matrix is kept too.
+        bins: The bins of scores, by class.
+        cells: The number of cells; with one cell, a confusion matrix is kept, too.
     """
 
     def __init__(self, bins: tuple[ScoreBins, ...], cells: int) -> None:
@@ -47,7 +47,7 @@ class MulticlassStatistics:
         ranked = cells == 1 or classes <= _MOST_CLASSES_OF_SLICES
         self._ranks = [RankStatistics(part, cells) for part in bins] if ranked else []
         self._confusion = np.zeros((classes, classes), np.int64) if cells == 1 else None
-        # By group and class: rows answered rightly, answers, rows.
+        # By group and class: correct predictions, predictions, rows.
         self._by_class = np.zeros((cells, GROUPS, 3, classes), np.int32)
         self._loss = np.zeros((cells, GROUPS))
 
@@ -55,7 +55,7 @@ class MulticlassStatistics:
     def bins(
         cls, labels: npt.NDArray[np.generic], predictions: Predictions, *, complete: bool
     ) -> tuple[ScoreBins, ...]:
-        """Chooses each class's bins by the first rows; `complete` where these are all."""
+        """Choose the bins of each class from the first rows; `complete` if these are all rows."""
         classes = predictions.shape[1]
         return tuple(
             ScoreBins.fit(
@@ -71,11 +71,11 @@ class MulticlassStatistics:
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
     ) -> None:
-        """Takes rows in; see `measured.Statistics`."""
+        """Add rows; see `estimates.Statistics`."""
         actual = labels.astype(np.int64)
         answered = predictions.argmax(axis=1)
         classes = self._by_class.shape[-1]
-        # Adding at flat positions is several times faster than at tuples of them.
+        # Adding at flat indices is several times faster than at tuples of indices.
         if self._confusion is not None:
             np.add.at(self._confusion.reshape(-1), actual * classes + answered, 1)
         by_class = self._by_class.reshape(-1)
@@ -89,8 +89,8 @@ class MulticlassStatistics:
         for index, rank in enumerate(self._ranks):
             rank.add(cells, groups, actual == index, predictions[:, index])
 
-    def measured(self, cell: int, weights: Floats) -> Measured:
-        """Gives the metrics of a cell; see `measured.Statistics`."""
+    def measured(self, cell: int, weights: Floats) -> CellMetrics:
+        """Return the metrics of a cell; see `estimates.Statistics`."""
         by_class = self._by_class[cell].astype(np.float64)
         loss = self._loss[cell]
         area = _mean_defined(np.array([rank.areas(cell)[0] for rank in self._ranks]))
@@ -100,24 +100,24 @@ class MulticlassStatistics:
             areas = _mean_defined(np.stack(drawn, axis=-1))
         resampled = np.tensordot(weights, by_class, axes=1)
         points = _metrics(area, by_class.sum(0), loss.sum())
-        return Measured(
+        return CellMetrics(
             rows=int(by_class[:, 2].sum()),
             points={name: float(value) for name, value in points.items()},
             replicates=_metrics(areas, resampled, weights @ loss),
         )
 
     def confusion(self) -> Ints:
-        """Gives the confusion matrix of the only cell, shape `[actual, answered]`.
+        """Return the confusion matrix of the only cell, shape `[actual, predicted]`.
 
         Raises:
-            ValueError: Where there are several cells.
+            ValueError: If there are several cells.
         """
         if self._confusion is None:
             raise ValueError("a confusion matrix is kept for one cell only")
         return self._confusion
 
     def per_class(self) -> dict[str, Floats]:
-        """Gives `precision`, `recall`, `f1`, `auc` and `rows` of the first cell, by class."""
+        """Return `precision`, `recall`, `f1`, `auc` and `rows` of the first cell, by class."""
         totals = self._by_class[0].sum(0).astype(np.float64)
         precision, recall, f1 = _per_class(totals)
         return {

@@ -1,4 +1,4 @@
-"""How well scores rank: ROC and precision-recall curves from histograms of scores."""
+"""Ranking quality of scores: ROC and precision-recall curves from histograms."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, 
 
 @dataclass(frozen=True)
 class ScoreBins:
-    """Bins of scores, fine enough that rows in one bin may count as ties.
+    """Bins of scores, fine enough that rows in one bin can count as ties.
 
     Attributes:
         edges: Ascending. Bin `i` holds the scores from `edges[i - 1]` to below `edges[i]`; the
-            first bin those below all edges, the last those from the last edge on.
-        coarse: For each bin, its bin among about a hundred for resampling, in the same order.
-        exact: Whether every distinct score has a bin of its own.
+            first bin those below all edges, the last bin those from the last edge on.
+        coarse: For each bin, its coarse bin among about a hundred for resampling, in order.
+        exact: Whether each distinct score has a bin of its own.
     """
 
     edges: npt.NDArray[np.float32]
@@ -33,20 +33,20 @@ class ScoreBins:
         limit: int = 32_768,
         coarse: int = 128,
     ) -> "ScoreBins":
-        """Chooses bins by the first rows.
+        """Choose bins from the first rows.
 
-        Where there are more distinct scores than `limit`, the edges are quantiles of the positive
-        and of the negative scores. A bin then holds 1 / (limit / 2) of each, which bounds the
-        area's error by that half, 3e-5 by default, in whatever order the rows of a bin are. For
-        rows to come that are unlike the first, a quarter as many edges spaced evenly in logits are
-        added.
+        If there are more distinct scores than `limit`, the edges are quantiles of the positive and
+        of the negative scores. Each bin then holds a share of 2 / limit of either, which bounds
+        the error of the area to half of that, 3e-5 by default, in whatever order the rows of a
+        bin are. For later rows that differ from the first ones, a quarter as many edges, spaced
+        evenly in logits, are added.
 
         Args:
             scores: Probabilities of the first rows.
-            positive: Which of these rows are of the class that is scored.
+            positive: Which of these rows have the class that is scored.
             complete: Whether these are all rows.
-            limit: About so many bins.
-            coarse: About so many bins for resampling.
+            limit: Approximate number of bins.
+            coarse: Approximate number of coarse bins for resampling.
         """
         distinct = np.unique(scores)
         exact = complete and len(distinct) <= limit
@@ -70,11 +70,11 @@ class ScoreBins:
         return len(self.edges) + 1
 
     def place(self, scores: npt.NDArray[np.float32]) -> Ints:
-        """Gives the bin of each score."""
+        """Return the bin of each score."""
         return np.searchsorted(self.edges, scores, side="right")
 
     def thresholds(self) -> Floats:
-        """Gives the lowest score of each bin; of the first, 0."""
+        """Return the lowest score of each bin; 0 for the first."""
         return np.concatenate([[0.0], self.edges.astype(np.float64)])
 
 
@@ -91,16 +91,20 @@ def _quantiles(
 
 
 def roc_auc(negatives: Floats, positives: Floats) -> Floats:
-    """The area under the ROC curve: the share of pairs that are ranked rightly, ties by half.
+    """Return the area under the ROC curve: the share of correctly ranked pairs, ties as half.
 
-    This is the Mann-Whitney statistic (Hanley and McNeil, 1982), the trapezoidal area.
+    This is the Mann-Whitney statistic (Hanley and McNeil, 1982), which equals the trapezoidal area.
 
     Args:
         negatives: Counts by bin of ascending score, shape `[..., bins]`.
-        positives: The same of the positive rows.
+        positives: The same for the positive rows.
 
     Returns:
         Shape `[...]`; NaN where either class is absent.
+
+    Example:
+        >>> float(roc_auc(np.array([2.0, 1.0, 0.0]), np.array([0.0, 1.0, 2.0])))
+        0.9444444444444444
     """
     below = np.cumsum(negatives, axis=-1) - negatives
     right = (positives * (below + negatives / 2)).sum(-1)
@@ -108,16 +112,16 @@ def roc_auc(negatives: Floats, positives: Floats) -> Floats:
 
 
 def average_precision(negatives: Floats, positives: Floats) -> Floats:
-    """The area under the precision-recall curve, as average precision.
+    """Return the area under the precision-recall curve, as average precision.
 
-    The sum of precision times the step in recall, from the highest score down, without
+    This is the sum of precision times the step in recall, from the highest score down, without
     interpolation, which would be too optimistic (Davis and Goadrich, "The Relationship Between
-    Precision-Recall and ROC Curves", 2006; the definition of scikit-learn's
-    `average_precision_score`).
+    Precision-Recall and ROC Curves", 2006). scikit-learn's `average_precision_score` has the same
+    definition.
 
     Args:
         negatives: Counts by bin of ascending score, shape `[..., bins]`.
-        positives: The same of the positive rows.
+        positives: The same for the positive rows.
 
     Returns:
         Shape `[...]`; NaN where no row is positive.
@@ -135,10 +139,10 @@ class Curves:
     """Points of the curves, from the highest threshold down.
 
     Attributes:
-        thresholds: A row is answered positive where its score is at least this; finite.
-        false_positive_rates: Share of the negative rows answered positive.
-        recalls: Share of the positive rows answered positive.
-        precisions: Share of the rows answered positive that are.
+        thresholds: A row is predicted as positive if its score is at least this; finite.
+        false_positive_rates: Share of the negative rows predicted as positive.
+        recalls: Share of the positive rows predicted as positive.
+        precisions: Share of the rows predicted as positive that are positive.
     """
 
     thresholds: list[float]
@@ -150,18 +154,18 @@ class Curves:
 def curves(
     negatives: Floats, positives: Floats, thresholds: Floats, points: int = 200
 ) -> Curves | None:
-    """Gives the ROC and precision-recall curves with few points.
+    """Return the ROC and precision-recall curves with few points.
 
     Points are kept at even steps along the ROC curve, so that its steep part keeps its shape.
 
     Args:
         negatives: Counts by bin of ascending score, shape `[bins]`.
-        positives: The same of the positive rows.
+        positives: The same for the positive rows.
         thresholds: The lowest score of each bin, shape `[bins]`.
-        points: At most so many.
+        points: The most points.
 
     Returns:
-        None where either class is absent. The first point answers no row positive.
+        The curves; None if either class is absent. At the first point no row is positive.
     """
     if not positives.sum() or not negatives.sum():
         return None
@@ -189,14 +193,14 @@ class RankStatistics:
     """Histograms of one score, by cell, from which the areas under both curves follow.
 
     Args:
-        bins: Where scores go.
+        bins: The bins of scores.
         cells: The number of cells.
     """
 
     def __init__(self, bins: ScoreBins, cells: int) -> None:
         self.bins = bins
         self.counts = np.zeros((cells, 2, len(bins)), np.int32)
-        # Slices have few rows, hence wide intervals: half the bins do, at half the time.
+        # Slices have few rows and wide intervals: half the bins suffice, in half the time.
         self._coarse = bins.coarse if cells == 1 else bins.coarse // 2
         self._grouped = np.zeros((cells, GROUPS, 2, int(self._coarse[-1]) + 1), np.int32)
 
@@ -207,7 +211,7 @@ class RankStatistics:
         positive: npt.NDArray[np.bool_],
         scores: npt.NDArray[np.float32],
     ) -> Ints:
-        """Counts rows, and gives the bin of each."""
+        """Count rows, and return the bin of each."""
         place = self.bins.place(scores)
         side = positive.astype(np.int64)
         fine, coarse = self.counts.shape[-1], self._grouped.shape[-1]
@@ -220,20 +224,19 @@ class RankStatistics:
         return place
 
     def histograms(self, cell: int) -> tuple[Floats, Floats]:
-        """Gives the counts of negative and of positive rows by bin of ascending score."""
+        """Return the counts of negative and of positive rows by bin of ascending score."""
         negatives, positives = self.counts[cell].astype(np.float64)
         return negatives, positives
 
     def areas(self, cell: int) -> tuple[float, float]:
-        """Gives the area under the ROC curve and the average precision."""
+        """Return the area under the ROC curve and the average precision."""
         negatives, positives = self.histograms(cell)
         return float(roc_auc(negatives, positives)), float(average_precision(negatives, positives))
 
     def resampled(self, cell: int, weights: Floats) -> tuple[Floats, Floats]:
-        """Gives both areas in every resample.
+        """Return both areas in each resample.
 
-        Resamples are counted in coarse bins; what that shifts the areas by on all rows is put
-        right.
+        Resamples are counted in coarse bins; the shift that this causes on all rows is corrected.
         """
         grouped = self._grouped[cell]
         # Whole numbers: float32 holds them exactly up to 16.7 million rows in a bin.

@@ -1,8 +1,9 @@
 """Metrics of a regression model.
 
 With the error e = predicted - actual: `mae` is the mean of |e|, `rmse` the root of the mean of e
-squared, `bias` the mean of e, all in the label's unit; `r2` is 1 - sum(e squared) / sum((actual -
-mean actual) squared), the coefficient of determination: 0 for a model that always answers the mean.
+squared, `bias` the mean of e, all in the label's unit. `r2` is 1 - sum(e squared) / sum((actual -
+mean actual) squared), the coefficient of determination: 0 for a model that always predicts the
+mean.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
-from kfp_tabular.components.evaluation.metrics.estimates import Measured, add_up
+from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
 
 METRICS = ("rmse", "mae", "r2", "bias")
 
@@ -23,19 +24,19 @@ class RegressionStatistics:
     """Sums from which the metrics of a regression model follow.
 
     Args:
-        centre: About the labels' mean: sums of squares about it keep their digits.
+        centre: Roughly the mean of the labels; sums of squares around it lose no precision.
         cells: The number of cells.
     """
 
     def __init__(self, centre: float, cells: int) -> None:
         self._centre = centre
-        # Rows, error, absolute error, squared error, label, squared label; both about the centre.
+        # Rows, error, absolute error, squared error, label, squared label, both around the centre.
         self._totals = np.zeros((cells, GROUPS, 6))
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
     ) -> None:
-        """Takes rows in; see `measured.Statistics`."""
+        """Add rows; see `estimates.Statistics`."""
         actual = labels.astype(np.float64)
         error = predictions.astype(np.float64) - actual
         centred = actual - self._centre
@@ -43,28 +44,28 @@ class RegressionStatistics:
         for index, values in enumerate(columns):
             add_up(self._totals[:, :, index], cells, groups, values)
 
-    def measured(self, cell: int, weights: Floats) -> Measured:
-        """Gives the metrics of a cell; see `measured.Statistics`."""
+    def measured(self, cell: int, weights: Floats) -> CellMetrics:
+        """Return the metrics of a cell; see `estimates.Statistics`."""
         totals = self._totals[cell]
-        return Measured(
+        return CellMetrics(
             rows=int(totals[:, 0].sum()),
             points={name: float(value) for name, value in _metrics(totals.sum(0)).items()},
             replicates=_metrics(weights @ totals),
         )
 
 
-class RegressionPictures:
-    """Sums behind the pictures of a regression model.
+class RegressionCharts:
+    """Sums for the charts of a regression model.
 
     Args:
-        labels: Labels of the first rows; with the predictions they set the edges.
+        labels: Labels of the first rows; with the predictions they decide the edges.
         predictions: Predictions of these rows.
 
     Attributes:
-        residual_edges: Edges of the bars of residuals; what lies beyond counts in the outer bars.
+        residual_edges: Edges of the bars of residuals; values beyond count in the outer bars.
         residuals: Rows by bar.
-        value_edges: Edges, evenly spaced, of the map, for actual and predicted alike.
-        map: Rows, `[actual, predicted]`.
+        value_edges: Evenly spaced edges of the map, for actual and predicted values alike.
+        map: Rows, shape `[actual, predicted]`.
     """
 
     def __init__(self, labels: Floats, predictions: Predictions) -> None:
@@ -81,7 +82,7 @@ class RegressionPictures:
         self._parts = np.zeros((3, len(self._part_edges) + 1))
 
     def add(self, labels: npt.NDArray[np.generic], predictions: Predictions) -> None:
-        """Takes rows in."""
+        """Add rows."""
         actual = labels.astype(np.float64)
         predicted = predictions.astype(np.float64)
         np.add.at(self.residuals, _bar(self.residual_edges, predicted - actual), 1)
@@ -92,7 +93,7 @@ class RegressionPictures:
             self._parts[index] += np.bincount(part, weights=values, minlength=self._parts.shape[1])
 
     def means(self) -> list[tuple[float, float]]:
-        """Gives the mean prediction and the mean label of each bin of predictions."""
+        """Return the mean prediction and the mean label of each bin of predictions."""
         return [
             (predicted / rows, actual / rows)
             for rows, predicted, actual in self._parts.T.tolist()
@@ -104,7 +105,7 @@ def _metrics(totals: Floats) -> dict[str, Floats]:
     rows, error, absolute, squared, label, label_squared = np.moveaxis(totals, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         variation = label_squared - label**2 / rows
-        # What rounding leaves of the variation of a constant label is no variation.
+        # The variation of a constant label is not exactly 0 after rounding.
         varies = variation > 1e-12 * label_squared
         return {
             "rmse": np.sqrt(squared / rows),

@@ -1,86 +1,70 @@
-"""The content of `evaluation.json`: everything that was measured, and what follows from it."""
+"""The content of `evaluation.json`: all measurements, and the verdict that follows from them."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.evaluation import blessing
-from kfp_tabular.components.evaluation.blessing import Bound, SliceEstimates
+from kfp_tabular.components.evaluation.blessing import Bounds, SliceEstimates
+from kfp_tabular.components.evaluation.counting import Tally
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
-    BinaryPictures,
+    BinaryCharts,
     BinaryStatistics,
     calibration_error,
 )
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
-from kfp_tabular.components.evaluation.metrics.estimates import Estimate, Measured
+from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, Estimate
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
 from kfp_tabular.components.evaluation.metrics.ranking import curves
-from kfp_tabular.components.evaluation.metrics.regression import RegressionPictures
-from kfp_tabular.components.evaluation.slices import Slicing
+from kfp_tabular.components.evaluation.metrics.regression import RegressionCharts
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Source:
-    """A model that was evaluated.
+class ModelSource:
+    """Where an evaluated model came from.
 
     Attributes:
         path: Its directory.
-        digest: Its content's digest.
+        digest: Digest of its content.
     """
 
     path: str
     digest: str
 
-
-@dataclass(frozen=True)
-class Counted:
-    """What one pass over a split gave.
-
-    Attributes:
-        spec: The model.
-        split: The split.
-        slicings: The slices that were counted.
-        measurements: Of the model and, where there is one, of the baseline.
-        without_label: Rows left out for want of a label.
-        unknown_class: Rows left out because the model does not know their class.
-        models: Where the models came from, in the order of `measurements`.
-    """
-
-    spec: ModelSpec
-    split: str
-    slicings: Sequence[Slicing]
-    measurements: Sequence[Measurement]
-    without_label: int
-    unknown_class: int
-    models: Sequence[Source]
+    @classmethod
+    def of(cls, path: Path) -> "ModelSource":
+        """Read the digest of a model artifact."""
+        return cls(str(path), lineage.read(path)["digest"])
 
 
 def build(
-    counted: Counted,
-    thresholds: Sequence[Bound],
-    change_thresholds: Sequence[Bound],
+    tally: Tally,
+    models: Sequence[ModelSource],
+    bounds: Bounds,
     *,
     samples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Builds the document.
+    """Build the document.
 
     Args:
-        counted: What was counted.
-        thresholds: Absolute bounds.
-        change_thresholds: Bounds on changes against the baseline.
-        samples: Resamples for the intervals.
-        seed: What their randomness starts from.
+        tally: What was counted.
+        models: The model and, if there is one, the baseline, as in the tally.
+        bounds: The bounds that decide whether the model is blessed.
+        samples: Number of resamples for the intervals.
+        seed: Seed of the resampling.
 
     Returns:
-        A JSON-able mapping without NaN:
+        A mapping that JSON can hold, without NaN:
 
         - `format` 1, `task`, `label`, `classes`, `decision_threshold`, `split`, `rows`,
           `rows_left_out` (`without_label`, `unknown_class`), `model` (`digest`)
@@ -89,23 +73,23 @@ def build(
         - `confidence`, `bootstrap_samples`, `seed`
         - `blessed`, `checks` (see `blessing.Check`), `reasons` and `notes` (sentences)
         - `slices`: `slicing`, `name`, `rows`, `metrics`, `changes`; `slices_left_out` by slicing
-        - `baseline`: null, or `path`, `digest`, `metrics` and `changes` (its metrics subtracted
-          from the model's)
+        - `baseline`: null, or `path`, `digest`, `metrics` and `changes` (the model's metrics minus
+          its metrics)
         - classifiers: `confusion_matrix` (`classes`, `counts[actual][answered]`); binary ones
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
           `calibration` and `score_histogram`; multiclass ones `per_class`
         - regression: `residuals`, `predicted_actual`, `means`
     """
-    spec = counted.spec
+    spec = tally.spec
     weights = bootstrap.weights(samples, seed)
-    overall = [measurement.overall.measured(0, weights) for measurement in counted.measurements]
+    overall = [measurement.overall.measured(0, weights) for measurement in tally.measurements]
     metrics = [
         measured.estimates() | _calibration_error(measurement)
-        for measured, measurement in zip(overall, counted.measurements, strict=True)
+        for measured, measurement in zip(overall, tally.measurements, strict=True)
     ]
     changes = _changes(overall, metrics) if len(overall) > 1 else None
-    parts = list(_slices(counted, weights))
-    checks = blessing.judge(spec.task, metrics[0], changes, parts, thresholds, change_thresholds)
+    parts = list(_slices(tally, weights))
+    checks = blessing.judge(spec.task, metrics[0], changes, parts, bounds)
     blessed = all(check.passed for check in checks)
     return {
         "format": FORMAT,
@@ -113,13 +97,13 @@ def build(
         "label": spec.label,
         "classes": list(spec.classes),
         "decision_threshold": spec.decision_threshold,
-        "split": counted.split,
+        "split": tally.split,
         "rows": overall[0].rows,
         "rows_left_out": {
-            "without_label": counted.without_label,
-            "unknown_class": counted.unknown_class,
+            "without_label": tally.without_label,
+            "unknown_class": tally.unknown_class,
         },
-        "model": {"digest": counted.models[0].digest},
+        "model": {"digest": models[0].digest},
         "metrics": _estimates(metrics[0]),
         "confidence": bootstrap.CONFIDENCE,
         "bootstrap_samples": samples,
@@ -127,29 +111,29 @@ def build(
         "blessed": blessed,
         "checks": [asdict(check) for check in checks],
         "reasons": [str(check) for check in checks if blessed or not check.passed],
-        "notes": _notes(counted, overall[0], change_thresholds),
+        "notes": _notes(tally, overall[0], bounds),
         "slices": [asdict(part) for part in parts],
-        "slices_left_out": {slicing.name: slicing.left_out for slicing in counted.slicings},
+        "slices_left_out": {slicing.name: slicing.left_out for slicing in tally.slicings},
         "baseline": None
         if changes is None
         else {
-            **asdict(counted.models[1]),
+            **asdict(models[1]),
             "metrics": _estimates(metrics[1]),
             "changes": _estimates(changes),
         },
-        **_pictures(counted.measurements[0], spec),
+        **_charts(tally.measurements[0], spec),
     }
 
 
 def _calibration_error(measurement: Measurement) -> dict[str, Estimate]:
-    if not isinstance(measurement.pictures, BinaryPictures):
+    if not isinstance(measurement.charts, BinaryCharts):
         return {}
-    error = calibration_error(measurement.pictures.calibration())
+    error = calibration_error(measurement.charts.calibration())
     return {CALIBRATION_ERROR: Estimate(error, None)}
 
 
 def _changes(
-    overall: Sequence[Measured], metrics: Sequence[Mapping[str, Estimate]]
+    overall: Sequence[CellMetrics], metrics: Sequence[Mapping[str, Estimate]]
 ) -> dict[str, Estimate]:
     changes = overall[0].minus(overall[1]).estimates()
     if CALIBRATION_ERROR in metrics[0]:
@@ -158,15 +142,15 @@ def _changes(
     return changes
 
 
-def _slices(counted: Counted, weights: Floats) -> Iterable[SliceEstimates]:
-    for position, slicing in enumerate(counted.slicings):
+def _slices(tally: Tally, weights: Floats) -> Iterable[SliceEstimates]:
+    for position, slicing in enumerate(tally.slicings):
         for cell, title in enumerate(slicing.titles()):
             measured = [
                 measurement.sliced[position].measured(cell, weights)
-                for measurement in counted.measurements
+                for measurement in tally.measurements
             ]
             changes = measured[0].minus(measured[1]).estimates() if len(measured) > 1 else {}
-            # A slice whose rows all lack a usable label has nothing measured.
+            # Nothing is measured for a slice whose rows all lack a usable label.
             if measured[0].rows:
                 yield SliceEstimates(
                     slicing=slicing.name,
@@ -181,44 +165,44 @@ def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
     return {name: asdict(estimate) for name, estimate in estimates.items()}
 
 
-def _notes(counted: Counted, measured: Measured, change_thresholds: Sequence[Bound]) -> list[str]:
-    spec = counted.spec
+def _notes(tally: Tally, measured: CellMetrics, bounds: Bounds) -> list[str]:
+    spec = tally.spec
     notes = []
-    if counted.without_label:
-        notes.append(f"{counted.without_label} rows have no label and were left out.")
-    if counted.unknown_class:
+    if tally.without_label:
+        notes.append(f"{tally.without_label} rows have no label and were left out.")
+    if tally.unknown_class:
         notes.append(
-            f"{counted.unknown_class} rows have a class that the model does not know, and were "
+            f"{tally.unknown_class} rows have a class that the model does not know, and were "
             "left out."
         )
     undefined = [name for name, value in measured.points.items() if math.isnan(value)]
     if undefined:
-        notes.append(f"{', '.join(undefined)}: undefined here. {_why_undefined(counted)}")
-    if change_thresholds and len(counted.measurements) == 1:
+        notes.append(f"{', '.join(undefined)}: undefined here. {_why_undefined(tally)}")
+    if bounds.change_thresholds and len(tally.measurements) == 1:
         notes.append("change_thresholds were not checked: there is no baseline model.")
-    notes.extend(_calibration_note(counted, measured) if spec.task == "binary" else ())
+    notes.extend(_calibration_note(tally, measured) if spec.task == "binary" else ())
     notes.extend(
         f"{slicing.left_out} smaller slices of {slicing.name} were not measured."
-        for slicing in counted.slicings
+        for slicing in tally.slicings
         if slicing.left_out
     )
     return notes
 
 
-def _why_undefined(counted: Counted) -> str:
-    statistics = counted.measurements[0].overall
+def _why_undefined(tally: Tally) -> str:
+    statistics = tally.measurements[0].overall
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
         confusion = statistics.confusion()
         present = confusion.sum(1).nonzero()[0]
         if len(present) == 1:
-            name = counted.spec.classes[present[0]]
-            return f"Every row of split {counted.split!r} has class {name!r}."
-        return "The model never answers the positive class."
-    return f"Every row of split {counted.split!r} has the same label."
+            name = tally.spec.classes[present[0]]
+            return f"Every row of split {tally.split!r} has class {name!r}."
+        return "The model never predicts the positive class."
+    return f"Every row of split {tally.split!r} has the same label."
 
 
-def _calibration_note(counted: Counted, measured: Measured) -> Iterable[str]:
-    statistics = counted.measurements[0].overall
+def _calibration_note(tally: Tally, measured: CellMetrics) -> Iterable[str]:
+    statistics = tally.measurements[0].overall
     if not isinstance(statistics, BinaryStatistics):
         return
     share = statistics.confusion()[1].sum() / measured.rows
@@ -227,14 +211,14 @@ def _calibration_note(counted: Counted, measured: Measured) -> Iterable[str]:
     constant = -share * math.log(share) - (1 - share) * math.log(1 - share)
     if measured.points["log_loss"] > constant:
         yield (
-            f"The log loss, {measured.points['log_loss']:.4g}, is above that of always answering "
-            f"the share of positives, {constant:.4g}: do not read the probabilities as such. "
+            f"The log loss, {measured.points['log_loss']:.4g}, exceeds that of always predicting "
+            f"the share of positives, {constant:.4g}: the probabilities are not calibrated. "
             "Balanced class weights have this effect."
         )
 
 
-def _pictures(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
-    statistics, pictures = measurement.overall, measurement.pictures
+def _charts(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
+    statistics, charts = measurement.overall, measurement.charts
     found: dict[str, Any] = {}
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
         found["confusion_matrix"] = {
@@ -252,25 +236,25 @@ def _pictures(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
             }
             for index, name in enumerate(spec.classes)
         ]
-    if isinstance(statistics, BinaryStatistics) and isinstance(pictures, BinaryPictures):
+    if isinstance(statistics, BinaryStatistics) and isinstance(charts, BinaryCharts):
         negatives, positives = statistics.ranks.histograms(0)
         drawn = curves(negatives, positives, statistics.ranks.bins.thresholds())
         found["curves"] = None if drawn is None else asdict(drawn)
         found["curves_exact"] = statistics.ranks.bins.exact
-        found["calibration"] = [asdict(part) for part in pictures.calibration()]
+        found["calibration"] = [asdict(part) for part in charts.calibration()]
         found["score_histogram"] = dict(
-            zip(("negative", "positive"), pictures.histogram.tolist(), strict=True)
+            zip(("negative", "positive"), charts.histogram.tolist(), strict=True)
         )
-    if isinstance(pictures, RegressionPictures):
+    if isinstance(charts, RegressionCharts):
         found["residuals"] = {
-            "edges": pictures.residual_edges.tolist(),
-            "counts": pictures.residuals.tolist(),
+            "edges": charts.residual_edges.tolist(),
+            "counts": charts.residuals.tolist(),
         }
         found["predicted_actual"] = {
-            "edges": pictures.value_edges.tolist(),
-            "counts": pictures.map.tolist(),
+            "edges": charts.value_edges.tolist(),
+            "counts": charts.map.tolist(),
         }
         found["means"] = [
-            {"predicted": predicted, "actual": actual} for predicted, actual in pictures.means()
+            {"predicted": predicted, "actual": actual} for predicted, actual in charts.means()
         ]
     return found

@@ -1,4 +1,4 @@
-"""The evaluation's page, drawn from the content of `evaluation.json` alone."""
+"""The HTML page of an evaluation, drawn from the content of `evaluation.json` alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ _SLICE_METRICS = {
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """Gives the page as HTML; see `document.build` for what it draws."""
+    """Return the page as HTML; see `evaluation_document.build` for what it draws."""
     sections = [
         Section("Verdict", tuple(_verdict(document))),
         Section("Metrics", (_metrics(document),)),
-        *_pictures(document),
+        *_charts(document),
     ]
     if document["slices"]:
         sections.append(Section("Slices", tuple(_slices(document))))
@@ -79,7 +79,7 @@ def _metrics(document: Mapping[str, Any]) -> Markup:
     return html.table(headers, rows)
 
 
-def _pictures(document: Mapping[str, Any]) -> Iterable[Section]:
+def _charts(document: Mapping[str, Any]) -> Iterable[Section]:
     if document["task"] == "binary":
         yield Section("Curves", tuple(_curves(document)))
     if document["task"] == "regression":
@@ -152,14 +152,14 @@ def _confusion(document: Mapping[str, Any]) -> Iterable[Markup]:
             row_labels=classes,
             column_labels=classes,
             row_title="actual",
-            column_title="answered",
-            title="Answers, in % of the rows of each actual class",
+            column_title="predicted",
+            title="Predictions, in % of the rows of each actual class",
         )
     ]
     if len(classes) <= _COUNTED_CLASSES:
         blocks.append(
             html.table(
-                ("actual / answered", *classes),
+                ("actual / predicted", *classes),
                 [(name, *row) for name, row in zip(classes, counts, strict=True)],
                 caption="Rows",
             )
@@ -167,7 +167,7 @@ def _confusion(document: Mapping[str, Any]) -> Iterable[Markup]:
     yield html.row(*blocks)
     if document["decision_threshold"] is not None:
         yield html.paragraph(
-            f"A row is answered {document['classes'][1]} where its probability is at least "
+            f"A row is predicted as {document['classes'][1]} if its probability is at least "
             f"{document['decision_threshold']:g}."
         )
 
@@ -187,7 +187,7 @@ def _regression(document: Mapping[str, Any]) -> Iterable[Markup]:
             {"model": means},
             x_label="mean prediction",
             y_label="mean actual value",
-            title="Actual value by prediction, parts of equally many rows",
+            title="Actual value by prediction, in bins of equally many rows",
             diagonal=True,
         ),
         html.histogram(
@@ -198,14 +198,14 @@ def _regression(document: Mapping[str, Any]) -> Iterable[Markup]:
         ),
     )
     edges = [html.format_number(edge) for edge in joint["edges"]]
-    # The largest actual values on top, as on a chart's axis.
+    # The largest actual values at the top, as on the axis of a chart.
     yield html.heatmap(
         joint["counts"][::-1],
         row_labels=edges[:-1][::-1],
         column_labels=edges[:-1],
         row_title="actual, from",
         column_title="predicted, from",
-        title="Rows by predicted and actual value; what lies beyond counts at the border",
+        title="Rows by predicted and actual value; values beyond count at the border",
     )
 
 
@@ -246,12 +246,12 @@ def _about(document: Mapping[str, Any]) -> Markup:
         ("split", document["split"]),
         ("rows", document["rows"]),
         ("rows without a label, left out", left_out["without_label"]),
-        ("rows of a class the model does not know, left out", left_out["unknown_class"]),
+        ("rows with a class the model does not know, left out", left_out["unknown_class"]),
         ("intervals", f"{document['bootstrap_samples']} resamples, seed {document['seed']}"),
     ]
     if document["baseline"]:
         rows.append(("baseline", document["baseline"]["path"]))
-        rows.append(("baseline's digest", document["baseline"]["digest"]))
+        rows.append(("digest of the baseline", document["baseline"]["digest"]))
     return html.table(("", ""), rows)
 
 

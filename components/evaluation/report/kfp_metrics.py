@@ -1,19 +1,63 @@
-"""What the Kubeflow UI shows of an evaluation."""
+"""The metrics, the ROC curve and the confusion matrix that the Kubeflow UI shows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 _MOST_CLASSES = 50
 _OTHER = "(other)"
 
 
+class MetricsArtifact(Protocol):
+    """The part of `dsl.Metrics` that is used here."""
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Record a metric."""
+
+
+class ClassificationMetricsArtifact(Protocol):
+    """The part of `dsl.ClassificationMetrics` that is used here."""
+
+    def log_roc_curve(self, fpr: list[float], tpr: list[float], threshold: list[float]) -> None:
+        """Record the ROC curve."""
+
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+        """Record the confusion matrix."""
+
+
+def log(
+    document: Mapping[str, Any],
+    metrics: MetricsArtifact,
+    classification_metrics: ClassificationMetricsArtifact,
+) -> None:
+    """Record an evaluation in the artifacts that the Kubeflow UI shows.
+
+    Args:
+        document: The content of `evaluation.json`.
+        metrics: Gets the metrics on all rows.
+        classification_metrics: Gets the ROC curve and the confusion matrix, if there are any.
+    """
+    for name, value in scalars(document).items():
+        metrics.log_metric(name, value)
+    curve = roc_curve(document)
+    if curve is not None:
+        classification_metrics.log_roc_curve(*curve)
+    matrix = confusion_matrix(document)
+    if matrix is not None:
+        classification_metrics.log_confusion_matrix(*matrix)
+
+
 def scalars(document: Mapping[str, Any]) -> dict[str, float]:
-    """Gives the metrics on all rows by plain name."""
+    """Return the metrics on all rows by name.
+
+    Example:
+        >>> scalars({"metrics": {"auc": {"value": 0.9, "interval": [0.88, 0.92]}}})
+        {'auc': 0.9}
+    """
     return {name: float(entry["value"]) for name, entry in document["metrics"].items()}
 
 
 def roc_curve(document: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]] | None:
-    """Gives false and true positive rates and thresholds; None where there is no curve."""
+    """Return false positive rates, true positive rates and thresholds; None without a curve."""
     found = document.get("curves")
     if not found:
         return None
@@ -21,9 +65,10 @@ def roc_curve(document: Mapping[str, Any]) -> tuple[list[float], list[float], li
 
 
 def confusion_matrix(document: Mapping[str, Any]) -> tuple[list[str], list[list[int]]] | None:
-    """Gives the classes and the counts, a row by actual class; None for regression.
+    """Return the classes and the counts, a row for each actual class; None for regression.
 
-    Of more than 50 classes, the 49 with the most rows are shown and the rest is `(other)`.
+    If there are more than 50 classes, the 49 with the most rows are kept and the rest is merged
+    into `(other)`.
     """
     found = document.get("confusion_matrix")
     if not found:

@@ -6,18 +6,24 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from kfp_tabular.components.common.artifacts.golden_examples import Golden, MismatchError
+from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment import deploy
 from kfp_tabular.components.deployment.component import deploy_model
-from kfp_tabular.components.deployment.deploy import Request, local_path
-from kfp_tabular.components.deployment.local.golden_check import verify
+from kfp_tabular.components.deployment.local.backend import local_path
+from kfp_tabular.components.deployment.local.golden_check import MismatchError, largest_difference
+from kfp_tabular.components.deployment.options import DeploymentOptions
+from kfp_tabular.components.deployment.request import DeploymentRequest
+
+
+def difference_to(model, golden):
+    return largest_difference(model, GoldenExamples.load(golden))
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_a_model_that_answers_as_in_evaluation_passes(export, task):
     model, golden = export(task)
-    assert verify(model, Golden.load(golden)) < 1e-6
+    assert difference_to(model, golden) < 1e-6
 
 
 @pytest.mark.parametrize("difference", [2e-5, -0.3])
@@ -26,39 +32,43 @@ def test_a_probability_that_differs_fails_and_names_the_row(export, changed_gold
     p = 0.5 + 0.231058578 + difference
     golden = changed_golden(1, probabilities=[1 - p, p])
     with pytest.raises(MismatchError, match="golden example 1: .*1 of 3 rows") as caught:
-        verify(model, Golden.load(golden))
-    assert f"differ by {abs(difference):.1g}" in str(caught.value).replace("0.3,", "0.3")
+        difference_to(model, golden)
+    assert f"The difference, {abs(difference):.1g}, exceeds 1e-05" in str(caught.value)
 
 
 def test_rounding_is_no_difference(export, changed_golden):
     model, _ = export()
     p = 0.5 + 0.231058578 + 5e-6
-    assert verify(model, Golden.load(changed_golden(1, probabilities=[1 - p, p]))) < 1e-5
+    assert difference_to(model, changed_golden(1, probabilities=[1 - p, p])) < 1e-5
 
 
 def test_a_large_prediction_is_compared_in_proportion(export, changed_golden):
     model, _ = export("regression")
-    verify(model, Golden.load(changed_golden(0, "regression", prediction=1500.01)))
+    largest_difference(
+        model, GoldenExamples.load(changed_golden(0, "regression", prediction=1500.01))
+    )
     with pytest.raises(MismatchError, match="golden example 0"):
-        verify(model, Golden.load(changed_golden(0, "regression", prediction=1500.1)))
+        largest_difference(
+            model, GoldenExamples.load(changed_golden(0, "regression", prediction=1500.1))
+        )
 
 
 def test_another_class_at_the_same_probabilities_fails(export, changed_golden):
     model, _ = export()
     golden = changed_golden(2, **{"class": "no"})
     with pytest.raises(MismatchError, match="golden example 2: .* class 'yes' .* 'no'"):
-        verify(model, Golden.load(golden))
+        difference_to(model, golden)
 
 
 def test_another_models_golden_examples_are_refused(export, changed_golden):
     model, _ = export()
     with pytest.raises(UserError, match="written for another model"):
-        verify(model, Golden.load(export("regression")[1]))
+        difference_to(model, export("regression")[1])
     three = {"probabilities": [0.2, 0.3, 0.5]}
     predictions = [three, three, three]
-    golden = Golden(Golden.load(export()[1]).instances, predictions)
+    golden = GoldenExamples(GoldenExamples.load(export()[1]).instances, predictions)
     with pytest.raises(UserError, match=r"shape \[3, 3\], the model's \[3, 2\]"):
-        verify(model, golden)
+        largest_difference(model, golden)
 
 
 @pytest.mark.parametrize(
@@ -80,33 +90,34 @@ def test_another_models_golden_examples_are_refused(export, changed_golden):
 def test_golden_examples_that_are_none_are_refused(tmp_path, text):
     (tmp_path / "golden.json").write_text(text)
     with pytest.raises(UserError, match=r"golden\.json"):
-        Golden.load(tmp_path)
+        GoldenExamples.load(tmp_path)
     with pytest.raises(UserError, match="evaluate_model writes it"):
-        Golden.load(tmp_path / "absent")
+        GoldenExamples.load(tmp_path / "absent")
 
 
 def test_golden_examples_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "golden.json").mkdir()
     with pytest.raises(UserError, match=r"golden\.json: cannot be read: Is a directory"):
-        Golden.load(tmp_path)
+        GoldenExamples.load(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"golden\.json: cannot be read: Not a directory"):
-        Golden.load(tmp_path / "file")
+        GoldenExamples.load(tmp_path / "file")
 
 
 @pytest.fixture
 def request_for(export, tmp_path):
     def make(**changes):
         model, golden = export()
-        fields = {
-            "model": model,
-            "golden_examples": golden,
-            "summary": tmp_path / "summary.md",
+        paths = {"model": model, "golden_examples": golden}
+        paths |= {name: changes.pop(name) for name in tuple(paths) if name in changes}
+        options = {
             "model_name": "taxi",
             "model_repository": str(tmp_path / "repo sitory"),
             **changes,
         }
-        return Request(**fields)
+        return DeploymentRequest(
+            **paths, summary=tmp_path / "summary.md", options=DeploymentOptions(**options)
+        )
 
     return make
 
@@ -117,7 +128,7 @@ def test_a_deployment_and_its_retry(request_for, tmp_path):
     assert Path(deployed.model_uri) == tmp_path / "repo sitory" / "taxi" / "1"
     assert (Path(deployed.model_uri) / "model.json").is_file()
     again = deploy.run(request_for(model_repository=f"file://{tmp_path}/repo%20sitory"))
-    assert (again.model_uri, again.version, again.new) == (deployed.model_uri, "1", False)
+    assert (again.model_uri, again.version, again.is_new) == (deployed.model_uri, "1", False)
 
 
 def test_the_summary_holds_commands_that_a_shell_takes(request_for):
@@ -143,8 +154,11 @@ def test_a_mismatch_publishes_nothing(request_for, changed_golden, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "kserv"}, "backend: 'kserv' is unknown; available: local, kserve"),
-        ({"model_name": "Taxi"}, "model_name: 'Taxi' is not fit"),
+        ({"backend": "kserv"}, "backend: expected one of local, kserve, found 'kserv'"),
+        (
+            {"model_name": "Taxi"},
+            "model_name: expected at most 50 .* found 'Taxi'",
+        ),
         ({"model_repository": "gs://bucket/models"}, "publishes into a path or file://"),
         ({"model_repository": " "}, "model_repository is empty"),
     ],

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.evaluation.blessing import SliceEstimates, judge, parse
+from kfp_tabular.components.evaluation.blessing import Bounds, SliceEstimates, judge, parse_bounds
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
+from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 
 def estimates(**values):
@@ -14,11 +15,11 @@ def estimates(**values):
 
 
 def verdict(metrics, thresholds=None, *, changes=None, change_thresholds=None, slices=()):
-    bounds = parse(thresholds or {}, "binary", ["company"])
-    change_bounds = parse(
-        change_thresholds or {}, "binary", ["company"], argument="change_thresholds"
+    options = EvaluationOptions(
+        thresholds=thresholds or {}, change_thresholds=change_thresholds or {}
     )
-    checks = judge("binary", metrics, changes, slices, bounds, change_bounds)
+    bounds = Bounds.of(options, "binary", ["company"])
+    checks = judge("binary", metrics, changes, slices, bounds)
     return all(check.passed for check in checks), checks
 
 
@@ -38,8 +39,8 @@ def test_without_thresholds_the_interval_must_clear_the_trivial_model(auc, bless
 
 
 def test_regression_must_beat_the_mean():
-    assert all(c.passed for c in judge("regression", estimates(r2=0.1), None, (), (), ()))
-    assert not all(c.passed for c in judge("regression", estimates(r2=0.01), None, (), (), ()))
+    assert all(c.passed for c in judge("regression", estimates(r2=0.1), None, (), Bounds()))
+    assert not all(c.passed for c in judge("regression", estimates(r2=0.01), None, (), Bounds()))
 
 
 def test_an_undefined_metric_blesses_nothing():
@@ -116,8 +117,8 @@ def test_change_thresholds_without_a_baseline_are_not_judged():
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"acu": {"min": 0.9}}, "'acu' is no metric of a binary model.*Did you mean 'auc'"),
-        ({"rmse": {"max": 1}}, "'rmse' is no metric of a binary model"),
+        ({"acu": {"min": 0.9}}, "'acu' is not a metric of a binary model.*Did you mean 'auc'"),
+        ({"rmse": {"max": 1}}, "'rmse' is not a metric of a binary model"),
         ({"auc": {"mim": 0.9}}, "key 'mim' is unknown.*Did you mean 'min'"),
         ({"auc": {"min_change": 0.9}}, "key 'min_change' is unknown"),
         ({"auc": {"min": "0.9"}}, "'min' must be a number, found '0.9'"),
@@ -132,4 +133,4 @@ def test_change_thresholds_without_a_baseline_are_not_judged():
 )
 def test_a_bad_document_is_refused(document, message):
     with pytest.raises(UserError, match=message):
-        parse(document, "binary", ["company"])
+        parse_bounds(document, "binary", ["company"])

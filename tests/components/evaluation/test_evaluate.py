@@ -10,8 +10,9 @@ from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.instances import tensors
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.evaluation import evaluate
-from kfp_tabular.components.evaluation.evaluate import Request, run
+from kfp_tabular.components.evaluation import counting
+from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
+from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 ROWS = 3000
 
@@ -31,18 +32,19 @@ def examples(data, tmp_path_factory):
 
 @pytest.fixture
 def evaluated(tmp_path, examples):
-    """Runs an evaluation; keywords replace fields of the request."""
+    """Runs an evaluation; keywords are fields of the request or options."""
 
     def run_with(**changes):
-        fields = {
+        paths = {
             "examples": examples,
             "evaluation": tmp_path / "out" / "evaluation",
             "golden_examples": tmp_path / "out" / "golden",
             "report": tmp_path / "out" / "report.html",
-            "bootstrap_samples": 200,
-            **changes,
         }
-        return run(Request(**fields))
+        names = {field.name for field in dataclasses.fields(EvaluationRequest)}
+        paths |= {name: changes.pop(name) for name in names & changes.keys()}
+        options = EvaluationOptions(**{"bootstrap_samples": 200, **changes})
+        return run(EvaluationRequest(**paths, options=options))
 
     return run_with
 
@@ -62,7 +64,7 @@ def test_a_binary_model_end_to_end(evaluated, export, examples, tmp_path):
     result = evaluated(model=model, slice_columns=["excluded", "kind,excluded"])
     document = json.loads((tmp_path / "out" / "evaluation" / "evaluation.json").read_text())
     assert document == json.loads(json.dumps(result.document))
-    assert document["blessed"] is result.blessed is True
+    assert document["blessed"] is result.is_blessed is True
     assert (document["split"], document["rows"]) == ("test", ROWS - 2)
     assert document["rows_left_out"] == {"without_label": 2, "unknown_class": 0}
 
@@ -112,7 +114,7 @@ def test_the_result_depends_on_seed_and_data_alone(evaluated, export):
 
 def test_chunks_change_nothing_but_the_bins(evaluated, export, monkeypatch):
     whole = evaluated(model=export(), slice_columns=["kind"]).document
-    monkeypatch.setattr(evaluate, "_CHUNK_ROWS", 700)
+    monkeypatch.setattr(counting, "_CHUNK_ROWS", 700)
     parts = evaluated(model=export(), slice_columns=["kind"]).document
     assert whole["curves_exact"]
     assert not parts["curves_exact"]
@@ -172,7 +174,7 @@ def test_a_worse_baseline_and_a_better_one(evaluated, export, tmp_path):
     allowed = evaluated(
         model=bad, baseline_model=good, change_thresholds={"auc": {"min_change": -0.5}}
     )
-    assert allowed.blessed
+    assert allowed.is_blessed
     assert "Baseline" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -196,13 +198,13 @@ def test_thresholds_decide(evaluated, export):
         model=export(),
         thresholds={"auc": {"min": 0.6}, "log_loss": {"max": 0.9}, "ece": {"max": 0.1}},
     )
-    assert passed.blessed
+    assert passed.is_blessed
     failed = evaluated(
         model=export(),
         thresholds={"auc": {"min": 0.5}, "accuracy": {"min": 0.999, "slice": "excluded"}},
         slice_columns=["excluded"],
     )
-    assert not failed.blessed
+    assert not failed.is_blessed
     assert len(failed.document["checks"]) == 4
     assert "accuracy of excluded=group" in failed.document["reasons"][0]
 
@@ -214,8 +216,8 @@ def test_guessing_is_not_blessed(data, evaluated, export, tmp_path):
     document = evaluated(model=export(threshold=1.0), examples=examples).document
     assert document["metrics"]["accuracy"]["value"] > 0.97
     assert not document["blessed"]
-    assert any("do not read the probabilities as such" in note for note in document["notes"])
-    assert any("never answers the positive class" in note for note in document["notes"])
+    assert any("the probabilities are not calibrated" in note for note in document["notes"])
+    assert any("never predicts the positive class" in note for note in document["notes"])
 
 
 def test_one_class_is_said_and_not_blessed(data, evaluated, export, tmp_path):
@@ -279,12 +281,12 @@ def test_the_split_with_rows_is_chosen(data, evaluated, export, tmp_path):
     examples = data.write(tmp_path / "examples", eval=rows, test=empty, other=rows)
     assert evaluated(model=export(), examples=examples).document["split"] == "eval"
     assert evaluated(model=export(), examples=examples, split="other").document["split"] == "other"
-    with pytest.raises(UserError, match="split 'test' holds no rows"):
+    with pytest.raises(UserError, match="split 'test' has no rows"):
         evaluated(model=export(), examples=examples, split="test")
     with pytest.raises(UserError, match="no split 'tests'.* Did you mean 'test'"):
         evaluated(model=export(), examples=examples, split="tests")
     alone = data.write(tmp_path / "alone", train=rows)
-    with pytest.raises(UserError, match=r"'test' or 'eval'; there are: train \(50 rows\)"):
+    with pytest.raises(UserError, match=r"'eval' has rows; the splits are: train \(50 rows\)"):
         evaluated(model=export(), examples=alone)
 
 
@@ -301,7 +303,7 @@ def test_what_examples_lack_is_named(data, evaluated, export, tmp_path):
 def test_rows_without_a_known_class_cannot_be_evaluated(data, evaluated, export, tmp_path):
     rows = {**data.binary_rows(50), "y": [None, 7] * 25}
     examples = data.write(tmp_path / "examples", test=rows)
-    with pytest.raises(UserError, match="25 have none in column 'y', 25 have another class"):
+    with pytest.raises(UserError, match="25 have none in column 'y', 25 have a class other than"):
         evaluated(model=export(), examples=examples)
 
 
@@ -314,10 +316,10 @@ def test_predictions_that_are_not_finite_are_refused(evaluated, export, tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bootstrap_samples": 50}, "bootstrap_samples: 50 is not between"),
-        ({"max_slices": 0}, "max_slices: 0 is not between"),
+        ({"bootstrap_samples": 50}, "bootstrap_samples: expected 100 to 100000, found 50"),
+        ({"max_slices": 0}, "max_slices: expected 1 to 1000, found 0"),
         ({"thresholds": {"aucc": {"min": 1}}}, "Did you mean 'auc'"),
-        ({"change_thresholds": {"auc": {"min": 1}}}, "these are known: min_change, max_change"),
+        ({"change_thresholds": {"auc": {"min": 1}}}, "known keys: min_change, max_change"),
         ({"slice_columns": ["kinf"]}, "Did you mean 'kind'"),
         ({"baseline_model_uri": "/does/not/exist"}, "/does/not/exist"),
     ],

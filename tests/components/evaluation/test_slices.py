@@ -93,9 +93,9 @@ def test_a_value_that_appears_only_later_has_no_slice(data, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (["compny"], "'compny' is no column of the examples. Did you mean 'company'?"),
-        (["company,x"], "'x' is no column"),
-        ([["company"]], "give names of columns as text"),
+        (["compny"], "the examples have no column 'compny'. Did you mean 'company'?"),
+        (["company,x"], "have no column 'x'"),
+        ([["company"]], "is not text; give names of columns"),
         (["company,company"], "crosses a column with itself"),
     ],
 )

@@ -1,7 +1,7 @@
-"""InferenceGraph (serving.kserve.io/v1alpha1) that shares traffic between endpoints by weight.
+"""An InferenceGraph (serving.kserve.io/v1alpha1) that splits traffic between endpoints by weight.
 
-In Standard mode KServe ignores `canaryTrafficPercent`; a graph is its way to give a candidate a
-part of the traffic there, or to compare two models (A/B).
+In Standard mode KServe ignores `canaryTrafficPercent`; there, a graph can give a candidate part of
+the traffic, or compare two models (A/B).
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,24 @@ _WHOLE = 100
 def build_inference_graph(
     name: str, mode: str, shares: Mapping[str, int], namespace: str = "", endpoint: str = ""
 ) -> dict[str, Any]:
-    """Gives the graph.
+    """Return the graph.
 
     Args:
-        name: Its name. In Standard mode KServe makes a Deployment and a Service of that name, so
+        name: Its name. In Standard mode KServe creates a Deployment and a Service of that name, so
             no endpoint may have it.
         mode: `Standard` or `Knative`.
-        shares: Per cent of the requests by InferenceService, together 100.
-        namespace: Where it would be; empty to leave it out.
-        endpoint: The endpoint that two of the InferenceServices are the colors of; empty for none.
+        shares: Percentage of the requests by InferenceService; the sum is 100.
+        namespace: Its namespace; empty leaves it out.
+        endpoint: The endpoint whose two colors are among the InferenceServices; empty for none.
 
     Raises:
-        UserError: For a name that does not fit, fewer than two endpoints, or shares that are not
-            100 together: the router sends what is over to nobody.
+        UserError: If a name does not fit, there are fewer than two endpoints, or the shares do
+            not add up to 100: the router would drop the rest of the requests.
+
+    Example:
+        >>> graph = build_inference_graph("taxi-split", "Standard", {"taxi-a": 90, "taxi-b": 10})
+        >>> [step["weight"] for step in graph["spec"]["nodes"]["root"]["steps"]]
+        [90, 10]
     """
     named = [("split", text) for text in (name, *shares)]
     for what, text in [*named, ("namespace", namespace)] if namespace else named:
@@ -45,7 +50,7 @@ def build_inference_graph(
             raise UserError(f"{what}: {text!r}: {error}.") from error
     if name in shares:
         raise UserError(f"split: the graph {name!r} cannot have the name of an endpoint.")
-    if len(shares) < 2:  # one alone is no split
+    if len(shares) < 2:
         raise UserError("split: expected two endpoints or more, such as churn-blue=90.")
     if any(share < 0 for share in shares.values()) or sum(shares.values()) != _WHOLE:
         found = " + ".join(str(share) for share in shares.values())
@@ -66,7 +71,7 @@ def build_inference_graph(
                 "root": {
                     "routerType": "Splitter",
                     "steps": [
-                        {"name": service, **_place(service, endpoint), "weight": share}
+                        {"name": service, **_step_target(service, endpoint), "weight": share}
                         for service, share in shares.items()
                     ],
                 }
@@ -79,8 +84,8 @@ def build_inference_graph(
     }
 
 
-def _place(service: str, endpoint: str) -> dict[str, str]:
-    """Gives what a step asks: KServe takes an InferenceService's name for that of its model."""
+def _step_target(service: str, endpoint: str) -> dict[str, str]:
+    # KServe assumes that a model has the name of its InferenceService; colors differ.
     if endpoint and service in (color_name(endpoint, color) for color in COLORS):
         return {"serviceUrl": f"http://{service}-predictor{predict_path(endpoint)}"}
     return {"serviceName": service}

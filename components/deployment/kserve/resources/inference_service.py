@@ -1,4 +1,4 @@
-"""The resources of an endpoint, as plain data."""
+"""The InferenceService of an endpoint, and the Service in front of two colors, as plain data."""
 
 import re
 from collections.abc import Mapping
@@ -26,23 +26,25 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
 TASK = "deploy-model"
 
 INSTANCE_LABEL = "app.kubernetes.io/instance"
-"""The endpoint: two colors are two InferenceServices of one."""
+"""Names the endpoint: two colors are two InferenceServices of the same endpoint."""
 MODEL_VERSION_LABEL = "kfp-tabular.dev/model-version"
 SCHEMA_LABEL = "kfp-tabular.dev/schema-digest"
 ROLLOUT_LABEL = "kfp-tabular.dev/rollout"
-"""Of every pod of one candidate: tells its pods from those of the one before."""
+"""On every pod of one candidate; tells its pods from those of the previous one."""
 URI_ANNOTATION = "kfp-tabular.dev/model-uri"
 OWN_PREFIX = "kfp-tabular.dev/"
 KEYS_ANNOTATIONS = {
     "labels": "kfp-tabular.dev/labels",
     "annotations": "kfp-tabular.dev/annotations",
 }
-"""Which labels and annotations were made, so that they can go again, `OWN_PREFIX` aside."""
+"""Notes which labels and annotations this project set, besides those with `OWN_PREFIX`.
+
+A later rollout removes those that it does not set any more."""
 
 CONTAINER = "kserve-container"
 PORT = 8080
 AGENT_PORT = 9081
-"""Where KServe's agent listens, in front of the model, for the logger and the batcher."""
+"""Port of KServe's agent, in front of the model, if there is a logger or a batcher."""
 
 TAG = "latest"
 """The tag that KServe gives the newest revision, with `enable-tag-routing`."""
@@ -51,7 +53,7 @@ LONGEST_NAME = 46
 """Revisions are `<name>-predictor-00001`, tagged routes `latest-<name>-predictor`: DNS labels."""
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
-"""Always set: without it the mode is whatever the cluster's default happens to be."""
+"""Always set: without it, the cluster's default decides."""
 
 COLORS = ("blue", "green")
 
@@ -59,21 +61,21 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _AUTH_PATH = "/var/run/kfp-tabular/auth"
 _HEXADECIMAL_DIGITS = 12
 _DEFAULT_CORES = 1
-"""The limit that KServe gives custom predictors, and its runtime for TensorFlow Serving has."""
+"""CPU limit of custom predictors and of the TensorFlow Serving runtime in KServe."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What an endpoint is to serve.
+class EndpointSpec:
+    """What an endpoint should serve, and how.
 
     Attributes:
-        name: Its name, also the model's in the endpoint's paths.
-        settings: What it asks of the cluster.
-        storage_uri: The model's address, as KServe reads it.
-        model_digest: Of the model's content, `sha256:<hex>`.
-        schema_digest: Of the schema that the model was trained with, `sha256:<hex>`.
-        run_id: The pipeline run; may be empty.
-        image: The image of the task, for runtime `image` where the settings name none.
+        name: The endpoint's name, also the model's in its URL paths.
+        settings: The `service` document.
+        storage_uri: URI of the model, as KServe reads it.
+        model_digest: Digest of the model's content, `sha256:<hex>`.
+        schema_digest: Digest of the schema that the model was trained with, `sha256:<hex>`.
+        run_id: ID of the pipeline run; may be empty.
+        image: The image of the task, for runtime `image` if the settings name none.
     """
 
     name: str
@@ -91,54 +93,58 @@ class Wanted:
 
     @property
     def digest(self) -> str:
-        """What the endpoint would be made of, the run and the model's place aside.
+        """Digest of all that makes the endpoint, except for the run and the model's URI.
 
-        Two runs that would deploy the same have the same.
+        Two runs that would deploy the same model in the same way have the same digest.
         """
-        same = Wanted(self.name, self.settings, "", self.model_digest, self.schema_digest)
+        same = EndpointSpec(self.name, self.settings, "", self.model_digest, self.schema_digest)
         resource = _build(same, self.name, rollout="")
         return names.input_digest(self.model_digest, resource["metadata"], resource["spec"])
 
 
 def check_name(name: str) -> None:
-    """Checks an endpoint's name.
+    """Check an endpoint's name.
 
     Raises:
-        UserError: Where it is not lower-case letters, digits and inner hyphens, begins with a
-            letter and has 46 characters at most.
+        UserError: If it is not lower-case letters, digits and inner hyphens, begins with another
+            character than a letter, or is longer than 46 characters.
     """
     if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
         raise UserError(
-            f"model_name: {name!r} is not fit for an endpoint; use at most {LONGEST_NAME} "
-            "lower-case letters, digits and hyphens, with a letter first and no hyphen last."
+            f"model_name: {name!r} is not a valid name for an endpoint. Use at most "
+            f"{LONGEST_NAME} lower-case letters, digits and hyphens, with a letter first and no "
+            "hyphen last."
         )
 
 
-def build_inference_service(wanted: Wanted, name: str = "") -> dict[str, Any]:
-    """Gives the InferenceService.
+def build_inference_service(spec: EndpointSpec, name: str = "") -> dict[str, Any]:
+    """Return the InferenceService.
 
     Args:
-        wanted: What it serves.
-        name: Its name, where it is one of two colors; the endpoint's where empty.
+        spec: What it serves.
+        name: Its name, if it is one of two colors; empty for the endpoint's.
+
+    Raises:
+        UserError: If the endpoint's name is not valid.
     """
-    check_name(wanted.name)
-    resource = _build(wanted, name or wanted.name, rollout=wanted.digest[:_HEXADECIMAL_DIGITS])
+    check_name(spec.name)
+    resource = _build(spec, name or spec.name, rollout=spec.digest[:_HEXADECIMAL_DIGITS])
     annotations = resource["metadata"]["annotations"]
     made = {
         note: ",".join(key for key in resource["metadata"][what] if not key.startswith(OWN_PREFIX))
         for what, note in KEYS_ANNOTATIONS.items()
     }
     annotations |= made
-    annotations |= {names.DIGEST_ANNOTATION: wanted.digest, URI_ANNOTATION: wanted.storage_uri}
+    annotations |= {names.DIGEST_ANNOTATION: spec.digest, URI_ANNOTATION: spec.storage_uri}
     return resource
 
 
 def build_entry_service(endpoint: str, served: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the Service that leads to one of the two colors.
+    """Return the Service that selects one of the two colors.
 
     Args:
-        endpoint: Its name, the endpoint's.
-        served: The color's InferenceService, which decides where its pods listen.
+        endpoint: The endpoint's name, which is also the Service's.
+        served: The color's InferenceService, which decides at which port its pods listen.
     """
     agent = {"logger", "batcher"} & served["spec"]["predictor"].keys()
     return {
@@ -166,56 +172,66 @@ def build_entry_service(endpoint: str, served: Mapping[str, Any]) -> dict[str, A
 
 
 def predict_path(name: str) -> str:
-    """Return the path of a model's predictions in the v1 protocol."""
+    """Return the path of a model's predictions in the v1 protocol.
+
+    Example:
+        >>> predict_path("taxi")
+        '/v1/models/taxi:predict'
+    """
     return f"/v1/models/{name}:predict"
 
 
 def color_name(name: str, color: str) -> str:
-    """Gives the name of a color's InferenceService."""
+    """Return the name of a color's InferenceService.
+
+    Example:
+        >>> color_name("taxi", "blue")
+        'taxi-blue'
+    """
     return f"{name}-{color}"
 
 
 POD_LABEL = "serving.kserve.io/inferenceservice"
 
 
-def _build(wanted: Wanted, name: str, rollout: str) -> dict[str, Any]:
+def _build(spec: EndpointSpec, name: str, rollout: str) -> dict[str, Any]:
     return {
         "apiVersion": INFERENCE_SERVICE.api_version,
         "kind": INFERENCE_SERVICE.kind,
         "metadata": {
             "name": name,
-            "labels": _labels(wanted),
-            "annotations": _annotations(wanted.settings),
+            "labels": _labels(spec),
+            "annotations": _annotations(spec.settings),
         },
-        "spec": {"predictor": _predictor(wanted, name, rollout)},
+        "spec": {"predictor": _predictor(spec, name, rollout)},
     }
 
 
-def _labels(wanted: Wanted) -> dict[str, str]:
+def _labels(spec: EndpointSpec) -> dict[str, str]:
     labels = {
-        **wanted.settings.labels,
-        **names.Identity(wanted.run_id, TASK, "").labels(),
+        **spec.settings.labels,
+        **names.Identity(spec.run_id, TASK, "").labels(),
         "app.kubernetes.io/name": "kfp-tabular-serving",
-        INSTANCE_LABEL: wanted.name,
-        MODEL_VERSION_LABEL: wanted.version,
+        INSTANCE_LABEL: spec.name,
+        MODEL_VERSION_LABEL: spec.version,
     }
-    if wanted.schema_digest:
-        digest = wanted.schema_digest.rpartition(":")[2]
+    if spec.schema_digest:
+        digest = spec.schema_digest.rpartition(":")[2]
         labels[SCHEMA_LABEL] = digest[:_HEXADECIMAL_DIGITS]
-    if wanted.settings.cluster_local:
-        labels[VISIBILITY_LABELS[wanted.settings.mode]] = "cluster-local"
+    if spec.settings.cluster_local:
+        labels[VISIBILITY_LABELS[spec.settings.mode]] = "cluster-local"
     return labels
 
 
 def _annotations(settings: ServiceSettings) -> dict[str, str]:
-    # KServe copies the annotations of an InferenceService to its pods: whatever changes here makes
-    # a new revision.
+    # KServe copies the annotations of an InferenceService to its pods: any change here creates a
+    # new revision.
     annotations = {**settings.annotations, MODE_ANNOTATION: settings.mode}
     if settings.mode == KNATIVE:
         annotations["serving.kserve.io/enable-tag-routing"] = "true"
     if settings.autoscaler:
         annotations["serving.kserve.io/autoscalerClass"] = settings.autoscaler
-    # TensorFlow Serving has metrics only where a configuration file turns them on.
+    # TensorFlow Serving has metrics only if a configuration file turns them on.
     if settings.prometheus and settings.runtime != TENSORFLOW:
         annotations |= {
             "serving.kserve.io/enable-prometheus-scraping": "true",
@@ -225,8 +241,8 @@ def _annotations(settings: ServiceSettings) -> dict[str, str]:
     return annotations
 
 
-def _predictor(wanted: Wanted, name: str, rollout: str) -> dict[str, Any]:
-    settings = wanted.settings
+def _predictor(spec: EndpointSpec, name: str, rollout: str) -> dict[str, Any]:
+    settings = spec.settings
     predictor: dict[str, Any] = {
         "labels": {ROLLOUT_LABEL: rollout},
         "minReplicas": settings.min_replicas,
@@ -238,12 +254,12 @@ def _predictor(wanted: Wanted, name: str, rollout: str) -> dict[str, Any]:
         predictor["timeout"] = settings.timeout_seconds
     volumes = []
     if settings.runtime == IMAGE:
-        predictor["containers"] = [_own_container(wanted)]
-        # Metrics that several worker processes share; they are written with every request.
+        predictor["containers"] = [_own_container(spec)]
+        # For metrics that several worker processes share; written with every request.
         memory = {"medium": "Memory", "sizeLimit": "64Mi"}
         volumes.append({"name": "tmp", "emptyDir": memory})
     else:
-        predictor["model"] = _model(wanted, name)
+        predictor["model"] = _model(spec, name)
     if settings.auth_secret:
         volumes.append({"name": "auth", "secret": {"secretName": settings.auth_secret}})
     if volumes:
@@ -310,25 +326,25 @@ def _helpers(settings: ServiceSettings) -> dict[str, Any]:
     return found
 
 
-def _own_container(wanted: Wanted) -> dict[str, Any]:
-    settings = wanted.settings
+def _own_container(spec: EndpointSpec) -> dict[str, Any]:
+    settings = spec.settings
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "image": settings.image or wanted.image or images.SERVING,
+        "image": settings.image or spec.image or images.SERVING,
         "command": ["python", "-m", "kfp_tabular.serving"],
         "args": [
             "--model=/mnt/models",
-            f"--name={wanted.name}",
+            f"--name={spec.name}",
             "--host=0.0.0.0",
             f"--port={PORT}",
-            # Endpoints' lists change later than SIGTERM comes; until then, requests still arrive.
+            # Requests keep arriving after SIGTERM until all endpoint lists are updated.
             "--drain-seconds=5",
             "--grace-seconds=20",
         ],
-        "env": [{"name": "STORAGE_URI", "value": wanted.storage_uri}, *_environment(settings)],
+        "env": [{"name": "STORAGE_URI", "value": spec.storage_uri}, *_environment(settings)],
         "ports": [{"name": "http1", "containerPort": PORT, "protocol": "TCP"}],
         "resources": _amounts(settings),
-        "readinessProbe": _readiness(f"/v2/models/{wanted.name}/ready"),
+        "readinessProbe": _readiness(f"/v2/models/{spec.name}/ready"),
         "livenessProbe": {
             "httpGet": {"path": "/v2/health/live", "port": PORT},
             "initialDelaySeconds": 120,
@@ -344,8 +360,8 @@ def _own_container(wanted: Wanted) -> dict[str, Any]:
     return container
 
 
-def _model(wanted: Wanted, name: str) -> dict[str, Any]:
-    settings = wanted.settings
+def _model(spec: EndpointSpec, name: str) -> dict[str, Any]:
+    settings = spec.settings
     own = settings.runtime == SERVING_RUNTIME
     model: dict[str, Any] = {
         "modelFormat": {
@@ -354,7 +370,7 @@ def _model(wanted: Wanted, name: str) -> dict[str, Any]:
         },
         "runtime": settings.serving_runtime,
         "protocolVersion": "v2" if own else "v1",
-        "storageUri": wanted.storage_uri,
+        "storageUri": spec.storage_uri,
         "resources": _amounts(settings),
     }
     if settings.serving_version:
@@ -367,16 +383,16 @@ def _model(wanted: Wanted, name: str) -> dict[str, Any]:
         model["env"] = _environment(settings)
     if settings.auth_secret:
         model["volumeMounts"] = _mounts(settings)
-    # KServe appends arguments to the runtime's, and the last one wins.
+    # KServe appends arguments to those of the runtime, and the last one wins.
     arguments = []
     if not own:
-        # By default it tries to load a model for five minutes before anybody is told why it cannot.
+        # By default it retries for five minutes before it reports why it cannot load a model.
         arguments.append("--max_num_load_retries=0")
-    if name != wanted.name:
-        # Runtimes call the model as the InferenceService; clients must not notice its color.
-        arguments.append(f"--name={wanted.name}" if own else f"--model_name={wanted.name}")
+    if name != spec.name:
+        # Runtimes name the model after the InferenceService; clients must not see its color.
+        arguments.append(f"--name={spec.name}" if own else f"--model_name={spec.name}")
         if own:
-            model["readinessProbe"] = _readiness(f"/v2/models/{wanted.name}/ready")
+            model["readinessProbe"] = _readiness(f"/v2/models/{spec.name}/ready")
     if arguments:
         model["args"] = arguments
     return model
@@ -409,7 +425,7 @@ def _amounts(settings: ServiceSettings) -> dict[str, Mapping[str, str]]:
     cores = settings.cpu_limit
     defaulted = settings.runtime in (IMAGE, TENSORFLOW)
     if not cores and defaulted and parse_quantity(settings.cpu) > _DEFAULT_CORES:
-        # The default would be below what is asked for, and such pods are refused.
+        # The default would be below the request, and such pods are rejected.
         cores = settings.cpu
     limit = {"cpu": cores} if cores else {}
     return {

@@ -1,4 +1,4 @@
-"""What an InferenceService says of itself, and what a change makes of it. It asks no cluster."""
+"""Reading and changing the spec, labels and annotations of an InferenceService, as plain data."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
 
 
 def digest(resource: Object) -> str:
-    """Gives what a resource was made of; empty where it is not this project's."""
+    """Return the digest of what a resource was made of; empty if it is not this project's."""
     annotations = resource["metadata"].get("annotations") or {}
     return str(annotations.get(names.DIGEST_ANNOTATION) or "")
 
 
 def is_same(resource: Object, wanted: Object) -> bool:
-    """Tells whether an InferenceService serves what is wanted.
+    """Return whether an InferenceService serves what it should.
 
     Args:
-        resource: As it is. Somebody may have changed it by hand since it was made.
+        resource: As it is. It may have been changed by hand since it was created.
         wanted: As it should be.
     """
     annotations = resource["metadata"].get("annotations") or {}
@@ -40,7 +40,7 @@ def is_same(resource: Object, wanted: Object) -> bool:
 
 
 def storage_uri(resource: Object) -> str:
-    """Gives the address of an InferenceService's model."""
+    """Return the URI of an InferenceService's model."""
     predictor = resource["spec"].get("predictor") or {}
     if "model" in predictor:
         return str(predictor["model"].get("storageUri") or "")
@@ -52,20 +52,21 @@ def storage_uri(resource: Object) -> str:
 
 
 def rollout(resource: Object) -> str:
-    """Gives the label that an InferenceService's pods have."""
+    """Return the rollout label that an InferenceService gives its pods."""
     labels = (resource["spec"].get("predictor") or {}).get("labels") or {}
     return str(labels.get(ROLLOUT_LABEL) or "")
 
 
 def rollout_of(pod: Object) -> str:
-    """Gives the label of a pod."""
+    """Return the rollout label of a pod."""
     return label(pod, ROLLOUT_LABEL)
 
 
-def placed(resource: Object, wanted: Object) -> Object:
-    """Gives a resource with the spec of another, and its labels and annotations.
+def replaced(resource: Object, wanted: Object) -> Object:
+    """Return a resource with the spec, labels and annotations of another.
 
-    What others have added stays; what this project had added goes.
+    Labels and annotations that others have added stay; those that this project had added and the
+    other resource lacks are removed.
     """
     metadata = dict(resource["metadata"])
     before = metadata.get("annotations") or {}
@@ -82,7 +83,7 @@ def placed(resource: Object, wanted: Object) -> Object:
 
 
 def snapshot(resource: Object) -> dict[str, Any]:
-    """Gives what it takes to restore a resource."""
+    """Return the parts of a resource that restore it."""
     metadata = resource["metadata"]
     annotations = dict(metadata.get("annotations") or {})
     annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
@@ -92,12 +93,17 @@ def snapshot(resource: Object) -> dict[str, Any]:
     }
 
 
-def with_share(resource: Object, percent: int | None) -> Object:
-    """Gives an InferenceService whose newest revision gets a share of the traffic.
+def with_traffic_percent(resource: Object, percent: int | None) -> Object:
+    """Return an InferenceService whose newest revision gets a percentage of the traffic.
 
     Args:
         resource: The InferenceService.
-        percent: The share; None for all of it.
+        percent: The percentage; None for all of it.
+
+    Example:
+        >>> resource = {"spec": {"predictor": {"minReplicas": 1}}}
+        >>> with_traffic_percent(resource, 10)["spec"]["predictor"]
+        {'minReplicas': 1, 'canaryTrafficPercent': 10}
     """
     predictor = dict(resource["spec"]["predictor"])
     predictor.pop("canaryTrafficPercent", None)
@@ -106,32 +112,32 @@ def with_share(resource: Object, percent: int | None) -> Object:
     return {**resource, "spec": {**resource["spec"], "predictor": predictor}}
 
 
-def share_of(resource: Object) -> int | None:
-    """Gives the share of the traffic that an InferenceService asks for its newest revision."""
+def traffic_percent(resource: Object) -> int | None:
+    """Return the percentage of the traffic for the newest revision; None for all of it."""
     percent = resource["spec"]["predictor"].get("canaryTrafficPercent")
     return None if percent is None else int(percent)
 
 
 def check_mode(resource: Object, settings: ServiceSettings) -> None:
-    """Refuses to change an InferenceService's deployment mode, as KServe does.
+    """Check that the deployment mode of an InferenceService stays; KServe refuses to change it.
 
     Raises:
-        UserError: It would change.
+        UserError: If it would change.
     """
     mode = inference_service_status.read(resource).mode
     if mode and mode != settings.mode:
         raise UserError(
             f"InferenceService {resource['metadata']['name']} is in deployment mode {mode}, which "
             f"KServe does not change to {settings.mode}. Set service.deployment_mode and "
-            "service.strategy to fit, choose another model_name, or delete it."
+            "service.strategy to match, choose another model_name, or delete it."
         )
 
 
 def is_managed(resource: Object) -> bool:
-    """Tells whether a resource is this project's."""
+    """Return whether a resource is this project's."""
     return label(resource, names.MANAGED_BY_LABEL) == names.MANAGED_BY
 
 
 def label(resource: Object, name: str) -> str:
-    """Gives the value of a label; empty where there is none."""
+    """Return the value of a label; empty if it is not set."""
     return str((resource["metadata"].get("labels") or {}).get(name) or "")

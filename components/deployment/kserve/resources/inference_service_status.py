@@ -1,7 +1,7 @@
-"""What an InferenceService's status says, read as its controller writes it.
+"""The status of an InferenceService, read as its controller writes it.
 
-From `pkg/apis/serving/v1beta1/inference_service_status.go` and the reconciler of Knative services
-in KServe 0.16 to 0.21. `observedGeneration` is no use: it is the child's, copied.
+After `pkg/apis/serving/v1beta1/inference_service_status.go` and the reconciler of Knative services
+in KServe 0.16 to 0.21. `observedGeneration` does not help: it is copied from the child resource.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
 )
 
 REFUSED = "ReconcileFailed"
-"""KServe's reason where it could not make the Knative service as the spec wants it."""
+"""KServe's reason if it could not create the Knative service that the spec asks for."""
 _DENIED = "denied the request"
 
 _OLD_MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What KServe says against a model.
+class ModelFailure:
+    """A failure of a model, as KServe reports it.
 
     Attributes:
-        state: `InvalidSpec`, `BlockedByFailedLoad`, `FailedToLoad`, or `ReconcileFailed` where a
-            webhook, such as Knative's, denies what KServe makes of the spec.
-        reason: KServe's word for it, such as `ModelLoadFailed`; may be empty.
-        message: KServe's own message; may be empty.
-        exit_code: Of the container; 0 where there is none.
+        state: `InvalidSpec`, `BlockedByFailedLoad`, `FailedToLoad`, or `ReconcileFailed` if a
+            webhook, such as Knative's, denies what KServe creates from the spec.
+        reason: KServe's reason, such as `ModelLoadFailed`; may be empty.
+        message: KServe's message; may be empty.
+        exit_code: Exit code of the container; 0 if none is reported.
     """
 
     state: str
@@ -40,8 +40,8 @@ class Failure:
     exit_code: int = 0
 
     @property
-    def explained(self) -> bool:
-        """Whether KServe gives a reason. A Knative service that settles shows it without one."""
+    def is_explained(self) -> bool:
+        """Whether KServe gives a reason. A Knative service that is starting fails without one."""
         return bool(self.reason or self.message)
 
     def __str__(self) -> str:
@@ -53,30 +53,29 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class View:
-    """An InferenceService's status, as far as a rollout looks at it.
+class EndpointStatus:
+    """The parts of an InferenceService's status that a rollout uses.
 
     Attributes:
-        mode: `Knative` or `Standard`; empty as long as no controller has seen it.
-        ready: Whether all of it is ready, by its condition `Ready`.
-        waiting: What it says it waits for: reason and message of the first condition that is not
-            true.
+        mode: `Knative` or `Standard`; empty until a controller has handled the resource.
+        is_ready: Whether all of it is ready, by its condition `Ready`.
+        waiting: What it waits for: reason and message of the first condition that is not true.
         created: The newest revision.
         latest_ready: The newest revision that is ready.
         rolled_out: The newest revision that ever had all of the traffic.
-        traffic: The share of each revision, in percent.
-        latest: The revision that the newest share belongs to.
-        tag_url: The address of the newest revision alone.
-        url: Where clients outside of the cluster find the endpoint.
-        address: Where clients inside of it do.
-        predictor_url: The predictor's own address.
-        predictor_address: The predictor's own address inside of the cluster.
-        loaded: Whether KServe says that the model is loaded.
-        failure: What KServe says against the model; None for nothing.
+        traffic: The percentage of the traffic by revision.
+        latest: The revision that the newest traffic target belongs to.
+        tag_url: URL of the newest revision alone.
+        url: URL for clients outside the cluster.
+        address: URL for clients inside the cluster.
+        predictor_url: URL of the predictor itself.
+        predictor_address: URL of the predictor itself inside the cluster.
+        is_loaded: Whether KServe reports that the model is loaded.
+        failure: The failure of the model; None if none is reported.
     """
 
     mode: str = ""
-    ready: bool = False
+    is_ready: bool = False
     waiting: str = ""
     created: str = ""
     latest_ready: str = ""
@@ -88,24 +87,24 @@ class View:
     address: str = ""
     predictor_url: str = ""
     predictor_address: str = ""
-    loaded: bool = False
-    failure: Failure | None = None
+    is_loaded: bool = False
+    failure: ModelFailure | None = None
 
     def share(self, revision: str) -> int:
-        """Gives a revision's share of the traffic, in percent."""
+        """Return a revision's percentage of the traffic."""
         return self.traffic.get(revision, 0)
 
 
-def read(resource: Object) -> View:
-    """Reads an InferenceService."""
+def read(resource: Object) -> EndpointStatus:
+    """Read the status of an InferenceService."""
     status = resource.get("status") or {}
     predictor = (status.get("components") or {}).get("predictor") or {}
     mode = str(status.get("deploymentMode") or "")
     conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
     latest = next((entry for entry in _traffic(predictor) if entry.get("latestRevision")), {})
-    return View(
+    return EndpointStatus(
         mode=_OLD_MODES.get(mode, mode),
-        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        is_ready=(conditions.get("Ready") or {}).get("status") == "True",
         waiting=_waiting(conditions),
         created=str(predictor.get("latestCreatedRevision") or ""),
         latest_ready=str(predictor.get("latestReadyRevision") or ""),
@@ -117,7 +116,7 @@ def read(resource: Object) -> View:
         address=_url(status.get("address")),
         predictor_url=str(predictor.get("url") or ""),
         predictor_address=_url(predictor.get("address")),
-        loaded=_states(status).get("targetModelState") == "Loaded",
+        is_loaded=_states(status).get("targetModelState") == "Loaded",
         failure=_denial(conditions) or _failure(status),
     )
 
@@ -130,7 +129,7 @@ def _shares(predictor: Mapping[str, Any]) -> dict[str, int]:
     shares: dict[str, int] = {}
     for entry in _traffic(predictor):
         name = str(entry.get("revisionName") or "")
-        # One revision may stand twice, as the newest and as the one before.
+        # One revision may be listed twice, as the newest and as the previous one.
         shares[name] = shares.get(name, 0) + int(entry.get("percent") or 0)
     return shares
 
@@ -153,16 +152,16 @@ def _states(status: Mapping[str, Any]) -> Mapping[str, Any]:
     return states
 
 
-def _denial(conditions: Mapping[str, Mapping[str, Any]]) -> Failure | None:
+def _denial(conditions: Mapping[str, Mapping[str, Any]]) -> ModelFailure | None:
     entry = conditions.get("PredictorReady") or {}
     message = str(entry.get("message") or "")
-    # Of what else can fail there, most passes: a conflict, or a webhook that is away for a while.
+    # Other failures there are mostly temporary: a conflict, or a webhook that does not respond.
     if entry.get("reason") != REFUSED or _DENIED not in message:
         return None
-    return Failure(REFUSED, message=message)
+    return ModelFailure(REFUSED, message=message)
 
 
-def _failure(status: Mapping[str, Any]) -> Failure | None:
+def _failure(status: Mapping[str, Any]) -> ModelFailure | None:
     model = status.get("modelStatus") or {}
     transition, target = model.get("transitionStatus"), _states(status).get("targetModelState")
     if transition in ("InvalidSpec", "BlockedByFailedLoad"):
@@ -172,7 +171,7 @@ def _failure(status: Mapping[str, Any]) -> Failure | None:
     else:
         return None
     info = model.get("lastFailureInfo") or {}
-    return Failure(
+    return ModelFailure(
         state,
         str(info.get("reason") or ""),
         str(info.get("message") or ""),

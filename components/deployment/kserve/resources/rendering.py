@@ -1,77 +1,71 @@
-"""Gives the InferenceService that the task would create, for review and GitOps."""
+"""The InferenceService that `deploy_model` would create, rendered for review and GitOps."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common import documents
-from kfp_tabular.components.deployment.kserve.resources import (
-    inference_service,
-    model_location,
-)
-from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
+from kfp_tabular.components.common import documents, options
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location
+from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     BLUE_GREEN,
     ServiceSettings,
 )
+from kfp_tabular.components.deployment.options import DeploymentOptions
 
-_UNKNOWN = "sha256:00000000"
-
-
-@dataclass(frozen=True)
-class Config:
-    """The arguments of `deploy_model` that an InferenceService depends on.
-
-    Attributes:
-        model_name: The endpoint's name.
-        model_uri: URI of the model: the artifact, or what was published.
-        model_digest: Of the model's content, `sha256:<hex>`; empty where it is not known yet.
-        schema_digest: Of the schema that the model was trained with, `sha256:<hex>`.
-        namespace: Where it would be; empty to leave it out.
-        run_id: The pipeline run.
-        image: The image of the task.
-        service: See the component.
-    """
-
-    model_name: str
-    model_uri: str
-    model_digest: str = ""
-    schema_digest: str = ""
-    namespace: str = field(default="", metadata={"check": documents.label_name})
-    run_id: str = ""
-    image: str = ""
-    service: Mapping[str, Any] = field(default_factory=dict)
+_UNKNOWN_DIGEST = "sha256:00000000"
 
 
-def render_inference_service(config: Any, source: str = "config") -> dict[str, Any]:
-    """Gives the InferenceService that `deploy_model(backend="kserve")` would create.
+def render_inference_service(
+    deployment: DeploymentOptions,
+    model_uri: str,
+    *,
+    model_digest: str = "",
+    schema_digest: str = "",
+    namespace: str = "",
+    image: str = "",
+    source: str = "deploy-model",
+) -> dict[str, Any]:
+    """Return the InferenceService that `deploy_model(backend="kserve")` would create.
 
-    Of blue-green it is the first one, blue.
+    With strategy `blue_green` it is the first one, blue.
 
     Args:
-        config: A mapping from YAML or JSON; keys are those of `Config`.
-        source: How to name it in an error.
+        deployment: The arguments of the component.
+        model_uri: URI of the model: the artifact's, or that of the published model.
+        model_digest: Digest of the model's content, `sha256:<hex>`; empty if not known yet.
+        schema_digest: Digest of the schema that the model was trained with; may be empty.
+        namespace: Its namespace; empty leaves it out.
+        image: The image of the task.
+        source: What the arguments are called in messages.
 
     Raises:
-        UserError: For a key that is unknown or whose value does not fit.
+        UserError: If an argument does not fit.
+
+    Example:
+        >>> resource = render_inference_service(DeploymentOptions(model_name="taxi"), "s3://m/1")
+        >>> resource["kind"], resource["metadata"]["name"]
+        ('InferenceService', 'taxi')
     """
-    given = documents.parse(Config, config, source)
-    service = ServiceSettings.parse(given.service, f"{source}.service")
-    wanted = Wanted(
-        name=given.model_name,
+    options.check(deployment)
+    service = ServiceSettings.parse(deployment.service, f"{source}.service")
+    if namespace:
+        try:
+            documents.label_name(namespace)
+        except ValueError as error:
+            raise UserError(f"{source}.namespace: {error}, found {namespace!r}.") from error
+    spec = EndpointSpec(
+        name=deployment.model_name,
         settings=service,
-        storage_uri=model_location.storage_uri(
-            given.model_uri, f"{source}.model_uri", service.volumes
-        ),
-        model_digest=given.model_digest or _UNKNOWN,
-        schema_digest=given.schema_digest,
-        run_id=given.run_id,
-        image=given.image,
+        storage_uri=model_location.storage_uri(model_uri, f"{source}.model_uri", service.volumes),
+        model_digest=model_digest or _UNKNOWN_DIGEST,
+        schema_digest=schema_digest,
+        run_id=deployment.run_id,
+        image=image,
     )
-    name = given.model_name
+    name = deployment.model_name
     if service.strategy == BLUE_GREEN:
         name = inference_service.color_name(name, inference_service.COLORS[0])
-    resource = inference_service.build_inference_service(wanted, name)
-    if given.namespace:
-        resource["metadata"]["namespace"] = given.namespace
+    resource = inference_service.build_inference_service(spec, name)
+    if namespace:
+        resource["metadata"]["namespace"] = namespace
     return resource

@@ -1,4 +1,4 @@
-"""What was measured of a candidate, and whether it passes."""
+"""Results of requests to a candidate, and the checks that they must pass."""
 
 import math
 from bisect import bisect_right
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.artifacts.golden_examples import TOLERANCE
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    Verification,
+from kfp_tabular.components.deployment.kserve.resources.verification_settings import (
+    VerificationBounds,
     percentile,
 )
 
 
 class CheckFailedError(Exception):
-    """A candidate did not pass; the message says which check, and by how much."""
+    """A candidate failed a check; the message says which, and by how much."""
 
 
 @dataclass
-class Measured:
+class ProbeResults:
     """Requests to a candidate in one step.
 
     Attributes:
-        latencies: Of the requests that were answered with 200, in seconds, the shortest first.
-        errors: How the others failed, the newest last.
+        latencies: Seconds of the requests that were answered with status 200, shortest first.
+        errors: How the other requests failed, newest last.
         wrong: How answers differed from the golden ones.
         largest: The largest difference that was found.
     """
@@ -37,55 +37,65 @@ class Measured:
 
     @property
     def requests(self) -> int:
-        """How many there were."""
+        """The number of requests."""
         return len(self.latencies) + len(self.errors)
 
 
-def failure(measured: Measured, bounds: Verification, planned: int = 0) -> str:
-    """Tells which check fails, and by how much; empty where none does.
+def failure(results: ProbeResults, bounds: VerificationBounds, planned: int = 0) -> str:
+    """Return which check fails, and by how much; empty where none does.
 
     Args:
-        measured: What was measured.
-        bounds: What to pass.
-        planned: How many requests there will be in all. Before that many, a check counts as failed
-            only where nothing that may still come could make it pass.
+        results: The requests so far.
+        bounds: The bounds to keep.
+        planned: How many requests there will be in all. Before that many, a check fails only if
+            no further result could make it pass.
+
+    Example:
+        >>> slow = ProbeResults(latencies=[0.02, 0.3])
+        >>> failure(slow, VerificationBounds(max_latency_ms={"p99": 200}))
+        'latency: p99 is 300.0 ms, the bound is 200 ms (1 of 2 requests took longer)'
     """
-    whole = max(planned, measured.requests)
-    if measured.wrong:
+    whole = max(planned, results.requests)
+    if results.wrong:
         return (
-            f"answers: {len(measured.wrong)} of {len(measured.latencies)} are not those of the "
-            f"evaluation within {TOLERANCE:g}: {measured.wrong[0]}"
+            f"answers: {len(results.wrong)} of {len(results.latencies)} differ from those of the "
+            f"evaluation by more than {TOLERANCE:g}: {results.wrong[0]}"
         )
-    errors = len(measured.errors)
-    if errors > _allowed(bounds.max_error_rate, whole):
+    errors = len(results.errors)
+    if errors > _allowed_errors(bounds.max_error_rate, whole):
         return (
-            f"errors: {errors} of {measured.requests} requests failed "
-            f"({errors / measured.requests:.1%}, the bound is {bounds.max_error_rate:.1%}): "
-            f"{measured.errors[-1]}"
+            f"errors: {errors} of {results.requests} requests failed "
+            f"({errors / results.requests:.1%}, the bound is {bounds.max_error_rate:.1%}): "
+            f"{results.errors[-1]}"
         )
-    if errors and not measured.latencies and measured.requests >= planned:
-        # Whatever share may fail, what has given no answer has not given the right ones.
-        return f"answers: none of {errors} requests was answered: {measured.errors[-1]}"
-    return _too_slow(measured, bounds, whole)
+    if errors and not results.latencies and results.requests >= planned:
+        # Whatever error rate is allowed: no answer was compared at all.
+        return f"answers: none of {errors} requests was answered: {results.errors[-1]}"
+    return _latency_failure(results, bounds, whole)
 
 
-def summary(measured: Measured) -> str:
-    """Describes what was measured, in a line."""
-    if not measured.latencies:
-        return f"{measured.requests} requests, none answered"
-    times = measured.latencies
+def describe(results: ProbeResults) -> str:
+    """Return the results in one line.
+
+    Example:
+        >>> describe(ProbeResults(latencies=[0.01]))
+        '1 requests, 0 failed, p50 10.0 ms, p95 10.0 ms, p99 10.0 ms, answers differ by at most 0'
+    """
+    if not results.latencies:
+        return f"{results.requests} requests, none answered"
+    times = results.latencies
     shown = ", ".join(f"p{name:g} {_at(times, name) * 1000:.1f} ms" for name in (50, 95, 99))
     return (
-        f"{measured.requests} requests, {len(measured.errors)} failed, {shown}, answers differ by "
-        f"at most {measured.largest:.2g}"
+        f"{results.requests} requests, {len(results.errors)} failed, {shown}, answers differ by "
+        f"at most {results.largest:.2g}"
     )
 
 
-def _too_slow(measured: Measured, bounds: Verification, whole: int) -> str:
-    times = measured.latencies
+def _latency_failure(results: ProbeResults, bounds: VerificationBounds, whole: int) -> str:
+    times = results.latencies
     if not times:
         return ""
-    answered = max(whole - len(measured.errors), len(times))
+    answered = max(whole - len(results.errors), len(times))
     for name, milliseconds in bounds.max_latency_ms.items():
         share = percentile(name)
         slower = len(times) - bisect_right(times, milliseconds, key=lambda seconds: seconds * 1000)
@@ -97,13 +107,13 @@ def _too_slow(measured: Measured, bounds: Verification, whole: int) -> str:
     return ""
 
 
-def _allowed(rate: float, whole: int) -> int:
+def _allowed_errors(rate: float, whole: int) -> int:
     # A share such as 0.29 of 100 is 28.999999999999996 in binary.
     return math.floor(rate * whole + 1e-9)
 
 
 def _rank(share: float, count: int) -> int:
-    """The place, from 1, of a percentile among sorted values (nearest rank)."""
+    """Return the position, from 1, of a percentile among sorted values (nearest rank)."""
     return max(1, math.ceil(share / 100 * count - 1e-9))
 
 

@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.deployment.kserve import backend
-from kfp_tabular.components.deployment.kserve.backend import Deployed, Order
+from kfp_tabular.components.deployment.kserve.rollout import rollout_driver
+from kfp_tabular.components.deployment.options import DeploymentOptions
+from kfp_tabular.components.deployment.request import Deployment, DeploymentRequest
 from tests.cluster import kustomize
 from tests.cluster.api_server import Rule
 from tests.cluster.clusters import NAMESPACE, Cluster, simulated
@@ -195,8 +197,8 @@ class Place:
     models: Models
     folder: Path
 
-    def order(self, model: str, **changes: Any) -> Order:
-        """Gives an order for a model; `service` is merged into what makes tests quick."""
+    def request(self, model: str, **changes: Any) -> DeploymentRequest:
+        """Return a request for a model; `service` is merged into what makes tests quick."""
         service = {
             "strategy": "canary",
             "steps": [25, 100],
@@ -213,24 +215,26 @@ class Place:
             "startup_seconds": 5,
             **service.get("verification", {}),
         }
-        order = Order(
+        names = {field.name for field in dataclasses.fields(DeploymentOptions)}
+        options = {name: changes.pop(name) for name in names & changes.keys()}
+        request = DeploymentRequest(
             model=self.models.folder / model,
             model_uri=str(self.models.folder / model),
             golden_examples=self.models.golden(model),
             summary=self.folder / "summary.md",
-            name=NAME,
-            service=service,
+            options=DeploymentOptions(**{"model_name": NAME, "service": service, **options}),
         )
-        return dataclasses.replace(order, **changes)
+        return dataclasses.replace(request, **changes)
 
-    def deploy(self, model: str, **changes: Any) -> Deployed:
+    def deploy(self, model: str, **changes: Any) -> Deployment:
         """Deploys in this process."""
-        return backend.run(self.order(model, **changes), self.cluster.connect(), QUICK_TIMING)
+        request = self.request(model, **changes)
+        return backend.run(request, self.cluster.connect(), QUICK_TIMING)
 
     @contextmanager
     def task(self, model: str, **changes: Any) -> Iterator[Any]:
         """Deploys in a process of its own."""
-        fields = dataclasses.asdict(self.order(model, **changes))
+        fields = dataclasses.asdict(self.request(model, **changes))
         fields |= {name: str(fields[name]) for name in PATHS}
         environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)}
         command = [sys.executable, "-m", "tests.components.deployment.kserve.task"]
@@ -251,7 +255,7 @@ class Place:
         """Gives the lock."""
         from kfp_tabular.components.common.kubernetes.client.kinds import LEASE
 
-        return self.cluster.admin.get(LEASE, backend.lease_name(NAME)) or {}
+        return self.cluster.admin.get(LEASE, rollout_driver.lease_name(NAME)) or {}
 
     def journal(self) -> dict[str, Any]:
         """Gives what is noted of an unfinished rollout."""

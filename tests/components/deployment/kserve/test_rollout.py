@@ -15,9 +15,12 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.errors import SpecConflictError
 from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
 from kfp_tabular.components.deployment.kserve.resources import inference_service
-from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
+from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
-from kfp_tabular.components.deployment.kserve.rollout.lock import BusyError, LostError
+from kfp_tabular.components.deployment.kserve.rollout.endpoint_lock import (
+    BusyError,
+    EndpointLostError,
+)
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from tests.cluster.clusters import NAMESPACE
 from tests.cluster.operators import wait_until
@@ -38,7 +41,7 @@ STRATEGIES = {
 EACH = pytest.mark.parametrize("service", STRATEGIES.values(), ids=STRATEGIES)
 
 BAD = {
-    "wrong": "answers: [0-9]+ of [0-9]+ are not those of the evaluation .* golden example",
+    "wrong": "answers: [0-9]+ of [0-9]+ differ from those of the evaluation .* golden example",
     "slow": r"latency: p95 is [0-9.]+ ms, the bound is 200 ms",
     "errors": r"errors: [0-9]+ of [0-9]+ requests failed .* the bound is 0.0%.*HTTP 500",
     "broken": "Failed to fetch model. No model found",
@@ -67,13 +70,13 @@ def names(place: Place, kind: Any) -> list[str]:
 @EACH
 def test_a_model_is_promoted(place: Place, service: dict[str, Any]) -> None:
     first = place.deploy("first", service=service)
-    assert first.new and serves(place, service) == {"first": 100}
+    assert first.is_new and serves(place, service) == {"first": 100}
 
     with client(place, service) as asked:
         second = place.deploy("second", service=service)
         wait_until(lambda: "second" in asked.seen, "an answer of the second")
 
-    assert second.new
+    assert second.is_new
     assert (second.revision == first.revision) == (service is DIRECT)
     assert second.version != first.version
     assert serves(place, service) == {"second": 100}
@@ -94,7 +97,7 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
     again = place.deploy("first", service=service, run_id="two")
 
     after = place.cluster.admin.list(INFERENCE_SERVICE)
-    assert not again.new
+    assert not again.is_new
     assert [item["spec"] for item in after] == [item["spec"] for item in before]
     assert [item["metadata"]["labels"]["kfp-tabular.dev/run-id"] for item in after] == ["one"]
 
@@ -107,9 +110,9 @@ def test_what_is_loaded_is_said_where_nothing_changes(
     first = place.deploy("first", service=service)
 
     repository = place.models.folder / "repository"
-    again = place.deploy("first", service=service, repository=str(repository))
+    again = place.deploy("first", service=service, model_repository=str(repository))
 
-    assert not again.new
+    assert not again.is_new
     assert again.model_uri == first.model_uri == "pvc://models/first"
     assert f"    {first.model_uri}\n" in (place.folder / "summary.md").read_text()
 
@@ -209,7 +212,7 @@ def test_a_first_model_that_does_not_pass_leaves_nothing(
         place.deploy("wrong", service=service)
 
     assert names(place, INFERENCE_SERVICE) == names(place, SERVICE) == []
-    assert place.deploy("first", service=service).new
+    assert place.deploy("first", service=service).is_new
 
 
 @pytest.mark.parametrize("service", [DIRECT, CANARY], ids=["direct", "canary"])
@@ -220,10 +223,10 @@ def test_a_previous_model_that_does_not_come_back_is_reported(
     ports = {**place.models.ports, "first": FAILED}
     place.kserve._port_of = ports.__getitem__
 
-    with pytest.raises(RolloutError, match="previous one does not come back. .*answers: ") as told:
+    with pytest.raises(RolloutError, match="the rollback failed. .*answers: ") as told:
         place.deploy("wrong", service={**service, "ready_seconds": 2})
 
-    assert "The previous one: InferenceService taxi: " in str(told.value)
+    assert "Rollback failed: InferenceService taxi: " in str(told.value)
     assert "as it was before" not in str(told.value)
 
 
@@ -249,7 +252,7 @@ def test_what_knative_refuses_changes_nothing(place: Place, service: dict[str, A
     assert is_free(place)
     (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
     assert after["spec"] == before["spec"]
-    assert place.deploy("third", service=service).new
+    assert place.deploy("third", service=service).is_new
 
 
 def test_what_knative_refuses_leaves_a_share_as_it_was(place: Place) -> None:
@@ -448,7 +451,7 @@ def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, momen
     assert not asked.failed
     assert "holderIdentity" not in place.lease()["spec"]
     # What the stop had no time for, the next run does.
-    assert place.deploy("second", service=service).new
+    assert place.deploy("second", service=service).is_new
     assert serves(place, service) == {"second": 100}
 
 
@@ -505,7 +508,7 @@ def test_a_change_by_hand_ends_the_rollout_and_is_respected(place: Place) -> Non
 
     thread = threading.Thread(target=meddle)
     thread.start()
-    with pytest.raises(LostError, match="changed by somebody else"):
+    with pytest.raises(EndpointLostError, match="changed by others"):
         place.deploy("second", service={"soak_seconds": 5})
     thread.join()
     (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
@@ -534,7 +537,7 @@ def test_a_share_that_is_set_by_hand_is_respected(place: Place) -> None:
     place.deploy("first")
 
     thread = meddling(place, lambda: share(place, 0))
-    with pytest.raises(LostError, match="changed by somebody else"):
+    with pytest.raises(EndpointLostError, match="changed by others"):
         place.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
@@ -552,7 +555,7 @@ def test_a_model_that_is_set_by_hand_is_respected(place: Place) -> None:
         place.cluster.admin.patch(INFERENCE_SERVICE, NAME, {"spec": found["spec"]})
 
     thread = meddling(place, change)
-    with pytest.raises(LostError, match="changed by somebody else"):
+    with pytest.raises(EndpointLostError, match="changed by others"):
         place.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
@@ -562,11 +565,11 @@ def test_after_a_deletion_by_hand_the_next_run_starts_anew(place: Place, model: 
     place.deploy("first")
 
     thread = meddling(place, lambda: place.cluster.admin.delete(INFERENCE_SERVICE, NAME))
-    with pytest.raises(LostError, match="deleted by somebody else"):
+    with pytest.raises(EndpointLostError, match="deleted by others"):
         place.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
-    assert place.deploy(model).new
+    assert place.deploy(model).is_new
     assert place.kserve.shares(NAME) == {model: 100}
     assert is_free(place)
 
@@ -590,11 +593,11 @@ def test_what_took_the_place_of_a_rollout_is_not_touched(place: Place, model: st
         place.cluster.admin.create(INFERENCE_SERVICE, own)
 
     thread = meddling(place, take)
-    with pytest.raises(LostError, match="by somebody else"):
+    with pytest.raises(EndpointLostError, match="by others"):
         place.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
-    with pytest.raises(SpecConflictError, match="not made by this project"):
+    with pytest.raises(SpecConflictError, match="not created by this project"):
         place.deploy(model)
     (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
     assert found["spec"] == own["spec"]
@@ -614,7 +617,7 @@ def test_a_model_that_was_taken_back_by_hand_stays_so(place: Place) -> None:
         place.deploy("wrong")
     assert place.kserve.shares(NAME) == {"first": 100}
 
-    assert place.deploy("third").new
+    assert place.deploy("third").is_new
     assert place.kserve.shares(NAME) == {"third": 100}
 
 
@@ -637,12 +640,12 @@ def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
     label = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "kfp-tabular"}}}
     wait_until(lambda: place.kserve.shares(NAME) == {"second": 100}, "the service")
     place.cluster.admin.patch(INFERENCE_SERVICE, NAME, label)
-    assert place.deploy("first").new
+    assert place.deploy("first").is_new
     assert place.kserve.shares(NAME) == {"first": 100}
 
 
 def test_an_endpoint_that_is_called_like_a_color_is_left_alone(place: Place) -> None:
-    other = Wanted(
+    other = EndpointSpec(
         f"{NAME}-blue", ServiceSettings.parse(DIRECT), "pvc://models/second", "sha256:1f"
     )
     place.cluster.admin.create(INFERENCE_SERVICE, inference_service.build_inference_service(other))
@@ -659,7 +662,7 @@ def test_a_color_is_no_endpoint_of_that_name(place: Place) -> None:
     place.deploy("first", service=BLUE_GREEN)
 
     with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}[.;]"):
-        place.deploy("second", service=DIRECT, name=f"{NAME}-blue")
+        place.deploy("second", service=DIRECT, model_name=f"{NAME}-blue")
 
     assert serves(place, BLUE_GREEN) == {"first": 100}
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.evaluation.metrics import binary, bootstrap, multiclass, regression
-from kfp_tabular.components.evaluation.metrics.binary import BinaryPictures, BinaryStatistics
+from kfp_tabular.components.evaluation.metrics.binary import BinaryCharts, BinaryStatistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
 from kfp_tabular.components.evaluation.metrics.ranking import ScoreBins
 from kfp_tabular.components.evaluation.metrics.regression import (
-    RegressionPictures,
+    RegressionCharts,
     RegressionStatistics,
 )
 
@@ -166,7 +166,7 @@ def test_calibration_is_the_gap_between_what_is_said_and_what_happens():
     boast = np.clip(chance + 0.1, 0, 1)
     errors = []
     for scores in (honest, np.stack([1 - boast, boast], axis=1)):
-        pictures = BinaryPictures(scores[:1000, 1])
+        pictures = BinaryCharts(scores[:1000, 1])
         for part in np.array_split(np.arange(len(labels)), 5):
             pictures.add(labels[part], scores[part])
         bins = pictures.calibration()
@@ -281,7 +281,7 @@ def test_pictures_of_regression_count_every_row():
     random = np.random.default_rng(0)
     labels = random.normal(size=5000)
     predictions = (labels + random.normal(size=5000)).astype(np.float32)
-    pictures = RegressionPictures(labels[:100], predictions[:100])
+    pictures = RegressionCharts(labels[:100], predictions[:100])
     pictures.add(labels, predictions)
     assert pictures.residuals.sum() == pictures.map.sum() == 5000
     assert (np.diff(pictures.residual_edges) > 0).all()
@@ -292,7 +292,7 @@ def test_pictures_of_regression_count_every_row():
 
 def test_pictures_of_constant_predictions_are_drawn_too():
     labels = np.zeros(10)
-    pictures = RegressionPictures(labels, np.ones(10, np.float32))
+    pictures = RegressionCharts(labels, np.ones(10, np.float32))
     pictures.add(labels, np.ones(10, np.float32))
     assert pictures.residuals.sum() == 10
     assert pictures.means() == [(1.0, 0.0)]

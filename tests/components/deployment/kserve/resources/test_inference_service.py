@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.deployment.kserve.resources import inference_service
-from kfp_tabular.components.deployment.kserve.resources.inference_service import Wanted
+from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.resources.rendering import (
     render_inference_service,
 )
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
+from kfp_tabular.components.deployment.options import DeploymentOptions
 from tests.cluster import schemas
 from tests.components.deployment.kserve.strategies import DOCUMENTS
 
 DIGEST = "sha256:" + "1f" * 32
 
 
-def wanted(service: Any = None, **changes: Any) -> Wanted:
+def wanted(service: Any = None, **changes: Any) -> EndpointSpec:
     fields: dict[str, Any] = {
         "name": "taxi",
         "settings": ServiceSettings.parse(service or {}),
@@ -30,7 +31,7 @@ def wanted(service: Any = None, **changes: Any) -> Wanted:
         "model_digest": DIGEST,
         "schema_digest": DIGEST,
     }
-    return Wanted(**{**fields, **changes})
+    return EndpointSpec(**{**fields, **changes})
 
 
 def container(resource: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def test_prometheus_is_led_to_metrics_that_there_are(runtime: str) -> None:
 
 
 def test_the_entry_leads_to_pods_as_kserves_own_service_does() -> None:
-    def made(given: Wanted) -> dict[str, Any]:
+    def made(given: EndpointSpec) -> dict[str, Any]:
         return inference_service.build_inference_service(given, "taxi-green")
 
     plain = inference_service.build_entry_service("taxi", made(wanted()))
@@ -208,19 +209,17 @@ def test_names_that_kserve_would_refuse_are_refused(name: str) -> None:
 
 @schemas.needed
 def test_what_is_rendered_is_what_would_be_made() -> None:
-    config = {
-        "model_name": "taxi",
-        "model_uri": "minio://mlpipeline/a/model",
-        "model_digest": DIGEST,
-        "namespace": "team",
-        "service": {"strategy": "canary", "service_account": "models"},
-    }
-    rendered = render_inference_service(config)
+    uri = "minio://mlpipeline/a/model"
+    service = {"strategy": "canary", "service_account": "models"}
+    options = DeploymentOptions(model_name="taxi", service=service)
+    rendered = render_inference_service(options, uri, model_digest=DIGEST, namespace="team")
 
     assert schemas.problems(rendered) == []
     assert rendered["metadata"].pop("namespace") == "team"
-    made = wanted(config["service"], storage_uri="s3://mlpipeline/a/model", schema_digest="")
+    made = wanted(service, storage_uri="s3://mlpipeline/a/model", schema_digest="")
     assert rendered == inference_service.build_inference_service(made)
     assert rendered["metadata"]["annotations"][names.DIGEST_ANNOTATION] == made.digest
-    with pytest.raises(UserError, match=r"config\.service: unknown key 'strategi'"):
-        render_inference_service({**config, "service": {"strategi": "canary"}})
+    with pytest.raises(UserError, match=r"deploy-model\.service: unknown key 'strategi'"):
+        render_inference_service(DeploymentOptions(service={"strategi": "canary"}), uri)
+    with pytest.raises(UserError, match=r"deploy-model\.namespace: expected at most 63"):
+        render_inference_service(options, uri, namespace="Team")

@@ -22,7 +22,7 @@ def made(service: Any = None) -> dict[str, Any]:
 
 
 def test_what_a_document_does_not_ask_for_any_more_goes() -> None:
-    placed = inference_service_spec.placed(
+    placed = inference_service_spec.replaced(
         made(MORE), inference_service.build_inference_service(wanted())
     )
 
@@ -34,11 +34,11 @@ def test_what_a_document_does_not_ask_for_any_more_goes() -> None:
 
 def test_a_rollback_leaves_nothing_of_the_candidate() -> None:
     before = made()
-    candidate = inference_service_spec.placed(
+    candidate = inference_service_spec.replaced(
         before, inference_service.build_inference_service(wanted(MORE))
     )
     assert candidate["metadata"]["labels"]["team"] == "a"
 
-    back = inference_service_spec.placed(candidate, inference_service_spec.snapshot(before))
+    back = inference_service_spec.replaced(candidate, inference_service_spec.snapshot(before))
 
     assert back["metadata"] == before["metadata"]

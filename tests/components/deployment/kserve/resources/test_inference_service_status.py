@@ -5,11 +5,6 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.deployment.kserve.resources import inference_service_status
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    Access,
-)
-from kfp_tabular.components.deployment.kserve.verification import endpoint_client
-from kfp_tabular.components.deployment.kserve.verification.endpoint_client import Target
 
 # As a Knative service in the midst of a canary has it.
 CANARY: dict[str, Any] = {
@@ -60,7 +55,7 @@ CANARY: dict[str, Any] = {
 def test_a_canary() -> None:
     view = inference_service_status.read(CANARY)
 
-    assert (view.mode, view.ready, view.loaded, view.failure) == ("Knative", True, True, None)
+    assert (view.mode, view.is_ready, view.is_loaded, view.failure) == ("Knative", True, True, None)
     assert (view.share("taxi-predictor-00002"), view.share("taxi-predictor-00001")) == (5, 95)
     assert view.latest == view.created == view.latest_ready
 
@@ -68,7 +63,7 @@ def test_a_canary() -> None:
 def test_nothing_yet() -> None:
     view = inference_service_status.read({"spec": {}})
 
-    assert not (view.ready or view.created or view.traffic or view.loaded or view.failure)
+    assert not (view.is_ready or view.created or view.traffic or view.is_loaded or view.failure)
     assert view.waiting == "PredictorReady"
     assert (
         inference_service_status.read({"spec": {}, "status": {"modelStatus": None}}).failure is None
@@ -132,31 +127,3 @@ def test_a_spec_that_knative_refuses(message: str, text: str) -> None:
     resource = {**CANARY, "status": {**CANARY["status"], "conditions": conditions}}
 
     assert str(inference_service_status.read(resource).failure) == text
-
-
-def test_ways_to_the_candidate() -> None:
-    view = inference_service_status.read(CANARY)
-    gateway = Access(via="gateway", gateway="http://gateway/")
-
-    assert endpoint_client.candidate(view, Access()) == Target(
-        "http://latest-taxi-predictor.team.svc.cluster.local"
-    )
-    assert endpoint_client.candidate(view, Access(via="url")) == Target(
-        "http://latest-taxi-predictor.team.example.com"
-    )
-    assert endpoint_client.candidate(view, gateway) == Target(
-        "http://gateway", "latest-taxi-predictor.team.example.com"
-    )
-    assert endpoint_client.whole(view, Access()) == Target("http://taxi.team.svc.cluster.local")
-    assert endpoint_client.candidate(inference_service_status.View(), Access()) is None
-
-
-def test_a_path_based_url_keeps_its_path() -> None:
-    view = inference_service_status.View(
-        url="http://example.com/serving/team/taxi", address="http://inside"
-    )
-    access = Access(via="gateway", gateway="http://gateway:8080")
-
-    assert endpoint_client.whole(view, access) == Target(
-        "http://gateway:8080/serving/team/taxi", "example.com"
-    )

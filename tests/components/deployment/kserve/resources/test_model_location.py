@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.deployment.kserve.resources.model_location import (
-    Model,
-    address,
-    storage_uri,
-)
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    ServiceSettings,
-    Volume,
-)
+from kfp_tabular.components.common.pods.volumes import Volume
+from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
+from kfp_tabular.components.deployment.kserve.resources.model_location import locate, storage_uri
+from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
+from kfp_tabular.components.deployment.options import DeploymentOptions
+from kfp_tabular.components.deployment.request import DeploymentRequest
 
-VOLUMES = (Volume("data", "/data"), Volume("models", "/mnt/models-here/"))
+VOLUMES = (
+    Volume("data", "/data"),
+    Volume("models", "/mnt/models-here/"),
+    Volume("parted", "/part", "a/b"),
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,7 @@ VOLUMES = (Volume("data", "/data"), Volume("models", "/mnt/models-here/"))
         ("pvc://claim/model", "pvc://claim/model"),
         ("/mnt/models-here/a/b", "pvc://models/a/b"),
         ("file:///data/x", "pvc://data/x"),
+        ("/part/x", "pvc://parted/a/b/x"),
     ],
 )
 def test_addresses(uri: str, found: str) -> None:
@@ -54,11 +56,16 @@ def artifact(tmp_path: Path) -> Path:
     return folder
 
 
+def request(artifact: Path, repository: str) -> DeploymentRequest:
+    options = DeploymentOptions(model_repository=repository, model_name="taxi")
+    return DeploymentRequest(artifact, artifact, artifact, options=options)
+
+
 def publish(artifact: Path, tmp_path: Path, **service: Any) -> str:
     volumes = [{"claim": "models", "mount_path": str(tmp_path)}]
-    model = Model.load(artifact)
+    model = DeployedModel.load(artifact)
     settings = ServiceSettings.parse({"volumes": volumes, **service})
-    return address(artifact, str(artifact), str(tmp_path / "r"), "taxi", model, settings)
+    return locate(request(artifact, str(tmp_path / "r")), model, settings)
 
 
 def test_a_published_model_lies_as_tensorflow_serving_wants_it(
@@ -98,10 +105,10 @@ def test_a_repository_that_cannot_be_written_is_named(artifact: Path, tmp_path: 
 
 def test_tensorflow_serving_cannot_do_without(artifact: Path) -> None:
     settings = ServiceSettings.parse({"runtime": "tensorflow"})
-    with pytest.raises(UserError, match="give model_repository"):
-        address(artifact, "s3://b/m", "", "taxi", Model.load(artifact), settings)
+    with pytest.raises(UserError, match="Give model_repository"):
+        locate(request(artifact, ""), DeployedModel.load(artifact), settings)
     with pytest.raises(UserError, match="cannot be written from here"):
-        address(artifact, "", "pvc://claim/x", "taxi", Model.load(artifact), settings)
+        locate(request(artifact, "pvc://claim/x"), DeployedModel.load(artifact), settings)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +137,14 @@ def test_a_description_that_no_rollout_could_use_is_refused(
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
     with pytest.raises(UserError, match=r"model\.json: not a model description"):
-        Model.load(artifact)
+        DeployedModel.load(artifact)
 
 
 def test_what_is_no_model_is_named(artifact: Path) -> None:
     for text in ("{}", "[" * 100_000):
         (artifact / "model.json").write_text(text)
         with pytest.raises(UserError, match=r"model\.json: not a model description"):
-            Model.load(artifact)
+            DeployedModel.load(artifact)
     (artifact / "saved_model.pb").unlink()
     with pytest.raises(UserError, match=r"no saved_model\.pb"):
-        Model.load(artifact)
+        DeployedModel.load(artifact)

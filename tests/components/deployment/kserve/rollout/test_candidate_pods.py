@@ -7,7 +7,7 @@ import pytest
 
 from kfp_tabular.components.deployment.kserve.resources import inference_service
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
-from kfp_tabular.components.deployment.kserve.rollout.cluster import Cluster, Timing
+from kfp_tabular.components.deployment.kserve.rollout.cluster import EndpointCluster, RolloutTiming
 from tests.components.deployment.kserve.resources.test_inference_service import wanted
 
 WANTED = inference_service.build_inference_service(wanted())
@@ -38,6 +38,6 @@ def pod(label: str, *, ready: bool, ending: bool = False) -> dict[str, Any]:
 )
 def test_requests_reach_the_new_pods_only(pods: list[dict[str, Any]], changed: bool) -> None:
     api: Any = SimpleNamespace(list=lambda *_, **__: SimpleNamespace(items=pods))
-    cluster = Cluster("taxi", api, None, ServiceSettings.parse({}), Timing())  # type: ignore[arg-type]
+    cluster = EndpointCluster("taxi", api, None, ServiceSettings.parse({}), RolloutTiming())  # type: ignore[arg-type]
 
-    assert cluster.pods_changed("taxi", WANTED) is changed
+    assert cluster.has_replaced_pods("taxi", WANTED) is changed

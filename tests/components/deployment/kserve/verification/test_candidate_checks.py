@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    Verification,
+from kfp_tabular.components.deployment.kserve.resources.verification_settings import (
+    VerificationBounds,
 )
 from kfp_tabular.components.deployment.kserve.verification.candidate_checks import (
-    Measured,
+    ProbeResults,
+    describe,
     failure,
-    summary,
 )
 
-BOUNDS = Verification(max_error_rate=0.1, max_latency_ms={"p50": 100, "p99": 500})
+BOUNDS = VerificationBounds(max_error_rate=0.1, max_latency_ms={"p50": 100, "p99": 500})
 
 
-def measured(fast: int, slow: int = 0, errors: int = 0) -> Measured:
-    return Measured([0.05] * fast + [0.9] * slow, ["HTTP 500"] * errors)
+def measured(fast: int, slow: int = 0, errors: int = 0) -> ProbeResults:
+    return ProbeResults([0.05] * fast + [0.9] * slow, ["HTTP 500"] * errors)
 
 
 def test_what_is_within_bounds_passes() -> None:
     assert failure(measured(100), BOUNDS) == ""
     assert failure(measured(99, slow=1), BOUNDS) == ""
     assert failure(measured(90, errors=10), BOUNDS) == ""
-    assert failure(Measured(), BOUNDS) == ""
+    assert failure(ProbeResults(), BOUNDS) == ""
 
 
 def test_what_is_not_says_which_check_and_by_how_much() -> None:
@@ -37,10 +37,9 @@ def test_what_is_not_says_which_check_and_by_how_much() -> None:
     assert failure(measured(89, errors=11), BOUNDS) == (
         "errors: 11 of 100 requests failed (11.0%, the bound is 10.0%): HTTP 500"
     )
-    wrong = Measured([0.1] * 4, wrong=["golden example 3 differs by 0.5"])
-    assert "1 of 4 are not those of the evaluation within 1e-05: golden example 3" in failure(
-        wrong, BOUNDS
-    )
+    wrong = ProbeResults([0.1] * 4, wrong=["golden example 3 differs by 0.5"])
+    text = "1 of 4 differ from those of the evaluation by more than 1e-05: golden example 3"
+    assert text in failure(wrong, BOUNDS)
 
 
 @pytest.mark.parametrize("planned", [100, 1000])
@@ -62,14 +61,14 @@ def test_it_fails_early_only_where_nothing_can_help(planned: int) -> None:
 def test_percentiles_are_nearest_ranks(
     latencies: list[float], share: float, bound: float, more: list[float]
 ) -> None:
-    bounds = Verification(max_latency_ms={f"p{share:g}": bound})
+    bounds = VerificationBounds(max_latency_ms={f"p{share:g}": bound})
     rank = max(1, math.ceil(share / 100 * len(latencies) - 1e-9))
     slow = sorted(latencies)[rank - 1] * 1000 > bound
-    assert bool(failure(Measured(latencies), bounds)) == slow
+    assert bool(failure(ProbeResults(latencies), bounds)) == slow
     # An early verdict is the one at the end, whatever good comes after it.
     whole = latencies + more
-    if failure(Measured(latencies), bounds, len(whole)):
-        assert failure(Measured(whole), bounds)
+    if failure(ProbeResults(latencies), bounds, len(whole)):
+        assert failure(ProbeResults(whole), bounds)
 
 
 def test_a_look_takes_no_longer_after_a_day() -> None:
@@ -85,7 +84,7 @@ def test_a_look_takes_no_longer_after_a_day() -> None:
         def __gt__(self, other: Any) -> bool:
             raise AssertionError("sorted again")
 
-    found = Measured()
+    found = ProbeResults()
     found.latencies = [Seconds(0.05)] * 1_000_000
 
     assert failure(found, BOUNDS, 2_000_000) == ""
@@ -93,7 +92,7 @@ def test_a_look_takes_no_longer_after_a_day() -> None:
 
 
 def test_a_line_says_what_was_measured() -> None:
-    assert summary(measured(99, slow=1, errors=2)) == (
+    assert describe(measured(99, slow=1, errors=2)) == (
         "102 requests, 2 failed, p50 50.0 ms, p95 50.0 ms, p99 50.0 ms, answers differ by at most 0"
     )
-    assert summary(Measured(errors=["x"])) == "1 requests, none answered"
+    assert describe(ProbeResults(errors=["x"])) == "1 requests, none answered"

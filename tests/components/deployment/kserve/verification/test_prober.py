@@ -10,35 +10,37 @@ from typing import Any
 
 import pytest
 
-from kfp_tabular.components.common.artifacts.golden_examples import Golden
+from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.kubernetes.client.errors import AbortedError
-from kfp_tabular.components.deployment.kserve.resources.model_location import (
-    Input,
-    Model,
+from kfp_tabular.components.deployment.kserve.resources.deployed_model import (
+    DeployedModel,
+    DeployedModelInput,
 )
-from kfp_tabular.components.deployment.kserve.resources.service_settings import (
-    Access,
-    Verification,
+from kfp_tabular.components.deployment.kserve.resources.verification_settings import (
+    EndpointAccess,
+    VerificationBounds,
 )
 from kfp_tabular.components.deployment.kserve.verification import predict_protocol
 from kfp_tabular.components.deployment.kserve.verification.candidate_checks import CheckFailedError
-from kfp_tabular.components.deployment.kserve.verification.endpoint_client import Target
+from kfp_tabular.components.deployment.kserve.verification.endpoint_address import EndpointAddress
 from kfp_tabular.components.deployment.kserve.verification.prober import Prober
 
-MODEL = Model("sha256:1", "binary", ("no", "yes"), 0.5, (Input("a", "float32", "a"),), "")
+MODEL = DeployedModel(
+    "sha256:1", "binary", ("no", "yes"), 0.5, (DeployedModelInput("a", "float32", "a"),), ""
+)
 RIGHT = {"predictions": [{"probabilities": [0.25, 0.75], "class": "yes"}]}
 ROWS = 5
 
 
 def prober(**bounds: Any) -> Prober:
-    golden = Golden([{"a": float(row)} for row in range(ROWS)], RIGHT["predictions"] * ROWS)
-    questions = predict_protocol.questions(golden, MODEL, "image")
-    given = Verification(**{"requests": 10, "startup_seconds": 5.0, **bounds})
-    return Prober("taxi", questions, MODEL, given, Access())
+    golden = GoldenExamples([{"a": float(row)} for row in range(ROWS)], RIGHT["predictions"] * ROWS)
+    requests = predict_protocol.golden_requests(golden, MODEL, "image")
+    given = VerificationBounds(**{"requests": 10, "startup_seconds": 5.0, **bounds})
+    return Prober("taxi", requests, MODEL, given, EndpointAccess())
 
 
 @contextmanager
-def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[Target]:
+def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[EndpointAddress]:
     """A process's stand-in that gives an answer to each request's body."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -60,7 +62,7 @@ def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[Target]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield Target(f"http://127.0.0.1:{server.server_address[1]}")
+        yield EndpointAddress(f"http://127.0.0.1:{server.server_address[1]}")
     finally:
         server.shutdown()
         server.server_close()

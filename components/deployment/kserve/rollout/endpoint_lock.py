@@ -1,9 +1,9 @@
-"""One rollout at a time to an endpoint, and what an interrupted one leaves for the next.
+"""The lock of an endpoint, and the journal that an interrupted rollout leaves for the next.
 
 The lock is a Lease, not an annotation of the InferenceService: KServe copies annotations to the
-pods, so every renewal would start new ones. It is kept as Kubernetes' own leader election does:
-whoever wants it watches whether its holder renews it, by the watcher's own clock only, and takes it
-where the holder does not. Optimistic locking lets one of several do so.
+pods, so each renewal would start new pods. It works like Kubernetes' leader election: a run that
+wants the lock watches, by its own clock, whether the holder renews it, and takes the lock over if
+not. Optimistic locking lets only one of several runs do so.
 """
 
 import json
@@ -37,25 +37,25 @@ class BusyError(Exception):
     """Another run is deploying to the same endpoint."""
 
 
-class LostError(Exception):
-    """Another run has taken the endpoint over; nothing may be changed any more."""
+class EndpointLostError(Exception):
+    """Another run or person has taken the endpoint over; this run must not change it any more."""
 
 
 @dataclass(frozen=True)
-class Journal:
-    """A rollout that has begun and is not over.
+class RolloutJournal:
+    """A rollout that has begun and has not ended.
 
     Attributes:
-        digest: Of what it deploys.
-        strategy: How.
-        previous: The resource that was there before; None for none. Of blue-green, its color.
+        digest: Digest of what it deploys.
+        strategy: The strategy's name.
+        previous: The resource that was there before; None for none. For blue-green, its color.
         base_revision: The newest revision before the candidate's.
         rolled_out: The revision that had all of the traffic before.
-        stepped: Whether KServe can share traffic: some revision has had all of it before.
-        candidate_revision: The candidate's, once it is being replaced by the previous one again.
-        failure: What KServe said against what was there before.
+        stepped: Whether KServe can split traffic: some revision has had all of it before.
+        candidate_revision: The candidate's revision, once it is being replaced by the previous one.
+        failure: The failure that KServe reported for what was there before.
         step: How many steps the candidate has passed.
-        verdict: Why it is being rolled back; empty while it is not, or was told to stop.
+        verdict: Why it is being rolled back; empty if it is not, or was stopped.
         backwards: Whether it is being rolled back.
     """
 
@@ -72,8 +72,8 @@ class Journal:
     backwards: bool = False
 
     @classmethod
-    def of(cls, lease: Object) -> "Journal | None":
-        """Reads it from a Lease; None where the last rollout is over."""
+    def of(cls, lease: Object) -> "RolloutJournal | None":
+        """Read the journal from a Lease; None where the last rollout has ended."""
         text = (lease["metadata"].get("annotations") or {}).get(JOURNAL_ANNOTATION)
         if not text:
             return None
@@ -82,18 +82,18 @@ class Journal:
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"Lease {lease['metadata']['name']}: its annotation {JOURNAL_ANNOTATION} was "
-                f"written by another version ({error}). See that the endpoint serves what it "
+                f"written by another version ({error}). Check that the endpoint serves what it "
                 "should, then delete the Lease."
             ) from error
 
 
 @dataclass(frozen=True)
-class Terms:
-    """How the lock is kept.
+class LeaseTiming:
+    """Timing of a lock.
 
     Attributes:
-        seconds: How long a holder may be silent before the lock may be taken from it.
-        poll_seconds: How often to look whether a holder has renewed it.
+        seconds: Lease duration: a lock that its holder has not renewed for so long may be taken.
+        poll_seconds: Interval between checks whether a holder has renewed it.
     """
 
     seconds: float = 30.0
@@ -101,18 +101,22 @@ class Terms:
 
 
 @dataclass
-class Lock:
-    """A Lease that is held; see `held`.
+class EndpointLock:
+    """A Lease that this run holds; see `held`.
 
     Attributes:
-        journal: The unfinished rollout, of this holder or of one before.
+        api: Access to the cluster.
+        name: The Lease's name.
+        holder: The name of this attempt.
+        timing: Timing of the lock.
+        journal: The unfinished rollout, of this attempt or of an earlier one.
     """
 
     api: Api
     name: str
     holder: str
-    terms: Terms
-    journal: Journal | None = None
+    timing: LeaseTiming
+    journal: RolloutJournal | None = None
     _lease: Mapping[str, Any] = field(default_factory=dict)
     _renewed: float = 0.0
     _lost: str = ""
@@ -120,99 +124,107 @@ class Lock:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def write(self, **changes: Any) -> None:
-        """Changes the journal, and with it renews the lock.
+        """Change the journal, and renew the lock with it.
 
         Args:
-            changes: Fields of `Journal`.
+            changes: Fields of `RolloutJournal`.
 
         Raises:
-            LostError: The lock belongs to another.
+            EndpointLostError: If another run holds the lock.
+        """
+        self._save(replace(self.unfinished(), **changes))
+
+    def unfinished(self) -> RolloutJournal:
+        """Return the journal of the unfinished rollout.
+
+        Raises:
+            ValueError: If there is none.
         """
         if self.journal is None:
-            raise ValueError("there is no journal to change")
-        self._save(replace(self.journal, **changes))
+            raise ValueError("no rollout is under way")
+        return self.journal
 
-    def begin(self, journal: Journal) -> None:
-        """Notes that a rollout begins, before it changes anything.
+    def begin(self, journal: RolloutJournal) -> None:
+        """Write the journal of a rollout that begins, before it changes anything.
 
         Raises:
-            LostError: The lock belongs to another.
+            EndpointLostError: If another run holds the lock.
         """
         self._save(journal)
 
     def finish(self) -> None:
-        """Notes that a rollout is over.
+        """Remove the journal of a rollout that has ended.
 
         Raises:
-            LostError: The lock belongs to another.
+            EndpointLostError: If another run holds the lock.
         """
         self._save(None)
 
     def ensure(self) -> None:
-        """Sees that the lock is held for long enough to change something.
+        """Check that the lock is held for long enough to change something; renew it if not.
 
         Raises:
-            LostError: The lock belongs to another.
+            EndpointLostError: If another run holds the lock.
         """
         with self._guard:
             if self._lost:
-                raise LostError(self._lost)
-            if time.monotonic() - self._renewed > self.terms.seconds / 2:
+                raise EndpointLostError(self._lost)
+            if time.monotonic() - self._renewed > self.timing.seconds / 2:
                 self._update(self.journal)
 
-    def _save(self, journal: Journal | None) -> None:
+    def _save(self, journal: RolloutJournal | None) -> None:
         with self._guard:
             if self._lost:
-                raise LostError(self._lost)
+                raise EndpointLostError(self._lost)
             self._update(journal)
 
-    def _update(self, journal: Journal | None, *, release: bool = False) -> None:
-        body = _changed(self._lease, "" if release else self.holder, journal, self.terms)
+    def _update(self, journal: RolloutJournal | None, *, release: bool = False) -> None:
+        body = _changed(self._lease, "" if release else self.holder, journal, self.timing)
         try:
             self._lease = self.api.replace(LEASE, body)
         except (ConflictError, NotFoundError) as error:
-            # A repetition of a request that had been carried out finds its own change.
-            self._lease = self._own(journal, error)
+            # A repeated request whose first attempt was carried out finds its own change.
+            self._lease = self._reclaimed(journal, error)
         self.journal = journal
         self._renewed = time.monotonic()
 
-    def _own(self, journal: Journal | None, error: ApiError) -> Object:
+    def _reclaimed(self, journal: RolloutJournal | None, error: ApiError) -> Object:
         try:
             found = self.api.get(LEASE, self.name)
         except NotFoundError:
             self._lost = f"Lease {self.name} was deleted while it was held: {error}"
-            raise LostError(self._lost) from error
+            raise EndpointLostError(self._lost) from error
         if (found.get("spec") or {}).get("holderIdentity") != self.holder:
-            holder = (found.get("spec") or {}).get("holderIdentity") or "nobody"
+            holder = (found.get("spec") or {}).get("holderIdentity") or "no one"
             self._lost = f"Lease {self.name} was taken over by {holder}."
-            raise LostError(self._lost) from error
-        return self.api.replace(LEASE, _changed(found, self.holder, journal, self.terms))
+            raise EndpointLostError(self._lost) from error
+        return self.api.replace(LEASE, _changed(found, self.holder, journal, self.timing))
 
     def keep(self) -> None:
-        """Renews the lock again and again, in a thread."""
-        while not self._over.wait(self.terms.seconds / 3):
+        """Renew the lock periodically, until it is released; runs in a thread."""
+        while not self._over.wait(self.timing.seconds / 3):
             with self._guard:
                 if self._over.is_set():
                     return
                 try:
                     self._update(self.journal)
-                except LostError as error:
+                except EndpointLostError as error:
                     _logger.error("%s", error)
                     return
                 except AbortedError:
                     return
                 except (ApiError, UserError) as error:
-                    _logger.warning("the lock is not renewed: %s", error)
+                    _logger.warning("Lease %s was not renewed: %s", self.name, error)
 
     def release(self) -> None:
-        """Lets the lock go. What cannot be released is free a little later."""
+        """Release the lock. If that fails, the lock expires."""
         self._over.set()
         with self._guard:
             if self._lost:
                 return
             try:
                 self._update(self.journal, release=True)
-            except LostError:
+            except EndpointLostError:
                 pass
             except (ApiError, UserError, AbortedError) as error:
                 _logger.warning("Lease %s was not released: %s", self.name, error)
@@ -223,25 +235,25 @@ def held(
     api: Api,
     name: str,
     holder: str,
-    terms: Terms = Terms(),
+    timing: LeaseTiming = LeaseTiming(),
     pause: Callable[[float], None] | None = None,
-) -> Iterator[Lock]:
-    """Holds an endpoint's lock.
+) -> Iterator[EndpointLock]:
+    """Hold an endpoint's lock for the duration of the block.
 
     Args:
-        api: Access to the cluster, not ended by what ends the wait for the lock.
+        api: Access to the cluster. It must outlive what ends the wait for the lock.
         name: The Lease's name.
-        holder: Who holds it; another text in every attempt.
-        terms: How it is kept.
+        holder: The name of this attempt; unique.
+        timing: Timing of the lock.
         pause: Waits for some seconds; may raise to end the wait for the lock.
 
     Raises:
-        BusyError: Another holder renews it.
+        BusyError: If another holder renews the lock.
     """
-    lock = Lock(api.bound(unreachable_seconds=terms.seconds), name, holder, terms)
-    lock._lease = _acquired(api, name, holder, terms, pause or api.pause)
+    lock = EndpointLock(api.bound(unreachable_seconds=timing.seconds), name, holder, timing)
+    lock._lease = _acquired(api, name, holder, timing, pause or api.pause)
     lock._renewed = time.monotonic()
-    lock.journal = Journal.of(lock._lease)
+    lock.journal = RolloutJournal.of(lock._lease)
     threading.Thread(target=lock.keep, name=f"lease {name}", daemon=True).start()
     try:
         yield lock
@@ -250,7 +262,7 @@ def held(
 
 
 def _acquired(
-    api: Api, name: str, holder: str, terms: Terms, pause: Callable[[float], None]
+    api: Api, name: str, holder: str, timing: LeaseTiming, pause: Callable[[float], None]
 ) -> Object:
     seen, first, since, told = "", "", time.monotonic(), False
     while True:
@@ -258,7 +270,7 @@ def _acquired(
             lease = api.get(LEASE, name)
         except NotFoundError:
             try:
-                return api.create(LEASE, _new(name, holder, terms))
+                return api.create(LEASE, _new(name, holder, timing))
             except ConflictError:
                 continue
         spec = lease.get("spec") or {}
@@ -266,40 +278,40 @@ def _acquired(
         version = str(lease["metadata"]["resourceVersion"])
         now = time.monotonic()
         if version != seen:
-            # One's own name is there where the answer to taking it was lost.
+            # The holder's own name is there if the response to taking the lock was lost.
             if current not in ("", holder) and current == first:
                 raise BusyError(
                     f"another run is deploying to this endpoint: {current} holds Lease {name} in "
-                    f"namespace {api.namespace}. Nothing was changed; try again when it is done."
+                    f"namespace {api.namespace}. Nothing was changed; try again when it has ended."
                 )
             seen, since, first = version, now, current
-        # A holder may have agreed upon a longer time than this one would.
-        patience = max(terms.seconds, float(spec.get("leaseDurationSeconds") or 0))
+        # The holder may use a longer lease duration than this run.
+        patience = max(timing.seconds, float(spec.get("leaseDurationSeconds") or 0))
         if current in ("", holder) or now - since >= patience:
             if current not in ("", holder):
-                _logger.warning("%s did not renew Lease %s: taken over.", current, name)
+                _logger.warning("%s did not renew Lease %s: taking it over.", current, name)
             try:
-                return api.replace(LEASE, _changed(lease, holder, Journal.of(lease), terms))
+                return api.replace(LEASE, _changed(lease, holder, RolloutJournal.of(lease), timing))
             except (ConflictError, NotFoundError):
                 continue
         if not told:
             told = True
-            _logger.info("%s holds Lease %s; looking whether it is alive.", current, name)
-        pause(terms.poll_seconds)
+            _logger.info("%s holds Lease %s; checking whether it is alive.", current, name)
+        pause(timing.poll_seconds)
 
 
-def _new(name: str, holder: str, terms: Terms) -> dict[str, Any]:
+def _new(name: str, holder: str, timing: LeaseTiming) -> dict[str, Any]:
     empty: dict[str, Any] = {
         "apiVersion": LEASE.api_version,
         "kind": LEASE.kind,
         "metadata": {"name": name, "labels": names.Identity("", TASK, "").labels()},
         "spec": {},
     }
-    return _changed(empty, holder, None, terms)
+    return _changed(empty, holder, None, timing)
 
 
 def _changed(
-    lease: Mapping[str, Any], holder: str, journal: Journal | None, terms: Terms
+    lease: Mapping[str, Any], holder: str, journal: RolloutJournal | None, timing: LeaseTiming
 ) -> dict[str, Any]:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     metadata = dict(lease["metadata"])
@@ -312,10 +324,10 @@ def _changed(
     if spec.get("holderIdentity") != holder:
         spec["acquireTime"] = now
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-    # The API takes whole seconds only.
-    seconds = max(1, round(terms.seconds))
+    # The API accepts whole seconds only.
+    seconds = max(1, round(timing.seconds))
     spec |= {"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": now}
     if not holder:
-        # The API takes no empty one.
+        # The API rejects an empty name.
         del spec["holderIdentity"]
     return {**lease, "metadata": metadata, "spec": spec}

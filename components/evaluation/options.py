@@ -1,0 +1,54 @@
+"""The options of `evaluate_model`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.documents import between
+from kfp_tabular.components.common.options import option
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """The arguments of `evaluate_model` that are not artifacts.
+
+    Example:
+        >>> EvaluationOptions(thresholds={"auc": {"min": 0.9}}).bootstrap_samples
+        1000
+    """
+
+    baseline_model_uri: str = option(
+        "",
+        """URI of a model to compare with, instead of the artifact `baseline_model`: a directory, a
+        local path or on an object store (`gs://`, `s3://`), or `<repository>/<name>` for the newest
+        version that `deploy_model` published there. Empty: none.""",
+    )
+    split: str = option(
+        "", "The split to evaluate on. Empty: `test` if it has rows, otherwise `eval`."
+    )
+    slice_columns: Sequence[str] = option(
+        [],
+        """Columns of the examples, including excluded ones, for whose values the metrics are
+        measured as well; `"a,b"` crosses two columns. Numbers with more than 50 values are split at
+        their quartiles.""",
+    )
+    thresholds: Mapping[str, Any] = option(
+        {},
+        """Bounds by metric: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`. With
+        `"slice": "column"` each slice of that column must keep the bound, except slices with fewer
+        than `"min_rows"` (100) rows. A list gives several bounds for one metric.""",
+    )
+    change_thresholds: Mapping[str, Any] = option(
+        {},
+        """Bounds by metric on the change from the baseline: `{"auc": {"min_change": -0.01}}`, also
+        `max_change`, `slice` and `min_rows`. Not checked without a baseline.""",
+    )
+    max_slices: int = option(
+        100,
+        "The most slices that are measured in all, the largest ones; 1 to 1000.",
+        check=between(1, 1000),
+    )
+    bootstrap_samples: int = option(
+        1000, "Resamples for the intervals, 100 to 100,000.", check=between(100, 100_000)
+    )
+    seed: int = option(0, "Seed of the resampling.")
