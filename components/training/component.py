@@ -102,8 +102,9 @@ def train_model(
         JobFailedError: The job on the cluster failed; the message names the pod and the reason.
 
     Example:
-        >>> train_model.component_spec.inputs["epochs"].default
-        0
+        >>> @dsl.pipeline
+        ... def training(examples: dsl.Input[dsl.Dataset], graph: dsl.Input[dsl.Artifact]):
+        ...     train_model(transformed_examples=examples, transform_graph=graph, epochs=3)
     """
     from pathlib import Path
 

@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout
 from kfp_tabular.components.training.model import (
-    ModelContext,
-    architectures,
     prediction_metrics,
     saved_model,
 )
@@ -192,33 +189,6 @@ def test_every_architecture_learns(inputs, tmp_path, changes):
     assert outcome.metrics["eval_log_loss"] < 0.8
 
 
-def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
-    import tf_keras
-
-    common, rare = Categorical("common", 0, 20), Categorical("rare", 0, 80)
-    context = ModelContext(
-        task="binary",
-        units=1,
-        numeric=(),
-        categorical=(common, rare),
-        hyperparameters=Hyperparameters(model_type="dnn"),
-        seed=0,
-        prior=(0.0,),
-        rows=800,
-    )
-    model = architectures.build(context)
-    layer = tf_keras.Model(model.input, model.get_layer("column_dropout_8").output)
-    ids = {"numeric": np.zeros((4000, 0)), "categorical": np.ones((4000, 2), np.int32)}
-    seen, trained_on = layer(ids).numpy(), layer(ids, training=True).numpy()
-    dropped = (trained_on == 0).mean(axis=2)
-    assert set(np.unique(dropped)) == {0.0, 1.0}
-    np.testing.assert_allclose(dropped.mean(axis=0), [0.5, 0.8], atol=0.04)
-    kept = trained_on[:, 1][dropped[:, 1] == 0]
-    np.testing.assert_allclose(kept, 5 * seen[: len(kept), 1], rtol=1e-5)
-    plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0))
-    assert not any("dropout" in layer.name for layer in architectures.build(plain).layers)
-
-
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
     """Of 1500 rows, 60 stay positive."""
     artifacts = inputs["binary"]
@@ -335,7 +305,7 @@ def test_a_feature_made_from_the_label(made, inputs):
 
 @pytest.fixture
 def my_models(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     yield "my_models"
     sys.modules.pop("my_models", None)
 
