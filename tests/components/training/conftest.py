@@ -33,7 +33,7 @@ CLASSES = {"sold": ("no", "yes"), "grade": ("a", "b", "c"), "price": ()}
 
 
 def raw_rows(rows: int, seed: int) -> dict[str, np.ndarray]:
-    """Rows whose labels follow from the features, but for some noise."""
+    """Return rows whose labels follow from the features, with some noise."""
     random = np.random.default_rng(seed)
     distance = random.lognormal(1.0, 0.8, rows)
     count = random.integers(0, 6, rows)
@@ -54,14 +54,14 @@ def raw_rows(rows: int, seed: int) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Inputs:
-    """A task's artifacts, made by hand in the formats of the real ones."""
+    """A task's artifacts, written by hand in the real formats."""
 
     examples: Path
     graph: Path
     task: Task
 
     def settings(self, folder: Path, **changes: object) -> WorkerSettings:
-        """Settings of a short run; names of hyperparameters go there."""
+        """Return settings of a short training; hyperparameters are given by name, too."""
         names = {field.name for field in dataclasses.fields(Hyperparameters)}
         hyperparameters = Hyperparameters(
             epochs=6, batch_size=64, learning_rate=0.01, hidden_units="32,16"
@@ -88,7 +88,7 @@ class Inputs:
 
 @pytest.fixture(scope="session")
 def made() -> SimpleNamespace:
-    """What tests make data with."""
+    """Helpers that make data."""
     return SimpleNamespace(
         ROWS=ROWS,
         RAW=RAW,
@@ -134,7 +134,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
 
 
 def write_examples(path: Path, splits: dict[str, dict[str, np.ndarray]], group: int = 200) -> None:
-    """Writes columns as transformed examples, `group` rows to a row group."""
+    """Write columns as transformed examples, `group` rows to a row group."""
     first = next(iter(splits.values()))
     schema = pa.schema({name: pa.array(values).type for name, values in first.items()})
     path.mkdir(parents=True)
@@ -146,14 +146,14 @@ def write_examples(path: Path, splits: dict[str, dict[str, np.ndarray]], group: 
 
 
 def read_columns(path: Path, split: str) -> dict[str, np.ndarray]:
-    """Reads a split of transformed examples back."""
+    """Read a split of transformed examples."""
     batches = Examples(path).batches(split)
     table = pa.Table.from_batches(list(batches))
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def rewrite(source: Path, target: Path, **changes: dict[str, np.ndarray] | None) -> None:
-    """Copies examples with the columns of some splits changed; None leaves a split out."""
+    """Copy examples with the columns of some splits changed; None leaves a split out."""
     splits = {split: read_columns(source, split) for split in Examples(source).splits}
     for split, columns in changes.items():
         if columns is None:

@@ -5,7 +5,7 @@ import tf_keras
 
 
 def by_name(context):
-    """Takes columns by name, and one-hot ids."""
+    """Use columns by name, and one-hot ids."""
     inputs = context.inputs()
     columns = context.columns(inputs)
     parts = [columns["distance"][:, None]]
@@ -14,25 +14,25 @@ def by_name(context):
     return tf_keras.Model(inputs, logits)
 
 
-def normalised(context):
-    """Has variables that are not trained."""
+def normalized(context):
+    """Return a model with variables that are not trained."""
     inputs = context.inputs()
     hidden = tf_keras.layers.BatchNormalization()(inputs["numeric"])
     return tf_keras.Model(inputs, tf_keras.layers.Dense(context.units)(hidden))
 
 
 def wrong_width(context):
-    """Returns logits of the wrong shape."""
+    """Return a model with logits of the wrong shape."""
     inputs = context.inputs()
     return tf_keras.Model(inputs, tf_keras.layers.Dense(context.units + 1)(inputs["numeric"]))
 
 
 def no_model(context):
-    """Returns no model."""
+    """Return something that is not a model."""
     return context
 
 
 def one_input(context):
-    """Takes other inputs."""
+    """Return a model with other inputs."""
     numeric = tf_keras.Input((len(context.numeric),))
     return tf_keras.Model(numeric, tf_keras.layers.Dense(context.units)(numeric))

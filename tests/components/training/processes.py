@@ -27,7 +27,7 @@ class Job:
     """A TFJob's processes; each can be killed and started again under its address.
 
     Args:
-        folder: For the logs.
+        folder: Directory for the logs.
         flags: The worker program's flags.
         roles: Number of processes by role.
     """
@@ -44,7 +44,7 @@ class Job:
         self._processes: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
 
     def start(self, *tasks: tuple[str, int], **variables: str) -> None:
-        """Starts some processes; all where none is named."""
+        """Start some processes; all if none is named."""
         for role, index in tasks or self.tasks:
             config = {"cluster": self._cluster, "task": {"type": role, "index": index}}
             with self.log_file(role, index).open("ab") as log:
@@ -66,7 +66,7 @@ class Job:
             self._processes[task].send_signal(number)
 
     def wait(self, *tasks: tuple[str, int], seconds: float = 200.0) -> list[int]:
-        """Waits for some processes, and gives their exit codes."""
+        """Wait for some processes and return their exit codes."""
         deadline = time.monotonic() + seconds
         return [
             self._processes[task].wait(max(0.0, deadline - time.monotonic()))
@@ -74,7 +74,7 @@ class Job:
         ]
 
     def until(self, words: str, role: str, index: int = 0, seconds: float = 200.0) -> None:
-        """Waits until a process has logged some words."""
+        """Wait until a process has logged some words."""
         deadline = time.monotonic() + seconds
         while words not in self.log(role, index):
             code = self._processes[role, index].poll()
@@ -91,7 +91,7 @@ class Job:
 
 @contextmanager
 def job(folder: Path, flags: Sequence[str], **roles: int) -> Iterator[Job]:
-    """Gives a job whose processes do not outlive the block."""
+    """Yield a job whose processes do not outlive the block."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Job(folder, flags, **roles)
     try:

@@ -22,7 +22,7 @@ print(f"worker {index} starts", flush=True)
 
 
 def test_two_workers_train_one_model(inputs, tmp_path, capfd):
-    """1500 rows in batches of 64 do not divide evenly among two, nor does an odd share."""
+    """Neither 1500 rows in batches of 64 nor an odd share divide evenly among two."""
     result = train.run(inputs["binary"].request(tmp_path, workers=2))
     assert result.metrics["eval_auc"] > 0.85
     assert result.metrics["steps"] <= 6 * 24
@@ -40,7 +40,7 @@ def test_two_workers_train_one_model(inputs, tmp_path, capfd):
 
 @pytest.fixture
 def stand_in(monkeypatch, tmp_path, inputs):
-    """Replaces the worker program by some lines of Python."""
+    """Replace the worker program by some lines of Python."""
 
     def prepare(code):
         (tmp_path / "stand_in_worker.py").write_text(STAND_IN + code)
@@ -100,7 +100,7 @@ def test_a_task_that_is_told_to_stop_stops_its_workers(stand_in, tmp_path):
 
 
 def test_workers_end_with_a_task_that_is_killed(stand_in, tmp_path):
-    """Even where it has no chance to stop them."""
+    """Even though it has no chance to stop them."""
     settings = stand_in(
         "from kfp_tabular.components.training.worker import program\n"
         "program.parse(sys.argv[1:])\nprint('ready', flush=True)\ntime.sleep(600)\n"

@@ -1,4 +1,4 @@
-"""Which process of a job one is, and what a TrainJob's pods make of their variables."""
+"""A process's role in its job, and TF_CONFIG from the variables of a TrainJob's pods."""
 
 import json
 import socket
@@ -37,7 +37,7 @@ def config(cluster, role, index):
         ({"chief": ["a:1"], "worker": ["b:1"], "ps": ["p:1"]}, "ps", 0, (0, 1, False)),
     ],
 )
-def test_the_place_in_a_cluster(cluster, role, index, expected):
+def test_the_role_in_a_cluster(cluster, role, index, expected):
     found = replica_role.parse_tf_config(config(cluster, role, index))
     assert (found.worker, found.workers, found.is_chief) == expected
     assert found.has_evaluator == ("evaluator" in cluster)
@@ -95,7 +95,7 @@ def test_a_job_has_one_chief_and_everyone_knows_the_others(chiefs, workers, serv
         (config({"evaluator": ["a"], "ps": ["b"]}, "evaluator", 0), "no process that trains"),
     ],
 )
-def test_a_tf_config_that_makes_no_sense(text, words):
+def test_an_invalid_tf_config(text, words):
     with pytest.raises(UserError, match=f"TF_CONFIG.*{words}"):
         replica_role.parse_tf_config(text)
 
@@ -145,7 +145,7 @@ def test_pods_that_lack_a_variable(changes, words):
 
 @pytest.fixture
 def no_such_name(monkeypatch):
-    """A resolver may take seconds to say that there is no name."""
+    """A resolver may take seconds to report that a name is missing."""
     resolve = socket.getaddrinfo
 
     def resolved(host, *others, **options):
@@ -171,8 +171,8 @@ def test_peers_that_do_not_come_are_named_with_the_reason(no_such_name):
     assert up not in str(failure.value)
 
 
-def test_peers_meet_whoever_is_first():
-    """None leaves before it has seen all, and none is missed because it has left already."""
+def test_peers_meet_in_any_order():
+    """None leaves before it has seen all, and none is missed because it left early."""
     ports = free_ports(3)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     met, servers = [], []

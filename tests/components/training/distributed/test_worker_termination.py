@@ -1,4 +1,4 @@
-"""How processes end: in time, with a telling exit code, also where TensorFlow waits."""
+"""Processes end in time and with a telling exit code, even while TensorFlow waits."""
 
 import itertools
 import signal
@@ -56,7 +56,7 @@ def test_a_call_that_holds_the_lock_is_ended():
     assert "Timeout" in output
 
 
-def test_a_block_that_is_done_in_time_is_let_be():
+def test_a_block_that_is_done_in_time_continues():
     process = run(
         f"{PREPARE}print('ready')\n"
         "with worker_termination.within(0.2, 'too long'): pass\n"
@@ -122,7 +122,7 @@ def test_the_loss_of_another_is_told_from_ones_own_failure(monkeypatch):
 
 
 def server(finished, present, peers_seconds=100.0):
-    """Runs the wait of a server, whose clock goes on by 5 s with every look."""
+    """Run the wait of a server whose clock advances by 5 s with each reading."""
     clock = itertools.count(0.0, 5.0)
     states = itertools.chain(present, itertools.repeat(present[-1]))
     done = itertools.chain(finished, itertools.repeat(finished[-1]))

@@ -1,4 +1,4 @@
-"""A Training Operator and a Trainer, as far as a training task sees them.
+"""A Training Operator and a Trainer, as a training task sees them.
 
 They watch for jobs, make pods with the labels and variables of the real ones, run a function in the
 place of each pod's container, and write the status that the real ones would.
@@ -44,18 +44,18 @@ class Container:
 
     @property
     def arguments(self) -> list[str]:
-        """Its arguments, as the kubelet gives them."""
+        """Its arguments, as the kubelet passes them."""
         return [argument.replace("$$(", "$(") for argument in self.spec["args"]]
 
     def flag(self, name: str) -> str:
-        """Gives the value of a flag."""
+        """Return the value of a flag."""
         start = f"--{name}="
         found = [value for value in self.arguments if value.startswith(start)]
         assert len(found) == 1, (name, self.arguments)
         return found[0].removeprefix(start)
 
     def environment(self, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-        """Gives its variables, those from secrets filled in."""
+        """Return its variables, with those from secrets filled in."""
         found = {}
         for entry in self.spec["env"]:
             if "value" in entry:
@@ -77,7 +77,7 @@ class Operator:
         server: The API server.
         program: What runs in each container; gives its exit code.
         restarts: How often a container that failed is started again.
-        hosts: Gives a TF_CONFIG address for each pod; `None` for those of the real operator.
+        hosts: Returns a TF_CONFIG address for each pod; `None` for those of the real operator.
         jobs: Every job seen, in order.
     """
 
@@ -91,7 +91,7 @@ class Operator:
 
     @contextmanager
     def running(self) -> Iterator["Operator"]:
-        """Watches for the duration of the block."""
+        """Watch for the duration of the block."""
         thread = threading.Thread(target=self._watch, name="operator", daemon=True)
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""A training task and its job, over a real API server and object store, but for the training."""
+"""A training task and its job, with a real API server and object store, but without training."""
 
 import dataclasses
 import json
@@ -68,7 +68,7 @@ def job_request(tmp_path: Path) -> TrainingJobRequest:
 
 
 def trains(container: Container) -> int:
-    """What the training program leaves, without the training: only the chief writes."""
+    """Write what the training program writes, without training: only the chief writes."""
     container.write(f"worker of {container.pod}: reading")
     if is_chief(container):
         for place, name, text in (
@@ -136,9 +136,7 @@ def test_the_task_has_what_the_chief_wrote(server, api, job_request, caplog, kin
 
 
 @EACH_KIND
-def test_an_object_store_will_do_without_any_volume(
-    server, api, job_request, s3, tmp_path, kind
-) -> None:
+def test_an_object_store_needs_no_volume(server, api, job_request, s3, tmp_path, kind) -> None:
     bucket = s3.replace("s3://", "minio://")
     folder = f"{bucket}/{tmp_path.name}/run/transform/1"
     for name in ("examples", "graph"):
@@ -209,10 +207,8 @@ def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
 
 
 @EACH_KIND
-def test_what_the_program_blames_on_its_input_is_the_users_error(
-    server, api, job_request, kind
-) -> None:
-    """At once: restarts, which a TFJob's operator makes, do not better the input."""
+def test_a_user_error_of_the_program_is_one_of_the_task(server, api, job_request, kind) -> None:
+    """At once: the restarts of a TFJob's operator do not fix the input."""
     job_request = placed(job_request, backend=kind)
     starts = []
 
@@ -230,7 +226,7 @@ def test_what_the_program_blames_on_its_input_is_the_users_error(
     assert len(starts) < 8
 
 
-def test_bad_input_is_the_users_error_without_its_log(server, api, job_request) -> None:
+def test_exit_code_2_is_a_user_error_even_without_a_log(server, api, job_request) -> None:
     with (
         Operator(server, fails("", 2), restarts=3).running(),
         pytest.raises(UserError, match=r"container tensorflow: Error: exit code 2"),
@@ -266,7 +262,7 @@ def test_a_second_attempt_finds_the_job_of_the_first(server, api, job_request) -
     assert "model/saved_model.pb" in result(job_request)
 
 
-def test_an_attempt_that_wants_another_job_leaves_the_first_alone(server, api, job_request) -> None:
+def test_an_attempt_with_another_job_does_not_touch_the_first(server, api, job_request) -> None:
     with Operator(server, trains).running() as operator:
         backend.run(job_request, api)
         other = placed(job_request, job={**job_request.placement.job, "memory": "8Gi"})
@@ -276,7 +272,7 @@ def test_an_attempt_that_wants_another_job_leaves_the_first_alone(server, api, j
     assert len(operator.jobs) == 1
 
 
-def test_results_that_an_attempt_took_and_lost_are_made_again(server, api, job_request) -> None:
+def test_results_lost_by_an_attempt_are_trained_again(server, api, job_request) -> None:
     with Operator(server, trains).running() as operator:
         backend.run(job_request, api)
         backend.run(job_request, api)
@@ -285,7 +281,7 @@ def test_results_that_an_attempt_took_and_lost_are_made_again(server, api, job_r
     assert "model/saved_model.pb" in result(job_request)
 
 
-def test_results_that_were_half_removed_are_made_again(server, api, job_request) -> None:
+def test_partly_removed_results_are_trained_again(server, api, job_request) -> None:
     def interrupted(uri: str, first: str) -> None:
         (Path(uri) / first).unlink()
         raise KeyboardInterrupt
@@ -300,7 +296,7 @@ def test_results_that_were_half_removed_are_made_again(server, api, job_request)
     assert leftovers(job_request) == []
 
 
-def test_a_store_that_keeps_everything_costs_no_results(
+def test_a_store_that_denies_deletion_loses_no_results(
     server, api, job_request, monkeypatch, caplog
 ) -> None:
     def denied(uri: str, first: str) -> None:
@@ -314,7 +310,7 @@ def test_a_store_that_keeps_everything_costs_no_results(
     assert "is not removed: access denied" in caplog.text
 
 
-def test_a_place_that_cannot_be_written_to_is_found_before_training(
+def test_a_directory_that_is_not_writable_is_reported_before_training(
     server, api, job_request, monkeypatch
 ) -> None:
     def denied(path: Path, uri: str) -> None:
@@ -327,7 +323,7 @@ def test_a_place_that_cannot_be_written_to_is_found_before_training(
     assert operator.jobs == []
 
 
-def test_a_bad_document_needs_no_cluster_to_be_found(job_request, monkeypatch) -> None:
+def test_a_bad_document_is_reported_without_a_cluster(job_request, monkeypatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     bad: Mapping[str, Any] = {"job": {**job_request.placement.job, "memory": "4"}}
 

@@ -1,4 +1,4 @@
-"""What job a task asks for, and where its results go."""
+"""The job that a task requests, and where its results go."""
 
 import dataclasses
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_the_job_works_in_a_folder_of_its_own_in_the_runs() -> None:
     assert not any(str(HERE) in argument for argument in plan.spec.arguments)
 
 
-def test_without_a_run_it_is_beside_the_model() -> None:
+def test_without_a_run_the_folder_is_next_to_the_model() -> None:
     plan = make(dataclasses.replace(URIS, model="gs://bucket/x/model"), run_id="")
 
     assert plan.prefix == f"gs://bucket/x/kfp-tabular-jobs/{plan.spec.name}"
@@ -91,7 +91,7 @@ def test_another_task_gets_another_job(changes: dict[str, Any]) -> None:
 def test_what_the_pods_ask_for_does_not_change_the_name() -> None:
     changed = make(job={"memory": "8Gi"})
 
-    # So that an attempt with other settings meets the job of the one before, and says so.
+    # So an attempt with other settings finds the earlier job and reports it.
     assert changed.spec.name == make().spec.name
     assert changed.resource["spec"] != make().resource["spec"]
 
@@ -103,7 +103,7 @@ def test_the_image_is_the_tasks_own_unless_it_is_given() -> None:
     assert make(image=own, job={"image": given}).spec.settings.image == given
 
 
-def test_workers_are_said_in_one_place() -> None:
+def test_the_number_of_workers_is_given_once() -> None:
     assert make(workers=3).spec.settings.workers == 3
     assert make(job={"workers": 3.0}).spec.settings.workers == 3
     assert make(job={"workers": 3}, workers=3).spec.settings.workers == 3

@@ -1,4 +1,4 @@
-"""A training task whose job's containers are real: the worker program in processes of its own."""
+"""A training task whose job's containers are real processes of the worker program."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ SECONDS = 240
 
 
 def local_hosts(count: int) -> list[str]:
-    """Free ports of this machine in the place of the pods' addresses."""
+    """Free ports of this machine in place of the pods' addresses."""
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:
@@ -32,7 +32,7 @@ def local_hosts(count: int) -> list[str]:
 
 
 def runs_the_command(container: Container) -> int:
-    """Runs the container's command and arguments, with its variables."""
+    """Run the container's command and arguments, with its variables."""
     own = container.environment({})
     # The image's Python, and directories that only a pod has.
     command = [sys.executable, *container.spec["command"][1:], *container.arguments]

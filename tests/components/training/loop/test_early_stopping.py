@@ -3,7 +3,7 @@
 from kfp_tabular.components.training.loop.early_stopping import EarlyStopping
 
 
-def test_stopping_keeps_the_best_and_loses_patience():
+def test_training_stops_after_evaluations_without_improvement():
     stopping = EarlyStopping("auc", patience=2)
     values = [0.7, 0.8, float("nan"), 0.79]
     assert [stopping.update(value, step) for step, value in enumerate(values)] == [

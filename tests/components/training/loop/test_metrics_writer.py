@@ -16,7 +16,7 @@ NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,20}", fullmatch=True)
 
 
 def collected(line):
-    """What the collector's loop takes from a line; a value that is no number ends the collector."""
+    """Return what the collector reads from a line; a value that is not a number ends it."""
     return [(match[1].strip(), float(match[2].strip())) for match in FILTER.finditer(line)]
 
 
@@ -55,7 +55,7 @@ def test_lines_start_with_the_time(tmp_path):
 
 
 def test_a_resumed_run_reports_each_step_once(tmp_path):
-    """In the same pod the file is there still; in another one it has to be made up for."""
+    """In the same pod the file still exists; in another one it must be restored."""
     history = [entry(10), entry(20)]
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     with metrics_writer.MetricsWriter(None, here) as writing:

@@ -1,4 +1,4 @@
-"""Jobs of several processes, with everything in an object store: there is no shared disk."""
+"""Jobs of several processes without a shared disk: everything is in an object store."""
 
 import shutil
 import signal
@@ -58,12 +58,12 @@ def flags(root, name, files=3, **changes):
     return [f"--{flag}={value}" for flag, value in given.items()]
 
 
-def outcome(root, name):
+def record_of(root, name):
     return TrainingRecord.parse(Folder(f"{root}/{name}/logs").read_text("training.json"))
 
 
-def test_a_worker_set_goes_on_after_it_is_stopped_and_after_a_worker_is_killed(stored, tmp_path):
-    """Started again, the set ends as if nothing had been."""
+def test_workers_resume_after_sigterm_and_after_one_is_killed(stored, tmp_path):
+    """After a restart, the workers end with the same result."""
     arguments = flags(stored, "killed", **{"train-steps": 900})
     with job(tmp_path, arguments, chief=1, worker=1) as running:
         running.start()
@@ -82,20 +82,20 @@ def test_a_worker_set_goes_on_after_it_is_stopped_and_after_a_worker_is_killed(s
         running.start()
         assert running.wait() == [0, 0]
         assert "resumed at step" in running.log("chief")
-        # Once more, as a job controller does that has not heard of the end: nothing is left to do.
+        # A job controller that missed the end starts them once more: nothing is left to do.
         before = Folder(f"{stored}/killed/model").list()
         running.start()
         assert running.wait() == [0, 0]
         assert "already written everything" in running.log("worker")
         assert Folder(f"{stored}/killed/model").list() == before
     assert not Folder(f"{stored}/killed/logs/checkpoints").list()
-    resumed = outcome(stored, "killed")
+    resumed = record_of(stored, "killed")
     steps = [entry["step"] for entry in resumed.history]
     assert steps == sorted(set(steps))
     assert steps[-1] == resumed.metrics["steps"] == 900
     with workspace.opened(program.parse(flags(stored, "whole", **{"train-steps": 900}))) as one:
         whole = training_process.run(one.settings, ensure=one.ensure, outputs=one.outputs)
-    # Another order of rows: two shares in place of one.
+    # The row order differs: two shares instead of one.
     assert resumed.metrics["eval_auc"] == pytest.approx(whole.metrics["eval_auc"], abs=0.01)
     assert resumed.metrics["eval_log_loss"] == pytest.approx(
         whole.metrics["eval_log_loss"], abs=0.05
@@ -106,7 +106,7 @@ def test_a_worker_set_goes_on_after_it_is_stopped_and_after_a_worker_is_killed(s
 
 
 def test_parameter_servers_and_an_evaluator(stored, tmp_path):
-    """A worker that is killed is waited for; all end when the chief is done."""
+    """The job waits for a killed worker; all processes end when the chief is done."""
     arguments = flags(stored, "servers", files=1, **{"train-steps": 600})
     with job(tmp_path, arguments, chief=1, worker=2, ps=1, evaluator=1) as running:
         running.start()
@@ -117,7 +117,7 @@ def test_parameter_servers_and_an_evaluator(stored, tmp_path):
         codes = running.wait()
         assert codes == [0] * 5, [running.log(*task)[-2000:] for task in running.tasks]
         assert "the chief is done" in running.log("ps")
-    found = outcome(stored, "servers")
+    found = record_of(stored, "servers")
     assert found.metrics["eval_auc"] > 0.85
     assert found.metrics["steps"] == 600
     assert not Folder(f"{stored}/servers/logs/checkpoints").list()

@@ -1,4 +1,4 @@
-"""What an evaluator does where training is faster than it."""
+"""An evaluator that is slower than training."""
 
 import pytest
 
@@ -18,5 +18,5 @@ class Emptied:
 
 
 @pytest.mark.parametrize("error", [MissingError("gone"), FileNotFoundError("gone")])
-def test_a_checkpoint_that_goes_while_it_is_fetched_is_left_out(error):
+def test_a_checkpoint_removed_while_it_is_fetched_is_skipped(error):
     assert evaluator._restore(import_tensorflow(), Emptied(error), 7, None) is None

@@ -1,4 +1,4 @@
-"""What a process keeps in an object store: examples in parts, checkpoints, outputs."""
+"""Locations in an object store: parts of examples, checkpoints, outputs."""
 
 import threading
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.servers.stores import s3  # noqa: F401 - a fixture
 
 @pytest.fixture(scope="module")
 def examples(made, s3, tmp_path_factory):  # noqa: F811
-    """Examples of two files with several row groups each, here and in a bucket."""
+    """Examples of two files with several row groups each, on disk and in a bucket."""
     folder = tmp_path_factory.mktemp("remote") / "examples"
     random = np.random.default_rng(0)
     columns = {"x": random.normal(size=60_000), "y": np.arange(60_000) % 2}
@@ -173,7 +173,7 @@ def test_the_newest_checkpoints_are_kept(storage, tmp_path):
     assert not folder.list()
 
 
-def test_half_a_checkpoint_is_no_checkpoint(storage):
+def test_an_incomplete_checkpoint_is_ignored(storage):
     folder, here = storage
     here.put(10)
     here.storage.flush()
@@ -187,8 +187,8 @@ def test_half_a_checkpoint_is_no_checkpoint(storage):
     assert here.storage.newest() == 0
 
 
-def test_checkpoints_that_come_faster_than_they_go(storage, monkeypatch):
-    """The newest is never lost; those between may be."""
+def test_checkpoints_saved_faster_than_they_are_uploaded(storage, monkeypatch):
+    """The newest is never lost; older ones may be skipped."""
     _, here = storage
     slow = threading.Event()
     upload_files = Folder.upload
@@ -203,7 +203,7 @@ def test_checkpoints_that_come_faster_than_they_go(storage, monkeypatch):
     assert not list(here._local.glob("upload-*"))
 
 
-def test_an_upload_that_is_denied_is_the_users_error(storage, monkeypatch):
+def test_a_denied_upload_is_a_user_error(storage, monkeypatch):
     _, here = storage
 
     def denied(self, files):
@@ -215,7 +215,7 @@ def test_an_upload_that_is_denied_is_the_users_error(storage, monkeypatch):
         here.storage.flush()
 
 
-def test_an_upload_that_fails_is_made_up_for_by_the_next(storage, monkeypatch, caplog):
+def test_the_next_upload_replaces_one_that_failed(storage, monkeypatch, caplog):
     _, here = storage
     upload_files, failures = Folder.upload, [OSError("connection reset")]
 
@@ -235,7 +235,7 @@ def test_an_upload_that_fails_is_made_up_for_by_the_next(storage, monkeypatch, c
 
 
 def test_a_model_appears_whole(s3, tmp_path, monkeypatch):  # noqa: F811
-    """Its marker is taken away before anything changes, and written last."""
+    """Its marker is removed before anything changes, and written last."""
     target = Folder(f"{s3}/remote/model")
     for name in ("saved_model.pb", "variables/variables.index", "_lineage.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A killed run, and the one that goes on."""
+"""A killed training, and the one that resumes it."""
 
 import signal
 import subprocess
@@ -28,8 +28,8 @@ def settings(inputs, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_goes_on_to_the_same_result(settings, number, caplog):
-    """The second run is of the same seed in another process, and ends in the same place."""
+def test_a_killed_training_resumes_to_the_same_result(settings, number, caplog):
+    """The second process has the same seed, and ends with the same result."""
     document = settings.logs.parent / "hyperparameters.json"
     settings.hyperparameters.save(document)
     process = subprocess.Popen(
@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on_to_the_same_result(settings, number, caplog):
 
 
 def test_another_configuration_does_not_resume(settings, inputs):
-    """Each has a directory of its own, named by what decides the result."""
+    """Each has its own directory, named by everything that decides the result."""
     own = checkpoints.directory(settings, ALONE)
     assert own == checkpoints.directory(replace(settings, metrics_file=settings.logs), ALONE)
     changed = [

@@ -1,4 +1,4 @@
-"""Real runs in this process: training, the weights kept, the exported model."""
+"""Real trainings in this process: the kept weights and the exported model."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from kfp_tabular.components.training.worker import training_process
 
 @pytest.fixture(scope="session")
 def trained(inputs, tmp_path_factory):
-    """A run of each task, with its folder and outcome."""
+    """A training of each kind of task, with its folder and record."""
     found = {}
     for kind, artifacts in inputs.items():
         folder = tmp_path_factory.mktemp(kind)
@@ -44,16 +44,16 @@ def tensors(spec: ModelSpec, rows: dict[str, np.ndarray]) -> dict[str, np.ndarra
     ],
 )
 def test_a_model_of_each_task_learns(trained, kind, metric, bound):
-    _, outcome = trained[kind]
-    value = outcome.metrics[metric]
+    _, record = trained[kind]
+    value = record.metrics[metric]
     assert value < bound if metric == "eval_log_loss" else value > bound
-    assert outcome.metrics["epochs"] <= 6
-    assert outcome.metrics["rows_per_second"] > 0
+    assert record.metrics["epochs"] <= 6
+    assert record.metrics["rows_per_second"] > 0
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_the_exported_model_takes_raw_features(made, inputs, trained, kind):
-    folder, outcome = trained[kind]
+    folder, record = trained[kind]
     model, task = SavedModel(folder / "model"), inputs[kind].task
     rows = made.raw_rows(made.ROWS["eval"], 1)
     outputs = {
@@ -76,11 +76,11 @@ def test_the_exported_model_takes_raw_features(made, inputs, trained, kind):
     # The weights kept are the best ones, and the same rows give the same metrics through the
     # transform graph.
     for name, value in measured.items():
-        assert outcome.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
+        assert record.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
     objective = f"eval_{prediction_metrics.OBJECTIVES[kind]}"
-    history = [entry[objective] for entry in outcome.history]
+    history = [entry[objective] for entry in record.history]
     best = max(history) if objective == "eval_auc" else min(history)
-    assert outcome.metrics[objective] == pytest.approx(best, rel=1e-6)
+    assert record.metrics[objective] == pytest.approx(best, rel=1e-6)
 
 
 def test_the_model_says_what_it_takes(made, inputs, trained):
@@ -149,21 +149,21 @@ def test_serialized_examples_may_lack_features(made, trained):
 
 
 def test_measurements_are_left_behind(made, trained):
-    folder, outcome = trained["regression"]
-    assert training_process.TrainingRecord.load(folder / "logs") == outcome
+    folder, record = trained["regression"]
+    assert training_process.TrainingRecord.load(folder / "logs") == record
     assert list((folder / "logs").glob("events.out.tfevents.*"))
     assert not list((folder / "logs" / "checkpoints").glob("*"))
     lines = (folder / "metrics.txt").read_text().splitlines()
-    assert len(lines) == len(outcome.history) + 1
+    assert len(lines) == len(record.history) + 1
     pairs = [dict(pair.split("=") for pair in line.split()[1:]) for line in lines]
-    for line, entry in zip(pairs, outcome.history, strict=False):
+    for line, entry in zip(pairs, record.history, strict=False):
         assert float(line["step"]) == entry["step"]
         assert float(line["eval_rmse"]) == pytest.approx(entry["eval_rmse"], rel=1e-6)
     assert float(pairs[-1]["eval_rmse"]) == pytest.approx(
-        min(e["eval_rmse"] for e in outcome.history), rel=1e-6
+        min(e["eval_rmse"] for e in record.history), rel=1e-6
     )
-    assert outcome.facts["rows"] == made.ROWS
-    json.dumps(outcome.facts)
+    assert record.facts["rows"] == made.ROWS
+    json.dumps(record.facts)
 
 
 def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
@@ -185,8 +185,8 @@ def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
     ],
 )
 def test_every_architecture_learns(inputs, tmp_path, changes):
-    outcome = training_process.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
-    assert outcome.metrics["eval_log_loss"] < 0.8
+    record = training_process.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
+    assert record.metrics["eval_log_loss"] < 0.8
 
 
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
@@ -218,44 +218,44 @@ def test_without_an_eval_split_the_last_weights_are_kept(made, inputs, tmp_path,
     settings = inputs["regression"].settings(
         tmp_path, transformed_examples=tmp_path / "rows", output=None
     )
-    outcome = training_process.run(settings)
+    record = training_process.run(settings)
     assert "no eval split: early stopping is off" in caplog.text
-    assert outcome.metrics["best_step"] == outcome.metrics["steps"]
-    assert outcome.metrics["epochs"] == 6
-    assert not [name for name in outcome.metrics if name.startswith("eval_")]
+    assert record.metrics["best_step"] == record.metrics["steps"]
+    assert record.metrics["epochs"] == 6
+    assert not [name for name in record.metrics if name.startswith("eval_")]
 
 
 def test_an_eval_split_of_one_class_goes_by_the_loss(made, inputs, tmp_path, caplog):
     zeros = np.zeros(made.ROWS["eval"], np.int64)
     made.rewrite(inputs["binary"].examples, tmp_path / "rows", eval={"sold": zeros})
-    outcome = training_process.run(
+    record = training_process.run(
         inputs["binary"].settings(tmp_path, transformed_examples=tmp_path / "rows", output=None)
     )
     assert "the eval split has one class" in caplog.text
-    losses = [entry["eval_log_loss"] for entry in outcome.history]
-    assert outcome.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-6)
+    losses = [entry["eval_log_loss"] for entry in record.history]
+    assert record.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_early_stopping(inputs, tmp_path):
-    outcome = training_process.run(
+    record = training_process.run(
         inputs["binary"].settings(
             tmp_path, output=None, epochs=40, learning_rate=0.03, early_stopping_patience=2
         )
     )
-    steps = [entry["step"] for entry in outcome.history]
-    assert outcome.metrics["epochs"] < 40
-    assert steps.index(outcome.metrics["best_step"]) == len(steps) - 3
+    steps = [entry["step"] for entry in record.history]
+    assert record.metrics["epochs"] < 40
+    assert steps.index(record.metrics["best_step"]) == len(steps) - 3
 
 
 def test_a_batch_larger_than_the_data(made, inputs, tmp_path):
-    outcome = training_process.run(
+    record = training_process.run(
         inputs["binary"].settings(tmp_path, output=None, batch_size=10**6, train_steps=3)
     )
-    assert outcome.facts["schedule"]["batch"] == made.ROWS["train"]
-    assert outcome.metrics["steps"] == 3
+    assert record.facts["schedule"]["batch"] == made.ROWS["train"]
+    assert record.metrics["steps"] == 3
 
 
-def test_divergence_is_named(inputs, tmp_path):
+def test_divergence_is_a_user_error(inputs, tmp_path):
     settings = inputs["regression"].settings(tmp_path, learning_rate=1e30, model_type="dcn_v2")
     with pytest.raises(UserError, match=r"not finite at step \d+ with learning_rate=1e\+30. Try"):
         training_process.run(settings)
@@ -310,16 +310,16 @@ def my_models(monkeypatch):
     sys.modules.pop("my_models", None)
 
 
-@pytest.mark.parametrize("function", ["by_name", "normalised"])
-def test_a_model_of_ones_own(made, inputs, my_models, tmp_path, function):
+@pytest.mark.parametrize("function", ["by_name", "normalized"])
+def test_your_own_model(made, inputs, my_models, tmp_path, function):
     settings = inputs["multiclass"].settings(tmp_path, model_fn=f"{my_models}:{function}")
-    outcome = training_process.run(settings)
-    assert outcome.metrics["eval_log_loss"] < 1.05
+    record = training_process.run(settings)
+    assert record.metrics["eval_log_loss"] < 1.05
     model = SavedModel(tmp_path / "model")
     rows = made.raw_rows(made.ROWS["eval"], 1)
     probabilities = model.predict(tensors(model.spec, rows))["probabilities"].numpy()
     measured = prediction_metrics.multiclass(rows["grade"], probabilities)
-    assert outcome.metrics["eval_log_loss"] == pytest.approx(measured["log_loss"], rel=1e-5)
+    assert record.metrics["eval_log_loss"] == pytest.approx(measured["log_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +336,6 @@ def test_a_model_of_ones_own(made, inputs, my_models, tmp_path, function):
         ("my_models:one_input", "inputs 'numeric' and 'categorical'"),
     ],
 )
-def test_a_model_function_that_is_not_fit(inputs, my_models, tmp_path, name, message):
+def test_an_unsuitable_model_function(inputs, my_models, tmp_path, name, message):
     with pytest.raises(UserError, match=f"model_fn.*{message}"):
         training_process.run(inputs["binary"].settings(tmp_path, model_fn=name))
