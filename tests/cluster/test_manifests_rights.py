@@ -328,7 +328,7 @@ def search(cluster: Cluster, folder: Path) -> None:
     finally:
         del os.environ["KFP_POD_NAME"]
     assert len(cluster.admin.list(EXPERIMENT)) == 1
-    assert found.leader.objective == 0.9
+    assert found.best.objective == 0.9
 
 
 def search_that_fails(cluster: Cluster, folder: Path) -> None:

@@ -224,7 +224,7 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
         (
             "experiment",
             {"max_trials": 3, "task": "binary", "parallel_trials": 4},
-            "more than the 3 of max_trials",
+            "more than max_trials (3)",
         ),
     ],
 )

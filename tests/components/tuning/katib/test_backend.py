@@ -241,7 +241,9 @@ def test_success_without_an_optimal_trial_is_failure(
         search.finish()
 
     running = katib(script)
-    with pytest.raises(RuntimeError, match="NoOptimalTrial: no trial gave the objective") as ended:
+    with pytest.raises(
+        RuntimeError, match="NoOptimalTrial: no trial reported the objective"
+    ) as ended:
         tune(max_trials=2)
     assert "trials " in str(ended.value)
     assert "ended without a finite value" in str(ended.value)
@@ -256,7 +258,7 @@ def test_what_katibs_service_refuses(
     katib(lambda search: search.refuse("Validation failed: unknown setting x for algorithm tpe"))
     failed(tune)
     said = caplog.messages[-1]
-    assert "Katib does not do this search: Validation failed: unknown setting x" in said
+    assert "Katib cannot run this search: Validation failed: unknown setting x" in said
 
 
 def test_a_pod_that_cannot_start_ends_it(
