@@ -1,4 +1,4 @@
-"""`python -m kfp_tabular.serving`: serves one model until it is told to stop."""
+"""`python -m kfp_tabular.serving`: serves one model until SIGTERM or SIGINT."""
 
 import logging
 import os
@@ -8,20 +8,20 @@ from contextlib import ExitStack
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.serving.auth import keys
-from kfp_tabular.serving.model.model_repository import find
+from kfp_tabular.serving.model.model_repository import find_model_source
 from kfp_tabular.serving.process import logging_setup, serving_process, supervisor
-from kfp_tabular.serving.process.listening_socket import bind, reserve
+from kfp_tabular.serving.process.listening_socket import bind_socket, reserve_port
 from kfp_tabular.serving.settings.command_line import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves the model that the command line and the environment name.
+    """Serve the model that the command line and the environment name.
 
     Args:
-        arguments: The command line; the process's own where None.
+        arguments: The command line; None for the process's own.
 
     Raises:
-        SystemExit: With code 0 after SIGTERM or SIGINT, 2 for a wrong setting or model.
+        SystemExit: With code 0 after SIGTERM or SIGINT, 2 for an invalid setting or model.
     """
     given = sys.argv[1:] if arguments is None else arguments
     serving_process.end_cleanly_on_signals()
@@ -30,14 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = parse(given, os.environ)
         logging_setup.set_access_log(settings.access_log)
         serving_process.check_temporary_directory()
-        if settings.authentication.keys:
-            # They are read again once the model is loaded; what is wrong is said at once.
-            keys.read(settings.authentication.keys)
-        source = find(settings.model, settings.name)
-        listener = stack.enter_context(bind(settings.host, settings.port))
+        if settings.authentication.auth_keys:
+            # Report an error at once; the keys are read again when the model is loaded.
+            keys.read_keys(settings.authentication.auth_keys)
+        source = find_model_source(settings.model, settings.name)
+        listener = stack.enter_context(bind_socket(settings.host, settings.port))
         grpc_port = None
         if settings.grpc_port is not None:
-            holder = stack.enter_context(reserve(settings.host, settings.grpc_port))
+            holder = stack.enter_context(reserve_port(settings.host, settings.grpc_port))
             grpc_port = holder.getsockname()[1]
         if settings.workers > 1:
             code = supervisor.supervise(settings, given, listener, grpc_port)
@@ -49,6 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 if __name__ == "__main__":
     main()
-    # Python would take TensorFlow apart for a second or more, and a stop has a deadline.
+    # Python would take a second or more to tear TensorFlow down, and a stop has a deadline.
     logging.shutdown()
     os._exit(0)

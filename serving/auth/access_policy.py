@@ -1,4 +1,4 @@
-"""What is asked of a request before it is let in, whatever the protocol."""
+"""Who is admitted: the rules for a request's key, the same for every protocol."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from kfp_tabular.serving.protocol.routes import Operation, Protocol
 from kfp_tabular.serving.settings.server_settings import Opening
 
 Denial = Literal["missing", "malformed", "unknown"]
-"""Why a request was not let in: no key, none that can be one, or one not in force."""
+"""Why a request is denied: it has no key, the key has no valid form, or the key is not known."""
 
 _OPENED: Mapping[Opening, frozenset[Operation]] = {
     "health": frozenset({"health", "ready"}),
@@ -27,13 +27,13 @@ _LONGEST_HEADER = LONGEST_KEY + len(b"Bearer ")
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Who is let in, and where everybody is.
+    """Decides whether a request is admitted.
 
     Attributes:
-        owner: Names the key that was presented; None where it is not in force. `KeyRing.owner`.
+        owner: Returns the name of a key, or None for an unknown key; `KeyRing.owner`.
         open: What needs no key.
-        admitted: Is told the name of a key that let a request in, and the protocol.
-        denied: Is told why a request was not let in, and the protocol.
+        admitted: Called with the key's name and the protocol for each request that a key admits.
+        denied: Called with the reason and the protocol for each denied request.
     """
 
     owner: Callable[[bytes], str | None]
@@ -51,19 +51,25 @@ class AccessPolicy:
         headers: Iterable[tuple[bytes, bytes]],
         protocol: Protocol,
     ) -> Denial | None:
-        """Judges a request, and tells `admitted` or `denied` where it needs a key.
+        """Return why a request is denied, or None if it is admitted.
+
+        Calls `admitted` or `denied` if the request needs a key.
 
         Args:
-            operation: What it asks for, where that only reads.
+            operation: The request's operation; None for one that must not be open.
             headers: Names in lower case, and values.
-            protocol: The protocol it came in.
+            protocol: The request's protocol.
 
-        Returns:
-            Why it is not let in; None where it is.
+        Example:
+            >>> policy = AccessPolicy({b"s3cret-0123456789": "web"}.get)
+            >>> policy.judge("health", [], "v2")
+            >>> policy.judge("predict", [], "v2")
+            'missing'
+            >>> policy.judge("predict", [(b"x-api-key", b"s3cret-0123456789")], "v2")
         """
         if operation in self._opened:
             return None
-        key = presented(headers)
+        key = presented_key(headers)
         denial: Denial | None = None
         if key is None or key == b"":
             denial = "missing" if key is None else "malformed"
@@ -77,18 +83,23 @@ class AccessPolicy:
         return denial
 
 
-def presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """Finds the key that a request presents.
+def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the key that a request presents.
 
-    `X-API-Key: <key>` counts before `Authorization: Bearer <key>`: a gateway in front may need
-    the latter for itself. Either may occur once only; what stands behind a proxy must not take
-    another value than the proxy did.
+    `X-API-Key: <key>` takes precedence over `Authorization: Bearer <key>`, because a gateway in
+    front may need the latter for itself. Each may occur only once: otherwise a proxy and this
+    server could read different keys.
 
     Args:
         headers: Names in lower case, and values.
 
     Returns:
-        The key; empty where there is something that cannot be one; None where there is nothing.
+        The key; empty if its form is not valid; None if there is none.
+
+    Example:
+        >>> presented_key([(b"authorization", b"Bearer s3cret-0123456789")])
+        b's3cret-0123456789'
+        >>> presented_key([(b"accept", b"*/*")])
     """
     found: dict[bytes, bytes] = {}
     for name, value in headers:
@@ -97,13 +108,13 @@ def presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
                 return b""
             found[name] = value
     if API_KEY in found:
-        return _fit(found[API_KEY])
+        return _stripped(found[API_KEY])
     if AUTHORIZATION in found:
         scheme, _, key = found[AUTHORIZATION].strip().partition(b" ")
-        return _fit(key) if scheme.lower() == _SCHEME else b""
+        return _stripped(key) if scheme.lower() == _SCHEME else b""
     return None
 
 
-def _fit(value: bytes) -> bytes:
+def _stripped(value: bytes) -> bytes:
     key = value.strip()
     return key if len(key) <= LONGEST_KEY else b""

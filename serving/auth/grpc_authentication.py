@@ -1,4 +1,4 @@
-"""Authentication for gRPC: an interceptor of the asyncio server, by the same rules as REST."""
+"""Authentication of gRPC calls: an interceptor of the asyncio server, with the rules of HTTP."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -10,21 +10,24 @@ from kfp_tabular.serving.protocol import routes
 
 _MESSAGES: Mapping[Denial, str] = {
     "missing": (
-        "this server asks for a key: send it as metadata 'authorization: Bearer <key>' or "
+        "this server requires a key: send metadata 'authorization: Bearer <key>' or "
         "'x-api-key: <key>'."
     ),
-    "malformed": "there is no key that could be one in 'authorization' or 'x-api-key'.",
-    "unknown": "this key is not in force here.",
+    "malformed": (
+        "malformed key: send it once, as metadata 'authorization: Bearer <key>' or "
+        "'x-api-key: <key>'."
+    ),
+    "unknown": "this key is not valid here.",
 }
 
 
 class GrpcAuthentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """Lets calls through that present a key in force; ends others with UNAUTHENTICATED.
+    """Admits calls with a valid key, and those that need none; ends others as UNAUTHENTICATED.
 
-    Give it to `grpc.aio.server(interceptors=[...])` after what measures calls.
+    Pass it to `grpc.aio.server(interceptors=[...])` after the metrics.
 
     Args:
-        policy: Who is let in.
+        policy: Decides who is admitted.
     """
 
     def __init__(self, policy: AccessPolicy) -> None:
@@ -35,8 +38,8 @@ class GrpcAuthentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # g
         continuation: Callable[[Any], Awaitable[Any]],
         handler_call_details: Any,
     ) -> Any:
-        """Gives the call's handler, or one that ends it."""
-        # Metadata that ends in -bin is bytes; all else, and thus a key, is text.
+        """Return the call's handler, or one that ends the call."""
+        # Metadata with a name in -bin is bytes; all other metadata, and thus a key, is text.
         headers = (
             (name.encode("ascii"), value.encode("utf-8"))
             for name, value in handler_call_details.invocation_metadata
@@ -45,13 +48,13 @@ class GrpcAuthentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # g
         denial = self._policy.judge(
             routes.operation_of_method(handler_call_details.method), headers, "grpc"
         )
-        return await continuation(handler_call_details) if denial is None else _refusal(denial)
+        return await continuation(handler_call_details) if denial is None else _denying(denial)
 
 
-def _refusal(denial: Denial) -> Any:
-    async def refuse(_: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+def _denying(denial: Denial) -> Any:
+    async def deny(_: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, _MESSAGES[denial])
-        yield  # abort raises; this makes it the generator that a handler of streams is
+        yield  # abort raises; this makes it the generator that a stream handler is
 
-    # As a handler of streams it ends the call without waiting for its message.
-    return grpc.stream_stream_rpc_method_handler(refuse)
+    # A stream handler ends the call without waiting for its message.
+    return grpc.stream_stream_rpc_method_handler(deny)

@@ -1,4 +1,4 @@
-"""Authentication for REST: pure ASGI, before anything of a request is read."""
+"""Authentication of HTTP requests: ASGI middleware that runs before a request is read."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,17 +15,17 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 class HttpAuthentication:
-    """Lets requests through that present a key in force.
+    """Admits requests with a valid key, and those that need none.
 
-    Wrap the whole application, inside of what measures requests and outside of all else:
+    Wrap it around the application and inside of the metrics:
     `HttpMetrics(HttpAuthentication(app, policy), metrics)`.
 
-    Others are answered with status 401 and a challenge (RFC 9110, 11.6.1; RFC 6750, 3), without
-    reading their bodies. What is left open takes GET and HEAD only.
+    Other requests get status 401 and a challenge (RFC 9110, 11.6.1; RFC 6750, 3); their bodies are
+    not read. Without a key only GET and HEAD are possible.
 
     Args:
         app: The application.
-        policy: Who is let in.
+        policy: Decides who is admitted.
     """
 
     def __init__(self, app: "ASGIApp", policy: AccessPolicy) -> None:
@@ -33,23 +33,23 @@ class HttpAuthentication:
         self._policy = policy
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Lets a request through, or answers it."""
+        """Pass an admitted request on and answer a denied one."""
         if scope["type"] == "http":
             path = scope["path"]
             operation = routes.operation_of_path(path) if scope["method"] in _READING else None
             denial = self._policy.judge(operation, scope["headers"], routes.protocol_of_path(path))
             if denial is not None:
-                await _refuse(denial, send)
+                await _deny(denial, send)
                 return
         elif scope["type"] != "lifespan":
-            # No other kind is served, and none may come in unchecked.
+            # The server serves no other type, so none may pass unchecked.
             await send({"type": "websocket.close", "code": 1008})
             return
         await self._app(scope, receive, send)
 
 
-async def _refuse(denial: Denial, send: "Send") -> None:
-    message, error = _ANSWERS[denial]
+async def _deny(denial: Denial, send: "Send") -> None:
+    message, error = _RESPONSES[denial]
     body = b'{"error":"%s"}' % message.encode("ascii")
     challenge = f'Bearer realm="{REALM}"{error}'
     await send(
@@ -66,16 +66,15 @@ async def _refuse(denial: Denial, send: "Send") -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-_ANSWERS: Mapping[Denial, tuple[str, str]] = {
+_RESPONSES: Mapping[Denial, tuple[str, str]] = {
     "missing": (
-        "this server asks for a key: send it as 'Authorization: Bearer <key>' or 'X-API-Key: "
-        "<key>'.",
+        "this server requires a key: send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
         "",
     ),
     "malformed": (
-        "there is no key that could be one in 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+        "malformed key: send it once, as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
         ', error="invalid_request"',
     ),
-    "unknown": ("this key is not in force here.", ', error="invalid_token"'),
+    "unknown": ("this key is not valid here.", ', error="invalid_token"'),
 }
-"""A message, and the challenge's further parameters: none where no key was sent (RFC 6750, 3.1)."""
+"""The message, and more parameters of the challenge: none if no key was sent (RFC 6750, 3.1)."""

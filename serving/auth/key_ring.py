@@ -1,4 +1,4 @@
-"""The keys in force: read when the server starts, and again when the secret is rotated."""
+"""The valid keys: read when the server starts, and again when the secret changes."""
 
 import logging
 import os
@@ -17,24 +17,24 @@ _logger = logging.getLogger(__name__)
 
 
 class KeyRing:
-    """Knows whose key is whose, and follows the secret when it changes.
+    """Looks up keys, and reloads them when the secret changes.
 
-    The secret's files are looked at when a key is asked for: at most every `check_seconds`, and
-    for a key that is unknown, which may be a new one, at most every second. So a new key works at
-    once, and a withdrawn one for `check_seconds` at most. There is no thread to start or stop.
+    A lookup checks the secret's files for changes: at most every `check_seconds`, and for an
+    unknown key, which may be new, at most every second. So a new key works after a second at the
+    latest, and a withdrawn key for `check_seconds` at most. No thread is needed.
 
-    What the secret holds is taken over as a whole. Where that cannot be read or is not valid, the
-    keys before it stay in force and an error is logged, once: a mistake in one key locks nobody
-    out. For use from one thread, that of the event loop.
+    The secret is replaced as a whole. If its new content cannot be read or is not valid, the
+    previous keys remain valid and an error is logged once, so a mistake in one key does not lock
+    out the others. Use it from one thread, that of the event loop.
 
     Args:
-        path: The mounted secret; see `keys.read`.
+        path: The mounted secret; see `keys.read_keys`.
         check_seconds: How long a withdrawn key may still work.
-        clock: Gives seconds that never go back.
+        clock: Returns monotonic seconds.
 
     Raises:
-        UserError: Where the keys cannot be read. A server that was told to ask for keys must not
-            start without them.
+        UserError: If the keys cannot be read. A server with authentication must not start without
+            them.
     """
 
     def __init__(
@@ -47,44 +47,44 @@ class KeyRing:
         self._check_seconds = check_seconds
         self._clock = clock
         self._generation: tuple[object, ...] | None = keys.generation(path)
-        self._keys: Keys = keys.read(path)
+        self._keys: Keys = keys.read_keys(path)
         self._checked = clock()
         self._problem = ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the keys in force."""
+        """The names of the valid keys."""
         return self._keys.names
 
     def owner(self, presented: bytes) -> str | None:
-        """Names the key that was presented; None where it is not in force.
+        """Return the name of a key, or None if the key is not valid.
 
         Args:
-            presented: What the client sent.
+            presented: The key that the client sent.
         """
-        self._look(self._check_seconds)
+        self._reload(self._check_seconds)
         owner = self._keys.owner(presented)
-        if owner is None and self._look(min(RETRY_SECONDS, self._check_seconds)):
+        if owner is None and self._reload(min(RETRY_SECONDS, self._check_seconds)):
             owner = self._keys.owner(presented)
         return owner
 
-    def _look(self, after_seconds: float) -> bool:
-        """Takes over what the secret holds now; says whether that is something else."""
+    def _reload(self, after_seconds: float) -> bool:
+        """Reload the keys if the secret has changed. Return whether it has."""
         now = self._clock()
         if now - self._checked < after_seconds:
             return False
         self._checked = now
-        # Taken before reading: a change in between is seen the next time.
+        # Taken before reading, so the next check sees a change in between.
         generation = keys.generation(self._path)
         if generation == self._generation:
             return False
         try:
-            self._keys = keys.read(self._path)
+            self._keys = keys.read_keys(self._path)
         except UserError as error:
             self._generation = None
             if str(error) != self._problem:
                 self._problem = str(error)
-                _logger.error("the keys before stay in force: %s", error)
+                _logger.error("keys not reloaded, the previous ones remain valid: %s", error)
             return False
         self._generation = generation
         self._problem = ""

@@ -1,4 +1,4 @@
-"""Reads named keys from a mounted secret. Only their digests stay in memory."""
+"""Named keys from a mounted secret. Only their digests are kept in memory."""
 
 import hashlib
 import hmac
@@ -14,11 +14,11 @@ from pathlib import Path
 from kfp_tabular.components.common.errors import UserError
 
 SHORTEST_KEY = 16
-"""Characters. Of base64 or hexadecimal digits that is 64 bits at the least."""
+"""Characters. 16 hexadecimal digits hold 64 bits."""
 LONGEST_KEY = 4096
-"""Characters. Longer than any JSON Web Token in use; proxies refuse headers beyond 8 KiB."""
+"""Characters. Enough for JSON Web Tokens; proxies reject headers above 8 KiB."""
 MOST_KEYS = 256
-"""Every request is compared with every key, and every name is a label of a metric."""
+"""Every request is compared with every key, and every name becomes a metric label."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _KEY = re.compile(r"[\x21-\x7e]+")
@@ -27,10 +27,16 @@ _LARGEST_FILE = MOST_KEYS * (LONGEST_KEY + 256)
 
 @dataclass(frozen=True)
 class Keys:
-    """A set of named keys that can be asked for the owner of one.
+    """A set of named keys, kept as digests.
 
     Attributes:
-        names: The keys' names, in order. Not secret.
+        names: The keys' names, sorted. They are not secret.
+
+    Example:
+        >>> keys = Keys.of({"web": "s3cret-0123456789"})
+        >>> keys.owner(b"s3cret-0123456789")
+        'web'
+        >>> keys.owner(b"another")
     """
 
     names: tuple[str, ...]
@@ -39,20 +45,20 @@ class Keys:
 
     @classmethod
     def of(cls, keys: Mapping[str, str]) -> "Keys":
-        """Keeps the digests of keys by name."""
+        """Return the keys with these names, as digests."""
         pepper = secrets.token_bytes(32)
         names = tuple(sorted(keys))
         return cls(names, pepper, tuple(_digest(pepper, keys[name].encode()) for name in names))
 
     def owner(self, presented: bytes) -> str | None:
-        """Names the key that was presented; None where it is none of these.
+        """Return the name of a key, or None if it is not one of these.
 
-        Takes the same time whichever key it is, and whether it is one: the digests of all are
-        compared, each in constant time. Digests are taken with a secret of this process, so what
-        little the time to compare two of them may tell is of no use.
+        Takes the same time for every key, valid or not: the digests of all keys are compared, each
+        in constant time. The digests are salted with a secret of this process, so differences in
+        comparison time would reveal nothing about a key.
 
         Args:
-            presented: What the client sent, at most `LONGEST_KEY` bytes.
+            presented: The key that the client sent, at most `LONGEST_KEY` bytes.
         """
         digest = _digest(self._pepper, presented)
         owner = None
@@ -62,38 +68,38 @@ class Keys:
         return owner
 
 
-def read(path: str | os.PathLike[str]) -> Keys:
-    """Reads keys.
+def read_keys(path: str | os.PathLike[str]) -> Keys:
+    """Read the keys of a mounted secret.
 
     Args:
-        path: Where a secret is mounted. A directory holds a file per key, named after it, as
-            Kubernetes mounts a Secret; names that begin with a dot are passed over. A file holds
-            a JSON object of keys by name, or a line `name: key` for each, where empty lines and
-            lines that begin with `#` are passed over. White space around a key is no part of it.
+        path: Where the secret is mounted. A directory holds a file per key, named after it, as
+            Kubernetes mounts a Secret; names that begin with a dot are skipped. A file holds a
+            JSON object of keys by name, or a line `name: key` for each, where empty lines and
+            lines that begin with `#` are skipped. White space around a key is removed.
 
     Raises:
-        UserError: Where it cannot be read, holds no key, more than `MOST_KEYS`, one key twice, an
-            unfit name, or a key that is not `SHORTEST_KEY` to `LONGEST_KEY` visible ASCII
+        UserError: If the secret cannot be read, holds no key, more than `MOST_KEYS`, a key twice,
+            an invalid name, or a key that is not `SHORTEST_KEY` to `LONGEST_KEY` visible ASCII
             characters. The message names the file and the key's name or line, never a key.
     """
     source = Path(path)
     try:
-        found = _of_directory(source) if source.is_dir() else _of_text(source, _text(source))
+        found = _from_directory(source) if source.is_dir() else _from_text(source, _text(source))
     except (OSError, UnicodeDecodeError) as error:
-        # A decoding error's own message holds the bytes.
+        # The message of a decoding error quotes the bytes.
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"{source}: cannot read the keys: {reason}.") from None
     return Keys.of(_checked(source, found))
 
 
 def generation(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int], ...]:
-    """Gives what changes whenever the content behind `path` may have.
+    """Return a value that changes whenever the content behind `path` may have changed.
 
     Args:
-        path: As `read` takes it.
+        path: As for `read_keys`.
 
     Returns:
-        Identity, size and times of the files; empty where nothing can be read.
+        Inode, size and times of the files; empty if they cannot be read.
     """
     source = Path(path)
     try:
@@ -109,36 +115,36 @@ def _digest(pepper: bytes, key: bytes) -> bytes:
 
 
 def _files(directory: Path) -> list[Path]:
-    # Kubernetes keeps the content in ..data, and links to it under the keys' names.
+    # Kubernetes keeps the content in ..data, with links to it under the keys' names.
     return sorted(file for file in directory.iterdir() if not file.name.startswith("."))
 
 
-def _of_directory(directory: Path) -> Iterable[tuple[str, str, str]]:
+def _from_directory(directory: Path) -> Iterable[tuple[str, str, str]]:
     return [(str(file), file.name, _text(file)) for file in _files(directory)]
 
 
-def _of_text(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
+def _from_text(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
     parse: Callable[[Path, str], Iterable[tuple[str, str, str]]]
-    parse = _of_json if text.lstrip().startswith("{") else _of_lines
+    parse = _from_json if text.lstrip().startswith("{") else _from_lines
     return parse(file, text)
 
 
-def _of_json(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
+def _from_json(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
     try:
         pairs = json.loads(text, object_pairs_hook=list)
     except (json.JSONDecodeError, RecursionError):
-        raise UserError(f"{file}: begins like a JSON object and is none.") from None
+        raise UserError(f"{file}: starts with '{{' but is not a valid JSON object.") from None
     found = []
     for number, (name, key) in enumerate(pairs, start=1):
-        # By number, not by name: with names and keys mixed up, the name would be a key.
+        # By number, not by name: if names and keys are swapped, the name is a key.
         place = f"{file}, entry {number}"
         if not isinstance(key, str):
-            raise UserError(f"{place}: expected a text, the key.")
+            raise UserError(f"{place}: expected a string, the key.")
         found.append((place, name, key))
     return found
 
 
-def _of_lines(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
+def _from_lines(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -153,9 +159,11 @@ def _of_lines(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
 def _text(file: Path) -> str:
     state = file.stat()
     if not stat.S_ISREG(state.st_mode):
-        raise UserError(f"{file}: expected a file that holds keys.")
+        raise UserError(f"{file}: not a regular file.")
     if state.st_size > _LARGEST_FILE:
-        raise UserError(f"{file}: {state.st_size} bytes are more than {MOST_KEYS} keys take.")
+        raise UserError(
+            f"{file}: {state.st_size} bytes; {MOST_KEYS} keys take at most {_LARGEST_FILE}."
+        )
     return file.read_text(encoding="utf-8")
 
 
@@ -165,22 +173,22 @@ def _checked(source: Path, found: Iterable[tuple[str, str, str]]) -> dict[str, s
         key = text.strip()
         if not _NAME.fullmatch(name):
             raise UserError(
-                f"{place}: a key's name is up to 63 letters, digits, '.', '_' and '-', and begins "
-                "and ends with a letter or digit."
+                f"{place}: invalid name of a key: use up to 63 letters, digits, '.', '_' and '-', "
+                "and start and end with a letter or digit."
             )
         if not SHORTEST_KEY <= len(key) <= LONGEST_KEY or not _KEY.fullmatch(key):
             raise UserError(
                 f"{place}: expected a key of {SHORTEST_KEY} to {LONGEST_KEY} visible ASCII "
-                f"characters without spaces, found {len(key)} characters; make one with "
-                "'openssl rand -hex 32'."
+                f"characters without spaces, found {len(key)} characters; create one "
+                "with 'openssl rand -hex 32'."
             )
         if name in keys:
-            raise UserError(f"{place}: a second key of the same name; give each its own.")
+            raise UserError(f"{place}: a second key of this name; names must differ.")
         if key in keys.values():
-            raise UserError(f"{place}: the same key as that of another name.")
+            raise UserError(f"{place}: the same key as under another name; keys must differ.")
         keys[name] = key
     if not keys:
         raise UserError(f"{source}: holds no key.")
     if len(keys) > MOST_KEYS:
-        raise UserError(f"{source}: {len(keys)} keys; at most {MOST_KEYS} are taken.")
+        raise UserError(f"{source}: {len(keys)} keys; at most {MOST_KEYS} are allowed.")
     return keys

@@ -1,4 +1,4 @@
-"""An HTTP request, as handlers see it."""
+"""An HTTP request, as the handlers see it."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,15 +8,15 @@ from kfp_tabular.serving.protocol.routes import Route
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
-_MOST_DIGITS = 20
-"""Of a length. Python refuses to read a number of thousands of them."""
-_DRAINED = 8
-"""A body of up to so many times the limit is read to its end before it is refused: a client that
-is cut off while sending sees a broken connection, not the answer."""
+_MOST_LENGTH_DIGITS = 20
+"""Python refuses to parse a number with thousands of digits."""
+_READ_TO_END_FACTOR = 8
+"""A body up to this many times the limit is read to its end before it is rejected: a client whose
+connection is closed while it sends sees a broken connection instead of the response."""
 
 
 class ClientDisconnectedError(Exception):
-    """The client left before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class HttpRequest(NamedTuple):
@@ -24,8 +24,8 @@ class HttpRequest(NamedTuple):
 
     Attributes:
         route: What its path addresses.
-        scope: Its head, as ASGI gives it.
-        receive: Gives its body.
+        scope: Its head, as ASGI passes it.
+        receive: Returns the next part of its body.
     """
 
     route: Route
@@ -33,28 +33,28 @@ class HttpRequest(NamedTuple):
     receive: "Receive"
 
     def header(self, name: bytes) -> str | None:
-        """Gives the value of a header; None where there is none.
+        """Return the value of a header, or None if the request lacks it.
 
         Args:
-            name: Its name in lower case.
+            name: The header's name in lower case.
         """
         for found, value in self.scope["headers"]:
             if found == name:
                 return str(value, "latin-1")
         return None
 
-    async def body(self, most: int) -> bytes:
-        """Reads the body.
+    async def body(self, max_bytes: int) -> bytes:
+        """Read the body.
 
         Args:
-            most: The largest size, in bytes.
+            max_bytes: The largest body that is accepted.
 
         Raises:
-            RequestError: Where it is larger.
-            ClientDisconnectedError: Where the client leaves.
+            RequestError: If the body is larger.
+            ClientDisconnectedError: If the client disconnects.
         """
-        declared = length_of(self.header(b"content-length") or "")
-        refused = declared is not None and declared > most
+        declared = parse_length(self.header(b"content-length") or "")
+        rejected = declared is not None and declared > max_bytes
         parts: list[bytes] = []
         size, more = 0, True
         while more:
@@ -64,19 +64,24 @@ class HttpRequest(NamedTuple):
             part = message.get("body", b"")
             more = message.get("more_body", False)
             size += len(part)
-            refused = refused or size > most
-            if not refused:
+            rejected = rejected or size > max_bytes
+            if not rejected:
                 parts.append(part)
                 continue
             parts.clear()
-            if size > most * _DRAINED:
+            if size > max_bytes * _READ_TO_END_FACTOR:
                 break
-        if refused:
-            raise too_large(most)
+        if rejected:
+            raise too_large(max_bytes)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def length_of(text: str) -> int | None:
-    """Reads a number of bytes; None where it is none, or has more digits than any that can be."""
-    plain = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-    return int(text) if plain else None
+def parse_length(text: str) -> int | None:
+    """Return a number of bytes, or None if the text is not a plausible one.
+
+    Example:
+        >>> parse_length("42"), parse_length("-1"), parse_length("9" * 5000)
+        (42, None, None)
+    """
+    plausible = text.isascii() and text.isdecimal() and len(text) <= _MOST_LENGTH_DIGITS
+    return int(text) if plausible else None

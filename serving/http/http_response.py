@@ -1,4 +1,4 @@
-"""What the HTTP interface answers, errors among it."""
+"""Responses of the HTTP interface, errors among them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,16 +11,16 @@ from kfp_tabular.serving.protocol.request_error import RequestError
 
 JSON = b"application/json"
 
-_GONE_STATUS = 499
+_CLIENT_DISCONNECTED = 499
 
 
 class HttpResponse(NamedTuple):
-    """An answer.
+    """A response.
 
     Attributes:
-        content: Its body.
-        status: Its HTTP status.
-        media_type: The body's type.
+        content: The body.
+        status: The HTTP status.
+        media_type: The body's media type.
         headers: Headers besides the body's type and length; names in lower case.
     """
 
@@ -33,18 +33,22 @@ class HttpResponse(NamedTuple):
 def json_response(
     content: Mapping[str, Any], status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> HttpResponse:
-    """Gives an answer of a JSON object."""
+    """Return a response with a JSON object.
+
+    Example:
+        >>> json_response({"ready": True}).content
+        b'{"ready":true}'
+    """
     return HttpResponse(orjson.dumps(content), status, headers=headers)
 
 
 def error_response(error: Exception) -> HttpResponse | None:
-    """Gives the answer to a request that cannot be answered as it stands.
+    """Return the response to a request that failed, or None for an unexpected exception.
 
-    Args:
-        error: Why not.
-
-    Returns:
-        The answer; None for an error that nobody foresaw.
+    Example:
+        >>> error_response(RequestError("no rows", feature="hour", row=3)).content
+        b'{"error":"no rows","feature":"hour","row":3}'
+        >>> error_response(KeyError("hour"))
     """
     if isinstance(error, RequestError):
         content: dict[str, Any] = {"error": str(error)}
@@ -54,8 +58,8 @@ def error_response(error: Exception) -> HttpResponse | None:
             content["row"] = error.row
         return json_response(content, error.status)
     if isinstance(error, OverloadedError):
-        after = b"%d" % error.retry_after_seconds
-        return json_response({"error": str(error)}, 503, ((b"retry-after", after),))
+        seconds = b"%d" % error.retry_after_seconds
+        return json_response({"error": str(error)}, 503, ((b"retry-after", seconds),))
     if isinstance(error, ClientDisconnectedError):
-        return HttpResponse(b"", _GONE_STATUS)
+        return HttpResponse(b"", _CLIENT_DISCONNECTED)
     return None

@@ -1,7 +1,7 @@
-"""Sends the head and the body of an answer together.
+"""Writes the head and the body of a response with one system call.
 
-uvicorn writes one after the other, and each write is a system call that wakes the client. Together
-they take a tenth less of the time that answering a request from a batch takes.
+uvicorn writes one after the other, and each write wakes the client. Writing both at once makes a
+response from a batch 10 % faster.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class JoinedWrites(asyncio.Transport):
-    """A transport that keeps a write back until the next, and sends both with one call.
+    """A transport that delays a write until the next one and sends both together.
 
-    Nothing is kept back beyond the event loop's turn. To keep everything until then would cost more
-    than it saves: clients would get the answers of a batch at its end. It has what uvicorn uses of
-    a transport.
+    A write is delayed until the event loop's next turn at most. Delaying every write until then
+    would be slower: all clients of a batch would get their responses at its end. Only the methods
+    that uvicorn uses are implemented.
 
     Args:
-        transport: The connection's own transport.
+        transport: The connection's transport.
         loop: Its event loop.
     """
 
@@ -27,7 +27,7 @@ class JoinedWrites(asyncio.Transport):
         self._written: list[Any] = []
 
     def write(self, data: Any) -> None:
-        """Sends bytes: with those before them, or else in the event loop's next turn."""
+        """Send bytes, together with the delayed ones or in the event loop's next turn."""
         self._written.append(data)
         if len(self._written) > 1:
             self._send()
@@ -35,24 +35,24 @@ class JoinedWrites(asyncio.Transport):
             self._loop.call_soon(self._send)
 
     def close(self) -> None:
-        """Closes the connection when everything is sent."""
+        """Send what is delayed, then close the connection."""
         self._send()
         self._transport.close()
 
     def is_closing(self) -> bool:
-        """Says whether it is closed or about to be."""
+        """Return whether the connection is closed or about to be."""
         return self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        """Takes nothing from the client for now."""
+        """Stop reading from the client."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Takes from the client again."""
+        """Read from the client again."""
         self._transport.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Gives what is known of the connection."""
+        """Return information about the connection."""
         return self._transport.get_extra_info(name, default)
 
     def _send(self) -> None:

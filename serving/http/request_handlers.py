@@ -1,4 +1,4 @@
-"""What is done with a request, by where its path leads."""
+"""The handlers of HTTP requests, by route."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import orjson
 from prometheus_client.registry import CollectorRegistry
 
-from kfp_tabular.serving.http.http_request import HttpRequest, length_of
+from kfp_tabular.serving.http.http_request import HttpRequest, parse_length
 from kfp_tabular.serving.http.http_response import HttpResponse, json_response
-from kfp_tabular.serving.metrics.exposition import render
-from kfp_tabular.serving.model.data_plane import ReadyDataPlane, description, served
+from kfp_tabular.serving.metrics.exposition import render_metrics
+from kfp_tabular.serving.model.data_plane import ReadyDataPlane, find_model, model_metadata
 from kfp_tabular.serving.model.served_model import ServedModel
 from kfp_tabular.serving.protocol import v1_json, v2_json, v2_tensors
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
@@ -22,12 +22,12 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 _JSON_LENGTH_HEADER = b"inference-header-content-length"
 
 
-class Handlers:
+class RequestHandlers:
     """The handlers, over a data plane.
 
     Args:
         data_plane: Holds the models.
-        limits: The largest request that is answered.
+        limits: The largest request that is accepted.
         registries: What `/metrics` shows.
     """
 
@@ -38,11 +38,12 @@ class Handlers:
         registries: Sequence[CollectorRegistry],
     ) -> None:
         self._data_plane = data_plane
-        self._limits = limits
+        self._max_rows = limits.max_rows
+        self._max_body_bytes = limits.max_body_bytes
         self._registries = registries
 
     def by_route(self) -> Mapping[RouteName, tuple[str, Handler]]:
-        """Gives each path's method and handler. What takes GET takes HEAD, too."""
+        """Return the HTTP method and the handler of each route. GET includes HEAD."""
         return {
             "v1 predict": ("POST", self._predict),
             "v1 explain": ("POST", self._explain),
@@ -61,36 +62,36 @@ class Handlers:
 
     async def _predict(self, request: HttpRequest) -> HttpResponse:
         model = self._model(request)
-        with model.refusals_counted():
-            body = await request.body(self._limits.body)
-            content = await model.answer(
+        with model.counting_rejections():
+            body = await request.body(self._max_body_bytes)
+            content = await model.predict(
                 "v1",
                 len(body),
-                lambda interface: v1_json.decode(_parsed(body), interface, self._limits.rows),
-                lambda release, outputs: orjson.dumps(
-                    v1_json.encode(outputs, release.predictor.interface.spec, release.version)
+                lambda interface: v1_json.decode(_parse_json(body), interface, self._max_rows),
+                lambda loaded, outputs: orjson.dumps(
+                    v1_json.encode(outputs, loaded.predictor.interface.spec, loaded.version)
                 ),
             )
         return HttpResponse(content)
 
     async def _infer(self, request: HttpRequest) -> HttpResponse:
         model = self._model(request)
-        asked: v2_json.Asked
+        document: v2_json.V2JsonRequest
 
         def decode(interface: ModelInterface) -> Arrays:
-            nonlocal asked
-            asked = v2_json.request(_parsed(body[:length]), body[length:])
-            return v2_tensors.decode(asked.query, interface, self._limits.rows)
+            nonlocal document
+            document = v2_json.read_request(_parse_json(body[:length]), body[length:])
+            return v2_tensors.decode(document.inference, interface, self._max_rows)
 
-        with model.refusals_counted():
-            body = memoryview(await request.body(self._limits.body))
+        with model.counting_rejections():
+            body = memoryview(await request.body(self._max_body_bytes))
             length = _json_length(request.header(_JSON_LENGTH_HEADER), len(body))
-            content, json_length = await model.answer(
+            content, json_length = await model.predict(
                 "v2",
                 len(body),
                 decode,
-                lambda release, outputs: v2_json.answer(
-                    outputs, asked, model.name, release.version
+                lambda loaded, outputs: v2_json.write_response(
+                    outputs, document, model.name, loaded.version
                 ),
                 request.route.model_version,
             )
@@ -108,13 +109,13 @@ class Handlers:
 
     async def _v1_model(self, request: HttpRequest) -> HttpResponse:
         model = self._ready_model(request)
-        release = model.current()
-        spec = release.predictor.interface.spec
+        loaded = model.current_version()
+        spec = loaded.predictor.interface.spec
         return json_response(
             {
                 "name": model.name,
                 "ready": True,
-                "model_version": release.version,
+                "model_version": loaded.version,
                 "task": spec.task,
                 "label": spec.label,
                 "classes": list(spec.classes),
@@ -124,11 +125,11 @@ class Handlers:
 
     async def _v2_model_ready(self, request: HttpRequest) -> HttpResponse:
         model = self._ready_model(request)
-        model.current(request.route.model_version)
+        model.current_version(request.route.model_version)
         return json_response({"name": model.name, "ready": True})
 
     async def _v2_model(self, request: HttpRequest) -> HttpResponse:
-        return json_response(description(self._model(request), request.route.model_version))
+        return json_response(model_metadata(self._model(request), request.route.model_version))
 
     async def _models(self, _: HttpRequest) -> HttpResponse:
         return json_response({"models": list(self._data_plane.model_registry.get_models())})
@@ -149,7 +150,7 @@ class Handlers:
 
     async def _metrics(self, request: HttpRequest) -> HttpResponse:
         content, media_type = await asyncio.to_thread(
-            render, self._registries, request.header(b"accept") or ""
+            render_metrics, self._registries, request.header(b"accept") or ""
         )
         return HttpResponse(content, media_type=media_type.encode("latin-1"))
 
@@ -160,24 +161,28 @@ class Handlers:
         return model
 
     def _model(self, request: HttpRequest) -> ServedModel:
-        return served(self._data_plane, request.route.model_name)
+        return find_model(self._data_plane, request.route.model_name)
 
 
-def _json_length(header: str | None, body: int) -> int:
+def _json_length(header: str | None, body_length: int) -> int:
+    """Return the length of the JSON in a body that binary tensors may follow."""
     if header is None:
-        return body
-    length = length_of(header)
-    if length is None or not 0 < length <= body:
+        return body_length
+    length = parse_length(header)
+    if length is None or not 0 < length <= body_length:
         raise RequestError(
-            f"header {_JSON_LENGTH_HEADER.decode()}: not a length that the body has."
+            f"header {_JSON_LENGTH_HEADER.decode()}: expected a number of bytes from 1 to the "
+            "length of the body."
         )
     return length
 
 
-def _parsed(body: bytes | memoryview) -> object:
+def _parse_json(body: bytes | memoryview) -> object:
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # The reason says what and where, and quotes nothing.
-        raise RequestError(f"the body is not JSON: {error.msg} at byte {error.pos}.") from None
+        # The message names the problem and its place, and quotes nothing.
+        raise RequestError(
+            f"the body is not valid JSON: {error.msg} at byte {error.pos}."
+        ) from None
     return document

@@ -1,4 +1,4 @@
-"""What `/metrics` answers: this process's metrics, or those of all that share a directory."""
+"""The text at `/metrics`: the metrics of this process, or of all processes that share them."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,38 +11,38 @@ from kfp_tabular.serving.metrics.sharing import SharedCollector, shared_director
 _INFO = "kfp_tabular_model_info"
 
 
-def render(registries: Iterable[CollectorRegistry], accept: str) -> tuple[bytes, str]:
-    """Gives the metrics in Prometheus' or OpenMetrics' format.
+def render_metrics(registries: Iterable[CollectorRegistry], accept: str) -> tuple[bytes, str]:
+    """Return the metrics in the format of Prometheus or OpenMetrics.
 
-    Reads files where processes share a directory; call it in a thread.
+    Reads files if processes share their metrics, so call it in a thread.
 
     Args:
-        registries: Of this process, such as `Metrics.registry` and the library's own, which holds
-            KServe's histograms and the process's memory and CPU. Not used where a directory is
-            shared: the files there hold the metrics of every registry.
-        accept: The request's `Accept` header, which chooses the format; Prometheus' where it makes
-            no sense.
+        registries: The registries of this process, such as `Metrics.registry` and the library's
+            own, which holds KServe's histograms and the process's memory and CPU. Not used if
+            processes share their metrics: the shared files hold those of every registry.
+        accept: The request's `Accept` header, which selects the format. Prometheus' own format is
+            the default.
 
     Returns:
-        The body, and its content type.
+        The body and its content type.
     """
     directory = shared_directory()
     sources: list[Collector] = (
         list(registries) if directory is None else [SharedCollector(directory)]
     )
     joined = CollectorRegistry(auto_describe=False)
-    joined.register(_Joined(sources))
+    joined.register(_JoinedCollector(sources))
     choose = prometheus_client.exposition.choose_encoder
     try:
         encode, content_type = choose(accept)
     except TypeError:
-        # Its version is no number, and the library compares it with one.
+        # The library compares the header's version with a number, even if it is not one.
         encode, content_type = choose("")
     return encode(joined), content_type
 
 
-class _Joined(Collector):  # type: ignore[misc]  # not typed here
-    """The metrics of several collectors, without versions of models that are served no longer."""
+class _JoinedCollector(Collector):  # type: ignore[misc]  # not typed here
+    """The metrics of several collectors, without model versions that are no longer served."""
 
     def __init__(self, sources: Iterable[Collector]) -> None:
         self._sources = sources

@@ -1,7 +1,8 @@
-"""Measures gRPC calls: an interceptor of the asyncio server, before all others."""
+"""Metrics of gRPC calls: an interceptor of the asyncio server, before all others."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -15,12 +16,12 @@ _CODES: Mapping[int, str] = {code.value[0]: code.name for code in grpc.StatusCod
 
 
 class GrpcMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """Counts and measures every call of a single message.
+    """Counts and times every call.
 
-    Give it to `grpc.aio.server(interceptors=[...])` before all others.
+    Pass it to `grpc.aio.server(interceptors=[...])` before all others.
 
     Args:
-        metrics: Where to count.
+        metrics: Where calls are counted.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -31,12 +32,12 @@ class GrpcMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has
         continuation: Callable[[Any], Awaitable[Any]],
         handler_call_details: Any,
     ) -> Any:
-        """Gives the call's handler, measured."""
+        """Return the call's handler, wrapped to be counted and timed."""
         handler = await continuation(handler_call_details)
         if handler is None:
-            # The server answers UNIMPLEMENTED itself.
-            self._metrics.began(PROTOCOL)
-            self._metrics.ended(PROTOCOL, None, grpc.StatusCode.UNIMPLEMENTED.name, 0.0)
+            # The server itself answers UNIMPLEMENTED.
+            self._metrics.request_started(PROTOCOL)
+            self._metrics.request_ended(PROTOCOL, None, grpc.StatusCode.UNIMPLEMENTED.name, 0.0)
             return None
         operation = routes.operation_of_method(handler_call_details.method)
         if handler.unary_unary is not None:
@@ -57,41 +58,39 @@ class GrpcMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has
         self, call: Callable[..., Awaitable[Any]], operation: routes.Operation | None
     ) -> Any:
         async def measured(request: Any, context: Any) -> Any:
-            self._metrics.began(PROTOCOL)
-            begin = time.perf_counter()
-            code = grpc.StatusCode.CANCELLED.name
-            try:
-                answer = await call(request, context)
-                code = _code(context, grpc.StatusCode.OK)
-            except Exception:
-                code = _code(context, grpc.StatusCode.UNKNOWN)
-                raise
-            finally:
-                self._metrics.ended(PROTOCOL, operation, code, time.perf_counter() - begin)
-            return answer
+            with self._measure(context, operation):
+                return await call(request, context)
 
         return measured
 
-    def _measured_stream(self, call: Callable[..., Any], operation: routes.Operation | None) -> Any:
+    def _measured_stream(
+        self, call: Callable[..., AsyncIterator[Any]], operation: routes.Operation | None
+    ) -> Any:
         async def measured(requests: Any, context: Any) -> Any:
-            self._metrics.began(PROTOCOL)
-            begin = time.perf_counter()
-            code = grpc.StatusCode.CANCELLED.name
-            try:
-                async for answer in call(requests, context):
-                    yield answer
-                code = _code(context, grpc.StatusCode.OK)
-            except Exception:
-                code = _code(context, grpc.StatusCode.UNKNOWN)
-                raise
-            finally:
-                self._metrics.ended(PROTOCOL, operation, code, time.perf_counter() - begin)
+            with self._measure(context, operation):
+                async for response in call(requests, context):
+                    yield response
 
         return measured
 
+    @contextmanager
+    def _measure(self, context: Any, operation: routes.Operation | None) -> Iterator[None]:
+        self._metrics.request_started(PROTOCOL)
+        begin = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED.name
+        try:
+            yield
+            code = _code(context, grpc.StatusCode.OK)
+        except Exception:
+            code = _code(context, grpc.StatusCode.UNKNOWN)
+            raise
+        finally:
+            seconds = time.perf_counter() - begin
+            self._metrics.request_ended(PROTOCOL, operation, code, seconds)
 
-def _code(context: Any, otherwise: grpc.StatusCode) -> str:
-    """Names the code that a handler set, or that `abort` did."""
+
+def _code(context: Any, default: grpc.StatusCode) -> str:
+    """Return the name of the status code that the handler or `abort` set."""
     code = context.code()
     number = code.value[0] if isinstance(code, grpc.StatusCode) else code
-    return _CODES[number] if number in _CODES and number else otherwise.name
+    return _CODES[number] if number in _CODES and number else default.name

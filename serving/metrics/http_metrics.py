@@ -1,4 +1,4 @@
-"""Measures REST requests: pure ASGI, around everything else."""
+"""Metrics of HTTP requests: ASGI middleware around everything else."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,16 +9,16 @@ from kfp_tabular.serving.protocol import routes
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_GONE = "499"
+_CLIENT_DISCONNECTED = "499"
 _FAILED = "500"
 
 
 class HttpMetrics:
-    """Counts and measures every request. Wrap it around all else: `HttpMetrics(app, metrics)`.
+    """Counts and times every HTTP request. The outermost middleware: `HttpMetrics(app, metrics)`.
 
     Args:
         app: The application, with its authentication.
-        metrics: Where to count.
+        metrics: Where requests are counted.
     """
 
     def __init__(self, app: "ASGIApp", metrics: Metrics) -> None:
@@ -26,13 +26,13 @@ class HttpMetrics:
         self._metrics = metrics
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Runs the application."""
+        """Run the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        code = _GONE
+        code = _CLIENT_DISCONNECTED
 
-        def noted(message: "Message") -> Any:
+        def send_and_note(message: "Message") -> Any:
             nonlocal code
             if message["type"] == "http.response.start":
                 code = str(message["status"])
@@ -40,13 +40,14 @@ class HttpMetrics:
 
         path = scope["path"]
         protocol = routes.protocol_of_path(path)
-        self._metrics.began(protocol)
+        self._metrics.request_started(protocol)
         begin = time.perf_counter()
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_and_note)
         except Exception:
             code = _FAILED
             raise
         finally:
             seconds = time.perf_counter() - begin
-            self._metrics.ended(protocol, routes.operation_of_path(path), code, seconds)
+            operation = routes.operation_of_path(path)
+            self._metrics.request_ended(protocol, operation, code, seconds)

@@ -1,7 +1,7 @@
-"""The metrics, and what may be counted under which label.
+"""The metrics and the values of their labels.
 
-No label takes anything that a client sent: operations, codes and reasons are from fixed sets,
-features and classes from the model's description, names of keys from the secret.
+No label holds anything that a client sent: operations, codes and reasons come from fixed sets,
+features and classes from the model's description, key names from the secret.
 """
 
 import time
@@ -18,16 +18,16 @@ LATENCY_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""Seconds. A row takes milliseconds, a request of ten thousand a few hundred of them."""
+"""Seconds. One row takes milliseconds, ten thousand rows take a few hundred milliseconds."""
 
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 
 MOST_CLASSES = 100
-"""Classes that are counted by name; those behind them together, as `other`."""
+"""How many classes are counted by name; the remaining ones are counted as `other`."""
 
 OTHER = "other"
 NO_CLASS = "value"
-"""The class under which a regression model's predictions are counted."""
+"""The class label of a regression model's predictions."""
 
 REASONS = ("unknown", "missing", "type", "range", "domain", "size", "malformed", "graph")
 
@@ -36,15 +36,15 @@ _PREFIX = "kfp_tabular"
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What metrics know of a loaded model.
+    """What metrics need to know about a loaded model version.
 
     Attributes:
         name: The name in the endpoint's paths.
         version: The version.
         task: `binary`, `multiclass` or `regression`.
-        schema_digest: The digest of the schema it was trained on.
-        features: The features' names.
-        classes: The classes' names; none for regression.
+        schema_digest: The digest of the schema that it was trained on.
+        features: The names of its features.
+        classes: The names of its classes; empty for regression.
     """
 
     name: str
@@ -56,13 +56,19 @@ class ModelIdentity:
 
 
 class Metrics:
-    """What a serving process counts and measures. Its methods may be called from any thread.
+    """The metrics of a serving process. The methods may be called from any thread.
 
-    Nothing is registered with the library's global registry. Where several processes serve one
-    port, `sharing.py` says how they are counted together.
+    Nothing is registered with the library's global registry. If several processes serve one port,
+    `sharing` sums their metrics.
 
     Args:
-        registry: Where to register.
+        registry: Where the metrics are registered.
+
+    Example:
+        >>> metrics = Metrics(CollectorRegistry())
+        >>> metrics.observe_call(rows=7, requests=2)
+        >>> metrics.registry.get_sample_value("kfp_tabular_batch_rows_sum")
+        7.0
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -90,34 +96,36 @@ class Metrics:
         )
         self._seconds = histogram(
             "request_duration_seconds",
-            "From a request's head to the end of its answer.",
+            "From a request's head to the end of its response.",
             *("protocol", "operation"),
         )
         self._in_flight = gauge(
-            "requests_in_flight", "Requests under way.", "protocol", mode="livesum"
+            "requests_in_flight", "Requests in progress.", "protocol", mode="livesum"
         )
         self._request_rows = histogram(
-            "request_rows", "Rows of a request for predictions.", "protocol", buckets=ROW_BUCKETS
+            "request_rows", "Rows per prediction request.", "protocol", buckets=ROW_BUCKETS
         )
         self._batch_rows = histogram(
-            "batch_rows", "Rows of a call of the model.", buckets=ROW_BUCKETS
+            "batch_rows", "Rows per call of the model.", buckets=ROW_BUCKETS
         )
         self._batch_requests = histogram(
-            "batch_requests", "Requests that shared a call of the model.", buckets=ROW_BUCKETS
+            "batch_requests", "Requests per call of the model.", buckets=ROW_BUCKETS
         )
-        self._overloads = counter("overloads", "Requests refused because too many rows waited.")
+        self._overloads = counter(
+            "overloads", "Requests rejected because too many rows were queued."
+        )
         self._predictions = counter("predictions", "Rows predicted.", "model", "class")
         self._rejections = counter(
             "rejections",
-            "Requests refused for what a feature held; feature is empty where none is at fault.",
+            "Requests rejected for their content; feature is empty where no feature is at fault.",
             *("model", "feature", "reason"),
         )
-        self._unexpected = counter(
-            "out_of_domain", "Values outside the schema's domain.", "model", "feature"
+        self._out_of_domain = counter(
+            "out_of_domain", "Values outside of their domain in the schema.", "model", "feature"
         )
         self._model = gauge(
             "model_info",
-            "1 for the version that is served.",
+            "1 for the served version.",
             *("model", "version", "task", "schema_digest"),
             mode="livemax",
         )
@@ -128,83 +136,88 @@ class Metrics:
             mode="livemin",
         )
         self._load_seconds = gauge(
-            "model_load_seconds", "How long loading and warming up took.", "model", mode="livemax"
+            "model_load_seconds", "Seconds that loading and warm-up took.", "model", mode="livemax"
         )
         self._reloads = counter("model_loads", "Loads of a version.", "model", "outcome")
         self._admitted = counter(
-            "authenticated_requests", "Requests let in, by the key's name.", "protocol", "key"
+            "authenticated_requests", "Requests admitted, by the key's name.", "protocol", "key"
         )
         self._denied = counter(
-            "authentication_failures", "Requests not let in.", "protocol", "reason"
+            "authentication_failures",
+            "Requests denied for lack of a valid key.",
+            "protocol",
+            "reason",
         )
-        # The library finds a labelled metric under a lock, in a microsecond; a request needs ten.
-        self._under_way = cache(self._in_flight.labels)
-        self._asked_rows = cache(self._request_rows.labels)
-        self._admissions = cache(self._admitted.labels)
-        self._predicted_rows = cache(self._predictions.labels)
-        self._answers = cache(self._answer_metrics)
+        # Looking up a labelled metric takes a lock and 1 µs, and a request needs ten of them.
+        self._in_progress = cache(self._in_flight.labels)
+        self._rows_by_protocol = cache(self._request_rows.labels)
+        self._admissions_by_key = cache(self._admitted.labels)
+        self._predictions_by_class = cache(self._predictions.labels)
+        self._finished = cache(self._finished_metrics)
         self._served: dict[str, ModelIdentity] = {}
         self._features: dict[str, frozenset[str]] = {}
         self._classes: dict[str, frozenset[str]] = {}
 
-    def began(self, protocol: Protocol) -> None:
-        """Counts a request as under way; `ended` follows, however it ends."""
-        self._under_way(protocol).inc()
+    def request_started(self, protocol: Protocol) -> None:
+        """Count a request in progress. `request_ended` must follow in every case."""
+        self._in_progress(protocol).inc()
 
-    def ended(
+    def request_ended(
         self, protocol: Protocol, operation: Operation | None, code: str, seconds: float
     ) -> None:
-        """Counts a request that has ended.
+        """Count a finished request.
 
         Args:
-            protocol: The protocol it came in.
-            operation: What it asked for; None counts as `other`.
-            code: The HTTP status, or the gRPC code's name.
-            seconds: How long it took.
+            protocol: The request's protocol.
+            operation: The request's operation; None counts as `other`.
+            code: The HTTP status or the name of the gRPC code.
+            seconds: How long the request took.
         """
-        self._under_way(protocol).dec()
-        count, duration = self._answers(protocol, operation or OTHER, code)
+        self._in_progress(protocol).dec()
+        count, duration = self._finished(protocol, operation or OTHER, code)
         count.inc()
         duration.observe(seconds)
 
-    def asked(self, protocol: Protocol, rows: int) -> None:
-        """Measures a request for predictions that was decoded."""
-        self._asked_rows(protocol).observe(rows)
+    def observe_rows(self, protocol: Protocol, rows: int) -> None:
+        """Record the rows of a decoded prediction request."""
+        self._rows_by_protocol(protocol).observe(rows)
 
-    def called(self, rows: int, requests: int) -> None:
-        """Measures a call of the model; to be given to `Batcher` as `observed`."""
+    def observe_call(self, rows: int, requests: int) -> None:
+        """Record the size of a call of the model; for `Batcher`."""
         self._batch_rows.observe(rows)
         self._batch_requests.observe(requests)
 
-    def overloaded(self) -> None:
-        """Counts a request refused with 503 because too many rows waited."""
+    def count_overload(self) -> None:
+        """Count a request rejected with 503 because too many rows were queued."""
         self._overloads.inc()
 
-    def predicted(self, model: str, classes: Sequence[bytes | str] | None, rows: int) -> None:
-        """Counts predictions by class.
+    def count_predictions(
+        self, model: str, classes: Sequence[bytes | str] | None, rows: int
+    ) -> None:
+        """Count predictions by class.
 
         Args:
             model: The model's name.
-            classes: A class per row; None for regression.
-            rows: How many rows.
+            classes: The class of each row; None for regression.
+            rows: The number of rows.
         """
         if classes is None:
-            self._predicted_rows(model, NO_CLASS).inc(rows)
+            self._predictions_by_class(model, NO_CLASS).inc(rows)
             return
         known = self._classes.get(model, frozenset())
-        # Most requests are of one row, for which a dictionary does.
+        # Most requests have one row, for which a dictionary is faster than a Counter.
         counts = Count(classes) if rows > 1 else {classes[0]: 1}
         for found, times in counts.items():
             name = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-            self._predicted_rows(model, name if name in known else OTHER).inc(times)
+            self._predictions_by_class(model, name if name in known else OTHER).inc(times)
 
-    def rejected(self, model: str, feature: str | None, reason: str) -> None:
-        """Counts a request that was refused for what it holds.
+    def count_rejection(self, model: str, feature: str | None, reason: str) -> None:
+        """Count a request that was rejected for its content.
 
         Args:
             model: The model's name.
-            feature: The feature at fault, None where none is. One that is not the model's counts
-                as `other`: its name is the client's.
+            feature: The feature at fault; None if none is. A name that the model does not know
+                counts as `other`, because the client chose it.
             reason: One of `REASONS`; anything else counts as `other`.
         """
         self._rejections.labels(
@@ -213,16 +226,16 @@ class Metrics:
             reason if reason in REASONS else OTHER,
         ).inc()
 
-    def out_of_domain(self, model: str, feature: str, values: int) -> None:
-        """Counts values outside of a feature's domain that were let through or refused."""
-        self._unexpected.labels(model, self._feature(model, feature)).inc(values)
+    def count_out_of_domain(self, model: str, feature: str, values: int) -> None:
+        """Count values outside of a feature's domain, whether accepted or rejected."""
+        self._out_of_domain.labels(model, self._feature(model, feature)).inc(values)
 
-    def loaded(self, model: ModelIdentity, seconds: float) -> None:
-        """Notes that a version is served from now on, in place of another of the same name.
+    def set_served_version(self, model: ModelIdentity, seconds: float) -> None:
+        """Record that a version is served from now on, instead of the one before it.
 
         Args:
-            model: The model.
-            seconds: How long loading and warming up took.
+            model: The model version.
+            seconds: How long loading and warm-up took.
         """
         before = self._served.get(model.name)
         if before is not None:
@@ -234,28 +247,28 @@ class Metrics:
         self._loaded_at.labels(model.name).set(time.time())
         self._load_seconds.labels(model.name).set(seconds)
         self._reloads.labels(model.name, "success").inc()
-        # Counters that begin at 0 have a first increase.
+        # A counter that starts at 0 shows its first increase in a rate.
         self._reloads.labels(model.name, "failure")
         for name in [*self._classes[model.name]] or [NO_CLASS]:
-            self._predicted_rows(model.name, name)
+            self._predictions_by_class(model.name, name)
 
-    def load_failed(self, model: str) -> None:
-        """Counts a version that could not be loaded; the one before it stays.
+    def count_failed_load(self, model: str) -> None:
+        """Count a version that could not be loaded.
 
         Args:
-            model: The name it would have been served under, as the server was told.
+            model: The model's name.
         """
         self._reloads.labels(model, "failure").inc()
 
-    def admitted(self, key: str, protocol: Protocol) -> None:
-        """Counts a request by its key's name; for `ValuePolicy.admitted`."""
-        self._admissions(protocol, key).inc()
+    def count_admission(self, key: str, protocol: Protocol) -> None:
+        """Count an admitted request by its key's name; for `AccessPolicy`."""
+        self._admissions_by_key(protocol, key).inc()
 
-    def denied(self, reason: str, protocol: Protocol) -> None:
-        """Counts a request that was not let in; for `ValuePolicy.denied`."""
+    def count_denial(self, reason: str, protocol: Protocol) -> None:
+        """Count a denied request; for `AccessPolicy`."""
         self._denied.labels(protocol, reason).inc()
 
-    def _answer_metrics(
+    def _finished_metrics(
         self, protocol: str, operation: str, code: str
     ) -> tuple[Counter, Histogram]:
         return (

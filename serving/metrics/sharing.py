@@ -1,17 +1,17 @@
-"""Several serving processes behind one port, counted together.
+"""Metrics shared by the worker processes behind one port.
 
-prometheus_client keeps the metrics of each process in files of one directory, and whichever process
-is asked adds them up. It decides so when it is imported, by an environment variable; so the
-directory must be known before the workers start. How the process that starts them wires it:
+prometheus_client keeps the metrics of each process in files of one directory, and the process that
+is scraped sums them. The library reads an environment variable for this when it is imported, so the
+directory must exist before the workers start. Usage in the process that starts them:
 
     shared = SharedMetrics.create()                    # before any worker
     subprocess.Popen(..., env=os.environ | shared.environment)
-    shared.retire(pid)                                 # when a worker has ended, however it did
+    shared.retire(pid)                                 # after a worker has ended in any way
     shared.remove()                                    # at the end
 
-The library leaves a dead process's files where they are: their gauges would stay, and every restart
-would add files that each scrape reads. `retire` drops the gauges, and moves the counts, which must
-not fall, into one file for all the dead.
+The library keeps the files of ended processes: their gauges would remain, and every restart would
+add files that each scrape reads. `retire` deletes the gauges and moves the counters, which must not
+decrease, into one file for all ended workers.
 """
 
 import fcntl
@@ -32,40 +32,40 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _LOCK = "lock"
 _KINDS = ("counter", "histogram", "summary")
-_DEAD = "retired"
+_RETIRED = "retired"
 
 
 def shared_directory() -> Path | None:
-    """Gives the directory where this process shares its metrics; None where it does not."""
+    """Return the directory where this process shares its metrics; None if it does not."""
     name = os.environ.get(VARIABLE)
     return Path(name) if name else None
 
 
 @dataclass(frozen=True)
 class SharedMetrics:
-    """The directory where workers keep their metrics, seen from the process that starts them.
+    """The directory of the workers' metrics, as the process that starts them uses it.
 
     Attributes:
-        directory: Holds nothing else. A few hundred KiB for each worker; best in memory.
+        directory: Holds nothing else. Takes a few hundred KiB per worker; best in memory.
     """
 
     directory: Path
 
     @classmethod
     def create(cls) -> "SharedMetrics":
-        """Makes an empty directory, below `TMPDIR` or else the system's own for such files."""
+        """Create an empty directory below `TMPDIR` or the system's temporary directory."""
         return cls(Path(tempfile.mkdtemp(prefix="kfp-tabular-metrics-")))
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a worker's environment must hold when it starts."""
+        """The environment variables that a worker must have when it starts."""
         return {VARIABLE: str(self.directory)}
 
     def retire(self, pid: int) -> None:
-        """Closes the books of a worker that has ended.
+        """Merge the metrics of a worker that has ended into those of all ended workers.
 
         Args:
-            pid: Its process id. Nothing happens where it shared nothing.
+            pid: Its process id. Nothing happens if it shared no metrics.
         """
         from prometheus_client.mmap_dict import MmapedDict, mmap_key
         from prometheus_client.multiprocess import MultiProcessCollector
@@ -77,11 +77,11 @@ class SharedMetrics:
                 ended = self.directory / f"{kind}_{pid}.db"
                 if not ended.exists():
                     continue
-                dead = self.directory / f"{kind}_{_DEAD}.db"
-                partial = self.directory / f"{kind}_{_DEAD}.partial"
+                retired = self.directory / f"{kind}_{_RETIRED}.db"
+                partial = self.directory / f"{kind}_{_RETIRED}.partial"
                 partial.unlink(missing_ok=True)
-                books = MmapedDict(str(partial))
-                sources = _readable([ended, dead])
+                merged = MmapedDict(str(partial))
+                sources = _readable([ended, retired])
                 for metric in MultiProcessCollector.merge(map(str, sources), accumulate=False):
                     for sample in metric.samples:
                         names = list(sample.labels)
@@ -89,19 +89,19 @@ class SharedMetrics:
                         key = mmap_key(
                             metric.name, sample.name, names, values, metric.documentation
                         )
-                        books.write_value(key, sample.value, 0.0)
-                books.close()
-                # Scrapes wait for the lock, so none sees both files or neither.
-                partial.replace(dead)
+                        merged.write_value(key, sample.value, 0.0)
+                merged.close()
+                # Scrapes wait for the lock, so none sees both files, or neither.
+                partial.replace(retired)
                 ended.unlink()
 
     def remove(self) -> None:
-        """Removes the directory."""
+        """Remove the directory."""
         remove(self.directory)
 
 
 class SharedCollector:
-    """Collects what all processes have in the directory.
+    """Collects the metrics of all processes that share a directory.
 
     Args:
         directory: The shared directory.
@@ -111,7 +111,7 @@ class SharedCollector:
         self._directory = directory
 
     def collect(self) -> Iterable["Metric"]:
-        """Adds the processes' metrics up."""
+        """Return the sums over the processes."""
         from prometheus_client.multiprocess import MultiProcessCollector
 
         with _locked(self._directory, fcntl.LOCK_SH):
@@ -128,5 +128,5 @@ def _locked(directory: Path, how: int) -> Iterator[None]:
 
 
 def _readable(files: Iterable[Path]) -> list[Path]:
-    # A process killed while it made its file leaves it empty.
+    # A process that was killed while it created its file leaves an empty one.
     return [file for file in files if file.exists() and file.stat().st_size]

@@ -1,87 +1,86 @@
-"""Predicts the rows of concurrent requests together, and bounds how many may wait.
+"""Dynamic batching: predicts the rows of concurrent requests together, from a bounded queue.
 
-A call of the model costs about as much for one row as for thirty. While one runs, the requests that
-come in wait here, and the next call takes them all; a request that finds the model idle is answered
-at once. How it is wired, with one batcher per loaded model version:
+A call of the model costs about as much for one row as for thirty. Requests that arrive during a
+call wait here, and the next call takes them all. A request that finds the model idle does not wait.
+Each loaded model version has a batcher:
 
-    batcher = Batcher(predictor.predict, executor, BatchSettings(rows=128), threads)
-    outputs = await batcher.predict(tensors, rows)     # in a request's handler
+    batcher = Batcher(predictor.predict, executor, BatchSettings(batch_rows=128), threads)
+    outputs = await batcher.predict(arrays, rows)      # in a request's handler
     await batcher.drain()                              # when the version is replaced, or at the end
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from kfp_tabular.serving.protocol.model_interface import Arrays
 from kfp_tabular.serving.settings.server_settings import BatchSettings
 
-Tensors = Mapping[str, "np.ndarray[Any, Any]"]
-
 RETRY_AFTER_SECONDS = 1
-"""The least that the header can say. A full queue is worked off in less."""
+"""The smallest value that the header allows. A full queue empties faster."""
 
 
 class OverloadedError(Exception):
-    """More rows wait than may. Answered with 503 or RESOURCE_EXHAUSTED.
+    """The queue is full. The response is 503, or RESOURCE_EXHAUSTED in gRPC.
 
     Attributes:
         retry_after_seconds: For `Retry-After`, and `retry-after` in gRPC's trailing metadata.
     """
 
     def __init__(self) -> None:
-        super().__init__("the server has more to do than it can; try again.")
+        super().__init__("the server is overloaded; try again later.")
         self.retry_after_seconds = RETRY_AFTER_SECONDS
 
 
 class DrainedError(Exception):
-    """The batcher takes no more requests: its model version was replaced, or the server ends."""
+    """The batcher accepts no more requests: its version was replaced, or the server stops."""
 
 
 @dataclass(eq=False)
-class _Asked:
-    tensors: Tensors
+class _PendingRequest:
+    arrays: Arrays
     rows: int
-    answer: "asyncio.Future[Tensors]"
+    outputs: "asyncio.Future[Arrays]"
     since: float
 
 
 class Batcher:
-    """Puts concurrent requests to one version of a model together.
+    """Combines concurrent requests to one model version into calls of the model.
 
-    For use from one event loop. Every request gets the answers for its own rows, or the exception
-    that they cause: where a call fails, its requests are tried again in halves, so that one which
-    the model refuses does not affect those beside it.
+    Use it from one event loop. Every request gets the outputs for its own rows, or the exception
+    that they cause: if a call fails, its requests are retried in halves, so a request that the
+    model fails on does not affect the others.
 
     Args:
-        predict: Takes tensors of shape `[rows, ...]` by name and gives such tensors. Called in
+        predict: Takes arrays of shape `[rows, ...]` by name and returns such arrays. Called in
             `executor`.
-        executor: Where calls run, with `calls` threads at least.
+        executor: Where calls run; it needs at least `calls` threads.
         settings: How requests share calls.
-        calls: Calls that run side by side.
-        observed: Is told the rows and the requests of every call, in the event loop.
+        calls: How many calls run in parallel.
+        observe_call: Called in the event loop with the rows and requests of every call.
     """
 
     def __init__(
         self,
-        predict: Callable[[Tensors], Tensors],
+        predict: Callable[[Arrays], Arrays],
         executor: Executor,
         settings: BatchSettings,
         calls: int,
-        observed: Callable[[int, int], None] = lambda rows, requests: None,  # noqa: ARG005
+        observe_call: Callable[[int, int], None] = lambda rows, requests: None,  # noqa: ARG005
     ) -> None:
         self._predict = predict
         self._executor = executor
         self._settings = settings
+        self._wait_seconds = settings.wait_seconds
         self._calls = calls
-        self._observed = observed
-        self._queue: deque[_Asked] = deque()
+        self._observe_call = observe_call
+        self._queue: deque[_PendingRequest] = deque()
         self._queued_rows = 0
-        self._halves: deque[list[_Asked]] = deque()
+        self._halves: deque[list[_PendingRequest]] = deque()
         self._running = 0
         self._starting = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -91,106 +90,110 @@ class Batcher:
 
     @property
     def queued_rows(self) -> int:
-        """Rows that wait for a call."""
+        """The number of rows that wait for a call."""
         return self._queued_rows
 
-    async def predict(self, tensors: Tensors, rows: int) -> Tensors:
-        """Predicts a request's rows.
+    async def predict(self, arrays: Arrays, rows: int) -> Arrays:
+        """Predict a request's rows.
 
-        May be cancelled: a request that has not begun is forgotten, and one that has is computed
-        for nobody, beside the others of its call.
+        May be cancelled: a request that still waits is removed from the queue; the outputs of one
+        whose call has started are discarded.
 
         Args:
-            tensors: The request's tensors, of shape `[rows, ...]`.
+            arrays: The request's arrays, of shape `[rows, ...]`.
             rows: How many rows they have, at least 1.
 
         Raises:
-            OverloadedError: Where too many rows wait.
+            OverloadedError: If too many rows wait.
             DrainedError: After `drain`.
-            Exception: What `predict` raises for these rows.
+            Exception: Whatever the model raises for these rows.
         """
         if self._draining:
-            raise DrainedError("this version of the model takes no more requests")
+            raise DrainedError("this model version accepts no more requests")
         if self._queue and self._queued_rows + rows > self._settings.queued_rows:
             raise OverloadedError
         loop = asyncio.get_running_loop()
-        asked = _Asked(tensors, rows, loop.create_future(), loop.time())
-        self._queue.append(asked)
+        request = _PendingRequest(arrays, rows, loop.create_future(), loop.time())
+        self._queue.append(request)
         self._queued_rows += rows
         self._quiet.clear()
-        # Not at once: requests that arrived together are handled in the same turn of the loop.
+        # Not at once: requests that arrive together are handled in the same turn of the event loop.
         self._start_soon()
         try:
-            return await asked.answer
+            return await request.outputs
         except asyncio.CancelledError:
-            self._forget(asked)
+            self._forget(request)
             raise
 
     async def drain(self) -> None:
-        """Takes no more requests, and returns when those taken before are answered."""
+        """Accept no more requests, and return when the accepted ones have their outputs."""
         self._draining = True
         self._start_soon()
         await self._quiet.wait()
 
     def _start_soon(self) -> None:
-        """Starts calls after everything that this turn of the event loop has to handle."""
+        """Start calls at the end of this turn of the event loop."""
         if not self._starting:
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start)
 
     def _start(self) -> None:
-        """Starts the calls that are due."""
+        """Start the calls that are due."""
         self._starting = False
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         while self._running < self._calls:
             if self._halves:
-                batch = [asked for asked in self._halves.popleft() if not asked.answer.done()]
+                batch = [
+                    request for request in self._halves.popleft() if not request.outputs.done()
+                ]
             elif self._queue:
                 loop, due = asyncio.get_running_loop(), self._due()
                 if due > loop.time():
                     self._alarm = loop.call_at(due, self._start)
                     break
-                batch = self._next()
+                batch = self._next_batch()
             else:
                 break
             if batch:
-                self._call(batch)
+                self._start_call(batch)
         if not (self._queue or self._halves or self._running):
             self._quiet.set()
 
     def _due(self) -> float:
-        full = self._queued_rows >= self._settings.rows
+        full = self._queued_rows >= self._settings.batch_rows
         if full or not self._running or self._draining:
             return 0.0
-        return self._queue[0].since + self._settings.wait_seconds
+        return self._queue[0].since + self._wait_seconds
 
-    def _next(self) -> list[_Asked]:
-        batch: list[_Asked] = []
+    def _next_batch(self) -> list[_PendingRequest]:
+        batch: list[_PendingRequest] = []
         rows = 0
-        while self._queue and (not batch or rows + self._queue[0].rows <= self._settings.rows):
-            asked = self._queue.popleft()
-            self._queued_rows -= asked.rows
-            batch.append(asked)
-            rows += asked.rows
+        while self._queue and (
+            not batch or rows + self._queue[0].rows <= self._settings.batch_rows
+        ):
+            request = self._queue.popleft()
+            self._queued_rows -= request.rows
+            batch.append(request)
+            rows += request.rows
         return batch
 
-    def _call(self, batch: list[_Asked]) -> None:
-        self._observed(sum(asked.rows for asked in batch), len(batch))
+    def _start_call(self, batch: list[_PendingRequest]) -> None:
+        self._observe_call(sum(request.rows for request in batch), len(batch))
         loop = asyncio.get_running_loop()
         self._running += 1
-        tensors = [asked.tensors for asked in batch]
+        arrays = [request.arrays for request in batch]
         try:
-            call = loop.run_in_executor(self._executor, _together, self._predict, tensors)
+            call = loop.run_in_executor(self._executor, _predict_together, self._predict, arrays)
         except RuntimeError as error:  # The executor was shut down.
             self._running -= 1
-            for asked in batch:
-                asked.answer.set_exception(error)
+            for request in batch:
+                request.outputs.set_exception(error)
             return
-        call.add_done_callback(lambda ended: self._ended(batch, ended))
+        call.add_done_callback(lambda ended: self._end_call(batch, ended))
 
-    def _ended(self, batch: list[_Asked], call: "asyncio.Future[Tensors]") -> None:
+    def _end_call(self, batch: list[_PendingRequest], call: "asyncio.Future[Arrays]") -> None:
         self._running -= 1
         error = (
             RuntimeError("the call of the model was cancelled")
@@ -198,24 +201,24 @@ class Batcher:
             else call.exception()
         )
         if error is None:
-            _share(batch, call.result())
+            _distribute(batch, call.result())
         elif len(batch) == 1:
-            if not batch[0].answer.done():
-                batch[0].answer.set_exception(error)
+            if not batch[0].outputs.done():
+                batch[0].outputs.set_exception(error)
         else:
             middle = len(batch) // 2
             self._halves.extend((batch[:middle], batch[middle:]))
         self._start()
 
-    def _forget(self, asked: _Asked) -> None:
-        if asked in self._queue:
-            self._queue.remove(asked)
-            self._queued_rows -= asked.rows
+    def _forget(self, request: _PendingRequest) -> None:
+        if request in self._queue:
+            self._queue.remove(request)
+            self._queued_rows -= request.rows
         self._start_soon()
 
 
-def _together(predict: Callable[[Tensors], Tensors], parts: Sequence[Tensors]) -> Tensors:
-    """Predicts several requests' rows in one call; runs in a thread."""
+def _predict_together(predict: Callable[[Arrays], Arrays], parts: Sequence[Arrays]) -> Arrays:
+    """Predict the rows of several requests in one call; runs in a thread."""
     if len(parts) == 1:
         return predict(parts[0])
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -223,16 +226,16 @@ def _together(predict: Callable[[Tensors], Tensors], parts: Sequence[Tensors]) -
     outputs = predict(joined)
     for name, output in outputs.items():
         if output.shape[:1] != (rows,):
-            raise ValueError(f"output {name!r} has not a value per row; it cannot be shared out")
+            raise ValueError(f"output {name!r} does not have one value per row")
     return outputs
 
 
-def _share(batch: Sequence[_Asked], outputs: Tensors) -> None:
+def _distribute(batch: Sequence[_PendingRequest], outputs: Arrays) -> None:
     begin = 0
-    for asked in batch:
-        end = begin + asked.rows
-        if not asked.answer.done():
-            asked.answer.set_result(
+    for request in batch:
+        end = begin + request.rows
+        if not request.outputs.done():
+            request.outputs.set_result(
                 outputs
                 if len(batch) == 1
                 else {name: output[begin:end] for name, output in outputs.items()}

@@ -1,4 +1,4 @@
-"""KServe's data plane over models of this project, and what both protocols say of a model."""
+"""KServe's data plane, and the model metadata that both protocols return."""
 
 import importlib.metadata
 from typing import Any
@@ -14,44 +14,44 @@ class ReadyDataPlane(DataPlane):  # type: ignore[misc]  # kserve has no types
     """KServe's data plane, ready only while every model is."""
 
     def metadata(self) -> dict[str, Any]:
-        """Describes the server. KServe's lists an extension that is closed here."""
+        """Return the server's metadata. KServe's own lists an extension that is closed here."""
         version = importlib.metadata.version("kfp-tabular")
         return {"name": "kfp-tabular", "version": version, "extensions": ["binary_tensor_data"]}
 
     async def ready(self) -> bool:
-        """Says whether all models are ready. KServe's says yes whatever their state."""
+        """Return whether all models are ready. KServe's own returns True in any case."""
         return all([await model.healthy() for model in self.model_registry.get_models().values()])
 
 
-def served(data_plane: DataPlane, name: str) -> ServedModel:
-    """Gives a model by its name, ready or not.
+def find_model(data_plane: DataPlane, name: str) -> ServedModel:
+    """Return a model by its name, ready or not.
 
     Raises:
-        RequestError: Where there is none.
+        RequestError: If there is no model with this name.
     """
     model = data_plane.model_registry.get_model(name)
     if not isinstance(model, ServedModel):
         raise RequestError(
-            "no such model here; GET /v1/models lists those there are.", status=404, reason=None
+            "no model has this name; GET /v1/models lists the models.", status=404, reason=None
         )
     return model
 
 
-def description(model: ServedModel, version: str | None = None) -> dict[str, Any]:
-    """Gives a model's v2 metadata.
+def model_metadata(model: ServedModel, version: str | None = None) -> dict[str, Any]:
+    """Return a model's v2 metadata.
 
     Args:
         model: The model.
-        version: The version that is asked for; None for whichever it is.
+        version: The requested version; None for the current one.
 
     Raises:
-        RequestError: Where it has no release, or one of another version.
+        RequestError: If no version is loaded, or another one.
     """
-    release = model.current(version)
+    loaded = model.current_version(version)
     return {
         "name": model.name,
-        "versions": [release.version],
+        "versions": [loaded.version],
         "platform": "tensorflow_savedmodel",
-        "inputs": v2_tensors.inputs(release.predictor.interface),
-        "outputs": v2_tensors.outputs(release.predictor.interface),
+        "inputs": v2_tensors.input_metadata(loaded.predictor.interface),
+        "outputs": v2_tensors.output_metadata(loaded.predictor.interface),
     }

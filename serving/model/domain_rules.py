@@ -1,7 +1,7 @@
-"""The values that a model's schema gives each feature, and what to do about others.
+"""The values that a model's schema allows for each feature, and the check of a request's values.
 
-What is checked is what the model is about to see, the decoded tensors, so every protocol is held
-to the same rules. A missing value breaks none: whether one may be missing is decided before.
+The check runs on decoded arrays, so it is the same for every protocol. A missing value violates no
+rule: the decoder has already checked which values may be missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,54 +18,61 @@ from kfp_tabular.serving.settings.server_settings import ValuePolicies
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-Breach = Literal["domain", "range"]
-"""`domain`: not among the values that the schema lists. `range`: beyond its ends."""
+Violation = Literal["domain", "range"]
+"""`domain`: a value that the schema does not list. `range`: a number beyond the schema's range."""
 
-Outside = Callable[[str, int], None]
-"""Told of a feature's name, and how many rows of a request hold a value outside."""
+CountOutside = Callable[[str, int], None]
+"""Called with a feature's name and the number of a request's rows with a value outside."""
 
 _VECTORISED_FROM = 16
 
 
 @dataclass(frozen=True)
 class DomainRule:
-    """What the schema says of one feature's values.
+    """The schema's rule for the values of one feature.
 
     Attributes:
         feature: The feature's name.
         input: The name of the signature's input.
-        breach: What a value outside is called.
-        allowed: The values, bytes or numbers, where the schema lists them.
-        low: The lowest value, where there is one and nothing is listed.
-        high: The highest.
-        missing: What stands for a missing value of an optional feature. It equals nothing that the
-            schema could mean: NaN, the smallest integer, or the empty text.
+        violation: What a value outside violates.
+        allowed: The listed values, bytes or numbers; None for a range.
+        low: The lowest value; None if there is no lower bound.
+        high: The highest value; None if there is no upper bound.
+        missing: The value that marks a missing one in an optional feature, which no schema allows
+            otherwise: NaN, the smallest integer, or the empty text.
+
+    Example:
+        >>> rule = DomainRule("hour", "hour", "range", low=0, high=23)
+        >>> rule.rows_outside(np.array([7, 24]))
+        [1]
+        >>> rule.expectation()
+        'a number from 0 to 23'
     """
 
     feature: str
     input: str
-    breach: Breach
+    violation: Violation
     allowed: frozenset[Any] | None = None
     low: float | None = None
     high: float | None = None
     missing: Any = None
 
-    def outside(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
-        """Gives the rows whose value is not one of the schema's, in order."""
+    def rows_outside(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
+        """Return the rows whose value is outside, in ascending order."""
         if len(values) == 1:
-            return () if self._admits(values.item()) else (0,)
+            return () if self._allows(values.item()) else (0,)
         if self.allowed is None and len(values) >= _VECTORISED_FROM:
-            return self._beyond(values)
-        return [row for row, value in enumerate(values.tolist()) if not self._admits(value)]
+            return self._rows_beyond_range(values)
+        return [row for row, value in enumerate(values.tolist()) if not self._allows(value)]
 
     def example(self) -> Any:
-        """Gives a value that breaks no rule."""
+        """Return a value that the rule allows."""
         if self.allowed is not None:
             return min(self.allowed)
         return self.high if self.low is None else self.low
 
     def expectation(self) -> str:
-        """Says what a value may be, without listing values of the training data."""
+        """Return what the rule allows, without values of the training data."""
         if self.allowed is not None:
             return f"one of the {len(self.allowed)} values that the schema lists"
         if self.low is None:
@@ -74,7 +81,7 @@ class DomainRule:
             return f"a number from {self.low:g}"
         return f"a number from {self.low:g} to {self.high:g}"
 
-    def _admits(self, value: Any) -> bool:
+    def _allows(self, value: Any) -> bool:
         if self.allowed is not None:
             return value in self.allowed or self._is_missing(value)
         within = (self.low is None or value >= self.low) and (
@@ -82,8 +89,8 @@ class DomainRule:
         )
         return within or self._is_missing(value)
 
-    def _beyond(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
-        # NaN compares as False with everything, so a missing float is never beyond.
+    def _rows_beyond_range(self, values: "np.ndarray[Any, Any]") -> Sequence[int]:
+        # NaN compares as False with everything, so a missing float is never beyond the range.
         beyond = np.zeros(len(values), dtype=bool)
         if self.low is not None:
             beyond |= values < self.low
@@ -98,14 +105,16 @@ class DomainRule:
         return bool(value == self.missing or value != value)  # noqa: PLR0124  NaN
 
 
-def rules(schema: "schema_pb2.Schema", inputs: Sequence[ModelInput]) -> tuple[DomainRule, ...]:
-    """Gives the rules that a schema makes for a model's inputs.
+def build_rules(
+    schema: "schema_pb2.Schema", inputs: Sequence[ModelInput]
+) -> tuple[DomainRule, ...]:
+    """Return the rules for a model's inputs that follow from a schema.
 
-    Domains that do not fit a feature's type, such as an `int_domain` of a text, make none.
+    A domain that does not fit its feature's type, such as an `int_domain` for text, is ignored.
 
     Args:
         schema: A TensorFlow Metadata schema.
-        inputs: The features that the model takes. Others are ignored, whatever their values.
+        inputs: The features that the model takes; other features of the schema get no rule.
     """
     features = {feature.name: feature for feature in schema.feature}
     shared = {domain.name: domain for domain in schema.string_domain}
@@ -118,34 +127,33 @@ def rules(schema: "schema_pb2.Schema", inputs: Sequence[ModelInput]) -> tuple[Do
     return tuple(found)
 
 
-def check(
-    tensors: Mapping[str, "np.ndarray[Any, Any]"],
-    checked: Sequence[DomainRule],
+def check_domains(
+    arrays: Mapping[str, "np.ndarray[Any, Any]"],
+    rules: Sequence[DomainRule],
     policies: ValuePolicies,
-    outside: Outside,
+    count_outside: CountOutside,
 ) -> None:
-    """Holds a request's values against the schema.
+    """Check a request's values against the schema.
 
     Args:
-        tensors: A request's values, by the signature's inputs.
-        checked: The model's rules.
-        policies: What to do about values outside.
-        outside: Told of those there are, whether they are let through or not.
+        arrays: The request's values, by the signature's inputs.
+        rules: The model's rules.
+        policies: What to do with values outside.
+        count_outside: Called for each feature with values outside, whether rejected or not.
 
     Raises:
-        RequestError: For the first feature with a value that is to be refused. It names the first
-            such row.
+        RequestError: For the first feature with a value to reject; it names the first such row.
     """
-    for rule in checked:
-        rows = rule.outside(tensors[rule.input])
+    for rule in rules:
+        rows = rule.rows_outside(arrays[rule.input])
         if not rows:
             continue
-        outside(rule.feature, len(rows))
-        policy = policies.unseen if rule.breach == "domain" else policies.out_of_range
+        count_outside(rule.feature, len(rows))
+        policy = policies.unseen_values if rule.violation == "domain" else policies.out_of_range
         if policy == "reject":
             raise RequestError(
                 f"instance {rows[0]}: feature {rule.feature!r}: expected {rule.expectation()}.",
-                reason=rule.breach,
+                reason=rule.violation,
                 feature=rule.feature,
                 row=rows[0],
             )
@@ -156,11 +164,11 @@ def _rule(
     shared: "Mapping[str, schema_pb2.StringDomain]",
     model_input: ModelInput,
 ) -> DomainRule | None:
-    """Gives the rule that a feature's domain makes; None where it has none."""
+    """Return the rule that follows from a feature's domain; None if it has no domain."""
     makers: Mapping[DType, Callable[..., dict[str, Any]]] = {
-        "string": _of_text,
-        "int64": _of_integer,
-        "float32": _of_number,
+        "string": _text_domain,
+        "int64": _integer_domain,
+        "float32": _number_domain,
     }
     parts = makers[model_input.dtype](feature, shared)
     if not parts:
@@ -172,7 +180,7 @@ def _rule(
     return DomainRule(feature=model_input.name, input=model_input.input, missing=missing, **parts)
 
 
-def _of_text(
+def _text_domain(
     feature: "schema_pb2.Feature", shared: "Mapping[str, schema_pb2.StringDomain]"
 ) -> dict[str, Any]:
     if feature.HasField("string_domain"):
@@ -186,26 +194,28 @@ def _of_text(
         return {}
     if not texts:
         return {}
-    return {"breach": "domain", "allowed": frozenset(text.encode("utf-8") for text in texts)}
+    return {"violation": "domain", "allowed": frozenset(text.encode("utf-8") for text in texts)}
 
 
-def _of_integer(feature: "schema_pb2.Feature", _: object) -> dict[str, Any]:
+def _integer_domain(feature: "schema_pb2.Feature", _: object) -> dict[str, Any]:
     if feature.HasField("bool_domain"):
-        return {"breach": "domain", "allowed": frozenset((0, 1))}
+        return {"violation": "domain", "allowed": frozenset((0, 1))}
     if not feature.HasField("int_domain"):
         return {}
     domain = feature.int_domain
-    return _ends(domain, "domain" if domain.is_categorical else "range")
+    return _range(domain, "domain" if domain.is_categorical else "range")
 
 
-def _of_number(feature: "schema_pb2.Feature", _: object) -> dict[str, Any]:
+def _number_domain(feature: "schema_pb2.Feature", _: object) -> dict[str, Any]:
     if feature.HasField("bool_domain"):
-        return {"breach": "domain", "allowed": frozenset((0.0, 1.0))}
-    return _ends(feature.float_domain, "range") if feature.HasField("float_domain") else {}
+        return {"violation": "domain", "allowed": frozenset((0.0, 1.0))}
+    return _range(feature.float_domain, "range") if feature.HasField("float_domain") else {}
 
 
-def _ends(domain: Any, breach: Breach) -> dict[str, Any]:
-    """Gives a range's ends. Those of a `float_domain` are float32, as the model's values are."""
+def _range(domain: Any, violation: Violation) -> dict[str, Any]:
+    """Return a range's bounds. Those of a `float_domain` are float32, like the model's values."""
     low = domain.min if domain.HasField("min") else None
     high = domain.max if domain.HasField("max") else None
-    return {} if low is None and high is None else {"breach": breach, "low": low, "high": high}
+    return (
+        {} if low is None and high is None else {"violation": violation, "low": low, "high": high}
+    )

@@ -1,4 +1,4 @@
-"""A version of a model in memory, and what it takes to answer with it."""
+"""A model version in memory, and what is needed to predict with it."""
 
 import time
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from kfp_tabular.serving.settings.server_settings import BatchSettings
 class LoadedVersion:
     """A loaded version.
 
-    A request takes the release that is current when it comes, and has its answer decoded, predicted
-    and encoded with that one, whatever is served when it ends.
+    A request is decoded, predicted and encoded with the version that is current when it arrives,
+    even if another version is served before it ends.
 
     Attributes:
-        version: The version: that of its directory, or else what follows from its content.
+        version: The name of the version's directory, or else a digest of its content.
         predictor: The model.
         batcher: Predicts the rows of requests.
-        load_seconds: How long loading and warming up took.
-        requests: Requests under way. Counted in the event loop's thread only.
+        load_seconds: How long loading and warm-up took.
+        requests: Requests in progress. Only the event loop's thread changes it.
     """
 
     version: str
@@ -36,34 +36,34 @@ class LoadedVersion:
 
 @dataclass(frozen=True)
 class VersionLoader:
-    """Makes releases. `load` blocks for seconds; call it in a thread while others are served.
+    """Loads versions. `load` blocks for seconds: call it in a thread while others are served.
 
     Attributes:
         executor: Where predictions run.
         batches: How requests share calls of the model.
-        calls: Calls of the model that run side by side.
-        called: Is told the rows and the requests of each call of the model.
+        calls: How many calls of the model run in parallel.
+        observe_call: Called with the rows and requests of each call of the model.
     """
 
     executor: Executor
     batches: BatchSettings
     calls: int
-    called: Callable[[int, int], None]
+    observe_call: Callable[[int, int], None]
 
     def load(self, found: ModelVersion) -> LoadedVersion:
-        """Loads a version and warms it up.
+        """Load a version and warm it up.
 
         Raises:
-            UserError: Where it cannot be loaded.
+            UserError: If it cannot be loaded.
         """
         begin = time.monotonic()
         predictor = Predictor.load(found.directory)
-        predictor.warm_up([self.batches.rows])
+        predictor.warm_up([self.batches.batch_rows])
         return LoadedVersion(
             version=found.version or lineage.content_version(lineage.digest(found.directory)),
             predictor=predictor,
             batcher=Batcher(
-                predictor.predict, self.executor, self.batches, self.calls, self.called
+                predictor.predict, self.executor, self.batches, self.calls, self.observe_call
             ),
             load_seconds=time.monotonic() - begin,
         )

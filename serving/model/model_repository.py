@@ -1,4 +1,4 @@
-"""What there is to serve: a model's directory, or the versions under a model's name."""
+"""The models on disk: a model's directory, or a repository with the versions of a model."""
 
 import os
 import re
@@ -20,12 +20,12 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A model's directory as it was found.
+    """A model's directory at the time of a look.
 
     Attributes:
         directory: Holds `saved_model.pb` and `model.json`, if it is a model at all.
-        version: The version, where the directory's name is one; else None.
-        fingerprint: Name, size and time of each file. It changes while somebody writes there.
+        version: The directory's name if it is a version, that is, a number; else None.
+        fingerprint: Name, size and time of each file. It changes while files are written.
     """
 
     directory: Path
@@ -35,51 +35,51 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where models to serve come from.
+    """Where the versions of a model come from.
 
     Attributes:
-        path: A model's directory, or one of versions.
-        name: The name in the endpoint's paths.
-        watched: Whether versions may come and go: `path` is `<repository>/<name>`.
+        path: A model's directory, or `<repository>/<name>` with a directory per version.
+        name: The model's name in URL paths.
+        has_versions: Whether `path` is `<repository>/<name>`, where versions come and go.
     """
 
     path: Path
     name: str
-    watched: bool
+    has_versions: bool
 
     def versions(self) -> Sequence[ModelVersion]:
-        """Gives what there is now, the highest version first."""
-        if not self.watched:
+        """Return the versions that exist now, the highest first."""
+        if not self.has_versions:
             return [_version(self.path)]
         return [_version(directory) for directory in _version_directories(self.path)]
 
 
-def find(path: str | os.PathLike[str], name: str = "") -> ModelSource:
-    """Finds what to serve.
+def find_model_source(path: str | os.PathLike[str], name: str = "") -> ModelSource:
+    """Find the model to serve.
 
     Args:
         path: A model's directory (`<repository>/<name>/<version>` or any other that holds
             `saved_model.pb` and `model.json`), or `<repository>/<name>`.
-        name: The name to serve it under. By default that of the model in its repository, and
-            `model` for a directory outside of one.
+        name: The name in URL paths; empty for the model's name in its repository, or `model` if the
+            directory is not in a repository.
 
     Raises:
-        UserError: Where there is no model, or the name is unfit for a path.
+        UserError: If there is no model, or the name does not fit into a URL path.
     """
     given = Path(path).absolute()
-    watched = not _is_model(given)
-    if watched:
+    has_versions = not _is_model(given)
+    if has_versions:
         _check_versions(given)
     if not name:
-        parent = given if watched else given.parent
-        fits = watched or _VERSION.fullmatch(given.name)
+        parent = given if has_versions else given.parent
+        fits = has_versions or _VERSION.fullmatch(given.name)
         name = parent.name if fits and _NAME.fullmatch(parent.name) else DEFAULT_NAME
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"model name {name!r}: use letters, digits, '.', '_' and '-', and begin with a letter "
-            "or digit."
+            f"--name {name!r}: use letters, digits, '.', '_' and '-', and start with a letter or "
+            "digit."
         )
-    return ModelSource(path=given, name=name, watched=watched)
+    return ModelSource(path=given, name=name, has_versions=has_versions)
 
 
 def _is_model(directory: Path) -> bool:
@@ -90,7 +90,7 @@ def _version_directories(directory: Path) -> Sequence[Path]:
     try:
         entries = [entry for entry in directory.iterdir() if _VERSION.fullmatch(entry.name)]
     except OSError:
-        # Gone, or out of reach for a moment: there is nothing to change over to.
+        # Removed, or not reachable for a moment: there is nothing to load.
         return []
     return sorted(entries, key=lambda entry: (int(entry.name), entry.name), reverse=True)
 
@@ -101,10 +101,10 @@ def _check_versions(directory: Path) -> None:
     if _version_directories(directory):
         return
     models = sorted({file.parent.parent.name for file in directory.glob(f"*/[0-9]*/{FILE_NAME}")})
-    hint = f" Give one of its models: {', '.join(models[:5])}." if models else ""
+    hint = f" Choose one of its models: {', '.join(models[:5])}." if models else ""
     raise UserError(
-        f"{directory}: no model here. Expected {_SAVED_MODEL} and {FILE_NAME}, or a directory per "
-        f"version.{hint}"
+        f"{directory}: no model found. Expected {_SAVED_MODEL} and {FILE_NAME}, or a directory "
+        f"per version.{hint}"
     )
 
 
@@ -130,5 +130,5 @@ def _files(directory: Path, root: Path) -> Iterator[tuple[str, int, int]]:
                 name = os.path.relpath(entry.path, root)
                 yield name, status.st_size, status.st_mtime_ns
         except OSError:
-            # It was there a moment ago; the next look will tell.
+            # Removed since it was listed; the next look sees the change.
             continue

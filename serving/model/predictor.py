@@ -1,4 +1,4 @@
-"""The loaded model: raw tensors in, named outputs out. Knows nothing of protocols."""
+"""A model in memory: raw feature arrays in, named outputs out, whatever the protocol."""
 
 import logging
 import os
@@ -18,28 +18,28 @@ from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, DT
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.instances import Decoder
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.serving.model.domain_rules import DomainRule, rules
-from kfp_tabular.serving.model.packed_signature import packed
+from kfp_tabular.serving.model.domain_rules import DomainRule, build_rules
+from kfp_tabular.serving.model.packed_signature import pack_signature
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError
 
 _logger = logging.getLogger(__name__)
 
 _WARM_UP_ROWS = (1, 2, 32)
-"""Batches of the sizes that requests commonly have, larger ones aside."""
+"""Common batch sizes. The configured one is added."""
 
 
 def use_threads(threads: int) -> None:
-    """Sets how many threads TensorFlow uses within an operation; those of a call come in turn.
+    """Set how many threads TensorFlow uses within an operation; operations run one by one.
 
-    Calls run side by side already. To hand the operations of one from thread to thread costs a
-    call with a single row 15 % of its time, and gains nothing with thousands.
+    Calls already run in parallel. Distributing the operations of one call over threads makes a call
+    with one row 15 % slower, and one with thousands of rows no faster.
 
     Args:
-        threads: Usually the CPUs that the process may use.
+        threads: Usually the number of CPUs that the process may use.
 
     Raises:
-        RuntimeError: Where this process has used TensorFlow already.
+        RuntimeError: If this process has used TensorFlow already.
     """
     threading = import_tensorflow().config.threading
     threading.set_intra_op_parallelism_threads(threads)
@@ -48,29 +48,29 @@ def use_threads(threads: int) -> None:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model in memory. Its methods may be called from several threads at once.
+    """A model in memory. Several threads may call its methods at once.
 
     Attributes:
         interface: The model's inputs and outputs.
-        rules: What the schema says of the inputs' values.
+        rules: The schema's rules for the inputs' values.
     """
 
     interface: ModelInterface
     rules: tuple[DomainRule, ...]
     _tensorflow: Any
     _call: Callable[[Arrays], Any]
-    # The signature's variables live only as long as the object that was loaded.
+    # Keeps the signature's variables alive.
     _loaded: Any
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "Predictor":
-        """Loads a model.
+        """Load a model.
 
         Args:
             directory: Holds `saved_model.pb`, `model.json` and, usually, `schema.pbtxt`.
 
         Raises:
-            UserError: Where it is no model, cannot be loaded, or its parts do not fit together.
+            UserError: If it is not a model, cannot be loaded, or its parts do not match.
         """
         path = Path(directory)
         spec = ModelSpec.load(path)
@@ -80,10 +80,10 @@ class Predictor:
         try:
             loaded = tf.saved_model.load(str(path))
         except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
-            # A variable that is cut off is an IndexError, an operation that is not known a
-            # RuntimeError, and a graph that was damaged may be a KeyError.
+            # A truncated variable raises IndexError, an unknown operation RuntimeError, and a
+            # damaged graph may raise KeyError.
             reason = " ".join(str(error).split())
-            raise UserError(f"{path}: not a SavedModel that can be loaded: {reason}") from error
+            raise UserError(f"{path}: cannot load this SavedModel: {reason}") from error
         if SERVING_SIGNATURE not in loaded.signatures:
             raise UserError(
                 f"{path}: the SavedModel has no signature {SERVING_SIGNATURE!r}; "
@@ -95,90 +95,94 @@ class Predictor:
         _check(path, interface, signature)
         return cls(
             interface=interface,
-            rules=() if schema is None else rules(schema, spec.inputs),
+            rules=() if schema is None else build_rules(schema, spec.inputs),
             _tensorflow=tf,
-            _call=packed(tf, signature, spec.inputs),
+            _call=pack_signature(tf, signature, spec.inputs),
             _loaded=loaded,
         )
 
-    def predict(self, tensors: Arrays) -> dict[str, "np.ndarray[Any, Any]"]:
-        """Predicts a batch.
+    def predict(self, arrays: Arrays) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Predict a batch.
 
         Args:
-            tensors: An array of shape `[batch]` for every input, by `ModelInput.input`.
+            arrays: An array of shape `[batch]` for every input, by `ModelInput.input`.
 
         Returns:
-            The outputs that `ModelInterface.outputs` names; strings are objects of type `bytes`.
+            The outputs by name, those of `ModelInterface.outputs`; strings are `bytes` objects.
 
         Raises:
-            RequestError: Where the model's own graph refuses a value, as a preprocessing function
-                of the user's may, or makes a number of it that is not finite.
+            RequestError: If the model's graph fails on a value, as a user's preprocessing function
+                may, or returns a number that is not finite.
         """
         tf = self._tensorflow
         try:
-            outputs = self._call(tensors)
-            arrays = {name: outputs[name].numpy() for name in self.interface.outputs}
+            outputs = self._call(arrays)
+            results = {name: outputs[name].numpy() for name in self.interface.outputs}
         except tf.errors.InvalidArgumentError:
-            # TensorFlow's message may hold the value.
+            # TensorFlow's message may quote the value.
             raise RequestError(
                 "the model cannot process a value of this request.", reason="graph"
             ) from None
-        for array in arrays.values():
-            # JSON has no such numbers, and a class that is chosen by them means nothing.
+        for array in results.values():
+            # JSON has no such numbers, and a class chosen by them is meaningless.
             if array.dtype != object and not np.isfinite(array).all():
                 row = int(np.argwhere(~np.isfinite(array))[0, 0])
                 raise RequestError(
-                    f"instance {row}: the model's answer is not a finite number.",
+                    f"instance {row}: the model's prediction is not a finite number.",
                     reason="graph",
                     row=row,
                 )
-        return arrays
+        return results
 
     def warm_up(self, rows: Iterable[int] = ()) -> None:
-        """Predicts made-up rows, so that no client waits for what TensorFlow does only once.
+        """Predict example rows, so that no client waits for TensorFlow's one-time work.
 
         Args:
-            rows: Sizes of batches that are to be expected, besides a few small ones.
+            rows: Expected batch sizes, besides a few small ones.
         """
-        made_up = {rule.input: rule.example() for rule in self.rules}
+        examples = {rule.input: rule.example() for rule in self.rules}
         for size in sorted({*_WARM_UP_ROWS, *rows}):
-            tensors = {
+            arrays = {
                 model_input.input: np.full(
                     size,
-                    made_up.get(model_input.input, b"" if model_input.dtype == "string" else 0),
+                    examples.get(model_input.input, b"" if model_input.dtype == "string" else 0),
                     dtype=_NUMPY_TYPES[model_input.dtype],
                 )
                 for model_input in self.interface.spec.inputs
             }
             try:
-                self.predict(tensors)
+                self.predict(arrays)
             except RequestError:
-                _logger.warning("the model refuses the made-up rows that were to warm it up")
+                _logger.warning(
+                    "warm-up ended early: the model fails on example rows, so the first requests "
+                    "will be slower"
+                )
                 return
 
 
 def _check(path: Path, interface: ModelInterface, signature: Any) -> None:
     """Check that `model.json` describes the SavedModel beside it."""
     spec = interface.spec
-    taken = {
+    actual = {
         name: tensor.dtype.name for name, tensor in signature.structured_input_signature[1].items()
     }
     described = {model_input.input: model_input.dtype for model_input in spec.inputs}
     wrong = sorted(
-        name for name in taken.keys() | described.keys() if taken.get(name) != described.get(name)
+        name for name in actual.keys() | described.keys() if actual.get(name) != described.get(name)
     )
     if wrong:
         name = wrong[0]
         raise UserError(
             f"{path}: {FILE_NAME} does not describe this SavedModel: input {name!r} is "
-            f"{described.get(name, 'absent')} in {FILE_NAME} and {taken.get(name, 'absent')} in "
+            f"{described.get(name, 'absent')} in {FILE_NAME} and {actual.get(name, 'absent')} in "
             f"its {SERVING_SIGNATURE} signature ({len(wrong)} inputs differ)."
         )
     absent = sorted(set(interface.outputs) - set(signature.structured_outputs))
     if absent:
         raise UserError(
-            f"{path}: a {spec.task} model's {SERVING_SIGNATURE} signature gives "
-            f"{', '.join(map(repr, interface.outputs))}; {', '.join(map(repr, absent))} is absent."
+            f"{path}: a {spec.task} model's {SERVING_SIGNATURE} signature returns "
+            f"{', '.join(map(repr, interface.outputs))}; this one lacks "
+            f"{', '.join(map(repr, absent))}."
         )
 
 

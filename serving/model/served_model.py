@@ -1,4 +1,4 @@
-"""The served model: the release that answers now, and how it does, whatever the protocol."""
+"""The served model: its current version, and the way of a request through it."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from kserve.metrics import PREDICT_HIST_TIME, get_labels
 from kserve.model import BaseKServeModel
@@ -14,38 +14,35 @@ from kserve.model import BaseKServeModel
 from kfp_tabular.components.common.artifacts.model_document import CLASSES
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
 from kfp_tabular.serving.model.batching import OverloadedError
-from kfp_tabular.serving.model.domain_rules import check
+from kfp_tabular.serving.model.domain_rules import check_domains
 from kfp_tabular.serving.model.loaded_version import LoadedVersion
 from kfp_tabular.serving.model.predictor import Predictor
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
 from kfp_tabular.serving.settings.server_settings import ValuePolicies
 
-if TYPE_CHECKING:
-    pass
+InferenceProtocol = Literal["v1", "v2", "grpc"]
 
-Protocol = Literal["v1", "v2", "grpc"]
-
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 _Result = TypeVar("_Result")
 
-_SMALL_BODY = 16 * 1024
-_SMALL_BATCH = 64
-"""What is at most so large is decoded and encoded in the event loop: a hand-over to a thread costs
-more than the work."""
+_SMALL_BODY_BYTES = 16 * 1024
+_SMALL_BATCH_ROWS = 64
+"""Up to these sizes, requests are decoded and responses encoded in the event loop: passing the work
+to a thread would cost more than the work."""
 
 
 class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
     """A model of this project behind KServe's interface.
 
-    Ready while it has a release and is not about to leave. It answers for as long as it has one: a
-    load balancer may send requests for a while after it was told that there should be none.
+    It is ready while it has a version and does not drain. It predicts as long as it has a version:
+    load balancers may send requests for a while after the readiness probe fails.
 
     Args:
-        name: The name in the endpoint's paths.
-        policies: What to do about values outside of what the schema gives.
-        executor: Where large requests are decoded and encoded.
-        metrics: Where to count.
+        name: The name in URL paths.
+        policies: What to do with values outside of their domain in the schema.
+        executor: Where large requests are decoded and their responses encoded.
+        metrics: Where requests are counted.
     """
 
     def __init__(
@@ -55,130 +52,130 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         self._policies = policies
         self._executor = executor
         self._metrics = metrics
-        self._release: LoadedVersion | None = None
-        self._leaving = False
-        # KServe's own histogram: its dashboards show it.
+        self._version: LoadedVersion | None = None
+        self._draining = False
+        # KServe's own histogram, which its dashboards show.
         self._kserve_seconds = PREDICT_HIST_TIME.labels(**get_labels(name))
 
-    def serve(self, release: LoadedVersion) -> LoadedVersion | None:
-        """Answers with a release from the next request on.
+    def switch_to(self, version: LoadedVersion) -> LoadedVersion | None:
+        """Serve a version from the next request on.
 
         Args:
-            release: Loaded and warm.
+            version: A version that is loaded and warmed up.
 
         Returns:
-            The one before it. Its requests under way end with it.
+            The version before it, which still serves its requests in progress.
         """
-        before, self._release = self._release, release
-        spec = release.predictor.interface.spec
-        self._metrics.loaded(
+        before, self._version = self._version, version
+        spec = version.predictor.interface.spec
+        self._metrics.set_served_version(
             ModelIdentity(
                 name=self.name,
-                version=release.version,
+                version=version.version,
                 task=spec.task,
                 schema_digest=spec.schema_digest,
                 features=[model_input.name for model_input in spec.inputs],
                 classes=spec.classes,
             ),
-            release.load_seconds,
+            version.load_seconds,
         )
-        self.ready = not self._leaving
+        self.ready = not self._draining
         return before
 
-    def current(self, version: str | None = None) -> LoadedVersion:
-        """Gives the release that answers.
+    def current_version(self, requested: str | None = None) -> LoadedVersion:
+        """Return the version that is served now.
 
         Args:
-            version: The version that is asked for; None for whichever it is.
+            requested: The version that a client asks for; None for the current one.
 
         Raises:
-            RequestError: Where there is none yet, or it is another version.
+            RequestError: If no version is loaded, or another one than requested.
         """
-        release = self._release
-        if release is None:
+        version = self._version
+        if version is None:
             raise not_ready(self.name)
-        if version not in (None, release.version):
+        if requested not in (None, version.version):
             raise RequestError(
-                f"model {self.name!r} is served in version {release.version} only.",
+                f"model {self.name!r} is served in version {version.version} only.",
                 status=404,
                 reason=None,
             )
-        return release
+        return version
 
-    def leave(self) -> None:
-        """Is ready no more, and still answers."""
-        self._leaving = True
+    def start_draining(self) -> None:
+        """Report not ready from now on, but still predict."""
+        self._draining = True
         self.ready = False
 
     def load(self) -> bool:
-        """Does nothing: KServe's would load on the event loop."""
+        """Do nothing: KServe's own would load in the event loop."""
         return bool(self.ready)
 
     def start(self) -> None:
-        """Does nothing; KServe's own would declare a model ready that is not loaded."""
+        """Do nothing: KServe's own would report a model ready that is not loaded."""
 
-    async def answer(
+    async def predict(
         self,
-        protocol: Protocol,
+        protocol: InferenceProtocol,
         size: int,
         decode: Callable[[ModelInterface], Arrays],
-        encode: Callable[[LoadedVersion, Arrays], _Answer],
+        encode: Callable[[LoadedVersion, Arrays], _Response],
         version: str | None = None,
-    ) -> _Answer:
-        """Answers a request for predictions, whatever its protocol.
+    ) -> _Response:
+        """Answer a prediction request of any protocol.
 
         Args:
-            protocol: For metrics.
-            size: The request's size in bytes, roughly.
-            decode: Gives the request's tensors, of shape `[rows]`, by the signature's inputs.
-                May be called in a thread.
-            encode: Makes the answer from the model's outputs. May be called in a thread.
-            version: The version that is asked for; None for whichever it is.
+            protocol: The request's protocol, for metrics.
+            size: The request's approximate size in bytes.
+            decode: Returns the request's values as arrays of shape `[rows]`, by the signature's
+                inputs. May be called in a thread.
+            encode: Returns the response for the model's outputs. May be called in a thread.
+            version: The requested version; None for the current one.
 
         Raises:
-            RequestError: Where the request cannot be answered as it stands.
-            OverloadedError: Where too many rows wait.
+            RequestError: If the request cannot be answered.
+            OverloadedError: If too many rows are queued.
         """
-        release = self.current(version)
-        release.requests += 1
+        loaded = self.current_version(version)
+        loaded.requests += 1
         begin = time.perf_counter()
         try:
-            small = size <= _SMALL_BODY
-            tensors = await self._do(small, partial(self._decoded, decode, release.predictor))
-            rows = len(next(iter(tensors.values())))
-            self._metrics.asked(protocol, rows)
-            outputs = await release.batcher.predict(tensors, rows)
+            small = size <= _SMALL_BODY_BYTES
+            arrays = await self._run(small, partial(self._decode, decode, loaded.predictor))
+            rows = len(next(iter(arrays.values())))
+            self._metrics.observe_rows(protocol, rows)
+            outputs = await loaded.batcher.predict(arrays, rows)
             classes = outputs[CLASSES].tolist() if CLASSES in outputs else None
-            self._metrics.predicted(self.name, classes, rows)
-            return await self._do(rows <= _SMALL_BATCH, partial(encode, release, outputs))
+            self._metrics.count_predictions(self.name, classes, rows)
+            return await self._run(rows <= _SMALL_BATCH_ROWS, partial(encode, loaded, outputs))
         except OverloadedError:
-            self._metrics.overloaded()
+            self._metrics.count_overload()
             raise
         finally:
-            release.requests -= 1
+            loaded.requests -= 1
             self._kserve_seconds.observe(time.perf_counter() - begin)
 
     @contextmanager
-    def refusals_counted(self) -> Iterator[None]:
-        """Counts a request that the block refuses, by the feature at fault and the reason."""
+    def counting_rejections(self) -> Iterator[None]:
+        """Count a request that is rejected inside the block, by feature and reason."""
         try:
             yield
         except RequestError as error:
             if error.reason is not None:
-                self._metrics.rejected(self.name, error.feature, error.reason)
+                self._metrics.count_rejection(self.name, error.feature, error.reason)
             raise
 
-    def _decoded(self, decode: Callable[[ModelInterface], Arrays], predictor: Predictor) -> Arrays:
-        tensors = decode(predictor.interface)
-        check(
-            tensors,
+    def _decode(self, decode: Callable[[ModelInterface], Arrays], predictor: Predictor) -> Arrays:
+        arrays = decode(predictor.interface)
+        check_domains(
+            arrays,
             predictor.rules,
             self._policies,
-            partial(self._metrics.out_of_domain, self.name),
+            partial(self._metrics.count_out_of_domain, self.name),
         )
-        return tensors
+        return arrays
 
-    async def _do(self, here: bool, work: Callable[[], _Result]) -> _Result:
-        if here:
+    async def _run(self, in_event_loop: bool, work: Callable[[], _Result]) -> _Result:
+        if in_event_loop:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

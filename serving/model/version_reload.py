@@ -1,6 +1,6 @@
-"""Notices versions that come and go in the repository, and changes over to them.
+"""Reloading: follows the versions in the repository and switches to the newest one.
 
-A pure function decides from what two looks found; the rest looks, loads and hands over.
+A pure function decides from the results of two looks; the rest looks, loads and switches.
 """
 
 import asyncio
@@ -22,43 +22,40 @@ _logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-_ENDED_SECONDS = 0.05
-"""How often to look whether the requests of a replaced release have ended."""
-_LONGEST_END_SECONDS = 60.0
-"""After which the next version need not wait for them. What they use stays in memory until then."""
+_POLL_SECONDS = 0.05
+"""How often to check whether the requests of a replaced version have ended."""
+_LONGEST_WAIT_SECONDS = 60.0
+"""How long to wait for them. The replaced version stays in memory until they end."""
 
 
-def choose(
+def choose_version(
     found: Sequence[ModelVersion],
     before: Mapping[str | None, Fingerprint],
     current: ModelVersion,
     broken: Set[ModelVersion],
 ) -> ModelVersion | None:
-    """Decides what to change over to.
+    """Return the version to switch to, or None to keep the current one.
 
-    The highest version counts, as in TensorFlow Serving. Its removal is a way back to the one
-    below. What differs from the look before is left alone: somebody may be writing there.
+    The highest version is served, as in TensorFlow Serving; removing it is a rollback to the one
+    below. A version that differs from the previous look is skipped, as it may still be written.
 
     Args:
-        found: What there is now, the highest version first.
-        before: What the look before found, by version.
-        current: What is served.
-        broken: What could not be loaded. It counts again once it has changed.
-
-    Returns:
-        The version to load, or None to stay with the current one.
+        found: The versions that exist now, the highest first.
+        before: The fingerprints of the previous look, by version.
+        current: The version that is served.
+        broken: Versions that could not be loaded. One is tried again when it has changed.
     """
     if not any(version.directory == current.directory for version in found) and (
         current.version in before
     ):
-        # It may be about to be replaced by another copy of itself.
+        # Another copy may be about to replace it.
         return None
     for version in found:
         if version == current:
             return None
         if version in broken:
             if version.directory == current.directory:
-                # The one in memory was loaded from there before, and is still the highest.
+                # It was served from this directory before the change, and is still the highest.
                 return None
             continue
         return version if before.get(version.version) == version.fingerprint else None
@@ -68,45 +65,50 @@ def choose(
 def load_first(
     source: ModelSource, loader: VersionLoader, metrics: Metrics
 ) -> tuple[ModelVersion, LoadedVersion, frozenset[ModelVersion]]:
-    """Loads the highest version that can be loaded.
+    """Load the highest version that can be loaded.
 
     Args:
-        source: What there is to serve.
-        loader: Loads.
-        metrics: Where to count versions that cannot be loaded.
+        source: Where the versions are.
+        loader: Loads a version.
+        metrics: Where versions that cannot be loaded are counted.
 
     Returns:
-        The version, its release, and the versions above it that could not be loaded.
+        The version as it was found, as it was loaded, and the higher versions that could not be
+        loaded.
 
     Raises:
-        UserError: Where none can be loaded; it is about the highest.
+        UserError: If no version can be loaded; the error is that of the highest one.
     """
     problems: list[UserError] = []
     broken: set[ModelVersion] = set()
     for version in source.versions():
         try:
-            release = loader.load(version)
+            loaded = loader.load(version)
         except UserError as error:
-            metrics.load_failed(source.name)
+            metrics.count_failed_load(source.name)
             problems.append(error)
             broken.add(version)
             continue
         for problem in problems:
-            _logger.error("serving version %s instead: %s", version.version, problem)
-        return version, release, frozenset(broken)
-    raise problems[0] if problems else UserError(f"{source.path}: no version is left to serve.")
+            _logger.error(
+                "serving version %s, because a higher one failed to load: %s",
+                version.version,
+                problem,
+            )
+        return version, loaded, frozenset(broken)
+    raise problems[0] if problems else UserError(f"{source.path}: all versions have been removed.")
 
 
 @dataclass
 class VersionReloader:
-    """Follows a repository for one model.
+    """Follows the versions of one model.
 
     Attributes:
-        model: What serves the versions.
-        source: Where they come from.
-        loader: Loads them.
-        executor: Where it looks and loads. Its threads are not waited for at the end.
-        metrics: Where to count loads that failed.
+        model: Serves the versions.
+        source: Where the versions are.
+        loader: Loads a version.
+        executor: Where it looks and loads. The server does not wait for its threads at the end.
+        metrics: Where failed loads are counted.
         current: The version that is served.
         broken: Versions that could not be loaded.
     """
@@ -121,7 +123,7 @@ class VersionReloader:
     _before: dict[str | None, Fingerprint] = field(default_factory=dict)
 
     async def follow(self, seconds: float) -> None:
-        """Looks at the repository again and again, until it is cancelled.
+        """Look at the repository until cancelled.
 
         Args:
             seconds: The time between two looks.
@@ -131,43 +133,43 @@ class VersionReloader:
             await self.look()
 
     async def look(self) -> None:
-        """Looks once, and changes over where that is due."""
-        found = await self._do(self.source.versions)
-        wanted = choose(found, self._before, self.current, self.broken)
+        """Look once, and switch to another version if there is one to switch to."""
+        found = await self._in_thread(self.source.versions)
+        chosen = choose_version(found, self._before, self.current, self.broken)
         self._before = {version.version: version.fingerprint for version in found}
         self.broken &= set(found)
-        if wanted is not None:
-            await self._change_over(wanted)
+        if chosen is not None:
+            await self._switch(chosen)
 
-    async def _change_over(self, wanted: ModelVersion) -> None:
-        _logger.info("loading version %s", wanted.version)
+    async def _switch(self, chosen: ModelVersion) -> None:
+        _logger.info("loading version %s", chosen.version)
         try:
-            release = await self._do(self.loader.load, wanted)
-        except Exception as error:  # noqa: BLE001  whatever it is, the current version stays
-            self.broken.add(wanted)
-            self.metrics.load_failed(self.model.name)
+            loaded = await self._in_thread(self.loader.load, chosen)
+        except Exception as error:  # noqa: BLE001  the current version is served on in any case
+            self.broken.add(chosen)
+            self.metrics.count_failed_load(self.model.name)
             _logger.error(
-                "version %s cannot be served, version %s stays: %s",
-                wanted.version,
+                "version %s failed to load, still serving version %s: %s",
+                chosen.version,
                 self.current.version,
                 error if isinstance(error, UserError) else type(error).__name__,
             )
             return
-        replaced = self.model.serve(release)
+        replaced = self.model.switch_to(loaded)
         _logger.info(
-            "serving version %s instead of %s; it took %.1f s to load",
-            wanted.version,
+            "serving version %s instead of %s, loaded in %.1f s",
+            chosen.version,
             self.current.version,
-            release.load_seconds,
+            loaded.load_seconds,
         )
-        self.current = wanted
+        self.current = chosen
         if replaced is not None:
-            end = time.monotonic() + _LONGEST_END_SECONDS
+            end = time.monotonic() + _LONGEST_WAIT_SECONDS
             while replaced.requests and time.monotonic() < end:
-                await asyncio.sleep(_ENDED_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
             del replaced
-        # A SavedModel in memory refers to itself; at the next look the old one would still be here.
-        await self._do(gc.collect)
+        # A SavedModel in memory refers to itself, so only a collection frees the replaced one.
+        await self._in_thread(gc.collect)
 
-    async def _do(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+    async def _in_thread(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work, *arguments)

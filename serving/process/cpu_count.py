@@ -1,4 +1,4 @@
-"""How many CPUs this process may use. TensorFlow counts the host's, whatever the container's."""
+"""The CPUs that this process may use. TensorFlow counts the host's, not the container's."""
 
 import math
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def available(cgroup: Path = _CGROUP) -> int:
-    """Gives the CPUs that the scheduler and the container's quota leave to this process.
+def available_cpus(cgroup: Path = _CGROUP) -> int:
+    """Return how many CPUs the scheduler and the container's quota allow this process.
 
     Args:
-        cgroup: Where the control group file system is mounted; version 2 and 1 are understood.
+        cgroup: Where the control group file system is mounted, version 1 or 2.
 
     Returns:
         A whole number, at least 1. A quota of 1.5 CPUs counts as 2.

@@ -1,4 +1,4 @@
-"""Tidy logs: one format, warnings of libraries only, and none of TensorFlow's start-up notes."""
+"""Logging: one format, only warnings from libraries, and no start-up notes of TensorFlow."""
 
 import logging
 import os
@@ -13,34 +13,34 @@ _NOTE = re.compile(
     rb"I\d{4} "
     rb"|WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions"
-    # There is no GPU, which is no error.
+    # A missing GPU is not an error.
     rb"|E\d{4} .*failed call to cuInit"
 )
 
 
 def configure(*, with_process: bool = False) -> None:
-    """Sets the process's logging up, to standard error.
+    """Configure the process's logging, to standard error.
 
     Args:
-        with_process: Whether to name the process in each line.
+        with_process: Whether each line holds the process id.
     """
     line = _FORMAT.replace("%(name)s", "%(name)s[%(process)d]") if with_process else _FORMAT
     logging.basicConfig(level=logging.WARNING, format=line, stream=sys.stderr)
     logging.getLogger("kfp_tabular").setLevel(logging.INFO)
     set_access_log(False)
-    # KServe configures its own handlers unless it finds some; the root's are enough.
+    # KServe adds its own handlers unless there are some; the root's are enough.
     logging.getLogger("kserve").setLevel(logging.WARNING)
 
 
-def set_access_log(wanted: bool) -> None:
-    """Says whether to log a line per REST request (method, path and status)."""
+def set_access_log(enabled: bool) -> None:
+    """Set whether method, path and status of every HTTP request are logged."""
     logger = logging.getLogger("uvicorn.access")
-    logger.setLevel(logging.INFO if wanted else logging.WARNING)
+    logger.setLevel(logging.INFO if enabled else logging.WARNING)
     logger.addFilter(_without_query)
 
 
 def _without_query(record: logging.LogRecord) -> bool:
-    """Cuts the query off an access line: nothing here takes one, and it may hold a key."""
+    """Remove the query from an access log line: no path takes one, and it may hold a key."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             part.partition("?")[0] if isinstance(part, str) else part for part in record.args
@@ -50,10 +50,10 @@ def _without_query(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def without_start_up_notes() -> Iterator[None]:
-    """Keeps from standard error what TensorFlow's libraries note while they are loaded.
+    """Filter the notes that TensorFlow's libraries write to standard error while they are loaded.
 
-    They do so before any of their settings for logging can take effect. Everything that is not
-    such a note is passed on when the block ends, however it ends.
+    They write them before any of their logging settings takes effect. All other lines are passed
+    on at the end of the block, even after an exception.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -1,4 +1,4 @@
-"""One process that answers: loads the model, then serves it on sockets it was given."""
+"""A serving process: loads the model, then serves it on sockets that it was given."""
 
 import gc
 import logging
@@ -9,70 +9,71 @@ import tempfile
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.model.model_repository import ModelSource
-from kfp_tabular.serving.process import cpu_count, logging_setup
+from kfp_tabular.serving.process import logging_setup
+from kfp_tabular.serving.process.cpu_count import available_cpus
 from kfp_tabular.serving.settings.server_settings import ServerSettings
 
 _logger = logging.getLogger("kfp_tabular.serving")
 
 
 def end_cleanly_on_signals() -> None:
-    """Lets SIGTERM and SIGINT end the process with code 0 while nothing is served yet."""
+    """End the process with code 0 on SIGTERM and SIGINT while it does not serve yet."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 def check_temporary_directory() -> None:
-    """Checks that there is a directory for temporary files.
+    """Check that temporary files can be written.
 
-    TensorFlow cannot be imported without one, and workers keep their metrics there.
+    TensorFlow cannot be imported otherwise, and workers keep their metrics there.
 
     Raises:
-        UserError: Where there is none.
+        UserError: If no directory for temporary files is writable.
     """
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:
         raise UserError(
-            "no directory for temporary files can be written; give one in TMPDIR, with a read-only "
-            "root file system that of an emptyDir."
+            "no writable directory for temporary files: set TMPDIR; if the root file system is "
+            "read-only, mount an emptyDir there."
         ) from error
 
 
 def run(
     source: ModelSource, settings: ServerSettings, listener: socket.socket, grpc_port: int | None
 ) -> None:
-    """Loads a model and serves it until the process is told to stop.
+    """Load a model and serve it until SIGTERM or SIGINT.
 
     Args:
-        source: Where the model comes from.
+        source: Where the model's versions are.
         settings: How to serve.
-        listener: A bound socket for REST.
-        grpc_port: The port that is reserved for gRPC; None for no gRPC.
+        listener: A bound socket for HTTP.
+        grpc_port: The reserved port for gRPC; None for no gRPC.
 
     Raises:
-        UserError: Where the model cannot be loaded or the address cannot be served on.
+        UserError: If the model cannot be loaded, or the server cannot listen.
     """
     _logger.info("loading %s", source.path)
-    # KServe reads the process's command line when it is imported.
+    # KServe parses the process's command line when it is imported.
     sys.argv = sys.argv[:1]
     with logging_setup.without_start_up_notes():
-        # Both take seconds to import; nothing above needs them.
+        # Both take seconds to import, and nothing above needs them.
         from kfp_tabular.serving.model.predictor import use_threads
         from kfp_tabular.serving.process.model_server import ModelServer
 
-        threads = -(-cpu_count.available() // settings.workers)
+        threads = -(-available_cpus() // settings.workers)
         use_threads(threads)
-        _set_imports_apart()
+        _exclude_imports_from_collection()
         server = ModelServer(settings, listener, grpc_port, threads)
-        following = server.load(source)
-    server.start(following)
+        reloader = server.load(source)
+    server.start(reloader)
 
 
-def _set_imports_apart() -> None:
-    """Keeps the garbage collector away from what was imported: 400,000 objects that stay.
+def _exclude_imports_from_collection() -> None:
+    """Exclude the objects of imported modules, about 400,000, from garbage collection.
 
-    A full collection takes 0.25 s with them, in which nobody is answered, and 2 ms without. What a
-    model version brings comes later, and is collected when the version is replaced.
+    A full collection takes 0.25 s with them, in which no request is answered, and 2 ms without.
+    Objects of a model version are created later, and collected when the version is replaced.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""Several processes that answer on one port, and one that watches over them.
+"""The supervisor: starts worker processes that serve one port, and restarts those that end.
 
-They share the socket that REST listens on: what waits to be accepted when a worker dies is accepted
-by another. gRPC's library cannot take a socket over, so there the kernel spreads connections over
+The workers share the HTTP socket, so connections that wait when a worker dies are accepted by
+another. gRPC's library cannot use an existing socket: there the kernel distributes connections over
 the workers' own sockets.
 """
 
@@ -18,48 +18,52 @@ from dataclasses import dataclass
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
 from kfp_tabular.serving.metrics.sharing import SharedMetrics
-from kfp_tabular.serving.process.listening_socket import take_no_more
+from kfp_tabular.serving.process.listening_socket import refuse_new_connections
 from kfp_tabular.serving.settings.server_settings import ServerSettings
 
 _logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _STABLE_SECONDS = 60.0
-"""A worker that lived so long is started anew at once; one that did not, after a while."""
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
+"""A worker that ran for this long is restarted at once; others are restarted after a delay."""
+_FIRST_DELAY_SECONDS = 1.0
+_LONGEST_DELAY_SECONDS = 30.0
 _KILL_AFTER_SECONDS = 5.0
-"""Beyond what a worker was given to end by itself."""
+"""The time after the grace period when workers that still run are killed."""
 
 
 @dataclass
-class _Worker:
-    """A worker's place: whoever holds it now, and what became of those before."""
+class _WorkerSlot:
+    """One of the workers: its current process, and the failures of those before."""
 
     child: subprocess.Popen[bytes] | None = None
-    began: float = 0.0
+    started_at: float = 0.0
     failures: int = 0
-    not_before: float = 0.0
+    restart_at: float = 0.0
 
-    def ended(self, now: float) -> float:
-        """Notes that the worker has ended; gives the seconds until the next may begin."""
+    def release(self, now: float) -> float:
+        """Record that the process has ended; return the seconds until the next may start."""
         self.child = None
-        self.failures = 0 if now - self.began >= _STABLE_SECONDS else self.failures + 1
-        pause = pause_seconds(self.failures)
-        self.not_before = now + pause
-        return pause
+        self.failures = 0 if now - self.started_at >= _STABLE_SECONDS else self.failures + 1
+        delay = restart_delay(self.failures)
+        self.restart_at = now + delay
+        return delay
 
 
-def pause_seconds(failures: int) -> float:
-    """Says how long to wait before a worker is started anew.
+def restart_delay(failures: int) -> float:
+    """Return how many seconds to wait before a worker is restarted.
 
     Args:
-        failures: Workers in a row that did not live for long. The first is no reason to wait: a
-            process that is killed is missed.
+        failures: How many workers in a row ended early. There is no delay after the first one,
+            which may have been killed.
+
+    Example:
+        >>> [restart_delay(failures) for failures in range(5)]
+        [0.0, 0.0, 1.0, 2.0, 4.0]
     """
     if failures <= 1:
         return 0.0
-    return min(_FIRST_PAUSE_SECONDS * 2.0 ** (failures - 2), _LONGEST_PAUSE_SECONDS)
+    return min(_FIRST_DELAY_SECONDS * 2.0 ** (failures - 2), _LONGEST_DELAY_SECONDS)
 
 
 def supervise(
@@ -68,23 +72,23 @@ def supervise(
     listener: socket.socket,
     grpc_port: int | None,
 ) -> int:
-    """Starts workers and starts those anew that end, until SIGTERM or SIGINT.
+    """Start workers and restart those that end, until SIGTERM or SIGINT.
 
     Args:
         settings: How to serve.
         arguments: The server's command line, for the workers.
-        listener: A bound socket for REST.
-        grpc_port: The port that is reserved for gRPC; None for no gRPC.
+        listener: A bound socket for HTTP.
+        grpc_port: The reserved port for gRPC; None for no gRPC.
 
     Returns:
-        The exit code: 0 after a signal; a worker's own where the first ones cannot start because
-        of a wrong setting or model.
+        The exit code: 0 after a signal, or a worker's own if the first workers fail because of an
+        invalid setting or model.
     """
     signals = _Signals()
-    # Nothing is ever written: workers see its end when this process has ended, however it did.
-    lifeline, kept = os.pipe()
+    # Nothing is written: workers read its end when this process has ended in any way.
+    lifeline, parent_end = os.pipe()
     shared = SharedMetrics.create()
-    pool = _Pool(
+    pool = _WorkerPool(
         [
             *(sys.executable, "-m", "kfp_tabular.serving.process.serving_worker"),
             *(str(listener.fileno()), str(lifeline)),
@@ -101,39 +105,48 @@ def supervise(
     finally:
         pool.kill()
         shared.remove()
-        os.close(kept)
+        os.close(parent_end)
         os.close(lifeline)
     _logger.info("stopped")
     return code
 
 
 class _Signals:
-    """Hears SIGTERM and SIGINT."""
+    """Records SIGTERM and SIGINT."""
 
     def __init__(self) -> None:
         self._received: list[int] = []
         self._any = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._hear)
+            signal.signal(number, self._record)
 
     def __len__(self) -> int:
         return len(self._received)
 
     @property
     def first(self) -> int:
-        """The first that came; SIGTERM where none has."""
+        """The first signal; SIGTERM if there was none."""
         return self._received[0] if self._received else signal.SIGTERM
 
     def wait(self, seconds: float) -> None:
-        """Waits for the first, for so long at most."""
+        """Wait for the first signal, but not longer."""
         self._any.wait(seconds)
 
-    def _hear(self, number: int, _: object) -> None:
+    def _record(self, number: int, _: object) -> None:
         self._received.append(number)
         self._any.set()
 
 
-class _Pool:
+class _WorkerPool:
+    """The workers.
+
+    Args:
+        command: Starts a worker.
+        descriptors: The file descriptors that workers inherit.
+        shared: The metrics that workers share.
+        workers: How many there are.
+    """
+
     def __init__(
         self,
         command: Sequence[str],
@@ -144,78 +157,78 @@ class _Pool:
         self._command = command
         self._descriptors = descriptors
         self._shared = shared
-        self._workers = [_Worker() for _ in range(workers)]
+        self._slots = [_WorkerSlot() for _ in range(workers)]
         self._settled = False
 
     def run(self, signals: _Signals) -> int:
-        """Keeps the workers running until a signal comes, or the first ones cannot be started."""
+        """Keep the workers running until a signal comes, or the first ones cannot start."""
         begin = time.monotonic()
         while not signals:
             now = time.monotonic()
             self._settled = self._settled or now - begin >= _STABLE_SECONDS
-            for worker in self._workers:
-                if worker.child is None:
-                    if now >= worker.not_before:
-                        self._start(worker, now)
+            for slot in self._slots:
+                if slot.child is None:
+                    if now >= slot.restart_at:
+                        self._start(slot, now)
                     continue
-                code = worker.child.poll()
+                code = slot.child.poll()
                 if code is None:
                     continue
-                self._shared.retire(worker.child.pid)
+                self._shared.retire(slot.child.pid)
                 if code == USER_ERROR_EXIT_CODE and not self._settled:
-                    worker.child = None
+                    slot.child = None
                     return code
-                pid, pause = worker.child.pid, worker.ended(now)
+                pid, delay = slot.child.pid, slot.release(now)
                 _logger.error(
-                    "worker %d ended with code %d; starting another%s",
+                    "worker %d ended with code %d; restarting it%s",
                     pid,
                     code,
-                    f" in {pause:.0f} s" if pause else "",
+                    f" in {delay:.0f} s" if delay else "",
                 )
-            signals.wait(_LOOK_SECONDS)
+            signals.wait(_POLL_SECONDS)
         return 0
 
     def stop(self, signals: _Signals, listener: socket.socket, settings: ServerSettings) -> None:
-        """Lets the workers end by themselves, and helps those that do not."""
+        """Tell the workers to end, and wait until they have, or their time is up."""
         begin = time.monotonic()
         drained = begin + (settings.drain_seconds if signals.first == signal.SIGTERM else 0.0)
         deadline = drained + settings.grace_seconds + _KILL_AFTER_SECONDS
-        self._tell(signals.first)
-        told, closed = max(1, len(signals)), False
+        self._signal(signals.first)
+        sent, closed = max(1, len(signals)), False
         while self._running() and time.monotonic() < deadline:
-            if len(signals) > told:
-                told = len(signals)
+            if len(signals) > sent:
+                sent = len(signals)
                 drained = begin
-                self._tell(signals.first)
+                self._signal(signals.first)
             if not closed and time.monotonic() >= drained:
-                # The workers accept what waits now, and close their ends.
-                take_no_more(listener)
+                # The workers accept the waiting connections, and close the socket.
+                refuse_new_connections(listener)
                 closed = True
-            time.sleep(_LOOK_SECONDS / 5)
+            time.sleep(_POLL_SECONDS / 5)
         for child in self._running():
             _logger.warning("worker %d did not end in time; killing it", child.pid)
 
     def kill(self) -> None:
-        """Ends the workers that are left."""
+        """Kill the workers that still run."""
         for child in self._running():
             child.kill()
             child.wait()
 
     def _running(self) -> list[subprocess.Popen[bytes]]:
-        children = [worker.child for worker in self._workers if worker.child is not None]
+        children = [slot.child for slot in self._slots if slot.child is not None]
         return [child for child in children if child.poll() is None]
 
-    def _tell(self, number: int) -> None:
+    def _signal(self, number: int) -> None:
         for child in self._running():
             child.send_signal(number)
 
-    def _start(self, worker: _Worker, now: float) -> None:
-        worker.child = subprocess.Popen(
+    def _start(self, slot: _WorkerSlot, now: float) -> None:
+        slot.child = subprocess.Popen(
             self._command,
             pass_fds=self._descriptors,
             env={**os.environ, **self._shared.environment},
-            # Ctrl-C goes to a terminal's whole group; the workers are told by this process.
+            # Ctrl-C signals a terminal's whole group; this process signals the workers itself.
             start_new_session=True,
         )
-        worker.began = now
-        _logger.info("started worker %d", worker.child.pid)
+        slot.started_at = now
+        _logger.info("started worker %d", slot.child.pid)

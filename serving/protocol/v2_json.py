@@ -1,4 +1,4 @@
-"""The v2 protocol over REST: JSON, and the extension that sends tensors as bytes behind it."""
+"""The v2 protocol over HTTP: JSON, and the extension that appends binary tensors to it."""
 
 import uuid
 from collections.abc import Mapping
@@ -10,124 +10,133 @@ import orjson
 from kfp_tabular.components.common.prediction.instances import described
 from kfp_tabular.serving.protocol import v2_tensors
 from kfp_tabular.serving.protocol.request_error import RequestError
-from kfp_tabular.serving.protocol.v2_tensors import Array, Query, Tensor
+from kfp_tabular.serving.protocol.v2_tensors import Array, InferenceRequest, RequestTensor
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, and the form its answer is to have.
+class V2JsonRequest:
+    """A request, and the form that its response shall have.
 
     Attributes:
-        query: What is asked.
-        binary: Whether outputs are given as bytes.
-        binary_by_output: The same for single outputs, where the request says so.
+        inference: The request itself.
+        binary: Whether the response holds the outputs as binary data.
+        binary_by_output: The same for single outputs, where the request sets it.
     """
 
-    query: Query
+    inference: InferenceRequest
     binary: bool
     binary_by_output: Mapping[str, bool]
 
 
 @dataclass
-class _Bytes:
-    """The bytes that follow the JSON of a request with binary tensors."""
+class _BinaryData:
+    """The bytes that follow the JSON in a request with binary tensors."""
 
     content: memoryview
-    read: int = 0
+    position: int = 0
 
     def take(self, size: int) -> memoryview:
-        part = self.content[self.read : self.read + size]
-        self.read += size
+        part = self.content[self.position : self.position + size]
+        self.position += size
         return part
 
 
-def request(document: object, binary: memoryview) -> Asked:
-    """Reads a request, checking its structure but not what its tensors hold.
+def read_request(document: object, binary: memoryview) -> V2JsonRequest:
+    """Read a request and check its structure, but not the values of its tensors.
 
     Args:
         document: The request's JSON.
-        binary: What follows the JSON in the body; empty where there is no binary tensor.
+        binary: What follows the JSON in the body; empty if no tensor is binary.
 
     Raises:
-        RequestError: Where the structure is not that of an inference request.
+        RequestError: If the structure is not that of an inference request.
+
+    Example:
+        >>> tensor = {"name": "hour", "datatype": "INT64", "shape": [1], "data": [7]}
+        >>> read_request({"inputs": [tensor]}, memoryview(b"")).inference.tensors[0].data
+        [7]
+        >>> read_request({"inputs": {}}, memoryview(b""))
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: 'inputs': expected a list,
+        found an object.
     """
     fields = _object(document, "the request")
-    rest = _Bytes(binary)
+    rest = _BinaryData(binary)
     tensors = [
-        _tensor(entry, place, rest)
-        for place, entry in enumerate(_list(fields.get("inputs"), "'inputs'"))
+        _tensor(entry, index, rest)
+        for index, entry in enumerate(_list(fields.get("inputs"), "'inputs'"))
     ]
-    if rest.read < len(binary):
+    if rest.position < len(binary):
         raise RequestError("the body holds more binary data than its tensors' sizes add up to.")
-    wanted: list[str] = []
+    names: list[str] = []
     binary_by_output: dict[str, bool] = {}
-    given_outputs = fields.get("outputs")
-    for place, entry in enumerate(
-        [] if given_outputs is None else _list(given_outputs, "'outputs'")
-    ):
-        output = _object(entry, f"outputs[{place}]")
-        name = _text(output.get("name"), f"outputs[{place}].name")
-        wanted.append(name)
-        choice = _choice(output.get("parameters"), f"outputs[{place}].parameters", "binary_data")
+    outputs = fields.get("outputs")
+    for index, entry in enumerate([] if outputs is None else _list(outputs, "'outputs'")):
+        output = _object(entry, f"outputs[{index}]")
+        name = _text(output.get("name"), f"outputs[{index}].name")
+        names.append(name)
+        choice = _choice(output.get("parameters"), f"outputs[{index}].parameters", "binary_data")
         if choice is not None:
             binary_by_output[name] = choice
-    given_id = fields.get("id")
+    request_id = fields.get("id")
     binary_data_output = _choice(fields.get("parameters"), "parameters", "binary_data_output")
-    return Asked(
-        query=Query(
-            id="" if given_id is None else _text(given_id, "'id'"), tensors=tensors, wanted=wanted
+    return V2JsonRequest(
+        inference=InferenceRequest(
+            id="" if request_id is None else _text(request_id, "'id'"),
+            tensors=tensors,
+            outputs=names,
         ),
         binary=binary_data_output is True,
         binary_by_output=binary_by_output,
     )
 
 
-def answer(
-    answers: Mapping[str, Array], asked: Asked, model_name: str, version: str
+def write_response(
+    outputs: Mapping[str, Array], request: V2JsonRequest, model_name: str, version: str
 ) -> tuple[bytes, int | None]:
-    """Writes an answer.
+    """Return the body of a response.
 
     Args:
-        answers: The model's outputs.
-        asked: What is answered. Its id is given back; one is made where it has none.
-        model_name: The model that answers.
+        outputs: The model's outputs.
+        request: The request. The response repeats its id, or gets a new one if it has none.
+        model_name: The model's name.
         version: The model's version.
 
     Returns:
-        The body, and the length of its JSON where bytes follow.
+        The body, and the length of its JSON if binary data follows, else None.
     """
-    outputs: list[dict[str, Any]] = []
+    tensors: list[dict[str, Any]] = []
     parts: list[bytes] = []
-    for name, array in v2_tensors.chosen(answers, asked.query).items():
-        output: dict[str, Any] = {
+    for name, array in v2_tensors.select_outputs(outputs, request.inference).items():
+        tensor: dict[str, Any] = {
             "name": name,
             "shape": list(array.shape),
-            "datatype": v2_tensors.datatype(array),
+            "datatype": v2_tensors.datatype_of(array),
         }
-        if asked.binary_by_output.get(name, asked.binary):
-            parts.append(v2_tensors.packed(array))
-            output["parameters"] = {"binary_data_size": len(parts[-1])}
+        if request.binary_by_output.get(name, request.binary):
+            parts.append(v2_tensors.pack(array))
+            tensor["parameters"] = {"binary_data_size": len(parts[-1])}
         else:
-            output["data"] = _plain(array)
-        outputs.append(output)
+            tensor["data"] = _json_values(array)
+        tensors.append(tensor)
     head = orjson.dumps(
         {
-            "id": asked.query.id or str(uuid.uuid4()),
+            "id": request.inference.id or str(uuid.uuid4()),
             "model_name": model_name,
             "model_version": version,
-            "outputs": outputs,
+            "outputs": tensors,
         }
     )
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)
 
 
-def _plain(array: Array) -> list[Any]:
+def _json_values(array: Array) -> list[Any]:
     values: list[Any] = array.reshape(-1).tolist()
     return [text.decode("utf-8") for text in values] if array.dtype == object else values
 
 
-def _tensor(entry: object, place: int, rest: _Bytes) -> Tensor:
-    where = f"inputs[{place}]"
+def _tensor(entry: object, index: int, rest: _BinaryData) -> RequestTensor:
+    where = f"inputs[{index}]"
     fields = _object(entry, where)
     name = _text(fields.get("name"), f"{where}.name")
     datatype = _text(fields.get("datatype"), f"{where}.datatype").upper()
@@ -139,15 +148,18 @@ def _tensor(entry: object, place: int, rest: _Bytes) -> Tensor:
     data: list[Any] | Array
     if size is not None and fields.get("data") is not None:
         raise RequestError(
-            f"{where} has 'data' besides its binary data.", feature=v2_tensors.short(name)
+            f"{where}: expected 'data' or binary data, found both.",
+            feature=v2_tensors.shorten(name),
         )
     if size is None:
         data = _list(fields.get("data"), f"{where}.data")
-    elif type(size) is int and 0 <= size <= len(rest.content) - rest.read:
-        data = v2_tensors.unpacked(rest.take(size), datatype, name)
+    elif type(size) is int and 0 <= size <= len(rest.content) - rest.position:
+        data = v2_tensors.unpack(rest.take(size), datatype, name)
     else:
-        raise RequestError(f"{where}.parameters.binary_data_size: not a size that the body holds.")
-    return Tensor(name=name, datatype=datatype, shape=shape, data=data)
+        raise RequestError(
+            f"{where}.parameters.binary_data_size: expected a number of bytes that the body holds."
+        )
+    return RequestTensor(name=name, datatype=datatype, shape=shape, data=data)
 
 
 def _object(value: object, where: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The v2 protocol over gRPC: KServe's messages, turned into queries and back."""
+"""The v2 protocol over gRPC: KServe's protobuf messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 
 from kfp_tabular.serving.protocol import v2_tensors
 from kfp_tabular.serving.protocol.request_error import RequestError
-from kfp_tabular.serving.protocol.v2_tensors import Array, Query, Tensor
+from kfp_tabular.serving.protocol.v2_tensors import Array, InferenceRequest, RequestTensor
 
-_CONTENTS: Mapping[str, str] = {
+_CONTENTS_FIELDS: Mapping[str, str] = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
     "INT64": "int64_contents",
@@ -20,114 +20,116 @@ _CONTENTS: Mapping[str, str] = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-"""Where a tensor's values are. FP16 has no place of its own and comes as raw contents only."""
+"""The field that holds a tensor's values. FP16 has none; it comes as raw contents only."""
 
 
-def parsed(content: bytes, message: type[Any]) -> Any:
-    """Reads a message.
+def parse_message(content: bytes, message: type[Any]) -> Any:
+    """Return the message that bytes encode.
 
     Raises:
-        RequestError: Where the bytes are no such message.
+        RequestError: If they do not encode such a message.
     """
     try:
         return message.FromString(content)
     except DecodeError:
-        # The cause is left out: what it says is up to the library.
-        raise RequestError(f"the request is not a {message.DESCRIPTOR.name} message.") from None
+        # The library's own text is left out: it may quote the request.
+        raise RequestError(
+            f"the request is not a valid {message.DESCRIPTOR.name} message."
+        ) from None
 
 
-def query(request: Any) -> Query:
-    """Reads a request, checking its structure but not what its tensors hold.
+def read_request(message: Any) -> InferenceRequest:
+    """Read a request and check its structure, but not the values of its tensors.
 
     Args:
-        request: A `ModelInferRequest`.
+        message: A `ModelInferRequest`.
 
     Raises:
-        RequestError: Where its raw contents do not fit its tensors, or there is no such type.
+        RequestError: If its raw contents do not match its tensors, or a datatype is unknown.
     """
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
         raise RequestError(
-            f"the request has {len(request.inputs)} inputs and {len(raw)} raw contents; give one "
-            "for each, or none."
+            f"the request has {len(message.inputs)} inputs and {len(raw)} raw contents; send one "
+            "for each input, or none."
         )
-    return Query(
-        id=request.id,
+    return InferenceRequest(
+        id=message.id,
         tensors=[
-            _tensor(tensor, raw[place] if raw else None)
-            for place, tensor in enumerate(request.inputs)
+            _tensor(tensor, raw[index] if raw else None)
+            for index, tensor in enumerate(message.inputs)
         ],
-        wanted=[output.name for output in request.outputs],
+        outputs=[output.name for output in message.outputs],
     )
 
 
-def answer(
-    answers: Mapping[str, Array], request: Any, asked: Query, model_name: str, version: str
+def write_response(
+    outputs: Mapping[str, Array],
+    message: Any,
+    request: InferenceRequest,
+    model_name: str,
+    version: str,
 ) -> Any:
-    """Writes an answer.
+    """Return a `ModelInferResponse`.
 
     Args:
-        answers: The model's outputs.
-        request: What is answered. The answer is in raw contents where the request was.
-        asked: The same as a query.
-        model_name: The model that answers.
+        outputs: The model's outputs.
+        message: The request's message. If it has raw contents, so has the response.
+        request: The same request, as `read_request` returned it.
+        model_name: The model's name.
         version: The model's version.
-
-    Returns:
-        A `ModelInferResponse`.
     """
     response = messages.ModelInferResponse(
-        model_name=model_name, model_version=version, id=asked.id
+        model_name=model_name, model_version=version, id=request.id
     )
-    for name, array in v2_tensors.chosen(answers, asked).items():
-        kind = v2_tensors.datatype(array)
-        output = response.outputs.add(name=name, datatype=kind, shape=array.shape)
-        if request.raw_input_contents:
-            response.raw_output_contents.append(v2_tensors.packed(array))
+    for name, array in v2_tensors.select_outputs(outputs, request).items():
+        datatype = v2_tensors.datatype_of(array)
+        output = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        if message.raw_input_contents:
+            response.raw_output_contents.append(v2_tensors.pack(array))
         else:
-            getattr(output.contents, _CONTENTS[kind]).extend(array.reshape(-1).tolist())
+            values = getattr(output.contents, _CONTENTS_FIELDS[datatype])
+            values.extend(array.reshape(-1).tolist())
     return response
 
 
-def metadata(description: Mapping[str, Any]) -> Any:
-    """Writes a model's description.
+def metadata_response(metadata: Mapping[str, Any]) -> Any:
+    """Return a `ModelMetadataResponse`.
 
     Args:
-        description: As REST gives it.
-
-    Returns:
-        A `ModelMetadataResponse`.
+        metadata: The model's metadata, as the HTTP interface returns it.
     """
     return messages.ModelMetadataResponse(
-        name=description["name"],
-        versions=description["versions"],
-        platform=description["platform"],
-        inputs=_tensors_metadata(description["inputs"]),
-        outputs=_tensors_metadata(description["outputs"]),
+        name=metadata["name"],
+        versions=metadata["versions"],
+        platform=metadata["platform"],
+        inputs=_tensor_metadata(metadata["inputs"]),
+        outputs=_tensor_metadata(metadata["outputs"]),
     )
 
 
-def _tensors_metadata(tensors: Sequence[Mapping[str, Any]]) -> list[Any]:
+def _tensor_metadata(tensors: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [messages.ModelMetadataResponse.TensorMetadata(**tensor) for tensor in tensors]
 
 
-def _tensor(tensor: Any, raw: bytes | None) -> Tensor:
+def _tensor(tensor: Any, raw: bytes | None) -> RequestTensor:
     datatype = tensor.datatype.upper()
     v2_tensors.check_datatype(datatype, tensor.name)
     if any(size < 0 for size in tensor.shape):
         raise RequestError(
-            f"feature {v2_tensors.short(tensor.name)!r}: its shape holds a negative number.",
-            feature=v2_tensors.short(tensor.name),
+            f"feature {v2_tensors.shorten(tensor.name)!r}: its shape holds a negative number.",
+            feature=v2_tensors.shorten(tensor.name),
         )
     data: list[Any] | Array
     if raw is None:
-        place = _CONTENTS.get(datatype)
-        data = list(getattr(tensor.contents, place)) if place else []
+        field = _CONTENTS_FIELDS.get(datatype)
+        data = list(getattr(tensor.contents, field)) if field else []
     elif tensor.HasField("contents"):
         raise RequestError(
-            f"feature {v2_tensors.short(tensor.name)!r} has contents besides the raw ones.",
-            feature=v2_tensors.short(tensor.name),
+            f"feature {v2_tensors.shorten(tensor.name)!r}: expected contents or raw contents, "
+            "found both.",
+            feature=v2_tensors.shorten(tensor.name),
         )
     else:
-        data = v2_tensors.unpacked(raw, datatype, tensor.name)
-    return Tensor(name=tensor.name, datatype=datatype, shape=list(tensor.shape), data=data)
+        data = v2_tensors.unpack(raw, datatype, tensor.name)
+    return RequestTensor(name=tensor.name, datatype=datatype, shape=list(tensor.shape), data=data)

@@ -1,7 +1,7 @@
 """The v2 protocol (Open Inference Protocol): named tensors in, named tensors out.
 
-What REST and gRPC share: they turn a request into a `Query`, and everything after that is here. A
-tensor is named after its feature, or after the signature's input.
+This part is common to HTTP and gRPC: both read a request into an `InferenceRequest`. A tensor is
+named after its feature, or after the input of the model's signature.
 """
 
 import struct
@@ -31,34 +31,34 @@ NUMPY_TYPES: Mapping[str, "np.dtype[Any]"] = {
     **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
 }
-"""Binary tensors are little-endian. BYTES has a form of its own."""
+"""The NumPy type of each datatype but BYTES. Binary tensors are little-endian."""
 
 DATATYPES = frozenset({*NUMPY_TYPES, "BYTES"})
 
 _DATATYPES: Mapping[DType, str] = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
-"""What the metadata names for a feature; any that converts without loss is taken."""
+"""The datatype in the metadata. Any datatype that converts without loss is accepted."""
 
 _FLOATS = frozenset({"FP16", "FP32", "FP64"})
 _NUMBERS = frozenset(NUMPY_TYPES) - {"BOOL"}
-_TAKEN: Mapping[DType, frozenset[str]] = {
+_ACCEPTED: Mapping[DType, frozenset[str]] = {
     "float32": _NUMBERS,
     "int64": _NUMBERS | {"BOOL"},
     "string": frozenset(("BYTES",)),
 }
 
-_LONGEST_NAME = 100
+_LONGEST_SHOWN_NAME = 100
 _LENGTH = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class Tensor:
+class RequestTensor:
     """A tensor of a request.
 
     Attributes:
-        name: Its name.
-        datatype: Its type, in upper case.
-        shape: Its shape.
-        data: Its values: a list as the client wrote it, or the array that its bytes make.
+        name: The tensor's name.
+        datatype: The datatype, in upper case.
+        shape: The shape.
+        data: The values: a list as the client wrote it, or an array made from binary data.
     """
 
     name: str
@@ -68,69 +68,72 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Query:
+class InferenceRequest:
     """A request for predictions.
 
     Attributes:
-        id: What the client calls it; empty where it does not.
-        tensors: What it gives.
-        wanted: The outputs that it asks for, by name; none for all.
+        id: The client's id of the request; empty where the client gave none.
+        tensors: The input tensors.
+        outputs: The names of the requested outputs; empty for all.
     """
 
     id: str
-    tensors: Sequence[Tensor]
-    wanted: Sequence[str] = ()
+    tensors: Sequence[RequestTensor]
+    outputs: Sequence[str] = ()
 
 
-def inputs(interface: ModelInterface) -> list[dict[str, Any]]:
-    """Gives the model's input tensors, as the model's metadata lists them."""
+def input_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
+    """Return the model's input tensors, as the model's metadata lists them."""
     return [
         {"name": item.name, "datatype": _DATATYPES[item.dtype], "shape": [-1]}
         for item in interface.spec.inputs
     ]
 
 
-def outputs(interface: ModelInterface) -> list[dict[str, Any]]:
-    """Gives the model's output tensors, as the model's metadata lists them."""
-    kinds = {
+def output_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
+    """Return the model's output tensors, as the model's metadata lists them."""
+    forms = {
         PREDICTION: {"datatype": "FP32", "shape": [-1]},
         PROBABILITIES: {"datatype": "FP32", "shape": [-1, len(interface.spec.classes)]},
         CLASSES: {"datatype": "BYTES", "shape": [-1]},
     }
-    return [{"name": name, **kinds[name]} for name in interface.outputs]
+    return [{"name": name, **forms[name]} for name in interface.outputs]
 
 
-def decode(query: Query, interface: ModelInterface, most_rows: int) -> dict[str, Array]:
-    """Turns a request into the model's tensors.
+def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) -> dict[str, Array]:
+    """Return the model's input arrays for a request.
 
     Args:
-        query: Its tensors have shape `[rows]` or `[rows, 1]`; null, and NaN in binary data and
-            gRPC, is a missing value; an optional feature may be left out.
+        request: Its tensors have shape `[rows]` or `[rows, 1]`. Null, and NaN in binary data and
+            gRPC, is a missing value. Optional features may be left out.
         interface: The model's inputs and outputs.
-        most_rows: The largest number of rows.
+        max_rows: The most rows that are accepted.
+
+    Returns:
+        An array of shape `[rows]` for each input of the signature.
 
     Raises:
-        RequestError: For a tensor that is unknown, missing, given twice, or of the wrong type or
-            shape, for a value that the model cannot take, and for an output it does not have.
+        RequestError: If a tensor is unknown, missing, given twice, or has the wrong datatype or
+            shape, if the model cannot take a value, or if the model lacks a requested output.
     """
     spec = interface.spec
     by_name: dict[str, ModelInput] = {item.input: item for item in spec.inputs}
     by_name.update((item.name, item) for item in spec.inputs)
     given: dict[str, Any] = {}
     rows: int | None = None
-    for tensor in query.tensors:
+    for tensor in request.tensors:
         model_input = by_name.get(tensor.name)
         if model_input is None and tensor.name not in interface.ignored:
-            raise _unknown(tensor.name, spec.inputs)
-        length = _rows(tensor)
+            raise _unknown_feature(tensor.name, spec.inputs)
+        length = _row_count(tensor)
         if rows is None:
             rows = length
-            if rows > most_rows:
-                raise too_many_rows(rows, most_rows)
+            if rows > max_rows:
+                raise too_many_rows(rows, max_rows)
         if length != rows:
             raise RequestError(
-                f"feature {short(tensor.name)!r} has {length} rows, the one before it {rows}.",
-                feature=short(tensor.name),
+                f"feature {shorten(tensor.name)!r} has {length} rows, the one before it {rows}.",
+                feature=shorten(tensor.name),
             )
         if model_input is None:
             continue
@@ -140,109 +143,131 @@ def decode(query: Query, interface: ModelInterface, most_rows: int) -> dict[str,
             )
         given[model_input.name] = _values(tensor, model_input, rows)
     if not rows:
-        raise RequestError("the request has no rows; give at least one tensor with a row.")
-    _check_outputs(query.wanted, interface.outputs)
-    nothing = [None] * rows
+        raise RequestError("the request has no rows; send at least one tensor with a row.")
+    _check_outputs(request.outputs, interface.outputs)
+    absent = [None] * rows
     try:
-        return {item.input: column(given.get(item.name, nothing), item) for item in spec.inputs}
+        return {item.input: column(given.get(item.name, absent), item) for item in spec.inputs}
     except InstanceError as error:
         raise RequestError.of_instance(error) from None
 
 
-def chosen(answers: Mapping[str, Array], query: Query) -> dict[str, Array]:
-    """Gives the outputs that a request asks for, in the model's order."""
-    if not query.wanted:
-        return dict(answers)
-    return {name: array for name, array in answers.items() if name in query.wanted}
+def select_outputs(outputs: Mapping[str, Array], request: InferenceRequest) -> dict[str, Array]:
+    """Return the outputs that a request asks for, in the model's order.
+
+    Example:
+        >>> request = InferenceRequest(id="", tensors=[], outputs=["classes"])
+        >>> list(select_outputs({"probabilities": None, "classes": None}, request))
+        ['classes']
+    """
+    if not request.outputs:
+        return dict(outputs)
+    return {name: array for name, array in outputs.items() if name in request.outputs}
 
 
-def datatype(array: Array) -> str:
-    """Names an output's type."""
+def datatype_of(array: Array) -> str:
+    """Return the datatype of an output."""
     return "BYTES" if array.dtype == object else "FP32"
 
 
-def unpacked(content: bytes | memoryview, kind: str, name: str) -> Array:
-    """Reads a tensor's bytes.
+def unpack(content: bytes | memoryview, datatype: str, name: str) -> Array:
+    """Return the values of a binary tensor.
 
     Args:
-        content: Little-endian values one after another; of BYTES each with its length before it,
-            in four bytes.
-        kind: One of `DATATYPES`.
-        name: The tensor's name, for messages.
+        content: Little-endian values one after another. Each value of BYTES is preceded by its
+            length, in four bytes.
+        datatype: One of `DATATYPES`.
+        name: The tensor's name, for error messages.
 
     Raises:
-        RequestError: Where the bytes are not a whole number of values.
+        RequestError: If the bytes are not a whole number of values.
+
+    Example:
+        >>> unpack(bytes([7, 0, 9, 0]), "INT16", "hour").tolist()
+        [7, 9]
     """
     try:
-        if kind == "BYTES":
-            return _unpacked_texts(content)
-        return np.frombuffer(content, dtype=NUMPY_TYPES[kind])
+        if datatype == "BYTES":
+            return _unpack_texts(content)
+        return np.frombuffer(content, dtype=NUMPY_TYPES[datatype])
     except (ValueError, struct.error):
         raise RequestError(
-            f"feature {short(name)!r}: the binary data is not a whole number of {kind} values.",
-            feature=short(name),
+            f"feature {shorten(name)!r}: the binary data is not a whole number of {datatype} "
+            "values.",
+            feature=shorten(name),
         ) from None
 
 
-def packed(array: Array) -> bytes:
-    """Writes an output's values as `unpacked` reads them."""
+def pack(array: Array) -> bytes:
+    """Return an output's values in the form that `unpack` reads.
+
+    Example:
+        >>> pack(np.array([b"NL"], dtype=object)) == bytes([2, 0, 0, 0]) + b"NL"
+        True
+    """
     if array.dtype != object:
         return array.astype("<f4", copy=False).tobytes()
     return b"".join(part for text in array.reshape(-1) for part in (_LENGTH.pack(len(text)), text))
 
 
-def check_datatype(kind: str, name: str) -> None:
-    """Refuses a type that the protocol does not have.
+def check_datatype(datatype: str, name: str) -> None:
+    """Check that the protocol has a datatype.
 
     Args:
-        kind: The type, in upper case.
-        name: The tensor's name.
+        datatype: The datatype, in upper case.
+        name: The tensor's name, for the error message.
 
     Raises:
-        RequestError: Where there is no such type.
+        RequestError: If it has not.
+
+    Example:
+        >>> check_datatype("FP23", "amount")
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: feature 'amount': unknown datatype
+        'FP23'. Did you mean 'FP32'?
     """
-    if kind not in DATATYPES:
+    if datatype not in DATATYPES:
         raise RequestError(
-            f"feature {short(name)!r}: unknown datatype {short(kind)!r}."
-            + closest(short(kind), DATATYPES),
-            feature=short(name),
+            f"feature {shorten(name)!r}: unknown datatype {shorten(datatype)!r}."
+            + closest(shorten(datatype), DATATYPES),
+            feature=shorten(name),
         )
 
 
-def short(name: str) -> str:
-    """Cuts a client's name for a message."""
-    return name[:_LONGEST_NAME]
+def shorten(name: str) -> str:
+    """Return a name that a client sent, cut to a length that fits an error message."""
+    return name[:_LONGEST_SHOWN_NAME]
 
 
-def _unpacked_texts(content: bytes | memoryview) -> Array:
+def _unpack_texts(content: bytes | memoryview) -> Array:
     texts: list[bytes] = []
-    place = 0
-    while place < len(content):
-        (length,) = _LENGTH.unpack_from(content, place)
-        place += _LENGTH.size
-        if place + length > len(content):
+    position = 0
+    while position < len(content):
+        (length,) = _LENGTH.unpack_from(content, position)
+        position += _LENGTH.size
+        if position + length > len(content):
             raise ValueError("the last text is cut off")
-        texts.append(bytes(content[place : place + length]))
-        place += length
+        texts.append(bytes(content[position : position + length]))
+        position += length
     array = np.empty(len(texts), dtype=object)
     array[:] = texts
     return array
 
 
-def _rows(tensor: Tensor) -> int:
+def _row_count(tensor: RequestTensor) -> int:
     shape = tensor.shape
     if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
         return int(shape[0])
     raise RequestError(
-        f"feature {short(tensor.name)!r}: expected the shape [rows] or [rows, 1], found "
+        f"feature {shorten(tensor.name)!r}: expected the shape [rows] or [rows, 1], found "
         f"{len(shape)} dimensions.",
-        feature=short(tensor.name),
+        feature=shorten(tensor.name),
     )
 
 
-def _values(tensor: Tensor, model_input: ModelInput, rows: int) -> list[Any]:
-    """Gives a tensor's values, a plain Python value or None per row."""
-    if tensor.datatype not in _TAKEN[model_input.dtype]:
+def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[Any]:
+    """Return a tensor's values: a plain Python value, or None if missing, per row."""
+    if tensor.datatype not in _ACCEPTED[model_input.dtype]:
         raise RequestError(
             f"feature {model_input.name!r}: expected the datatype {_DATATYPES[model_input.dtype]}, "
             f"found {tensor.datatype}.",
@@ -255,13 +280,12 @@ def _values(tensor: Tensor, model_input: ModelInput, rows: int) -> list[Any]:
         values = [value[0] if len(value) == 1 else value for value in values]
     if len(values) != rows:
         raise RequestError(
-            f"feature {model_input.name!r}: the shape says {rows} rows, the data holds "
-            f"{len(values)}.",
+            f"feature {model_input.name!r}: the shape has {rows} rows, the data {len(values)}.",
             feature=model_input.name,
         )
     if model_input.dtype == "string":
         return [
-            _decoded(value, row, model_input.name) if isinstance(value, bytes) else value
+            _decode_text(value, row, model_input.name) if isinstance(value, bytes) else value
             for row, value in enumerate(values)
         ]
     if tensor.datatype in _FLOATS:
@@ -269,32 +293,31 @@ def _values(tensor: Tensor, model_input: ModelInput, rows: int) -> list[Any]:
     return values
 
 
-def _decoded(value: bytes, row: int, name: str) -> str:
+def _decode_text(value: bytes, row: int, name: str) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         raise RequestError(
-            f"instance {row}: feature {name!r}: expected text in UTF-8.",
+            f"instance {row}: feature {name!r}: expected UTF-8 text.",
             reason="type",
             feature=name,
             row=row,
         ) from None
 
 
-def _check_outputs(wanted: Sequence[str], known: Sequence[str]) -> None:
-    for name in wanted:
+def _check_outputs(requested: Sequence[str], known: Sequence[str]) -> None:
+    for name in requested:
         if name not in known:
             raise RequestError(
-                f"output {short(name)!r} is unknown to this model; it has "
-                f"{', '.join(map(repr, known))}.",
+                f"unknown output {shorten(name)!r}; this model has {', '.join(map(repr, known))}.",
                 reason="unknown",
             )
 
 
-def _unknown(name: str, known: Sequence[ModelInput]) -> RequestError:
+def _unknown_feature(name: str, known: Sequence[ModelInput]) -> RequestError:
     return RequestError(
-        f"feature {short(name)!r} is unknown to this model."
-        + closest(short(name), [item.name for item in known]),
+        f"feature {shorten(name)!r} is unknown to this model."
+        + closest(shorten(name), [item.name for item in known]),
         reason="unknown",
-        feature=short(name),
+        feature=shorten(name),
     )

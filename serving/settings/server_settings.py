@@ -1,120 +1,204 @@
-"""Settings of the server, with their defaults. `command_line` reads them."""
+"""Settings of the server: the name, type, default, meaning and check of each, in one place.
 
+`command_line` makes a flag and an environment variable of each field: `max_rows` is `--max-rows`
+and `KFP_TABULAR_SERVING_MAX_ROWS`.
+"""
+
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
-MEBIBYTE = 2**20
+from kfp_tabular.serving.settings import text_values
 
 Opening = Literal["health", "metrics", "metadata"]
 """What may need no key: the probes; the metrics; the models' names, inputs and outputs."""
 
 ValuePolicy = Literal["reject", "count"]
-"""What to do about a value outside of what the schema gives: refuse the request with status 400,
-or answer it and count the value in a metric."""
+"""What to do with a value outside of its domain in the schema: reject the request with status 400,
+or predict and count the value in a metric."""
+
+_POLICY = text_values.one_of(*get_args(ValuePolicy))
+
+
+def _setting(
+    default: Any,
+    read: Callable[[str], Any],
+    meaning: str,
+    *,
+    metavar: str | None = None,
+    shown_default: str | None = None,
+) -> Any:
+    """Return a field for a setting.
+
+    Args:
+        default: The default value.
+        read: Turns text into a value; raises `ValueError` with what was expected.
+        meaning: What the setting does, as `--help` shows it.
+        metavar: How `--help` names the value; None for the setting's own name.
+        shown_default: How `--help` describes the default; None for the value itself.
+    """
+    metadata = {
+        "meaning": meaning,
+        "read": read,
+        "metavar": metavar,
+        "shown_default": shown_default,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """The largest request that is answered.
+    """The largest request that the server accepts."""
 
-    Attributes:
-        rows: Rows in one request.
-        body: Bytes in one request's body, or in one gRPC message.
-    """
+    max_rows: int = _setting(10_000, text_values.whole_number(1), "the most rows in a request")
+    max_body_mib: int = _setting(
+        32,
+        # gRPC holds a message's size in an int32.
+        text_values.whole_number(1, 2047),
+        "the largest request body or gRPC message, in MiB",
+        metavar="MIB",
+    )
 
-    rows: int = 10_000
-    body: int = 32 * MEBIBYTE
+    @property
+    def max_body_bytes(self) -> int:
+        """`max_body_mib` in bytes."""
+        return int(self.max_body_mib * 2**20)
 
 
 @dataclass(frozen=True)
 class ValuePolicies:
-    """What to do about values outside of what the schema gives.
+    """What to do with values outside of their domain in the schema.
 
-    Attributes:
-        unseen: A value that is not among those the schema lists: a `string_domain`, a
-            `bool_domain`, or a categorical `int_domain`. Production brings values that training
-            has not seen and the model has an answer to them, so they are counted by default.
-        out_of_range: A number beyond the ends of a `float_domain`, or of an `int_domain` that is
-            not categorical. No such range is inferred, somebody wrote it down; so it is enforced
-            by default.
+    Production brings categories that training has not seen, and the model has an answer to them, so
+    these are counted by default. Ranges are not inferred from data: a person wrote them into the
+    schema, so they are enforced by default.
     """
 
-    unseen: ValuePolicy = "count"
-    out_of_range: ValuePolicy = "reject"
+    unseen_values: ValuePolicy = _setting(  # noqa: RUF009  frozen
+        "count",
+        _POLICY,
+        "values that the schema does not list: of a string_domain, a bool_domain or a categorical "
+        "int_domain",
+        metavar="reject|count",
+    )
+    out_of_range: ValuePolicy = _setting(  # noqa: RUF009  frozen
+        "reject",
+        _POLICY,
+        "numbers beyond the range of a float_domain or int_domain in the schema",
+        metavar="reject|count",
+    )
+
+
+@dataclass(frozen=True)
+class AuthenticationSettings:
+    """Which clients may use the server."""
+
+    auth_keys: str = _setting(
+        "",
+        text_values.text,
+        "the named keys, one of which clients must send: a mounted secret",
+        metavar="FILE|DIR",
+        shown_default="none, no key is needed",
+    )
+    auth_open: frozenset[Opening] = _setting(
+        frozenset({"health"}),
+        text_values.some_of(*get_args(Opening)),
+        f"what needs no key: some of {', '.join(get_args(Opening))}, or none",
+        metavar="LIST",
+    )
 
 
 @dataclass(frozen=True)
 class BatchSettings:
     """How requests share calls of the model.
 
-    Attributes:
-        rows: Requests are combined up to this many rows; 1 combines none. A request with more rows
-            is a call of its own.
-        wait_seconds: While a call runs and another could start, how long the oldest request may
-            wait for others. At 0, calls run side by side as soon as there are rows for them.
-        queued_rows: How many rows may wait, not counting those of running calls. A request that
-            finds the queue empty is always accepted.
-
     Raises:
-        ValueError: If `rows` or `queued_rows` is below 1, or `wait_seconds` below 0.
+        ValueError: If a number of rows is below 1 or `batch_wait_ms` is negative.
     """
 
-    rows: int = 1
-    wait_seconds: float = 0.0
-    queued_rows: int = 20_000
+    batch_rows: int = _setting(
+        1,
+        text_values.whole_number(1),
+        "combine concurrent requests up to this many rows; 1 combines none; a request with more "
+        "rows is a call of its own",
+        metavar="ROWS",
+    )
+    batch_wait_ms: float = _setting(
+        0.0,
+        text_values.amount("milliseconds"),
+        "how long a request may wait for others while the model is busy; 0 runs calls side by side",
+        metavar="MILLISECONDS",
+    )
+    queued_rows: int = _setting(
+        20_000,
+        text_values.whole_number(1),
+        "rows that may wait for the model; requests beyond are refused with 503",
+        metavar="ROWS",
+    )
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.queued_rows < 1 or not self.wait_seconds >= 0:
+        if self.batch_rows < 1 or self.queued_rows < 1 or not self.batch_wait_ms >= 0:
             raise ValueError(f"invalid batch settings: {self}")
 
-
-@dataclass(frozen=True)
-class AuthenticationSettings:
-    """Who may ask.
-
-    Attributes:
-        keys: A file or directory of named keys, such as a mounted secret; empty for no
-            authentication. See `auth.keys.read`.
-        open: What needs no key nevertheless.
-    """
-
-    keys: str = ""
-    open: frozenset[Opening] = frozenset({"health"})
+    @property
+    def wait_seconds(self) -> float:
+        """`batch_wait_ms` in seconds."""
+        return self.batch_wait_ms / 1000
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What to serve, where and how.
+    """What to serve, where and how."""
 
-    Attributes:
-        model: A model's directory, or `<repository>/<name>`, whose newest version is served.
-        name: The name in the endpoint's paths; empty for the model's name in its repository.
-        host: The address to listen on.
-        port: The port of REST; 0 takes a free one.
-        grpc_port: The port of gRPC; 0 takes a free one, None is no gRPC.
-        workers: Processes that answer. More than one are watched over and started anew when they
-            end.
-        limits: The largest request that is answered.
-        policies: What to do about values outside of what the schema gives.
-        authentication: Who may ask.
-        batches: How requests share calls of the model.
-        reload_seconds: How often to look for a new version under `<repository>/<name>`; 0 is never.
-        drain_seconds: How long to go on answering after SIGTERM, while the readiness probes say no.
-        grace_seconds: How long requests that are under way may take to end after that.
-        access_log: Whether to log a line per REST request (method, path and status).
-    """
-
-    model: str = ""
-    name: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8080
-    grpc_port: int | None = None
-    workers: int = 1
+    model: str = _setting(
+        "",
+        text_values.text,
+        "a model's directory, or <repository>/<name>, whose newest version is served",
+        metavar="DIR",
+        shown_default="none, required",
+    )
+    name: str = _setting(
+        "",
+        text_values.text,
+        "the model's name in URL paths",
+        shown_default="its name in the repository",
+    )
+    host: str = _setting("127.0.0.1", text_values.text, "the address to listen on")
+    port: int = _setting(8080, text_values.port, "the HTTP port; 0 takes a free one")
+    grpc_port: int | None = _setting(
+        None,
+        text_values.port_or_off,
+        "the gRPC port, 8081 in KServe; 0 takes a free one",
+        metavar="PORT|off",
+    )
+    workers: int = _setting(
+        1,
+        text_values.whole_number(1),
+        "worker processes; from 2, a supervisor restarts those that end",
+    )
     limits: RequestLimits = RequestLimits()
     policies: ValuePolicies = ValuePolicies()
     authentication: AuthenticationSettings = AuthenticationSettings()
     batches: BatchSettings = BatchSettings()
-    reload_seconds: float = 10.0
-    drain_seconds: float = 0.0
-    grace_seconds: float = 25.0
-    access_log: bool = False
+    reload_seconds: float = _setting(
+        10.0,
+        text_values.amount("seconds"),
+        "how often to look for a new version under <repository>/<name>; 0 is never",
+        metavar="SECONDS",
+    )
+    drain_seconds: float = _setting(
+        0.0,
+        text_values.amount("seconds"),
+        "how long to go on answering after SIGTERM while the readiness probes fail",
+        metavar="SECONDS",
+    )
+    grace_seconds: float = _setting(
+        25.0,
+        text_values.amount("seconds"),
+        "how long running requests may take to finish after that",
+        metavar="SECONDS",
+    )
+    access_log: bool = _setting(
+        False, text_values.yes_or_no, "log method, path and status of every HTTP request"
+    )

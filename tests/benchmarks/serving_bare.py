@@ -45,9 +45,9 @@ def main() -> None:
     from kfp_tabular.serving.protocol import v1_json
 
     v1_json.decode = decode
-    served_model.check = lambda *_: None
+    served_model.check_domains = lambda *_: None
     model_server.HttpMetrics = lambda app, metrics: app
-    for name in ("asked", "called", "predicted"):
+    for name in ("observe_rows", "observe_call", "count_predictions"):
         setattr(Metrics, name, lambda *_: None)
     serve(sys.argv[1:])
 

@@ -132,7 +132,7 @@ def endpoint(model_directory) -> Iterator[Callable]:
     from kfp_tabular.serving.metrics.instruments import Metrics
     from kfp_tabular.serving.model.data_plane import ReadyDataPlane
     from kfp_tabular.serving.model.loaded_version import VersionLoader
-    from kfp_tabular.serving.model.model_repository import find
+    from kfp_tabular.serving.model.model_repository import find_model_source
     from kfp_tabular.serving.model.served_model import ServedModel
     from kfp_tabular.serving.settings.server_settings import BatchSettings, ValuePolicies
 
@@ -142,9 +142,9 @@ def endpoint(model_directory) -> Iterator[Callable]:
         metrics = Metrics(CollectorRegistry())
         model = ServedModel("fraud", policies, executor, metrics)
         if loaded:
-            (found,) = find(model_directory(task), "fraud").versions()
-            batches = BatchSettings(rows=rows)
-            model.serve(VersionLoader(executor, batches, 2, metrics.called).load(found))
+            (found,) = find_model_source(model_directory(task), "fraud").versions()
+            batches = BatchSettings(batch_rows=rows)
+            model.switch_to(VersionLoader(executor, batches, 2, metrics.observe_call).load(found))
         models = ModelRepository()
         models.update(model)
         return ReadyDataPlane(model_registry=models), metrics
@@ -153,7 +153,7 @@ def endpoint(model_directory) -> Iterator[Callable]:
     executor.shutdown()
 
 
-LIMITS = RequestLimits(rows=50, body=20_000)
+LIMITS = RequestLimits(max_rows=50, max_body_mib=20_000 / 2**20)
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +163,7 @@ def client(endpoint) -> Iterator[Callable]:
     from starlette.testclient import TestClient
 
     from kfp_tabular.serving.http.application import Application
-    from kfp_tabular.serving.http.request_handlers import Handlers
+    from kfp_tabular.serving.http.request_handlers import RequestHandlers
 
     clients = {}
 
@@ -178,7 +178,7 @@ def client(endpoint) -> Iterator[Callable]:
         if key not in clients:
             plane, metrics = endpoint(task, loaded, policies, rows)
             registries = [metrics.registry, prometheus_client.REGISTRY]
-            app = Application(Handlers(plane, LIMITS, registries))
+            app = Application(RequestHandlers(plane, LIMITS, registries))
             # One event loop for all requests, as in the server.
             clients[key] = TestClient(_with_lifespan(app)).__enter__()
         return clients[key]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.auth import keys
-from kfp_tabular.serving.auth.access_policy import AccessPolicy, presented
+from kfp_tabular.serving.auth.access_policy import AccessPolicy, presented_key
 from kfp_tabular.serving.auth.grpc_authentication import GrpcAuthentication
 from kfp_tabular.serving.auth.http_authentication import HttpAuthentication
 from kfp_tabular.serving.auth.key_ring import KeyRing
@@ -63,7 +63,7 @@ class Clock:
 
 def test_a_mounted_secret_holds_a_key_per_file(secret):
     secret.write(batch=f"{KEY}\n", web=OTHER_KEY)
-    found = keys.read(secret.mount)
+    found = keys.read_keys(secret.mount)
     assert found.names == ("batch", "web")
     assert found.owner(KEY.encode()) == "batch"
     assert found.owner(OTHER_KEY.encode()) == "web"
@@ -82,14 +82,14 @@ def test_a_mounted_secret_holds_a_key_per_file(secret):
 def test_a_file_holds_several_keys(tmp_path, text):
     file = tmp_path / "keys"
     file.write_text(text, encoding="utf-8", newline="")
-    found = keys.read(file)
+    found = keys.read_keys(file)
     assert found.names == ("batch", "web")
     assert found.owner(KEY.encode()) == "batch"
 
 
 def test_a_key_may_hold_a_colon(tmp_path):
     (tmp_path / "keys").write_text(f"web: user:{KEY}", encoding="utf-8")
-    assert keys.read(tmp_path / "keys").owner(f"user:{KEY}".encode()) == "web"
+    assert keys.read_keys(tmp_path / "keys").owner(f"user:{KEY}".encode()) == "web"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_key_may_hold_a_colon(tmp_path):
         ("", ["holds no key"]),
         ("# nothing\n\n", ["holds no key"]),
         ("{}", ["holds no key"]),
-        (f"web: {KEY}\nweb: {OTHER_KEY}", ["line 2", "same name"]),
-        (f'{{"web": "{KEY}", "web": "{OTHER_KEY}"}}', ["entry 2", "same name"]),
+        (f"web: {KEY}\nweb: {OTHER_KEY}", ["line 2", "this name"]),
+        (f'{{"web": "{KEY}", "web": "{OTHER_KEY}"}}', ["entry 2", "this name"]),
         (f"web: {KEY}\nbatch: {KEY}", ["line 2", "same key"]),
         (KEY, ["line 1", "no colon"]),
         (f"web: {KEY[:15]}", ["line 1", "15 characters", "openssl"]),
@@ -111,7 +111,7 @@ def test_a_key_may_hold_a_colon(tmp_path):
         (f": {KEY}", ["line 1", "letters"]),
         (f"{KEY}: web", ["line 1", "3 characters"]),
         (f'{{"{KEY}": "web"}}', ["entry 1", "3 characters"]),
-        (f'{{"web": ["{KEY}"]}}', ["entry 1", "expected a text"]),
+        (f'{{"web": ["{KEY}"]}}', ["entry 1", "expected a string"]),
         (f'{{"web": "{KEY}"', ["JSON object"]),
         ("{" * 5000, ["JSON object"]),
         ("\n".join(f"k{n}: {KEY}{n}" for n in range(257)), ["257 keys", "at most 256"]),
@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no key"):
         KeyRing(tmp_path / "empty")
     (tmp_path / "nested" / "inner").mkdir(parents=True)
-    with pytest.raises(UserError, match="expected a file"):
+    with pytest.raises(UserError, match="not a regular file"):
         KeyRing(tmp_path / "nested")
     (tmp_path / "binary").write_bytes(b"web: \xff\xfe" + KEY.encode())
     with pytest.raises(UserError, match="not UTF-8"):
@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(UserError, match="2000000 bytes"):
         KeyRing(tmp_path / "huge")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="expected a file"):
+    with pytest.raises(UserError, match="not a regular file"):
         KeyRing(tmp_path / "pipe")
 
 
@@ -206,9 +206,9 @@ def test_every_key_is_compared_whichever_it_is(monkeypatch):
     monkeypatch.setattr(
         keys.hmac, "compare_digest", lambda a, b: compared.append(len(a) == len(b)) or compare(a, b)
     )
-    for presented_key in (f"{KEY}-0", f"{KEY}-49", "no such key", ""):
+    for presented in (f"{KEY}-0", f"{KEY}-49", "no such key", ""):
         compared.clear()
-        many.owner(presented_key.encode())
+        many.owner(presented.encode())
         assert compared == [True] * 50
 
 
@@ -241,7 +241,7 @@ API = (b"x-api-key", KEY.encode())
     ],
 )
 def test_where_a_key_is_looked_for(headers, expected):
-    assert presented(headers) == expected
+    assert presented_key(headers) == expected
 
 
 class Counted:
@@ -470,7 +470,7 @@ def test_exactly_the_keys_that_were_written_are_in_force(tmp_path_factory, writt
         return
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(json.dumps(written), encoding="utf-8")
-    found = keys.read(file)
+    found = keys.read_keys(file)
     for name, key in written.items():
         assert found.owner(key.encode()) == name
     owners = {key: name for name, key in written.items()}

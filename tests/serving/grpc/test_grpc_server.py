@@ -185,8 +185,8 @@ def test_nobody_can_load_or_unload(grpc_endpoint, method):
         (raw(("amount", "FP32", [2**40], b"abcd")), None, None, "rows"),
         (messages.ModelInferRequest(model_name="fraud"), None, None, "no rows"),
         (request(VALID, raw_input_contents=[b"a"]), None, None, "raw contents"),
-        (request(VALID, raw_input_contents=[b"a", b"b"]), "amount", None, "besides the raw"),
-        (request(VALID, outputs=[{"name": "scores"}]), None, None, "'scores' is unknown"),
+        (request(VALID, raw_input_contents=[b"a", b"b"]), "amount", None, "found both"),
+        (request(VALID, outputs=[{"name": "scores"}]), None, None, "unknown output 'scores'"),
     ],
 )
 def test_a_wrong_request_names_the_feature_and_the_row(refused, made, feature, row, words):
@@ -205,7 +205,7 @@ def test_a_wrong_request_names_the_feature_and_the_row(refused, made, feature, r
 
 def test_unseen_values_are_refused_where_that_is_set(refused):
     error = refused(
-        request(VALID | {"Straße & Nr.": SECRET}), policies=ValuePolicies(unseen="reject")
+        request(VALID | {"Straße & Nr.": SECRET}), policies=ValuePolicies(unseen_values="reject")
     )
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "one of the 2 values" in error.details()
@@ -236,7 +236,7 @@ def test_an_unforeseen_failure_shows_no_value(refused, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("kfp_tabular.serving.model.served_model.check", fail)
+    monkeypatch.setattr("kfp_tabular.serving.model.served_model.check_domains", fail)
     with caplog.at_level(logging.INFO):
         error = refused(request(VALID))
     assert error.code() == grpc.StatusCode.INTERNAL

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.serving.http.request_handlers import Handlers
+from kfp_tabular.serving.http.request_handlers import RequestHandlers
 from kfp_tabular.serving.protocol.routes import RouteName
 from kfp_tabular.serving.settings.server_settings import RequestLimits, ValuePolicies
 
@@ -237,7 +237,7 @@ def test_what_takes_get_takes_head(client, path):
 
 def test_every_path_has_a_handler(endpoint):
     plane, _ = endpoint("binary", False, ValuePolicies(), 1)
-    assert Handlers(plane, RequestLimits(), []).by_route().keys() == set(get_args(RouteName))
+    assert RequestHandlers(plane, RequestLimits(), []).by_route().keys() == set(get_args(RouteName))
 
 
 def test_metrics_count_predictions(client):
@@ -292,7 +292,7 @@ def test_metrics_count_refusals_and_values_outside_of_the_schema(client):
 def test_a_value_outside_of_the_schema_is_refused_where_that_is_set(
     client, protocol, values, feature, words
 ):
-    strict = client(policies=ValuePolicies(unseen="reject", out_of_range="reject"))
+    strict = client(policies=ValuePolicies(unseen_values="reject", out_of_range="reject"))
     rows = [VALID, VALID, VALID | values]
     if protocol == "v1":
         answer = strict.post(V1, json={"instances": rows})
@@ -303,7 +303,7 @@ def test_a_value_outside_of_the_schema_is_refused_where_that_is_set(
     assert body["error"].startswith("instance 2: feature ")
     assert words in body["error"]
     assert SECRET not in answer.text
-    lenient = client(policies=ValuePolicies(unseen="count", out_of_range="count"))
+    lenient = client(policies=ValuePolicies(unseen_values="count", out_of_range="count"))
     assert lenient.post(V1, json={"instances": rows}).status_code == 200
 
 
@@ -339,11 +339,11 @@ def test_a_wrong_instance_names_the_feature_and_the_row(client, instance, featur
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "not JSON"),
-        (b'{"instances": [', "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[NaN]", "not JSON"),
-        (b"[" * 5000, "not JSON"),
+        (b"", "not valid JSON"),
+        (b'{"instances": [', "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[NaN]", "not valid JSON"),
+        (b"[" * 5000, "not valid JSON"),
         (b"[]", "found a list"),
         (b"{}", "'instances'"),
         (b'{"instances": {}}', "found an object"),
@@ -422,7 +422,7 @@ def test_a_tensor_may_be_named_after_the_signatures_input(client):
         ([tensor(datatype="FP23"), SHOP], "amount", ["unknown datatype 'FP23'"]),
         ([tensor(data=[SECRET]), SHOP], "amount", ["number", "text"]),
         ([tensor(data=[[1.5]]), SHOP], "amount", ["a list"]),
-        ([tensor(shape=[2]), SHOP], "amount", ["2 rows", "holds 1"]),
+        ([tensor(shape=[2]), SHOP], "amount", ["2 rows", "the data 1"]),
         ([SHOP, tensor(shape=[2], data=[1, 2])], "amount", ["2 rows"]),
         ([tensor(shape=[1, 2], data=[1, 2]), SHOP], "amount", ["shape"]),
         ([tensor(shape=[]), SHOP], "amount", ["shape"]),
@@ -435,7 +435,11 @@ def test_a_tensor_may_be_named_after_the_signatures_input(client):
         (["x"], None, ["inputs[0]", "text"]),
         ({"a": 1}, None, ["'inputs'", "an object"]),
         ([tensor(parameters=[1])], None, ["inputs[0].parameters"]),
-        ([tensor(parameters={"binary_data_size": 0}), SHOP], "amount", ["'data' besides"]),
+        (
+            [tensor(parameters={"binary_data_size": 0}), SHOP],
+            "amount",
+            ["'data' or binary data"],
+        ),
     ],
 )
 def test_a_wrong_tensor_is_named(client, inputs, feature, words):
@@ -453,7 +457,7 @@ def test_only_the_outputs_that_are_asked_for_are_given(client):
     assert [output["name"] for output in answer["outputs"]] == ["classes"]
     wrong = client().post(V2, json={"inputs": inputs, "outputs": [{"name": "scores"}]})
     assert wrong.status_code == 400
-    assert "'scores' is unknown" in wrong.json()["error"]
+    assert "unknown output 'scores'" in wrong.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -560,7 +564,7 @@ def test_an_unforeseen_failure_shows_no_value(client, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("kfp_tabular.serving.model.served_model.check", fail)
+    monkeypatch.setattr("kfp_tabular.serving.model.served_model.check_domains", fail)
     with caplog.at_level(logging.INFO):
         answer = client().post(V1, json={"instances": [VALID]})
     assert answer.status_code == 500

@@ -15,7 +15,7 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kfp_tabular.serving.metrics.exposition import render
+from kfp_tabular.serving.metrics.exposition import render_metrics
 from kfp_tabular.serving.metrics.grpc_metrics import GrpcMetrics
 from kfp_tabular.serving.metrics.http_metrics import HttpMetrics
 from kfp_tabular.serving.metrics.instruments import MOST_CLASSES, Metrics, ModelIdentity
@@ -31,7 +31,7 @@ def metrics():
 
 
 def exposed(metrics, accept="", more=()):
-    return render([metrics.registry, *more], accept)[0].decode()
+    return render_metrics([metrics.registry, *more], accept)[0].decode()
 
 
 ORDER = ["protocol", "operation", "code", "model", "version", "task", "schema_digest"]
@@ -185,9 +185,9 @@ def test_calls_over_grpc_are_counted_by_code(metrics):
 
 
 def test_predictions_are_counted_by_the_classes_of_the_model_only(metrics):
-    metrics.loaded(SERVED, 1.5)
+    metrics.set_served_version(SERVED, 1.5)
     assert of(metrics)["kfp_tabular_predictions_total", "fraud", "ja"] == 0
-    metrics.predicted("fraud", [b"ja", b"no", b"ja", b"\xff\xfe", SECRET.encode()], 5)
+    metrics.count_predictions("fraud", [b"ja", b"no", b"ja", b"\xff\xfe", SECRET.encode()], 5)
     found = of(metrics)
     assert found["kfp_tabular_predictions_total", "fraud", "ja"] == 2
     assert found["kfp_tabular_predictions_total", "fraud", "no"] == 1
@@ -197,27 +197,27 @@ def test_predictions_are_counted_by_the_classes_of_the_model_only(metrics):
 
 def test_a_model_of_many_classes_does_not_make_as_many_series(metrics):
     classes = tuple(f"c{n}" for n in range(5000))
-    metrics.loaded(ModelIdentity("m", "1", "multiclass", "", (), classes), 1)
-    metrics.predicted("m", [name.encode() for name in classes], 5000)
+    metrics.set_served_version(ModelIdentity("m", "1", "multiclass", "", (), classes), 1)
+    metrics.count_predictions("m", [name.encode() for name in classes], 5000)
     counted = [key for key in of(metrics) if key[0] == "kfp_tabular_predictions_total"]
     assert len(counted) == MOST_CLASSES + 1
     assert of(metrics)["kfp_tabular_predictions_total", "m", "other"] == 5000 - MOST_CLASSES
 
 
 def test_predictions_of_a_regression_model_are_counted_together(metrics):
-    metrics.loaded(ModelIdentity("m", "", "regression", "", ("a",), ()), 1)
-    metrics.predicted("m", None, 12)
+    metrics.set_served_version(ModelIdentity("m", "", "regression", "", ("a",), ()), 1)
+    metrics.count_predictions("m", None, 12)
     assert of(metrics)["kfp_tabular_predictions_total", "m", "value"] == 12
 
 
 def test_rejections_name_features_of_the_model_only(metrics):
-    metrics.loaded(SERVED, 1)
-    metrics.rejected("fraud", "商户", "missing")
-    metrics.rejected("fraud", SECRET, "unknown")
-    metrics.rejected("fraud", None, "malformed")
-    metrics.rejected(SECRET, None, SECRET)
-    metrics.out_of_domain("fraud", "amount", 3)
-    metrics.out_of_domain("fraud", SECRET, 1)
+    metrics.set_served_version(SERVED, 1)
+    metrics.count_rejection("fraud", "商户", "missing")
+    metrics.count_rejection("fraud", SECRET, "unknown")
+    metrics.count_rejection("fraud", None, "malformed")
+    metrics.count_rejection(SECRET, None, SECRET)
+    metrics.count_out_of_domain("fraud", "amount", 3)
+    metrics.count_out_of_domain("fraud", SECRET, 1)
     found = of(metrics)
     assert found["kfp_tabular_rejections_total", "fraud", "商户", "missing"] == 1
     assert found["kfp_tabular_rejections_total", "fraud", "other", "unknown"] == 1
@@ -228,9 +228,11 @@ def test_rejections_name_features_of_the_model_only(metrics):
 
 
 def test_only_the_version_that_is_served_is_shown(metrics):
-    metrics.loaded(SERVED, 1.5)
-    metrics.load_failed("fraud")
-    metrics.loaded(ModelIdentity("fraud", "8", "binary", "sha256:2", (), ("no", "ja")), 2.5)
+    metrics.set_served_version(SERVED, 1.5)
+    metrics.count_failed_load("fraud")
+    metrics.set_served_version(
+        ModelIdentity("fraud", "8", "binary", "sha256:2", (), ("no", "ja")), 2.5
+    )
     text = exposed(metrics)
     found = samples(text)
     assert re.findall(r'model_info\{.*version="(.*?)"', text) == ["8"]
@@ -243,16 +245,16 @@ def test_only_the_version_that_is_served_is_shown(metrics):
 def test_a_version_that_comes_back_is_shown_again(metrics):
     other = ModelIdentity("fraud", "8", "binary", "", (), ())
     for served in (SERVED, other, SERVED, SERVED):
-        metrics.loaded(served, 1)
+        metrics.set_served_version(served, 1)
     assert re.findall(r'model_info\{.*version="(.*?)"', exposed(metrics)) == ["7"]
 
 
 def test_batches_requests_and_keys_are_counted(metrics):
-    metrics.asked("v1", 3)
-    metrics.called(7, 2)
-    metrics.overloaded()
-    metrics.admitted("web", "grpc")
-    metrics.denied("missing", "v2")
+    metrics.observe_rows("v1", 3)
+    metrics.observe_call(7, 2)
+    metrics.count_overload()
+    metrics.count_admission("web", "grpc")
+    metrics.count_denial("missing", "v2")
     found = of(metrics)
     assert found["kfp_tabular_request_rows_sum", "v1"] == 3
     assert found["kfp_tabular_batch_rows_sum",] == 7
@@ -264,10 +266,10 @@ def test_batches_requests_and_keys_are_counted(metrics):
 
 def test_the_librarys_own_metrics_are_given_too_in_both_formats(metrics):
     registries = [metrics.registry, prometheus_client.REGISTRY]
-    body, content_type = render(registries, "")
+    body, content_type = render_metrics(registries, "")
     assert "process_resident_memory_bytes" in body.decode()
     assert content_type.startswith("text/plain")
-    body, content_type = render(registries, "application/openmetrics-text; version=1.0.0")
+    body, content_type = render_metrics(registries, "application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert body.decode().count("# EOF") == 1
 
@@ -286,7 +288,7 @@ def test_the_librarys_own_metrics_are_given_too_in_both_formats(metrics):
     ],
 )
 def test_a_format_that_is_none_is_passed_over(metrics, accept):
-    body, content_type = render([metrics.registry], accept)
+    body, content_type = render_metrics([metrics.registry], accept)
     assert b"kfp_tabular_overloads_total 0.0" in body
     assert content_type.startswith(("text/plain", "application/openmetrics-text"))
 
@@ -296,22 +298,23 @@ import prometheus_client, sys
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
 metrics = Metrics(prometheus_client.CollectorRegistry())
 version = sys.argv[1]
-metrics.loaded(ModelIdentity("fraud", version, "binary", "", ("a",), ("no", "ja")), 1)
+metrics.set_served_version(ModelIdentity("fraud", version, "binary", "", ("a",), ("no", "ja")), 1)
 for line in sys.stdin:
     if line.strip() == "reload":
-        metrics.loaded(ModelIdentity("fraud", "9", "binary", "", ("a",), ("no", "ja")), 1)
+        served = ModelIdentity("fraud", "9", "binary", "", ("a",), ("no", "ja"))
+        metrics.set_served_version(served, 1)
     else:
-        metrics.began("v1")
-        metrics.predicted("fraud", [b"ja"], 1)
+        metrics.request_started("v1")
+        metrics.count_predictions("fraud", [b"ja"], 1)
         if line.strip() == "whole":
-            metrics.ended("v1", "predict", "200", 0.02)
+            metrics.request_ended("v1", "predict", "200", 0.02)
     print("done", flush=True)
 """
 
 SCRAPE = """
 import sys
-from kfp_tabular.serving.metrics.exposition import render
-sys.stdout.buffer.write(render([], "")[0])
+from kfp_tabular.serving.metrics.exposition import render_metrics
+sys.stdout.buffer.write(render_metrics([], "")[0])
 """
 
 
@@ -437,7 +440,7 @@ def test_a_scrape_never_sees_a_count_fall_or_twice(shared, start, monkeypatch):
 
     def scrape_on():
         while not stop.is_set():
-            seen.append(samples(render([], "")[0].decode())[PREDICTED])
+            seen.append(samples(render_metrics([], "")[0].decode())[PREDICTED])
 
     thread = threading.Thread(target=scrape_on)
     thread.start()

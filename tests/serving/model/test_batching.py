@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kfp_tabular.serving.model.batching import Batcher, DrainedError, OverloadedError
 from kfp_tabular.serving.settings.server_settings import BatchSettings
 
-TOGETHER = BatchSettings(rows=8)
+TOGETHER = BatchSettings(batch_rows=8)
 REFUSED = -1.0
 
 
@@ -98,7 +98,7 @@ def test_a_request_alone_does_not_wait_for_company():
         right(await ask(batcher, 3), 3)
         assert time.monotonic() - begin < 2
 
-    run(scenario, BatchSettings(rows=8, wait_seconds=60))
+    run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000))
 
 
 def test_requests_that_arrive_together_share_a_call():
@@ -146,7 +146,7 @@ def test_without_batches_every_request_is_a_call():
         assert sorted(model.calls) == [[n] for n in range(5)]
         assert model.most_at_once <= 2
 
-    run(scenario, BatchSettings(rows=1), calls=2)
+    run(scenario, BatchSettings(batch_rows=1), calls=2)
 
 
 def test_beside_a_running_call_company_is_waited_for_only_so_long():
@@ -161,7 +161,7 @@ def test_beside_a_running_call_company_is_waited_for_only_so_long():
         await asyncio.gather(first, second, third)
         assert model.calls == [[1], [2, 3]]
 
-    run(scenario, BatchSettings(rows=8, wait_seconds=0.2), calls=2)
+    run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=200), calls=2)
 
 
 def test_a_full_batch_does_not_wait_beside_a_running_call():
@@ -173,7 +173,7 @@ def test_a_full_batch_does_not_wait_beside_a_running_call():
         model.gate.set()
         await asyncio.gather(first, second)
 
-    run(scenario, BatchSettings(rows=8, wait_seconds=60), calls=2)
+    run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000), calls=2)
 
 
 def test_who_waits_goes_next_when_the_model_becomes_idle():
@@ -186,7 +186,7 @@ def test_who_waits_goes_next_when_the_model_becomes_idle():
         right(await second, 2)
         right(await first, 1)
 
-    run(scenario, BatchSettings(rows=8, wait_seconds=60), calls=2)
+    run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000), calls=2)
 
 
 @pytest.mark.parametrize("bad", [{0}, {3}, {7}, {0, 7}, set(range(8))])
@@ -286,7 +286,7 @@ def test_a_drain_answers_all_who_were_taken_and_takes_no_more():
             assert answer.done()
             right(await answer, n)
 
-    run(scenario, BatchSettings(rows=8, wait_seconds=60))
+    run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000))
 
 
 def test_a_drain_of_an_idle_batcher_ends_at_once():
@@ -314,7 +314,7 @@ def test_too_many_rows_are_refused_and_told_when_to_come_again():
         await asyncio.gather(first, waiting[1])
         right(await ask(batcher, *range(1000)), *range(1000))
 
-    run(scenario, BatchSettings(rows=8, queued_rows=10))
+    run(scenario, BatchSettings(batch_rows=8, queued_rows=10))
 
 
 def test_an_executor_that_was_shut_down_leaves_nobody_waiting():
@@ -327,7 +327,7 @@ def test_an_executor_that_was_shut_down_leaves_nobody_waiting():
     run(scenario)
 
 
-@pytest.mark.parametrize("wrong", [{"rows": 0}, {"wait_seconds": -1}, {"queued_rows": 0}])
+@pytest.mark.parametrize("wrong", [{"batch_rows": 0}, {"batch_wait_ms": -1}, {"queued_rows": 0}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BatchSettings(**wrong)
@@ -367,4 +367,4 @@ def test_everybody_gets_the_answers_to_their_own_rows(asked, rows, wait, calls):
         assert model.most_at_once <= calls
         assert not any(len(call) > max(rows, 12) for call in model.calls)
 
-    run(scenario, BatchSettings(rows=rows, wait_seconds=wait), calls)
+    run(scenario, BatchSettings(batch_rows=rows, batch_wait_ms=wait * 1000), calls)

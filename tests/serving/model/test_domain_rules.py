@@ -5,7 +5,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
-from kfp_tabular.serving.model.domain_rules import check, rules
+from kfp_tabular.serving.model.domain_rules import build_rules, check_domains
 from kfp_tabular.serving.protocol.request_error import RequestError
 from kfp_tabular.serving.settings.server_settings import ValuePolicies
 
@@ -18,7 +18,7 @@ ARRAYS = {
 
 def rule(feature, dtype, *, required=False, more=""):
     schema = text_format.Parse(f'feature {{ name: "f" {feature} }} {more}', schema_pb2.Schema())
-    found = rules(schema, [ModelInput(name="f", dtype=dtype, required=required, input="i")])
+    found = build_rules(schema, [ModelInput(name="f", dtype=dtype, required=required, input="i")])
     return found[0] if found else None
 
 
@@ -42,8 +42,8 @@ def rule(feature, dtype, *, required=False, more=""):
 def test_values_outside_are_found(feature, dtype, breach, inside, outside, repeated):
     found = rule(feature, dtype)
     values = (inside + outside) * repeated
-    assert found.breach == breach
-    rows = list(found.outside(ARRAYS[dtype](values)))
+    assert found.violation == breach
+    rows = list(found.rows_outside(ARRAYS[dtype](values)))
     period = len(inside) + len(outside)
     assert rows == [row for row in range(len(values)) if row % period >= len(inside)]
     assert found.example() in ARRAYS[dtype](inside).tolist()
@@ -74,12 +74,14 @@ def test_what_says_nothing_of_a_features_values_is_no_rule(feature, dtype):
 
 def test_an_empty_text_is_a_value_of_a_required_feature():
     found = rule('string_domain { value: "a" }', "string", required=True)
-    assert found.outside(ARRAYS["string"](["", "a"])) == [0]
+    assert found.rows_outside(ARRAYS["string"](["", "a"])) == [0]
 
 
 def test_columns_that_the_model_does_not_take_have_no_rules():
     schema = schema_pb2.Schema(feature=[{"name": "other", "bool_domain": {}}])
-    assert rules(schema, [ModelInput(name="f", dtype="int64", required=True, input="f")]) == ()
+    assert (
+        build_rules(schema, [ModelInput(name="f", dtype="int64", required=True, input="f")]) == ()
+    )
 
 
 def test_policies_are_applied_by_kind():
@@ -91,13 +93,17 @@ def test_policies_are_applied_by_kind():
     def outside(feature, rows):
         told.append((feature, rows))
 
-    check(tensors, checked, ValuePolicies(unseen="count", out_of_range="reject"), outside)
-    check(tensors, ranged, ValuePolicies(unseen="reject", out_of_range="count"), outside)
+    check_domains(
+        tensors, checked, ValuePolicies(unseen_values="count", out_of_range="reject"), outside
+    )
+    check_domains(
+        tensors, ranged, ValuePolicies(unseen_values="reject", out_of_range="count"), outside
+    )
     assert told == [("f", 2)] * 2
     for checks, policies, reason in (
-        (checked, ValuePolicies(unseen="reject", out_of_range="count"), "domain"),
-        (ranged, ValuePolicies(unseen="count", out_of_range="reject"), "range"),
+        (checked, ValuePolicies(unseen_values="reject", out_of_range="count"), "domain"),
+        (ranged, ValuePolicies(unseen_values="count", out_of_range="reject"), "range"),
     ):
         with pytest.raises(RequestError, match=r"instance 1: feature 'f': .* from 0") as caught:
-            check(tensors, checks, policies, outside)
+            check_domains(tensors, checks, policies, outside)
         assert (caught.value.reason, caught.value.row) == (reason, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.serving.model.loaded_version import VersionLoader
-from kfp_tabular.serving.model.model_repository import find
+from kfp_tabular.serving.model.model_repository import find_model_source
 from kfp_tabular.serving.settings.server_settings import BatchSettings
 
 
@@ -17,7 +17,7 @@ def load():
         loader = VersionLoader(executor, BatchSettings(), 1, lambda rows, requests: None)
 
         def loaded(directory):
-            (found,) = find(directory).versions()
+            (found,) = find_model_source(directory).versions()
             return loader.load(found)
 
         yield loaded

@@ -1,7 +1,7 @@
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.model.model_repository import ModelSource, find
+from kfp_tabular.serving.model.model_repository import ModelSource, find_model_source
 
 
 @pytest.fixture
@@ -19,27 +19,27 @@ def versions(source):
 
 
 def test_the_versions_of_a_model_come_with_the_highest_number_first(repository):
-    source = find(repository / "fraud")
-    assert source == ModelSource(repository / "fraud", "fraud", watched=True)
+    source = find_model_source(repository / "fraud")
+    assert source == ModelSource(repository / "fraud", "fraud", has_versions=True)
     assert [found.version for found in source.versions()] == ["10", "9", "1"]
     assert source.versions()[0].directory == repository / "fraud" / "10"
 
 
 def test_a_version_is_served_under_its_models_name_and_stays(repository):
-    source = find(repository / "fraud" / "9")
-    assert source == ModelSource(repository / "fraud" / "9", "fraud", watched=False)
+    source = find_model_source(repository / "fraud" / "9")
+    assert source == ModelSource(repository / "fraud" / "9", "fraud", has_versions=False)
     assert versions(source) == [(repository / "fraud" / "9", "9")]
 
 
 def test_a_directory_outside_of_a_repository_has_the_default_name_and_no_version(tmp_path):
     (tmp_path / "model.json").touch()
-    source = find(tmp_path)
-    assert source == ModelSource(tmp_path, "model", watched=False)
+    source = find_model_source(tmp_path)
+    assert source == ModelSource(tmp_path, "model", has_versions=False)
     assert versions(source) == [(tmp_path, None)]
 
 
 def test_a_fingerprint_changes_with_the_files(repository):
-    source = find(repository / "fraud")
+    source = find_model_source(repository / "fraud")
     before = source.versions()
     assert source.versions() == before
     (repository / "fraud" / "10" / "variables").mkdir()
@@ -51,24 +51,26 @@ def test_a_fingerprint_changes_with_the_files(repository):
 
 
 def test_a_repository_out_of_reach_holds_nothing(repository):
-    source = find(repository / "fraud")
+    source = find_model_source(repository / "fraud")
     (repository / "fraud").rename(repository / "gone")
     assert source.versions() == []
 
 
 def test_the_given_name_wins(repository):
-    assert find(repository / "fraud", "cards-v2").name == "cards-v2"
+    assert find_model_source(repository / "fraud", "cards-v2").name == "cards-v2"
 
 
 @pytest.mark.parametrize("name", ["a/b", "a:predict", "-x", "ü", "a b", "\n"])
 def test_a_name_must_fit_into_a_path(repository, name):
-    with pytest.raises(UserError, match="model name"):
-        find(repository / "fraud", name)
+    with pytest.raises(UserError, match="--name"):
+        find_model_source(repository / "fraud", name)
 
 
 def test_a_relative_path_knows_its_models_name(repository, monkeypatch):
     monkeypatch.chdir(repository / "fraud" / "9")
-    assert find(".") == ModelSource(repository / "fraud" / "9", "fraud", watched=False)
+    assert find_model_source(".") == ModelSource(
+        repository / "fraud" / "9", "fraud", has_versions=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,12 +78,12 @@ def test_a_relative_path_knows_its_models_name(repository, monkeypatch):
     [
         ("nowhere", "not found"),
         ("file", "not a directory"),
-        ("empty", "no model here"),
-        ("repo", "no model here.*Give one of its models: fraud"),
+        ("empty", "no model found"),
+        ("repo", "no model found.*Choose one of its models: fraud"),
     ],
 )
 def test_where_there_is_no_model_the_error_says_what_is_there(repository, path, message):
     (repository.parent / "file").touch()
     (repository.parent / "empty").mkdir()
     with pytest.raises(UserError, match=message):
-        find(repository.parent / path)
+        find_model_source(repository.parent / path)

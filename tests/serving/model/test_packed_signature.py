@@ -6,7 +6,7 @@ import pytest
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.model import predictor
-from kfp_tabular.serving.model.packed_signature import packed
+from kfp_tabular.serving.model.packed_signature import pack_signature
 
 MAKE = {
     "float32": lambda random, rows: random.normal(size=rows).astype(np.float32),
@@ -34,7 +34,7 @@ def test_a_packed_call_gives_the_very_same_outputs(model_directory, task, rows):
         if rows
         else {item.input: tf.zeros([0], item.dtype) for item in inputs}
     )
-    found = packed(tf, signature, inputs)(arrays)
+    found = pack_signature(tf, signature, inputs)(arrays)
 
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -44,7 +44,7 @@ def test_a_packed_call_gives_the_very_same_outputs(model_directory, task, rows):
 
 def test_the_predictor_makes_packed_calls(model_directory, monkeypatch):
     made = []
-    original = predictor.packed
-    monkeypatch.setattr(predictor, "packed", lambda *a: made.append(a) or original(*a))
+    original = predictor.pack_signature
+    monkeypatch.setattr(predictor, "pack_signature", lambda *a: made.append(a) or original(*a))
     predictor.Predictor.load(model_directory("binary")).warm_up()
     assert len(made) == 1

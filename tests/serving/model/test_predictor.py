@@ -53,7 +53,7 @@ def test_a_description_of_another_model_is_refused(copied):
 
 def test_a_description_of_another_task_is_refused(copied):
     change(copied, task="regression")
-    with pytest.raises(UserError, match="regression model's .* 'prediction' is absent"):
+    with pytest.raises(UserError, match="regression model's .* this one lacks 'prediction'"):
         Predictor.load(copied)
 
 
@@ -69,7 +69,7 @@ def test_a_broken_saved_model_is_an_error_of_the_user(copied, content):
 
 def test_lost_variables_are_an_error_of_the_user(copied):
     shutil.rmtree(copied / "variables")
-    with pytest.raises(UserError, match="not a SavedModel that can be loaded") as caught:
+    with pytest.raises(UserError, match="cannot load this SavedModel") as caught:
         Predictor.load(copied)
     assert "\n" not in str(caught.value)
 
@@ -77,7 +77,7 @@ def test_lost_variables_are_an_error_of_the_user(copied):
 def test_variables_that_are_cut_off_are_an_error_of_the_user(copied):
     (file,) = (copied / "variables").glob("variables.data-*")
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(UserError, match="not a SavedModel that can be loaded"):
+    with pytest.raises(UserError, match="cannot load this SavedModel"):
         Predictor.load(copied)
 
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.model.loaded_version import VersionLoader
-from kfp_tabular.serving.model.model_repository import ModelVersion, find
+from kfp_tabular.serving.model.model_repository import ModelVersion, find_model_source
 from kfp_tabular.serving.model.served_model import ServedModel
-from kfp_tabular.serving.model.version_reload import VersionReloader, choose, load_first
+from kfp_tabular.serving.model.version_reload import VersionReloader, choose_version, load_first
 from kfp_tabular.serving.settings.server_settings import BatchSettings, ValuePolicies
 
 
@@ -76,7 +76,7 @@ def seen(*versions):
     ],
 )
 def test_what_to_change_over_to(found, before, broken, wanted):
-    assert choose(found, before, version(1), set(broken)) == wanted
+    assert choose_version(found, before, version(1), set(broken)) == wanted
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ def loader():
 @pytest.fixture
 def reloader(repository, loader):
     metrics = Metrics(CollectorRegistry())
-    source = find(repository)
+    source = find_model_source(repository)
     model = ServedModel("fraud", ValuePolicies(), loader.executor, metrics)
     found, release, broken = load_first(source, loader, metrics)
-    model.serve(release)
+    model.switch_to(release)
     return VersionReloader(model, source, loader, loader.executor, metrics, found, set(broken))
 
 
@@ -105,10 +105,12 @@ def test_the_highest_version_that_can_be_loaded_is_served(repository, loader, ca
     for number in (2, 3):
         shutil.copytree(repository / "1", repository / str(number))
     (repository / "3" / "saved_model.pb").write_bytes(b"cut off")
-    found, release, broken = load_first(find(repository), loader, Metrics(CollectorRegistry()))
+    found, release, broken = load_first(
+        find_model_source(repository), loader, Metrics(CollectorRegistry())
+    )
     assert (found.version, release.version) == ("2", "2")
     assert [one.version for one in broken] == ["3"]
-    assert "serving version 2 instead: " in caplog.text
+    assert "serving version 2, because a higher one failed to load: " in caplog.text
 
 
 def test_where_none_can_be_loaded_the_error_is_about_the_highest(repository, loader):
@@ -116,12 +118,12 @@ def test_where_none_can_be_loaded_the_error_is_about_the_highest(repository, loa
     for number in (1, 2):
         (repository / str(number) / "model.json").unlink()
     with pytest.raises(UserError, match=r"/2/model\.json: not found"):
-        load_first(find(repository), loader, Metrics(CollectorRegistry()))
+        load_first(find_model_source(repository), loader, Metrics(CollectorRegistry()))
 
 
 def test_a_request_ends_with_the_release_it_began_with(repository, reloader):
     async def run():
-        old = reloader.model.current()
+        old = reloader.model.current_version()
         begun, may_end = asyncio.Event(), asyncio.Event()
 
         async def slow(tensors, rows):
@@ -131,14 +133,14 @@ def test_a_request_ends_with_the_release_it_began_with(repository, reloader):
 
         old.batcher.predict = slow
         asked = asyncio.create_task(
-            reloader.model.answer(
+            reloader.model.predict(
                 "v1",
                 1,
-                lambda predictor: (
+                lambda interface: (
                     {"amount": np.zeros(1, np.float32)}
                     | {
                         item.input: np.zeros(1, object if item.dtype == "string" else np.float32)
-                        for item in predictor.interface.spec.inputs
+                        for item in interface.spec.inputs
                     }
                 ),
                 lambda release, outputs: (release.version, len(outputs["prediction"])),
@@ -148,7 +150,7 @@ def test_a_request_ends_with_the_release_it_began_with(repository, reloader):
         shutil.copytree(repository / "1", repository / "2")
         await reloader.look()
         change = asyncio.create_task(reloader.look())
-        while reloader.model.current().version != "2":
+        while reloader.model.current_version().version != "2":
             await asyncio.sleep(0.01)
         assert not change.done()
         may_end.set()
@@ -163,9 +165,9 @@ def test_nothing_keeps_a_replaced_model_in_memory(repository, reloader):
         gone = []
         for number in range(2, 7):
             # What TensorFlow loaded; a variable or table alive would keep it.
-            gone.append(weakref.ref(reloader.model.current().predictor._loaded))
+            gone.append(weakref.ref(reloader.model.current_version().predictor._loaded))
             (repository / str(number - 1)).rename(repository / str(number))
-            while reloader.model.current().version != str(number):
+            while reloader.model.current_version().version != str(number):
                 await reloader.look()
         return gone
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from kfp_tabular.serving.process import cpu_count
+from kfp_tabular.serving.process.cpu_count import available_cpus
 
 USABLE = len(os.sched_getaffinity(0))
 
@@ -21,15 +21,15 @@ USABLE = len(os.sched_getaffinity(0))
 )
 def test_a_containers_quota_counts(tmp_path, quota, expected):
     (tmp_path / "cpu.max").write_text(quota + "\n")
-    assert cpu_count.available(tmp_path) == expected
+    assert available_cpus(tmp_path) == expected
 
 
 def test_version_1_control_groups_count_too(tmp_path):
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("100000\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert cpu_count.available(tmp_path) == 1
+    assert available_cpus(tmp_path) == 1
 
 
 def test_without_control_groups_the_scheduler_decides(tmp_path):
-    assert cpu_count.available(tmp_path / "absent") == USABLE
+    assert available_cpus(tmp_path / "absent") == USABLE

@@ -140,7 +140,10 @@ def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
     port = server.url.rpartition(":")[2]
     process = start("--model", repository / "fraud", "--port", port)
     assert process.ended() == 2
-    assert f"kfp-tabular: error: cannot serve on 127.0.0.1 port {port}: another" in process.log
+    assert (
+        f"kfp-tabular: error: cannot listen on 127.0.0.1 port {port}: the port is in use"
+        in process.log
+    )
     assert len(process.lines) == 1
 
 
@@ -148,11 +151,11 @@ def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
     ("arguments", "message"),
     [
         (["--model", "nowhere"], "nowhere: not found"),
-        (["--model", "."], "no model here"),
-        (["--model", "{model}", "--name", "a/b"], "model name 'a/b'"),
+        (["--model", "."], "no model found"),
+        (["--model", "{model}", "--name", "a/b"], "--name 'a/b'"),
         (["--model", "{model}", "--port", "70000"], "--port"),
         (["--model", "{model}", "--host", "no such host"], "--host"),
-        (["--model", "{model}", "--host", "203.0.113.1"], "no such address"),
+        (["--model", "{model}", "--host", "203.0.113.1"], "does not have the address"),
         (["--model", "{model}", "--max-rows", "0"], "--max-rows"),
         ([], "--model"),
     ],
@@ -190,7 +193,7 @@ def test_no_directory_for_temporary_files_is_an_error_of_the_user(
         patched.setattr(tempfile._os, "open", gone)
         code = exit_code(["--model", str(repository / "fraud")])
     assert code == 2
-    assert "give one in TMPDIR" in capfd.readouterr().err + caplog.text
+    assert "set TMPDIR" in capfd.readouterr().err + caplog.text
 
 
 def test_nobody_is_let_in_before_the_model_is_ready_and_sigterm_loses_no_request(

@@ -1,6 +1,6 @@
 import pytest
 
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import UserError, reported_to_user
 from kfp_tabular.serving.settings.command_line import parse
 from kfp_tabular.serving.settings.server_settings import (
     AuthenticationSettings,
@@ -47,10 +47,10 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         port=1,
         grpc_port=2,
         workers=3,
-        limits=RequestLimits(rows=4, body=5 * 2**20),
-        policies=ValuePolicies(unseen="reject", out_of_range="count"),
-        authentication=AuthenticationSettings(keys="/keys", open=frozenset({"metrics"})),
-        batches=BatchSettings(rows=6, wait_seconds=0.0015, queued_rows=7),
+        limits=RequestLimits(max_rows=4, max_body_mib=5),
+        policies=ValuePolicies(unseen_values="reject", out_of_range="count"),
+        authentication=AuthenticationSettings(auth_keys="/keys", auth_open=frozenset({"metrics"})),
+        batches=BatchSettings(batch_rows=6, batch_wait_ms=1.5, queued_rows=7),
         reload_seconds=0.0,
         drain_seconds=8.5,
         grace_seconds=9.0,
@@ -68,7 +68,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
 )
 def test_what_needs_no_key_is_chosen_by_words(words, opened):
     settings = parse([*MODEL, "--auth-open", words], {})
-    assert settings.authentication.open == opened
+    assert settings.authentication.auth_open == opened
 
 
 def test_a_flag_wins_and_an_empty_variable_is_none():
@@ -116,11 +116,12 @@ def test_what_is_wrong_is_named(arguments, variables, message):
 
 
 @pytest.mark.parametrize("arguments", [["--unknown"], ["--max", "3"]])
-def test_unknown_flags_end_with_code_2(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
+def test_unknown_flags_end_with_code_2_and_one_line(arguments, caplog):
+    with pytest.raises(SystemExit) as caught, reported_to_user():
         parse([*MODEL, *arguments], {})
     assert caught.value.code == 2
-    assert "unrecognized" in capsys.readouterr().err
+    assert f"unknown argument '{arguments[0]}'" in caplog.messages[0]
+    assert len(caplog.messages) == 1
 
 
 def test_help_names_every_flag_and_default(capsys):
@@ -129,3 +130,5 @@ def test_help_names_every_flag_and_default(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "--grpc-port PORT|off" in text
     assert "the most rows in a request (default: 10000)" in text
+    assert "--auth-open LIST" in text
+    assert text.count("(default: ") == 19
