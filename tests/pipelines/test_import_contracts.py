@@ -20,6 +20,17 @@ TURNED = [
     ("components/deployment/__init__.py", "kfp"),
     ("serving/__init__.py", "kfp_tabular.components.training"),
     ("serving/__init__.py", "kfp_tabular.pipelines"),
+    ("serving/protocol/__init__.py", "kfp_tabular.serving.http"),
+    ("components/common/html/__init__.py", "kfp_tabular.components.common.kubernetes"),
+    ("components/training/input/__init__.py", "kfp_tabular.components.training.worker"),
+    ("components/tuning/search/__init__.py", "kfp_tabular.components.tuning.katib"),
+    ("components/evaluation/metrics/__init__.py", "kfp_tabular.components.evaluation.report"),
+    ("components/deployment/local/__init__.py", "kfp_tabular.components.deployment.kserve"),
+    (
+        "components/data_ingestion/readers/__init__.py",
+        "kfp_tabular.components.data_ingestion.splits",
+    ),
+    ("pipelines/registry.py", "kfp_tabular.pipelines.kubeflow"),
 ]
 
 
