@@ -34,7 +34,7 @@ def refuse_unsupported(settings: JobSettings) -> None:
             raise UserError(f"job.{name}: a plain Job is one pod; leave it out, or use a TFJob.")
     if settings.restart_policy not in ("", "Never", "OnFailure"):
         raise UserError(
-            f"job.restart_policy: a plain Job takes Never or OnFailure, not "
+            f"job.restart_policy: expected Never or OnFailure for a plain Job, found "
             f"{settings.restart_policy}."
         )
 
@@ -43,7 +43,7 @@ def user_error_policy(container: str) -> dict[str, Any]:
     """Return the pod failure policy that fails a Job at once for bad input.
 
     Args:
-        container: The container whose exit code tells.
+        container: The container whose exit code decides.
 
     Example:
         >>> user_error_policy("tensorflow")["rules"][0]["action"]

@@ -1,7 +1,7 @@
 """What is known about a kind of Kubernetes job that trains, in one dataclass.
 
-`job_kinds.JOB_KINDS` lists the kinds. Training's backends launch them as they are; Katib's trials
-use them as templates.
+`job_kinds.JOB_KINDS` lists the kinds. Training's backends launch them; Katib's trials use
+them as templates.
 """
 
 from collections.abc import Callable, Mapping

@@ -34,7 +34,7 @@ CONTAINER = "node"
 """The replicated job, and the container in it, that the Trainer applies `spec.trainer` to."""
 
 RENDEZVOUS_MODULE = "kfp_tabular.components.training.rendezvous"
-"""Builds TF_CONFIG, which the Trainer does not do, then becomes the worker program."""
+"""Builds TF_CONFIG, which the Trainer does not set, then runs the worker program."""
 
 WORKERS_VARIABLE = "KFP_TABULAR_WORKERS"
 """The number of workers, for each pod; the JobSet does not pass it on."""

@@ -195,7 +195,7 @@ def grid_size(parameter: Number | Choice) -> int:
 def _skopt(search: AlgorithmUse) -> list[str]:
     """Return problems with scikit-optimize.
 
-    Katib passes it log-uniform doubles, uniform integers and no steps, whatever the space says.
+    Katib passes it log-uniform doubles, uniform integers and no steps, whatever the space has.
     """
     problems = []
     for parameter in _numbers(search):
@@ -292,7 +292,7 @@ def _hyperband_resource(search: AlgorithmUse) -> list[str]:
         )
     elif not resource.low <= Decimal(least) or not Decimal(most) <= resource.high:
         problems.append(
-            f"{_where(resource)}: hyperband gives trials {least} to {most:g} of it (r_l and eta), "
+            f"{_where(resource)}: hyperband uses values from {least} to {most:g} (r_l and eta), "
             f"which is outside of min {resource.low} and max {resource.high}."
         )
     if search.parallel_trials < width:

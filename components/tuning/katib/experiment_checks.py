@@ -80,8 +80,8 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
         The search, without name, namespace and labels.
 
     Raises:
-        UserError: If Katib could not run the search, or would run it differently from what the
-            options say; one message with all problems.
+        UserError: If Katib could not run the search, or would not run it as the options
+            describe; one message with all problems.
     """
     options = request.options
     problems = _Problems()
@@ -105,7 +105,7 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
     settings, unfit = algorithm_checks.check(
         options.algorithm, options.algorithm_settings, search, options.seed
     )
-    # An incomplete space says nothing about what the algorithm can search.
+    # With an incomplete space it is not known what the algorithm can search.
     problems.add(*(found for found in unfit if not unreadable or found.startswith("algorithm")))
     if options.seed > _INT32:
         problems.add(f"seed: Katib accepts 0 to {_INT32}, found {options.seed}.")

@@ -8,8 +8,8 @@ from typing import Literal
 from kfp_tabular.components.common.errors import closest
 
 NOT_OFFERED = {
-    "enas": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
-    "darts": "it searches network architectures (nasConfig), and takes no list of hyperparameters",
+    "enas": "it searches network architectures (nasConfig), not a list of hyperparameters",
+    "darts": "it searches network architectures (nasConfig), not a list of hyperparameters",
     "pbt": "it lets a trial continue from another one's checkpoint with other hyperparameters, and "
     "the training worker continues from a checkpoint only with the same ones",
 }

@@ -1,4 +1,4 @@
-"""Tiny artifacts, and requests to tune on them with a stand-in for training."""
+"""Tiny artifacts, and requests to tune on them with a stub of the training worker."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Stands in for the training worker: takes its flags and reports what a formula gives.
+"""A stub of the training worker: takes its flags and reports values of a formula.
 
 The seed chooses nothing. `l2` above 0.5 fails as bad input does, `embedding_dimension` 13 fails
 as a crash does, `cross_layers` 99 reports nothing finite, `epochs` is the number of reports, and

@@ -35,7 +35,7 @@ FEATURE = """feature {{
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """What the transform would write for a label that one of two numbers decides, with noise."""
+    """Transformed examples with a label that depends on one of two numbers, with noise."""
     root = tmp_path_factory.mktemp("artifacts")
     examples, graph = root / "transformed_examples", root / "transform_graph"
     examples.mkdir()
@@ -111,14 +111,14 @@ def test_real_trials(artifacts, tmp_path):
 
 
 class Kubelet:
-    """Runs a trial's container on this machine, as it is after Katib's webhook."""
+    """Runs a trial's container on this machine, as Katib's webhook leaves it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.reported: list[dict[str, list[str]]] = []
 
     def run(self, search: Search, values: dict[str, str]) -> dict[str, list[str]]:
-        """Runs a trial to its end; gives what Katib's collector finds in its metrics file."""
+        """Run a trial to its end; return what Katib's collector finds in its metrics file."""
         metrics = self._directory / f"trial-{len(self.reported)}" / "metrics.log"
         metrics.parent.mkdir(parents=True)
         job = pods.assigned(search.experiment, values)

@@ -302,7 +302,7 @@ def _trial_files(studies: Path) -> dict[str, str]:
 
 
 def _processes_in(directory: Path) -> list[str]:
-    """Command lines of living processes that name a directory; gives the kernel a moment."""
+    """Return command lines of running processes that contain a directory, after a moment."""
     for _ in range(20):
         found = []
         for entry in Path("/proc").iterdir():

@@ -1,4 +1,4 @@
-"""Job documents as users could write them, over all that the parser takes."""
+"""Random job documents, over everything that the parser accepts."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ CPU = st.one_of(
 
 
 def whole(least: int, most: int) -> st.SearchStrategy[Any]:
-    """Whole numbers, also as the floats that KFP makes of them."""
+    """Return whole numbers, also as floats, as in a KFP struct."""
     numbers = st.integers(least, most)
     return st.one_of(numbers, numbers.map(float)) if most <= 2**31 else numbers
 
@@ -147,7 +147,7 @@ ARGUMENTS = st.lists(
 
 
 def _consistent(document: dict[str, Any]) -> bool:
-    """Whether keys go together; the parser refuses those that do not, which is tested apart."""
+    """Return whether keys fit together; the parser rejects others, which has its own test."""
     mounts = [entry["mount_path"] for entry in document.get("volumes", ())]
     mounts += [
         entry["mount_path"] for entry in document.get("secrets", ()) if "mount_path" in entry
@@ -160,5 +160,5 @@ def _consistent(document: dict[str, Any]) -> bool:
 
 
 def documents(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents with any of the fields."""
+    """Return documents with any of the fields."""
     return st.fixed_dictionaries({}, optional=fields).filter(_consistent)

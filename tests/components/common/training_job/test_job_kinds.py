@@ -1,4 +1,4 @@
-"""What the builders decide, and what the judges read from statuses that the controllers write."""
+"""What the kinds of job build, and how they judge statuses that the controllers write."""
 
 import re
 from typing import Any
@@ -196,7 +196,7 @@ def condition(kind: str, status: str = "True", reason: str = "", message: str = 
 CREATED = condition("Created", reason="TFJobCreated", message="TFJob train is created.")
 NOT_RUNNING = condition("Running", "False", "TFJobRunning")
 STATUSES: dict[str, tuple[Any, Any, str, str]] = {
-    "nobody has looked at it": (TFJOB, None, "running", ""),
+    "no status yet": (TFJOB, None, "running", ""),
     "an empty status": (TFJOB, {}, "running", ""),
     "no conditions": (TFJOB, {"conditions": None, "replicaStatuses": {}}, "running", ""),
     "created": (TFJOB, [CREATED], "running", "TFJobCreated"),

@@ -57,7 +57,7 @@ REFUSED = {
         {"tolerations": [{"operator": "Exists", "effect": "noschedule"}]},
         "NoSchedule",
     ),
-    "nobody to train": ({"parameter_servers": 1}, "job: parameter_servers", "workers to 2"),
+    "no worker to train": ({"parameter_servers": 1}, "job: parameter_servers", "workers to 2"),
     "root": ({"run_as_user": 0}, "job.run_as_user"),
     "a policy": ({"clean_pod_policy": "running"}, "All, Running, None"),
     "another manager": ({"managed_by": "me"}, "kueue.x-k8s.io/multikueue"),

@@ -1,4 +1,4 @@
-"""Whatever a job document says, the resource is one that the API server knows, and a safe one."""
+"""For every job document, the resource is valid for the API server, and restricted."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def spec_of(document: dict[str, Any], arguments: list[str]) -> TrainingJobSpec:
 
 
 def pods(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The pod templates, those of a TrainJob as the Trainer merges them into the runtime's."""
+    """Return the pod templates, for a TrainJob as the Trainer merges them into the runtime's."""
     body = resource["spec"]
     if resource["kind"] == "TFJob":
         yield from (replica["template"] for replica in body["tfReplicaSpecs"].values())
@@ -58,7 +58,7 @@ def pods(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def merged(resource: dict[str, Any], runtime: dict[str, Any] = RUNTIME) -> dict[str, Any]:
-    """A strategic merge, as far as it goes here: lists by name or mount path, objects by key."""
+    """Return a strategic merge: lists by name or mount path, objects by key."""
     template = runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]
     patch = resource["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]
     patched = patch["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
@@ -204,7 +204,7 @@ def test_a_resource_is_the_same_each_time_and_plain_data(document, arguments) ->
 
 
 def missing(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """Names what of a resource is not in another."""
+    """Return what of a resource is not in another."""
     if isinstance(wanted, dict):
         if not isinstance(found, dict):
             return [path]

@@ -18,7 +18,7 @@ _ROLE = Path(__file__).parents[4] / "manifests" / "base" / "access" / "launcher-
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[clusters.Cluster]:
-    """An empty cluster, on which a task has the rights that the manifests give it."""
+    """An empty cluster where a task has the rights that the manifests grant."""
     rules = [Rule.of(rule) for rule in yaml.safe_load(_ROLE.read_text())["rules"]]
     with clusters.simulated(rules) as made:
         monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
@@ -27,7 +27,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[clusters.Cluster]:
 
 @pytest.fixture
 def tune(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Calls the component with inputs that lie in a volume; gives its artifacts."""
+    """Call the component with inputs on a volume; return its artifacts."""
     inputs = tmp_path / "inputs"
     for name in ("transformed_examples", "transform_graph"):
         (inputs / name).mkdir(parents=True)

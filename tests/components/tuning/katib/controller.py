@@ -1,4 +1,4 @@
-"""Katib's controllers, as far as a tuning task sees them, with a script for what trials come to.
+"""A simulation of Katib's controllers; a script decides how trials end.
 
 Trials, their conditions, observations and the Experiment's status are those that Katib 0.19 writes:
 `pkg/controller.v1beta1/{experiment,trial}`. Pods are what the operators under it would leave.
@@ -26,11 +26,11 @@ _STATES = {
 }
 
 _SLOW = "example.com/container-ends"
-"""A pod takes its time to end."""
+"""Finalizer of pods, which do not end at once."""
 
 
 class Search:
-    """An Experiment that a script works on."""
+    """An Experiment and the actions of a script on it."""
 
     def __init__(self, cluster: Cluster, experiment: Object) -> None:
         self.cluster = cluster
@@ -40,12 +40,12 @@ class Search:
 
     @property
     def spec(self) -> Object:
-        """What was asked for."""
+        """The Experiment's spec."""
         spec: Object = self.experiment["spec"]
         return spec
 
     def trial(self, pod: bool = True, **values: object) -> str:
-        """Starts a trial, with a pod that runs; gives its name."""
+        """Start a trial with a running pod; return its name."""
         name = f"{self.name}-{self.trials:08x}"
         self.trials += 1
         self.cluster.admin.create(
@@ -74,7 +74,7 @@ class Search:
         return name
 
     def pod(self, trial: str, name: str = "", **status: Any) -> str:
-        """Makes a trial's pod, which runs unless something else is said; gives its name."""
+        """Create a trial's pod, running unless given otherwise; return its name."""
         name = name or f"{trial}-chief-0"
         template = self.spec["trialTemplate"]
         container = template["primaryContainerName"]
@@ -108,7 +108,7 @@ class Search:
         return name
 
     def pod_status(self, pod: str, phase: str = "Running", **more: Any) -> None:
-        """Writes a pod's status.
+        """Write a pod's status.
 
         Args:
             pod: Its name.
@@ -131,23 +131,23 @@ class Search:
         self.cluster.admin.status(POD, pod, status)
 
     def succeed(self, trial: str, value: float, **additional: float) -> None:
-        """Ends a trial with a value of the objective."""
+        """End a trial with a value of the objective."""
         self.observe(trial, value, **additional)
         self._end(trial, "Succeeded", "TrialSucceeded", "Trial has succeeded")
 
     def stop_early(self, trial: str, value: float) -> None:
-        """Ends a trial that did worse than others."""
+        """End a trial that did worse than others."""
         self.observe(trial, value)
         self._end(trial, "EarlyStopped", "TrialEarlyStopped", "Trial is early stopped")
 
     def lose_metrics(self, trial: str) -> None:
-        """Ends a trial that reported nothing."""
+        """End a trial that reported nothing."""
         self._end(trial, "MetricsUnavailable", "MetricsUnavailable", "Metrics are not available")
 
     def fail(
         self, trial: str, code: int = 1, reason: str = "Error", log: tuple[str, ...] = ()
     ) -> None:
-        """Ends a trial whose pod failed; Katib then deletes the pod."""
+        """End a trial whose pod failed; Katib then deletes the pod."""
         pod = f"{trial}-chief-0"
         container = self.spec["trialTemplate"]["primaryContainerName"]
         logs = self.cluster.logs
@@ -162,21 +162,21 @@ class Search:
         self.cluster.admin.delete(POD, pod)
 
     def observe(self, trial: str, value: float, **additional: float) -> None:
-        """Writes a trial's observation."""
+        """Write a trial's observation."""
         metric = self.spec["objective"]["objectiveMetricName"]
         metrics = [_metric(name, found) for name, found in {metric: value, **additional}.items()]
         self._trial_status(trial, {"observation": {"metrics": metrics}})
 
     def finish(self, reason: str = "ExperimentMaxTrialsReached") -> None:
-        """Ends the Experiment as a success."""
+        """End the Experiment as a success."""
         self._experiment_condition("Succeeded", reason, "Experiment has succeeded")
 
     def give_up(self, message: str = "Experiment has failed because max failed count") -> None:
-        """Ends the Experiment as a failure."""
+        """End the Experiment as a failure."""
         self._experiment_condition("Failed", "ExperimentFailed", message)
 
     def refuse(self, message: str) -> None:
-        """Ends the Experiment because the service for the algorithm does not do it."""
+        """End the Experiment because the algorithm's service rejects it."""
         self.cluster.admin.create(
             SUGGESTION,
             {
@@ -194,7 +194,7 @@ class Search:
         self.give_up("Suggestion has failed")
 
     def update(self) -> None:
-        """Sums up the trials in the Experiment's status."""
+        """Count the trials in the Experiment's status."""
         found = [
             trial
             for trial in self.cluster.admin.list(TRIAL)
@@ -273,7 +273,7 @@ class Katib:
 
     @contextmanager
     def working(self) -> "Iterator[Katib]":
-        """Works for the duration of the block."""
+        """Run during the block."""
         threads = [
             threading.Thread(target=target, name="katib", daemon=True)
             for target in (self._watch, self._reconcile)
@@ -289,7 +289,7 @@ class Katib:
             assert not self._errors, "\n".join(self._errors)
 
     def search(self) -> Search:
-        """Waits for the first Experiment."""
+        """Wait for the first Experiment."""
         wait_until(lambda: bool(self.searches), "an Experiment")
         return self.searches[0]
 
@@ -305,7 +305,7 @@ class Katib:
             self._stop.wait(0.02)
 
     def _reconcile(self) -> None:
-        """Ends pods that are deleted, and makes what a trial lacks, as long as there is the trial.
+        """End pods that are deleted, and create what a trial lacks while the trial exists.
 
         Katib does so even where the trial is being deleted, and only waits for that to be gone.
         """

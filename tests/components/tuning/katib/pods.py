@@ -1,4 +1,4 @@
-"""What becomes of a trial's command on its way to the process, and of what the process writes.
+"""How Katib and the kubelet change a trial's command, and how Katib reads what the trial writes.
 
 Katib's webhook (0.19, `pkg/webhook/v1beta1/pod/utils.go`), the kubelet's expansion of variables
 (`third_party/forked/golang/expansion`), and Katib's collector of metrics in text
@@ -15,7 +15,7 @@ from kfp_tabular.components.tuning.katib.experiment import METRICS_FILE
 
 
 def assigned(experiment: Mapping[str, Any], values: Mapping[str, str]) -> Any:
-    """Gives a trial's job: Katib replaces placeholders in its JSON text."""
+    """Return a trial's job: Katib replaces placeholders in its JSON text."""
     template = experiment["spec"]["trialTemplate"]
     text = json.dumps(template["trialSpec"])
     for entry in template["trialParameters"]:
@@ -27,7 +27,7 @@ def assigned(experiment: Mapping[str, Any], values: Mapping[str, str]) -> Any:
 
 
 def container(job: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Gives what has the command of a trial's first pod."""
+    """Return the object with the command of a trial's first pod."""
     spec = job["spec"]
     if job["kind"] == "TrainJob":
         return dict(spec["trainer"])
@@ -36,7 +36,7 @@ def container(job: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def wrapped(command: Sequence[str], early_stopping: bool, directory: str = "") -> list[str]:
-    """Gives the command of the pod that reports, as the webhook makes it.
+    """Return the command of the pod that reports, as the webhook changes it.
 
     Args:
         command: The container's command and arguments.
@@ -61,7 +61,7 @@ def wrapped(command: Sequence[str], early_stopping: bool, directory: str = "") -
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """Gives a word of a command as the kubelet starts it."""
+    """Return a word of a command as the kubelet passes it on."""
 
     def replacement(match: re.Match[str]) -> str:
         if match[0] == "$$":
@@ -72,12 +72,12 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 def started(command: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """Gives a command as the kubelet starts it."""
+    """Return a command as the kubelet runs it."""
     return [expanded(word, variables) for word in command]
 
 
 def collected(experiment: Mapping[str, Any], text: str) -> dict[str, list[str]]:
-    """Gives what the collector reports of a metrics file, by metric."""
+    """Return what the collector reports from a metrics file, by metric."""
     objective = experiment["spec"]["objective"]
     names = [objective["objectiveMetricName"], *objective.get("additionalMetricNames", ())]
     source = experiment["spec"]["metricsCollectorSpec"]["source"]

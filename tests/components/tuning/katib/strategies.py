@@ -1,4 +1,4 @@
-"""Searches at random, as people ask for them: within bounds, but not all of them possible."""
+"""Random searches, as users could request them: within bounds, but not all are possible."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ _SETTINGS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 
 @st.composite
 def numbers(draw: st.DrawFn, name: str, kind: str) -> dict[str, Any]:
-    """Gives an entry of type double or int."""
+    """Return an entry of type double or int."""
     if kind == "int":
         step = draw(st.sampled_from([None, 1, 2, 5]))
         low = draw(st.integers(1, 20)) * (step or 1)
@@ -66,7 +66,7 @@ def _number(value: int, kind: str) -> str:
 
 @st.composite
 def spaces(draw: st.DrawFn, least: int = 1) -> list[dict[str, Any]]:
-    """Gives a `search_space` of at least so many entries."""
+    """Return a `search_space` with at least `least` entries."""
     possible: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         "learning_rate": numbers("learning_rate", "double"),
         "dropout": numbers("dropout", "double"),
@@ -86,7 +86,7 @@ def spaces(draw: st.DrawFn, least: int = 1) -> list[dict[str, Any]]:
 
 
 def _simplified(space: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leaves out what only some algorithms can do."""
+    """Return a space without what only some algorithms can do."""
     for entry in space:
         for key in ("distribution", "step"):
             entry["feasibleSpace"].pop(key, None)
@@ -124,7 +124,7 @@ def _choice(name: str, kind: str, values: list[Any]) -> st.SearchStrategy[dict[s
 
 @st.composite
 def jobs(draw: st.DrawFn, kind: str) -> dict[str, Any]:
-    """Gives a `job` that the kind of trial can express."""
+    """Return a `job` that the kind of trial can express."""
     job: dict[str, Any] = draw(
         st.fixed_dictionaries(
             {},

@@ -1,4 +1,4 @@
-"""A tuning task and its Experiment, over a real API server, with Katib played by a script."""
+"""A tuning task and its Experiment, on a real API server, with a simulated Katib."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ _ROOT = Path(__file__).parents[4]
 
 @pytest.fixture
 def katib(cluster: Cluster) -> Iterator[Callable[[Script], Katib]]:
-    """Starts Katib with a script."""
+    """Start Katib with a script."""
     opened = []
 
     def start(script: Script) -> Katib:
@@ -66,7 +66,7 @@ def run_on(search: Search) -> None:
 
 
 def failed(tune: Tune, **arguments: Any) -> None:
-    """Runs a task that blames its input."""
+    """Run a task that ends with a user error; return its message."""
     with pytest.raises(SystemExit) as ended:
         tune(**arguments)
     assert ended.value.code == USER_ERROR_EXIT_CODE
@@ -306,7 +306,7 @@ def test_deadline(cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune
     assert cluster.admin.list(POD) == []
 
 
-def test_deleted_by_somebody_else(
+def test_deleted_by_another_client(
     cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune
 ) -> None:
     def script(search: Search) -> None:
@@ -377,7 +377,7 @@ def test_through_outages_there_is_one_experiment(
 
 @contextmanager
 def task(cluster: Cluster, root: Path) -> "Iterator[subprocess.Popen[str]]":
-    """A task in a process of its own; it is gone at the end."""
+    """A task in its own process, which has ended after the test."""
     variables = {
         **os.environ,
         "KUBECONFIG": str(cluster.kubeconfig),

@@ -1,4 +1,4 @@
-"""The Experiment as a resource: what Katib's schema, its types and its webhook demand."""
+"""The Experiment as a resource: what Katib's schema, types and webhook require."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def test_what_is_accepted_fits_katibs_types(search: ExperimentRequest) -> None:
 
 
 def strict(model: Any) -> Any:
-    """Gives a model, and all models in it, that allow no field they do not know."""
+    """Return a model that rejects unknown fields, in itself and in all models inside it."""
     seen: set[Any] = set()
 
     def forbid(found: Any) -> None:

@@ -1,4 +1,4 @@
-"""Everything that keeps Katib from a search is found before there is an Experiment, and at once."""
+"""Everything that Katib would reject is found before an Experiment exists, and all at once."""
 
 from typing import Any
 
@@ -152,7 +152,7 @@ def test_algorithms_without_a_search_space_are_refused_by_name(name: str) -> Non
         (
             "hyperband",
             {"algorithm_settings": {"r_l": 27, "resource_name": "epochs"}},
-            "gives trials 1 to 27 of it",
+            "hyperband uses values from 1 to 27",
         ),
         (
             "hyperband",

@@ -1,4 +1,4 @@
-"""A trial's words survive Katib, Kubernetes and a real shell, whatever is in them."""
+"""A trial's arguments pass Katib, Kubernetes and a real shell unchanged, whatever they contain."""
 
 import json
 import subprocess

@@ -18,7 +18,7 @@ PLAN = Plan(
 
 
 def finished(trial: Trial) -> Trial:
-    """Ends a trial in a way that depends on its values alone."""
+    """End a trial in a way that depends only on its values."""
     rate = float(trial.values["learning_rate"])
     if rate > 0.05:
         return replace(trial, state="failed", message="exit code 1: too fast")
@@ -57,7 +57,7 @@ def test_a_study_that_was_cut_anywhere_goes_on_as_it_would_have(tmp_path):
 
 
 def _what(trial: Trial) -> object:
-    """All but the number, which has gaps where a trial was interrupted while it was set up."""
+    """Return everything but the number, which has gaps where a start was interrupted."""
     return trial.values, trial.state, trial.objective, repr(trial.reports), trial.message
 
 

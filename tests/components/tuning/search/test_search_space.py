@@ -159,7 +159,7 @@ def test_a_sampled_number_lies_in_the_space_and_on_its_grid(number, share):
 
 
 def _raw_at(number, share):
-    """A raw value so far along Optuna's distribution."""
+    """Return the raw value at a share of Optuna's distribution."""
     distribution = distributions.distribution(number)
     low, high = distribution.low, distribution.high
     if isinstance(low, int):
