@@ -1,7 +1,7 @@
 """Configuration documents: nested keys and values, checked into frozen dataclasses.
 
-The dataclass is the schema: its fields are the keys that are known, their types say what a value
-must be, their defaults stand in for keys left out. A field may hold one more check in its metadata,
+The dataclass is the schema: its fields are the known keys, with their types, and the defaults are
+the values of keys left out. The metadata of a field may hold a further check,
 `field(metadata={"check": function})`, which takes the value and raises `ValueError`.
 """
 
@@ -23,8 +23,8 @@ class NotAllowedError(ValueError):
 
     Attributes:
         allowed: The values that are allowed.
-        hint: `" Did you mean 'a'?"` where an allowed value is close, else empty; for the end of the
-            message.
+        hint: `" Did you mean 'a'?"` if an allowed value is similar, else empty. It goes at the end
+            of the message.
     """
 
     def __init__(self, value: Any, allowed: Collection[str]) -> None:
@@ -40,20 +40,33 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 
 
 def parse(kind: type[T], document: Any, source: str) -> T:
-    """Turns a document into a dataclass.
+    """Return a dataclass filled from a document.
 
-    Numbers that name something (`cpu: 2`) may stand for text, and whole floats for integers, since
-    YAML and KFP's structs make them so.
+    A number is accepted as text (`cpu: 2`), and a whole float as an integer, because YAML and KFP's
+    structs convert them.
 
     Args:
         kind: A frozen dataclass; fields are text, numbers, booleans, `X | None`, tuples of those,
             mappings from text to text or to anything, or dataclasses again.
-        document: What a YAML or JSON file holds.
-        source: How to name the document in an error, such as `cluster.yaml: tasks.train-model`.
+        document: The content of a YAML or JSON file.
+        source: The name of the document in errors, such as `cluster.yaml: tasks.train-model`.
 
     Raises:
-        UserError: For the first unknown key (the message names the closest), missing key or value
+        UserError: For the first unknown key (with a hint at similar ones), missing key or value
             that does not fit.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Task:
+        ...     cpu: str = ""
+        ...     retries: int = 0
+        >>> parse(Task, {"cpu": 2, "retries": 3.0}, "cluster.yaml: tasks.train-model")
+        Task(cpu='2', retries=3)
+        >>> parse(Task, {"retires": 3}, "cluster.yaml: tasks.train-model")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: cluster.yaml: tasks.train-model: unknown
+        key 'retires'. Did you mean 'retries'? Known: cpu, retries.
     """
     if not isinstance(document, Mapping):
         raise _misfit(source, "keys and values", document)
@@ -73,10 +86,10 @@ def parse(kind: type[T], document: Any, source: str) -> T:
 
 
 def check_keys(document: Iterable[Any], known: Collection[str], source: str) -> None:
-    """Checks that a document has no other keys than those known.
+    """Check that a document has only known keys.
 
     Raises:
-        UserError: For the first that it does not know; the message names the closest.
+        UserError: For the first unknown key, with a hint at similar ones.
     """
     for key in document:
         if key not in known:
@@ -93,13 +106,13 @@ def _is_required(entry: "dataclasses.Field[Any]") -> bool:
 
 def _check(entry: "dataclasses.Field[Any]", value: Any, source: str) -> None:
     check: Check | None = entry.metadata.get("check")
-    # Empty text says no more than leaving it out, where that is empty, too.
+    # Empty text where that is the default means the same as leaving the key out.
     if check is None or value is None or value == entry.default == "":
         return
     try:
         check(value)
     except ValueError as error:
-        # The check names the key; the other values are nobody's business, such as variables.
+        # The check names the key. Other values of a mapping, such as variables, may be secret.
         found = "" if isinstance(value, Mapping) else f", found {value!r}"
         hint = getattr(error, "hint", "")
         raise UserError(f"{source}: {error}{found}.{hint}") from error
@@ -132,7 +145,7 @@ def _value(kind: Any, given: Any, source: str) -> Any:
 
 def _scalar(kind: Any, given: Any, source: str) -> Any:
     number = isinstance(given, int | float) and not isinstance(given, bool)
-    # YAML and Python's JSON know .nan and .inf; no setting does.
+    # YAML and Python's JSON have .nan and .inf; no setting allows them.
     number = number and math.isfinite(given)
     if kind is Any or (kind is bool and isinstance(given, bool)):
         return given
@@ -152,7 +165,7 @@ def _misfit(source: str, expected: str, given: Any) -> UserError:
 
 
 def one_of(*allowed: str) -> Check:
-    """Gives a check that a value is one of those allowed."""
+    """Return a check that a value is one of those allowed."""
 
     def check(value: Any) -> None:
         if value not in allowed:
@@ -162,7 +175,7 @@ def one_of(*allowed: str) -> Check:
 
 
 def at_least(least: float) -> Check:
-    """Gives a check that a number is not below a bound."""
+    """Return a check that a number is not below a bound."""
 
     def check(value: Any) -> None:
         # Written so that NaN does not pass.
@@ -173,7 +186,7 @@ def at_least(least: float) -> Check:
 
 
 def label_name(value: str) -> None:
-    """Checks a DNS label (RFC 1123): what names a Service or a volume."""
+    """Check a DNS label (RFC 1123), the name of a Service or a volume."""
     if not _LABEL.fullmatch(value):
         raise ValueError(
             "expected at most 63 lower-case letters, digits and hyphens, not a hyphen at an end"
@@ -181,30 +194,34 @@ def label_name(value: str) -> None:
 
 
 def resource_name(value: str) -> None:
-    """Checks a DNS subdomain (RFC 1123): what names most Kubernetes resources."""
+    """Check a DNS subdomain (RFC 1123), the name of most Kubernetes resources."""
     if len(value) > 253 or not _NAME.fullmatch(value):
         raise ValueError("expected a Kubernetes name: lower-case letters, digits, hyphens and dots")
 
 
 def mount_path(value: str) -> None:
-    """Checks where a volume is mounted: an absolute path without a colon, not the root."""
+    """Check the mount path of a volume: an absolute path without a colon, not the root."""
     if not value.startswith("/") or ":" in value or ".." in value or not value.strip("/"):
         raise ValueError("expected an absolute path below /")
 
 
 def duration(value: str) -> None:
-    """Checks a duration: seconds, or a whole number with `s`, `m`, `h` or `d`."""
+    """Check a duration: seconds, or a whole number with `s`, `m`, `h` or `d`."""
     seconds(value)
 
 
 def seconds(value: str) -> int:
-    """Gives a duration in seconds.
+    """Return a duration in seconds.
 
     Args:
         value: A whole number of seconds, or with a unit: `90s`, `30m`, `4h`, `1d`. Empty is 0.
 
     Raises:
         ValueError: For anything else.
+
+    Example:
+        >>> seconds("90"), seconds("4h")
+        (90, 14400)
     """
     if not value:
         return 0

@@ -23,16 +23,19 @@ class UserError(Exception):
 
 
 def closest(name: str, candidates: Iterable[str], most: int = 3) -> str:
-    """Names what somebody may have meant.
+    """Return a hint at similar names, to append to an error message.
 
     Args:
-        name: What was given.
-        candidates: What would have been accepted.
-        most: At most this many are named.
+        name: The name that was given.
+        candidates: The names that are accepted.
+        most: The largest number of names in the hint.
 
     Returns:
-        `" Did you mean 'a' or 'b'?"` with a leading space, or the empty string where nothing is
-        close. Appended to an error message.
+        The hint with a leading space; the empty string if no name is similar.
+
+    Example:
+        >>> "Unknown column 'Lable'." + closest("Lable", ["label", "amount"])
+        "Unknown column 'Lable'. Did you mean 'label'?"
     """
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=0.6)
@@ -63,12 +66,20 @@ def find_user_error(log: Sequence[str]) -> str:
 
 @contextmanager
 def reported_to_user() -> Iterator[None]:
-    """Turns a `UserError` into one line in the task's log and exit code 2.
+    """Report a `UserError` as one line in the task's log, and exit with code 2.
 
-    Every component's interface wraps its logic in this. Other exceptions pass through.
+    The interface of every component runs its logic inside. Other exceptions pass through.
 
     Raises:
-        SystemExit: With code 2, where the block raised `UserError`.
+        SystemExit: With code 2, if the block raised `UserError`.
+
+    Example:
+        >>> try:
+        ...     with reported_to_user():
+        ...         raise UserError("houses.csv has no rows.")
+        ... except SystemExit as end:
+        ...     end.code
+        2
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Directories and files that are written whole or not at all."""
+"""Atomic writes: a directory or file appears complete, or not at all."""
 
 import os
 import shutil
@@ -10,16 +10,24 @@ from pathlib import Path
 
 @contextmanager
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives an empty directory beside `path` and renames it to `path` when the block succeeds.
+    """Yield an empty directory beside `path`, and rename it to `path` when the block succeeds.
 
-    A directory (or file) already at `path` is replaced, so that a retried task gives the same
-    result. Nothing is left behind where the block raises.
+    A directory or file at `path` is replaced, so a retried task has the same result. If the block
+    raises, the new directory is removed and `path` stays as it was.
 
     Args:
-        path: The final directory. Its parents are made.
+        path: The final directory. Missing parents are created.
 
     Yields:
         The directory to write into.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with atomic_directory(f"{parent}/model") as directory:
+        ...         write_text(directory / "model.json", "{}")
+        ...     (Path(parent) / "model" / "model.json").read_text()
+        '{}'
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -34,11 +42,11 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 file beside `path` and renames it. Parents are made.
+    """Write a UTF-8 file atomically: beside `path` first, then renamed.
 
     Args:
-        path: The final file.
-        text: Its whole content.
+        path: The final file. Missing parents are created.
+        text: The whole content.
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -51,10 +59,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a directory with all it holds; nothing happens where there is none.
+    """Remove a file, or a directory with its content, if it exists.
 
     Args:
-        path: What to remove. A symbolic link is removed itself, never what it points to.
+        path: What to remove. Of a symbolic link, only the link is removed.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

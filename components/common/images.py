@@ -1,6 +1,6 @@
-"""The images that tasks run in.
+"""The container images that tasks run in.
 
-Locally, the last part of an image's name is also the name of its virtual environment.
+The last part of an image's name is also the name of its local virtual environment.
 """
 
 import importlib.metadata
@@ -15,27 +15,36 @@ _REFERENCE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>[a-z0-9]+:[0-9a-fA-F]{32,}))?"
 )
-"""An image reference, as the OCI distribution specification has it."""
+"""An image reference, as in the OCI distribution specification."""
 
 
 def reference(name: str, registry: str = "", tag: str = "") -> str:
-    """Gives the reference of one of the project's images.
+    """Return the reference of one of the project's images.
 
     Args:
         name: `tensorflow`, `tfdv`, `launcher` or `serving`.
-        registry: Where it is; empty for the project's own registry.
-        tag: Its tag; empty for this version's.
+        registry: The registry and path; empty for the project's own.
+        tag: The tag; empty for the version of this package.
+
+    Example:
+        >>> reference("tfdv", registry="registry.example.com/team", tag="1.2.0")
+        'registry.example.com/team/tfdv:1.2.0'
     """
     return f"{(registry or REGISTRY).rstrip('/')}/{name}:{tag or TAG}"
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text is an image reference."""
+    """Whether a text is a valid image reference."""
     return _REFERENCE.fullmatch(text) is not None
 
 
 def is_pinned(text: str) -> bool:
-    """Whether a reference names a version: it has a digest, or a tag other than `latest`."""
+    """Whether a reference has a digest or a tag other than `latest`.
+
+    Example:
+        >>> is_pinned("python:3.13"), is_pinned("python"), is_pinned("python:latest")
+        (True, False, False)
+    """
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return False

@@ -151,7 +151,7 @@ class LauncherScenarios:
 
         with self.operator(cluster, out_of_memory), pytest.raises(errors.JobFailedError) as got:
             self.run(cluster)
-        assert "OOMKilled: it needed more memory than its limit of 512Mi" in str(got.value)
+        assert "OOMKilled: it used more memory than its limit of 512Mi" in str(got.value)
         assert "step 1" in str(got.value)
 
     def test_failed_pods_are_remembered_when_the_operator_deletes_them(
@@ -477,7 +477,7 @@ class LauncherScenarios:
         with self.operator(cluster, succeed) as operator:
             self.run(cluster)
             before = cluster.admin.list(self.flavour.kind)
-            with pytest.raises(errors.SpecConflictError, match="asks for something else"):
+            with pytest.raises(errors.SpecConflictError, match="has another spec"):
                 self.run(cluster, variant=1)
             assert cluster.admin.list(self.flavour.kind) == before
             assert len(operator.jobs) == 1
@@ -485,7 +485,7 @@ class LauncherScenarios:
     def test_a_stranger_of_the_same_name_is_left_alone(self, cluster: Cluster) -> None:
         wanted = self.flavour.launch()
         cluster.admin.create(wanted.kind, wanted.resource)
-        with pytest.raises(errors.SpecConflictError, match="was not made by this project"):
+        with pytest.raises(errors.SpecConflictError, match="was not created by this project"):
             self.run(cluster)
         assert self.left(cluster)[0] == 1
 
@@ -540,7 +540,7 @@ class LauncherScenarios:
         server = faulty(cluster)
         server.faults.answers += [("create", 503, "")] * 1000
         with self.process(cluster) as process:
-            read_until(process, "trying again")
+            read_until(process, "retrying")
             process.send_signal(signal.SIGTERM)
             output, _ = process.communicate(timeout=20)
         assert process.returncode == TERMINATED_EXIT_CODE, output

@@ -1,8 +1,8 @@
-"""What an artifact was made from, and by what.
+"""The lineage of artifacts: their digests, inputs, and the versions of the software that made them.
 
 Each directory artifact holds its lineage in `_lineage.json` (readers of partitioned data skip
-names that start with an underscore), and every artifact carries it as metadata. An artifact's
-lineage contains that of its inputs, so a model's goes all the way back to the source data.
+names that start with an underscore), and every artifact carries it as metadata. A lineage contains
+the lineages of the inputs, so that of a model goes back to the source data.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ _PACKAGE = "kfp-tabular"
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:
-    """Gives `sha256:<hex>` of a file's content."""
+    """Return the SHA-256 of a file's content as `sha256:<hex>`."""
     with Path(path).open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """Gives `sha256:<hex>` of a file's or a directory's content.
+    """Return the SHA-256 of the content of a file or directory as `sha256:<hex>`.
 
-    A directory's digest covers the relative names and contents of its files. What starts with `_`
-    or `.` directly inside it is bookkeeping and does not count.
+    The digest of a directory covers the relative names and the contents of its files. Entries
+    directly inside it whose names start with `_` or `.` are bookkeeping and are ignored.
 
     Args:
         path: An existing file or directory.
 
     Raises:
-        FileNotFoundError: Where there is neither.
+        FileNotFoundError: The path does not exist.
     """
     root = Path(path)
     if not root.is_dir():
@@ -52,22 +52,26 @@ def digest(path: str | os.PathLike[str]) -> str:
 
 
 def content_version(content: str) -> str:
-    """Gives a model that has no version of its own one: a number that follows from its content.
+    """Return a version for a model that has none: a number derived from its content.
 
-    TensorFlow Serving wants numbers; this one has 32 bits. An endpoint's labels and answers, and
-    the directory that its model is published in, name the same one.
+    TensorFlow Serving requires numbers; this one has 32 bits. The labels and responses of an
+    endpoint, and the directory that its model is published in, use the same version.
 
     Args:
-        content: What `digest` gave for the model.
+        content: The digest of the model, from `digest`.
+
+    Example:
+        >>> content_version("sha256:0000002a9f")
+        '42'
     """
     return str(int(content.rpartition(":")[2][:8] or "0", 16))
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Gives the versions of this package, of Python and of the named distributions.
+    """Return the versions of this package, of Python and of other distributions.
 
     Args:
-        libraries: Names on the package index, such as `tensorflow`. All must be installed.
+        libraries: Distribution names, such as `tensorflow`. All must be installed.
     """
     named = {name: importlib.metadata.version(name) for name in (_PACKAGE, *libraries)}
     return {"python": platform.python_version(), **named}
@@ -82,23 +86,30 @@ def record(
     libraries: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Describes a directory artifact, writes that beside its content, and returns it.
+    """Write the lineage of a directory artifact into its directory, and return it.
 
-    Call it last, inside the `atomic_directory` block.
+    Call it last inside the `atomic_directory` block.
 
     Args:
-        path: The artifact's directory, complete but for its lineage.
-        inputs: Each input artifact's name and path; their own lineages are taken in.
-        rows: Row counts, by split.
+        path: The directory of the artifact, complete except for its lineage.
+        inputs: The path of each input artifact by name. Their lineages are included.
+        rows: Row counts by split.
         seed: The seed that the artifact depends on.
-        libraries: Distributions whose versions matter for the content.
-        extra: More facts, JSON-able.
+        libraries: Distributions whose versions affect the content.
+        extra: Further facts, JSON-serializable.
 
     Returns:
-        A JSON-able mapping with `digest`, `versions`, `inputs` (digests by name), `ancestors` (the
-        facts of everything it was made from, directly or not, by digest) and, where given,
-        `rows`, `seed` and the extra facts. Fit for a KFP artifact's metadata: however often an
-        artifact was used on the way, its facts stand there once.
+        A JSON-serializable mapping with `digest`, `versions`, `inputs` (digests by name),
+        `ancestors` (facts of all direct and indirect inputs, by digest) and, if given, `rows`,
+        `seed` and the extra facts. It fits into the metadata of a KFP artifact: each ancestor is
+        included once, even if it was used several times.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     lineage = record(directory, inputs={}, rows={"train": 10}, seed=7)
+        ...     read(directory) == lineage, lineage["rows"]
+        (True, {'train': 10})
     """
     ancestors: dict[str, Any] = {}
     parents = {name: read(location) for name, location in inputs.items()}
@@ -125,7 +136,7 @@ def record(
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Gives an artifact's lineage; that of a foreign artifact is its digest alone.
+    """Return the lineage of an artifact. Without a lineage file, it is the digest alone.
 
     Args:
         path: An existing file or directory.

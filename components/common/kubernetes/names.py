@@ -1,4 +1,4 @@
-"""Names and labels that follow from what a resource is for, so that a retry finds it again."""
+"""Names and labels derived from what a resource is for, so that a retry finds it again."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ _HASH_CHARACTERS = 10
 
 @dataclass(frozen=True)
 class Identity:
-    """What a resource is for; the same in every attempt of a task.
+    """What a resource is for. Every attempt of a task has the same identity.
 
     Attributes:
         run_id: The pipeline run.
         task: The task or component, such as `train-model`.
-        digest: Of what the task works on, from `input_digest`: two iterations of a loop share
-            the rest.
+        digest: The digest of the task's inputs, from `input_digest`. It tells apart two
+            iterations of a loop, which share run and task.
     """
 
     run_id: str
@@ -36,12 +36,17 @@ class Identity:
     digest: str
 
     def name(self, kind: Kind, limit: int = 0) -> str:
-        """Gives the name of the resource: `<task>-<10 hexadecimal digits>`, a DNS-1035 label.
+        """Return the name of the resource: `<task>-<10 hexadecimal digits>`, a DNS-1035 label.
 
         Args:
-            kind: Its kind, whose limit holds.
-            limit: A lower limit in characters, where more is named after it than usual; 0 for
-                the kind's own.
+            kind: The kind of resource; its `name_limit` applies.
+            limit: A lower limit in characters, for a resource whose name is the prefix of other
+                names; 0 for the limit of the kind.
+
+        Example:
+            >>> from kfp_tabular.components.common.kubernetes.client.kinds import TFJOB
+            >>> Identity("run-1", "train-model", input_digest("gs://bucket/data")).name(TFJOB)
+            'train-model-5047d9c566'
         """
         text = "\0".join((self.run_id, self.task, self.digest))
         unique = hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
@@ -49,7 +54,7 @@ class Identity:
         return f"{_slug(self.task)[:room].rstrip('-')}-{unique}"
 
     def labels(self) -> dict[str, str]:
-        """Gives the labels by which the resources of a run and of a task are found."""
+        """Return the labels by which the resources of a run and of a task are found."""
         labels = {MANAGED_BY_LABEL: MANAGED_BY, TASK_LABEL: _label_value(self.task)}
         if self.run_id:
             labels[RUN_LABEL] = _label_value(self.run_id)
@@ -57,27 +62,32 @@ class Identity:
 
 
 def run_of(uri: str) -> str:
-    """Reads the id of the run that made an artifact from the artifact's URI.
+    """Return the id of the run that made an artifact, read from the artifact's URI.
 
     KFP writes `<pipeline root>/<pipeline>/<run id>/<task>/<execution id>/<name>`
-    (`backend/src/v2/metadata/client.go`, `GenerateOutputURI`). An id that is passed as a parameter
-    would be a part of the cache key, and nothing would ever be found in the cache.
+    (`backend/src/v2/metadata/client.go`, `GenerateOutputURI`). An id passed as a
+    parameter would be part of the cache key, so no task would ever be found in the cache.
 
     Args:
         uri: The URI of an output of the task.
 
     Returns:
-        Empty where the URI holds no such id, as outside of KFP.
+        The id; empty if the URI holds none, as outside KFP.
+
+    Example:
+        >>> run = "0b6a3c1e-7f0f-4b53-9e5b-2f1f3f0a9d11"
+        >>> run_of(f"minio://mlpipeline/v2/artifacts/training/{run}/train-model/1/model") == run
+        True
     """
     found = (part for part in uri.split("/") if _UUID.fullmatch(part))
     return next(found, "")
 
 
 def input_digest(*parts: Any) -> str:
-    """Gives the SHA-256, in hexadecimal digits, of JSON-able values.
+    """Return the SHA-256 of JSON-serializable values, in hexadecimal digits.
 
     Args:
-        parts: What the task works on, in a fixed order: URIs and settings, nothing that differs
+        parts: The inputs of a task in a fixed order: URIs and settings, nothing that differs
             between attempts.
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -85,23 +95,23 @@ def input_digest(*parts: Any) -> str:
 
 
 def spec_digest(resource: Mapping[str, Any]) -> str:
-    """Gives the digest of what a resource asks for: its API version, kind and spec.
+    """Return the digest of a resource's API version, kind and spec.
 
-    It is written into an annotation on creation, since the API server and webhooks fill in
-    defaults: a spec that was read back cannot be compared with the wanted one.
+    An annotation keeps it from creation on. The API server and webhooks fill in defaults, so a
+    spec that is read back cannot be compared with the requested one.
 
     Args:
-        resource: The wanted resource.
+        resource: The requested resource.
     """
     return input_digest(*(resource.get(field) for field in ("apiVersion", "kind", "spec")))
 
 
 def _slug(text: str) -> str:
-    """Reduces text to what a DNS-1035 label may hold; it starts with a letter."""
+    """Return text reduced to a DNS-1035 label, which starts with a letter."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return slug if slug[:1].isalpha() else f"task-{slug}".rstrip("-")
 
 
 def _label_value(text: str) -> str:
-    """Reduces text to what a label's value may hold."""
+    """Return text reduced to the characters of a label value."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:_LABEL_LIMIT].strip("._-")

@@ -1,4 +1,4 @@
-"""The run that a task belongs to, as an owner: what it owns is deleted with it."""
+"""The pipeline run as the owner of resources: deleting the run deletes what it owns."""
 
 import logging
 import os
@@ -14,25 +14,25 @@ _logger = logging.getLogger(__name__)
 
 
 def reference(api: Api, namespace: str = "") -> dict[str, Any] | None:
-    """Gives an owner reference to the run's own resource.
+    """Return an owner reference to the resource of the pipeline run.
 
     A task's pod is controlled by the run's Argo `Workflow`; KFP names the pod in `KFP_POD_NAME`
     (`backend/src/v2/compiler/argocompiler/common.go`).
 
     Args:
         api: Access to the cluster.
-        namespace: Where the owned resource will be; the task's where empty.
+        namespace: The namespace of the owned resource; empty for that of the task.
 
     Returns:
-        None outside of a run, and in another namespace than the run's: the garbage collector
-        deletes what has an owner elsewhere.
+        None outside a run, and for a resource in another namespace than the run: the garbage
+        collector deletes resources whose owner is in another namespace.
     """
     pod_name = os.environ.get(POD_NAME_VARIABLE)
     if not pod_name:
         return None
     if namespace and namespace != api.namespace:
         _logger.warning(
-            "the job is in namespace %r and the run in %r: deleting the run will not delete it.",
+            "The job is in namespace %r, the run in %r: deleting the run does not delete the job.",
             namespace,
             api.namespace,
         )
@@ -40,11 +40,15 @@ def reference(api: Api, namespace: str = "") -> dict[str, Any] | None:
     try:
         pod = api.get(POD, pod_name)
     except NotFoundError:
-        _logger.warning("no pod %r (%s): the job gets no owner.", pod_name, POD_NAME_VARIABLE)
+        _logger.warning(
+            "Pod %r (%s) not found: deleting the run will not delete the job.",
+            pod_name,
+            POD_NAME_VARIABLE,
+        )
         return None
     for owner in pod["metadata"].get("ownerReferences") or ():
         if owner.get("controller"):
-            # Not the controller of the job, and no reason to keep the run: to block its deletion
-            # would take a permission on the run's finalizers.
+            # Without `controller` and `blockOwnerDeletion`: the run does not control the job, and
+            # blocking its deletion needs a permission on the run's finalizers.
             return {field: owner[field] for field in ("apiVersion", "kind", "name", "uid")}
     return None

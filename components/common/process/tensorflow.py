@@ -1,4 +1,4 @@
-"""TensorFlow, imported late and the same way everywhere."""
+"""The import of TensorFlow, late and with the same settings everywhere."""
 
 import os
 from typing import Any
@@ -9,11 +9,11 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "GRPC_VERBOSITY": "ERROR",
 }
-"""What must be in the environment before TensorFlow is imported."""
+"""Variables that must be set before TensorFlow is imported."""
 
 
 def import_tensorflow() -> Any:
-    """Imports TensorFlow with tf_keras as its Keras, and returns the module."""
+    """Import TensorFlow with tf_keras as its Keras, and return the module."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import tensorflow

@@ -1,4 +1,4 @@
-"""An orderly end: Kubernetes and the local runner tell a task to stop with SIGTERM."""
+"""SIGTERM, with which Kubernetes and the local runner tell a task to stop."""
 
 import signal
 import threading
@@ -7,15 +7,22 @@ from contextlib import contextmanager
 from types import FrameType
 
 TERMINATED_EXIT_CODE = 128 + signal.SIGTERM
-"""What a process that was told to stop exits with, as a shell has it; its work is saved."""
+"""The exit code after SIGTERM, as shells report it. The process has saved its work."""
 
 
 @contextmanager
 def termination() -> Iterator[threading.Event]:
-    """Turns SIGTERM into an event for the duration of the block.
+    """Set an event on SIGTERM, for the duration of the block.
 
     Yields:
-        The event. Signal handlers belong to the main thread; elsewhere it is never set.
+        The event. Signal handlers run in the main thread; in other threads it is never set.
+
+    Example:
+        >>> import os
+        >>> with termination() as terminated:
+        ...     os.kill(os.getpid(), signal.SIGTERM)
+        ...     terminated.wait(5)
+        True
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -33,7 +40,7 @@ def termination() -> Iterator[threading.Event]:
 
 
 def interrupt_on_termination() -> None:
-    """Has SIGTERM end a command as ctrl-C does."""
+    """Raise `KeyboardInterrupt` on SIGTERM, so that it ends a command as ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
         raise KeyboardInterrupt

@@ -1,8 +1,8 @@
-"""Where data lives: local files and object stores, behind one interface.
+"""Local files and object stores behind one interface.
 
 A component names data by URI: a local path, `file://`, `gs://`, `s3://` or `minio://`. Local data
-is used where it lies; remote data is fetched into a temporary directory first, in parallel
-ranges, because that is faster than reading through and gives every reader a plain file.
+is used in place. Remote data is downloaded into a temporary directory first, in parallel ranges,
+which is faster than reading through and gives every reader a plain file.
 """
 
 import glob
@@ -29,11 +29,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file that can be read here, and where it came from.
+    """A local file and its origin.
 
     Attributes:
-        uri: What the user would call it.
-        path: Where it lies on this machine.
+        uri: The name of the file for the user.
+        path: The path on this machine.
     """
 
     uri: str
@@ -41,27 +41,30 @@ class LocalFile:
 
 
 def is_remote(uri: str) -> bool:
-    """Tells whether a URI points into an object store.
+    """Whether a URI points into an object store.
 
     Raises:
-        UserError: Where its scheme is unknown.
+        UserError: The scheme is unknown.
+
+    Example:
+        >>> is_remote("gs://bucket/data.csv"), is_remote("/data/data.csv")
+        (True, False)
     """
     return not parse(uri).is_local
 
 
 @contextmanager
 def local_copy(uri: str) -> Iterator[Path]:
-    """Makes a file or a directory available as a local path.
+    """Make a file or a directory available as a local path.
 
     Args:
         uri: A local path, `file://`, `gs://`, `s3://` or `minio://`; no pattern.
 
     Yields:
-        The path itself where it is local, else a copy that is removed afterwards. Do not write
-        there.
+        The path itself if it is local, else a copy that is removed afterwards. Do not write to it.
 
     Raises:
-        UserError: Where there is nothing, access is denied, or the scheme is unknown.
+        UserError: Nothing is found, access is denied, or the scheme is unknown.
     """
     location = parse(uri)
     if location.is_local:
@@ -84,19 +87,27 @@ def local_copy(uri: str) -> Iterator[Path]:
 
 @contextmanager
 def local_files(uri: str) -> Iterator[list[LocalFile]]:
-    """Makes the files that a URI stands for available as local files.
+    """Make the files that a URI names available as local files.
 
     Args:
         uri: A file, a directory (all files below it, at any depth), or a glob (`*` and `?` stop
-            at a slash, `**` does not). Local, `file://`, `gs://`, `s3://` or `minio://`. Where
-            something has exactly this name, wildcards in it are taken literally. Names that
-            start with `_` or `.` are bookkeeping and left out, unless the glob has such a name.
+            at a slash, `**` does not). Local, `file://`, `gs://`, `s3://` or `minio://`. If a file
+            has exactly this name, wildcards are taken literally. Names that start with `_` or `.`
+            are bookkeeping and are ignored, unless the glob has such a name.
 
     Yields:
         The files, sorted by name; at least one. Copies are removed afterwards.
 
     Raises:
-        UserError: Where nothing is found, access is denied, or the scheme is unknown.
+        UserError: Nothing is found, access is denied, or the scheme is unknown.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("a.csv", "b.csv", "_lineage.json"):
+        ...         _ = (Path(folder) / name).write_text("x")
+        ...     with local_files(folder) as found:
+        ...         [file.path.name for file in found]
+        ['a.csv', 'b.csv']
     """
     location = parse(uri)
     if location.is_local:
@@ -111,16 +122,16 @@ def local_files(uri: str) -> Iterator[list[LocalFile]]:
 
 
 def upload(path: Path, uri: str) -> None:
-    """Copies a file or a directory to a URI.
+    """Copy a file or a directory to a URI.
 
     Args:
         path: An existing local file or directory.
-        uri: Where to: a local path, `file://`, `gs://`, `s3://` or `minio://`. A directory's files
-            go below it under their relative names. A local target is replaced as a whole; in a
-            store objects of the same names are replaced and others stay.
+        uri: The target: a local path, `file://`, `gs://`, `s3://` or `minio://`. Files of a
+            directory keep their relative names below it. A local target is replaced as a whole;
+            in a store, objects of the same names are replaced and others stay.
 
     Raises:
-        UserError: Where access is denied or the scheme is unknown.
+        UserError: Access is denied, or the scheme is unknown.
     """
     location = parse(uri)
     if location.is_local:
@@ -160,7 +171,7 @@ def _local(location: Location) -> list[LocalFile]:
 
 
 def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
-    """Gives the objects that a location stands for, and the prefix that their names share."""
+    """Return the objects that a location names, and the prefix that their keys share."""
     exact = store.stat(location.key)
     if exact is not None:
         return [exact], str(PurePosixPath(location.key).parent).removeprefix(".")
@@ -186,7 +197,7 @@ def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
 
 def _below(store: Store, location: Location) -> list[StoredObject]:
     prefix = f"{location.key}/" if location.key else ""
-    # Consoles make an empty object with a trailing slash for a folder.
+    # Consoles create an empty object with a trailing slash for a folder.
     found = [stored for stored in store.list(prefix) if not stored.key.endswith("/")]
     if not found:
         raise UserError(_missing(location))
@@ -194,7 +205,7 @@ def _below(store: Store, location: Location) -> list[StoredObject]:
 
 
 def _into(folder: Path, root: str, found: list[StoredObject]) -> list[tuple[StoredObject, Path]]:
-    """Gives each object's file below a folder, which has the folders it needs."""
+    """Return a file below a folder for each object, and create the directories in between."""
     wanted = []
     for stored in found:
         path = folder / inside(stored.key.removeprefix(root).lstrip("/"))
@@ -205,10 +216,10 @@ def _into(folder: Path, root: str, found: list[StoredObject]) -> list[tuple[Stor
 
 def _download(store: Store, location: Location, wanted: list[tuple[StoredObject, Path]]) -> None:
     size = sum(stored.size for stored, _ in wanted)
-    _logger.info("Fetching %d files, %.1f MB, from %s", len(wanted), size / 1e6, location)
+    _logger.info("Downloading %d files, %.1f MB, from %s", len(wanted), size / 1e6, location)
     start = time.monotonic()
     store.download(wanted)
-    _logger.info("Fetched in %.1f s", time.monotonic() - start)
+    _logger.info("Downloaded in %.1f s", time.monotonic() - start)
 
 
 @contextmanager
@@ -232,7 +243,7 @@ def _copy_local(path: Path, target: Path) -> None:
 
 
 def _is_left_out(pattern: Location, key: str) -> bool:
-    """Whether what a pattern matches is bookkeeping that it does not ask for."""
+    """Whether a match of a pattern is bookkeeping that the pattern does not ask for."""
     folder = pattern.fixed_prefix.rpartition("/")[0]
     asked_for = _is_bookkeeping(PurePosixPath(pattern.key.removeprefix(folder).lstrip("/")))
     found = PurePosixPath(key.removeprefix(folder).lstrip("/"))
@@ -245,11 +256,11 @@ def _is_bookkeeping(relative: PurePosixPath | Path) -> bool:
 
 def _missing(location: Location) -> str:
     if not location.is_local:
-        return f"{location}: not found, or it holds no files; check the bucket and the path."
+        return f"{location}: not found or without files. Check the bucket and the path."
     path = location.path
     if path.is_dir():
-        return f"{path}: the directory holds no files."
+        return f"{path}: the directory has no files."
     if location.is_pattern:
-        return f"{path}: no file matches."
+        return f"{path}: no file matches this pattern."
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     return f"{path}: not found.{closest(path.name, siblings)}"

@@ -1,4 +1,4 @@
-"""What lies below a URI of an object store, by names relative to it."""
+"""The objects below a URI of an object store, by names relative to it."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,15 +18,15 @@ from kfp_tabular.components.common.storage.store_factory import open_store
 
 
 class Folder:
-    """All objects below a URI; nothing is connected before the first request.
+    """All objects below a URI. The connection is made on the first request.
 
     Args:
         uri: `gs://`, `s3://` or `minio://`; no pattern.
 
     Raises:
-        UserError: Here for an unknown scheme; from the methods where access is denied or there is
-            no such bucket.
-        ValueError: For a local path.
+        UserError: The scheme is unknown. Methods raise it if access is denied or the bucket does
+            not exist.
+        ValueError: The path is local.
     """
 
     def __init__(self, uri: str) -> None:
@@ -38,11 +38,11 @@ class Folder:
         return str(self._location)
 
     def folder(self, name: str) -> "Folder":
-        """Gives a folder inside this one."""
+        """Return a folder inside this one."""
         return Folder(self._location.uri(self._key(name)))
 
     def list(self) -> dict[str, StoredObject]:
-        """Gives the objects by name, sorted; folders made by consoles are left out."""
+        """Return the objects by name, sorted, without the folder objects that consoles create."""
         root = f"{self._location.key}/" if self._location.key else ""
         found = self._store.list(root)
         return {
@@ -52,7 +52,7 @@ class Folder:
         }
 
     def download(self, wanted: Mapping[str, StoredObject], into: Path) -> None:
-        """Fetches objects into files of the same names below a directory."""
+        """Download objects into files of the same names below a directory."""
         pairs = []
         for name, stored in wanted.items():
             path = into / inside(name)
@@ -61,29 +61,29 @@ class Folder:
         self._store.download(pairs)
 
     def make_room(self, wanted: Mapping[str, StoredObject], into: Path) -> None:
-        """Makes files of the objects' sizes, all holes, for `download_parts` to fill."""
+        """Create sparse files of the objects' sizes, for `download_parts` to fill."""
         for name, stored in wanted.items():
             path = into / inside(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             make_room(path, stored.size)
 
     def download_parts(self, parts: Sequence[Part]) -> None:
-        """Fetches parts of objects into files that are there already."""
+        """Download parts of objects into existing files."""
         self._store.download_parts(parts)
 
     def upload(self, files: Mapping[str, Path]) -> None:
-        """Stores files under names, side by side; each appears whole or not at all."""
+        """Upload files under names, in parallel. Each object appears whole or not at all."""
         self._store.upload([(path, self._key(name)) for name, path in files.items()])
 
     def write_text(self, name: str, text: str) -> None:
-        """Stores a UTF-8 text."""
+        """Upload a text as UTF-8."""
         with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as scratch:
             path = Path(scratch) / "text"
             path.write_text(text, encoding="utf-8")
             self.upload({name: path})
 
     def read_text(self, name: str) -> str | None:
-        """Gives an object's text, or None where there is none of that name."""
+        """Return the text of an object, or None if it does not exist."""
         stored = self._store.stat(self._key(name))
         if stored is None:
             return None
@@ -92,12 +92,12 @@ class Folder:
             try:
                 self._store.download([(stored, path)])
             except MissingError:
-                # Removed since it was seen.
+                # Deleted since `stat`.
                 return None
             return path.read_text(encoding="utf-8")
 
     def remove(self, names: Iterable[str]) -> None:
-        """Removes objects; one that is not there is no error."""
+        """Delete objects; missing ones are ignored."""
         self._store.delete([self._key(name) for name in names])
 
     @cached_property
@@ -109,12 +109,16 @@ class Folder:
 
 
 def inside(name: str) -> PurePosixPath:
-    """Gives an object's name as a relative path.
+    """Return the name of an object as a relative path.
 
     Raises:
-        UserError: Where it holds '..', which would lead out of the directory.
+        UserError: The name has a segment '..', which would lead out of the directory.
+
+    Example:
+        >>> inside("split=train/part-00000.parquet")
+        PurePosixPath('split=train/part-00000.parquet')
     """
     relative = PurePosixPath(name)
     if ".." in relative.parts:
-        raise UserError(f"{name}: an object's name may not hold '..'; rename it.")
+        raise UserError(f"{name}: a name of an object must not contain '..'. Rename the object.")
     return relative

@@ -30,8 +30,8 @@ _SCHEME = "gs"
 class GcsBucket:
     """A bucket, reached with the application's default credentials.
 
-    Without any credentials requests are anonymous, which is enough for public buckets. Where
-    `STORAGE_EMULATOR_HOST` names a server, that is used, anonymously.
+    Without credentials, requests are anonymous, which is enough for public buckets. If
+    `STORAGE_EMULATOR_HOST` names a server, it is used, anonymously.
 
     Args:
         name: The bucket's name.
@@ -42,7 +42,7 @@ class GcsBucket:
         self._bucket = _client().bucket(name)
 
     def stat(self, key: str) -> StoredObject | None:
-        """Gives the object with this key, or None."""
+        """Return the object with this key, or None."""
         if not key:
             return None
         with self._user_errors(key):
@@ -50,7 +50,7 @@ class GcsBucket:
         return None if blob is None else StoredObject(key, int(blob.size))
 
     def list(self, prefix: str) -> list[StoredObject]:
-        """Gives all objects whose key starts with `prefix`, sorted by key."""
+        """Return all objects whose key starts with `prefix`, sorted by key."""
         with self._user_errors(prefix):
             blobs = list(self._bucket.list_blobs(prefix=prefix))
         return sorted(
@@ -58,7 +58,7 @@ class GcsBucket:
         )
 
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
-        """Fetches objects: large ones in ranges at the same time, small ones side by side."""
+        """Download objects: large ones in parallel ranges, small ones in parallel."""
         large = [(stored, path) for stored, path in wanted if stored.size > CHUNK_BYTES]
         small = [(stored, path) for stored, path in wanted if stored.size <= CHUNK_BYTES]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -67,17 +67,17 @@ class GcsBucket:
             self._download_in_ranges(stored, path)
 
     def download_parts(self, parts: Sequence[Part]) -> None:
-        """Fetches parts of objects, many at the same time."""
+        """Download parts of objects in parallel."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
 
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Stores files under keys, side by side."""
+        """Upload files under keys, in parallel."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(lambda pair: self._upload(*pair), files))
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; one that is not there is no error."""
+        """Delete objects; missing ones are ignored."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
 
@@ -94,7 +94,7 @@ class GcsBucket:
 
     def _download_whole(self, stored: StoredObject, path: Path) -> None:
         with self._user_errors(stored.key):
-            # Raw: an object stored with a gzip encoding stays the bytes that were uploaded.
+            # Raw: an object stored with gzip encoding keeps the bytes that were uploaded.
             self._bucket.blob(stored.key).download_to_filename(str(path), raw_download=True)
 
     def _download_in_ranges(self, stored: StoredObject, path: Path) -> None:
@@ -121,14 +121,14 @@ class GcsBucket:
         try:
             yield
         except api_errors.NotFound as error:
-            raise MissingError(f"{uri}: not found; check the bucket and the path.") from error
+            raise MissingError(f"{uri}: not found. Check the bucket and the path.") from error
         except (api_errors.Forbidden, api_errors.Unauthorized) as error:
             raise UserError(
                 f"{uri}: access denied. Give the task's service account access to the bucket, or "
                 "set GOOGLE_APPLICATION_CREDENTIALS."
             ) from error
         except auth_errors.RefreshError as error:
-            raise UserError(f"{uri}: the Google credentials do not work: {error}") from error
+            raise UserError(f"{uri}: the Google credentials were rejected: {error}") from error
 
 
 def _client() -> Any:

@@ -1,4 +1,4 @@
-"""What a URI points to: a scheme, a bucket, a key, and whether it is a pattern."""
+"""A parsed URI: scheme, bucket, key, and whether it is a pattern."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kfp_tabular.components.common.errors import UserError, closest
 
 LOCAL = "file"
 REMOTE = ("gs", "s3", "minio")
-"""The object stores; `minio` is S3 with another default endpoint."""
+"""The schemes of object stores; `minio` is S3 with another default endpoint."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _WILDCARD = re.compile(r"[*?\[]")
@@ -22,7 +22,7 @@ class Location:
     Attributes:
         scheme: `file`, `gs`, `s3` or `minio`.
         bucket: The bucket; empty for `file`.
-        key: The object's key without a slash at either end; for `file` the path as given.
+        key: The key without a slash at either end; for `file` the path as given.
     """
 
     scheme: str
@@ -41,7 +41,7 @@ class Location:
 
     @property
     def is_pattern(self) -> bool:
-        """Whether the key holds a wildcard (`*`, `?` or `[`)."""
+        """Whether the key contains a wildcard (`*`, `?` or `[`)."""
         return _WILDCARD.search(self.key) is not None
 
     @property
@@ -50,7 +50,7 @@ class Location:
         return _WILDCARD.split(self.key, maxsplit=1)[0]
 
     def uri(self, key: str) -> str:
-        """Gives the URI of another key in the same bucket."""
+        """Return the URI of another key in the same bucket."""
         return key if self.is_local else f"{self.scheme}://{self.bucket}/{key}"
 
     def __str__(self) -> str:
@@ -58,17 +58,21 @@ class Location:
 
 
 def parse(uri: str) -> Location:
-    """Parses a path or a URI.
+    """Parse a path or a URI.
 
     Args:
         uri: A local path, `file://<path>`, or `gs://`, `s3://` or `minio://<bucket>/<key>`.
 
     Raises:
-        UserError: Where it is empty, its scheme is unknown, or it has no bucket.
+        UserError: It is empty, its scheme is unknown, or it has no bucket.
+
+    Example:
+        >>> parse("s3://bucket/data/*.csv")
+        Location(scheme='s3', bucket='bucket', key='data/*.csv')
     """
     if not uri.strip():
         raise UserError(
-            "A path or URI is empty; give a local path, file://, gs://, s3:// or minio://."
+            "The path or URI is empty. Use a local path, file://, gs://, s3:// or minio://."
         )
     scheme = _SCHEME.match(uri)
     if scheme is None:
@@ -79,12 +83,12 @@ def parse(uri: str) -> Location:
         return Location(LOCAL, "", unquote(urlsplit(uri).path))
     if name not in REMOTE:
         raise UserError(
-            f"{uri}: {name}:// is not supported; use a local path, file://, gs://, s3:// or "
+            f"{uri}: {name}:// is not supported. Use a local path, file://, gs://, s3:// or "
             f"minio://.{closest(name, REMOTE)}"
         )
     bucket, _, key = rest.partition("/")
     if not bucket:
-        raise UserError(f"{uri}: no bucket; expected {name}://<bucket>/<path>.")
+        raise UserError(f"{uri}: no bucket. Expected {name}://<bucket>/<path>.")
     return Location(name, bucket, key.strip("/"))
 
 
@@ -92,13 +96,19 @@ def _expanded(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{path}: the home directory that ~ stands for is not known.") from error
+        raise UserError(f"{path}: cannot determine the home directory for ~.") from error
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
-    """Turns a glob into a regular expression for a whole key.
+    """Return a regular expression for a glob, to match a whole key.
 
     `*` and `?` stop at a slash, `**` does not, `[ab]` and `[!ab]` are sets.
+
+    Example:
+        >>> bool(matcher("data/*.csv").fullmatch("data/a.csv"))
+        True
+        >>> bool(matcher("data/*.csv").fullmatch("data/2026/a.csv"))
+        False
     """
     translated = []
     parts = re.findall(r"\*\*/?|\*|\?|\[!?[^\]]+\]|.", pattern, flags=re.DOTALL)
@@ -112,7 +122,7 @@ def matcher(pattern: str) -> re.Pattern[str]:
         elif part == "?":
             translated.append("[^/]")
         elif len(part) > 1:
-            # What a set of a regular expression takes as more than a character.
+            # Characters with a meaning inside a set of a regular expression.
             body = re.sub(r"([\\\[&|~])", r"\\\1", part[1:-1])
             translated.append(f"[^{body[1:]}]" if body.startswith("!") else f"[{body}]")
         else:

@@ -8,14 +8,14 @@ from typing import Protocol
 from kfp_tabular.components.common.errors import UserError
 
 CHUNK_BYTES = 32 << 20
-"""Larger objects are fetched in ranges of this size, at the same time."""
+"""Larger objects are downloaded in parallel ranges of this size, in bytes."""
 
 CONNECTIONS = 8
-"""Requests in flight. One stream of an object store gives some 50-100 MB/s; eight fill a NIC."""
+"""Parallel requests. One stream of an object store reaches 50-100 MB/s; eight fill a NIC."""
 
 
 class MissingError(UserError):
-    """There is no such object; somebody may have removed it since it was seen."""
+    """The object does not exist; it may have been deleted since it was listed."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class StoredObject:
     """An object in a bucket.
 
     Attributes:
-        key: Its key, without the bucket.
-        size: Its size in bytes.
-        version: What changes with its content, where the store says it (S3: the ETag).
+        key: The key, without the bucket.
+        size: The size in bytes.
+        version: An identifier that changes with the content (S3: the ETag); may be empty.
     """
 
     key: str
@@ -35,11 +35,11 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Part:
-    """Some bytes of an object, and the file that takes them at the same place.
+    """A byte range of an object, and the file that receives it at the same offset.
 
     Attributes:
         stored: The object.
-        path: The file; it exists and is as large as the object.
+        path: The file; it exists and has the size of the object.
         start: The first byte.
         end: The byte after the last one.
     """
@@ -53,37 +53,37 @@ class Part:
 class Store(Protocol):
     """One bucket of an object store.
 
-    Failures that the user can mend (no such bucket, no permission, no credentials) are raised as
-    `UserError`; what may pass (network, server) goes through as the client library raises it.
+    Failures that the user can fix (no such bucket, no permission, no credentials) are raised as
+    `UserError`. Failures that may pass (network, server) are raised as in the client library.
     """
 
     def stat(self, key: str) -> StoredObject | None:
-        """Gives the object with this key, or None."""
+        """Return the object with this key, or None."""
 
     def list(self, prefix: str) -> list[StoredObject]:
-        """Gives all objects whose key starts with `prefix`, sorted by key."""
+        """Return all objects whose key starts with `prefix`, sorted by key."""
 
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
-        """Fetches objects into files whose parents exist."""
+        """Download objects into files whose parents exist."""
 
     def download_parts(self, parts: Sequence[Part]) -> None:
-        """Fetches parts of objects into files made by `make_room`."""
+        """Download parts of objects into files made by `make_room`."""
 
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Stores files under keys, replacing objects of that key; each whole or not at all."""
+        """Upload files under keys, replacing existing objects; each whole or not at all."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; one that is not there is no error."""
+        """Delete objects; missing ones are ignored."""
 
 
 def make_room(path: Path, size: int) -> None:
-    """Makes a file of so many bytes, all holes."""
+    """Create a sparse file of `size` bytes."""
     with path.open("wb") as empty:
         empty.truncate(size)
 
 
 def cut(parts: Sequence[Part], most: int) -> Iterator[Part]:
-    """Cuts parts into ones of at most `most` bytes."""
+    """Yield parts cut into ones of at most `most` bytes."""
     for part in parts:
         for start in range(part.start, part.end, most):
             yield Part(part.stored, part.path, start, min(start + most, part.end))

@@ -26,7 +26,7 @@ from kfp_tabular.components.common.storage.object_store import (
 )
 
 KUBEFLOW_MINIO = "http://minio-service.kubeflow:9000"
-"""Where `minio://` goes unless an endpoint is set: the object store that Kubeflow installs."""
+"""The default endpoint of `minio://`: the object store that Kubeflow installs."""
 
 _DENIED = {
     "403",
@@ -49,14 +49,14 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach an S3 store; what is None is left to the AWS SDK's own lookup.
+    """How to reach an S3 store. The AWS SDK looks up settings that are None.
 
     Attributes:
         endpoint: `http://host:port` or `https://host`; None for Amazon's.
-        access_key: With `secret_key`, static credentials.
-        secret_key: See `access_key`.
-        session_token: Of temporary credentials.
-        region: The bucket's region.
+        access_key: The access key of static credentials.
+        secret_key: The secret key of static credentials.
+        session_token: The session token of temporary credentials.
+        region: The region of the bucket.
         anonymous: Whether requests are unsigned.
     """
 
@@ -69,19 +69,23 @@ class Connection:
 
 
 def connection(scheme: str, environment: Mapping[str, str]) -> Connection:
-    """Decides how to reach a store from the environment.
+    """Return how to reach a store, from environment variables.
 
-    Endpoint: the first set of `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `S3_ENDPOINT`; for
-    `minio` `MINIO_ENDPOINT` goes first and Kubeflow's own store is the default. An endpoint
-    without a scheme is taken as https unless `S3_USE_HTTPS` is `0`.
+    Endpoint: the first of `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` and `S3_ENDPOINT` that is set.
+    For `minio`, `MINIO_ENDPOINT` comes first and Kubeflow's own store is the default. An endpoint
+    without a scheme uses https, unless `S3_USE_HTTPS` is `0`.
 
-    Credentials: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` (`MINIO_ACCESS_KEY` and
-    `MINIO_SECRET_KEY` first for `minio`). Without them the AWS SDK's chain is used (shared
-    files, web identity, instance role), or none where `AWS_NO_SIGN_REQUEST` is `YES`.
+    Credentials: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; for `minio`, `MINIO_ACCESS_KEY`
+    and `MINIO_SECRET_KEY` come first. Without them, the chain of the AWS SDK applies (shared files,
+    web identity, instance role). `AWS_NO_SIGN_REQUEST=YES` makes requests anonymous.
 
     Args:
         scheme: `s3` or `minio`.
         environment: Environment variables.
+
+    Example:
+        >>> connection("minio", {"MINIO_ENDPOINT": "minio.team:9000", "S3_USE_HTTPS": "0"}).endpoint
+        'http://minio.team:9000'
     """
     endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT"]
     access_keys, secret_keys = ["AWS_ACCESS_KEY_ID"], ["AWS_SECRET_ACCESS_KEY"]
@@ -97,7 +101,7 @@ def connection(scheme: str, environment: Mapping[str, str]) -> Connection:
     if endpoint is not None and "://" not in endpoint:
         plain = environment.get("S3_USE_HTTPS", "1").lower() in ("0", "false", "no")
         endpoint = f"{'http' if plain else 'https'}://{endpoint}"
-    # A session token belongs to Amazon's key of the same environment.
+    # A session token belongs to Amazon's key in the same environment, not to MinIO's.
     own_key = scheme == "minio" and bool(environment.get("MINIO_ACCESS_KEY"))
     unsigned = environment.get("AWS_NO_SIGN_REQUEST", "").lower() in ("yes", "true", "1")
     return Connection(
@@ -105,7 +109,7 @@ def connection(scheme: str, environment: Mapping[str, str]) -> Connection:
         access_key=first(access_keys),
         secret_key=first(secret_keys),
         session_token=None if own_key else first(["AWS_SESSION_TOKEN"]),
-        # A store other than Amazon's has no regions, but the SDK would look one up.
+        # Stores other than Amazon's have no regions, but the SDK would look one up.
         region=first(["AWS_REGION", "AWS_DEFAULT_REGION"]) or ("us-east-1" if endpoint else None),
         anonymous=unsigned,
     )
@@ -125,7 +129,7 @@ class S3Bucket:
         self._client = _client(connection(scheme, os.environ))
 
     def stat(self, key: str) -> StoredObject | None:
-        """Gives the object with this key, or None."""
+        """Return the object with this key, or None."""
         if not key:
             return None
         with self._user_errors(key):
@@ -138,7 +142,7 @@ class S3Bucket:
         return StoredObject(key, int(found["ContentLength"]), found.get("ETag", ""))
 
     def list(self, prefix: str) -> list[StoredObject]:
-        """Gives all objects whose key starts with `prefix`, sorted by key."""
+        """Return all objects whose key starts with `prefix`, sorted by key."""
         pages = self._client.get_paginator("list_objects_v2")
         with self._user_errors(prefix):
             found = [
@@ -149,7 +153,7 @@ class S3Bucket:
         return sorted(found, key=lambda stored: stored.key)
 
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
-        """Fetches objects in ranges, many at the same time."""
+        """Download objects in parallel ranges."""
         for stored, path in wanted:
             make_room(path, stored.size)
         self.download_parts(
@@ -157,12 +161,12 @@ class S3Bucket:
         )
 
     def download_parts(self, parts: Sequence[Part]) -> None:
-        """Fetches parts of objects, many at the same time."""
+        """Download parts of objects in parallel."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
 
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Stores files under keys, side by side; large ones in pieces."""
+        """Upload files under keys in parallel, large ones in pieces."""
         settings = TransferConfig(
             multipart_threshold=CHUNK_BYTES,
             multipart_chunksize=CHUNK_BYTES,
@@ -175,12 +179,12 @@ class S3Bucket:
                     transfer.result()
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Removes objects; one that is not there is no error."""
+        """Delete objects; missing ones are ignored."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
 
     def _delete(self, key: str) -> None:
-        # One by one: not every store has the request that takes many.
+        # One by one: not every store supports deleting many objects with one request.
         with self._user_errors(key):
             self._client.delete_object(Bucket=self._name, Key=key)
 
@@ -191,7 +195,7 @@ class S3Bucket:
                 try:
                     position = self._copy(part, position, target)
                 except _LOST:
-                    # The SDK repeats a request, but not the reading of its answer.
+                    # The SDK retries requests, but not the reading of a response.
                     attempt += 1
                     if attempt == _ATTEMPTS:
                         raise
@@ -224,10 +228,10 @@ class S3Bucket:
         except boto_errors.ClientError as error:
             code = _code(error)
             if code == "NoSuchBucket":
-                raise UserError(f"{self._uri(key)}: there is no such bucket.") from error
+                raise UserError(f"{self._uri(key)}: the bucket does not exist.") from error
             if code in _MISSING:
                 raise MissingError(
-                    f"{self._uri(key)}: not found; check the bucket and the path."
+                    f"{self._uri(key)}: not found. Check the bucket and the path."
                 ) from error
             if code == "PreconditionFailed":
                 raise OSError(f"{self._uri(key)}: the object changed while it was read.") from error
@@ -265,19 +269,19 @@ def _client(to: Connection) -> Any:
             aws_session_token=to.session_token,
         )
     settings = Config(
-        # Names of buckets are no host names in a cluster.
+        # Path style, because bucket names are not host names in a cluster.
         s3={"addressing_style": "path" if to.endpoint else "auto"},
         signature_version=UNSIGNED if to.anonymous else None,
         max_pool_connections=2 * CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        # The checksums that the SDK adds by default are unknown to older stores.
+        # Older stores do not know the checksums that the SDK adds by default.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     try:
-        # A session of its own: the module's shared one is not safe to use in threads.
+        # A session of its own: the module's shared session is not thread-safe.
         return boto3.session.Session().client(
             "s3", endpoint_url=to.endpoint, region_name=to.region, config=settings, **options
         )
     except (ValueError, boto_errors.BotoCoreError) as error:
-        raise UserError(f"S3 settings in the environment: {error}") from error
+        raise UserError(f"Invalid S3 settings in the environment: {error}") from error

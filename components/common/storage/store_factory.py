@@ -6,7 +6,7 @@ from kfp_tabular.components.common.storage.object_store import Store
 
 def open_store(location: Location) -> Store:
     """Connect to the store of a remote location."""
-    # Client libraries are loaded only for the store in use: not every image holds every one.
+    # Import only the client library in use: not every image has every one.
     if location.scheme == "gs":
         from kfp_tabular.components.common.storage.gcs import GcsBucket
 

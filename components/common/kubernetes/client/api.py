@@ -36,7 +36,7 @@ _MERGE_PATCH = "application/merge-patch+json"
 _JSON = "application/json"
 
 _CONNECT_SECONDS = 10
-# A log may be silent for long. After this it is asked for anew, in case the connection is dead.
+# A log may be silent for long. After this time it is requested again, in case the connection died.
 _LOG_SECONDS = 300
 
 _logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Request:
-    """One request, as HTTP and as RBAC see it."""
+    """One request, as HTTP and RBAC see it."""
 
     method: str
     verb: str
@@ -78,15 +78,15 @@ class _Request:
 class Api:
     """Access to one cluster. Threads may share it.
 
-    Every call repeats itself through lost connections, 429 and 5xx, until the API server was away
+    Every call retries after lost connections, 429 and 5xx, until the API server was unavailable
     for `retry_policy.unreachable_seconds`. So a `create` may find the object it made itself, and a
     `replace` with a resource version its own change: both raise `ConflictError`.
 
     Every call may raise `ForbiddenError` (403), `RejectedError` (400, 422, unknown kind),
-    `UnreachableError` and `AbortedError`; `ApiError` otherwise.
+    `UnreachableError` and `AbortedError`, or `ApiError` for other responses.
 
     Attributes:
-        namespace: Where this process works: its pod's namespace, or the kubeconfig's.
+        namespace: The default namespace: that of this pod, or of the kubeconfig's context.
         retry_policy: What is retried and for how long.
     """
 
@@ -102,7 +102,7 @@ class Api:
         self._granted: set[tuple[str, Kind, str, str]] = set()
 
     def bound(self, **changes: float) -> "Api":
-        """Gives the same access for one piece of work, which `abort` ends.
+        """Return the same access for one piece of work, which `abort` ends.
 
         Args:
             changes: Fields of the retry policy to replace, by name.
@@ -112,33 +112,33 @@ class Api:
         return other
 
     def abort(self) -> None:
-        """Ends waits and streams of this access; they raise `AbortedError`, as later calls do."""
+        """End waits and streams of this access; they and later calls raise `AbortedError`."""
         self._aborted.set()
         with self._lock:
             for response in self._streams:
-                # One that ended meanwhile has no socket any more.
+                # A response that ended meanwhile has no socket any more.
                 with suppress(OSError, ValueError, RuntimeError):
                     response.shutdown()
 
     def pause(self, seconds: float) -> None:
-        """Waits.
+        """Wait for a number of seconds.
 
         Raises:
-            AbortedError: When `abort` was called.
+            AbortedError: `abort` was called.
         """
         if self._aborted.wait(seconds):
             raise AbortedError
 
     def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
-        """Reads an object.
+        """Return an object.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: It does not exist.
         """
         return self._json(self._request("GET", "get", kind, namespace, name=name))
 
     def create(self, kind: Kind, body: Object, namespace: str = "") -> Object:
-        """Creates an object.
+        """Create an object, and return it with the server's defaults.
 
         Raises:
             ConflictError: The name is taken.
@@ -146,23 +146,23 @@ class Api:
         return self._json(self._request("POST", "create", kind, namespace, body=body))
 
     def replace(self, kind: Kind, body: Object, namespace: str = "") -> Object:
-        """Replaces an object; only if it is unchanged, where `body` has its resource version.
+        """Replace an object; if `body` has a resource version, only that version.
 
         Raises:
             ConflictError: It changed since it was read.
-            NotFoundError: There is none.
+            NotFoundError: It does not exist.
         """
         name = str(body["metadata"]["name"])
         return self._json(self._request("PUT", "update", kind, namespace, name=name, body=body))
 
     def patch(self, kind: Kind, name: str, changes: Object, namespace: str = "") -> Object:
-        """Applies a JSON merge patch: None removes a field, a list is replaced as a whole.
+        """Apply a JSON merge patch: None removes a field, a list is replaced as a whole.
 
-        Where `changes` has `metadata.resourceVersion`, it is applied only to that version.
+        If `changes` has `metadata.resourceVersion`, it applies to that version only.
 
         Raises:
             ConflictError: It changed since it was read.
-            NotFoundError: There is none.
+            NotFoundError: It does not exist.
         """
         request = self._request("PATCH", "patch", kind, namespace, name=name, body=changes)
         return self._json(replace(request, content_type=_MERGE_PATCH))
@@ -176,19 +176,19 @@ class Api:
         uid: str = "",
         propagation: str = "",
     ) -> None:
-        """Asks for an object's deletion; it may last until its finalizers are done.
+        """Request the deletion of an object, which lasts until its finalizers are done.
 
         Args:
-            kind: Its kind.
+            kind: The kind of the object.
             name: Its name.
-            namespace: Its namespace; this process's where empty.
-            uid: Only the object of this uid is meant, not a later one of the same name.
-            propagation: `Foreground` keeps it until what it owns is gone, `Background` does not;
-                what the kind says where empty.
+            namespace: Its namespace; empty for the default.
+            uid: Delete only the object with this uid, not a later one of the same name.
+            propagation: `Foreground` keeps it until all objects that it owns are deleted,
+                `Background` does not; empty for the propagation of the kind.
 
         Raises:
-            NotFoundError: There is none.
-            ConflictError: The one that is there has another uid.
+            NotFoundError: It does not exist.
+            ConflictError: The existing object has another uid.
         """
         options: dict[str, Any] = {
             "apiVersion": "v1",
@@ -202,7 +202,7 @@ class Api:
     def list(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> Listing:
-        """Lists objects by label and field selectors, such as `a=b,c!=d`."""
+        """Return the objects that match label and field selectors, such as `a=b,c!=d`."""
         query = _selectors(labels, fields)
         found = self._json(self._request("GET", "list", kind, namespace, query=query))
         return Listing(found.get("items") or [], found["metadata"].get("resourceVersion", ""))
@@ -210,15 +210,15 @@ class Api:
     def watch(
         self, kind: Kind, namespace: str = "", *, name: str = "", labels: str = ""
     ) -> Iterator[Mapping[str, Object]]:
-        """Gives all matching objects by name: now, and after every change, without an end.
+        """Yield all matching objects by name: now, and after every change, without an end.
 
-        Ended calls, lost connections, stale versions and a forbidden `watch` (it polls then) are
-        dealt with. An object that is missing from what is given was deleted.
+        Handles calls that end, lost connections, stale versions and a forbidden `watch`, in which
+        case it lists at intervals. An object that is missing was deleted.
 
         Args:
-            kind: Their kind.
-            namespace: Their namespace; this process's where empty.
-            name: The one object of this name.
+            kind: The kind of the objects.
+            namespace: Their namespace; empty for the default.
+            name: Watch only the object of this name.
             labels: A label selector.
         """
         fields = f"metadata.name={name}" if name else ""
@@ -242,11 +242,11 @@ class Api:
         labels: str = "",
         fields: str = "",
     ) -> Iterator[Object]:
-        """Gives the events of one watch call; `watch` makes something of them.
+        """Yield the events of one watch call. `watch` turns them into snapshots.
 
         Args:
             kind: The objects' kind.
-            namespace: Their namespace; this process's where empty.
+            namespace: Their namespace; empty for the default.
             since: The resource version to start from.
             labels: A label selector.
             fields: A field selector.
@@ -281,21 +281,21 @@ class Api:
         tail: int = 0,
         previous: bool = False,
     ) -> Iterator[str]:
-        """Gives the lines of a container's log, without their ends.
+        """Yield the lines of a container's log, without line ends.
 
         Args:
-            pod: The pod's name.
-            namespace: Its namespace; this process's where empty.
-            container: Needed where the pod has several.
-            follow: Go on until the container ends.
-            timestamps: Put an RFC 3339 time with nanoseconds and a space before each line.
-            since: Only lines from this RFC 3339 time on; the server cuts it to seconds.
+            pod: The name of the pod.
+            namespace: Its namespace; empty for the default.
+            container: The container; required if the pod has several.
+            follow: Continue until the container ends.
+            timestamps: Start each line with an RFC 3339 time with nanoseconds and a space.
+            since: Only lines from this RFC 3339 time on; the server truncates it to seconds.
             tail: Only this many last lines; 0 for all.
-            previous: The log of the container's previous start.
+            previous: Read the log from before the last restart of the container.
 
         Raises:
-            NotFoundError: There is no such pod.
-            ConnectionError: The stream broke; only once it has begun.
+            NotFoundError: The pod does not exist.
+            ConnectionError: The stream broke after it had begun.
         """
         given: dict[str, str | int] = {
             "container": container,
@@ -355,7 +355,7 @@ class Api:
 
     @contextmanager
     def _tracked(self, response: "BaseHTTPResponse") -> Iterator[None]:
-        """Lets `abort` reach a response while it is being read; closes it at the end."""
+        """Let `abort` reach a response while it is read; close it at the end."""
         with self._lock:
             self._streams.add(response)
         try:
@@ -374,7 +374,7 @@ class Api:
         read: "Callable[[BaseHTTPResponse], T]",
         silence_seconds: float | None = None,
     ) -> "T":
-        """Sends a request until it is answered for good."""
+        """Send a request, with retries, until the response is final."""
         retry = Retry(self.retry_policy, str(request.subject))
         while True:
             if self._aborted.is_set():
@@ -392,7 +392,7 @@ class Api:
             self.pause(retry.delay_after(answer))
 
     def _expects(self, request: _Request) -> bool:
-        """Tells whether a right should be there: it was once, or it belongs to one that was."""
+        """Whether a permission should exist, since it, or one that it belongs to, was granted."""
         return request.verb == "delete" or request.right in self._granted
 
     def _attempt(
@@ -429,11 +429,11 @@ class Api:
 
 
 def _tls_failure(reason: str) -> TransientFailure:
-    """Tells a connection that was lost during its handshake from a wrong certificate."""
+    """Tell a connection lost during its handshake from a certificate that is not trusted."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         raise UserError(
-            f"the API server's certificate is not trusted: {reason.splitlines()[-1]}. Check the "
-            "certificate authority in the kubeconfig."
+            f"The certificate of the API server is not trusted: {reason.splitlines()[-1]}. Check "
+            "the certificate authority in the kubeconfig."
         )
     return TransientFailure(reason.replace("\n", ": "))
 
@@ -444,10 +444,13 @@ def _selectors(labels: str, fields: str) -> dict[str, str | int]:
 
 
 def connect(retry_policy: RetryPolicy | None = None) -> Api:
-    """Connects by `KUBECONFIG`, else with the pod's service account, else by `~/.kube/config`.
+    """Connect with `KUBECONFIG`, else the service account of the pod, else `~/.kube/config`.
+
+    Args:
+        retry_policy: What is retried and for how long; None for the defaults.
 
     Raises:
-        UserError: There is none of them, or it cannot be used.
+        UserError: None of them exists, or it cannot be used.
     """
     from kubernetes import config
     from kubernetes.client import ApiClient, Configuration
@@ -455,21 +458,21 @@ def connect(retry_policy: RetryPolicy | None = None) -> Api:
     from yaml import YAMLError
 
     configuration = Configuration()
-    # Repetitions are counted, bounded and logged here; the transport must not add its own.
+    # Retries are bounded and logged here; the transport must not add its own.
     configuration.retries = False
     try:
         if SERVICE_HOST_ENV_NAME in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)
             namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
         else:
-            # The client library looks at the variable when it is imported, and never again.
+            # The client library reads the variable once, when it is imported.
             file = os.environ.get("KUBECONFIG")
             config.load_kube_config(file, client_configuration=configuration)
             _, context = config.list_kube_config_contexts(file)
             namespace = context["context"].get("namespace") or "default"
     except (config.ConfigException, OSError, YAMLError) as error:
         raise UserError(
-            f"no access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
+            f"No access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
             "KUBECONFIG."
         ) from error
     return Api(ApiClient(configuration), namespace, retry_policy)

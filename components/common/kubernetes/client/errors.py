@@ -1,10 +1,10 @@
-"""What can go wrong between a task and the cluster."""
+"""Errors between a task and the cluster."""
 
 from kfp_tabular.components.common.errors import UserError
 
 
 class ApiError(Exception):
-    """The API server refused a request.
+    """The API server answered a request with an error.
 
     Attributes:
         status: The HTTP status.
@@ -19,7 +19,7 @@ class ApiError(Exception):
 
 
 class NotFoundError(ApiError):
-    """There is no such object (404)."""
+    """The object does not exist (404)."""
 
 
 class ConflictError(ApiError):
@@ -31,11 +31,11 @@ class GoneError(ApiError):
 
 
 class UnreachableError(ApiError):
-    """The API server did not answer for longer than one is ready to wait."""
+    """The API server was unavailable for longer than the retry policy allows."""
 
 
 class AbortedError(Exception):
-    """A call was given up because the work it belonged to is over."""
+    """A call was given up because the work that it belonged to is over."""
 
 
 class ForbiddenError(UserError):
@@ -53,20 +53,20 @@ class ForbiddenError(UserError):
 
 
 class RejectedError(UserError):
-    """The API server does not accept an object or knows no such kind; the message is its own."""
+    """The API server rejects an object or does not know its kind; the message is the server's."""
 
 
 class SpecConflictError(UserError):
-    """A resource of that name exists and is not the wanted one. It was left alone."""
+    """A resource of that name exists and is not the requested one. It was not changed."""
 
 
 class JobFailedError(Exception):
     """A job failed. The message holds the failing pod's reason, events and last log lines.
 
     Attributes:
-        over: Whether the job has ended by itself, so that nothing of it needs to be stopped.
-        exit_code: That of the container which said that no other attempt helps, one of the launch's
-            `final_exit_codes`; None where none did.
+        over: Whether the job has ended by itself, so that nothing needs to be stopped.
+        exit_code: The exit code of a main container after which a retry does not help, one of the
+            launch's `final_exit_codes`; None otherwise.
     """
 
     def __init__(self, message: str, *, over: bool = False, exit_code: int | None = None) -> None:
@@ -76,15 +76,15 @@ class JobFailedError(Exception):
 
 
 class DeadlineError(JobFailedError):
-    """A job took longer than its deadline."""
+    """A job missed its deadline."""
 
 
 class DeletedError(JobFailedError):
-    """Somebody else deleted a job that was being waited for."""
+    """A job was deleted by someone else during the wait."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, over=True)
 
 
 class TerminatedError(Exception):
-    """The task was told to stop while it was waiting."""
+    """The task received SIGTERM during the wait."""

@@ -1,11 +1,11 @@
-"""The kinds of resources that this package works with."""
+"""The kinds of Kubernetes resources that this package works with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Object = Mapping[str, Any]
-"""A resource as JSON has it."""
+"""A resource as parsed from JSON."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Kind:
         api_version: Such as `v1` or `kubeflow.org/v1`.
         kind: Such as `TFJob`.
         plural: The resource's name in URLs and in Roles, such as `tfjobs`.
-        name_limit: The longest name, in characters, with which everything that is named after the
-            resource still has a valid name.
+        name_limit: The longest name, in characters, that leaves room for the names which the
+            controller derives from it.
         namespaced: Whether objects of this kind live in a namespace.
-        propagation: How they are deleted. `Foreground` keeps an object until all that it owns is
-            gone. Where the controller makes what an object lacks even while that is being deleted,
-            this may never end; then it is `Background`.
+        propagation: How objects are deleted. `Foreground` keeps an object until all objects that it
+            owns are deleted. `Background` is for kinds whose controller re-creates those during the
+            deletion, which would then never end.
     """
 
     api_version: str
@@ -38,7 +38,7 @@ class Kind:
 
     @property
     def qualified(self) -> str:
-        """The resource as error messages and `kubectl` name it, such as `tfjobs.kubeflow.org`."""
+        """The resource as `kubectl` and RBAC name it, such as `tfjobs.kubeflow.org`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
@@ -46,8 +46,8 @@ class Kind:
 # `-evaluator-9999`.
 TFJOB = Kind("kubeflow.org/v1", "TFJob", "tfjobs", name_limit=48)
 # Pods are `<job>-<replicated job>-<job index>-<pod index>-<5 random>`, checked against 63 by
-# JobSet's webhook: leaves `-node-0-9999-xxxxx`. The Trainer (2.3) makes the JobSet of a TrainJob
-# again that is only waiting for it to go.
+# JobSet's webhook: leaves `-node-0-9999-xxxxx`. The Trainer (2.3) creates the JobSet again of a
+# TrainJob that waits for its deletion.
 TRAINJOB = Kind(
     "trainer.kubeflow.org/v1alpha1",
     "TrainJob",
@@ -63,8 +63,8 @@ TRAINING_RUNTIME = Kind(
 )
 # Pods are `<job>-<5 random>`, and the name is the value of a label.
 JOB = Kind("batch/v1", "Job", "jobs", name_limit=57)
-# Katib refuses longer ones; trials add 9 characters. It makes the job of a Trial and the service of
-# a Suggestion again, even where these only wait for them to go.
+# Katib rejects longer names; trials add 9 characters. It creates the job of a Trial and the service
+# of a Suggestion again, even while these wait for their deletion.
 EXPERIMENT = Kind(
     "kubeflow.org/v1beta1",
     "Experiment",

@@ -117,7 +117,7 @@ class Retry:
     def succeeded(self) -> None:
         """Log that the server responds again, if an attempt had failed."""
         if self.failures:
-            _logger.info("the API server answers again.")
+            _logger.info("The API server responds again.")
 
     def delay_after(self, failure: TransientFailure) -> float:
         """Count a failed attempt and return the delay in seconds before the next one.
@@ -137,12 +137,12 @@ class Retry:
         elapsed = now - self._since
         if elapsed + delay > budget:
             raise failure.refusal or UnreachableError(
-                f"{self._subject}: given up after {elapsed:.0f} s: {failure.reason}",
+                f"{self._subject}: gave up after {elapsed:.0f} s: {failure.reason}",
                 failure.status,
             )
         if not self.failures:
             _logger.warning(
-                "%s: %s; trying again for up to %.0f s.", self._subject, failure.reason, budget
+                "%s: %s; retrying for up to %.0f s.", self._subject, failure.reason, budget
             )
         self.failures += 1
         return delay

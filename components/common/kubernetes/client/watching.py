@@ -1,4 +1,4 @@
-"""A watch that does not end: three generators, each of which deals with one kind of ending."""
+"""A watch without an end: three generators, each of which handles one kind of ending."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ from kfp_tabular.components.common.kubernetes.client.kinds import Object
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 
 _GONE = 410
-# A call that lasts no longer than this did not work, however orderly it ended.
+# A call that ends sooner failed, even if it ended without an error.
 _SHORT_SECONDS = 1
 
 _logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listing:
-    """Objects, and the version of the whole list, which a watch starts from."""
+    """A list of objects, and its version, from which a watch can start."""
 
     items: Sequence[Object]
     resource_version: str
@@ -30,15 +30,15 @@ def snapshots(
     pause: Callable[[float], None],
     policy: RetryPolicy,
 ) -> Iterator[Mapping[str, Object]]:
-    """Gives all objects by name: now, and after every change, without an end.
+    """Yield all objects by name: now, and after every change, without an end.
 
-    The outermost generator: it starts anew where a version is too old to go on from, which is
-    normal after minutes without a connection. What changed meanwhile shows in the new list.
+    The outermost generator lists again when a resource version is too old to continue from, which
+    is normal after minutes without a connection. The new list shows what changed meanwhile.
 
     Args:
         look: Lists the objects.
-        call: Makes one watch call from a resource version, and gives its events.
-        pause: Waits for some seconds.
+        call: Makes one watch call from a resource version, and yields its events.
+        pause: Waits for a number of seconds.
         policy: How long to wait between calls.
     """
     while True:
@@ -54,10 +54,12 @@ def snapshots(
                     objects[name] = event["object"]
                 yield dict(objects)
         except GoneError as error:
-            _logger.debug("listing anew: %s", error)
+            _logger.debug("listing again: %s", error)
             pause(policy.delay(0))
         except ForbiddenError as error:
-            _logger.warning("looking every %g s instead: %s", policy.poll_seconds, error)
+            _logger.warning(
+                "Listing every %g s instead of watching: %s", policy.poll_seconds, error
+            )
             yield from _polled(look, pause, policy)
 
 
@@ -67,12 +69,12 @@ def _resumed(
     pause: Callable[[float], None],
     policy: RetryPolicy,
 ) -> Iterator[Object]:
-    """Calls again when a call is over, from the last version seen.
+    """Call again when a call ends, from the last version seen.
 
-    Calls end all the time: at the server's timeout, when it restarts, when a proxy thinks so.
+    Calls end often: at the server's timeout, on a restart, or because a proxy closes them.
 
     Raises:
-        GoneError: The version is too old by now.
+        GoneError: The version is too old.
     """
     failures = 0
     while True:
@@ -88,10 +90,10 @@ def _resumed(
 
 
 def _events(call: Iterator[Object]) -> Iterator[Object]:
-    """Gives the events of one call until it is over, in whatever way.
+    """Yield the events of one call until it ends, in whatever way.
 
     Raises:
-        GoneError: The server says so within the stream, after a 200.
+        GoneError: The stream holds an error, after a status of 200.
     """
     try:
         for event in call:
@@ -100,7 +102,7 @@ def _events(call: Iterator[Object]) -> Iterator[Object]:
                 continue
             status = event["object"]
             message = str(status.get("message", status))
-            # Any other error is about this call, too; only a new list tells what is the case.
+            # Other errors concern this call, too; only a new list shows the current state.
             raise GoneError(message, int(status.get("code", _GONE)), str(status.get("reason", "")))
     except ConnectionError as error:
         _logger.debug("a watch broke: %s", error)
@@ -109,7 +111,7 @@ def _events(call: Iterator[Object]) -> Iterator[Object]:
 def _polled(
     look: Callable[[], Listing], pause: Callable[[float], None], policy: RetryPolicy
 ) -> Iterator[Mapping[str, Object]]:
-    """Looks again and again, where watching is not allowed."""
+    """Yield the objects at intervals, where watching is forbidden."""
     while True:
         pause(policy.poll_seconds)
         yield {str(item["metadata"]["name"]): item for item in look().items}

@@ -1,4 +1,4 @@
-"""Runs a job on the cluster to its end, exactly once, whatever happens on the way."""
+"""Runs a job on the cluster to its end, exactly once, across retries of the task."""
 
 import logging
 import threading
@@ -35,25 +35,29 @@ _logger = logging.getLogger(__name__)
 
 
 def run(api: Api, launch: Launch) -> Object:
-    """Creates the job or adopts that of an earlier attempt, and waits for its end.
+    """Create the job, or adopt the one of an earlier attempt, and wait for its end.
 
-    An earlier attempt's job that runs or has succeeded is adopted. One that failed is deleted and
-    made again: that is what a retry is for. Whatever ends the wait before the job has ended
-    (deadline, SIGTERM, a pod that cannot start, an error) deletes the job; one that has ended is
-    left for inspection, until its run is deleted.
+    A job of an earlier attempt that runs or has succeeded is adopted. One that failed is deleted
+    and created again, since a retry was asked for. If the wait ends before the job does (deadline,
+    SIGTERM, a pod that cannot start, an error), the job is deleted. A job that has ended is kept
+    for inspection until its run is deleted.
 
     Call it in the main thread: signals arrive there.
 
+    Args:
+        api: Access to the cluster.
+        launch: The job.
+
     Returns:
-        The resource as it was when it had succeeded.
+        The resource in its last state, after it succeeded.
 
     Raises:
-        JobFailedError: It failed, or one of its pods can never start.
-        DeadlineError: It took too long.
-        DeletedError: Somebody else deleted it.
-        SpecConflictError: Its name belongs to something else.
-        UserError: A permission is missing, or the API server does not accept the resource.
-        SystemExit: With 143, after SIGTERM; the job is deleted before.
+        JobFailedError: The job failed, or one of its pods can never start.
+        DeadlineError: The job missed its deadline.
+        DeletedError: The job was deleted by someone else.
+        SpecConflictError: Another resource has its name.
+        UserError: A permission is missing, or the API server rejects the resource.
+        SystemExit: With code 143 after SIGTERM; the job is deleted first.
     """
     with termination() as terminated:
         try:
@@ -64,7 +68,7 @@ def run(api: Api, launch: Launch) -> Object:
 
 def _run(api: Api, launch: Launch, terminated: threading.Event) -> Object:
     job = _Job(api, launch)
-    # What is refused was not made.
+    # A rejected resource was not created, so there is nothing to clean up.
     with job.cleaned_up(sparing=UserError):
         resource = job.create_or_adopt(terminated)
     with job.cleaned_up():
@@ -74,10 +78,10 @@ def _run(api: Api, launch: Launch, terminated: threading.Event) -> Object:
 
 
 class _Job:
-    """The resource of a launch on the cluster, as far as it is this launch's own.
+    """The resource of a launch on the cluster, if this launch owns it.
 
     Attributes:
-        elapsed_seconds: For how long it had existed when it was adopted.
+        elapsed_seconds: The age of the resource when it was adopted; 0 if it was created.
     """
 
     def __init__(self, api: Api, launch: Launch) -> None:
@@ -91,27 +95,27 @@ class _Job:
         self.elapsed_seconds = 0.0
 
     def create_or_adopt(self, terminated: threading.Event) -> Object:
-        """Gives the one resource of this launch.
+        """Return the resource of this launch, created or adopted.
 
         Raises:
-            SpecConflictError: The name belongs to something else.
-            DeadlineError: An earlier one is not gone within the launch's deadline.
-            TerminatedError: Before it was there for sure.
+            SpecConflictError: Another resource has its name.
+            DeadlineError: A resource of an earlier attempt is not deleted within the deadline.
+            TerminatedError: SIGTERM came before the resource was known to exist.
         """
         bound = self._api.bound()
         try:
             with waiting.on_event(terminated, bound.abort):
                 resource = self._create_or_adopt(bound)
         except AbortedError:
-            raise TerminatedError(f"{self._title}: told to stop.") from None
+            raise TerminatedError(f"{self._title}: terminated.") from None
         self._uid = resource["metadata"]["uid"]
         return resource
 
     def _create_or_adopt(self, api: Api) -> Object:
         wanted = self._wanted(api)
         end = time.monotonic() + api.retry_policy.unreachable_seconds
-        # Creating first, and looking only if the name is taken, leaves no moment in which two
-        # attempts could each find nothing and then make one.
+        # Create first and read only if the name is taken: between a read and a create, another
+        # attempt could create the resource.
         while True:
             try:
                 created = api.create(self._kind, wanted, self._namespace)
@@ -120,8 +124,8 @@ class _Job:
                 if existing is None:
                     if time.monotonic() > end:
                         raise
-                    # It went meanwhile, or a quota was being updated.
-                    _logger.debug("%s: once more: %s", self._title, error)
+                    # It was deleted meanwhile, or a quota was being updated.
+                    _logger.debug("%s: creating it again: %s", self._title, error)
                     api.pause(api.retry_policy.delay(0))
                     continue
             else:
@@ -129,19 +133,17 @@ class _Job:
                 return created
             if self._adoptable(api, existing):
                 self.elapsed_seconds = _age(existing)
-                _logger.info(
-                    "%s is there since %.0f s: adopted.", self._title, self.elapsed_seconds
-                )
+                _logger.info("%s exists since %.0f s: adopted.", self._title, self.elapsed_seconds)
                 return existing
 
     def _adoptable(self, api: Api, existing: Object) -> bool:
-        """Tells whether a resource can be gone on with; if not, returns when it is gone."""
+        """Return whether a resource can be adopted. If not, return after it was deleted."""
         metadata = existing["metadata"]
         found = (metadata.get("annotations") or {}).get(names.DIGEST_ANNOTATION)
         if found != self._digest:
-            whose = "asks for something else" if found else "was not made by this project"
+            whose = "has another spec" if found else "was not created by this project"
             raise SpecConflictError(
-                f"{self._title} exists and {whose}; it was left alone. Delete it (kubectl delete "
+                f"{self._title} exists and {whose}; it was not changed. Delete it (kubectl delete "
                 f"{self._kind.qualified} {self._name} -n {self._namespace}) or start a new run."
             )
         if not metadata.get("deletionTimestamp"):
@@ -149,18 +151,20 @@ class _Job:
             if verdict.phase != "failed":
                 return True
             _logger.warning(
-                "%s of an earlier attempt failed (%s): deleted, to try again.", self._title, verdict
+                "%s of an earlier attempt failed (%s): deleting it to try again.",
+                self._title,
+                verdict,
             )
         else:
             _logger.info("%s of an earlier attempt is being deleted.", self._title)
-        # Once more does not hurt, and whoever deleted it may have chosen a way that never ends.
+        # Even if it is being deleted: its deletion may wait for dependents without an end.
         self._delete(api, metadata["uid"])
         if not self._gone(api, metadata["uid"], self._launch.deadline_seconds):
             raise DeadlineError(f"{self._title} of an earlier attempt is still being deleted.")
         return False
 
     def _wanted(self, api: Api) -> dict[str, Any]:
-        """Completes the resource by what ties it to this launch and to the run."""
+        """Return the resource with namespace, digest annotation and owner reference."""
         metadata = dict(self._launch.resource["metadata"])
         metadata["namespace"] = self._namespace
         annotations = metadata.get("annotations") or {}
@@ -172,10 +176,10 @@ class _Job:
 
     @contextmanager
     def cleaned_up(self, sparing: type[Exception] | None = None) -> Iterator[None]:
-        """Deletes the resource where the block raises, unless it has ended by itself.
+        """Delete the resource if the block raises, unless the job has ended by itself.
 
         Args:
-            sparing: After an exception of this type there is nothing to delete.
+            sparing: The type of exceptions after which there is nothing to delete.
         """
         try:
             yield
@@ -189,8 +193,8 @@ class _Job:
             raise
 
     def _cancel(self) -> None:
-        # A task that is stopped on Kubeflow has a second or less: its launcher ends on SIGTERM,
-        # and with it the container. So the request comes first, and then everything else.
+        # A task that is stopped on Kubeflow has a second or less, because the container ends with
+        # its launcher, which ends on SIGTERM. So send the request first.
         seconds = self._api.retry_policy.cancel_seconds
         api = self._api.bound(
             unreachable_seconds=seconds, answer_seconds=min(seconds, 5), first_delay_seconds=0.1
@@ -202,14 +206,12 @@ class _Job:
             self._delete(api, uid)
             gone = self._gone(api, uid, seconds)
         except (ApiError, UserError) as error:
-            _logger.error(
-                "%s could not be deleted and may still be running: %s", self._title, error
-            )
+            _logger.error("Could not delete %s; it may still be running: %s", self._title, error)
         else:
             _logger.info("%s %s.", self._title, "deleted" if gone else "is being deleted")
 
     def _own_uid(self, api: Api) -> str:
-        """Looks for what a request may have made whose answer never came."""
+        """Return the uid of a resource that a request created whose response never arrived."""
         existing = self._find(api)
         if existing is None:
             return ""
@@ -228,7 +230,7 @@ class _Job:
             api.delete(self._kind, self._name, self._namespace, uid=uid)
 
     def _gone(self, api: Api, uid: str, seconds: float) -> bool:
-        """Waits until the resource of a uid and its pods are gone, for so many seconds."""
+        """Wait for the deletion of the resource and its pods; return whether they are gone."""
         end = time.monotonic() + seconds
         while True:
             existing = self._find(api)
@@ -248,11 +250,11 @@ class _Job:
         try:
             return bool(api.list(POD, self._namespace, labels=self._launch.pod_selector).items)
         except ForbiddenError:
-            # Pods are only looked after; what may not do that works, too.
+            # Watching pods is optional: a task without that permission works, too.
             return False
 
 
 def _age(resource: Object) -> float:
-    """Gives for how many seconds a resource has existed, by this machine's clock."""
+    """Return the age of a resource in seconds, by the clock of this machine."""
     created = datetime.fromisoformat(resource["metadata"]["creationTimestamp"])
     return max(0, (datetime.now(UTC) - created).total_seconds())

@@ -1,4 +1,4 @@
-"""What is to be run on the cluster, and how to tell how it goes."""
+"""The description of a job to run, and the verdict on its status."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a resource's status says about it.
+    """The state of a job, read from its resource's status.
 
     Attributes:
-        phase: Whether it goes on.
+        phase: Whether the job runs, succeeded or failed.
         reason: One word, such as `BackoffLimitExceeded`; may be empty.
         message: A sentence; may be empty.
     """
@@ -30,26 +30,26 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Launch:
-    """A job to be run.
+    """A job to run.
 
     Attributes:
-        kind: Its kind.
-        resource: The wanted object, with `metadata.name`; namespace, digest annotation and owner
-            reference are added.
-        judge: Reads an object's status. It must cope with an object that has none yet.
-        deadline_seconds: From its creation to its end.
-        pod_selector: Label selector (`a=b,c=d`) of its pods. Where empty, nobody looks after
-            them.
-        chief_selector: Label selector of the one whose log is shown, among those; may be empty.
-        container: The container that works, in every pod; the first where empty.
-        grace_seconds: How long a pod may be unschedulable. An image that cannot be pulled or a
-            container that cannot be configured gets at most a minute of it.
-        needs_all_pods: Whether one pod that cannot start is the end, as in distributed training.
-            If not (parallel trials), it is only while no other pod runs.
-        final_exit_codes: With these the container says that starting it again is of no use. The job
-            is ended then, whatever its controller makes of it.
-        remains: Tells whether something of the deleted resource is still there. None for its pods;
-            where it is deleted in the foreground they go first.
+        kind: The kind of its resource.
+        resource: The resource to create, with `metadata.name`. Namespace, digest annotation and
+            owner reference are added.
+        judge: Returns the verdict on a resource, which may not have a status yet.
+        deadline_seconds: The time from the creation of the resource to the end of the job.
+        pod_selector: The label selector (`a=b,c=d`) of its pods; empty to ignore pods.
+        chief_selector: The label selector, among those pods, of the pod whose log is shown; may be
+            empty.
+        container: The main container of every pod; empty for the first.
+        grace_seconds: How long a pod may be unschedulable. A pod whose image cannot be pulled or
+            whose container cannot be configured has a minute of it at most.
+        needs_all_pods: Whether one pod that cannot start fails the job, as in distributed training.
+            If not (parallel trials), it fails the job only while no other pod runs.
+        final_exit_codes: Exit codes of the main container after which a restart does not help. They
+            end the job, even if its controller would restart the container.
+        remains: Returns whether something of the deleted resource still exists. None to look for
+            its pods; in a foreground deletion they disappear first.
         on_change: Called with every new state of the resource, in the thread that waits.
     """
 

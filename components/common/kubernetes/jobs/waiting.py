@@ -1,4 +1,4 @@
-"""Waits for the end of a resource, and looks after its pods meanwhile."""
+"""Waits for the end of a job and watches its pods meanwhile."""
 
 import logging
 import math
@@ -24,15 +24,15 @@ from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, POD, Ob
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 
-# How long the end of the log may take to come after the end of the job, if its container has
-# ended, too, and if not.
+# How long to wait for the rest of the log after the end of the job: if its container has ended,
+# too, and if not.
 _LOG_END_SECONDS = 10
 _LOG_GOES_ON_SECONDS = 1
 _EXPLAIN_SECONDS = 10
-# A controller makes pods within seconds, unless something keeps it: a quota, a queue, or an object
-# that is refused, which only an event says.
+# A controller creates pods within seconds, unless something prevents it: a quota, a queue, or a
+# rejected object, which only an event reports.
 _NO_PODS_SECONDS = 30
-# So many are enough to understand what happened.
+# The number of further failures to report.
 _MOST_OTHERS = 5
 
 _logger = logging.getLogger(__name__)
@@ -47,27 +47,27 @@ def until_ended(
     *,
     elapsed_seconds: float = 0,
 ) -> Object:
-    """Waits until a resource has succeeded or failed. It changes nothing on the cluster.
+    """Wait until a job has succeeded or failed, without changing anything on the cluster.
 
     Args:
         api: Access to the cluster.
-        launch: What is waited for; of its resource only the name counts.
+        launch: The job; only the name of its resource matters.
         resource: The resource as it is on the cluster.
-        terminated: Set when the wait is to be given up; see `termination`.
+        terminated: Set to give up the wait; see `termination`.
         elapsed_seconds: How much of the deadline has passed already.
 
     Returns:
-        The resource as it was when it had succeeded.
+        The resource in its last state, after it succeeded.
 
     Raises:
-        JobFailedError: It failed, or a pod of it can never start; see `over`.
-        DeadlineError: It took too long.
-        DeletedError: Somebody else deleted it.
+        JobFailedError: The job failed, or one of its pods can never start; see `over`.
+        DeadlineError: The job missed its deadline.
+        DeletedError: The job was deleted by someone else.
         TerminatedError: `terminated` was set.
         UserError: A permission is missing.
     """
     bound = api.bound()
-    # What only explains must not keep anything waiting while the API server is away.
+    # Requests that only explain a failure must not wait long for an unavailable API server.
     brief = api.bound(
         unreachable_seconds=min(_EXPLAIN_SECONDS, api.retry_policy.unreachable_seconds)
     )
@@ -81,17 +81,17 @@ def until_ended(
         with on_event(terminated, give_up):
             return wait.run()
     except AbortedError:
-        raise TerminatedError(f"{launch.name}: told to stop.") from None
+        raise TerminatedError(f"{launch.name}: terminated.") from None
     finally:
         bound.abort()
 
 
 @contextmanager
 def on_event(event: threading.Event, act: Callable[[], None]) -> Iterator[None]:
-    """Acts as soon as an event is set, in a thread, for the duration of the block.
+    """Call `act` in a thread as soon as an event is set, for the duration of the block.
 
-    The main thread must not wait for an event that a signal handler sets: the handler runs in the
-    midst of the wait, when its lock may be held.
+    The main thread must not wait for an event that a signal handler sets: the handler interrupts
+    the wait, which may hold the event's lock.
     """
     done = threading.Event()
 
@@ -110,7 +110,7 @@ def on_event(event: threading.Event, act: Callable[[], None]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The resource as it is; None where there is none (any more)."""
+    """The resource as it is; None if it does not exist (any more)."""
 
     resource: Object | None
 
@@ -131,7 +131,7 @@ class _Broken:
 
 @dataclass(frozen=True)
 class _Terminated:
-    """The wait is to be given up."""
+    """The wait must be given up."""
 
 
 @dataclass
@@ -164,12 +164,12 @@ class _Wait:
         self._problems: dict[tuple[str, str], tuple[pod_status.Problem, float]] = {}
         self._followers: dict[str, logs.Follower] = {}
         self._verdict = ""
-        # From when on it is strange that there are no pods.
+        # The time from which missing pods are worth a warning.
         allowed = min(launch.grace_seconds, _NO_PODS_SECONDS) if launch.pod_selector else math.inf
         self._lonely = time.monotonic() + allowed
 
     def run(self) -> Object:
-        # One that has ended already has no deadline to miss.
+        # A job that has ended already cannot miss its deadline.
         if self._see_resource(self._resource):
             return self._resource
         self._start("watch", self._watch_resource)
@@ -182,7 +182,7 @@ class _Wait:
                 self._check_time()
                 continue
             if isinstance(message, _Terminated):
-                raise TerminatedError(f"{self._title}: told to stop.")
+                raise TerminatedError(f"{self._title}: terminated.")
             if isinstance(message, _Broken):
                 raise message.error
             if isinstance(message, _Pods):
@@ -214,10 +214,10 @@ class _Wait:
         except AbortedError:
             return
         except (ApiError, ForbiddenError, RejectedError) as error:
-            _logger.warning("the pods of %s are not looked after: %s", self._title, error)
+            _logger.warning("Cannot watch the pods of %s: %s", self._title, error)
 
     def _remember_failures(self, api: Api, found: Mapping[str, Object]) -> None:
-        """Keeps how pods failed, with their last words: operators delete failed pods."""
+        """Keep failures of pods and their last log lines: operators delete failed pods."""
         for pod in found.values():
             uid = pod["metadata"]["uid"]
             for failure in pod_status.failures(pod):
@@ -230,9 +230,9 @@ class _Wait:
                 self._ended[key] = ended
 
     def _see_resource(self, resource: Object | None) -> bool:
-        """Takes note of a state, and tells whether it is success."""
+        """Record a state of the resource, and return whether it is success."""
         if resource is None or resource["metadata"]["uid"] != self._uid:
-            raise DeletedError(f"{self._title} was deleted while it was being waited for.")
+            raise DeletedError(f"{self._title} was deleted by someone else.")
         self._resource = resource
         if self._launch.on_change:
             self._launch.on_change(resource)
@@ -246,7 +246,7 @@ class _Wait:
             text = self._explain(f"{self._title} failed: {verdict}")
             raise JobFailedError(text, over=True, exit_code=self._final_exit_code())
         if resource["metadata"].get("deletionTimestamp"):
-            raise DeletedError(f"{self._title} is being deleted by somebody else.")
+            raise DeletedError(f"{self._title} is being deleted by someone else.")
         self._tell(verdict)
         return False
 
@@ -265,7 +265,7 @@ class _Wait:
                 continue
             key = (pod["metadata"]["uid"], problem.topic)
             if key not in self._problems:
-                _logger.warning("%s (it gets %g s)", problem, problem.seconds)
+                _logger.warning("%s (allowed for %g s)", problem, problem.seconds)
             _, since = self._problems.get(key, (problem, now))
             problems[key] = (problem, since)
         self._problems = problems
@@ -281,7 +281,7 @@ class _Wait:
                 )
 
     def _hopeless(self) -> Iterator[tuple[pod_status.Problem, float]]:
-        """Gives the problems that end the wait, each with when it does."""
+        """Yield the problems that end the wait, each with the time when it does."""
         if self._launch.needs_all_pods or not any(map(pod_status.is_running, self._pods.values())):
             for problem, since in self._problems.values():
                 yield problem, since + problem.seconds
@@ -305,7 +305,7 @@ class _Wait:
     def _check_final(self) -> None:
         code = self._final_exit_code()
         if code is not None:
-            text = self._explain(f"{self._title} would fail however often it was tried")
+            text = self._explain(f"{self._title} failed, and a retry would not help")
             raise JobFailedError(text, exit_code=code)
 
     def _final_exit_code(self) -> int | None:
@@ -313,7 +313,7 @@ class _Wait:
         return causes[0].failure.exit_code if causes and self._is_final(causes[0]) else None
 
     def _causes(self) -> list[_Ended]:
-        """Gives what has gone wrong so far, what counts most first."""
+        """Return the failures so far, the most important first."""
         return sorted(
             self._ended.values(), key=lambda ended: (not self._is_final(ended), ended.failure)
         )
@@ -325,7 +325,7 @@ class _Wait:
         )
 
     def _show_rest(self) -> None:
-        """Shows the log to its end, and learns of pods that the watch has not reported yet."""
+        """Show the rest of the log, and list pods that the watch has not reported yet."""
         if not self._launch.pod_selector:
             return
         try:
@@ -343,7 +343,7 @@ class _Wait:
             follower.finish(_LOG_GOES_ON_SECONDS if uid in running else _LOG_END_SECONDS)
 
     def _explain(self, what: str, pod: str = "") -> str:
-        """Adds what one would look up next: why a pod failed, its events and its last words."""
+        """Add what one would look up next: why a pod failed, its events and last log lines."""
         paragraphs = [what]
         causes = self._causes()
         if causes and not pod:
@@ -365,9 +365,9 @@ class _Wait:
         return "\n".join(paragraphs)
 
     def _why_no_pods(self) -> str:
-        """Shows warnings about all that is named after the resource.
+        """Return warnings about all objects named after the resource.
 
-        What keeps its pods from being made may be about something between it and them.
+        The event that tells why there are no pods may belong to an object between the two.
         """
         name, what = self._launch.name, f"{self._title} has no pods yet."
         below = [

@@ -1,4 +1,4 @@
-"""A container's log, line by line, each once, however often the stream breaks."""
+"""The log of a container, each line once, however often the stream breaks."""
 
 import logging
 import re
@@ -27,13 +27,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Cursor:
-    """How far a log was read.
+    """The position up to which a log was read.
 
-    `sinceTime` has a resolution of a second, so a log that is asked for again repeats lines. Lines
-    of the very same time are told apart by counting them.
+    `sinceTime` has a resolution of one second, so a log that is requested again repeats lines.
+    Lines with the same time are counted to tell them apart.
 
     Attributes:
-        time: The time of the last line, as the log has it; empty before the first.
+        time: The time of the last line as written in the log; empty before the first line.
     """
 
     def __init__(self) -> None:
@@ -42,17 +42,25 @@ class Cursor:
         self._count = 0
 
     def new(self, lines: Iterable[str]) -> Iterator[str]:
-        """Gives the text of the lines that were not given before.
+        """Yield the text of the lines that were not read before.
 
         Args:
-            lines: The log from `time` on or from before, with timestamps.
+            lines: The log with timestamps, from `time` or an earlier time on.
+
+        Example:
+            >>> cursor = Cursor()
+            >>> first = "2026-11-23T10:00:00.5Z epoch 1"
+            >>> list(cursor.new([first]))
+            ['epoch 1']
+            >>> list(cursor.new([first, "2026-11-23T10:00:00.7Z epoch 2"]))
+            ['epoch 2']
         """
         last, to_skip, repeating = self._last, self._count, True
         for line in lines:
             stamp, _, text = line.partition(" ")
             when = _parse(stamp)
             if when is None:
-                # The kubelet puts errors of its own into the stream, without a time.
+                # The kubelet writes its own errors into the stream, without a time.
                 yield line
                 continue
             if repeating and when <= last:
@@ -68,7 +76,7 @@ class Cursor:
 
 
 def _parse(stamp: str) -> tuple[datetime, int] | None:
-    """Reads an RFC 3339 time with nanoseconds, which `datetime` does not have."""
+    """Return an RFC 3339 time and its nanoseconds, which `datetime` lacks."""
     match = _TIME.fullmatch(stamp)
     if match is None:
         return None
@@ -77,20 +85,20 @@ def _parse(stamp: str) -> tuple[datetime, int] | None:
 
 
 class Follower:
-    """Shows a container's log while it runs, in a thread of its own.
+    """Shows the log of a running container, in a thread of its own.
 
     Attributes:
-        tail: Its last lines.
+        tail: The last lines.
     """
 
     def __init__(self, api: Api, pod: Object, container: str, show: Callable[[str], None]) -> None:
-        """Starts to follow.
+        """Start to follow the log.
 
         Args:
-            api: Access that ends with the work.
-            pod: The pod; its container was started.
-            container: The container; the first where empty.
-            show: Gets each line.
+            api: Access to the cluster. `abort` on it ends the thread.
+            pod: A pod whose container was started.
+            container: The container; empty for the first.
+            show: Called with each line.
         """
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._api = api
@@ -104,7 +112,7 @@ class Follower:
         self._thread.start()
 
     def finish(self, seconds: float) -> None:
-        """Waits until all of an ended container's log was shown, or for so many seconds."""
+        """Wait until the whole log of an ended container was shown, `seconds` at most."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -115,7 +123,7 @@ class Follower:
                 pod = self._api.get(POD, name, self._pod["metadata"]["namespace"])
                 if pod["metadata"]["uid"] != self._pod["metadata"]["uid"]:
                     return
-                # Only what is read after the end is sure to be all.
+                # Only a log that is read after the end is complete.
                 ended = pod_status.has_ended(pod)
                 restarts = pod_status.restarts(pod, self._container)
                 if restarts > self._restarts:
@@ -129,10 +137,10 @@ class Follower:
         except (AbortedError, NotFoundError):
             return
         except (ApiError, ForbiddenError, RejectedError) as error:
-            _logger.warning("the log of pod %s is not shown: %s", name, error)
+            _logger.warning("Cannot show the log of pod %s: %s", name, error)
 
     def _read(self, *, follow: bool = False, previous: bool = False) -> bool:
-        """Shows what is new, and tells whether the log was read to its end."""
+        """Show new lines, and return whether the log was read to its end."""
         try:
             lines = self._api.logs(
                 self._pod["metadata"]["name"],
@@ -150,20 +158,20 @@ class Follower:
             _logger.debug("the log of pod %s broke: %s", self._pod["metadata"]["name"], error)
             return False
         except RejectedError as error:
-            # A container that is about to start again has no log for a moment.
+            # A container that is about to restart has no log for a moment.
             _logger.debug("no log: %s", error)
             return False
         return True
 
 
 def tail(api: Api, pod: Object, container: str, *, previous: bool = False) -> list[str]:
-    """Gives the last lines of a container's log; none where they cannot be had.
+    """Return the last lines of a container's log; none if the log cannot be read.
 
     Args:
         api: Access to the cluster.
         pod: The pod.
-        container: The container; the first where empty.
-        previous: Whether the log of its previous start is meant.
+        container: The container; empty for the first.
+        previous: Whether to read the log from before the last restart.
     """
     try:
         lines = api.logs(

@@ -7,16 +7,15 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.kinds import Object
 
-# What the kubelet says of a container that waits. Each of these may pass by itself (a registry is
-# down, a Secret is about to be made), so they get some time; the kubelet's second attempt to pull
-# comes after 10 s, its third after 20 s more.
+# Reasons for which a container waits. Each may pass (a registry is down, a Secret is about to be
+# created), so it is allowed for a while. The kubelet pulls again after 10 s, then after 20 s more.
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageInspect"})
 _IMAGE_SECONDS = 60
 _CONFIGURATION = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
 _CONFIGURATION_SECONDS = 30
-# These cannot pass.
+# Reasons that do not pass.
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 
 _SIGNALLED = 128
@@ -27,10 +26,10 @@ class Problem:
     """Why a pod does not start.
 
     Attributes:
-        pod: Its name.
+        pod: The name of the pod.
         reason: Such as `ImagePullBackOff` or `Unschedulable`.
-        message: The kubelet's or the scheduler's explanation.
-        seconds: How long it may last, before it counts as final.
+        message: The explanation of the kubelet or the scheduler.
+        seconds: How long it may last before it counts as final.
     """
 
     pod: str
@@ -40,7 +39,7 @@ class Problem:
 
     @property
     def topic(self) -> str:
-        """What it is about. Kubelets alternate between `ErrImagePull` and `ImagePullBackOff`."""
+        """One name for reasons that alternate: `ErrImagePull` and `ImagePullBackOff`."""
         return "image" if self.reason in _IMAGE else self.reason
 
     def __str__(self) -> str:
@@ -49,18 +48,18 @@ class Problem:
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """How a pod ended badly. The least of several is what to show: the cause of the rest.
+    """A failure of a pod or container. The smallest of several is the cause of the others.
 
     Attributes:
-        rank: 0 for a cause by itself, 1 for an exit code, 2 for a pod that was told to stop.
-        finished: When, as an RFC 3339 time; may be empty.
-        pod: Its name.
-        container: Which container; empty where the whole pod failed.
+        rank: 0 for a cause in itself, 1 for an exit code, 2 for a pod that was told to stop.
+        finished: The time of the failure (RFC 3339); may be empty.
+        pod: The name of the pod.
+        container: The container; empty if the whole pod failed.
         reason: Such as `OOMKilled` or `Evicted`.
         message: An explanation; may be empty.
-        restarts: How often the container had been restarted before.
-        previous: Whether the container was started again since.
-        exit_code: The container's; None where the whole pod failed.
+        restarts: The number of restarts before this failure.
+        previous: Whether the container was restarted after this failure.
+        exit_code: The exit code of the container; None if the whole pod failed.
     """
 
     rank: int
@@ -81,11 +80,11 @@ class Failure:
 
 
 def cannot_start(pod: Object, grace_seconds: float) -> Problem | None:
-    """Tells why a pod does not start, if something is wrong with it.
+    """Return why a pod does not start; None if nothing is wrong.
 
     Args:
         pod: The pod.
-        grace_seconds: How long it may be unschedulable; no other problem may last longer.
+        grace_seconds: How long it may be unschedulable. No other problem may last longer.
     """
     name = str(pod["metadata"]["name"])
     if _being_deleted(pod):
@@ -106,7 +105,7 @@ def cannot_start(pod: Object, grace_seconds: float) -> Problem | None:
 
 
 def failures(pod: Object) -> Iterator[Failure]:
-    """Gives the ways in which a pod or its containers have ended badly so far.
+    """Yield the failures of a pod and its containers so far.
 
     Args:
         pod: The pod.
@@ -129,21 +128,21 @@ def failures(pod: Object) -> Iterator[Failure]:
 
 
 def is_running(pod: Object) -> bool:
-    """Tells whether a pod was started and has not ended."""
+    """Whether a pod has started and not ended."""
     return bool((pod.get("status") or {}).get("phase") == "Running")
 
 
 def has_ended(pod: Object) -> bool:
-    """Tells whether a pod has ended for good."""
+    """Whether a pod has ended and will not restart."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def has_log(pod: Object, container: str) -> bool:
-    """Tells whether a container was ever started.
+    """Whether a container has a log, because it was started at least once.
 
     Args:
         pod: The pod.
-        container: The container; the first where empty.
+        container: The container; empty for the first.
     """
     wanted = container or main_container(pod)
     return any(
@@ -154,7 +153,7 @@ def has_log(pod: Object, container: str) -> bool:
 
 
 def restarts(pod: Object, container: str) -> int:
-    """Gives how often a container was started again."""
+    """Return the number of restarts of a container."""
     return max(
         (
             int(status.get("restartCount") or 0)
@@ -166,17 +165,22 @@ def restarts(pod: Object, container: str) -> int:
 
 
 def main_container(pod: Object) -> str:
-    """Gives the name of a pod's first container."""
+    """Return the name of the first container of a pod."""
     containers = (pod.get("spec") or {}).get("containers") or [{}]
     return str(containers[0].get("name", ""))
 
 
 def selected(pods: Iterable[Object], selector: str) -> list[Object]:
-    """Gives the pods that an equality-based label selector picks, the oldest first.
+    """Return the pods that match an equality-based label selector, oldest first.
 
     Args:
         pods: Pods.
-        selector: Such as `a=b,c=d`; nothing is picked where it is empty.
+        selector: Such as `a=b,c=d`. An empty one matches no pod.
+
+    Example:
+        >>> pod = {"metadata": {"name": "p", "labels": {"role": "chief"}}}
+        >>> selected([pod], "role=chief") == [pod], selected([pod], "")
+        (True, [])
     """
     wanted = dict(part.split("=", 1) for part in selector.split(",") if part)
     if not wanted:
@@ -186,11 +190,11 @@ def selected(pods: Iterable[Object], selector: str) -> list[Object]:
 
 
 def event_lines(events: Iterable[Object], most: int = 5) -> list[str]:
-    """Gives the last warnings among events, a line each.
+    """Return the last warnings among events, one line each.
 
     Args:
         events: Events.
-        most: At most this many.
+        most: The number of lines at most.
     """
     warnings = [event for event in events if event.get("type") == "Warning"]
     warnings.sort(key=_when)
@@ -219,7 +223,7 @@ def _container_failure(
     message, rank = _exit(code), 1
     if reason == "OOMKilled":
         limit = _memory_limit(pod, container)
-        message = f"it needed more memory than {limit or 'its node had'} ({message})"
+        message = f"it used more memory than {limit or 'its node had'} ({message})"
         rank = 0
     elif reason not in ("Error", "Completed"):
         rank = 0

@@ -67,7 +67,7 @@ def failure(code):
         (403, "AccessDenied", "access denied. Set AWS_ACCESS_KEY_ID"),
         (403, "SignatureDoesNotMatch", "access denied"),
         (400, "ExpiredToken", "access denied"),
-        (404, "NoSuchBucket", "there is no such bucket"),
+        (404, "NoSuchBucket", "the bucket does not exist"),
     ],
 )
 def test_what_the_user_can_mend(store, status, code, words):

@@ -208,7 +208,7 @@ def test_too_many_failed_trials(katib: Callable[[Script], Katib], tune: Tune) ->
     assert "failed: ExperimentFailed: Experiment has failed because max failed count" in message
     killed = f"pod {name}-00000001-chief-0, container tensorflow: OOMKilled"
     assert f"trial {name}-00000001: {killed}" in message
-    assert "it needed more memory than its limit of 512Mi" in message
+    assert "it used more memory than its limit of 512Mi" in message
     assert f"trial {name}-00000002: exit code 1: RuntimeError: no device" in message
     assert f"trial {name}-00000003: exit code 2: l2 is too much" in message
     assert "Job message: TFJob" in message
@@ -332,7 +332,7 @@ def test_another_experiment_of_that_name_is_left_alone(
     cluster.admin.patch(EXPERIMENT, name, changed)
     before = cluster.admin.list(EXPERIMENT)
     failed(tune)
-    assert f"{name} exists and asks for something else; it was left alone" in caplog.messages[-1]
+    assert f"{name} exists and has another spec; it was not changed" in caplog.messages[-1]
     assert cluster.admin.list(EXPERIMENT) == before
 
 

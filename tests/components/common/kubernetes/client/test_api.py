@@ -106,7 +106,7 @@ def test_kinds_without_namespaces(admin: Api) -> None:
 def test_an_operator_that_is_not_installed(admin: Api) -> None:
     unknown = Kind("example.com/v1", "Unknown", "unknowns")
     with pytest.raises(
-        UserError, match=r"does not know Unknown \(example.com/v1\); is the operator"
+        UserError, match=r"does not know Unknown \(example.com/v1\). Install the operator"
     ):
         admin.list(unknown)
 
@@ -117,7 +117,7 @@ def test_a_namespace_that_is_not_there(admin: Api) -> None:
 
 
 def test_an_object_that_is_not_accepted(admin: Api) -> None:
-    with pytest.raises(UserError, match="does not accept this: .* Invalid value"):
+    with pytest.raises(UserError, match="the API server rejected it: .* Invalid value"):
         admin.create(TFJOB, tfjob("Not_A_Name"))
 
 
@@ -135,7 +135,7 @@ def test_a_missing_right(api: Api, cluster: Cluster) -> None:
 
 def test_a_refusal_that_is_not_about_rights(api: Api, server: ApiServer) -> None:
     server.faults.answers.append(("create", 403, ""))
-    with pytest.raises(errors.RejectedError, match="create TFJob team: refused: as wanted: 403"):
+    with pytest.raises(errors.RejectedError, match="create TFJob team: forbidden: as wanted: 403"):
         api.create(TFJOB, tfjob())
 
 
@@ -170,7 +170,7 @@ def test_trouble_is_told_once(
     api.list(TFJOB)
     assert [record.getMessage() for record in caplog.records if "kubernetes" in record.name][
         1:
-    ] == ["the API server answers again."]
+    ] == ["The API server responds again."]
     assert "list TFJob team: HTTP 500" in caplog.text
 
 
@@ -178,7 +178,7 @@ def test_a_server_that_stays_away(cluster: Cluster, server: ApiServer) -> None:
     api = cluster.connect().bound(unreachable_seconds=1)
     server.go_away()
     began = time.monotonic()
-    with pytest.raises(errors.UnreachableError, match="list TFJob team: given up after"):
+    with pytest.raises(errors.UnreachableError, match="list TFJob team: gave up after"):
         api.list(TFJOB)
     assert time.monotonic() - began < 1.5
 
@@ -236,10 +236,10 @@ def test_a_token_that_is_replaced_while_it_is_in_use(
 def test_no_cluster_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    with pytest.raises(UserError, match="no access to a Kubernetes cluster: .* set KUBECONFIG"):
+    with pytest.raises(UserError, match="No access to a Kubernetes cluster: .* set KUBECONFIG"):
         connect()
     (tmp_path / "absent").write_text("a: [")
-    with pytest.raises(UserError, match="no access to a Kubernetes cluster"):
+    with pytest.raises(UserError, match="No access to a Kubernetes cluster"):
         connect()
 
 
@@ -251,7 +251,8 @@ def test_a_server_that_cannot_be_trusted(tmp_path: Path, monkeypatch: pytest.Mon
         url = f"https://127.0.0.1:{port}"
         monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path / "k", url, "t", "team")))
         with pytest.raises(
-            UserError, match="certificate is not trusted: .*CERTIFICATE_VERIFY_FAILED"
+            UserError,
+            match="certificate of the API server is not trusted: .*VERIFY_FAILED",
         ):
             connect(QUICK).list(TFJOB)
 

@@ -86,7 +86,7 @@ def test_too_much_memory() -> None:
     ended = container(terminated=terminated(137, "OOMKilled"))
     (failure,) = pod_status.failures(pod(phase="Failed", containerStatuses=[ended]))
     assert str(failure) == (
-        "pod p, container main: OOMKilled: it needed more memory than its limit of 1Gi "
+        "pod p, container main: OOMKilled: it used more memory than its limit of 1Gi "
         "(exit code 137, SIGKILL)"
     )
     ended = container("sidecar", terminated=terminated(137, "OOMKilled"))
