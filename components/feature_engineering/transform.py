@@ -1,13 +1,13 @@
-"""Derives the preprocessing, writes its graph, and transforms the examples with it."""
+"""Transforms examples: derives features, writes their graph, and applies it to every split."""
 
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files
+from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import (
@@ -17,15 +17,28 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.feature_engineering import label_encoding, transformed_examples
-from kfp_tabular.components.feature_engineering import transform_summary as summary
+from kfp_tabular.components.feature_engineering import (
+    task_resolution,
+    transform_summary,
+    transformed_examples,
+)
 from kfp_tabular.components.feature_engineering.features import (
     column_facts,
     feature_config,
     feature_plan,
 )
-from kfp_tabular.components.feature_engineering.features.feature_plan import Column, Dropped, Output
+from kfp_tabular.components.feature_engineering.features.planned_features import (
+    DroppedColumn,
+    FeaturePlan,
+    TransformedColumn,
+)
+from kfp_tabular.components.feature_engineering.features.schema_columns import (
+    SchemaColumn,
+    schema_columns,
+)
 from kfp_tabular.components.feature_engineering.graph import transform_graph, user_function
+from kfp_tabular.components.feature_engineering.options import TransformOptions
+from kfp_tabular.components.feature_engineering.task_resolution import TRAIN
 
 LIBRARIES = ("tensorflow", "tensorflow-transform", "pyarrow")
 
@@ -33,43 +46,35 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to transform.
+class TransformRequest:
+    """What to transform, and where to write the outputs.
 
     Attributes:
-        examples: The examples artifact.
-        schema: The schema artifact.
-        transform_graph: Where to write the graph.
-        transformed_examples: Where to write the transformed splits.
-        summary: Where to write the summary, a Markdown file.
-        label: The label's column.
-        task: `auto`, `binary`, `multiclass` or `regression`.
-        exclude: Columns that the model must not see.
-        feature_config: By feature, what to do with it; see `config`.
-        preprocessing_fn: `package.module:function` in place of the derived preprocessing.
+        options: The label, and how to derive features.
+        examples: An examples artifact.
+        schema: A schema artifact.
+        transform_graph: Path of the transform graph output, a directory.
+        transformed_examples: Path of the transformed examples output, a directory.
+        summary: Path of the Markdown page, a file.
     """
 
+    options: TransformOptions
     examples: Path
     schema: Path
     transform_graph: Path
     transformed_examples: Path
     summary: Path
-    label: str
-    task: str = label_encoding.AUTO
-    exclude: Sequence[str] = ()
-    feature_config: Mapping[str, Any] = field(default_factory=dict)
-    preprocessing_fn: str = ""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of it.
+class TransformResult:
+    """The outcome of a transform.
 
     Attributes:
-        task: The task.
+        task: The supervised task.
         rows: Transformed rows by split.
-        graph_lineage: The transform graph's lineage.
-        examples_lineage: The transformed examples' lineage.
+        graph_lineage: The lineage of the transform graph.
+        examples_lineage: The lineage of the transformed examples.
     """
 
     task: Task
@@ -78,29 +83,36 @@ class Result:
     examples_lineage: Mapping[str, Any]
 
 
-def run(request: Request) -> Result:
-    """Transforms examples.
+def run(request: TransformRequest) -> TransformResult:
+    """Derive features, write their transform graph, and transform the examples.
+
+    Args:
+        request: What to transform, and where to write.
 
     Raises:
-        UserError: Where the label, the task, the exclusions or the configuration do not fit the
-            data, or no feature is left.
+        UserError: An option does not fit the data, or no feature is left.
     """
+    settings = request.options
+    options.check(settings)
     examples = Examples(request.examples)
-    if not examples.rows().get(label_encoding.TRAIN):
-        examples.require(label_encoding.TRAIN)
-        raise UserError(f"{request.examples}: the train split has no rows; choose other splits.")
-    task = label_encoding.resolve(examples, request.label, request.task)
+    if not examples.rows().get(TRAIN):
+        examples.require(TRAIN)
+        raise UserError(f"{request.examples}: the train split has no rows. Choose other splits.")
+    task = task_resolution.resolve(examples, settings.label, settings.task)
     _logger.info("task: %s, label %r", task.kind, task.label)
-    schema = feature_plan.columns(read_schema(request.schema))
-    candidates, dropped = _candidates(request, examples, schema)
+    candidates, dropped = _candidates(
+        settings, examples, schema_columns(read_schema(request.schema))
+    )
     with files.atomic_directory(request.transform_graph) as directory:
-        if request.preprocessing_fn:
-            made = _own(request, examples, candidates, dropped, task, directory)
+        if settings.preprocessing_fn:
+            made = _from_function(settings, examples, candidates, dropped, task, directory)
         else:
-            made = _derived(request, examples, candidates, dropped, task, directory)
+            made = _from_plan(request, examples, candidates, dropped, task, directory)
         task.save(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
-        files.write_text(directory / summary.FILE_NAME, summary.as_json(made.document))
+        files.write_text(
+            directory / transform_summary.FILE_NAME, transform_summary.as_json(made.document)
+        )
         graph_lineage = lineage.record(
             directory,
             inputs={"examples": request.examples, "schema": request.schema},
@@ -121,73 +133,76 @@ def run(request: Request) -> Result:
                 rows=written.rows,
                 libraries=LIBRARIES,
             )
-    files.write_text(request.summary, summary.markdown(made.document, written))
-    return Result(task, written.rows, graph_lineage, examples_lineage)
+    files.write_text(request.summary, transform_summary.markdown(made.document, written))
+    return TransformResult(task, written.rows, graph_lineage, examples_lineage)
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A transform graph that was written."""
+class _WrittenGraph:
+    """A transform graph on disk."""
 
     features: Sequence[RawFeature]
-    outputs: Sequence[Output]
+    outputs: Sequence[TransformedColumn]
     document: Mapping[str, Any]
 
 
-def _derived(
-    request: Request,
+def _from_plan(
+    request: TransformRequest,
     examples: Examples,
-    candidates: Sequence[Column],
-    dropped: Sequence[Dropped],
+    candidates: Sequence[SchemaColumn],
+    dropped: Sequence[DroppedColumn],
     task: Task,
     directory: Path,
-) -> _Made:
+) -> _WrittenGraph:
     derived = _plan(request, examples, candidates, dropped)
     transform_graph.write(derived, task, directory)
     features = [feature.feature for feature in derived.features]
-    return _Made(features, derived.outputs, summary.derived(derived, task))
+    return _WrittenGraph(features, derived.outputs, transform_summary.derived(derived, task))
 
 
-def _own(
-    request: Request,
+def _from_function(
+    settings: TransformOptions,
     examples: Examples,
-    candidates: Sequence[Column],
-    dropped: Sequence[Dropped],
+    candidates: Sequence[SchemaColumn],
+    dropped: Sequence[DroppedColumn],
     task: Task,
     directory: Path,
-) -> _Made:
-    if request.feature_config:
+) -> _WrittenGraph:
+    if settings.feature_config:
         raise UserError(
-            "feature_config: has no effect beside a preprocessing_fn; leave one of them out."
+            "feature_config: has no effect together with preprocessing_fn. Remove one of them."
         )
-    function = user_function.load(request.preprocessing_fn)
+    function = user_function.load(settings.preprocessing_fn)
     given = [column.feature for column in candidates]
     made = user_function.write(function, examples, given, task, directory)
     unused = [
-        Dropped(feature.name, "not used by the preprocessing_fn")
+        DroppedColumn(feature.name, "not used by the preprocessing_fn")
         for feature in given
         if feature not in made.features
     ]
-    document = summary.own(request.preprocessing_fn, made, [*dropped, *unused], task)
-    return _Made(made.features, made.outputs, document)
+    document = transform_summary.own(settings.preprocessing_fn, made, [*dropped, *unused], task)
+    return _WrittenGraph(made.features, made.outputs, document)
 
 
 def _plan(
-    request: Request,
+    request: TransformRequest,
     examples: Examples,
-    candidates: Sequence[Column],
-    dropped: Sequence[Dropped],
-) -> feature_plan.Plan:
+    candidates: Sequence[SchemaColumn],
+    dropped: Sequence[DroppedColumn],
+) -> FeaturePlan:
     names = [column.feature.name for column in candidates]
-    options = feature_config.parse(request.feature_config, names)
-    wanted = [column.feature for column in candidates if _looked_at(column, options)]
+    settings = request.options
+    configured = feature_config.parse(settings.feature_config, names)
+    wanted = [column.feature for column in candidates if _is_read(column, configured)]
     counted = {
         name: column_facts.CONFIGURED_VALUES
-        for name, option in options.items()
+        for name, option in configured.items()
         if option.kind == "categorical"
     }
-    facts = column_facts.profile(examples, wanted, counted=counted)
-    derived = feature_plan.derive(candidates, facts, options, label=request.label, dropped=dropped)
+    facts = column_facts.collect(examples, wanted, counted=counted)
+    derived = feature_plan.derive(
+        candidates, facts, configured, label=settings.label, dropped=dropped
+    )
     _logger.info(
         "%d features kept, %d columns dropped", len(derived.features), len(derived.dropped)
     )
@@ -197,35 +212,35 @@ def _plan(
     return derived
 
 
-def _looked_at(column: Column, options: Mapping[str, feature_config.FeatureOptions]) -> bool:
-    return options.get(column.feature.name, feature_config.FeatureOptions()).kind != "drop"
+def _is_read(column: SchemaColumn, configured: Mapping[str, feature_config.FeatureOptions]) -> bool:
+    return configured.get(column.feature.name, feature_config.FeatureOptions()).kind != "drop"
 
 
 def _candidates(
-    request: Request, examples: Examples, schema: Mapping[str, Column]
-) -> tuple[list[Column], list[Dropped]]:
+    settings: TransformOptions, examples: Examples, schema: Mapping[str, SchemaColumn]
+) -> tuple[list[SchemaColumn], list[DroppedColumn]]:
     present = examples.schema.names
     known = [*present, *(name for name in schema if name not in present)]
-    for name in request.exclude:
-        if name == request.label:
-            raise UserError(f"exclude: {name!r} is the label; leave it out of the list.")
+    for name in settings.exclude:
+        if name == settings.label:
+            raise UserError(f"exclude: {name!r} is the label. Remove it from the list.")
         if name not in known:
-            raise UserError(f"exclude: there is no column {name!r}.{closest(name, known)}")
-    if request.label in request.feature_config:
-        raise UserError(f"feature_config: {request.label!r} is the label, not a feature.")
+            raise UserError(f"exclude: the data have no column {name!r}.{closest(name, known)}")
+    if settings.label in settings.feature_config:
+        raise UserError(f"feature_config: {settings.label!r} is the label, not a feature.")
     candidates, dropped = [], []
     for name in known:
         column = schema.get(name)
-        if name == request.label:
+        if name == settings.label:
             continue
-        if name in request.exclude:
-            dropped.append(Dropped(name, "excluded"))
+        if name in settings.exclude:
+            dropped.append(DroppedColumn(name, "excluded"))
         elif column is None:
-            dropped.append(Dropped(name, "not in the schema"))
+            dropped.append(DroppedColumn(name, "not in the schema"))
         elif name not in present:
-            dropped.append(Dropped(name, "in the schema, but not in the data"))
+            dropped.append(DroppedColumn(name, "in the schema, but not in the data"))
         elif not column.live:
-            dropped.append(Dropped(name, "out of use, says its lifecycle_stage in the schema"))
+            dropped.append(DroppedColumn(name, "not in use: lifecycle_stage in the schema"))
         else:
             candidates.append(column)
     return candidates, dropped

@@ -1,4 +1,4 @@
-"""`features.json` and the task's Markdown page: what was derived, what was dropped, and why."""
+"""Documents a transform: `features.json` and the Markdown page of the task."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,24 +7,28 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
-from kfp_tabular.components.feature_engineering.features.feature_plan import Dropped, Output, Plan
-from kfp_tabular.components.feature_engineering.graph.user_function import Analysed
-from kfp_tabular.components.feature_engineering.transformed_examples import Written
+from kfp_tabular.components.feature_engineering.features.planned_features import (
+    DroppedColumn,
+    FeaturePlan,
+    TransformedColumn,
+)
+from kfp_tabular.components.feature_engineering.graph.user_function import AnalyzedFunction
+from kfp_tabular.components.feature_engineering.transformed_examples import TransformedRows
 
 FILE_NAME = "features.json"
 
 _SHOWN = 300
-"""Rows of a table in the Markdown page."""
+"""The largest number of rows of a table in the Markdown page."""
 
 
-def derived(plan: Plan, task: Task) -> dict[str, Any]:
-    """Gives the content of `features.json` for a derived plan.
+def derived(plan: FeaturePlan, task: Task) -> dict[str, Any]:
+    """Return the content of `features.json` for a derived plan.
 
     Returns:
-        `label`, `task`; `preprocessing_fn`, null; `raw_features`, the features that the graph
-        takes (`name`, `dtype`, `required`); `features`, what was derived (`column`, `kind`,
-        `why`, `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`,
-        null for a number); `dropped` (`column`, `why`).
+        `label`, `task`; `preprocessing_fn`, null; `raw_features`, the inputs of the graph (`name`,
+        `dtype`, `required`); `features`, the derived features (`column`, `kind`, `why`,
+        `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`, null for a
+        number); `dropped` (`column`, `why`).
     """
     features = [
         {
@@ -41,13 +45,13 @@ def derived(plan: Plan, task: Task) -> dict[str, Any]:
 
 
 def own(
-    function: str, analysed: Analysed, dropped: Iterable[Dropped], task: Task
+    function: str, analyzed: AnalyzedFunction, dropped: Iterable[DroppedColumn], task: Task
 ) -> dict[str, Any]:
-    """Gives the content of `features.json` for a `preprocessing_fn`: `derived` says what.
+    """Return the content of `features.json` for a `preprocessing_fn`, in the form of `derived`.
 
-    `features` is empty, as nothing was derived.
+    `features` is empty, because nothing was derived.
     """
-    return _document(task, function, analysed.features, [], analysed.outputs, dropped)
+    return _document(task, function, analyzed.features, [], analyzed.outputs, dropped)
 
 
 def _document(
@@ -55,8 +59,8 @@ def _document(
     function: str | None,
     raw: Iterable[RawFeature],
     features: list[dict[str, Any]],
-    outputs: Iterable[Output],
-    dropped: Iterable[Dropped],
+    outputs: Iterable[TransformedColumn],
+    dropped: Iterable[DroppedColumn],
 ) -> dict[str, Any]:
     return {
         "label": task.label,
@@ -70,12 +74,12 @@ def _document(
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """Gives a document as text."""
+    """Return a document as JSON text."""
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def markdown(document: Mapping[str, Any], written: Written) -> str:
-    """Gives the page that the KFP UI shows."""
+def markdown(document: Mapping[str, Any], written: TransformedRows) -> str:
+    """Return the Markdown page that the KFP UI shows."""
     sizes = {output["name"]: output["size"] for output in document["outputs"]}
     rows = sum(written.rows.values())
     lines = [
@@ -85,7 +89,7 @@ def markdown(document: Mapping[str, Any], written: Written) -> str:
         f"{len(document['raw_features'])} columns in, {len(sizes)} out; {rows:,} rows.",
         "",
         *_table(
-            ("split", "rows", "left out for want of a label"),
+            ("split", "rows", "left out without a label"),
             [
                 (split, f"{count:,}", f"{written.unlabelled[split]:,}")
                 for split, count in written.rows.items()

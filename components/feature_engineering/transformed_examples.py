@@ -14,9 +14,9 @@ from kfp_tabular.components.common.artifacts.raw_features import RawFeature, den
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.feature_engineering import label_encoding
+from kfp_tabular.components.feature_engineering import target_encoding
 from kfp_tabular.components.feature_engineering.features.column_facts import batch_rows
-from kfp_tabular.components.feature_engineering.features.feature_plan import Output
+from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
 
 _BATCH_ROWS = 32_768
 _THREADS = 2
@@ -25,12 +25,12 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written.
+class TransformedRows:
+    """The numbers of rows that were transformed.
 
     Attributes:
         rows: Rows by split.
-        unlabelled: Rows left out for want of a label, by split.
+        unlabelled: Rows left out because they have no label, by split.
     """
 
     rows: Mapping[str, int]
@@ -43,21 +43,21 @@ def write(
     destination: Path,
     *,
     features: Sequence[RawFeature],
-    outputs: Sequence[Output],
+    outputs: Sequence[TransformedColumn],
     task: Task,
-) -> Written:
-    """Transforms all splits and writes them.
+) -> TransformedRows:
+    """Transform all splits and write them.
 
     Args:
-        examples: What to transform.
+        examples: The examples to transform.
         graph: A tf.Transform output directory.
         destination: An existing directory.
         features: The raw features that the graph takes.
         outputs: The graph's outputs, in the order of the columns.
-        task: How to encode the label.
+        task: The task, which defines how labels are encoded.
 
     Raises:
-        UserError: Where a value does not fit its feature, or a split has no labelled row.
+        UserError: A value does not fit its feature, or a split has no row with a label.
     """
     apply = _Transform(graph, features, outputs, task)
     schema = apply.schema
@@ -76,17 +76,21 @@ def write(
         rows = dict(writer.rows)
     for split, missing in unlabelled.items():
         if missing and not rows[split]:
-            raise UserError(f"label {task.label!r}: no value in the {split} split.")
+            raise UserError(f"label {task.label!r}: the {split} split has no value.")
         if missing:
-            _logger.warning("%s: %d rows without a label are left out", split, missing)
-    return Written(rows, unlabelled)
+            _logger.warning("%s: left out %d rows without a label", split, missing)
+    return TransformedRows(rows, unlabelled)
 
 
 class _Transform:
-    """Makes transformed batches of raw ones."""
+    """Transforms batches with a transform graph."""
 
     def __init__(
-        self, graph: Path, features: Sequence[RawFeature], outputs: Sequence[Output], task: Task
+        self,
+        graph: Path,
+        features: Sequence[RawFeature],
+        outputs: Sequence[TransformedColumn],
+        task: Task,
     ) -> None:
         tf = import_tensorflow()
         import tensorflow_transform as tft
@@ -100,13 +104,13 @@ class _Transform:
 
     @property
     def columns(self) -> list[str]:
-        """What to read."""
+        """The columns to read."""
         return [*(feature.name for feature in self._features), self._task.label]
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of what comes out."""
-        label = Output(
+        """The Arrow schema of transformed batches."""
+        label = TransformedColumn(
             self._task.label, None if self._task.kind == "regression" else len(self._task.classes)
         )
         return pa.schema(
@@ -117,10 +121,10 @@ class _Transform:
         )
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-        """Gives the transformed batch and the rows that went in."""
+        """Return the transformed batch, and the number of rows before rows were left out."""
         given = batch.num_rows
         label = batch.column(batch.num_columns - 1)
-        labelled = label_encoding.present(label)
+        labelled = target_encoding.present(label)
         if labelled.true_count < given:
             batch = batch.filter(labelled)
             label = batch.column(batch.num_columns - 1)
@@ -130,14 +134,14 @@ class _Transform:
         }
         found = self._function(raw)
         arrays = [pa.array(found[output.name].numpy().reshape(-1)) for output in self._outputs]
-        arrays.append(pa.array(label_encoding.encode(label, self._task)))
+        arrays.append(pa.array(target_encoding.encode(label, self._task)))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema), given
 
 
 def _in_order(
     threads: ThreadPoolExecutor, apply: _Transform, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Works on a few batches at a time, and no more: memory is bounded, order is kept."""
+    """Yield results in order, with a bounded number of batches in progress."""
     pending: deque[Future[tuple[pa.RecordBatch, int]]] = deque()
     for batch in batches:
         if len(pending) > _THREADS:

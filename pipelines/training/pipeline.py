@@ -94,7 +94,8 @@ def training_pipeline(
         label: The column to predict.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
             or at most 20 distinct whole numbers, multiclass; everything else regression.
-        exclude: Columns that the model must not see, such as those known only afterwards.
+        exclude: Columns that the model must not see, such as those that are known only after the
+            label.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
@@ -134,14 +135,14 @@ def training_pipeline(
         fail_on: The least severity of an anomaly that fails the task: `error`, `warning` or
             `never`.
         feature_config: By feature, an object with `kind` (`numeric`, `categorical`, `hash`,
-            `timestamp`, `presence`, `drop`; derived where left out) and its options. numeric: `log`
+            `timestamp`, `presence`, `drop`; derived by default) and its options. numeric: `log`
             (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000),
             `min_frequency` (2), `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of
             `month`, `day`, `weekday`, `hour`, `minute`, `elapsed`), `format` (strptime, or `days`
             to `nanoseconds` since 1970).
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
-            replaces everything derived. It gets the raw features without the label, dense tensors
-            of shape `[batch]`.
+            replaces all derived features. It takes the raw features without the label, as dense
+            tensors of shape `[batch]`.
         model_type: Base value: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
         model_fn: package.module:function that builds the model instead.
         epochs: Base value: passes over the train split, at most; 0 as in train_model.

@@ -30,6 +30,7 @@ from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import transform, transformed_examples
 from kfp_tabular.components.feature_engineering.features import column_facts
 from kfp_tabular.components.feature_engineering.graph import transform_graph
+from kfp_tabular.components.feature_engineering.options import TransformOptions
 
 LABEL = "big_tipper"
 WIDE_ROWS = 10_000
@@ -47,7 +48,7 @@ def main() -> None:
     if arguments.single:
         print(json.dumps(_measure(arguments.single)))
         return
-    heads = ("rows", "columns", "profile", "graph", "write", "stage, s", "cpu, s", "rows/s", "MB")
+    heads = ("rows", "columns", "facts", "graph", "write", "stage, s", "cpu, s", "rows/s", "MB")
     print("".join(f"{head:>11}" for head in heads))
     sizes = [(rows, 0) for rows in arguments.rows]
     for rows, columns in sizes + [(WIDE_ROWS, columns) for columns in arguments.wide]:
@@ -58,7 +59,7 @@ def main() -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         print(
-            f"{rows:>11,}{found['columns']:>11,}{found['profile']:>11.2f}{found['graph']:>11.2f}"
+            f"{rows:>11,}{found['columns']:>11,}{found['facts']:>11.2f}{found['graph']:>11.2f}"
             f"{found['write']:>11.2f}{found['seconds']:>11.2f}{found['cpu']:>11.2f}"
             f"{rows / found['seconds']:>11,.0f}{found['peak_mb']:>11,.0f}",
             flush=True,
@@ -83,17 +84,16 @@ def _measure(folder: Path) -> dict[str, float]:
 
         setattr(module, function, call)
 
-    timed("profile", column_facts, "profile")
+    timed("facts", column_facts, "collect")
     timed("graph", transform_graph, "write")
     timed("write", transformed_examples, "write")
-    request = transform.Request(
+    request = transform.TransformRequest(
+        options=TransformOptions(label=LABEL, exclude=["tips"]),
         examples=folder / "examples",
         schema=folder / "schema",
         transform_graph=folder / "graph",
         transformed_examples=folder / "transformed",
         summary=folder / "summary",
-        label=LABEL,
-        exclude=["tips"],
     )
     started, cpu = time.perf_counter(), time.process_time()
     transform.run(request)

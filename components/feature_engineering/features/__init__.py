@@ -1,6 +1,6 @@
 """Derives what becomes of each column, without TensorFlow.
 
-- `feature_config`: the user's configuration of single features.
-- `column_facts`: facts about columns, from one pass over the train split.
-- `feature_plan`: the plan for all columns, derived from schema, facts and configuration.
+- `schema_columns`, `column_facts`, `feature_config`: what the schema, the data and the user say.
+- `feature_plan`: plan the features of all columns, with `kind_choice` and `feature_builders`.
+- `planned_features`: the kinds of features. `timestamp_formats`: formats of points in time.
 """

@@ -1,7 +1,7 @@
-"""One pass over the train split: the facts that the preprocessing is derived from.
+"""Collects the facts about columns that features are derived from, in one pass.
 
-The pass runs on Arrow columns, not through Beam. What it keeps is bounded, and depends on the rows
-and their order alone, so the same examples give the same facts.
+The pass works on Arrow columns, without Beam, and its memory is bounded. The facts depend only on
+the rows and their order.
 """
 
 import logging
@@ -27,24 +27,24 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 )
 
 COUNTED_VALUES = 20_000
-"""Distinct values of a column are counted one by one up to here, estimated beyond."""
+"""Up to this many distinct values of a column are counted exactly; more are estimated."""
 
 COUNTED_FLOATS = 1_000
-"""The same for floats: only a few distinct ones mean anything."""
+"""The same for floats, of which only a few distinct values suggest a category."""
 
 CONFIGURED_VALUES = 2_000_000
-"""The same for columns that the configuration gives a vocabulary."""
+"""The same for columns that are configured as categorical."""
 
 SHOWN_TEXTS = 1_000
-"""Texts of a column that are kept to see how they are written."""
+"""The number of texts of a column that are kept, to recognize formats of times."""
 
 SAMPLED_ROWS = 100_000
-"""Rows that quantiles are taken from; all where there are fewer. The share of rows below a quantile
-of so many is off by 0.16 percentage points (one standard deviation, at the median)."""
+"""The number of rows that quantiles are computed from. The standard deviation of the share of rows
+below a quantile is then 0.16 percentage points at the median."""
 
 _SAMPLED_CELLS = 50_000_000
 _SAMPLED_LEAST = 10_000
-_SAMPLE_SEED = 0  # Any would do; it must not change, or buckets would.
+_SAMPLE_SEED = 0  # Any value works, but changing it changes the buckets.
 _DISTINCT_BUCKETS = 4_096  # Estimates are off by about 1/sqrt(4096) = 1.6 %.
 _BATCH_ROWS = 65_536
 _BATCH_CELLS = 16_000_000
@@ -62,9 +62,9 @@ class Moments:
     """Mean and spread of finite values.
 
     Attributes:
-        mean: Their mean.
-        deviation: Their standard deviation (of the population).
-        skewness: Their third standardised moment; 0 where they do not vary.
+        mean: The mean.
+        deviation: The standard deviation of the population.
+        skewness: The third standardized moment; 0 if the values do not vary.
     """
 
     mean: float
@@ -74,22 +74,22 @@ class Moments:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What the train split says about a column.
+    """Facts about a column of the train split.
 
-    A value counts as missing where the raw feature does: null, NaN, the empty text.
+    A value is missing if the raw feature is: null, NaN, or the empty text.
 
     Attributes:
         rows: All rows.
         missing: Rows without a value.
-        distinct: Distinct values; an estimate where `counts` is None.
-        counts: Rows by value, most frequent first, equally frequent ones by value; None where
-            there were too many distinct ones to count.
-        minimum: Smallest number; None for text and where no value is present.
-        maximum: Largest number.
-        moments: Of the numbers.
-        log_moments: Of `log(1 + x)`; None where a number is negative.
+        distinct: Distinct values; an estimate if `counts` is None.
+        counts: Rows by value, most frequent first, then by value; None if there are too many
+            distinct values to count.
+        minimum: The smallest number; None for text and for columns without values.
+        maximum: The largest number.
+        moments: The moments of the numbers.
+        log_moments: The moments of `log(1 + x)`; None if a number is negative.
         sample: The numbers of some rows, sorted, as float64.
-        texts: The first texts, `SHOWN_TEXTS` at most.
+        texts: The first texts, at most `SHOWN_TEXTS`.
     """
 
     rows: int
@@ -108,36 +108,45 @@ class ColumnFacts:
         """Rows with a value."""
         return self.rows - self.missing
 
+    @property
+    def are_whole(self) -> bool:
+        """Whether all numbers are known and whole."""
+        return self.counts is not None and all(value == int(value) for value in self.counts)
+
 
 def batch_rows(columns: int, most: int = _BATCH_ROWS, cells: int = _BATCH_CELLS) -> int:
-    """Gives a batch size that keeps memory bounded for wide tables.
+    """Return a batch size that bounds memory for wide tables.
 
     Args:
-        columns: Number of columns of a batch.
-        most: The largest batch.
-        cells: Values in a batch, about.
+        columns: The number of columns of a batch.
+        most: The largest batch size.
+        cells: The approximate number of values in a batch.
+
+    Example:
+        >>> batch_rows(10), batch_rows(2_000)
+        (65536, 8000)
     """
     return max(256, min(most, cells // max(1, columns)))
 
 
-def profile(
+def collect(
     examples: Examples,
     features: Sequence[RawFeature],
     *,
     counted: Mapping[str, int] | None = None,
     split: str = "train",
 ) -> dict[str, ColumnFacts]:
-    """Collects the facts of some columns in one pass.
+    """Collect the facts about some columns in one pass.
 
     Args:
-        examples: Where to read.
+        examples: The examples to read.
         features: The columns, with the types that the schema gives them.
-        counted: The number of distinct values to count, for single columns. Default:
+        counted: The number of distinct values to count exactly, for single columns. Default:
             `COUNTED_VALUES`, or `COUNTED_FLOATS` for floats.
         split: The split to read.
 
     Raises:
-        UserError: Where a value does not fit its feature's type.
+        UserError: A value does not fit its feature's type.
     """
     limits = dict(counted or {})
     columns = [
@@ -158,7 +167,7 @@ def profile(
     with ThreadPoolExecutor(_THREADS) as threads:
         for batch in examples.batches(split, [feature.name for feature in features], size):
             sample = pa.array(random.random(batch.num_rows) < sampled)
-            # Each column belongs to one task at a time, so its batches stay in order.
+            # One task at a time works on a column, so its batches stay in order.
             for _ in threads.map(_Column.add, columns, batch.columns, repeat(sample)):
                 pass
             if rows // _LOGGED_ROWS != (rows + batch.num_rows) // _LOGGED_ROWS:
@@ -176,7 +185,7 @@ class _Moments:
     """Mean and central moments, batch by batch.
 
     The update is that of Chan, Golub and LeVeque for the second moment, extended to the third by
-    Pébay (SAND2008-6212), so that a large mean does not swallow a small spread.
+    Pébay (SAND2008-6212). It keeps a small spread exact beside a large mean.
     """
 
     def __init__(self) -> None:
@@ -204,7 +213,7 @@ class _Moments:
         self.count = total
 
     def facts(self, *, varies: bool) -> Moments:
-        """Gives the moments; where nothing varies, rounding alone must not look like a spread."""
+        """Return the moments. Without variation, the deviation is 0 in spite of rounding."""
         deviation = math.sqrt(self.second / self.count)
         if not varies or deviation == 0:
             return Moments(self.mean, 0.0, 0.0)
@@ -236,7 +245,7 @@ class _Values:
                 from tfx_bsl import sketches
 
                 self._sketch = sketches.KmvSketch(_DISTINCT_BUCKETS)
-                # A sketch of distinct values does not care how often each was seen.
+                # A sketch of distinct values ignores frequencies.
                 for chunk in self._parts[0]["value"].chunks:
                     self._sketch.AddValues(chunk)
                 self._parts = []
@@ -266,7 +275,7 @@ _GROUPED = {"value": ["value", "rows"], "rows_sum": ["rows", "value"]}
 
 
 class _Column:
-    """Everything that is known of one column so far."""
+    """The facts about one column so far."""
 
     def __init__(self, feature: RawFeature, counted: int) -> None:
         self.feature = feature

@@ -1,4 +1,4 @@
-"""`feature_config`: what the user wants done with single features."""
+"""The option `feature_config`: the kind and the options of single features."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,61 +7,87 @@ from typing import Any, Literal, get_args
 
 from kfp_tabular.components.common.errors import UserError, closest
 
-Kind = Literal["numeric", "categorical", "hash", "timestamp", "presence", "drop"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+FeatureKind = Literal["numeric", "categorical", "hash", "timestamp", "presence", "drop"]
+KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
-Part = Literal["month", "day", "weekday", "hour", "minute", "elapsed"]
-PARTS: tuple[Part, ...] = get_args(Part)
+CalendarPart = Literal["month", "day", "weekday", "hour", "minute", "elapsed"]
+PARTS: tuple[CalendarPart, ...] = get_args(CalendarPart)
+
+BUCKETS = 32
+"""Quantile buckets of a numeric feature, unless configured."""
+
+TOP_K = 10_000
+"""Size of the largest vocabulary, unless configured. Text with more distinct values is hashed."""
+
+MIN_FREQUENCY = 2
+"""Values in fewer rows are out of vocabulary, which leaves rows to learn unknown values from."""
+
+OOV_BUCKETS = 1
+"""Ids for unknown values, unless configured."""
+
+HASH_BUCKETS = 4_096
+"""Ids of a hashed feature, unless configured."""
+
+PARTS_BY_DEFAULT: tuple[CalendarPart, ...] = ("month", "day", "weekday", "hour")
+"""Parts of a timestamp, unless configured."""
 
 _MOST_IDS = 10_000_000
 
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """What `feature_config` says of one feature.
+    """What `feature_config` says about one feature.
 
     Attributes:
-        kind: How to treat the feature; None leaves that to its schema and its values.
-        options: The other keys as they were given; `checked` converts them.
+        kind: The feature's kind; None to derive it from the schema and the values.
+        options: The other keys as given; `checked` converts them.
     """
 
-    kind: Kind | None = None
+    kind: FeatureKind | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse(config: Mapping[str, Any], features: Iterable[str]) -> dict[str, FeatureOptions]:
-    """Checks and converts a feature configuration.
+    """Check and convert a feature configuration.
 
     Args:
-        config: By feature, an object with `kind` and options, as from JSON or YAML. Whole numbers
-            may come as floats, as they do in a KFP struct.
-        features: The names of the features there are.
+        config: By feature, an object with `kind` and options, as in JSON or YAML. Whole numbers
+            may be floats, as in a KFP struct.
+        features: The names of all features.
 
     Raises:
-        UserError: For an unknown feature, kind or key, or a value that does not fit.
+        UserError: A feature, a kind or a key is unknown, or a value does not fit.
+
+    Example:
+        >>> parse({"zip": {"kind": "hash", "buckets": 64.0}}, ["zip"])
+        {'zip': FeatureOptions(kind='hash', options={'buckets': 64.0})}
     """
     known = list(features)
     parsed = {}
     for name, entry in config.items():
         if name not in known:
-            raise UserError(f"feature_config: there is no feature {name!r}.{closest(name, known)}")
+            raise UserError(f"feature_config: unknown feature {name!r}.{closest(name, known)}")
         parsed[name] = _parse_feature(name, entry)
     return parsed
 
 
-def checked(name: str, kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks and converts the options of a feature whose kind is known.
+def checked(name: str, kind: FeatureKind, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check and convert the options of a feature of a known kind.
 
     Args:
         name: The feature.
-        kind: Its kind, given or derived.
-        options: The options that were given.
+        kind: Its kind, configured or derived.
+        options: The configured options.
 
     Returns:
-        Converted values, of the options that were given only.
+        The converted values of the configured options.
 
     Raises:
-        UserError: For an option that the kind does not take, or a value that does not fit.
+        UserError: The kind does not take an option, or a value does not fit.
+
+    Example:
+        >>> checked("zip", "hash", {"buckets": 64.0})
+        {'buckets': 64}
     """
     where = f"feature_config: {name!r}"
     taken = OPTIONS[kind]
@@ -77,12 +103,12 @@ def checked(name: str, kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]
 def _parse_feature(name: str, entry: Any) -> FeatureOptions:
     where = f"feature_config: {name!r}"
     if not isinstance(entry, Mapping):
-        raise UserError(f'{where}: expected an object such as {{"kind": "drop"}}, not {entry!r}.')
+        raise UserError(f'{where}: expected an object such as {{"kind": "drop"}}, found {entry!r}.')
     options = dict(entry)
     kind = options.pop("kind", None)
     if kind is not None and kind not in KINDS:
         raise UserError(
-            f"{where}: unknown kind {kind!r}; there are {', '.join(KINDS)}."
+            f"{where}: unknown kind {kind!r}; choose one of {', '.join(KINDS)}."
             + closest(str(kind), KINDS)
         )
     if kind is not None:
@@ -92,13 +118,14 @@ def _parse_feature(name: str, entry: Any) -> FeatureOptions:
     for key in options:
         if key not in known:
             raise UserError(
-                f"{where}: unknown key {key!r}; there are {', '.join(known)}.{closest(key, known)}"
+                f"{where}: unknown key {key!r}; expected one of {', '.join(known)}."
+                + closest(key, known)
             )
     return FeatureOptions(None, options)
 
 
 class _Whole:
-    """Takes a whole number in a range."""
+    """Checks and converts a whole number in a range."""
 
     def __init__(self, low: int, high: int) -> None:
         self._low = low
@@ -107,9 +134,11 @@ class _Whole:
     def __call__(self, where: str, value: Any) -> int:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value != int(value):
-            raise UserError(f"{where}: expected a whole number, not {value!r}.")
+            raise UserError(f"{where}: expected a whole number, found {value!r}.")
         if not self._low <= value <= self._high:
-            raise UserError(f"{where}: {value:g} is not between {self._low} and {self._high}.")
+            raise UserError(
+                f"{where}: expected a number from {self._low} to {self._high}, found {value:g}."
+            )
         return int(value)
 
 
@@ -117,17 +146,17 @@ def _log(where: str, value: Any) -> bool | None:
     if value == "auto":
         return None
     if not isinstance(value, bool):
-        raise UserError(f'{where}: expected true, false or "auto", not {value!r}.')
+        raise UserError(f'{where}: expected true, false or "auto", found {value!r}.')
     return value
 
 
-def _parts(where: str, value: Any) -> tuple[Part, ...]:
+def _parts(where: str, value: Any) -> tuple[CalendarPart, ...]:
     if not isinstance(value, list | tuple) or not value:
-        raise UserError(f"{where}: expected a list of {', '.join(PARTS)}, not {value!r}.")
+        raise UserError(f"{where}: expected a list of {', '.join(PARTS)}, found {value!r}.")
     for part in value:
         if part not in PARTS:
             raise UserError(
-                f"{where}: unknown part {part!r}; there are {', '.join(PARTS)}."
+                f"{where}: unknown part {part!r}; choose from {', '.join(PARTS)}."
                 + closest(str(part), PARTS)
             )
     return tuple(part for part in PARTS if part in value)
@@ -137,12 +166,12 @@ def _format(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise UserError(
             f"{where}: expected a strptime format such as '%Y-%m-%d %H:%M:%S', or a unit such as "
-            f"'seconds', not {value!r}."
+            f"'seconds', found {value!r}."
         )
     return value
 
 
-OPTIONS: Mapping[Kind, Mapping[str, Any]] = {
+OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
     "numeric": {"log": _log, "buckets": _Whole(0, 10_000)},
     "categorical": {
         "top_k": _Whole(1, _MOST_IDS),
@@ -154,4 +183,4 @@ OPTIONS: Mapping[Kind, Mapping[str, Any]] = {
     "presence": {},
     "drop": {},
 }
-"""The keys that each kind takes beside `kind`, with what checks and converts their values."""
+"""The keys that each kind takes besides `kind`, with functions that check and convert values."""

@@ -1,9 +1,9 @@
-"""Turns a plan into a tf.Transform `preprocessing_fn`.
+"""Turns a feature plan into a tf.Transform `preprocessing_fn`.
 
-Features of one kind and type are worked on in groups, as one matrix with a row per feature. A few
-large operations are quicker than many small ones, and with a thousand columns most of the time
-goes into building, saving and loading the graph. A group is limited because tf.Transform, when it
-loads a graph, walks from each output to all inputs that it depends on.
+Features of one kind and type are computed in groups, as a matrix with a row per feature. A few
+large operations are faster than many small ones, and with a thousand columns most of the time goes
+into building, saving and loading the graph. Groups have a maximum size because tf.Transform, when
+it loads a graph, walks from each output to all inputs that it depends on.
 """
 
 import itertools
@@ -22,20 +22,21 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering import preprocessing
 from kfp_tabular.components.feature_engineering.features import timestamp_formats
-from kfp_tabular.components.feature_engineering.features.feature_plan import (
+from kfp_tabular.components.feature_engineering.features.planned_features import (
     Categorical,
+    FeaturePlan,
     Hashed,
     Numeric,
-    Plan,
     Presence,
     Timestamp,
 )
+from kfp_tabular.components.feature_engineering.graph import timestamp_graph
 
 VOCABULARY = "vocabulary"
-"""The name of the vocabulary file: a line per value, `<feature>\\t<value>`."""
+"""The name of the vocabulary file, which has a line per value: `<feature>\\t<value>`."""
 
 MOST_DEVIATIONS = 10.0
-"""A z-score is clipped here, so that one wild value cannot swamp a prediction."""
+"""Z-scores are clipped to this, so that one extreme value cannot dominate a prediction."""
 
 _GROUP = 64
 _HASH_RANGE = 2**62
@@ -44,16 +45,16 @@ Tensors = Mapping[str, Any]
 _Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Presence)
 
 
-def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
-    """Gives the function that computes a plan's outputs.
+def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
+    """Return the function that computes a plan's outputs.
 
     Args:
-        plan: What to compute.
+        plan: The features to compute.
         vocabulary: The file that `write_vocabulary` wrote for this plan.
 
     Returns:
-        A function from raw features by name, dense tensors of shape `[batch]`, to transformed
-        ones by name. It holds no analyzers.
+        A function from raw features to transformed ones, both by name: dense tensors of shape
+        `[batch]`. It has no analyzers.
     """
 
     def preprocess(inputs: Tensors) -> dict[str, Any]:
@@ -84,11 +85,11 @@ def preprocessing_fn(plan: Plan, vocabulary: Path) -> Callable[[Tensors], dict[s
     return preprocess
 
 
-def write_vocabulary(plan: Plan, path: Path) -> None:
-    """Writes the vocabularies of all categorical features into one file.
+def write_vocabulary(plan: FeaturePlan, path: Path) -> None:
+    """Write the vocabularies of all categorical features into one file.
 
-    A value's id is the number of its line, from 0, counted from the feature's first line. Names
-    are escaped as in JSON, so that they hold neither tab nor line break.
+    A value's id is its line's number, counted from 0 at the feature's first line. Names are
+    escaped as in JSON, so they contain neither tabs nor line breaks.
     """
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for feature in _of(plan, Categorical):
@@ -96,7 +97,7 @@ def write_vocabulary(plan: Plan, path: Path) -> None:
             stream.writelines(f"{prefix}{value}\n" for value in feature.vocabulary)
 
 
-def _of(plan: Plan, kind: type[_Member]) -> list[_Member]:
+def _of(plan: FeaturePlan, kind: type[_Member]) -> list[_Member]:
     return [feature for feature in plan.features if isinstance(feature, kind)]
 
 
@@ -108,12 +109,12 @@ def _groups(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
 
 
 def _stacked(inputs: Tensors, group: Sequence[_Member]) -> Any:
-    """Gives a group's raw features as a matrix, shape `[features, batch]`."""
+    """Return a group's raw features as a matrix of shape `[features, batch]`."""
     return import_tensorflow().stack([inputs[member.feature.name] for member in group])
 
 
 def _named(names: Sequence[str], rows: Any) -> dict[str, Any]:
-    """Gives the rows of a matrix by name."""
+    """Return the rows of a matrix by name."""
     unstacked = import_tensorflow().unstack(rows, num=len(names))
     return dict(zip(names, unstacked, strict=True))
 
@@ -123,7 +124,7 @@ def _prefix(feature: RawFeature) -> str:
 
 
 def _column(values: Sequence[Any], dtype: Any = np.float64) -> Any:
-    """A constant per feature, to be spread over the batch."""
+    """Return a constant per feature, in a shape that broadcasts over the batch."""
     return np.asarray(values, dtype=dtype)[:, np.newaxis]
 
 
@@ -131,13 +132,13 @@ def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
     tf = import_tensorflow()
     raw = _stacked(inputs, group)
     flags = preprocessing.is_missing(raw)
-    # float64: a float32 cannot tell neighbouring whole numbers beyond 2**24 apart.
+    # In float64, because float32 cannot represent every whole number beyond 2**24.
     fills = _column([member.fill for member in group])
     numbers = tf.where(flags, fills, tf.cast(raw, tf.float64))
     scaled = numbers
     logs = [member.log for member in group]
     if any(logs):
-        # Below the smallest value of the train split, log(1 + x) may not exist.
+        # For values below the train split's smallest one, log(1 + x) may not exist.
         logged = tf.math.log1p(tf.maximum(numbers, 0.0))
         scaled = tf.where(_column(logs, bool), logged, numbers)
     means = _column([member.moments.mean for member in group])
@@ -165,7 +166,7 @@ def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
     for row, member in zip(boundaries, group, strict=True):
         row[: len(member.boundaries)] = member.boundaries
     ids = tf.searchsorted(tf.constant(boundaries), numbers, side="right", out_type=tf.int64)
-    # Without a flag, a missing value stays in the bucket of what it was filled with.
+    # Without a flag, a missing value stays in the bucket of its replacement.
     own = _column([member.flag is not None for member in group], bool)
     last = _column([len(member.boundaries) + 1 for member in group], np.int64)
     return tf.where(flags & own, last, ids)
@@ -173,7 +174,7 @@ def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
 
 def _table(vocabulary: Path) -> Any:
     tf = import_tensorflow()
-    # In the graph, the table would be filled with every call, and the file read for it.
+    # Inside the graph, every call would read the file and fill the table.
     with tf.init_scope():
         initializer = tf.lookup.TextFileInitializer(
             str(vocabulary),
@@ -182,7 +183,7 @@ def _table(vocabulary: Path) -> Any:
             tf.int64,
             tf.lookup.TextFileIndex.LINE_NUMBER,
         )
-        # A named table would carry the file's temporary path into the graph as its name.
+        # A named table would write the temporary path of the file into the graph.
         return tf.lookup.StaticHashTable(
             initializer, default_value=-1, experimental_is_anonymous=True
         )
@@ -200,7 +201,7 @@ def _categorical(
     oov_buckets = _column([member.oov_buckets for member in group], np.int64)
     unknown = sizes + tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % oov_buckets
     ids = tf.where(lines >= 0, lines - firsts, unknown)
-    # Where the missing value has no id of its own, it is unknown like any other.
+    # A missing value without an id of its own is an unknown value.
     own = _column([member.missing_id for member in group], bool)
     ids = tf.where((texts == MISSING_STRING) & own, sizes + oov_buckets, ids)
     return _named([member.value.name for member in group], ids)
@@ -228,13 +229,13 @@ def _timestamp(inputs: Tensors, feature: Timestamp) -> dict[str, Any]:
         read = timestamp_formats.read_format(feature.format)
         if read is None:
             raise ValueError(f"{feature.feature.name!r}: unreadable format {feature.format!r}")
-        seconds, valid = timestamp_formats.from_text(raw, read)
+        seconds, valid = timestamp_graph.from_text(raw, read)
     else:
         valid = tf.not_equal(raw, tf.constant(MISSING_INT, tf.int64))
-        seconds = timestamp_formats.from_numbers(
+        seconds = timestamp_graph.from_numbers(
             tf.where(valid, raw, tf.zeros_like(raw)), feature.format
         )
-    found = timestamp_formats.parts(seconds, tuple(part for part, _ in feature.parts))
+    found = timestamp_graph.parts(seconds, tuple(part for part, _ in feature.parts))
     outputs = {}
     for part, output in feature.parts:
         instead = (
@@ -247,12 +248,12 @@ def _timestamp(inputs: Tensors, feature: Timestamp) -> dict[str, Any]:
 
 
 def _as_text(raw: Any) -> Any:
-    """Gives a value as the vocabulary writes it, and the empty text for a missing one."""
+    """Return values as the vocabulary writes them, and the empty text for missing ones."""
     tf = import_tensorflow()
     if raw.dtype == tf.string:
         return raw
     if raw.dtype == tf.float32:
-        # A fraction gets a text that is in no vocabulary of whole numbers.
+        # A fraction becomes a text that is not in any vocabulary of whole numbers.
         whole = raw == tf.floor(raw)
         text = tf.where(whole, tf.strings.as_string(tf.cast(raw, tf.int64)), "fraction")
     else:

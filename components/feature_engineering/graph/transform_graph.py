@@ -1,4 +1,4 @@
-"""The transform graph on disk: a tf.Transform output directory.
+"""Writes the transform graph: a tf.Transform output directory.
 
 transform_fn/                      the SavedModel
 transformed_metadata/schema.pbtxt  the transformed columns and the label
@@ -14,7 +14,10 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.components.feature_engineering.features.feature_plan import Output, Plan
+from kfp_tabular.components.feature_engineering.features.planned_features import (
+    FeaturePlan,
+    TransformedColumn,
+)
 from kfp_tabular.components.feature_engineering.graph import preprocessing_graph
 
 if TYPE_CHECKING:
@@ -23,14 +26,14 @@ if TYPE_CHECKING:
 _SCHEMA = "schema.pbtxt"
 
 
-def write(plan: Plan, task: Task, directory: Path) -> None:
-    """Writes the graph of a derived plan.
+def write(plan: FeaturePlan, task: Task, directory: Path) -> None:
+    """Write the graph of a derived plan.
 
-    The plan's constants are known, so nothing is left for Beam to analyse.
+    The plan holds all constants, so nothing needs to be analyzed with Beam.
 
     Args:
-        plan: What the graph computes.
-        task: Names and sizes the label.
+        plan: The features that the graph computes.
+        task: The task, with the name and the classes of the label.
         directory: An existing directory.
     """
     features = [feature.feature for feature in plan.features]
@@ -48,11 +51,11 @@ def write_without_analyzers(
     features: Sequence[RawFeature],
     directory: Path,
 ) -> None:
-    """Traces a function that holds no analyzers and writes its graph.
+    """Trace a function without analyzers and write its graph.
 
     Args:
         preprocessing_fn: The function.
-        features: The raw features it takes.
+        features: The raw features that it takes.
         directory: An existing directory.
     """
     import_tensorflow()
@@ -70,22 +73,25 @@ def write_without_analyzers(
 
 
 def feature_spec(features: Iterable[RawFeature]) -> dict[str, Any]:
-    """Gives raw features as TensorFlow parses them: one value of each per row."""
+    """Return the parsing specification of raw features: one value per row."""
     tf = import_tensorflow()
     types = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
     return {feature.name: tf.io.FixedLenFeature([], types[feature.dtype]) for feature in features}
 
 
 def write_schemas(
-    directory: Path, features: Iterable[RawFeature], outputs: Iterable[Output], task: Task
+    directory: Path,
+    features: Iterable[RawFeature],
+    outputs: Iterable[TransformedColumn],
+    task: Task,
 ) -> None:
-    """Writes the schemas of the raw and of the transformed columns.
+    """Write the schemas of the raw features and of the transformed columns.
 
     Args:
         directory: The transform graph's directory.
         features: The raw features that the graph takes.
         outputs: The transformed columns without the label.
-        task: Names and sizes the label.
+        task: The task, with the name and the classes of the label.
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -95,7 +101,7 @@ def write_schemas(
     for feature in features:
         _add(raw, feature.name, types[feature.dtype])
     transformed = schema_pb2.Schema()
-    label = Output(task.label, None if task.kind == "regression" else len(task.classes))
+    label = TransformedColumn(task.label, None if task.kind == "regression" else len(task.classes))
     for output in [*outputs, label]:
         if output.size is None:
             _add(transformed, output.name, schema_pb2.FLOAT)
@@ -107,7 +113,7 @@ def write_schemas(
 
 
 def _forget_uuid(file: Path) -> None:
-    """Drops the random id that every save gets, so that the same graph has the same digest."""
+    """Remove the random id of the saved model, so that equal graphs have equal digests."""
     from tensorflow.core.protobuf import fingerprint_pb2
 
     fingerprint = fingerprint_pb2.FingerprintDef.FromString(file.read_bytes())

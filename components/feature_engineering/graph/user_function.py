@@ -1,4 +1,4 @@
-"""The user's own `preprocessing_fn`: found, checked, and analysed by tf.Transform on Beam."""
+"""Loads, checks and analyzes the user's own `preprocessing_fn`, with tf.Transform on Beam."""
 
 import importlib
 import logging
@@ -18,9 +18,9 @@ from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.feature_engineering.features.column_facts import batch_rows
-from kfp_tabular.components.feature_engineering.features.feature_plan import Output
+from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
 from kfp_tabular.components.feature_engineering.graph import transform_graph
-from kfp_tabular.components.feature_engineering.label_encoding import TRAIN
+from kfp_tabular.components.feature_engineering.task_resolution import TRAIN
 
 Function = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -28,36 +28,40 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Analysed:
-    """What the function came to.
+class AnalyzedFunction:
+    """The outcome of analyzing a function.
 
     Attributes:
-        features: The raw features that its graph takes.
+        features: The raw features that the function's graph takes.
         outputs: The transformed columns.
     """
 
     features: tuple[RawFeature, ...]
-    outputs: tuple[Output, ...]
+    outputs: tuple[TransformedColumn, ...]
 
 
 def load(name: str) -> Function:
-    """Imports a function.
+    """Import a function.
 
     Args:
         name: `package.module:function`.
 
     Raises:
-        UserError: Where there is no such module or function, or the name is of another form.
+        UserError: The name has another form, or the module or function does not exist.
+
+    Example:
+        >>> load("math:sqrt")(9.0)
+        3.0
     """
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:
-        raise UserError(f"preprocessing_fn: expected 'package.module:function', not {name!r}.")
+        raise UserError(f"preprocessing_fn: expected 'package.module:function', found {name!r}.")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UserError(
-            f"preprocessing_fn: {module_name!r} cannot be imported: {error}. Install it in the "
-            "image, or put its directory on PYTHONPATH."
+            f"preprocessing_fn: cannot import {module_name!r}: {error}. Install it in the image, "
+            "or add its directory to PYTHONPATH."
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -75,21 +79,21 @@ def write(
     features: Sequence[RawFeature],
     task: Task,
     directory: Path,
-) -> Analysed:
-    """Analyses the train split with a function, and writes its transform graph.
+) -> AnalyzedFunction:
+    """Analyze the train split with a function, and write the function's transform graph.
 
-    Only the columns that the function uses are read, and only those that its outputs depend on
-    become inputs of the graph.
+    Reads only the columns that the function uses. Only those that its outputs depend on become
+    inputs of the graph.
 
     Args:
         function: The function.
-        examples: What to analyse.
-        features: The raw features that it may use.
-        task: Names and sizes the label.
+        examples: The examples to analyze.
+        features: The raw features that the function may use.
+        task: The task, with the name and the classes of the label.
         directory: An existing directory.
 
     Raises:
-        UserError: Where the function asks for an unknown feature, or returns something that the
+        UserError: The function asks for an unknown feature, or returns something that the
             pipeline cannot use.
     """
     import_tensorflow()
@@ -98,31 +102,31 @@ def write(
 
     checked = _Checked(function, tuple(features), task.label)
     specs = impl_helper.get_type_specs_from_feature_specs(transform_graph.feature_spec(features))
-    analysed = tft.get_analyze_input_columns(checked, specs)
+    analyzed = tft.get_analyze_input_columns(checked, specs)
     transformed = set(tft.get_transform_input_columns(checked, specs))
-    used = [feature for feature in features if feature.name in transformed.union(analysed)]
+    used = [feature for feature in features if feature.name in transformed.union(analyzed)]
     if not transformed:
-        raise UserError("preprocessing_fn: its outputs depend on no feature.")
+        raise UserError("preprocessing_fn: the outputs do not depend on any feature.")
     _logger.info("preprocessing_fn uses %d of %d features", len(used), len(features))
-    if analysed:
-        _analyse(checked, examples, used, directory)
+    if analyzed:
+        _analyze(checked, examples, used, directory)
     else:
         transform_graph.write_without_analyzers(checked, used, directory)
     outputs = _outputs(directory)
     kept = tuple(feature for feature in used if feature.name in transformed)
     transform_graph.write_schemas(directory, kept, outputs, task)
-    return Analysed(kept, outputs)
+    return AnalyzedFunction(kept, outputs)
 
 
 class _Inputs(dict[str, Any]):
-    """Raw features by name; an unknown one is the user's mistake."""
+    """Raw features by name, with an error message for unknown names."""
 
     def __missing__(self, name: str) -> Any:
-        raise UserError(f"preprocessing_fn: there is no feature {name!r}.{closest(name, self)}")
+        raise UserError(f"preprocessing_fn: unknown feature {name!r}.{closest(name, self)}")
 
 
 class _Checked:
-    """The function with its outputs checked. Of a class, so that Beam can pickle it."""
+    """The function with checks of its outputs. A class, so that Beam can pickle it."""
 
     def __init__(self, function: Function, features: tuple[RawFeature, ...], label: str) -> None:
         self._function = function
@@ -134,14 +138,14 @@ class _Checked:
         rows = tf.shape(next(iter(inputs.values())))
         given = _Inputs()
         for feature in self._features:
-            # What is not used is not read either, but may still be asked for.
+            # Unused features are not read, but the function may still access them.
             given[feature.name] = (
                 inputs[feature.name] if feature.name in inputs else tf.fill(rows, feature.missing)
             )
         outputs = self._function(given)
         if not isinstance(outputs, Mapping) or not outputs:
             raise UserError(
-                "preprocessing_fn: expected tensors by name, a non-empty dict, not "
+                "preprocessing_fn: expected a non-empty dict of tensors by name, found "
                 f"{type(outputs).__name__}."
             )
         return {name: self._check(name, value) for name, value in outputs.items()}
@@ -150,28 +154,31 @@ class _Checked:
         tf = import_tensorflow()
         where = f"preprocessing_fn: output {name!r}"
         if not isinstance(name, str) or not name:
-            raise UserError(f"{where}: a name must be text.")
+            raise UserError(f"{where}: the name must be text.")
         if name == self._label:
-            raise UserError(f"{where}: that is the label, which is encoded without your help.")
+            raise UserError(
+                f"{where}: this is the name of the label, which is encoded separately. Rename the "
+                "output."
+            )
         if not isinstance(value, tf.Tensor):
             raise UserError(
-                f"{where}: expected a dense tensor, not {type(value).__name__}. Make a sparse "
-                "one dense, for example with tft.sparse_tensor_to_dense_with_shape."
+                f"{where}: expected a dense tensor, found {type(value).__name__}. Convert a sparse "
+                "tensor, for example with tft.sparse_tensor_to_dense_with_shape."
             )
         shape = value.shape
         if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] != 1):
-            raise UserError(f"{where}: expected shape [batch] or [batch, 1], not {shape}.")
+            raise UserError(f"{where}: expected shape [batch] or [batch, 1], found {shape}.")
         if value.dtype.is_floating or value.dtype == tf.bool:
             return tf.cast(value, tf.float32)
         if value.dtype.is_integer:
             return tf.cast(value, tf.int64)
         raise UserError(
-            f"{where}: expected numbers or ids, not {value.dtype.name}. Turn text into ids, for "
+            f"{where}: expected numbers or ids, found {value.dtype.name}. Convert text to ids, for "
             "example with tft.compute_and_apply_vocabulary."
         )
 
 
-def _outputs(directory: Path) -> tuple[Output, ...]:
+def _outputs(directory: Path) -> tuple[TransformedColumn, ...]:
     import tensorflow_transform as tft
     from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -179,20 +186,20 @@ def _outputs(directory: Path) -> tuple[Output, ...]:
     outputs = []
     for feature in schema.feature:
         if feature.type == schema_pb2.FLOAT:
-            outputs.append(Output(feature.name))
+            outputs.append(TransformedColumn(feature.name))
             continue
         domain = feature.int_domain
         if not feature.HasField("int_domain") or domain.min < 0:
             raise UserError(
-                f"preprocessing_fn: output {feature.name!r}: whole numbers without a range of "
-                "ids from 0. Cast a number to float32; declare ids with category(ids, size) of "
-                "kfp_tabular.components.feature_engineering.preprocessing."
+                f"preprocessing_fn: output {feature.name!r}: whole numbers without a range of ids "
+                "that starts at 0. Cast numbers to float32, or declare ids with category(ids, "
+                "size) of kfp_tabular.components.feature_engineering.preprocessing."
             )
-        outputs.append(Output(feature.name, domain.max + 1))
+        outputs.append(TransformedColumn(feature.name, domain.max + 1))
     return tuple(outputs)
 
 
-def _analyse(
+def _analyze(
     function: _Checked, examples: Examples, features: Sequence[RawFeature], directory: Path
 ) -> None:
     import apache_beam as beam
@@ -218,23 +225,23 @@ def _analyse(
     with (
         tempfile.TemporaryDirectory() as temporary,
         tft_beam.Context(temp_dir=temporary),
-        # The runner by name: "DirectRunner" first tries to download another one. No options:
-        # this process's arguments belong to somebody else.
+        # FnApiRunner, because "DirectRunner" first tries to download another runner. Empty
+        # options, because Beam would parse this process's own arguments.
         beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline,
     ):
-        # Only names of row groups are elements of the graph. Beam pickles and compresses those,
-        # which for the rows themselves takes most of the time.
+        # The graph's elements are names of row groups. Beam pickles and compresses elements,
+        # which takes most of the time if they are the rows themselves.
         batches = (
             pipeline
             | "RowGroups" >> beam.Create(items, reshuffle=False)
             | "ReadBatches" >> beam.FlatMap(read)
         )
-        analysed = (batches, config) | tft_beam.AnalyzeDataset(function)
-        _ = analysed | tft_beam.WriteTransformFn(str(directory))
+        analyzed = (batches, config) | tft_beam.AnalyzeDataset(function)
+        _ = analyzed | tft_beam.WriteTransformFn(str(directory))
 
 
 class ReadBatches:
-    """Reads a row group of a Parquet file as tf.Transform takes it: lists of one value.
+    """Reads a row group of a Parquet file in tf.Transform's form: lists of one value.
 
     Args:
         features: The columns.
@@ -252,7 +259,7 @@ class ReadBatches:
         )
 
     def __call__(self, item: tuple[str, int]) -> Iterator[pa.RecordBatch]:
-        """Reads `(file, row group)`."""
+        """Yield the batches of `(file, row group)`."""
         file, group = item
         names = [feature.name for feature in self._features]
         with pq.ParquetFile(file, memory_map=True) as parquet:

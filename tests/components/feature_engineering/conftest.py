@@ -16,6 +16,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.feature_engineering import transform
+from kfp_tabular.components.feature_engineering.options import TransformOptions
 
 TYPES = {"double": schema_pb2.FLOAT, "int64": schema_pb2.INT, "string": schema_pb2.BYTES}
 
@@ -47,8 +48,8 @@ def write_schema(path: Path, schema: schema_pb2.Schema) -> Path:
 class Done:
     """A finished transform."""
 
-    result: transform.Result
-    request: transform.Request
+    result: transform.TransformResult
+    request: transform.TransformRequest
 
     @property
     def graph(self) -> Path:
@@ -87,14 +88,13 @@ def run(tmp_path):
         folder = tmp_path / f"run{next(count)}"
         if isinstance(splits, pa.Table):
             splits = {"train": splits}
-        request = transform.Request(
+        request = transform.TransformRequest(
             examples=write_examples(folder / "examples", splits),
             schema=write_schema(folder / "schema", schema or schema_of(splits["train"])),
             transform_graph=folder / "out" / "graph",
             transformed_examples=folder / "out" / "examples",
             summary=folder / "out" / "summary",
-            label=label,
-            **settings,
+            options=TransformOptions(label=label, **settings),
         )
         return Done(transform.run(request), request)
 

@@ -38,5 +38,5 @@ def test_bad_input_is_one_line_and_exit_code_2(artifacts, caplog):
     with pytest.raises(SystemExit) as ended:
         transform_features.python_func(**artifacts, label="why")
     assert ended.value.code == 2
-    assert "label: there is no column 'why'" in caplog.text
+    assert "label: the data have no column 'why'" in caplog.text
     assert not Path(artifacts["transform_graph"].path).exists()

@@ -212,12 +212,14 @@ import sys
 from pathlib import Path
 import tensorflow
 from kfp_tabular.components.feature_engineering import transform
+from kfp_tabular.components.feature_engineering.options import TransformOptions
 
 data, out = map(Path, sys.argv[1:])
 transform.run(
-    transform.Request(
+    transform.TransformRequest(
         examples=data / "examples", schema=data / "schema", transform_graph=out / "graph",
-        transformed_examples=out / "examples", summary=out / "summary", label="y",
+        transformed_examples=out / "examples", summary=out / "summary",
+        options=TransformOptions(label="y"),
     )
 )
 """
@@ -314,14 +316,14 @@ def test_a_schema_and_data_that_differ(run):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"label": "z"}, "label: there is no column 'z'"),
-        ({"exclude": ["fair"]}, "exclude: there is no column 'fair'. Did you mean 'fare'?"),
+        ({"label": "z"}, "label: the data have no column 'z'"),
+        ({"exclude": ["fair"]}, "exclude: the data have no column 'fair'. Did you mean 'fare'?"),
         ({"exclude": ["y"]}, "exclude: 'y' is the label"),
         ({"feature_config": {"y": {"kind": "drop"}}}, "feature_config: 'y' is the label"),
-        ({"feature_config": {"tpi": {}}}, "there is no feature 'tpi'. Did you mean 'tip'"),
-        ({"task": "classification"}, "task: unknown 'classification'"),
-        ({"label": "city"}, "label 'city': constant, always 'Chicago'"),
-        ({"preprocessing_fn": "nowhere"}, "expected 'package.module:function', not 'nowhere'"),
+        ({"feature_config": {"tpi": {}}}, "unknown feature 'tpi'. Did you mean 'tip'"),
+        ({"task": "classification"}, "regression, found 'classification'"),
+        ({"label": "city"}, "label 'city': always 'Chicago'"),
+        ({"preprocessing_fn": "nowhere"}, "expected 'package.module:function', found 'nowhere'"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(run, tmp_path, settings, message):

@@ -24,7 +24,7 @@ def facts(tmp_path):
         types = {"float32": pa.float64(), "int64": pa.int64(), "string": pa.string()}
         column = pa.array(values, types[feature.dtype], from_pandas=False)
         examples = write_examples(tmp_path / "examples", {"train": pa.table({"x": column})})
-        return column_facts.profile(Examples(examples), [feature], **settings)["x"]
+        return column_facts.collect(Examples(examples), [feature], **settings)["x"]
 
     return _facts
 

@@ -6,9 +6,18 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.feature_engineering.features import feature_plan
+from kfp_tabular.components.feature_engineering.features import (
+    feature_config,
+    feature_plan,
+    planned_features,
+)
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts, Moments
 from kfp_tabular.components.feature_engineering.features.feature_config import FeatureOptions
+from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
+from kfp_tabular.components.feature_engineering.features.schema_columns import (
+    SchemaColumn,
+    schema_columns,
+)
 
 
 def numbers(values, *, missing=0, counted=True):
@@ -47,7 +56,7 @@ MOMENTS = {"2020-01-01 10:00:00": 5, "2020-01-02 11:00:00": 6}
 
 def derive(facts, dtype="float32", name="x", config=None, label="y", **column):
     found = feature_plan.derive(
-        [feature_plan.Column(RawFeature(name, dtype, False), **column)],
+        [SchemaColumn(RawFeature(name, dtype, False), **column)],
         {name: facts},
         {name: config} if config else {},
         label=label,
@@ -65,18 +74,18 @@ RANDOM = np.random.default_rng(3)
 class TestNumbers:
     def test_a_fractional_number(self):
         feature = derive(numbers(RANDOM.normal(5, 2, 10_000)))
-        assert isinstance(feature, feature_plan.Numeric)
+        assert isinstance(feature, planned_features.Numeric)
         assert not feature.log
         assert feature.fill == feature.moments.mean
-        assert len(feature.boundaries) == feature_plan.BUCKETS - 1
-        assert feature.outputs == [feature_plan.Output("x"), feature_plan.Output("x__bucket", 32)]
+        assert len(feature.boundaries) == feature_config.BUCKETS - 1
+        assert feature.outputs == [TransformedColumn("x"), TransformedColumn("x__bucket", 32)]
 
     def test_missing_values_get_a_flag_and_a_bucket_of_their_own(self):
         feature = derive(numbers(RANDOM.normal(size=1000), missing=3))
         assert feature.outputs == [
-            feature_plan.Output("x"),
-            feature_plan.Output("x__bucket", 33),
-            feature_plan.Output("x__missing"),
+            TransformedColumn("x"),
+            TransformedColumn("x__bucket", 33),
+            TransformedColumn("x__missing"),
         ]
 
     def test_buckets_hold_equally_many_rows(self):
@@ -123,7 +132,7 @@ class TestNumbers:
 class TestWholeNumbers:
     def test_few_values_with_many_rows_each_are_categories(self):
         feature = derive(numbers(list(range(24)) * 10), "int64")
-        assert isinstance(feature, feature_plan.Categorical)
+        assert isinstance(feature, planned_features.Categorical)
         assert feature.vocabulary[:3] == ("0", "1", "2")
 
     def test_few_rows_for_each_value_are_a_number(self):
@@ -139,13 +148,13 @@ class TestWholeNumbers:
     def test_a_sequence_is_an_identifier(self):
         kept = RANDOM.random(2000) < 0.7
         dropped = derive(numbers(np.arange(2000)[kept] + 10**6), "int64")
-        assert isinstance(dropped, feature_plan.Dropped)
+        assert isinstance(dropped, planned_features.DroppedColumn)
         assert "identifier" in dropped.why
 
     @pytest.mark.parametrize("name", ["id", "customer_id", "OrderID", "rowId", "trip key", "uuid"])
     def test_a_name_says_identifier(self, name):
         values = RANDOM.choice(10**9, 500, replace=False)
-        assert isinstance(derive(numbers(values), "int64", name), feature_plan.Dropped)
+        assert isinstance(derive(numbers(values), "int64", name), planned_features.DroppedColumn)
 
     @pytest.mark.parametrize("name", ["paid", "humidity", "x", "width", "keyed"])
     def test_other_names_do_not(self, name):
@@ -159,10 +168,10 @@ class TestWholeNumbers:
 
     def test_too_many_to_count(self):
         dense = numbers(np.arange(30_000), counted=False)
-        assert isinstance(derive(dense, "int64"), feature_plan.Dropped)
+        assert isinstance(derive(dense, "int64"), planned_features.DroppedColumn)
         spread = numbers(np.arange(30_000) * 1000, counted=False)
         assert derive(spread, "int64").kind == "numeric"
-        assert isinstance(derive(spread, "int64", "account_id"), feature_plan.Dropped)
+        assert isinstance(derive(spread, "int64", "account_id"), planned_features.DroppedColumn)
         repeated = numbers(np.repeat(np.arange(30_000), 20), counted=False)
         assert derive(repeated, "int64", "account_id").kind == "hash"
 
@@ -179,13 +188,13 @@ class TestText:
         feature = derive(texts({"b": 5, "a": 3, "rare": 1}, missing=1), "string")
         assert feature.vocabulary == ("b", "a")
         assert feature.left_out == 1
-        assert feature.outputs == [feature_plan.Output("x", 4)]
+        assert feature.outputs == [TransformedColumn("x", 4)]
 
     def test_options_of_a_vocabulary(self):
         options = configured("categorical", top_k=2, min_frequency=1, oov_buckets=5)
         feature = derive(texts({"b": 5, "a": 3, "rare": 1}), "string", config=options)
         assert feature.vocabulary == ("b", "a")
-        assert feature.outputs == [feature_plan.Output("x", 7)]
+        assert feature.outputs == [TransformedColumn("x", 7)]
 
     def test_what_cannot_stand_on_a_line_is_left_out(self):
         feature = derive(texts({"a\nb": 5, "a\rb": 5, "a\tb": 5}), "string")
@@ -200,18 +209,18 @@ class TestText:
 
     def test_many_values_are_hashed(self):
         feature = derive(texts({f"t{number}": 2 for number in range(10_001)}), "string")
-        assert feature.outputs == [feature_plan.Output("x", feature_plan.HASH_BUCKETS + 1)]
+        assert feature.outputs == [TransformedColumn("x", feature_config.HASH_BUCKETS + 1)]
         uncounted = ColumnFacts(100_000, 0, 30_000, None)
         assert derive(uncounted, "string").kind == "hash"
 
     def test_nothing_to_learn_from(self):
         dropped = derive(texts({f"t{number}": 1 for number in range(20)}), "string")
-        assert dropped.why == "text of which no value occurs twice"
+        assert dropped.why == "text without a repeated value"
 
     def test_a_vocabulary_without_values_is_dropped(self):
         options = configured("categorical", min_frequency=10)
         dropped = derive(texts({"a": 5, "b": 5}), "string", config=options)
-        assert dropped.why == "no value in 10 rows or more, for a vocabulary"
+        assert dropped.why == "no value occurs in 10 or more rows, so its vocabulary would be empty"
 
     def test_too_many_values_for_a_vocabulary(self):
         with pytest.raises(UserError, match="about 30000 distinct values.*Choose hash"):
@@ -245,7 +254,7 @@ class TestDropped:
     def test_whether_there_is_a_value_may_tell_something(self):
         feature = derive(texts({"yes": 40}, missing=60), "string")
         assert feature.kind == "presence"
-        assert feature.outputs == [feature_plan.Output("x__missing")]
+        assert feature.outputs == [TransformedColumn("x__missing")]
 
     def test_configured(self):
         assert derive(numbers([1.0, 2.0]), config=configured("drop")).why == "configured"
@@ -255,7 +264,7 @@ class TestTimestamps:
     def test_text(self):
         feature = derive(texts(MOMENTS), "string", time="%Y-%m-%d %H:%M:%S")
         assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour"]
-        assert feature.outputs[0] == feature_plan.Output("x__month", 13)
+        assert feature.outputs[0] == TransformedColumn("x__month", 13)
 
     def test_without_a_clock_there_is_no_hour(self):
         for dtype, time in (("string", "%Y-%m-%d"), ("int64", "days")):
@@ -267,9 +276,9 @@ class TestTimestamps:
         options = configured("timestamp", parts=("hour", "elapsed"), format="seconds")
         feature = derive(numbers([1, 2], missing=1), "int64", config=options)
         assert feature.outputs == [
-            feature_plan.Output("x__hour", 25),
-            feature_plan.Output("x__elapsed"),
-            feature_plan.Output("x__missing"),
+            TransformedColumn("x__hour", 25),
+            TransformedColumn("x__elapsed"),
+            TransformedColumn("x__missing"),
         ]
 
     def test_a_format_that_cannot_be_read_leaves_text(self):
@@ -279,10 +288,10 @@ class TestTimestamps:
     @pytest.mark.parametrize(
         ("dtype", "options", "message"),
         [
-            ("string", {}, "the schema does not say how the time is written"),
-            ("string", {"format": "%H:%M"}, "format '%H:%M' cannot be read"),
+            ("string", {}, "the schema does not name the format of the time"),
+            ("string", {"format": "%H:%M"}, "format '%H:%M' is not supported"),
             ("string", {"format": "%d/%m/%Y"}, "does not fit most values, such as '2020-01-01'"),
-            ("int64", {"format": "%Y-%m-%d"}, "unknown unit '%Y-%m-%d'; there are days"),
+            ("int64", {"format": "%Y-%m-%d"}, "unknown unit '%Y-%m-%d'; choose one of days"),
             ("float32", {"format": "seconds"}, "a fractional number cannot be a timestamp"),
         ],
     )
@@ -302,7 +311,7 @@ def test_derived_names_give_way_to_columns_and_to_the_label():
     facts = numbers(RANDOM.normal(size=500), missing=1)
     names = ["x", "x__missing", "x__missing_2"]
     found = feature_plan.derive(
-        [feature_plan.Column(RawFeature(name, "float32", False)) for name in names],
+        [SchemaColumn(RawFeature(name, "float32", False)) for name in names],
         dict.fromkeys(names, facts),
         {},
         label="x__bucket",
@@ -323,7 +332,7 @@ def test_what_a_schema_says():
     epoch.time_domain.integer_format = schema_pb2.TimeDomain.UNIX_MILLISECONDS
     old = schema.feature.add(name="old", type=schema_pb2.FLOAT)
     old.lifecycle_stage = schema_pb2.DEPRECATED
-    found = feature_plan.columns(schema)
+    found = schema_columns(schema)
     assert list(found) == ["code", "written", "epoch", "old"]
     assert found["code"].categorical
     assert found["written"].time == "%Y-%m-%d"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.feature_engineering.features import timestamp_formats
 from kfp_tabular.components.feature_engineering.features.feature_config import PARTS
+from kfp_tabular.components.feature_engineering.graph import timestamp_graph
 
 EPOCH = dt.datetime(1970, 1, 1)
 
@@ -25,7 +26,7 @@ FORMATS = [
 
 
 def seconds_of(texts, written):
-    found, valid = timestamp_formats.from_text(
+    found, valid = timestamp_graph.from_text(
         tf.constant(texts), timestamp_formats.read_format(written)
     )
     return found.numpy().tolist(), valid.numpy().tolist()
@@ -96,7 +97,7 @@ def test_other_formats_are_not_read(written):
 def test_parts_are_those_of_the_calendar(moments):
     moments = [moment.replace(microsecond=0) for moment in moments]
     seconds = tf.constant([int((m - EPOCH).total_seconds()) for m in moments], tf.int64)
-    found = timestamp_formats.parts(seconds, PARTS)
+    found = timestamp_graph.parts(seconds, PARTS)
     expected = {
         "month": [m.month - 1 for m in moments],
         "day": [m.day - 1 for m in moments],
@@ -122,6 +123,6 @@ def test_parts_are_those_of_the_calendar(moments):
     ],
 )
 def test_whole_numbers_count_units_since_1970(unit, number):
-    seconds = timestamp_formats.from_numbers(tf.constant([number, -1], tf.int64), unit).numpy()
+    seconds = timestamp_graph.from_numbers(tf.constant([number, -1], tf.int64), unit).numpy()
     assert seconds[0] // 86_400 == 18_262
     assert seconds[1] < 0

@@ -78,15 +78,18 @@ def test_nothing_to_analyse(run, table):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("asks_for_an_unknown_feature", "there is no feature 'fair'. Did you mean 'fare'?"),
-        ("returns_text", "output 'zone': expected numbers or ids, not string"),
+        ("asks_for_an_unknown_feature", "unknown feature 'fair'. Did you mean 'fare'?"),
+        ("returns_text", "output 'zone': expected numbers or ids, found string"),
         ("returns_undeclared_ids", "output 'hour': whole numbers without a range of ids"),
-        ("returns_sparse", "output 'zone': expected a dense tensor, not SparseTensor"),
-        ("returns_a_matrix", "output 'fare': expected shape [batch] or [batch, 1], not (None, 2)"),
-        ("returns_a_scalar", "output 'fare': expected shape [batch] or [batch, 1], not ()"),
-        ("returns_the_label", "output 'y': that is the label"),
-        ("returns_nothing", "expected tensors by name, a non-empty dict"),
-        ("returns_constants", "its outputs depend on no feature"),
+        ("returns_sparse", "output 'zone': expected a dense tensor, found SparseTensor"),
+        (
+            "returns_a_matrix",
+            "output 'fare': expected shape [batch] or [batch, 1], found (None, 2)",
+        ),
+        ("returns_a_scalar", "output 'fare': expected shape [batch] or [batch, 1], found ()"),
+        ("returns_the_label", "output 'y': this is the name of the label"),
+        ("returns_nothing", "expected a non-empty dict of tensors by name"),
+        ("returns_constants", "the outputs do not depend on any feature"),
         ("god", "module 'my_preprocessing' has no function 'god'. Did you mean 'good'?"),
     ],
 )
@@ -97,10 +100,10 @@ def test_a_function_that_does_not_fit(run, table, function, message):
 
 
 def test_a_module_that_is_not_there():
-    with pytest.raises(UserError, match="'no_such_module' cannot be imported.*PYTHONPATH"):
+    with pytest.raises(UserError, match="cannot import 'no_such_module'.*PYTHONPATH"):
         user_function.load("no_such_module:function")
 
 
 def test_configuration_beside_a_function(run, table):
-    with pytest.raises(UserError, match="has no effect beside a preprocessing_fn"):
+    with pytest.raises(UserError, match="has no effect together with preprocessing_fn"):
         run(table, preprocessing_fn=f"{MODULE}:good", feature_config={"fare": {"kind": "drop"}})

@@ -1,0 +1,252 @@
+"""Builds a feature of a given kind from the facts about its column."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.feature_engineering.features import timestamp_formats
+from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
+from kfp_tabular.components.feature_engineering.features.feature_config import (
+    BUCKETS,
+    HASH_BUCKETS,
+    MIN_FREQUENCY,
+    OOV_BUCKETS,
+    PARTS_BY_DEFAULT,
+    TOP_K,
+    CalendarPart,
+    FeatureKind,
+)
+from kfp_tabular.components.feature_engineering.features.planned_features import (
+    Categorical,
+    DroppedColumn,
+    Hashed,
+    Numeric,
+    PlannedFeature,
+    Presence,
+    Timestamp,
+    TransformedColumn,
+)
+from kfp_tabular.components.feature_engineering.features.schema_columns import SchemaColumn
+from kfp_tabular.components.feature_engineering.features.timestamp_formats import READABLE
+
+SKEWED = 2.0
+"""A non-negative number of at least this skewness goes through `log(1 + x)`. An exponential
+distribution has exactly 2."""
+
+
+class OutputNames:
+    """Names of transformed columns, each used once.
+
+    Args:
+        taken: Names that are in use.
+
+    Example:
+        >>> names = OutputNames(["fare", "fare__bucket"])
+        >>> names.derived("fare", "bucket")
+        'fare__bucket_2'
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def derived(self, column: str, what: str) -> str:
+        """Return a new name for something derived from a column."""
+        name, number = f"{column}__{what}", 2
+        while name in self._taken:
+            name, number = f"{column}__{what}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+@dataclass(frozen=True)
+class FeatureEvidence:
+    """What a feature is built from.
+
+    Attributes:
+        column: What the schema says.
+        facts: What the train split shows.
+        options: The configured options of its kind.
+        why: The reason for the kind.
+        names: Names of transformed columns.
+    """
+
+    column: SchemaColumn
+    facts: ColumnFacts
+    options: Mapping[str, Any]
+    why: str
+    names: OutputNames
+
+    @property
+    def feature(self) -> RawFeature:
+        """The raw feature."""
+        return self.column.feature
+
+    def derived(self, what: str, size: int | None = None) -> TransformedColumn:
+        """Return a transformed column with a new name."""
+        return TransformedColumn(self.names.derived(self.feature.name, what), size)
+
+
+def build(kind: FeatureKind, given: FeatureEvidence) -> PlannedFeature | DroppedColumn:
+    """Return the feature of a kind, or why the column is dropped.
+
+    Raises:
+        UserError: The column cannot have this kind with these options.
+    """
+    return _BUILDERS[kind](given)
+
+
+def _numeric(given: FeatureEvidence) -> Numeric:
+    feature, facts = given.feature, given.facts
+    if feature.dtype == "string" or facts.moments is None:
+        raise UserError(
+            f"feature_config: {feature.name!r} is text and cannot be numeric. Convert it to "
+            "numbers in the data, or choose categorical or hash."
+        )
+    log = given.options.get("log")
+    plain, logged = facts.moments, facts.log_moments
+    if log is None:
+        log = (
+            logged is not None
+            and plain.skewness >= SKEWED
+            and abs(logged.skewness) < plain.skewness
+        )
+    if log and logged is None:
+        raise UserError(
+            f"feature_config: {feature.name!r} has negative values (down to {facts.minimum:g}), so "
+            "its logarithm does not exist. Remove 'log'."
+        )
+    moments = logged if log and logged is not None else plain
+    boundaries = _boundaries(facts, given.options.get("buckets", BUCKETS))
+    flag = given.derived("missing") if facts.missing else None
+    size = len(boundaries) + 1 + (flag is not None)
+    return Numeric(
+        feature=feature,
+        why=given.why,
+        moments=moments,
+        log=log,
+        fill=math.expm1(moments.mean) if log else moments.mean,
+        boundaries=boundaries,
+        value=TransformedColumn(feature.name),
+        bucket=given.derived("bucket", size) if boundaries else None,
+        flag=flag,
+    )
+
+
+def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
+    if buckets < 2 or not len(facts.sample) or (facts.counts is not None and facts.distinct < 3):
+        return ()
+    last = len(facts.sample) - 1
+    picked = {float(facts.sample[round(last * part / buckets)]) for part in range(1, buckets)}
+    # No value is below the smallest one.
+    return tuple(sorted(boundary for boundary in picked if boundary > (facts.minimum or 0)))
+
+
+def _categorical(given: FeatureEvidence) -> Categorical | DroppedColumn:
+    feature, facts, options = given.feature, given.facts, given.options
+    _require_whole(given, "categorical")
+    if facts.counts is None:
+        raise UserError(
+            f"feature_config: {feature.name!r} has about {facts.distinct} distinct values, too "
+            "many for a vocabulary. Choose hash."
+        )
+    least = options.get("min_frequency", MIN_FREQUENCY)
+    frequent = [_vocabulary_text(value) for value, rows in facts.counts.items() if rows >= least]
+    # The vocabulary file has one value per line.
+    listed = [text for text in frequent if "\n" not in text and "\r" not in text]
+    vocabulary = tuple(listed[: options.get("top_k", TOP_K)])
+    if not vocabulary:
+        return DroppedColumn(
+            feature.name,
+            f"no value occurs in {least} or more rows, so its vocabulary would be empty",
+        )
+    oov_buckets = options.get("oov_buckets", OOV_BUCKETS)
+    missing = facts.missing > 0
+    return Categorical(
+        feature=feature,
+        why=given.why,
+        vocabulary=vocabulary,
+        left_out=facts.distinct - len(vocabulary),
+        oov_buckets=oov_buckets,
+        missing_id=missing,
+        value=TransformedColumn(feature.name, len(vocabulary) + oov_buckets + missing),
+    )
+
+
+def _hashed(given: FeatureEvidence) -> Hashed:
+    _require_whole(given, "hash")
+    buckets = given.options.get("buckets", HASH_BUCKETS)
+    return Hashed(
+        given.feature, given.why, buckets, TransformedColumn(given.feature.name, buckets + 1)
+    )
+
+
+def _presence(given: FeatureEvidence) -> Presence:
+    return Presence(given.feature, given.why, given.derived("missing"))
+
+
+def _require_whole(given: FeatureEvidence, kind: FeatureKind) -> None:
+    """Check that a float is whole: a fraction can be written as text in several ways."""
+    facts = given.facts
+    if given.feature.dtype != "float32":
+        return
+    if not facts.are_whole:
+        raise UserError(
+            f"feature_config: {given.feature.name!r} is a fractional number and cannot be "
+            f"{kind}. Choose numeric with 'buckets'."
+        )
+
+
+def _timestamp(given: FeatureEvidence) -> Timestamp:
+    feature, options = given.feature, given.options
+    where = f"feature_config: {feature.name!r}"
+    written = options.get("format", given.column.time)
+    if not written:
+        raise UserError(
+            f"{where}: the schema does not name the format of the time. Set 'format': a strptime "
+            f"format for text, or one of {', '.join(timestamp_formats.UNITS)} for numbers."
+        )
+    if feature.dtype == "float32":
+        raise UserError(f"{where}: a fractional number cannot be a timestamp.")
+    has_clock = written != "days"
+    if feature.dtype == "string":
+        read = timestamp_formats.read_format(written)
+        if read is None:
+            raise UserError(
+                f"{where}: format {written!r} is not supported. It needs a year, a month and a "
+                "day, in the directives %Y %y %m %d %H %M %S %f %z."
+            )
+        if read.share_of(given.facts.texts) < READABLE:
+            raise UserError(
+                f"{where}: format {written!r} does not fit most values, such as "
+                f"{given.facts.texts[0]!r}."
+            )
+        has_clock = read.has_clock
+    elif written not in timestamp_formats.UNITS:
+        raise UserError(
+            f"{where}: unknown unit {written!r}; choose one of "
+            f"{', '.join(timestamp_formats.UNITS)}."
+        )
+    wanted: tuple[CalendarPart, ...] = options.get("parts", PARTS_BY_DEFAULT)
+    if "parts" not in options and not has_clock:
+        wanted = tuple(part for part in wanted if part not in ("hour", "minute"))
+    sizes = {part: size + 1 for part, size in timestamp_formats.SIZES.items()}
+    parts = tuple((part, given.derived(part, sizes.get(part))) for part in wanted)
+    flagged = "elapsed" in wanted and given.facts.missing
+    flag = given.derived("missing") if flagged else None
+    return Timestamp(feature, given.why, written, parts, flag)
+
+
+_BUILDERS: Mapping[FeatureKind, Callable[[FeatureEvidence], PlannedFeature | DroppedColumn]] = {
+    "numeric": _numeric,
+    "categorical": _categorical,
+    "hash": _hashed,
+    "timestamp": _timestamp,
+    "presence": _presence,
+}
+
+
+def _vocabulary_text(value: Any) -> str:
+    return value if isinstance(value, str) else str(int(value))

@@ -1,0 +1,233 @@
+"""What becomes of a column: the kinds of features, each with its constants and outputs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.feature_engineering.features.column_facts import Moments
+from kfp_tabular.components.feature_engineering.features.feature_config import CalendarPart
+
+
+@dataclass(frozen=True)
+class TransformedColumn:
+    """A transformed column.
+
+    Attributes:
+        name: The column's name.
+        size: The number of ids, which start at 0; None for a number.
+    """
+
+    name: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A number: z-score, quantile bucket and missing flag.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        moments: Mean and deviation, after the logarithm where `log` is set.
+        log: Whether `log(1 + x)` is applied first.
+        fill: The replacement of a missing value; its z-score is 0.
+        boundaries: A value's bucket is the number of boundaries that are at most the value.
+        value: The z-score.
+        bucket: The bucket; its last id is that of a missing value if `flag` is set. None for no
+            buckets.
+        flag: 1 where the value is missing. None if the train split has no missing values, because
+            nothing can be learned about them then.
+    """
+
+    feature: RawFeature
+    why: str
+    moments: Moments
+    log: bool
+    fill: float
+    boundaries: tuple[float, ...]
+    value: TransformedColumn
+    bucket: TransformedColumn | None
+    flag: TransformedColumn | None
+
+    kind = "numeric"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [output for output in (self.value, self.bucket, self.flag) if output is not None]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {
+            "mean": self.moments.mean,
+            "standard_deviation": self.moments.deviation,
+            "log": self.log,
+            "buckets": len(self.boundaries) + 1 if self.bucket else 0,
+        }
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A category: its position in a vocabulary.
+
+    Ids: the vocabulary, then `oov_buckets` for unknown values, then the missing value if
+    `missing_id` is set. Otherwise a missing value counts as unknown.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        vocabulary: The values as text, most frequent first.
+        left_out: The number of distinct values of the train split that it lacks.
+        oov_buckets: The number of ids for unknown values.
+        missing_id: Whether the missing value has an id of its own: if the train split has missing
+            values.
+        value: The id.
+    """
+
+    feature: RawFeature
+    why: str
+    vocabulary: tuple[str, ...]
+    left_out: int
+    oov_buckets: int
+    missing_id: bool
+    value: TransformedColumn
+
+    kind = "categorical"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [self.value]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {
+            "vocabulary": len(self.vocabulary),
+            "left_out": self.left_out,
+            "oov_buckets": self.oov_buckets,
+            "missing_id": self.missing_id,
+        }
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A category with too many values for a vocabulary: a hash. The last id is the missing value's.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        buckets: The number of ids for values.
+        value: The id.
+    """
+
+    feature: RawFeature
+    why: str
+    buckets: int
+    value: TransformedColumn
+
+    kind = "hash"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [self.value]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {"buckets": self.buckets}
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """A point in time: calendar parts. The last id of each part is the missing value's.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        format: A strptime format that `timestamps.read_format` reads, or one of
+            `timestamp_formats.UNITS`.
+        parts: The columns by part.
+        flag: 1 where the value is missing. Only set beside `elapsed`, which has no id for that.
+    """
+
+    feature: RawFeature
+    why: str
+    format: str
+    parts: tuple[tuple[CalendarPart, TransformedColumn], ...]
+    flag: TransformedColumn | None
+
+    kind = "timestamp"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [output for _, output in self.parts] + ([self.flag] if self.flag else [])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {"format": self.format, "parts": [part for part, _ in self.parts]}
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether the column has a value.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        flag: 1 where the value is missing.
+    """
+
+    feature: RawFeature
+    why: str
+    flag: TransformedColumn
+
+    kind = "presence"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [self.flag]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {}
+
+
+PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Presence
+
+
+@dataclass(frozen=True)
+class DroppedColumn:
+    """A column that is left out of the features.
+
+    Attributes:
+        name: The column.
+        why: The reason.
+    """
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """What becomes of every column.
+
+    Attributes:
+        features: The features, in the schema's order.
+        dropped: The columns left out.
+    """
+
+    features: tuple[PlannedFeature, ...]
+    dropped: tuple[DroppedColumn, ...]
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns of all features."""
+        return [output for feature in self.features for output in feature.outputs]

@@ -1,0 +1,44 @@
+"""The options of `transform_features`."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
+from kfp_tabular.components.common.options import one_of, option
+
+AUTO = "auto"
+TASKS = (AUTO, *TASK_KINDS)
+
+
+@dataclass(frozen=True)
+class TransformOptions:
+    """Which label to predict, and how to derive features."""
+
+    label: str = option(dataclasses.MISSING, "The label's column.")
+    task: str = option(
+        AUTO,
+        """`binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
+        or at most 20 distinct whole numbers, multiclass; everything else regression.""",
+        check=one_of(*TASKS),
+    )
+    exclude: list[str] = option(
+        [],
+        """Columns that the model must not see, such as those that are known only after the
+        label.""",
+    )
+    feature_config: dict[str, Any] = option(
+        {},
+        """By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
+        `presence`, `drop`; derived by default) and its options. numeric: `log` (true, false,
+        "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000), `min_frequency` (2),
+        `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of `month`, `day`,
+        `weekday`, `hour`, `minute`, `elapsed`), `format` (strptime, or `days` to `nanoseconds`
+        since 1970).""",
+    )
+    preprocessing_fn: str = option(
+        "",
+        """`package.module:function`, a tf.Transform preprocessing function that replaces all
+        derived features. It takes the raw features without the label, as dense tensors of shape
+        `[batch]`.""",
+    )
