@@ -40,6 +40,7 @@ _WORKER = "components/training/worker"
 """Its flags are hyperparameters, beside those that it declares."""
 
 _OPTIONS = {
+    "pre-commit": set(),
     "uv": {"--wheel", "--build-constraints", "--out-dir"},
     "curl": {"-s", "-d", "-H", "-i", "-f", "--data", "--header", "--fail"},
     "docker": {"--rm", "--read-only", "--tmpfs", "-p", "-v", "-e", "--network", "--file", "-t"},
@@ -52,6 +53,7 @@ _OPTIONS = {
 
 _VERBS = {
     "docker": {"run", "push", "build", "images", "login"},
+    "pre-commit": {"install", "run"},
     "uv": {"build"},
     "kubectl": {
         *("apply", "auth", "create", "get", "label", "logs", "describe", "patch"),
@@ -289,5 +291,6 @@ _CHECKS: dict[str, Check] = {
     "docker": _docker,
     "sh": _sh,
     "curl": _curl,
+    "pre-commit": _foreign,
     "uv": _foreign,
 }

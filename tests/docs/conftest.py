@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.sandbox import VENVS
+from tests.docs.sandbox import VENVS, FinishedRun
 
 _TRIPS = """
 trip_id company payment_type trip_start_hour trip_miles fare zip text ordered row tips big_tipper
@@ -54,6 +54,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = Path(json.loads((folder / "runs/payments/summary.json").read_text())["model"])
     shutil.copytree(model, folder / "models/fraud/3")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished() -> dict[str, FinishedRun]:
+    """Runs that several pages show, by their command."""
+    return {}
 
 
 def _write_trips(path: Path) -> None:

@@ -20,8 +20,8 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 
-NEEDS = frozenset({"cluster", "docker", "gpu", "internet", "minutes"})
-"""What a test does not have. `minutes`: it works here and takes too long."""
+NEEDS = frozenset({"cluster", "docker", "gpu", "internet", "clone", "minutes"})
+"""What a test does not have. `clone`: it changes the clone; `minutes`: it takes too long."""
 
 ENVIRONMENTS = frozenset({"author", "tensorflow", "serving"})
 KINDS = frozenset({"output", "inside pipeline", "synopsis", "picture", "service", "job"})

@@ -42,6 +42,19 @@ class BlockFailed(AssertionError):
 
 
 @dataclass
+class FinishedRun:
+    """A `kfp-tabular run` that several pages show, and that one test has done.
+
+    Attributes:
+        printed: What it printed.
+        folder: What it left.
+    """
+
+    printed: str
+    folder: Path
+
+
+@dataclass
 class Sandbox:
     """A folder in which the blocks of one page run.
 
@@ -52,6 +65,7 @@ class Sandbox:
         grpc_port: A free port, in place of 8081.
         printed: What the last block printed.
         server: The server that a block has started and that later blocks ask.
+        finished: Runs by their command, shared by the sandboxes of a session.
     """
 
     folder: Path
@@ -60,14 +74,18 @@ class Sandbox:
     grpc_port: int = 0
     printed: str = ""
     server: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    finished: dict[str, FinishedRun] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def make(cls, folder: Path, assets: Path) -> "Sandbox":
+    def make(
+        cls, folder: Path, assets: Path, finished: dict[str, FinishedRun] | None = None
+    ) -> "Sandbox":
         """Set up a folder with what the guides take for granted.
 
         Args:
             folder: Where; it must not exist.
             assets: Files that every page gets; they are linked, not copied.
+            finished: Runs that need not be repeated; new ones are added.
         """
         shutil.copytree(assets, folder, copy_function=os.link, symlinks=True)
         (folder / ".venvs").symlink_to(VENVS)
@@ -84,7 +102,13 @@ class Sandbox:
             "DEMO_LOG": str(folder / "demo.log"),
             "HOME": str(folder),
         }
-        return cls(folder, environment, _free_port(), _free_port())
+        return cls(
+            folder,
+            environment,
+            _free_port(),
+            _free_port(),
+            finished={} if finished is None else finished,
+        )
 
     def run_page(self, page: Page) -> None:
         """Run a page's blocks in order.
@@ -128,8 +152,14 @@ class Sandbox:
             self._python(block)
         elif _serves(block):
             self._serve(block)
+        elif (output := _run_output(block)) and block.code in self.finished:
+            done = self.finished[block.code]
+            shutil.copytree(done.folder, self.folder / output)
+            self.printed = done.printed
         else:
             self._finish(block, ["bash", "-euo", "pipefail", "-c", self._adapted(block.code)])
+            if output:
+                self.finished[block.code] = FinishedRun(self.printed, self.folder / output)
 
     def _python(self, block: Block) -> None:
         named = _FILE.match(block.code)
@@ -194,6 +224,17 @@ def _serves(block: Block) -> bool:
         words[1:2] == ["serve"] or "kfp_tabular.serving" in words
         for words in commands.split(block.code)
     )
+
+
+def _run_output(block: Block) -> str:
+    """Return the output folder of a block that only runs a pipeline on the data at hand."""
+    words = commands.split(block.code)
+    alone = len(words) == 1 and words[0][:2] == ["kfp-tabular", "run"]
+    if not alone or "--output" not in words[0] or {"--config", "--pipeline"} & set(words[0]):
+        return ""
+    if re.search(r"[$]|PYTHONPATH|_uri=|_fn=", block.code):
+        return ""
+    return words[0][words[0].index("--output") + 1]
 
 
 def _free_port() -> int:

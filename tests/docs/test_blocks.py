@@ -6,7 +6,7 @@ import pytest
 
 from tests.docs import checks, commands
 from tests.docs.pages import ROOT, Block, load
-from tests.docs.sandbox import Sandbox
+from tests.docs.sandbox import FinishedRun, Sandbox
 
 PAGES = [
     "README.md",
@@ -65,8 +65,10 @@ def test_python_imports_and_calls_what_there_is() -> None:
 
 @pytest.mark.timeout(1200)
 @BY_PAGE
-def test_blocks_run(name: str, assets: Path, tmp_path: Path) -> None:
-    sandbox = Sandbox.make(tmp_path / "sandbox", assets)
+def test_blocks_run(
+    name: str, assets: Path, finished: dict[str, FinishedRun], tmp_path: Path
+) -> None:
+    sandbox = Sandbox.make(tmp_path / "sandbox", assets, finished)
     try:
         sandbox.run_page(load(name))
     finally:

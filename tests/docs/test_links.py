@@ -29,3 +29,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_leads_to_every_guide() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    linked = {link.partition("#")[0] for link in LINK.findall(index)}
+    guides = {f"guides/{path.name}" for path in (ROOT / "docs/guides").glob("*.md")}
+
+    assert guides <= linked
