@@ -4,13 +4,14 @@ import ast
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 
 import click
 import yaml
 
+from kfp_tabular.components.common import options, training_options
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.worker_settings import WorkerArguments
 from kfp_tabular.pipelines import parameters, registry, user_pipeline
 from kfp_tabular.pipelines.cli import cli
 from tests.docs import documents
@@ -20,24 +21,10 @@ Check = Callable[[list[str]], Iterator[str]]
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _PREFIXES = ("do", "then", "exec", "time", "nice")
-_IGNORED = (
-    "for",
-    "done",
-    "cd",
-    "export",
-    "source",
-    "cat",
-    "mkdir",
-    "cp",
-    "ls",
-    "head",
-    "diff",
-    "sed",
-)
-_IGNORED_PROGRAMS = (*_IGNORED, "git", "openssl", "pip", "echo", "mv", "rm", "python3.13")
-
-_WORKER = "components/training/worker"
-"""Its flags are hyperparameters, beside those that it declares."""
+_IGNORED = {
+    *("for", "done", "cd", "export", "source", "cat", "mkdir", "cp", "mv", "rm", "ls", "head"),
+    *("echo", "sed", "git", "openssl", "pip"),
+}
 
 _OPTIONS = {
     "pre-commit": set(),
@@ -114,15 +101,15 @@ def _synopsis(words: list[str]) -> Iterator[str]:
     if command is None:
         yield f"kfp-tabular has no command {words[1]!r}"
         return
-    options = {name: entry for entry in command.params for name in entry.opts}
+    known = {name: entry for entry in command.params for name in entry.opts}
     for position, word in enumerate(rest):
         option, _, value = word.partition("=")
         if not option.startswith("--") or option == "--help":
             continue
-        if option not in options:
+        if option not in known:
             yield f"{' '.join(words[:2])} has no option {option}"
             continue
-        kind = options[option].type
+        kind = known[option].type
         value = value or next(iter(rest[position + 1 :]), "")
         if isinstance(kind, click.Choice) and set(value.split("|")) - set(kind.choices):
             yield f"{option}: {value!r} is none of {kind.choices}"
@@ -198,6 +185,8 @@ def _python(words: list[str]) -> Iterator[str]:
         module, arguments = rest[1], rest[2:]
         if module == "kfp_tabular.serving":
             yield from _serving(arguments)
+        elif module == training_options.WORKER_MODULE:
+            yield from _worker(arguments)
         elif module.startswith("kfp_tabular."):
             yield from _script(_module_file(module), arguments)
         elif module not in ("pytest", "venv", "json.tool", "pip"):
@@ -224,8 +213,6 @@ def _script(file: str, arguments: list[str]) -> Iterator[str]:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    if file == _WORKER:
-        strings |= {f"--{field.name.replace('_', '-')}" for field in fields(Hyperparameters)}
     for word in arguments:
         option = word.partition("=")[0]
         if option.startswith("--") and option not in strings:
@@ -239,6 +226,14 @@ def _serving(arguments: list[str]) -> Iterator[str]:
         command_line.parse(arguments, {})
     except (UserError, SystemExit) as error:
         yield f"python -m kfp_tabular.serving {' '.join(arguments)}: {error}"
+
+
+def _worker(arguments: list[str]) -> Iterator[str]:
+    known = {*options.describe(WorkerArguments), *options.describe(Hyperparameters), "no_export"}
+    for word in arguments:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and name not in known:
+            yield f"the training worker has no option {word.partition('=')[0]}"
 
 
 def _kubectl(words: list[str]) -> Iterator[str]:

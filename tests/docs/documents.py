@@ -135,7 +135,7 @@ def _thresholds(argument: str) -> Callable[[Mapping[str, Any]], object]:
             for bound in (bounds if isinstance(bounds, list) else [bounds])
             if "slice" in bound
         ]
-        blessing.parse(value, "binary", slicings, argument=argument)
+        blessing.parse_bounds(value, "binary", slicings, argument=argument)
 
     return check
 
