@@ -1,4 +1,4 @@
-"""Small models that follow the export contract, and an application over each."""
+"""Small models in the export format, and an application for each."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ string_domain { name: "streets" value: "Große Allee 5" value: "Weg 1" }
 
 
 def score(tf, raw):
-    """Every feature, and each one's being missing, moves the score by an amount of its own."""
+    """Every feature, and every missing one, changes the score by a different amount."""
     number = tf.where(tf.math.is_nan(raw["amount"]), 1000.0, raw["amount"])
     rate = tf.where(tf.math.is_nan(raw["rate"]), 0.125, raw["rate"])
     hour = tf.where(raw["hour"] == MISSING_INT, 0.5, tf.cast(raw["hour"], tf.float32))
@@ -62,7 +62,7 @@ def score(tf, raw):
 
 
 def build(directory: Path, task: TaskKind) -> Path:
-    """Writes a model of a task into a directory, without TensorFlow Transform or training."""
+    """Write a model for a task into a directory, without TensorFlow Transform or training."""
     tf = import_tensorflow()
     types = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
 
@@ -110,7 +110,7 @@ def build(directory: Path, task: TaskKind) -> Path:
 
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskKind], Path]:
-    """Gives the directory of a model of a task; it is built once."""
+    """Return the directory of a model for a task, which is built once."""
     built: dict[TaskKind, Path] = {}
 
     def get(task: TaskKind) -> Path:
@@ -123,7 +123,7 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TaskK
 
 @pytest.fixture(scope="session")
 def endpoint(model_directory) -> Iterator[Callable]:
-    """Gives a KServe data plane and metrics over a model of a task, served as `fraud`."""
+    """Return a KServe data plane with a model for a task, served as `fraud`, and its metrics."""
     from concurrent.futures import ThreadPoolExecutor
 
     from kserve import ModelRepository
@@ -158,7 +158,7 @@ LIMITS = RequestLimits(max_rows=50, max_body_mib=20_000 / 2**20)
 
 @pytest.fixture(scope="session")
 def client(endpoint) -> Iterator[Callable]:
-    """Gives an HTTP client of an application that serves a model of a task as `fraud`."""
+    """Return an HTTP client of an application that serves a model for a task as `fraud`."""
     import prometheus_client
     from starlette.testclient import TestClient
 
@@ -189,7 +189,7 @@ def client(endpoint) -> Iterator[Callable]:
 
 
 def _with_lifespan(app):
-    """Answers what a TestClient sends besides requests; the server sends nothing of the kind."""
+    """Answer the messages that only a TestClient sends."""
 
     async def answered(scope, receive, send):
         if scope["type"] != "lifespan":
@@ -204,7 +204,7 @@ def _with_lifespan(app):
 
 @pytest.fixture(scope="session")
 def grpc_endpoint(endpoint) -> Iterator[Callable]:
-    """Gives a gRPC channel to a server, over loopback, of a model of a task as `fraud`."""
+    """Return a gRPC channel over loopback to a server of a model for a task, named `fraud`."""
     import grpc
 
     from kfp_tabular.serving.grpc.grpc_server import GrpcServer
@@ -247,7 +247,7 @@ def _free_port():
 
 
 class Process:
-    """A serving process and what it logs."""
+    """A serving process and its log."""
 
     def __init__(self, *arguments, **environment):
         self.child = subprocess.Popen(
@@ -269,7 +269,7 @@ class Process:
         return "".join(self.lines)
 
     def wait_for(self, pattern, times=1):
-        """Waits until so many lines that match are logged, and gives the last match."""
+        """Wait until a number of matching lines are logged, and return the last match."""
         end = time.monotonic() + 120
         while time.monotonic() < end:
             found = list(re.finditer(pattern, self.log))
@@ -280,7 +280,7 @@ class Process:
         raise AssertionError(self.log)
 
     def ready(self, times=1):
-        """Waits until so many processes are ready, and notes where they listen."""
+        """Wait until a number of processes are ready, and record their addresses."""
         found = self.wait_for(
             r"ready: (http://\S+)/v1/models/\S+ and \S+?(?:; gRPC on (\S+))?\n", times
         )
@@ -288,7 +288,7 @@ class Process:
         return self
 
     def stop(self, number=signal.SIGTERM):
-        """Sends a signal, and gives the exit code and the seconds until it came."""
+        """Send a signal, and return the exit code and the seconds until the end."""
         begin = time.monotonic()
         self.child.send_signal(number)
         return self.ended(), time.monotonic() - begin

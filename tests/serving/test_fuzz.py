@@ -1,4 +1,4 @@
-"""Whatever is sent is answered or refused, and a row gets one answer however it is asked for."""
+"""Random requests get a prediction or an error, the same through every protocol."""
 
 import json
 import math
@@ -105,7 +105,7 @@ nearly_right_v2 = st.fixed_dictionaries(
 
 
 def answered(response, v1_document=None):
-    """Checks that a response is an answer, or an error that says what is wrong."""
+    """Check that a response is a prediction, or an error with a message."""
     assert response.status_code in {200, 400, 413}, response.text
     if response.status_code == 200:
         if v1_document is not None:
@@ -118,13 +118,13 @@ def answered(response, v1_document=None):
 
 @settings(max_examples=200, deadline=None)
 @given(anything_v1 | nearly_right_v1 | values)
-def test_whatever_comes_through_v1_is_answered_or_refused(client, document):
+def test_any_v1_request_gets_a_prediction_or_an_error(client, document):
     answered(client().post(V1, json=document), document)
 
 
 @settings(max_examples=200, deadline=None)
 @given(anything_v2 | nearly_right_v2 | values, st.none() | st.integers(0, 200).map(str))
-def test_whatever_comes_through_v2_is_answered_or_refused(client, document, length):
+def test_any_v2_request_gets_a_prediction_or_an_error(client, document, length):
     body = json.dumps(document).encode()
     headers = {} if length is None else {"inference-header-content-length": length}
     answered(client().post(V2, content=body, headers=headers))
@@ -132,7 +132,7 @@ def test_whatever_comes_through_v2_is_answered_or_refused(client, document, leng
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=100), st.sampled_from([V1, V2]), st.text(max_size=3))
-def test_any_bytes_are_refused(client, body, path, content_type):
+def test_random_bytes_are_rejected(client, body, path, content_type):
     headers = {"content-type": content_type.encode("ascii", "ignore"), "ce-id": b"1"}
     answered(client().post(path, content=body, headers=headers))
 
@@ -180,7 +180,7 @@ EXPECTED_CODES = {
 
 @settings(max_examples=200, deadline=None)
 @given(a_message.map(lambda message: message.SerializeToString()) | st.binary(max_size=60))
-def test_whatever_comes_through_grpc_is_answered_or_refused(grpc_endpoint, content):
+def test_any_grpc_request_gets_a_prediction_or_an_error(grpc_endpoint, content):
     call = grpc_endpoint().unary_unary("/inference.GRPCInferenceService/ModelInfer")
     try:
         assert messages.ModelInferResponse.FromString(call(content, timeout=30)).outputs
@@ -206,7 +206,7 @@ MISSING = {"Straße & Nr.": "", "rate": math.nan}
 
 
 def columns(rows):
-    """Gives the rows as dense columns; `hour` is left out where a row lacks it."""
+    """Return the rows as dense columns, without `hour` if a row lacks it."""
     for name, datatype in DATATYPES.items():
         values = [row.get(name) for row in rows]
         if name == "hour" and None in values:
@@ -258,7 +258,7 @@ def message(rows, *, raw):
 
 @settings(max_examples=40, deadline=None)
 @given(right_rows)
-def test_a_row_gets_one_answer_however_it_is_asked_for(client, grpc_endpoint, rows):
+def test_a_row_gets_the_same_prediction_through_every_protocol(client, grpc_endpoint, rows):
     def v1(asked, **options):
         answer = client(**options).post(V1, json={"instances": asked})
         return [prediction["probabilities"] for prediction in answer.json()["predictions"]]
@@ -289,7 +289,7 @@ def test_a_row_gets_one_answer_however_it_is_asked_for(client, grpc_endpoint, ro
         np.testing.assert_allclose(probabilities, wanted, atol=1e-6, err_msg=how)
 
 
-def test_rows_that_share_a_call_get_their_own_answers(client):
+def test_rows_in_a_batch_get_their_own_predictions(client):
     rows = [{"amount": float(place), "商户": "x"} for place in range(40)]
     wanted = client().post(V1, json={"instances": rows}).json()["predictions"]
     shared = client(rows=16)

@@ -1,4 +1,4 @@
-"""Endpoints as manifests: locked down, observed, reachable, and with arguments the server takes."""
+"""Manifests of endpoints: locked down, monitored, reachable, with arguments the server accepts."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def kinds(overlay: str, kind: str) -> list[dict[str, Any]]:
 
 
 def pods(overlay: str) -> list[tuple[Mapping[str, str], dict[str, Any]]]:
-    """Labels and specification of every pod that serves, as KServe or Kubernetes makes it."""
+    """Return labels and spec of every serving pod, as KServe or Kubernetes creates it."""
     found: list[tuple[Mapping[str, str], dict[str, Any]]] = []
     for deployment in kinds(overlay, "Deployment"):
         template = deployment["spec"]["template"]
@@ -50,7 +50,7 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def server(spec: Mapping[str, Any], model: str = "tabular") -> tuple[dict[str, Any], list[str]]:
-    """The server's container and its arguments, with what KServe and Kubernetes put in."""
+    """Return the server's container and its arguments, with the values of KServe and Kubernetes."""
     (container,) = spec["containers"]
     values = {entry["name"]: entry["value"] for entry in container.get("env", [])}
     arguments = []
@@ -71,14 +71,14 @@ def test_pods_are_locked_down(overlay: str) -> None:
             assert context["readOnlyRootFilesystem"] is True
             assert context["capabilities"] == {"drop": ["ALL"]}
             assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-            # Something must be writable: shared metrics, and Python's temporary files.
+            # Shared metrics and Python's temporary files need a writable directory.
             assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
     for account in kinds(overlay, "ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
 
 
 @EACH
-def test_the_server_takes_its_arguments(overlay: str) -> None:
+def test_the_server_accepts_the_arguments(overlay: str) -> None:
     for _, spec in pods(overlay):
         container, arguments = server(spec)
         parsed = command_line.parse(arguments, {})
@@ -94,7 +94,7 @@ def test_the_server_takes_its_arguments(overlay: str) -> None:
 
 
 @EACH
-def test_probes_ask_what_the_server_answers(overlay: str) -> None:
+def test_probes_use_paths_of_the_server(overlay: str) -> None:
     for _, spec in pods(overlay):
         container, arguments = server(spec)
         parsed = command_line.parse(arguments, {})
@@ -119,7 +119,7 @@ def test_policies_and_monitoring_find_the_pods(overlay: str) -> None:
         assert selects(kustomize.only(objects, "PodMonitor")["spec"]["selector"], labels)
         budgets = kinds(overlay, "PodDisruptionBudget")
         assert sum(selects(budget["spec"]["selector"], labels) for budget in budgets) == 1
-        # What the alerts call the endpoint.
+        # The alerts name the endpoint by this label.
         assert labels["app.kubernetes.io/instance"].startswith("tabular")
 
 
@@ -131,7 +131,7 @@ def test_a_drained_node_takes_one_pod_at_a_time(overlay: str) -> None:
 
 
 @EACH
-def test_the_network_lets_in_what_the_server_listens_for(overlay: str) -> None:
+def test_the_network_policy_opens_the_servers_ports(overlay: str) -> None:
     policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "endpoints")
     clients, monitoring = policy["spec"]["ingress"]
     for _, spec in pods(overlay):
@@ -149,7 +149,7 @@ def test_the_network_lets_in_what_the_server_listens_for(overlay: str) -> None:
         ("serving/overlays/split", "Standard"),
     ],
 )
-def test_the_mode_is_always_said(overlay: str, mode: str) -> None:
+def test_the_deployment_mode_is_always_set(overlay: str, mode: str) -> None:
     services = kinds(overlay, "InferenceService") + kinds(overlay, "InferenceGraph")
     assert services
     for service in services:
@@ -183,7 +183,7 @@ def test_knative_gets_one_port() -> None:
         assert port["name"] == "http1"
 
 
-def test_the_graph_shares_all_traffic_between_endpoints_that_are_there() -> None:
+def test_the_graph_splits_all_traffic_between_existing_endpoints() -> None:
     overlay = "serving/overlays/split"
     graph = kustomize.only(kustomize.build(overlay), "InferenceGraph")
     root = graph["spec"]["nodes"]["root"]
@@ -226,7 +226,7 @@ def test_each_colour_has_its_own_pods_and_clients_get_one_of_them() -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
 
 
-def test_each_colour_serves_the_version_that_is_written_down() -> None:
+def test_each_colour_serves_the_version_in_its_manifest() -> None:
     overlay = "serving/overlays/blue-green"
     served = [command_line.parse(server(spec)[1], {}).model for _, spec in pods(overlay)]
 
@@ -298,7 +298,7 @@ def test_with_the_mesh_prometheus_asks_the_sidecar(overlay: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "service"),
     [
-        # Of blue-green by the pipeline, one InferenceService takes the other one's place.
+        # In blue-green by the pipeline, one InferenceService replaces the other.
         ({"app.kubernetes.io/instance": "taxi", ISVC: "taxi-green"}, "taxi"),
         ({ISVC: "taxi"}, "taxi"),
         ({"app.kubernetes.io/instance": "taxi"}, "taxi"),
@@ -317,7 +317,7 @@ def test_alerts_call_an_endpoint_by_its_name(
 
 
 def relabelled(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str, str]:
-    """What Prometheus makes of labels, as far as it goes here."""
+    """Return the labels after Prometheus' relabelling, as far as the manifests use it."""
     found = dict(labels)
     for rule in rules:
         value = ";".join(found.get(name, "") for name in rule["sourceLabels"])

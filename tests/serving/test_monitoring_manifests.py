@@ -1,4 +1,4 @@
-"""Alerts and dashboard name metrics that the server has."""
+"""Alerts and dashboard use metrics that the server has."""
 
 import json
 import re
@@ -16,7 +16,7 @@ METRIC = re.compile(r"\bkfp_tabular_\w+")
 SELECTOR = re.compile(r"\b(kfp_tabular_\w+)\{([^}]*)\}")
 GROUPING = re.compile(r"by \(([^)]*)\)")
 OF_THE_TARGET = {"namespace", "service", "pod"}
-"""Labels that the PodMonitor gives every metric."""
+"""Labels that the PodMonitor adds to every metric."""
 
 
 def expressions() -> Iterator[str]:
@@ -30,7 +30,7 @@ def expressions() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
-    """The labels of every sample's name."""
+    """Return the labels of each sample by name."""
     registry = CollectorRegistry()
     Metrics(registry)
     found: dict[str, set[str]] = {}
@@ -48,7 +48,7 @@ def exposed() -> dict[str, set[str]]:
     return found
 
 
-def test_every_metric_that_is_named_is_there(exposed: dict[str, set[str]]) -> None:
+def test_every_named_metric_exists(exposed: dict[str, set[str]]) -> None:
     named = {name for expression in expressions() for name in METRIC.findall(expression)}
 
     assert named <= set(exposed)
@@ -58,14 +58,14 @@ def test_every_metric_that_is_named_is_there(exposed: dict[str, set[str]]) -> No
     assert there == shown
 
 
-def test_labels_that_are_selected_are_there(exposed: dict[str, set[str]]) -> None:
+def test_every_selected_label_exists(exposed: dict[str, set[str]]) -> None:
     for expression in expressions():
         for name, selection in SELECTOR.findall(expression):
             labels = set(re.findall(r"(\w+)\s*[=!]", selection))
             assert labels <= exposed[name] | OF_THE_TARGET, expression
 
 
-def test_labels_that_are_grouped_by_are_there(exposed: dict[str, set[str]]) -> None:
+def test_every_grouping_label_exists(exposed: dict[str, set[str]]) -> None:
     for expression in expressions():
         names = METRIC.findall(expression)
         labels = {

@@ -1,4 +1,4 @@
-"""No secret, token or raw value may be in a log line, a metric, an error or any other answer."""
+"""No log line, metric or response holds a secret, token or raw value."""
 
 import grpc
 import pytest
@@ -78,7 +78,7 @@ def rpc(server, key):
                 yield error.code(), f"{error.details()} {error.trailing_metadata()}"
 
 
-def test_nothing_is_told(server):
+def test_no_secret_or_value_is_disclosed(server):
     answers = [answer for key in (KEY, WRONG_KEY) for answer in rest(server, key)]
     calls = [call for key in (KEY, WRONG_KEY) for call in rpc(server, key)]
     assert {answer.status_code for answer in answers} == {200, 400, 401, 404}

@@ -1,4 +1,4 @@
-"""The gRPC interface, over loopback, over real models."""
+"""The gRPC interface over loopback, with real models."""
 
 import logging
 
@@ -60,7 +60,7 @@ def stub(grpc_endpoint):
 
 @pytest.fixture
 def refused(stub):
-    """Asks what is to be refused, and gives the error."""
+    """Send a request that must be rejected, and return the error."""
 
     def ask(made, **options):
         with pytest.raises(grpc.RpcError) as caught:
@@ -71,7 +71,7 @@ def refused(stub):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_the_answers_are_those_of_rest(client, stub, task):
+def test_responses_equal_those_of_http(client, stub, task):
     rows = [{k: v for k, v in row.items() if v == v} for row in ROWS]
     wanted = client(task).post(V1, json={"instances": rows}).json()
     answer = stub(task).ModelInfer(request(*ROWS), timeout=30)
@@ -95,7 +95,7 @@ def test_the_answers_are_those_of_rest(client, stub, task):
     ]
 
 
-def test_raw_contents_are_taken_and_given(stub):
+def test_raw_contents_are_read_and_written(stub):
     made = raw(
         ("amount", "FP32", [2], np.array([2.5, 7], "<f4").tobytes()),
         ("rate", "FP16", [2, 1], np.array([0.5, np.nan], "<f2").tobytes()),
@@ -153,12 +153,12 @@ def test_a_model_that_is_not_loaded_is_not_ready(stub, refused):
 
 
 @pytest.mark.parametrize("changes", [{"model_name": "other"}, {"model_version": "8"}])
-def test_what_is_not_there_is_not_found(refused, changes):
+def test_unknown_models_and_versions_are_not_found(refused, changes):
     assert refused(request(VALID, **changes)).code() == grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("method", ["RepositoryModelLoad", "RepositoryModelUnload", "NoSuchMethod"])
-def test_nobody_can_load_or_unload(grpc_endpoint, method):
+def test_clients_cannot_load_or_unload_models(grpc_endpoint, method):
     call = grpc_endpoint().unary_unary(f"/inference.GRPCInferenceService/{method}")
     with pytest.raises(grpc.RpcError) as caught:
         call(b"", timeout=30)
@@ -203,7 +203,7 @@ def test_a_wrong_request_names_the_feature_and_the_row(refused, made, feature, r
         assert repr(feature) in error.details()
 
 
-def test_unseen_values_are_refused_where_that_is_set(refused):
+def test_unseen_values_are_rejected_if_configured(refused):
     error = refused(
         request(VALID | {"Straße & Nr.": SECRET}), policies=ValuePolicies(unseen_values="reject")
     )
@@ -212,19 +212,19 @@ def test_unseen_values_are_refused_where_that_is_set(refused):
     assert SECRET not in error.details() + str(error.trailing_metadata())
 
 
-def test_only_the_outputs_that_are_asked_for_are_given(stub):
+def test_only_requested_outputs_are_returned(stub):
     answer = stub().ModelInfer(request(VALID, outputs=[{"name": "classes"}]), timeout=30)
     assert [output.name for output in answer.outputs] == ["classes"]
 
 
-def test_limits_hold(refused, stub):
+def test_limits_are_enforced(refused, stub):
     assert refused(request(*[VALID] * 51)).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     large = refused(request(VALID | {"customer": "x" * 20_001}))
     assert large.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stub().ModelInfer(request(*[VALID] * 50), timeout=30).outputs
 
 
-def test_bytes_that_are_no_message_are_refused(grpc_endpoint):
+def test_malformed_messages_are_rejected(grpc_endpoint):
     for method in ("ModelInfer", "ModelReady", "ModelMetadata"):
         call = grpc_endpoint().unary_unary(f"/inference.GRPCInferenceService/{method}")
         with pytest.raises(grpc.RpcError) as caught:
@@ -232,7 +232,7 @@ def test_bytes_that_are_no_message_are_refused(grpc_endpoint):
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_an_unforeseen_failure_shows_no_value(refused, monkeypatch, caplog):
+def test_an_unexpected_exception_shows_no_value(refused, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError(SECRET)
 

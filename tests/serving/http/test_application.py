@@ -1,4 +1,4 @@
-"""The HTTP interface, in this process, over real models."""
+"""The HTTP interface in this process, with real models."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ VALID = {"amount": 1, "商户": "x"}
 
 
 def counted(text, name):
-    """Adds up a metric's samples."""
+    """Return the sum of a metric's samples."""
     return sum(float(line.rpartition(" ")[2]) for line in re.findall(rf"^{name}.*$", text, re.M))
 
 
@@ -53,7 +53,7 @@ def tensors(rows):
 
 
 def expected(directory, rows):
-    """What the exported model says, called as the evaluation does."""
+    """Return the outputs of the exported model, called as the evaluation calls it."""
     tf = import_tensorflow()
     signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
 
@@ -73,7 +73,7 @@ def expected(directory, rows):
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
-def test_a_classifier_answers_as_the_exported_model_does(client, model_directory, task):
+def test_a_classifier_predicts_like_the_exported_model(client, model_directory, task):
     wanted = expected(model_directory(task), ROWS)
 
     v1 = client(task).post(V1, json={"instances": ROWS}).json()
@@ -99,7 +99,7 @@ def test_a_classifier_answers_as_the_exported_model_does(client, model_directory
     assert (probabilities["datatype"], classes["datatype"]) == ("FP32", "BYTES")
 
 
-def test_a_regression_model_answers_as_the_exported_model_does(client, model_directory):
+def test_a_regression_model_predicts_like_the_exported_model(client, model_directory):
     wanted = expected(model_directory("regression"), ROWS)["prediction"]
 
     v1 = client("regression").post(V1, json={"instances": ROWS}).json()
@@ -141,7 +141,7 @@ def test_the_v2_metadata_describes_the_tensors(client):
     assert client("multiclass").get("/v2/models/fraud/versions/7").json() == metadata
 
 
-def test_the_v1_status_says_what_the_answers_mean(client):
+def test_the_v1_status_describes_the_predictions(client):
     assert client("binary").get("/v1/models/fraud").json() == {
         "name": "fraud",
         "ready": True,
@@ -205,7 +205,7 @@ def test_a_model_that_is_not_loaded_is_not_ready(client, method, path):
         ("GET", "/openapi.json"),
     ],
 )
-def test_what_is_not_there_is_not_found_and_echoes_no_header(client, method, path):
+def test_unknown_paths_are_not_found_and_no_header_is_echoed(client, method, path):
     headers = {"authorization": SECRET, "host": SECRET}
     answer = client().request(method, path, json={}, headers=headers, follow_redirects=False)
     assert answer.status_code == 404
@@ -225,13 +225,13 @@ def test_what_is_not_there_is_not_found_and_echoes_no_header(client, method, pat
         ("POST", "/metrics", "GET"),
     ],
 )
-def test_another_method_is_refused_and_told_which_it_is(client, method, path, allowed):
+def test_another_http_method_is_rejected_with_the_allowed_one(client, method, path, allowed):
     answer = client().request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/models/fraud", "/v2/models", "/metrics"])
-def test_what_takes_get_takes_head(client, path):
+def test_paths_with_get_accept_head(client, path):
     assert client().head(path).status_code == 200
 
 
@@ -250,7 +250,7 @@ def test_metrics_count_predictions(client):
     )
 
 
-def test_metrics_count_refusals_and_values_outside_of_the_schema(client):
+def test_metrics_count_rejections_and_values_outside_of_the_schema(client):
     def count(*instances):
         before = client().get("/metrics").text
         client().post(V1, json={"instances": instances})
@@ -289,7 +289,7 @@ def test_metrics_count_refusals_and_values_outside_of_the_schema(client):
         ({"Straße & Nr.": SECRET}, "Straße & Nr.", "one of the 2 values"),
     ],
 )
-def test_a_value_outside_of_the_schema_is_refused_where_that_is_set(
+def test_a_value_outside_of_the_schema_is_rejected_if_configured(
     client, protocol, values, feature, words
 ):
     strict = client(policies=ValuePolicies(unseen_values="reject", out_of_range="reject"))
@@ -351,13 +351,13 @@ def test_a_wrong_instance_names_the_feature_and_the_row(client, instance, featur
         (b'{"instances": null}', "found null"),
     ],
 )
-def test_a_body_of_another_form_is_refused(client, body, words):
+def test_a_malformed_body_is_rejected(client, body, words):
     answer = client().post(V1, content=body)
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 
 
-def test_a_batch_above_the_limit_is_refused(client):
+def test_a_batch_above_the_limit_is_rejected(client):
     answer = client().post(V1, json={"instances": [VALID] * 51})
     assert answer.status_code == 413
     assert "51 rows" in answer.json()["error"]
@@ -367,14 +367,14 @@ def test_a_batch_above_the_limit_is_refused(client):
 
 @pytest.mark.parametrize("size", [20_001, 1_000_000])
 @pytest.mark.parametrize("path", [V1, V2])
-def test_a_body_above_the_limit_is_refused(client, path, size):
+def test_a_body_above_the_limit_is_rejected(client, path, size):
     declared = client().post(path, content=b" " * size)
     streamed = client().post(path, content=iter([b" " * size]))
     assert (declared.status_code, streamed.status_code) == (413, 413)
     assert "20000 bytes" in declared.json()["error"]
 
 
-def test_a_length_with_thousands_of_zeros_is_one(client):
+def test_a_length_with_thousands_of_zeros_is_handled(client):
     body = json.dumps({"instances": [VALID]})
     headers = {"content-length": f"{len(body):05000}"}
     assert client().post(V1, content=body, headers=headers).status_code == 200
@@ -399,7 +399,7 @@ SHOP = {"name": "商户", "shape": [1], "datatype": "BYTES", "data": ["x"]}
         tensor(parameters={"some": "thing"}),
     ],
 )
-def test_tensors_that_mean_the_same_are_taken(client, first):
+def test_equivalent_tensors_are_accepted(client, first):
     assert client().post(V2, json={"inputs": [first, SHOP]}).status_code == 200
 
 
@@ -451,7 +451,7 @@ def test_a_wrong_tensor_is_named(client, inputs, feature, words):
     assert SECRET not in answer.text
 
 
-def test_only_the_outputs_that_are_asked_for_are_given(client):
+def test_only_requested_outputs_are_returned(client):
     inputs = [tensor(), SHOP]
     answer = client().post(V2, json={"inputs": inputs, "outputs": [{"name": "classes"}]}).json()
     assert [output["name"] for output in answer["outputs"]] == ["classes"]
@@ -472,14 +472,14 @@ def test_only_the_outputs_that_are_asked_for_are_given(client):
         ),
     ],
 )
-def test_a_wrong_option_is_refused(client, options, words):
+def test_an_invalid_option_is_rejected(client, options, words):
     answer = client().post(V2, json={"inputs": [tensor(), SHOP]} | options)
     assert answer.status_code == 400, answer.text
     assert words in answer.json()["error"]
 
 
 def binary_request(parts, tail=b""):
-    """A v2 request whose tensors follow its JSON as raw bytes."""
+    """Return a v2 request whose tensors follow its JSON as raw bytes."""
     inputs = [
         {
             "name": name,
@@ -498,7 +498,7 @@ def packed(*texts):
     return b"".join(struct.pack("<I", len(text)) + text for text in texts)
 
 
-def test_binary_tensors_are_taken_and_given(client, model_directory):
+def test_binary_tensors_are_read_and_written(client, model_directory):
     rows = [{"amount": 2.5, "商户": "店", "rate": 0.5}, {"amount": 7, "商户": "x", "rate": None}]
     body, headers = binary_request(
         [
@@ -528,7 +528,7 @@ def test_binary_tensors_are_taken_and_given(client, model_directory):
         ([("amount", "BYTES", 1, packed(b"x")), ("商户", "BYTES", 1, packed(b"x"))], b""),
     ],
 )
-def test_wrong_binary_tensors_are_refused(client, parts, tail):
+def test_invalid_binary_tensors_are_rejected(client, parts, tail):
     body, headers = binary_request(parts, tail)
     answer = client().post(V2, content=body, headers=headers)
     assert answer.status_code == 400, answer.text
@@ -537,7 +537,7 @@ def test_wrong_binary_tensors_are_refused(client, parts, tail):
 @pytest.mark.parametrize(
     "length", ["0", "-1", "x", "999999", "³", "", "9" * 5000, "0" * 5000 + "9"]
 )
-def test_a_wrong_length_of_the_json_part_is_refused(client, length):
+def test_an_invalid_length_of_the_json_part_is_rejected(client, length):
     answer = client().post(
         V2,
         content=json.dumps({"inputs": []}),
@@ -548,7 +548,7 @@ def test_a_wrong_length_of_the_json_part_is_refused(client, length):
 
 @pytest.mark.parametrize("rows", [1, 16])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_an_answer_that_is_no_number_is_refused(client, task, rows):
+def test_a_prediction_that_is_not_finite_is_rejected(client, task, rows):
     beyond = VALID | {"amount": 3.4e38, "rate": 3.4e38}
     taken = client(task, policies=ValuePolicies(out_of_range="count"), rows=rows)
     for path, document in (
@@ -560,7 +560,7 @@ def test_an_answer_that_is_no_number_is_refused(client, task, rows):
         assert "not a finite number" in answer.json()["error"]
 
 
-def test_an_unforeseen_failure_shows_no_value(client, monkeypatch, caplog):
+def test_an_unexpected_exception_shows_no_value(client, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError(SECRET)
 

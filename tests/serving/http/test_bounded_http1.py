@@ -1,4 +1,4 @@
-"""What comes before and after a body, other protocols and silence, over a real socket."""
+"""Heads, trailers, upgrades, half-closed and silent connections, over a real socket."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def echo(scope, receive, send):
 
 
 def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False):
-    """Sends pieces, the last one so many times more, and gives what comes back."""
+    """Send pieces, the last one several times more, and return the response."""
 
     async def main():
         config = uvicorn.Config(app, http=BoundedHttp1, lifespan="off", log_config=None, port=0)
@@ -64,20 +64,20 @@ HEAD = b"POST /x HTTP/1.1\r\nHost: t\r\n"
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_537, 5_000_000])
-def test_bodies_of_any_size_pass(size):
+def test_bodies_of_any_size_are_passed_on(size):
     length = b"Content-Length: %d\r\n\r\n" % size
     answer, _ = exchange(HEAD + length, b"x" * size, until=b"\r\n\r\n%d" % size)
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_the_requests_of_a_connection_are_counted_each_alone():
+def test_each_request_of_a_connection_is_measured_alone():
     request = HEAD + b"A: %s\r\nContent-Length: 1\r\n\r\n1" % (b"a" * 30_000)
     last = HEAD + b"Content-Length: 9\r\n\r\n123456789"
     answer, _ = exchange(*[request] * 9, last, until=b"\r\n\r\n9")
     assert answer.count(b"HTTP/1.1 200") == 10
 
 
-def test_a_head_just_within_the_limit_passes():
+def test_a_head_just_within_the_limit_is_accepted():
     value = b"a" * (LARGEST_HEAD_BYTES - 200)
     answer, _ = exchange(HEAD + b"A: %s\r\nContent-Length: 1\r\n\r\n1" % value, until=b"\r\n\r\n1")
     assert answer.startswith(b"HTTP/1.1 200")
@@ -96,13 +96,13 @@ def test_a_head_just_within_the_limit_passes():
         [HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 10_000],
     ],
 )
-def test_what_does_not_end_is_cut_off(pieces):
+def test_an_endless_head_is_cut_off(pieces):
     answer, sent = exchange(*pieces, again=3000)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
     assert sent < 12_000_000
 
 
-def test_a_head_beyond_the_limit_is_refused_and_says_so():
+def test_a_head_above_the_limit_is_rejected_with_a_message():
     answer, _ = exchange(HEAD + b"A: " + b"a" * LARGEST_HEAD_BYTES + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431")
     assert b"65536" in answer
@@ -122,7 +122,7 @@ LAST = HEAD + b"Content-Length: 9\r\n\r\n123456789"
 )
 @pytest.mark.parametrize("offer", [OFFER, b"Upgrade: websocket\r\nConnection: upgrade\r\n"])
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_who_offers_another_protocol_is_answered_in_this_one(body, offer, size):
+def test_an_offered_upgrade_is_answered_in_http1(body, offer, size):
     asked = HEAD + offer + body
     bare = HEAD + offer + b"\r\n"
     sent = asked + bare + asked + LAST
@@ -132,21 +132,21 @@ def test_who_offers_another_protocol_is_answered_in_this_one(body, offer, size):
     assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"3", b"0", b"3", b"9"]
 
 
-def test_what_hides_in_a_body_behind_an_offer_is_no_request():
+def test_a_body_behind_an_offered_upgrade_is_not_parsed_as_a_request():
     hidden = b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"
     asked = HEAD + OFFER + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden
     answer, _ = exchange(asked + LAST, until=b"\r\n\r\n9")
     assert answer.count(b"HTTP/1.1 200") == 2
 
 
-def test_offers_are_taken_one_by_one():
+def test_several_offered_upgrades_on_a_connection_are_answered():
     sent = (HEAD + OFFER + b"\r\n") * 300
     answer, _ = exchange(sent, LAST, until=b"\r\n\r\n9")
     assert answer.count(b"HTTP/1.1 200") == 301
 
 
 @pytest.mark.parametrize("target", [b"other:443", b"/"])
-def test_nobody_is_connected_to(target):
+def test_connect_is_rejected(target):
     answer, _ = exchange(b"CONNECT %s HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\n\r\n" % target)
     assert len(re.findall(rb"HTTP/1\.1 \d", answer)) == 1
     assert answer.startswith(b"HTTP/1.1 400")
@@ -157,7 +157,7 @@ async def slow_echo(scope, receive, send):
     await echo(scope, receive, send)
 
 
-def test_who_closes_its_half_is_answered():
+def test_a_half_closed_connection_gets_its_response():
     asked = HEAD + b"Content-Length: 1\r\n\r\n1"
     answer, _ = exchange(asked + asked, app=slow_echo, half=True)
     assert answer.count(b"HTTP/1.1 200") == 2
@@ -165,7 +165,7 @@ def test_who_closes_its_half_is_answered():
 
 
 @pytest.mark.parametrize("begun", [b"", HEAD, HEAD + b"Content-Length: 9\r\n\r\n1"])
-def test_who_closes_its_half_too_early_is_not_waited_for(begun):
+def test_a_connection_half_closed_within_a_request_is_closed(begun):
     answer, _ = exchange(begun, half=True)
     assert answer == b""
 
@@ -187,28 +187,28 @@ def impatient(monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("impatient")
-def test_a_client_that_falls_silent_is_not_waited_for(pieces, answered):
-    # Read to its end: the server hangs up.
+def test_a_silent_client_times_out(pieces, answered):
+    # Read to its end: the server closes the connection.
     answer, _ = exchange(*pieces)
     assert answer[:12] == answered
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_head_that_comes_drop_by_drop_is_not_waited_for():
+def test_a_head_that_arrives_too_slowly_times_out():
     answer, sent = exchange(HEAD, b"A: b\r\n", again=1000, pause=0.01)
     assert answer[:12] in (b"", b"HTTP/1.1 408")
     assert sent < 1000
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_body_may_come_slowly():
+def test_a_body_may_arrive_slowly():
     pieces = [HEAD + b"Content-Length: 30\r\n\r\n", *[b"x"] * 30]
     answer, _ = exchange(*pieces, pause=0.02, until=b"\r\n\r\n30")
     assert answer.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.usefixtures("impatient")
-def test_the_server_may_take_its_time():
+def test_a_slow_response_does_not_time_out():
     asked = HEAD + b"Content-Length: 1\r\n\r\n1"
     last = b"Content-Length: 9\r\n\r\n123456789"
     answer, _ = exchange(asked + asked + HEAD, last, app=slow_echo, until=b"\r\n\r\n9")
@@ -216,7 +216,7 @@ def test_the_server_may_take_its_time():
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_client_that_was_refused_is_not_waited_for():
+def test_a_rejected_client_is_disconnected():
     async def refuse(scope, receive, send):
         headers = [(b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 401, "headers": headers})
@@ -226,7 +226,7 @@ def test_a_client_that_was_refused_is_not_waited_for():
     assert answer.startswith(b"HTTP/1.1 401")
 
 
-def test_what_is_not_http_is_refused_and_not_logged(caplog):
+def test_malformed_http_is_rejected_and_not_logged(caplog):
     answer, _ = exchange(b"\x16\x03\x01 hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]

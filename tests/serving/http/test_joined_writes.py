@@ -1,4 +1,4 @@
-"""Writes that are joined, over a real socket."""
+"""Joined writes over a real socket."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from kfp_tabular.serving.http.joined_writes import JoinedWrites
 
 
 class Counting(asyncio.Protocol):
-    """Notes how many times the transport below was told to send."""
+    """Counts the sends of the transport below."""
 
     def __init__(self):
         self.sent = []
@@ -28,7 +28,7 @@ class Counting(asyncio.Protocol):
 
 
 def exchange(act):
-    """Lets `act` write; gives what came to the other end, and each call's number of parts."""
+    """Run `act`; return what the other end received, and the number of parts of each send."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ def exchange(act):
     return asyncio.run(main())
 
 
-def test_a_head_and_its_body_are_sent_with_one_call_at_once():
+def test_a_head_and_its_body_are_sent_at_once_with_one_call():
     async def act(transport, sent):
         transport.write(b"head")
         transport.write(b"body")
@@ -55,7 +55,7 @@ def test_a_head_and_its_body_are_sent_with_one_call_at_once():
     assert exchange(act) == (b"headbody", [2])
 
 
-def test_what_is_written_alone_is_sent_in_the_next_turn():
+def test_a_single_write_is_sent_in_the_next_turn():
     async def act(transport, sent):
         transport.write(b"a")
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ def test_what_is_written_alone_is_sent_in_the_next_turn():
 
 
 @pytest.mark.parametrize("writes", [1, 2, 3, 7])
-def test_what_is_written_before_the_close_is_sent_in_order(writes):
+def test_writes_before_the_close_are_sent_in_order(writes):
     async def act(transport, sent):
         for number in range(writes):
             transport.write(b"%d" % number)
@@ -77,7 +77,7 @@ def test_what_is_written_before_the_close_is_sent_in_order(writes):
     assert received == b"".join(b"%d" % number for number in range(writes))
 
 
-def test_a_large_body_arrives_whole():
+def test_a_large_body_arrives_complete():
     body = bytes(range(256)) * 40_000
 
     async def act(transport, sent):

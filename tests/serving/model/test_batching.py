@@ -1,4 +1,4 @@
-"""Requests that share calls of the model, against a model whose calls the tests hold back."""
+"""Requests that share calls of a model whose calls the tests can delay."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ REFUSED = -1.0
 
 
 class Model:
-    """Doubles numbers; refuses -1, and waits for `gate` before it answers."""
+    """Doubles numbers, fails on -1, and waits for `gate` before it returns."""
 
     def __init__(self):
         self.calls = []
@@ -56,7 +56,7 @@ def tensors(*numbers):
 
 
 def run(scenario, settings=TOGETHER, calls=1):
-    """Runs `scenario(batcher, model)` with a batcher over a model."""
+    """Run `scenario(batcher, model)` with a batcher over a model."""
     model, observed = Model(), []
 
     async def main():
@@ -78,7 +78,7 @@ def ask(batcher, *numbers):
 
 
 async def held(batcher, model, *numbers):
-    """Begins a call that does not end before the gate opens."""
+    """Start a call that does not end before the gate opens."""
     model.gate.clear()
     first = ask(batcher, *numbers)
     while not model.calls:
@@ -92,7 +92,7 @@ def right(outputs, *numbers):
     assert outputs["pair"].tolist() == [[number, -number] for number in numbers]
 
 
-def test_a_request_alone_does_not_wait_for_company():
+def test_a_single_request_does_not_wait():
     async def scenario(batcher, model):
         begin = time.monotonic()
         right(await ask(batcher, 3), 3)
@@ -129,7 +129,7 @@ def test_requests_that_arrive_while_a_call_runs_share_the_next():
     run(scenario)
 
 
-def test_a_batch_is_no_larger_than_it_may_be_and_no_request_is_split():
+def test_batches_keep_their_limit_and_requests_are_not_split():
     async def scenario(batcher, model):
         sizes = [3, 3, 3, 20, 1, 7, 1]
         asked = [ask(batcher, *range(size)) for size in sizes]
@@ -140,7 +140,7 @@ def test_a_batch_is_no_larger_than_it_may_be_and_no_request_is_split():
     run(scenario)
 
 
-def test_without_batches_every_request_is_a_call():
+def test_without_batching_every_request_is_a_call():
     async def scenario(batcher, model):
         await asyncio.gather(*(ask(batcher, n) for n in range(5)))
         assert sorted(model.calls) == [[n] for n in range(5)]
@@ -149,7 +149,7 @@ def test_without_batches_every_request_is_a_call():
     run(scenario, BatchSettings(batch_rows=1), calls=2)
 
 
-def test_beside_a_running_call_company_is_waited_for_only_so_long():
+def test_during_a_call_a_request_waits_for_others_for_a_limited_time():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         begin = time.monotonic()
@@ -164,7 +164,7 @@ def test_beside_a_running_call_company_is_waited_for_only_so_long():
     run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=200), calls=2)
 
 
-def test_a_full_batch_does_not_wait_beside_a_running_call():
+def test_a_full_batch_does_not_wait_during_a_call():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         second = ask(batcher, *range(8))
@@ -176,7 +176,7 @@ def test_a_full_batch_does_not_wait_beside_a_running_call():
     run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000), calls=2)
 
 
-def test_who_waits_goes_next_when_the_model_becomes_idle():
+def test_waiting_requests_start_when_the_model_becomes_idle():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         second = ask(batcher, 2)
@@ -190,7 +190,7 @@ def test_who_waits_goes_next_when_the_model_becomes_idle():
 
 
 @pytest.mark.parametrize("bad", [{0}, {3}, {7}, {0, 7}, set(range(8))])
-def test_only_the_requests_that_the_model_refuses_fail(bad):
+def test_only_requests_that_the_model_fails_on_fail(bad):
     async def scenario(batcher, model):
         asked = [ask(batcher, REFUSED if n in bad else n) for n in range(8)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -205,7 +205,7 @@ def test_only_the_requests_that_the_model_refuses_fail(bad):
     run(scenario)
 
 
-def test_an_output_that_is_not_per_row_is_not_shared_out():
+def test_an_output_without_a_value_per_row_fails_the_batch():
     async def scenario(batcher, model):
         predict = model.predict
 
@@ -220,7 +220,7 @@ def test_an_output_that_is_not_per_row_is_not_shared_out():
     run(scenario)
 
 
-def test_a_request_that_is_cancelled_while_it_waits_is_forgotten():
+def test_a_request_cancelled_while_it_waits_is_removed():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         second, third = ask(batcher, 2), ask(batcher, 3)
@@ -238,7 +238,7 @@ def test_a_request_that_is_cancelled_while_it_waits_is_forgotten():
     run(scenario)
 
 
-def test_a_request_that_is_cancelled_while_it_is_computed_harms_no_other():
+def test_a_request_cancelled_during_its_call_does_not_affect_others():
     async def scenario(batcher, model):
         model.gate.clear()
         asked = [ask(batcher, n) for n in range(3)]
@@ -254,7 +254,7 @@ def test_a_request_that_is_cancelled_while_it_is_computed_harms_no_other():
     run(scenario)
 
 
-def test_the_last_who_waits_may_be_cancelled_during_a_drain():
+def test_the_last_waiting_request_may_be_cancelled_during_a_drain():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         second = ask(batcher, 2)
@@ -271,7 +271,7 @@ def test_the_last_who_waits_may_be_cancelled_during_a_drain():
     run(scenario)
 
 
-def test_a_drain_answers_all_who_were_taken_and_takes_no_more():
+def test_a_drain_finishes_accepted_requests_and_accepts_no_more():
     async def scenario(batcher, model):
         asked = [await held(batcher, model, 1), *(ask(batcher, n) for n in range(2, 30))]
         await asyncio.sleep(0.01)
@@ -289,7 +289,7 @@ def test_a_drain_answers_all_who_were_taken_and_takes_no_more():
     run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000))
 
 
-def test_a_drain_of_an_idle_batcher_ends_at_once():
+def test_a_drain_of_an_idle_batcher_returns_at_once():
     async def scenario(batcher, model):
         await batcher.drain()
         await batcher.drain()
@@ -297,7 +297,7 @@ def test_a_drain_of_an_idle_batcher_ends_at_once():
     run(scenario)
 
 
-def test_too_many_rows_are_refused_and_told_when_to_come_again():
+def test_too_many_queued_rows_are_rejected_with_a_retry_time():
     async def scenario(batcher, model):
         first = await held(batcher, model, 1)
         waiting = [ask(batcher, *range(5)), ask(batcher, *range(5))]
@@ -317,7 +317,7 @@ def test_too_many_rows_are_refused_and_told_when_to_come_again():
     run(scenario, BatchSettings(batch_rows=8, queued_rows=10))
 
 
-def test_an_executor_that_was_shut_down_leaves_nobody_waiting():
+def test_after_the_executor_shut_down_requests_fail_instead_of_waiting():
     async def scenario(batcher, model):
         batcher._executor.shutdown()
         with pytest.raises(RuntimeError):
@@ -328,7 +328,7 @@ def test_an_executor_that_was_shut_down_leaves_nobody_waiting():
 
 
 @pytest.mark.parametrize("wrong", [{"batch_rows": 0}, {"batch_wait_ms": -1}, {"queued_rows": 0}])
-def test_impossible_settings_are_refused(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BatchSettings(**wrong)
 
@@ -345,7 +345,7 @@ requests = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(requests, st.integers(1, 10), st.sampled_from([0, 0.002]), st.integers(1, 3))
-def test_everybody_gets_the_answers_to_their_own_rows(asked, rows, wait, calls):
+def test_every_request_gets_the_outputs_of_its_own_rows(asked, rows, wait, calls):
     async def scenario(batcher, model):
         tasks = []
         for numbers, stays, pause in asked:

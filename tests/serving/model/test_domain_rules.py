@@ -39,7 +39,7 @@ def rule(feature, dtype, *, required=False, more=""):
     ],
 )
 @pytest.mark.parametrize("repeated", [1, 10])
-def test_values_outside_are_found(feature, dtype, breach, inside, outside, repeated):
+def test_values_outside_of_the_domain_are_found(feature, dtype, breach, inside, outside, repeated):
     found = rule(feature, dtype)
     values = (inside + outside) * repeated
     assert found.violation == breach
@@ -49,7 +49,7 @@ def test_values_outside_are_found(feature, dtype, breach, inside, outside, repea
     assert found.example() in ARRAYS[dtype](inside).tolist()
 
 
-def test_a_shared_domain_counts():
+def test_a_shared_domain_makes_a_rule():
     found = rule(
         'domain: "colours"', "string", more='string_domain { name: "colours" value: "red" }'
     )
@@ -68,7 +68,7 @@ def test_a_shared_domain_counts():
         ('time_domain { string_format: "%Y" }', "string"),
     ],
 )
-def test_what_says_nothing_of_a_features_values_is_no_rule(feature, dtype):
+def test_features_without_a_usable_domain_have_no_rule(feature, dtype):
     assert rule(feature, dtype) is None
 
 
@@ -77,14 +77,14 @@ def test_an_empty_text_is_a_value_of_a_required_feature():
     assert found.rows_outside(ARRAYS["string"](["", "a"])) == [0]
 
 
-def test_columns_that_the_model_does_not_take_have_no_rules():
+def test_columns_that_the_model_does_not_use_have_no_rules():
     schema = schema_pb2.Schema(feature=[{"name": "other", "bool_domain": {}}])
     assert (
         build_rules(schema, [ModelInput(name="f", dtype="int64", required=True, input="f")]) == ()
     )
 
 
-def test_policies_are_applied_by_kind():
+def test_each_policy_applies_to_its_violation():
     checked = [rule("int_domain { min: 0 is_categorical: true }", "int64")]
     ranged = [rule("int_domain { min: 0 }", "int64")]
     tensors = {"i": np.array([1, -1, -2])}

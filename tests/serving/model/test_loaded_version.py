@@ -1,4 +1,4 @@
-"""What a loaded version is called."""
+"""The names of loaded versions."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -23,16 +23,16 @@ def load():
         yield loaded
 
 
-def test_a_version_is_called_as_its_directory(load, model_directory):
+def test_a_version_has_the_name_of_its_directory(load, model_directory):
     assert load(model_directory("binary")).version == "7"
 
 
-def test_a_directory_without_a_version_is_called_after_its_content(load, model_directory, tmp_path):
+def test_a_directory_without_a_version_is_named_by_its_content(load, model_directory, tmp_path):
     original = model_directory("binary")
     copies = [tmp_path / "models", tmp_path / "elsewhere"]
     for copy in copies:
         shutil.copytree(original, copy)
-    # What a publisher or a mount leaves beside a model is not the model.
+    # Other files that a publisher or a mount leaves in the directory are not part of the model.
     (copies[0] / "_complete.json").write_text("{}")
 
     versions = {load(copy).version for copy in copies}

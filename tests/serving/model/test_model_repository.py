@@ -25,7 +25,7 @@ def test_the_versions_of_a_model_come_with_the_highest_number_first(repository):
     assert source.versions()[0].directory == repository / "fraud" / "10"
 
 
-def test_a_version_is_served_under_its_models_name_and_stays(repository):
+def test_a_single_version_has_its_models_name_and_is_not_watched(repository):
     source = find_model_source(repository / "fraud" / "9")
     assert source == ModelSource(repository / "fraud" / "9", "fraud", has_versions=False)
     assert versions(source) == [(repository / "fraud" / "9", "9")]
@@ -50,7 +50,7 @@ def test_a_fingerprint_changes_with_the_files(repository):
     assert after[1:] == before[1:]
 
 
-def test_a_repository_out_of_reach_holds_nothing(repository):
+def test_an_unreachable_repository_has_no_versions(repository):
     source = find_model_source(repository / "fraud")
     (repository / "fraud").rename(repository / "gone")
     assert source.versions() == []
@@ -66,7 +66,7 @@ def test_a_name_must_fit_into_a_path(repository, name):
         find_model_source(repository / "fraud", name)
 
 
-def test_a_relative_path_knows_its_models_name(repository, monkeypatch):
+def test_a_relative_path_has_its_models_name(repository, monkeypatch):
     monkeypatch.chdir(repository / "fraud" / "9")
     assert find_model_source(".") == ModelSource(
         repository / "fraud" / "9", "fraud", has_versions=False
@@ -82,7 +82,7 @@ def test_a_relative_path_knows_its_models_name(repository, monkeypatch):
         ("repo", "no model found.*Choose one of its models: fraud"),
     ],
 )
-def test_where_there_is_no_model_the_error_says_what_is_there(repository, path, message):
+def test_the_error_without_a_model_names_what_was_found(repository, path, message):
     (repository.parent / "file").touch()
     (repository.parent / "empty").mkdir()
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""Calls with a tensor per type, beside calls with a tensor per feature."""
+"""Calls with one tensor per type return what calls with one tensor per feature return."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ MAKE = {
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 33, 2000])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_a_packed_call_gives_the_very_same_outputs(model_directory, task, rows):
+def test_a_packed_call_returns_identical_outputs(model_directory, task, rows):
     tf = import_tensorflow()
     directory = model_directory(task)
     loaded = tf.saved_model.load(str(directory))

@@ -18,7 +18,7 @@ def change(directory, **fields):
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
-def test_columns_of_the_data_that_the_model_does_not_take_are_ignored(model_directory):
+def test_columns_that_the_model_does_not_use_are_ignored(model_directory):
     assert Predictor.load(model_directory("binary")).interface.ignored == {"customer", "fraud"}
 
 
@@ -42,7 +42,7 @@ def test_the_model_outlives_the_object_that_loaded_it(model_directory):
     assert second - first == 999 - 2 * 3 + 0.75
 
 
-def test_a_description_of_another_model_is_refused(copied):
+def test_model_json_of_another_model_is_rejected(copied):
     inputs = json.loads((copied / "model.json").read_text())["inputs"]
     change(copied, inputs=[inputs[0] | {"dtype": "int64"}, *inputs[1:-1]])
     with pytest.raises(
@@ -51,14 +51,14 @@ def test_a_description_of_another_model_is_refused(copied):
         Predictor.load(copied)
 
 
-def test_a_description_of_another_task_is_refused(copied):
+def test_model_json_of_another_task_is_rejected(copied):
     change(copied, task="regression")
     with pytest.raises(UserError, match="regression model's .* this one lacks 'prediction'"):
         Predictor.load(copied)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage"])
-def test_a_broken_saved_model_is_an_error_of_the_user(copied, content):
+def test_a_broken_saved_model_is_a_user_error(copied, content):
     file = copied / "saved_model.pb"
     file.unlink()
     if content is not None:
@@ -67,21 +67,21 @@ def test_a_broken_saved_model_is_an_error_of_the_user(copied, content):
         Predictor.load(copied)
 
 
-def test_lost_variables_are_an_error_of_the_user(copied):
+def test_missing_variables_are_a_user_error(copied):
     shutil.rmtree(copied / "variables")
     with pytest.raises(UserError, match="cannot load this SavedModel") as caught:
         Predictor.load(copied)
     assert "\n" not in str(caught.value)
 
 
-def test_variables_that_are_cut_off_are_an_error_of_the_user(copied):
+def test_truncated_variables_are_a_user_error(copied):
     (file,) = (copied / "variables").glob("variables.data-*")
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(UserError, match="cannot load this SavedModel"):
         Predictor.load(copied)
 
 
-def test_an_operation_that_is_not_known_is_an_error_of_the_user(copied):
+def test_an_unknown_operation_is_a_user_error(copied):
     file = copied / "saved_model.pb"
     graph = file.read_bytes()
     file.write_bytes(graph.replace(b"StringToHashBucketFast", b"StringToHashBucketLast"))
@@ -89,7 +89,7 @@ def test_an_operation_that_is_not_known_is_an_error_of_the_user(copied):
         Predictor.load(copied)
 
 
-def test_model_json_must_be_there(copied):
+def test_model_json_is_required(copied):
     (copied / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json: not found"):
         Predictor.load(copied)

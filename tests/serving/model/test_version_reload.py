@@ -75,7 +75,7 @@ def seen(*versions):
         "nothing has been left for a while",
     ],
 )
-def test_what_to_change_over_to(found, before, broken, wanted):
+def test_which_version_to_switch_to(found, before, broken, wanted):
     assert choose_version(found, before, version(1), set(broken)) == wanted
 
 
@@ -113,7 +113,7 @@ def test_the_highest_version_that_can_be_loaded_is_served(repository, loader, ca
     assert "serving version 2, because a higher one failed to load: " in caplog.text
 
 
-def test_where_none_can_be_loaded_the_error_is_about_the_highest(repository, loader):
+def test_if_no_version_loads_the_error_is_that_of_the_highest(repository, loader):
     shutil.copytree(repository / "1", repository / "2")
     for number in (1, 2):
         (repository / str(number) / "model.json").unlink()
@@ -121,7 +121,7 @@ def test_where_none_can_be_loaded_the_error_is_about_the_highest(repository, loa
         load_first(find_model_source(repository), loader, Metrics(CollectorRegistry()))
 
 
-def test_a_request_ends_with_the_release_it_began_with(repository, reloader):
+def test_a_request_ends_with_the_version_it_started_with(repository, reloader):
     async def run():
         old = reloader.model.current_version()
         begun, may_end = asyncio.Event(), asyncio.Event()
@@ -164,7 +164,7 @@ def test_nothing_keeps_a_replaced_model_in_memory(repository, reloader):
     async def run():
         gone = []
         for number in range(2, 7):
-            # What TensorFlow loaded; a variable or table alive would keep it.
+            # A variable or table that is still referenced would keep the loaded object alive.
             gone.append(weakref.ref(reloader.model.current_version().predictor._loaded))
             (repository / str(number - 1)).rename(repository / str(number))
             while reloader.model.current_version().version != str(number):

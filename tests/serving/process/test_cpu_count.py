@@ -19,17 +19,17 @@ USABLE = len(os.sched_getaffinity(0))
         ("0 0", USABLE),
     ],
 )
-def test_a_containers_quota_counts(tmp_path, quota, expected):
+def test_the_containers_quota_limits_the_cpus(tmp_path, quota, expected):
     (tmp_path / "cpu.max").write_text(quota + "\n")
     assert available_cpus(tmp_path) == expected
 
 
-def test_version_1_control_groups_count_too(tmp_path):
+def test_a_quota_of_version_1_control_groups_is_read(tmp_path):
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("100000\n")
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     assert available_cpus(tmp_path) == 1
 
 
-def test_without_control_groups_the_scheduler_decides(tmp_path):
+def test_without_control_groups_the_cpu_affinity_decides(tmp_path):
     assert available_cpus(tmp_path / "absent") == USABLE

@@ -1,4 +1,4 @@
-"""The server as a process of its own, called over HTTP."""
+"""The server as a separate process, called over HTTP."""
 
 import asyncio
 import errno
@@ -50,7 +50,7 @@ def test_the_newest_version_answers(server):
     assert set(answer["predictions"][0]) == {"class", "probabilities"}
 
 
-def test_the_log_is_tidy_and_holds_no_value(server):
+def test_the_log_has_one_format_and_no_values(server):
     predict(server.url, ROW | {"amount": SECRET})
     predict(server.url, ROW | {"商户": SECRET})
     requests.post(f"{server.url}/v2/models/fraud/infer", data=SECRET, timeout=10)
@@ -115,11 +115,11 @@ def test_kserves_own_clients_work_unmodified(server, kind):
         (label,) = classes.tolist()
         assert expected["class"] == (label.decode() if isinstance(label, bytes) else label)
         if kind.startswith("grpc"):
-            # KServe's own type drops it from an answer over REST.
+            # KServe's own type drops it from an HTTP response.
             assert answer.model_version == "10"
 
 
-def test_many_clients_at_once_each_get_their_own_answer(server):
+def test_concurrent_clients_get_their_own_predictions(server):
     rows = [{"amount": float(n), "商户": "x"} for n in range(40)]
     together = predict(server.url, *rows).json()["predictions"]
     answers = {}
@@ -136,7 +136,7 @@ def test_many_clients_at_once_each_get_their_own_answer(server):
         assert answers[place]["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
 
 
-def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
+def test_a_port_in_use_is_a_user_error(server, repository, start):
     port = server.url.rpartition(":")[2]
     process = start("--model", repository / "fraud", "--port", port)
     assert process.ended() == 2
@@ -160,7 +160,7 @@ def test_a_taken_port_is_an_error_of_the_user(server, repository, start):
         ([], "--model"),
     ],
 )
-def test_wrong_arguments_are_errors_of_the_user(
+def test_invalid_arguments_are_user_errors(
     repository, tmp_path, monkeypatch, capfd, caplog, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -182,9 +182,7 @@ def exit_code(arguments):
     return caught.value.code
 
 
-def test_no_directory_for_temporary_files_is_an_error_of_the_user(
-    repository, monkeypatch, capfd, caplog
-):
+def test_a_missing_temporary_directory_is_a_user_error(repository, monkeypatch, capfd, caplog):
     def gone(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
@@ -196,7 +194,7 @@ def test_no_directory_for_temporary_files_is_an_error_of_the_user(
     assert "set TMPDIR" in capfd.readouterr().err + caplog.text
 
 
-def test_nobody_is_let_in_before_the_model_is_ready_and_sigterm_loses_no_request(
+def test_no_connection_before_the_model_is_ready_and_no_request_lost_at_sigterm(
     repository, start, free_port
 ):
     port = free_port
@@ -218,7 +216,7 @@ def test_nobody_is_let_in_before_the_model_is_ready_and_sigterm_loses_no_request
     assert first.json()["model_version"] == "9"
     assert requests.get(f"{url}/v2/models/fraud/ready", timeout=10).status_code == 200
 
-    # A request that has begun when the signal comes is answered.
+    # A request in progress when the signal arrives gets its response.
     body = json.dumps({"instances": [ROW]}).encode()
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         head = f"POST /v1/models/fraud:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
@@ -258,7 +256,7 @@ main(sys.argv[1:])
 """
 
 
-def test_a_signal_just_before_serving_is_heard(repository):
+def test_a_signal_just_before_serving_is_handled(repository):
     command = [sys.executable, "-c", EARLY]
     command += ["--model", str(repository / "fraud"), "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -266,7 +264,7 @@ def test_a_signal_just_before_serving_is_heard(repository):
 
 
 def test_sigint_ends_a_ready_server_cleanly(server):
-    """Comes last: it ends the server that the tests above share."""
+    """Runs last, because it ends the server that the tests above share."""
     predict(server.url, ROW)
     code, seconds = server.stop(signal.SIGINT)
     assert code == 0, server.log

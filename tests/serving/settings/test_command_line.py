@@ -13,7 +13,7 @@ from kfp_tabular.serving.settings.server_settings import (
 MODEL = ["--model", "m"]
 
 
-def test_the_defaults_need_a_model_only():
+def test_only_the_model_is_required():
     assert parse(MODEL, {"PATH": "x"}) == ServerSettings(model="m")
     assert parse([], {"KFP_TABULAR_SERVING_MODEL": "m"}) == ServerSettings(model="m")
 
@@ -66,18 +66,18 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
     ("words", "opened"),
     [("health, metrics", {"health", "metrics"}), ("none", set()), (",", set())],
 )
-def test_what_needs_no_key_is_chosen_by_words(words, opened):
+def test_auth_open_is_a_list_of_words(words, opened):
     settings = parse([*MODEL, "--auth-open", words], {})
     assert settings.authentication.auth_open == opened
 
 
-def test_a_flag_wins_and_an_empty_variable_is_none():
+def test_a_flag_wins_and_an_empty_variable_is_ignored():
     variables = {"KFP_TABULAR_SERVING_PORT": "1", "KFP_TABULAR_SERVING_HOST": ""}
     settings = parse([*MODEL, "--port", "2", "--access-log"], variables)
     assert (settings.port, settings.host, settings.access_log) == (2, "127.0.0.1", True)
 
 
-def test_what_kubernetes_says_of_a_service_of_that_name_is_no_setting():
+def test_variables_of_a_service_with_this_name_are_ignored():
     variables = {
         "KFP_TABULAR_SERVING_SERVICE_HOST": "10.0.0.1",
         "KFP_TABULAR_SERVING_SERVICE_PORT": "80",
@@ -110,7 +110,7 @@ def test_what_kubernetes_says_of_a_service_of_that_name_is_no_setting():
         ([], {"KFP_TABULAR_SERVING_POTR": "1"}, "Did you mean 'KFP_TABULAR_SERVING_PORT'"),
     ],
 )
-def test_what_is_wrong_is_named(arguments, variables, message):
+def test_errors_name_the_setting_and_what_is_expected(arguments, variables, message):
     with pytest.raises(UserError, match=message):
         parse([*MODEL, *arguments] if arguments or variables else [], variables)
 

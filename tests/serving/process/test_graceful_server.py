@@ -1,4 +1,4 @@
-"""Real processes under real load: versions come and go, workers die, the server ends."""
+"""Real processes under load: reloads, dying workers and shutdown."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 ROW = {"amount": 3.25, "商户": "店", "hour": 7}
-# Clients leave the machine time to start a worker.
+# Clients pause, so that the machine has time to start a worker.
 PAUSE = 0.02
 BODY = json.dumps({"instances": [ROW]})
 
@@ -36,7 +36,7 @@ def rpc_request():
 
 
 class Load:
-    """Clients that ask one thing after another until the server lets no more of them in.
+    """Clients that send one request after another until the server accepts no more.
 
     A connection that is refused is the end of the story. So is a call that no connection could be
     had for. Everything else that is not an answer is a failure.
@@ -45,7 +45,7 @@ class Load:
     def __init__(self, url, grpc_address=None, *, clients=4, forgiving=False):
         self.versions = Counter()
         self.failures = []
-        # Such clients go on after a failure.
+        # These clients continue after a failure.
         self._forgiving = forgiving
         self._stop = threading.Event()
         self._address = urlsplit(url).netloc
@@ -81,7 +81,7 @@ class Load:
                 if response.status != 200:
                     raise RuntimeError(f"{response.status} {content}")
                 self.versions[json.loads(content)["model_version"]] += 1
-                # http.client closes by itself where the answer says so.
+                # http.client closes the connection if the response has the header.
                 time.sleep(PAUSE)
             except (OSError, http.client.HTTPException, RuntimeError) as error:
                 connection.close()
@@ -96,7 +96,7 @@ class Load:
             stub = GRPCInferenceServiceStub(channel)
             while not self._stop.is_set():
                 try:
-                    # Where a worker died, the library waits a second before it connects again.
+                    # After a worker has died, the library waits a second before it reconnects.
                     answer = stub.ModelInfer(request, timeout=30, wait_for_ready=self._forgiving)
                     self.versions[answer.model_version] += 1
                     time.sleep(PAUSE)
@@ -107,7 +107,7 @@ class Load:
 
 
 def publish(model, repository, version):
-    """Publishes as deployments do: beside, and then renamed."""
+    """Publish like the deployment component: write beside, then rename."""
     shutil.copytree(model, repository / f".{version}.partial")
     (repository / f".{version}.partial").rename(repository / str(version))
 
@@ -132,9 +132,7 @@ def asked(url):
     return answer.status_code, answer.json().get("model_version")
 
 
-def test_versions_come_and_go_and_the_end_comes_without_a_request_being_lost(
-    repository, model_directory, start
-):
+def test_reloads_and_shutdown_lose_no_request(repository, model_directory, start):
     server = start(
         *("--model", repository, "--port", 0, "--grpc-port", 0),
         *("--reload-seconds", 0.2, "--drain-seconds", 1),
@@ -155,7 +153,7 @@ def test_versions_come_and_go_and_the_end_comes_without_a_request_being_lost(
     assert re.search(r'kfp_tabular_model_info{.*version="2"} 1.0', metrics)
     assert 'version="1"' not in metrics
 
-    # Version 2 is withdrawn: the one below it is served again.
+    # After version 2 is removed, version 1 is served again.
     shutil.rmtree(repository / "3")
     shutil.rmtree(repository / "2")
     server.wait_for("serving version 1 instead of 2")
@@ -179,7 +177,7 @@ def test_versions_come_and_go_and_the_end_comes_without_a_request_being_lost(
     assert "Traceback" not in server.log
 
 
-def test_workers_die_and_the_end_comes_without_a_request_being_lost(repository, start):
+def test_a_dead_worker_and_shutdown_lose_no_accepted_request(repository, start):
     server = start(
         *("--model", repository, "--port", 0, "--grpc-port", 0, "--workers", 2),
     ).ready(times=2)
@@ -190,7 +188,7 @@ def test_workers_die_and_the_end_comes_without_a_request_being_lost(repository, 
     os.kill(first, signal.SIGKILL)
     server.wait_for(rf"worker {first} ended with code -9; restarting it")
     third = int(server.wait_for(r"started worker (\d+)", times=3)[1])
-    # Each client had one request under way at the most, and goes on with another connection.
+    # Each client had at most one request in progress, and continues with a new connection.
     lost = len(load.failures)
     assert lost <= 8
     answered = load.versions["1"]
@@ -201,7 +199,7 @@ def test_workers_die_and_the_end_comes_without_a_request_being_lost(repository, 
     load.stop()
     assert len(load.failures) == lost
 
-    # Metrics are those of all, the dead one's too.
+    # The metrics include those of the dead worker.
     metrics = requests.get(f"{server.url}/metrics", timeout=10).text
     counted = sum(
         float(value)

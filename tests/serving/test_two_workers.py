@@ -1,4 +1,4 @@
-"""Two workers with authentication, batches and shared metrics, as processes, over REST and gRPC."""
+"""Two worker processes with authentication, batching and shared metrics, over HTTP and gRPC."""
 
 import json
 import os
@@ -17,8 +17,6 @@ import requests
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from prometheus_client.parser import text_string_to_metric_families
-
-from kfp_tabular.serving.protocol import routes
 
 KEY = "geheim-0123456789-abcdef"
 NEW_KEY = "neuer-0123456789-abcdef"
@@ -77,7 +75,7 @@ def metrics(server):
     }
 
 
-def test_both_protocols_ask_for_a_key_and_probes_do_not(server):
+def test_http_and_grpc_need_a_key_and_probes_do_not(server):
     refused = ask(server, ROW, key="")
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
@@ -93,7 +91,7 @@ def test_both_protocols_ask_for_a_key_and_probes_do_not(server):
         assert requests.get(f"{server.url}/{path}", timeout=30).status_code == 401
 
 
-def test_a_large_body_without_a_key_is_refused_and_the_connection_goes_on(server):
+def test_a_large_body_without_a_key_is_denied_and_the_connection_survives(server):
     with requests.Session() as session:
         for _ in range(3):
             large = session.post(f"{server.url}/{PREDICT}", data=b" " * 3_000_000, timeout=30)
@@ -105,12 +103,12 @@ def test_a_large_body_without_a_key_is_refused_and_the_connection_goes_on(server
         assert answer.status_code == 200
 
 
-def test_a_head_without_end_is_cut_off(server):
+def test_an_endless_head_is_cut_off(server):
     headers = {"a": "a" * 100_000}
     assert requests.get(f"{server.url}/metrics", headers=headers, timeout=30).status_code == 431
 
 
-def test_rows_that_share_calls_get_the_answers_of_rows_alone(server):
+def test_rows_in_a_batch_get_the_predictions_of_single_rows(server):
     rows = [{"amount": float(n) / 7, "商户": f"shop {n}", "hour": n % 24} for n in range(120)]
     alone = ask(server, *rows).json()["predictions"]
     found = {}
@@ -139,7 +137,7 @@ def test_rows_that_share_calls_get_the_answers_of_rows_alone(server):
     assert calls < 120
 
 
-def test_metrics_of_both_workers_are_one_and_survive_a_death(server):
+def test_metrics_are_the_sum_of_both_workers_and_survive_a_death(server):
     for _ in range(20):
         ask(server, ROW, ROW)
         call(server, ("x-api-key", KEY))
@@ -173,12 +171,12 @@ def test_metrics_of_both_workers_are_one_and_survive_a_death(server):
     assert after[answered] == before[answered]
     now = sum(v for k, v in after.items() if k[0] == "kfp_tabular_predictions_total")
     assert now == predicted
-    # This very scrape is under way, and nothing that died with the worker.
+    # Only this scrape is in progress; requests of the dead worker are not counted.
     under_way = [v for k, v in after.items() if k[0] == "kfp_tabular_requests_in_flight"]
     assert sum(under_way) == 1
 
 
-def test_a_rotated_secret_is_followed_by_all_workers(server, keys):
+def test_all_workers_follow_a_rotated_secret(server, keys):
     server.ready(times=3)
     (keys / "new").write_text(NEW_KEY)
     (keys / "web").unlink()
@@ -190,7 +188,7 @@ def test_a_rotated_secret_is_followed_by_all_workers(server, keys):
         assert ask(server, ROW, key=KEY).status_code == 401
 
 
-def test_no_key_is_in_a_log(server):
+def test_no_key_is_logged(server):
     code, _ = server.stop()
     assert code == 0
     assert KEY[:12] not in server.log
@@ -198,7 +196,7 @@ def test_no_key_is_in_a_log(server):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_without_usable_keys_the_server_does_not_start(tmp_path, model_directory, start, workers):
+def test_without_valid_keys_the_server_does_not_start(tmp_path, model_directory, start, workers):
     (tmp_path / "keys").mkdir()
     process = start(
         *("--model", model_directory("binary"), "--port", 0),
@@ -206,11 +204,11 @@ def test_without_usable_keys_the_server_does_not_start(tmp_path, model_directory
     )
     assert process.ended() == 2
     assert "holds no key" in process.log
-    # Before anything slow: nothing was loaded.
+    # The error comes before the model is loaded.
     assert len(process.lines) == 1
 
 
-def test_what_waits_is_bounded(model_directory, start):
+def test_the_queue_is_bounded(model_directory, start):
     server = start("--model", model_directory("binary"), "--port", 0, "--queued-rows", 1).ready()
     (name,) = requests.get(f"{server.url}/v1/models", timeout=30).json()["models"]
     body = json.dumps({"instances": [ROW] * 5000})
@@ -247,24 +245,6 @@ main(sys.argv[1:])
 """
 
 
-def test_no_full_garbage_collection_goes_over_what_was_imported(model_directory):
+def test_imported_objects_are_excluded_from_garbage_collection(model_directory):
     command = [sys.executable, "-c", SERVING, "--model", model_directory("binary"), "--port", "0"]
     subprocess.run(command, check=True, timeout=120)
-
-
-@pytest.mark.parametrize(
-    ("path", "operation"),
-    [
-        ("/v1/models/fraud:predict", "predict"),
-        ("/v2/models/fraud/infer", "predict"),
-        ("/v2/models/fraud/versions/7/ready", "ready"),
-        ("/v2/models/fraud/ready/", None),
-        ("/v1/models/a/b:predict", None),
-        ("/metrics/x", None),
-        ("", None),
-        (f"/v1/models/{'a' * 500}:predict", "predict"),
-        (f"/v1/models/{'a' * 500}:predicts", None),
-    ],
-)
-def test_paths_ask_for_what_they_say(path, operation):
-    assert routes.operation_of_path(path) == operation
