@@ -9,6 +9,7 @@ from kfp_tabular.components.common import options
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.storage.location import parse as parse_uri
+from kfp_tabular.components.common.training_job.artifact_access import require_reachable
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
@@ -178,34 +179,3 @@ def job_folder(model: str, run_id: str) -> str:
     else:
         folder = PurePosixPath(location.key).parent
     return location.uri(str(folder / _FOLDER))
-
-
-def require_reachable(name: str, uri: str, settings: JobSettings, *, writes: bool = False) -> None:
-    """Check that the job's pods can use an artifact's URI.
-
-    Args:
-        name: The artifact's name, for the error.
-        uri: Where it is.
-        settings: The job's settings, with its volumes.
-        writes: Whether the job writes beside it.
-
-    Raises:
-        UserError: If the path is in no volume of the job, or in a read-only one.
-    """
-    location = parse_uri(uri)
-    if not location.is_local:
-        return
-    path = PurePosixPath(location.key)
-    holding = [volume for volume in settings.volumes if path.is_relative_to(volume.mount_path)]
-    if not holding:
-        raise UserError(
-            f"{name}: {uri} is a path in this task's pod, which the job's pods do not have. Store "
-            "artifacts in gs://, s3:// or minio://, or on a volume that job.volumes mounts at the "
-            "same path."
-        )
-    nearest = max(holding, key=lambda volume: len(volume.mount_path))
-    if writes and nearest.read_only:
-        raise UserError(
-            f"{name}: {uri} is in the volume at {nearest.mount_path}, where the job writes its "
-            "results, but job.volumes mounts it read-only."
-        )

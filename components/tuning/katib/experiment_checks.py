@@ -8,13 +8,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from kfp_tabular.components.common import options as common_options
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.storage.location import parse as parse_uri
+from kfp_tabular.components.common.training_job.artifact_access import require_reachable
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_options import NO_EXPORT, LearningOptions, flag
@@ -115,7 +116,10 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
         arguments=[*(flag(name, value) for name, value in arguments.items()), NO_EXPORT],
         settings=job,
     )
-    problems.add(*_words(arguments), *_job(job), *_reach(request, job))
+    problems.add(*_words(arguments), *_job(job))
+    for name in ("transformed_examples", "transform_graph"):
+        uri = getattr(request, name)
+        problems.collect(None, partial(require_reachable, name, uri, job))
     kind = TRIAL_KINDS.get(options.trial_kind, TRIAL_KINDS["tfjob"])
     if options.trial_kind in TRIAL_KINDS:
         problems.collect(False, lambda: bool(kind.template(trial, ())))
@@ -226,26 +230,6 @@ def _arguments(
 def _words(arguments: Mapping[str, object]) -> list[str]:
     found = ((name, trial_command.problem(str(value))) for name, value in arguments.items())
     return [f"{name}: {arguments[name]!r} {problem}." for name, problem in found if problem]
-
-
-def _reach(request: ExperimentRequest, job: JobSettings) -> list[str]:
-    problems = []
-    for name in ("transformed_examples", "transform_graph"):
-        given = getattr(request, name)
-        try:
-            location = parse_uri(given)
-        except UserError as error:
-            problems.append(f"{name}: {error}")
-            continue
-        path = PurePosixPath(location.key)
-        mounts = [volume.mount_path for volume in job.volumes]
-        if location.is_local and not any(path.is_relative_to(mount) for mount in mounts):
-            problems.append(
-                f"{name}: {given} is a path of this task's pod, which the trials' pods do not "
-                "have. Keep artifacts in gs://, s3:// or minio://, or on a volume that job.volumes "
-                "mounts at the same path."
-            )
-    return problems
 
 
 def _job(job: JobSettings) -> list[str]:

@@ -47,7 +47,7 @@ def test_base_values_are_passed_through(tmp_path):
         ),
         (
             {"backend": "katib", "max_trials": 2},
-            "transformed_examples: {tmp_path}/transformed_examples is a path of this task's pod",
+            "transformed_examples: {tmp_path}/transformed_examples is a path in this task's pod",
         ),
         ({"base_hyperparameters": {"dropuot": 0.1}}, "Did you mean 'dropout'?"),
         ({"search_space": [{"name": "rate"}]}, "search_space[0]: hyperparameter 'rate' is unknown"),

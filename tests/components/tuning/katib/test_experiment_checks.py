@@ -72,7 +72,7 @@ def test_everything_is_said_at_once() -> None:
         "found 'never'. Did you mean 'Never'?",
         "seed: expected at least 0, found -1",
         "job: unknown key 'cpus'. Did you mean 'cpu' or 'gpus'?",
-        "transformed_examples: /tmp/examples is a path of this task's pod",
+        "transformed_examples: /tmp/examples is a path in this task's pod",
         "found 'tfjobs'. Did you mean 'tfjob'",
     ):
         assert part in message, message
