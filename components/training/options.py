@@ -6,11 +6,12 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import at_least, one_of
 from kfp_tabular.components.common.options import option
-from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.common.training_options import BaseHyperparameters, LearningOptions
 
 LOCAL = "local"
-BACKENDS = (LOCAL, *DISTRIBUTED_JOB_KINDS)
+BACKENDS = (LOCAL, "tfjob", "trainjob")
+"""All backends: `local` and the names of `job_kinds.DISTRIBUTED_JOB_KINDS`, which is not imported
+because every worker imports this module and none needs Kubernetes."""
 
 
 def _probability(value: float) -> None:
@@ -33,7 +34,7 @@ class WorkerOptions(LearningOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementOptions:
-    """The arguments that say where training runs."""
+    """The arguments that choose where training runs."""
 
     workers: int = option(
         1,

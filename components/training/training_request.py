@@ -49,7 +49,7 @@ class TrainingRequest:
     uris: ArtifactUris | None = None
 
     def settings(self) -> WorkerSettings:
-        """Return what every training process is told.
+        """Return the settings of every training process.
 
         Raises:
             UserError: If hyperparameters are unknown or have the wrong type.

@@ -1,4 +1,4 @@
-"""What a worker is told: on its command line, and once its files are on this machine."""
+"""A worker's settings: as its command line, and with its files on this machine."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from kfp_tabular.components.training.options import WorkerOptions
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    """What only the worker's command line sets."""
+    """Options that only the worker's command line sets."""
 
     checkpoint_seconds: float = option(
         15.0, "Shortest time between two checkpoints.", check=at_least(0)
@@ -35,7 +35,7 @@ class LoopOptions:
 
 @dataclass(frozen=True)
 class WorkerSettings(WorkerOptions, LoopOptions):
-    """What a training process is told. All paths are on this machine.
+    """The settings of a training process. All paths are on this machine.
 
     Attributes:
         transformed_examples: Directory of the transformed examples.

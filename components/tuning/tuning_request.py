@@ -8,9 +8,8 @@ from pathlib import Path
 
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.kubernetes.names import run_of
+from kfp_tabular.components.common.training_options import WORKER_MODULE
 from kfp_tabular.components.tuning.options import TuningOptions
-
-_WORKER = ("-m", "kfp_tabular.components.training.worker")
 
 
 def training_worker() -> tuple[str, ...]:
@@ -21,7 +20,7 @@ def training_worker() -> tuple[str, ...]:
     task it starts with this interpreter.
     """
     in_task = os.environ.get("_KFP_RUNTIME") == "true"
-    return ((shutil.which("python3") if in_task else None) or sys.executable, *_WORKER)
+    return ((shutil.which("python3") if in_task else None) or sys.executable, "-m", WORKER_MODULE)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def run(settings: WorkerSettings, workers: int) -> None:
     `workers/` in the logs. If one worker fails, all are stopped.
 
     Args:
-        settings: What every worker is told; `logs` is not None.
+        settings: The settings of every worker; `logs` is not None.
         workers: Number of workers, at least two.
 
     Raises:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 _POLL_SECONDS = 0.5
-_TELL_SECONDS = 30.0
+_LOG_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
 _BACKLOG = 1024
 
@@ -41,7 +41,7 @@ def wait_for(
         PeersError: If a peer is still not up.
     """
     with _listening(own) if own else contextlib.nullcontext():
-        started = told = time.monotonic()
+        started = logged = time.monotonic()
         missing = dict.fromkeys(addresses, "")
         while True:
             missing = {
@@ -56,9 +56,9 @@ def wait_for(
                     f"these processes of the job are not up after {seconds:.0f} s: {found}. See "
                     "the events and logs of their pods; --peers-seconds sets how long to wait."
                 )
-            if told == started or now - told >= _TELL_SECONDS:
+            if logged == started or now - logged >= _LOG_SECONDS:
                 _logger.info("waiting for %d of %d: %s", len(missing), len(addresses), found)
-                told = now
+                logged = now
             sleep(_POLL_SECONDS)
 
 

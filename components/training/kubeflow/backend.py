@@ -25,11 +25,11 @@ _logger = logging.getLogger(__name__)
 
 
 def run(request: TrainingJobRequest, api: Api | None = None) -> None:
-    """Train, and leave model and logs where the settings say.
+    """Train, and write model and logs to the settings' directories.
 
     Args:
         request: What to train.
-        api: Access to the cluster; None to connect as the pod or the kubeconfig says.
+        api: Access to the cluster; None to connect with the pod's account or the kubeconfig.
 
     Raises:
         UserError: If a document or an artifact does not fit, a permission is missing, or the

@@ -35,8 +35,8 @@ class TrainingJobRequest:
     """A training that is to run as a job on the cluster.
 
     Attributes:
-        settings: What every training process is told. `output` and `logs` are where the task wants
-            the results, on its own machine.
+        settings: The settings of every training process. `output` and `logs` are where the task
+            wants the results, on its own machine.
         placement: The backend, the number of workers and the `job` document.
         uris: Where the task's artifacts are for other pods.
     """

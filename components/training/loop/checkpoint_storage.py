@@ -82,10 +82,10 @@ class LocalStorage:
         return str(prefix) if prefix.with_name(f"{prefix.name}.index").is_file() else None
 
     def put(self, step: int) -> None:
-        """Does nothing: TensorFlow wrote it replica."""
+        """Do nothing: TensorFlow wrote it here."""
 
     def flush(self) -> None:
-        """Does nothing: TensorFlow wrote it replica."""
+        """Do nothing: TensorFlow wrote it here."""
 
     def remove(self) -> None:
         """Remove the directory."""

@@ -1,7 +1,7 @@
 """Checkpoints that a killed training resumes from.
 
 A checkpoint holds the weights, the optimizer, the best weights so far and the loop's state; the
-input finds its own position from the step. Each configuration has a directory of its own under the
+input finds its own position from the step. Each configuration has its own directory under the
 one given, so that a training never resumes from another's weights.
 """
 
@@ -32,7 +32,7 @@ def identity(
     """Return an id of everything that decides the result of a training.
 
     Args:
-        settings: What the process is told.
+        settings: The settings of the process.
         replica: A process of the job; the order of rows depends on the number of workers.
         digests: The inputs' digests, by the names of the settings; None to read them.
 
@@ -53,7 +53,7 @@ def directory(settings: WorkerSettings, replica: ReplicaRole) -> str:
     """Return the directory of a training's checkpoints.
 
     Args:
-        settings: What the process is told.
+        settings: The settings of the process.
         replica: A process of the job.
 
     Returns:

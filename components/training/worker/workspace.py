@@ -83,7 +83,7 @@ def settings(
 ) -> WorkerSettings:
     """Return a worker's settings with local paths.
 
-    If the logs are in a store, checkpoints are there, too, unless the arguments say otherwise.
+    If the logs are in a store, so are the checkpoints, unless the arguments name a location.
 
     Args:
         arguments: The worker's command line.

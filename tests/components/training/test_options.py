@@ -7,10 +7,16 @@ import pytest
 
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.training.component import train_model
 from kfp_tabular.components.training.distributed import local_workers
 from kfp_tabular.components.training.kubeflow.render import TrainingConfig
-from kfp_tabular.components.training.options import TrainingOptions, WorkerOptions
+from kfp_tabular.components.training.options import (
+    BACKENDS,
+    LOCAL,
+    TrainingOptions,
+    WorkerOptions,
+)
 from kfp_tabular.components.training.training_request import TrainingRequest
 from kfp_tabular.components.training.worker import program
 
@@ -52,6 +58,10 @@ def test_an_argument_arrives_in_the_worker(tmp_path, changes):
             assert getattr(settings, name) == getattr(arguments, name) == value
     assert settings.hyperparameters == request.options.hyperparameters()
     assert settings != TrainingRequest(TrainingOptions(), *PATHS).settings()
+
+
+def test_every_kind_of_distributed_job_is_a_backend():
+    assert (LOCAL, *DISTRIBUTED_JOB_KINDS) == BACKENDS
 
 
 def test_every_worker_option_is_known_to_the_rendered_configuration():
