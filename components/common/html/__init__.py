@@ -1,10 +1,13 @@
-"""Self-contained HTML pages: tables, figures and charts, without a script or anything fetched.
+"""Self-contained HTML pages: tables, figures and charts, without scripts or external resources.
 
 The Kubeflow UI shows a task's page in a sandboxed frame, so a page is plain HTML with inline CSS
 and charts drawn as SVG; tooltips are `<title>` elements and folding is `<details>`. Light and dark
-follow the reader's setting. Every text is escaped but `Markup`.
+follow the reader's setting. All text except `Markup` is escaped.
 
-    page = html.page("Report", [html.Section("Rows", (html.facts({"train": 210_000}),))])
+Example:
+    >>> document = page("Report", [Section("Rows", (facts({"train": 210_000}),))])
+    >>> document.startswith("<!doctype html>"), "<dd>210,000</dd>" in document
+    (True, True)
 """
 
 from kfp_tabular.components.common.html.blocks import (

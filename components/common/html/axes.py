@@ -1,4 +1,4 @@
-"""Scales: from values to pixels, with ticks at round numbers."""
+"""Scales that map values to pixels, with ticks at round numbers."""
 
 import math
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class Scale:
         high: The value at `end`; larger than `low`.
         start: Pixels.
         end: Pixels; smaller than `start` for an axis that points up.
-        logarithmic: Whether equal distances are equal ratios; `low` is positive then.
+        logarithmic: Whether the axis is logarithmic; `low` must be positive then.
     """
 
     low: float
@@ -28,7 +28,7 @@ class Scale:
     logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
-        """Gives a value's position in pixels; values outside are put at the axis' end."""
+        """Return the position of a value in pixels; values outside are moved to the end."""
         bounded = min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high = math.log(self.low), math.log(self.high)
@@ -38,7 +38,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
-        """Gives round values within the scale, and how to write them."""
+        """Return at most about `most` round values within the scale, each with its label."""
         if self.logarithmic:
             return _logarithmic_ticks(self.low, self.high, most)
         return _linear_ticks(self.low, self.high, most)
@@ -53,15 +53,20 @@ def fit(
     rounded: bool = True,
     logarithmic: bool = False,
 ) -> Scale:
-    """Makes a scale that holds all values.
+    """Return a scale that contains all values.
 
     Args:
-        values: Those that are not finite are ignored; without any, the scale is 0 to 1.
-        start: Pixels of the lowest value.
-        end: Pixels of the highest.
-        zero: Whether 0 is on the scale too.
+        values: The values. Those that are not finite are ignored; without any, the scale is 0 to 1.
+        start: The position of the lowest value in pixels.
+        end: The position of the highest value in pixels.
+        zero: Whether the scale includes 0.
         rounded: Whether a linear scale ends at ticks.
-        logarithmic: Equal ratios instead of equal distances; values must be positive.
+        logarithmic: Whether the scale is logarithmic; values must be positive then.
+
+    Example:
+        >>> scale = fit([3, 97], start=0, end=100)
+        >>> scale.low, scale.high, scale(50)
+        (0.0, 100.0, 50.0)
     """
     finite = [min(max(float(v), -_LARGEST), _LARGEST) for v in values if math.isfinite(v)]
     if zero and not logarithmic:
@@ -100,12 +105,16 @@ def _logarithmic_ticks(low: float, high: float, most: int) -> list[tuple[float, 
 
 
 def tick_label(value: float, step: float, largest: float) -> str:
-    """Writes a tick so that neighbours differ, with k, M, B or T for large ones.
+    """Return the label of a tick: as short as neighbours allow, with k, M, B or T for large values.
 
     Args:
         value: The tick.
         step: The distance between two ticks.
         largest: The largest absolute value on the axis.
+
+    Example:
+        >>> tick_label(1_500_000, step=500_000, largest=20_000_000)
+        '1.5M'
     """
     if largest >= 1e15 or largest < 1e-4:
         return "0" if value == 0 else f"{value:.3g}"

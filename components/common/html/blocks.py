@@ -1,4 +1,4 @@
-"""Text, tables and key figures."""
+"""Blocks of a page: text, tables and key figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -12,34 +12,34 @@ _SCHEMES = ("http", "https", "mailto", "file")
 
 
 def paragraph(text: object) -> Markup:
-    """A paragraph of text."""
+    """Return a paragraph of text."""
     return Markup(f"<p>{escape(text)}</p>")
 
 
 def note(text: object) -> Markup:
-    """A remark in small print, such as below a chart."""
+    """Return a remark in small print, such as below a chart."""
     return Markup(f"<p class='note'>{escape(text)}</p>")
 
 
 def code(text: object) -> Markup:
-    """Text as it is, in a fixed-width font: a request, a file's content."""
+    """Return preformatted text in a fixed-width font, such as the content of a file."""
     return Markup(f"<pre>{escape(text)}</pre>")
 
 
 def badge(text: object, tone: Tone = "neutral") -> Markup:
-    """A short state, coloured by its tone. Fits into a table's cell or a paragraph."""
+    """Return a short state, coloured by its tone, for a table cell or a paragraph."""
     return Markup(f"<span class='badge {escape(tone)}'>{escape(text)}</span>")
 
 
 def link(text: object, target: str) -> Markup:
-    """A link. The page itself never loads the target.
+    """Return a link. The page itself never loads the target.
 
     Args:
-        text: What is shown.
+        text: The text of the link.
         target: A relative path, or a URL.
 
     Raises:
-        ValueError: Where the target has a scheme other than http, https, mailto or file.
+        ValueError: The scheme of the target is not http, https, mailto or file.
     """
     scheme, colon, _ = target.partition(":")
     if colon and "/" not in scheme and scheme.strip().casefold() not in _SCHEMES:
@@ -48,11 +48,11 @@ def link(text: object, target: str) -> Markup:
 
 
 def details(summary: object, *blocks: object) -> Markup:
-    """Blocks that the reader unfolds.
+    """Return blocks that the reader can unfold.
 
     Args:
         summary: The line that is always shown.
-        *blocks: What is folded away.
+        *blocks: The folded content.
     """
     return Markup(
         f"<details class='fold'><summary>{escape(summary)}</summary>{join(blocks)}</details>"
@@ -60,31 +60,31 @@ def details(summary: object, *blocks: object) -> Markup:
 
 
 def row(*blocks: object) -> Markup:
-    """Blocks side by side, as many as fit; the rest wraps."""
+    """Return blocks side by side, as many as fit; the rest wraps."""
     cells = join(Markup(f"<div>{escape(block)}</div>") for block in blocks)
     return Markup(f"<div class='row'>{cells}</div>")
 
 
 def entry(title: object, *blocks: object) -> Markup:
-    """One of many like things under a heading: drawn by the browser once it comes into view.
+    """Return one of many similar parts under a heading, drawn when it comes into view.
 
     Args:
-        title: What it is; may hold badges.
-        *blocks: What stands below.
+        title: The heading; may contain badges.
+        *blocks: The content below it.
     """
     return Markup(f"<article class='entry'><h3>{escape(title)}</h3>{join(blocks)}</article>")
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """The names of series in their charts' colours, for charts that are drawn without."""
+    """Return a legend: the names of series in their colours, for charts without one."""
     return svg.legend(names)
 
 
 def facts(values: Mapping[str, object]) -> Markup:
-    """Tiles of key figures.
+    """Return tiles of key figures.
 
     Args:
-        values: A figure by its name. Numbers are formatted.
+        values: The figures by name. Numbers are formatted.
     """
     tiles = join(
         Markup(f"<div><dt>{escape(name)}</dt><dd{_smaller(value)}>{format_value(value)}</dd></div>")
@@ -94,13 +94,17 @@ def facts(values: Mapping[str, object]) -> Markup:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> Markup:
-    """A table.
+    """Return a table.
 
     Args:
-        headers: The columns' names.
-        rows: A cell per column. Numbers are formatted and right-aligned, None is a dash, `Markup`
-            stays as it is.
+        headers: The names of the columns.
+        rows: The cells of each row, one per column. Numbers are formatted and right-aligned, None
+            is a dash, `Markup` is not escaped.
         caption: One line above the table.
+
+    Example:
+        >>> "<td class=n>0.25</td>" in table(["feature", "drift"], [["age", 0.25]])
+        True
     """
     cells = [list(values) for values in rows]
     numeric = [

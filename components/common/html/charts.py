@@ -24,17 +24,22 @@ def line_chart(
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
 ) -> Markup:
-    """Lines through points.
+    """Return a chart of lines through points.
 
     Args:
-        series: Each line's points `(x, y)`, by its name. Points that are not finite are left out;
-            a long line is thinned so that its highs and lows stay.
-        x_label: The horizontal axis' label.
-        y_label: The vertical axis' label.
-        title: Above the chart.
+        series: The points `(x, y)` of each line by name. Points that are not finite are left out;
+            a long line is thinned, but keeps its highs and lows.
+        x_label: The label of the horizontal axis.
+        y_label: The label of the vertical axis.
+        title: The title above the chart.
         diagonal: Whether to draw the line x = y, dashed.
-        x_range: The horizontal axis' ends; from the data where None.
-        y_range: The vertical axis' ends; from the data where None.
+        x_range: The ends of the horizontal axis; None to take them from the data.
+        y_range: The ends of the vertical axis; None to take them from the data.
+
+    Example:
+        >>> chart = line_chart({"loss": [(1, 0.7), (2, 0.5)]}, x_label="epoch", y_label="loss")
+        >>> chart.startswith("<figure>")
+        True
     """
     lines = {
         name: [(float(x), float(y)) for x, y in points if svg.finite(x) and svg.finite(y)]
@@ -69,20 +74,21 @@ def bar_chart(
     legend: bool = True,
     tooltips: bool = True,
 ) -> Markup:
-    """Bars by label; with several series, side by side.
+    """Return a chart of bars by label; several series are side by side.
 
     Args:
-        labels: What each group of bars is for.
-        series: A value per label, by the series' name. Values that are not finite have no bar.
-        title: Above the chart.
-        y_label: What the values are.
-        upright: Whether the bars stand; where None, they do if the labels are few and short.
-        size: Width and height in pixels; lying bars take the height they need.
-        legend: Whether several series are named above the drawing.
-        tooltips: Whether bars show their values; without, a page of many charts stays small.
+        labels: The label of each group of bars.
+        series: A value per label, by the name of the series. Values that are not finite have no
+            bar.
+        title: The title above the chart.
+        y_label: The label of the values.
+        upright: Whether bars are vertical; None for vertical if the labels are few and short.
+        size: Width and height in pixels; horizontal bars take the height they need.
+        legend: Whether to name several series above the chart.
+        tooltips: Whether bars show their values; without them, a page of many charts stays small.
 
     Raises:
-        ValueError: Where a series has not as many values as there are labels.
+        ValueError: The number of values of a series differs from the number of labels.
     """
     _check_lengths(series, len(labels))
     look = _Look(title, y_label, size, legend and len(series) > 1, tooltips)
@@ -103,21 +109,21 @@ def histogram(
     legend: bool = True,
     tooltips: bool = True,
 ) -> Markup:
-    """Distributions over the same bins, laid over one another.
+    """Return a chart of distributions over the same bins, drawn over one another.
 
     Args:
-        edges: The bins' edges, ascending; one more than there are bins. Bins with an edge that is
-            not finite are left out.
-        series: A height per bin, by the series' name. Heights are drawn as given: for bins of
-            different widths, give densities.
-        title: Above the chart.
-        y_label: What the heights are.
+        edges: The edges of the bins, ascending; one more than there are bins. Bins with an edge
+            that is not finite are left out.
+        series: A height per bin, by the name of the series. For bins of different widths, pass
+            densities.
+        title: The title above the chart.
+        y_label: The label of the heights.
         size: Width and height in pixels.
-        legend: Whether several series are named above the drawing.
-        tooltips: Whether bins show their values; without, a page of many charts stays small.
+        legend: Whether to name several series above the chart.
+        tooltips: Whether bins show their values; without them, a page of many charts stays small.
 
     Raises:
-        ValueError: Where a series has not as many heights as there are bins.
+        ValueError: The number of heights of a series differs from the number of bins.
     """
     _check_lengths(series, max(len(edges) - 1, 0))
     bins = [i for i in range(len(edges) - 1) if svg.finite(edges[i]) and svg.finite(edges[i + 1])]
@@ -164,18 +170,18 @@ def heatmap(
     column_title: str,
     title: str = "",
 ) -> Markup:
-    """A grid of cells, the darker the larger.
+    """Return a grid of cells; the larger a value, the darker its cell.
 
     Args:
         values: A row of values per row label; NaN leaves a cell blank.
-        row_labels: The rows' names, from the top.
-        column_labels: The columns' names, from the left.
-        row_title: What the rows are.
-        column_title: What the columns are.
-        title: Above the chart.
+        row_labels: The names of the rows, from the top.
+        column_labels: The names of the columns, from the left.
+        row_title: The label of the rows.
+        column_title: The label of the columns.
+        title: The title above the chart.
 
     Raises:
-        ValueError: Where values and labels differ in number.
+        ValueError: The numbers of values and labels differ.
     """
     if len(values) != len(row_labels) or any(len(r) != len(column_labels) for r in values):
         raise ValueError(f"values are not {len(row_labels)} rows of {len(column_labels)}")
@@ -238,7 +244,7 @@ def _line(
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Keeps each stretch's first, lowest, highest and last point."""
+    """Return the first, lowest, highest and last point of each stretch."""
     if len(points) <= _DRAWN_POINTS:
         return points
     stretch = math.ceil(len(points) / (_DRAWN_POINTS // 4))
@@ -341,7 +347,7 @@ def _heat_cell(
         return svg.rect((x, y, width - 1, height - 1), "void", tip)
     share = abs(value) / largest
     tip = f"{tip}\n{format_number(value)}"
-    # Never fully transparent, so that a zero is still a cell.
+    # Never fully transparent, so that a zero is visible as a cell.
     cell = svg.rect((x, y, width - 1, height - 1), "cell", tip)
     cell = cell.replace("class=", f"fill-opacity='{0.05 + 0.95 * share:.3g}' class=", 1)
     if not written:

@@ -1,4 +1,4 @@
-"""Text that is HTML, text that is not yet, and numbers as people read them."""
+"""Escaping of text for HTML, and the format of numbers."""
 
 import html
 import math
@@ -11,15 +11,19 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Markup(str):
-    """Text that is already HTML. Everything else is escaped before it gets onto a page."""
+    """Text that is HTML already. Pages escape all other text."""
 
     __slots__ = ()
 
 
 def escape(value: object) -> Markup:
-    """Gives a value as HTML; `Markup` is returned as it is.
+    """Return a value as HTML; `Markup` is returned unchanged.
 
     Characters that HTML forbids (controls, lone surrogates) become U+FFFD.
+
+    Example:
+        >>> print(escape("a < b"), escape(Markup("<b>a</b>")))
+        a &lt; b <b>a</b>
     """
     if isinstance(value, Markup):
         return value
@@ -27,15 +31,19 @@ def escape(value: object) -> Markup:
 
 
 def join(parts: Iterable[object], separator: str = "") -> Markup:
-    """Joins values into HTML, escaping each that is not `Markup`."""
+    """Return values joined into HTML; those that are not `Markup` are escaped."""
     return Markup(separator.join(escape(part) for part in parts))
 
 
 def format_number(value: float) -> str:
-    """Writes a number for people: four significant digits, thousands grouped from 10,000.
+    """Return a number for people: four significant digits, thousands grouped from 10,000.
 
     Args:
-        value: Any real number, numpy's included.
+        value: Any real number, including those of NumPy.
+
+    Example:
+        >>> [format_number(value) for value in (0.123456, 9999, 1234567, float("inf"))]
+        ['0.1235', '9999', '1,234,567', '∞']
     """
     if isinstance(value, Integral):
         return str(int(value)) if abs(int(value)) < 10_000 else f"{int(value):,}"
@@ -53,7 +61,7 @@ def format_number(value: float) -> str:
 
 
 def format_value(value: object) -> Markup:
-    """Writes a table's or a tile's value: numbers for people, None as a dash, the rest escaped."""
+    """Return the value of a table cell or tile: numbers formatted, None as a dash, text escaped."""
     if value is None:
         return Markup("&ndash;")
     if isinstance(value, bool):
@@ -64,5 +72,5 @@ def format_value(value: object) -> Markup:
 
 
 def is_number(value: object) -> bool:
-    """Tells whether a value is shown as a number (a bool is not)."""
+    """Whether a value is shown as a number (a bool is not)."""
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""A page: a title and sections, with the style inline."""
+"""A whole page: a title and sections, with inline style."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Section:
 
     Attributes:
         title: The heading.
-        blocks: What stands below it, in order.
-        collapsed: Whether the reader has to unfold it.
+        blocks: The content below it, in order.
+        collapsed: Whether the section is folded at first.
     """
 
     title: str
@@ -23,15 +23,15 @@ class Section:
 
 
 def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
-    """Writes a whole HTML document.
+    """Return a whole HTML document.
 
     Args:
-        title: The page's heading, and its title in a browser's tab.
-        sections: The page's parts, in order.
-        subtitle: One line below the heading, such as what the page was made from.
+        title: The heading, which is also the title of the browser tab.
+        sections: The parts of the page, in order.
+        subtitle: One line below the heading, such as the source of the data.
 
     Returns:
-        The document's text; write it as UTF-8.
+        The text of the document, to be written as UTF-8.
     """
     below = f"<p class='subtitle'>{escape(subtitle)}</p>" if subtitle else ""
     body = "\n".join(_section(section) for section in sections)

@@ -1,4 +1,4 @@
-"""Parallel coordinates: many settings, and what came of each."""
+"""Parallel coordinates: the settings and scores of many trials in one chart."""
 
 import math
 from collections.abc import Sequence
@@ -39,18 +39,18 @@ def parallel_coordinates(
     score_label: str,
     best: int | None = None,
 ) -> Markup:
-    """A line per trial across an axis per setting, coloured by the score on the last axis.
+    """Return a chart with a line per trial and an axis per setting, coloured by score.
 
     Args:
-        axes: The settings' names. An axis is by category where any of its values is text, by
-            orders of magnitude where its values are positive and range widely, else linear.
+        axes: The names of the settings. An axis is categorical if any of its values is text,
+            logarithmic if its values are positive and span orders of magnitude, else linear.
         lines: A value per setting, for each trial.
-        scores: Each trial's score. A trial without (NaN) is drawn dashed and grey.
-        score_label: What the scores are.
-        best: The index of a trial to draw thick.
+        scores: The score of each trial. A trial without a score (NaN) is drawn dashed and grey.
+        score_label: The label of the scores.
+        best: The index of a trial to highlight.
 
     Raises:
-        ValueError: Where a trial has not a value per setting, or no score.
+        ValueError: A trial has no score, or not one value per setting.
     """
     if len(lines) != len(scores) or any(len(line) != len(axes) for line in lines):
         raise ValueError(f"{len(scores)} scores for {len(lines)} lines of {len(axes)} values")
@@ -62,7 +62,7 @@ def parallel_coordinates(
     finite = [score for score in scores if svg.finite(score)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     parts = []
-    # The best is drawn last, on top.
+    # The best trial is drawn last, on top.
     for i in sorted(range(len(lines)), key=lambda i: i == best):
         values = [*lines[i], scores[i]]
         points = [
@@ -105,7 +105,7 @@ def _axis(name: str, values: Sequence[float | str | None]) -> _Axis:
 
 
 def _spans_magnitudes(numbers: Sequence[float]) -> bool:
-    """Tells values spread over orders of magnitude: positive, wide, and most in the lower half."""
+    """Whether values span orders of magnitude: positive, wide, and most in the lower half."""
     if not numbers or min(numbers) <= 0 or max(numbers) / min(numbers) < 30:
         return False
     middle = (min(numbers) + max(numbers)) / 2

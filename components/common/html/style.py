@@ -1,4 +1,4 @@
-"""The pages' CSS."""
+"""The CSS of all pages."""
 
 STYLE = """
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5b6575;--rule:#dfe3e9;--grid:#e8ebf0;
@@ -88,4 +88,4 @@ svg .on{fill:#fff}svg .off{fill:var(--ink)}
 """
 
 SERIES_COLOURS = 8
-"""Classes `s0` to `s7` give a chart's series their colours; further series start over."""
+"""The number of colours for series, classes `s0` to `s7`; further series start over."""

@@ -1,4 +1,4 @@
-"""What all charts share: the figure around them, the plot's frame, and shapes."""
+"""The parts that all charts share: figure, axes and shapes."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from kfp_tabular.components.common.html.markup import Markup, escape
 from kfp_tabular.components.common.html.style import SERIES_COLOURS
 
 CHARACTER = 6.2
-"""About a character's width in pixels, in the charts' font."""
+"""The approximate width of a character in pixels, in the font of the charts."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Where a chart's data go, in pixels of its own coordinates."""
+    """The size of a chart and the area of its data, in pixels."""
 
     width: float
     height: float
@@ -25,18 +25,18 @@ class Plot:
 
 
 def pixels(value: float) -> str:
-    """Writes a coordinate: a tenth of a pixel is enough."""
+    """Return a coordinate as text, rounded to a tenth of a pixel."""
     text = f"{value:.1f}"
     return text[:-2] if text.endswith(".0") else text
 
 
 def colour(index: int) -> str:
-    """Gives the CSS class of a chart's series."""
+    """Return the CSS class of a series."""
     return f"s{index % SERIES_COLOURS}"
 
 
 def legend(names: Iterable[str]) -> Markup:
-    """Names series, each with its colour."""
+    """Return a legend: the names of series, each with its colour."""
     keys = (f"<span class='{colour(i)}'>{escape(name)}</span>" for i, name in enumerate(names))
     return Markup(f"<div class='legend'>{''.join(keys)}</div>")
 
@@ -50,14 +50,14 @@ def figure(
     named: Sequence[str] = (),
     grows: bool = True,
 ) -> Markup:
-    """Puts a drawing into a figure with a title and a legend.
+    """Return a drawing as a figure with a title and a legend.
 
     Args:
-        width: Of the drawing, in pixels.
-        height: Of the drawing, in pixels.
-        parts: SVG.
-        title: Above the drawing; also its name for screen readers.
-        named: The series' names, in the order of their colours, for the legend.
+        width: The width of the drawing in pixels.
+        height: The height of the drawing in pixels.
+        parts: The SVG elements.
+        title: The title above the drawing, also read by screen readers.
+        named: The names of the series for the legend, in the order of their colours.
         grows: Whether the drawing may become wider than `width`.
     """
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
@@ -73,7 +73,7 @@ def figure(
 def text(
     x: float, y: float, content: object, *, anchor: str = "start", css: str = "", turn: float = 0
 ) -> str:
-    """Writes text; `turn` rotates it by degrees about its anchor."""
+    """Return text; `turn` rotates it by degrees around its anchor."""
     style = f" class='{css}'" if css else ""
     rotation = f" transform='rotate({pixels(turn)} {pixels(x)} {pixels(y)})'" if turn else ""
     return (
@@ -83,7 +83,7 @@ def text(
 
 
 def rect(at: tuple[float, float, float, float], css: str, tooltip: object = "") -> str:
-    """Draws a rectangle at `(x, y, width, height)`, with a tooltip where one is given."""
+    """Return a rectangle at `(x, y, width, height)`, with an optional tooltip."""
     x, y, width, height = at
     shape = (
         f"<rect x='{pixels(x)}' y='{pixels(y)}' width='{pixels(max(width, 0))}' "
@@ -93,12 +93,17 @@ def rect(at: tuple[float, float, float, float], css: str, tooltip: object = "") 
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:
-    """Gives a path's data: straight lines through the points."""
+    """Return the data of a path: straight lines through the points.
+
+    Example:
+        >>> path([(0, 0), (10, 2.5)])
+        'M0 0L10 2.5'
+    """
     return "M" + "L".join(f"{pixels(x)} {pixels(y)}" for x, y in points)
 
 
 def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list[str]:
-    """Draws horizontal grid lines with their values, and the axis' label."""
+    """Return horizontal grid lines with their values, and the label of the axis."""
     parts = []
     for value, written in scale.ticks(ticks):
         y = scale(value)
@@ -111,7 +116,7 @@ def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list
 
 
 def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> list[str]:
-    """Draws the horizontal axis with ticks, their values, and the axis' label."""
+    """Return the horizontal axis with ticks, their values, and its label."""
     y = plot.bottom
     parts = [f"<path class='ax' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>"]
     for value, written in scale.ticks(ticks):
@@ -125,16 +130,16 @@ def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> li
 
 
 def label_width(scale: Scale, ticks: int = 6) -> float:
-    """Gives the room that a left axis' values need, in pixels."""
+    """Return the width of the values of a left axis, in pixels."""
     return CHARACTER * max((len(written) for _, written in scale.ticks(ticks)), default=1) + 10
 
 
 def shorten(content: object, most: int) -> str:
-    """Cuts text to at most `most` characters, with an ellipsis."""
+    """Return text cut to `most` characters, with an ellipsis."""
     whole = str(content)
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def finite(value: float | None) -> bool:
-    """Tells whether a value can be drawn."""
+    """Whether a value can be drawn."""
     return value is not None and math.isfinite(value)

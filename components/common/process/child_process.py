@@ -3,6 +3,9 @@
 A child leads a session of its own, so ctrl-C in a terminal reaches only the parent, which decides
 what becomes of its children, and a signal to the child reaches its children, too. `termination`
 tells the parent that it should stop.
+
+The endpoint's supervisor does not use this: it passes on the signal it received, waits for
+connections to drain, replaces workers that end, and shares sockets with them.
 """
 
 import os
