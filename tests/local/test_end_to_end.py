@@ -26,7 +26,9 @@ from kfp_tabular.pipelines.compile import compile_pipeline
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local.execution import spec_runner
-from kfp_tabular.pipelines.local.venv.venv_runner import VirtualEnvironmentRunner
+from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import (
+    VirtualEnvironmentRunner,
+)
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")
 TASKS = [

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.environments.location import Environments, image_name
-from kfp_tabular.pipelines.local.execution.task_runner import (Call, RunRequest, Starter, TaskProcess)
-from kfp_tabular.pipelines.local.venv.preloader import Preloader
+from kfp_tabular.pipelines.local.execution.task_runner import Call, RunRequest, Starter, TaskProcess
+from kfp_tabular.pipelines.local.virtual_environments.preloader import Preloader
 
 _PRELOAD_LOG = "preload.log"
 

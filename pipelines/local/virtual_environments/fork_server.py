@@ -5,7 +5,7 @@ pipeline, the import happens once per environment, while earlier tasks run. Ever
 process of its own, with its own memory, arguments, environment and exit code; `python_shim` hands the
 call over and waits.
 
-    python -m kfp_tabular.pipelines.local.venv.fork_server --socket PATH --preload MODULE,MODULE
+    python -m kfp_tabular.pipelines.local.virtual_environments.fork_server --socket PATH --preload MODULE,MODULE
 """
 
 import argparse
