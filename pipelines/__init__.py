@@ -1,1 +1,5 @@
-"""Components wired into pipelines, and the command line."""
+"""Components wired into pipelines, and the command line.
+
+`registry.find` returns a pipeline, `compile.compile_pipeline` compiles it, `local` and `kubeflow`
+run it.
+"""

@@ -1,4 +1,4 @@
-"""Shows a run's tasks as they go: a live table on a terminal, plain lines elsewhere."""
+"""The progress of a run's tasks: a live table on a terminal, plain lines elsewhere."""
 
 import re
 import time
@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 TaskStatus = Literal["succeeded", "failed", "skipped"]
+"""`skipped`: the task did not run, for its condition, the cache, or a task that failed before."""
 
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
-# What TensorFlow's C++ part prints says nothing about the task.
+# Log lines of TensorFlow's C++ code are of no use here.
 _NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
 _WORDS: Mapping[TaskStatus, tuple[str, str]] = {
@@ -22,31 +23,31 @@ _WORDS: Mapping[TaskStatus, tuple[str, str]] = {
     "skipped": ("skipped", "[dim]skipped[/]"),
     "failed": ("FAILED", "[red]failed[/]"),
 }
-"""On plain lines, and in the table."""
+"""The words on plain lines, and in the table."""
 
 
 class TaskOutcome(Protocol):
-    """How a task ended."""
+    """The end of a task."""
 
     @property
     def name(self) -> str:
-        """The task."""
+        """Its name."""
 
     @property
     def status(self) -> TaskStatus:
-        """`skipped` where an earlier result stood in, or a condition left it out."""
+        """Its status."""
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its duration."""
 
 
 class Progress:
-    """A `Listener` that draws. Use it as a context manager around the run.
+    """Shows the tasks of a run. Use it as a context manager around the run.
 
     Args:
         names: The tasks that may run, in order.
-        console: Where to draw.
+        console: The console to draw on.
     """
 
     def __init__(self, names: Sequence[str], console: Console) -> None:
@@ -109,5 +110,5 @@ class Progress:
         if name in self._started:
             seconds = time.monotonic() - self._started[name]
             line = escape(self._lines.get(name, ""))
-            return f"[bold]{name}[/]", "[cyan]runs[/]", f"{seconds:.0f} s", f"[dim]{line}[/]"
-        return f"[dim]{name}[/]", "[dim]waits[/]", "", ""
+            return f"[bold]{name}[/]", "[cyan]running[/]", f"{seconds:.0f} s", f"[dim]{line}[/]"
+        return f"[dim]{name}[/]", "[dim]waiting[/]", "", ""

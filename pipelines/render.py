@@ -1,6 +1,6 @@
-"""Renders the Kubernetes resource that a task of a pipeline would create.
+"""The Kubernetes resource that a task of a pipeline would create, for review and for GitOps.
 
-For review and for GitOps. What is known only when a run starts has a placeholder.
+Values that are known only when a run starts have placeholders.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,17 +29,17 @@ _DEFAULT_SPLIT = (90, 10)
 
 @dataclass(frozen=True)
 class RunTime:
-    """What is known only when a run starts. What is empty has a placeholder.
+    """The values that are known only when a run starts; an empty one has a placeholder.
 
     Attributes:
-        run_id: The run's id, which places follow from.
-        namespace: Where the resource would be; empty to leave it out.
-        pipeline_root: Where KFP keeps artifacts; places that are not given are below it.
+        run_id: The run's id, part of the artifacts' addresses.
+        namespace: The namespace of the resource; empty to leave it out.
+        pipeline_root: The URI below which KFP keeps artifacts.
         transformed_examples: URI of the artifact.
         transform_graph: URI of the artifact.
         model: URI that KFP would choose for the model.
         hyperparameters: The document that a search found; None for the values it starts from.
-        task: `binary`, `multiclass` or `regression`, where the data decides.
+        task: `binary`, `multiclass` or `regression`, if the data decides.
         split: Of an InferenceGraph: `NAME=PERCENT` for each endpoint; empty for 90 and 10 to blue
             and green.
     """
@@ -62,16 +62,16 @@ PLACEHOLDERS = RunTime(
     transform_graph="transform-features/transform_graph",
     model="train-model/model",
 )
-"""What stands in; places are relative to `<pipeline_root>/<run_id>`."""
+"""The placeholders; addresses are relative to `<pipeline_root>/<run_id>`."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A resource.
+    """A rendered resource.
 
     Attributes:
         resource: The resource.
-        assumed: What stands in it for what is known later: names, and values or how they are found.
+        assumed: The placeholders in it: by name, their value or how the run finds it.
     """
 
     resource: Mapping[str, Any]
@@ -90,7 +90,7 @@ def render(
         kind: A key of `RENDERERS`.
         definition: The pipeline.
         config: The pipeline's configuration, with its parameters.
-        run_time: What is known only when a run starts.
+        run_time: The values that are known only when a run starts.
 
     Raises:
         UserError: For an unknown kind, a pipeline without the task that would create it, a
@@ -98,13 +98,14 @@ def render(
     """
     if kind not in RENDERERS:
         raise UserError(
-            f"no resource {kind!r}.{closest(kind, RENDERERS)} Known: {', '.join(RENDERERS)}."
+            f"resource {kind!r} is unknown.{closest(kind, RENDERERS)} "
+            f"Known: {', '.join(RENDERERS)}."
         )
     return RENDERERS[kind](_Pipeline.of(definition, config, run_time))
 
 
 def to_yaml(rendered: Rendered) -> str:
-    """Writes a resource as YAML, with what it assumes in a comment above it."""
+    """Return a resource as YAML, with its placeholders in a comment above it."""
     notes = [f"#   {name}: {what}" for name, what in rendered.assumed.items()]
     if notes:
         notes.insert(0, "# Known only when a run starts. Here:")
@@ -115,10 +116,10 @@ def to_yaml(rendered: Rendered) -> str:
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
-    """Writes what occurs twice twice: kubectl's diffs are of text that a person reads."""
+    """Writes repeated values in full, without YAML aliases: people read kubectl's diffs."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - its interface
-        """Tells whether not to refer to an earlier occurrence."""
+        """Whether to write the data in full instead of an alias."""
         return True
 
     def increase_indent(
@@ -126,7 +127,7 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
         flow: bool = False,
         indentless: bool = False,  # noqa: ARG002 - its interface
     ) -> Any:
-        """Indents lists below their key, as the manifests do."""
+        """Indent lists below their key, as the manifests do."""
         return super().increase_indent(flow, indentless=False)
 
 
@@ -138,8 +139,8 @@ class _Pipeline:
         definition: The pipeline.
         config: Its configuration.
         spec: Its spec.
-        values: Of its parameters; those left out have their defaults.
-        given: What is known of the run.
+        values: Values of its parameters; those left out have their defaults.
+        given: The values that are known of the run.
         start: The same, with placeholders for the rest.
     """
 
@@ -159,15 +160,15 @@ class _Pipeline:
         return cls(definition, config, specs.of(built), values, given, _complete(given))
 
     def places(self, *names: str) -> dict[str, str]:
-        """Gives artifacts' addresses."""
+        """Return the addresses of artifacts by name."""
         return {name: getattr(self.start, name) for name in names}
 
     def assumed(self, *names: str) -> dict[str, str]:
-        """Gives those of the addresses that are placeholders."""
+        """Return the addresses that are placeholders, by name."""
         return self.places(*(name for name in names if not getattr(self.given, name)))
 
     def arguments(self, task: str) -> dict[str, Any]:
-        """Gives what a task's component is called with."""
+        """Return the arguments of a task's component."""
         found = task_arguments.of_task(self.spec, task, self.values, self.start.run_id)
         return dict(found.values)
 
@@ -222,7 +223,7 @@ def _training(
         **pipeline.places(*_INPUTS, "model"),
         "namespace": pipeline.start.namespace,
         "hyperparameters": hyperparameters,
-        # Jobs have the image of their task, where nothing else is said.
+        # A job runs in the image of its task unless its document names another.
         "job": {"image": pipeline.image(TRAINING_TASK), **task["job"]},
     }
     assumed = {**pipeline.assumed(*_INPUTS, "model"), **assumed}
@@ -230,7 +231,10 @@ def _training(
 
 
 def _hyperparameters(pipeline: _Pipeline) -> tuple[dict[str, Any], dict[str, str]]:
-    """Gives what training would read: without a search, it is what the search would start from."""
+    """Return the hyperparameters that training would read, and the placeholders among them.
+
+    Without a search they are the values that a search would start from.
+    """
     if pipeline.start.hyperparameters is not None:
         return asdict(Hyperparameters.load(pipeline.start.hyperparameters)), {}
     if TUNING_TASK not in pipeline.definition.tasks:
@@ -251,7 +255,7 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
     task = pipeline.arguments(TUNING_TASK)
     if not task["max_trials"]:
         raise UserError(
-            "max_trials is 0: the pipeline would not search. Set it among the parameters."
+            "max_trials is 0, so the pipeline would not search. Set it under parameters."
         )
     places = pipeline.places(*_INPUTS)
     config = {**_known(task, ExperimentConfig), **places, "task": _kind_of_task(pipeline)}
@@ -324,24 +328,24 @@ def _shares(split: Sequence[str]) -> dict[str, int]:
 
 
 def _kind_of_task(pipeline: _Pipeline) -> str:
-    """Gives the kind of task, which the default objective follows from."""
+    """Return the kind of supervised task, which determines the default objective."""
     kind = pipeline.start.task or pipeline.parameter("task") or _AUTO
     if kind == _AUTO:
         raise UserError(
-            "task is auto: the data decides what is searched for. Say it with --task binary, "
-            "multiclass or regression."
+            "task is auto, so the data decides which metric the search improves. Give --task "
+            "binary, multiclass or regression."
         )
     return str(kind)
 
 
 def _known(values: Mapping[str, Any], config: type) -> dict[str, Any]:
-    """Keeps the arguments that a resource depends on."""
+    """Keep the arguments that a resource depends on."""
     names = {entry.name for entry in fields(config)}
     return {name: value for name, value in values.items() if name in names}
 
 
 def _as_launched(resource: Mapping[str, Any], namespace: str) -> dict[str, Any]:
-    """Gives a resource with what the launcher adds and is known before: digest and namespace."""
+    """Return a resource with the digest and the namespace that the launcher adds."""
     from kfp_tabular.components.common.kubernetes import names
 
     metadata = dict(resource["metadata"])
@@ -359,4 +363,4 @@ RENDERERS: Mapping[str, Callable[[_Pipeline], Rendered]] = {
     "inference-service": _inference_service,
     "inference-graph": _inference_graph,
 }
-"""What can be rendered, by its name on the command line."""
+"""The resources that can be rendered, by their name on the command line."""

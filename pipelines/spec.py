@@ -1,4 +1,4 @@
-"""Reads a compiled pipeline spec."""
+"""Reading a compiled pipeline spec."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ _COMPONENT_PREFIX = "comp-"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads the pipeline spec of a compiled YAML file; a platform document after it is left out."""
+    """Return the pipeline spec of a compiled YAML file, without the platform document after it."""
     return parse(path.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Reads the pipeline spec from the text of a compiled YAML file, as `load` does."""
+    """Return the pipeline spec from the text of a compiled YAML file, as `load` does."""
     document: dict[str, Any] = next(yaml.load_all(text, Loader=_Loader))
     return document
 
@@ -31,12 +31,12 @@ def of(pipeline: "GraphComponent") -> dict[str, Any]:
     return document
 
 
-# The C loader reads a spec ten times faster; PyYAML has it wherever libyaml is.
+# The C loader reads a spec ten times faster; PyYAML has it where libyaml is installed.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Gives a spec's tasks and their images, in an order in which they may run.
+    """Return a spec's tasks and their images, in an order in which they may run.
 
     Args:
         spec: A pipeline spec.
@@ -54,18 +54,18 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
-    """Gives the component of a task."""
+    """Return the component of a task."""
     found: Mapping[str, Any] = spec["components"][f"{_COMPONENT_PREFIX}{task}"]
     return found
 
 
 def parameter_types(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Gives KFP's type name of each parameter of the pipeline, such as `NUMBER_INTEGER`."""
+    """Return KFP's type name of each parameter of the pipeline, such as `NUMBER_INTEGER`."""
     return {name: entry["parameterType"] for name, entry in parameters(spec).items()}
 
 
 def required_parameters(spec: Mapping[str, Any]) -> list[str]:
-    """Gives the parameters of the pipeline that have no default."""
+    """Return the names of the pipeline's parameters that have no default."""
     return [
         name
         for name, entry in parameters(spec).items()

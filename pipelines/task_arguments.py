@@ -1,7 +1,4 @@
-"""What a task of a pipeline is called with, read from the pipeline's spec.
-
-The pipeline itself says which of its parameters goes where, so nothing else has to repeat it.
-"""
+"""The arguments that a task of a pipeline is called with, read from the pipeline's spec."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +11,13 @@ RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
 
 
 @dataclass(frozen=True)
-class Arguments:
+class TaskArguments:
     """The arguments of one task.
 
     Attributes:
-        values: By name, those that are known without running: parameters of the pipeline,
-            constants and the component's defaults. Numbers may be floats, as in KFP.
-        later: Names of those that other tasks give.
+        values: By name, the values that are known before a run: parameters of the pipeline,
+            constants and the component's defaults. Integers may be floats, as in KFP.
+        later: The names of the arguments that other tasks produce.
     """
 
     values: Mapping[str, Any]
@@ -29,17 +26,17 @@ class Arguments:
 
 def of_task(
     spec: Mapping[str, Any], task: str, values: Mapping[str, Any], run_id: str = ""
-) -> Arguments:
-    """Gives the arguments that a task's component is called with.
+) -> TaskArguments:
+    """Return the arguments that a task's component is called with.
 
     Args:
         spec: A pipeline spec.
         task: The task's name; it may be inside conditions.
-        values: Of the pipeline's parameters; those left out have their defaults.
-        run_id: Stands in for the run's id.
+        values: Values of the pipeline's parameters; those left out have their defaults.
+        run_id: The value to use for the run's id.
 
     Raises:
-        UserError: Where the pipeline has no such task.
+        UserError: If the pipeline has no such task.
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}
@@ -51,8 +48,8 @@ def of_task(
 
 def _tasks(
     spec: Mapping[str, Any], dag: Mapping[str, Any], scope: Mapping[str, Any], run_id: str
-) -> Iterator[tuple[str, Mapping[str, Any], Arguments]]:
-    """Gives each task's name, component and arguments."""
+) -> Iterator[tuple[str, Mapping[str, Any], TaskArguments]]:
+    """Yield each task's name, component and arguments."""
     for name, task in dag["tasks"].items():
         component = spec["components"][task["componentRef"]["name"]]
         found = _given(task.get("inputs", {}).get("parameters", {}), scope, run_id)
@@ -62,7 +59,7 @@ def _tasks(
             yield name, component, found
 
 
-def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> Arguments:
+def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> TaskArguments:
     values: dict[str, Any] = {}
     later = set()
     for name, source in inputs.items():
@@ -72,14 +69,14 @@ def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> 
             if known:
                 values[name] = run_id if constant == RUN_ID_PLACEHOLDER else constant
         else:
-            # What a group of tasks takes from outside is named after where it comes from.
+            # A group of tasks names its inputs after their sources.
             outside = source.get("componentInputParameter", "")
             known = outside in scope
             if known:
                 values[name] = scope[outside]
         if not known:
             later.add(name)
-    return Arguments(values, frozenset(later))
+    return TaskArguments(values, frozenset(later))
 
 
 def _refers(constant: Any) -> bool:
@@ -87,14 +84,14 @@ def _refers(constant: Any) -> bool:
     return isinstance(constant, str) and constant != RUN_ID_PLACEHOLDER and "{{$." in constant
 
 
-def _with_defaults(component: Mapping[str, Any], found: Arguments) -> Arguments:
+def _with_defaults(component: Mapping[str, Any], found: TaskArguments) -> TaskArguments:
     declared = component.get("inputDefinitions", {}).get("parameters", {})
     defaults = {
         name: entry["defaultValue"]
         for name, entry in declared.items()
         if _has_default(entry) and name not in found.later
     }
-    return Arguments({**defaults, **found.values}, found.later)
+    return TaskArguments({**defaults, **found.values}, found.later)
 
 
 def _has_default(entry: Mapping[str, Any]) -> bool:

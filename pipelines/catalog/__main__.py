@@ -11,11 +11,11 @@ _logger = logging.getLogger("kfp_tabular.catalog")
 
 
 def main() -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
-        The exit code: 0, or 1 where a page is stale or a component is not documented, or 2 where
-        its metadata is not fit.
+        The exit code: 0; 1 if a page is stale or a component is not documented; 2 if its metadata
+        is invalid.
     """
     parser = argparse.ArgumentParser(
         prog="python -m kfp_tabular.pipelines.catalog",

@@ -1,4 +1,4 @@
-"""What lies inside each artifact, for the reference pages."""
+"""The content of each artifact, for the reference pages."""
 
 _BY_NAME = {
     "examples": (
@@ -19,8 +19,8 @@ _BY_NAME = {
     ),
     "transform_graph": (
         "A TensorFlow Transform output directory, with `task.json` (kind of task, label, "
-        "classes), `schema.pbtxt` (the raw schema) and `features.json` (what became of each "
-        "column, and why)."
+        "classes), `schema.pbtxt` (the raw schema) and `features.json` (how each "
+        "column was treated, and why)."
     ),
     "transformed_examples": (
         "Parquet shards by split, like examples: `float32` numbers and `int64` ids, without "
@@ -34,9 +34,9 @@ _BY_NAME = {
     ),
     "training_logs": "TensorBoard logs, and `training.json` with the metrics at each evaluation.",
     "golden_examples": (
-        "`golden.json`: a few raw rows, and what the model answered for them when it was evaluated."
+        "`golden.json`: a few raw rows, and the model's predictions for them at its evaluation."
     ),
-    "evaluation": "`evaluation.json`: everything that was measured.",
+    "evaluation": "`evaluation.json`: all results of the evaluation.",
 }
 _SAME_AS = {"baseline_model": "model"}
 
@@ -49,7 +49,7 @@ _BY_TYPE = {
 
 
 def format_of(name: str, artifact_type: str) -> str | None:
-    """Describes an artifact's content in a sentence or two of Markdown.
+    """Return a description of an artifact's content, a sentence or two of Markdown.
 
     Args:
         name: The argument's name.

@@ -1,4 +1,4 @@
-"""Makes every generated page, and compares it with what is on disk."""
+"""Generating all pages, and comparing them with the files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Catalog:
 
     Attributes:
         pages: Text by path, relative to the project's root.
-        problems: What is wrong with the components' documentation.
+        problems: The problems of the components' documentation, a sentence each.
     """
 
     pages: Mapping[Path, str]
@@ -26,28 +26,28 @@ class Catalog:
 
 
 def project_root() -> Path:
-    """Gives the root of the source tree that the package runs from.
+    """Return the root of the source tree that the package runs from.
 
     Raises:
-        UserError: Where the package is installed without its source tree.
+        UserError: If the package is installed without its source tree.
     """
     root = Path(components.__path__[0]).resolve().parent
     if not (root / "setup.cfg").is_file():
         raise UserError(
-            f"{root}: not the project's source tree; the pages are generated in a clone of it."
+            f"{root}: not a clone of the project. Run this command in one, after 'make setup'."
         )
     return root
 
 
 def catalog(root: Path, names: Iterable[str] = tuple(components.COMPONENTS)) -> Catalog:
-    """Generates the pages of components, and the page that lists them.
+    """Generate the pages of components, and the page that lists them.
 
     Args:
         root: The project's root.
         names: The components, in pipeline order.
 
     Raises:
-        UserError: Where a component's metadata is not fit.
+        UserError: If a component's metadata is invalid.
     """
     described = []
     problems = []
@@ -60,7 +60,7 @@ def catalog(root: Path, names: Iterable[str] = tuple(components.COMPONENTS)) -> 
         problems += [f"{name}: {problem}" for problem in read.problems]
         image = _image(name)
         if image != about.image:
-            problems.append(f"{name}: runs in image {image!r}, metadata.yaml says {about.image!r}")
+            problems.append(f"{name}: runs in image {image!r}, metadata.yaml has {about.image!r}")
     producers = {
         output.name: read.name
         for read, _ in described
@@ -77,7 +77,7 @@ def catalog(root: Path, names: Iterable[str] = tuple(components.COMPONENTS)) -> 
 
 
 def write(root: Path, pages: Mapping[Path, str]) -> list[Path]:
-    """Writes the pages that differ from what is on disk, and removes those of gone components.
+    """Write the pages that differ from their files, and delete those of removed components.
 
     Returns:
         The paths that changed.
@@ -92,7 +92,7 @@ def write(root: Path, pages: Mapping[Path, str]) -> list[Path]:
 
 
 def stale(root: Path, pages: Mapping[Path, str]) -> list[Path]:
-    """Gives the paths where what is on disk is not what would be generated."""
+    """Return the paths whose files differ from the generated pages."""
     differ = [path for path, text in pages.items() if _read(root / path) != text]
     left = {path.relative_to(root) for path in (root / _PAGES).glob("*.md")} - set(pages)
     return sorted([*differ, *left])

@@ -1,4 +1,4 @@
-"""A component's interface, as its KFP specification and its docstring tell it."""
+"""The interface of a component, from its KFP specification and its docstring."""
 
 import inspect
 import json
@@ -29,10 +29,10 @@ class Argument:
     Attributes:
         name: The argument's name; `Output` for a component's only output parameter.
         type: A Python type for a parameter, KFP's class for an artifact.
-        description: From the docstring, as one line; empty where there is none.
+        description: Its description in the docstring, on one line; may be empty.
         artifact: Whether it is an artifact.
         required: Whether a pipeline must give it.
-        default: Of an optional parameter, the default as Python writes it.
+        default: The default of an optional parameter, as Python writes it.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Interface:
-    """All that a page needs of a component's code.
+    """The parts of a component's code that its page shows.
 
     Attributes:
         name: The component's name.
@@ -53,8 +53,8 @@ class Interface:
         body: The rest of its text, Markdown.
         inputs: Parameters and artifacts, required ones first.
         outputs: Artifacts and parameters.
-        raises: What is raised, and when.
-        problems: What is wrong with the documentation, a sentence each.
+        raises: The exceptions, and when they are raised.
+        problems: The problems of the documentation, a sentence each.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Interface:
 
 
 def read(component: Any) -> Interface:
-    """Reads a component's interface.
+    """Read a component's interface.
 
     Args:
         component: A component made with `dsl.component`.
@@ -106,7 +106,7 @@ def read(component: Any) -> Interface:
 
 
 def _declared(component: Any, inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Gives each input's annotation, in the order of the function's arguments."""
+    """Return each input's annotation, in the order of the function's arguments."""
     parameters = inspect.signature(component.python_func).parameters
     return [(name, parameters[name].annotation) for name in parameters if name in inputs]
 
@@ -136,18 +136,23 @@ def _is_artifact(declared: str) -> bool:
 
 
 def _type(declared: str) -> str:
-    """Gives a KFP type as people write it: `system.Dataset@0.0.1` is `Dataset`."""
+    """Return a KFP type as people write it.
+
+    Example:
+        >>> _type("system.Dataset@0.0.1"), _type("typing.Dict[str, float]")
+        ('Dataset', 'dict')
+    """
     plain = re.sub(r"\[.*\]$", "", declared.removeprefix("typing."))
     plain = plain.removeprefix("system.").partition("@")[0]
     return _PARAMETER_TYPES.get(plain, plain)
 
 
 def _returned(parsed: docstring_parser.Docstring, names: Sequence[str]) -> dict[str, str]:
-    """Finds the texts about output parameters under `Returns:`.
+    """Return the descriptions of output parameters, from the section `Returns:`.
 
-    The only output has the whole text; others have entries `name: text`.
+    A single output is described by the whole section; several have entries `name: text`.
     """
-    # The parser takes what stands before the first colon for a type.
+    # The parser takes the text before the first colon for a type.
     lines = "\n".join(
         ": ".join(part for part in (entry.type_name, entry.description) if part)
         for entry in parsed.many_returns
@@ -177,7 +182,7 @@ def _problems(
         if not argument.description
     ]
     problems += [
-        f"the docstring describes {param.arg_name!r}, which is no argument"
+        f"the docstring describes {param.arg_name!r}, which is not an argument"
         for param in parsed.params
         if param.arg_name not in known
     ]
@@ -187,9 +192,9 @@ def _problems(
         if argument.artifact and format_of(argument.name, argument.type) is None
     ]
     if not parsed.short_description:
-        problems.append("there is no docstring")
+        problems.append("the docstring is missing")
     if not any(text for _, text in raises):
-        problems.append("the docstring does not say what is raised")
+        problems.append("the docstring does not describe what is raised")
     return problems
 
 

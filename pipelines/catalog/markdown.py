@@ -1,4 +1,4 @@
-"""The pages, as Markdown."""
+"""The reference pages as Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +15,7 @@ _LINE_LENGTH = 100  # the formatter's, which looks at code in Markdown too
 
 
 def page(interface: Interface, metadata: Metadata, producers: Mapping[str, str]) -> str:
-    """Renders the page of a component.
+    """Render the page of a component.
 
     Args:
         interface: The component's interface.
@@ -45,7 +45,7 @@ def page(interface: Interface, metadata: Metadata, producers: Mapping[str, str])
 
 
 def index(components: Sequence[tuple[Interface, Metadata]]) -> str:
-    """Renders the page that lists all components, in pipeline order."""
+    """Render the page that lists all components, in pipeline order."""
     rows = [
         (
             f"[`{interface.name}`]({interface.name}.md)",
@@ -67,7 +67,7 @@ def index(components: Sequence[tuple[Interface, Metadata]]) -> str:
 
 
 def example(interface: Interface) -> str:
-    """Gives a pipeline that uses the component with what it requires, and compiles as it is."""
+    """Return the code of a pipeline with the component and its required inputs, which compiles."""
     required = [argument for argument in interface.inputs if argument.required]
     artifacts = [argument for argument in required if argument.artifact]
     parameters = [argument for argument in required if not argument.artifact]
@@ -146,9 +146,9 @@ def _errors(interface: Interface) -> str:
         f"- `{name}`: {text}" if name else f"- {text}" for name, text in interface.raises if text
     ]
     explained = (
-        "A `UserError` is bad input or configuration: the task ends with exit code 2 and one line "
-        "that begins with `kfp-tabular: error:`, and a retry does not help. Anything else is a "
-        "failure of the system with a traceback and exit code 1."
+        "A `UserError` means bad input or configuration: the task ends with exit code 2 and one "
+        "line that begins with `kfp-tabular: error:`, and a retry does not help. Any other "
+        "exception is a failure of the system, with a traceback and exit code 1."
     )
     return "\n".join(lines) + "\n\n" + explained
 

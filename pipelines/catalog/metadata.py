@@ -1,4 +1,4 @@
-"""A component's `metadata.yaml`: what a catalogue says about it that its code does not."""
+"""A component's `metadata.yaml`: the entries of the catalogue that its code does not contain."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class Metadata:
         category: One of `CATEGORIES`.
         image: One of `IMAGES`.
         stability: One of `STABILITIES`.
-        tags: Words to find it by: lower-case words.
+        tags: Keywords, in lower case.
     """
 
     name: str
@@ -44,20 +44,20 @@ class Metadata:
 
 
 def load(path: Path, name: str) -> Metadata:
-    """Reads and checks a component's metadata.
+    """Read and check a component's metadata.
 
     Args:
         path: The file.
         name: The component it must be about.
 
     Raises:
-        UserError: Where the file is missing, is no YAML mapping, lacks a field, has an unknown
-            one, or a value is not fit.
+        UserError: If the file is missing or not a YAML mapping, a field is missing or unknown, or a
+            value is invalid.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: not found; each component has one.") from error
+        raise UserError(f"{path}: not found; each component needs one.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from error
     if not isinstance(content, dict):
@@ -68,7 +68,7 @@ def load(path: Path, name: str) -> Metadata:
 
 
 def _problems(content: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Gives what is wrong; only the first is sure to be so."""
+    """Yield the problems; later ones may follow from the first."""
     known = [field.name for field in fields(Metadata)]
     for key in content:
         if key not in known:

@@ -114,7 +114,7 @@ def _task_runner(runner: Literal["venv", "docker"]) -> "TaskRunner":
 
         return ContainerRunner(Engine.find())
     from kfp_tabular.pipelines.environments.location import Environments
-    from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import (
+    from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
         VirtualEnvironmentRunner,
     )
 

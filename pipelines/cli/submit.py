@@ -46,7 +46,7 @@ def _follow(server: Server, run_id: str, tasks: tuple[str, ...], timeout: int) -
         with Progress(tasks, Console(stderr=True)) as progress:
             outcome = following.follow(server, run_id, tasks, progress, timeout)
     except KeyboardInterrupt:
-        click.echo("stopped watching; the run goes on", err=True)
+        click.echo("stopped watching; the run continues", err=True)
         raise
     except following.RunTimeoutError as error:
         raise click.ClickException(str(error)) from error

@@ -1,1 +1,1 @@
-"""Takes pipelines to a Kubeflow Pipelines server: runs, schedules, and following a run."""
+"""Kubeflow Pipelines servers: runs, schedules, and following a run."""

@@ -1,4 +1,4 @@
-"""Access to a Kubeflow Pipelines server, through the KFP SDK's client."""
+"""The connection to a Kubeflow Pipelines server, through the KFP SDK's client."""
 
 import json
 import os
@@ -20,15 +20,15 @@ COOKIES_VARIABLE = "KFP_TABULAR_COOKIES"
 
 @dataclass(frozen=True)
 class Server:
-    """A Kubeflow Pipelines server, and how to be let in.
+    """A Kubeflow Pipelines server and the credentials for it.
 
-    Tokens and cookies come from files or the environment, never from arguments, which everybody on
+    Tokens and cookies come from files or the environment, never from arguments, which every user of
     the machine can read.
 
     Attributes:
         host: URL of the API, such as `https://kubeflow.example.com/pipeline`. Empty for the SDK's
-            own search: `KF_PIPELINES_ENDPOINT`, the cluster this runs in, the kubeconfig.
-        namespace: The profile's namespace on a server for several users.
+            own lookup: `KF_PIPELINES_ENDPOINT`, the cluster this runs in, the kubeconfig.
+        namespace: The profile's namespace on a multi-user server.
         token_file: A file with a bearer token; read again when the token in use has expired.
             Without one, the variable `KFP_TABULAR_TOKEN`.
         cookies_file: A file with the cookies of a login session, as `name=value; ...`. Without
@@ -55,24 +55,24 @@ class Server:
 
     @property
     def name(self) -> str:
-        """How to call it in a message."""
+        """Its name in messages."""
         return self.host or os.environ.get("KF_PIPELINES_ENDPOINT", "") or "the cluster"
 
 
 def connect(server: Server) -> "kfp.Client":
-    """Opens a client, without asking the server anything yet.
+    """Return a client. It does not connect to the server yet.
 
     Args:
         server: The server.
 
     Raises:
-        UserError: Where a file of secrets cannot be read.
+        UserError: If a file with credentials cannot be read.
     """
     import kfp
     from kfp.client import ServiceAccountTokenVolumeCredentials
 
     class Client(kfp.Client):  # type: ignore[misc]
-        """The SDK's client, but for its patience: five tries and tracebacks where it may not."""
+        """The SDK's client without its five health checks, which log tracebacks on a refusal."""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - its interface
             return self._healthz_api.healthz_service_get_healthz()
@@ -80,7 +80,7 @@ def connect(server: Server) -> "kfp.Client":
     token = _secret(server.token_file, TOKEN_VARIABLE)
     credentials = ServiceAccountTokenVolumeCredentials() if server.service_account_token else None
     if server.ca_file is not None and not server.ca_file.is_file():
-        raise UserError(f"{server.ca_file}: no such file; give the authority's certificates.")
+        raise UserError(f"{server.ca_file}: no such file; expected the authority's certificates.")
     with translated(server), warnings.catch_warnings():
         # The client warns that it needs a server of version 2, on every start.
         warnings.simplefilter("ignore", FutureWarning)
@@ -109,10 +109,10 @@ def _secret(path: Path | None, variable: str) -> str:
 
 @contextmanager
 def translated(server: Server) -> Iterator[None]:
-    """Turns what the client raises into an error that says what to do.
+    """Turn exceptions of the client into errors that say what to do.
 
     Raises:
-        UserError: Where the server cannot be reached, does not let us in, or refuses a request.
+        UserError: If the server cannot be reached, denies access, or refuses a request.
     """
     import kfp_server_api
     import urllib3
@@ -124,8 +124,8 @@ def translated(server: Server) -> Iterator[None]:
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         raise UserError(
-            f"{server.name} cannot be reached: {reason}. Check --host, and the port-forwarding if "
-            "there is one."
+            f"{server.name} cannot be reached: {reason}. Check --host, and the port forwarding if "
+            "you use one."
         ) from error
 
 
@@ -133,13 +133,13 @@ def _explanation(server: Server, error: Exception) -> str:
     status, body = getattr(error, "status", 0), str(getattr(error, "body", "") or "")
     if status == 401:
         return (
-            f"{server.name} does not know who is asking (401). Give --token-file, --cookies-file "
+            f"{server.name} rejected the credentials (401). Give --token-file, --cookies-file "
             f"or {TOKEN_VARIABLE}; a token may have expired."
         )
     if status == 403:
         return (
-            f"{server.name} does not allow it (403): {_message(body)} Check --namespace: on a "
-            "server for several users it is your profile's."
+            f"{server.name} denied access (403): {_message(body)} Check --namespace: on a "
+            "multi-user server it is the namespace of your profile."
         )
     return f"{server.name} refused the request ({status}): {_message(body)}"
 

@@ -1,4 +1,4 @@
-"""Cron expressions, in the five fields that people write and the six that Kubeflow reads."""
+"""Cron expressions: from five fields, as people write them, to the six that Kubeflow reads."""
 
 import re
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midni
 
 
 def six_fields(expression: str) -> str:
-    """Gives a cron expression as Kubeflow's scheduler reads it.
+    """Return a cron expression as Kubeflow's scheduler reads it.
 
-    Its parser (`cron.Parse` of robfig/cron 1) wants seconds first and may do without the day of
-    the week, so it takes `0 2 * * *` for two minutes past every hour.
+    Its parser (`cron.Parse` of robfig/cron 1) expects seconds first and does not require the day
+    of the week, so it would read `0 2 * * *` as two minutes past every hour.
 
     Args:
         expression: Five fields (minute, hour, day of month, month, day of week), six with the
@@ -32,6 +32,10 @@ def six_fields(expression: str) -> str:
 
     Raises:
         UserError: For anything else; the message names the field.
+
+    Example:
+        >>> six_fields("0 2 * * *")
+        '0 0 2 * * *'
     """
     text = expression.strip()
     if text.startswith("@"):

@@ -1,4 +1,4 @@
-"""Follows a run to its end."""
+"""Following a run to its end."""
 
 import logging
 import time
@@ -31,13 +31,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """How a task ended.
+    """The end of a task.
 
     Attributes:
         name: The task.
-        status: `skipped` where an earlier result stood in, or a condition left it out.
-        seconds: How long it took.
-        error: What the server says of its failure.
+        status: `skipped` if the cache had its result, or its condition did not hold.
+        seconds: Its duration.
+        error: The server's message about its failure.
     """
 
     name: str
@@ -47,7 +47,7 @@ class TaskOutcome:
 
 
 class Listener(Protocol):
-    """Hears of a run's tasks."""
+    """Is told about the tasks of a run."""
 
     def started(self, name: str) -> None:
         """A task has started."""
@@ -58,11 +58,11 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         state: `SUCCEEDED`, `FAILED`, `SKIPPED` or `CANCELED`.
-        error: What the server says of its failure, and the tasks that failed.
+        error: The server's message about its failure, and the tasks that failed.
     """
 
     state: str
@@ -70,7 +70,7 @@ class RunOutcome:
 
 
 class RunTimeoutError(RuntimeError):
-    """The run has not ended in the time given. It goes on."""
+    """The run did not end in the time given. It continues."""
 
 
 def follow(
@@ -80,20 +80,20 @@ def follow(
     listener: Listener,
     timeout: float = 0,
 ) -> RunOutcome:
-    """Waits for a run, and tells of its tasks as they go.
+    """Wait for a run to end, and report its tasks as they start and end.
 
-    The server may be away for ten minutes, and a token may expire and be replaced in its file.
+    The server may be unreachable for ten minutes. A token may expire and be replaced in its file.
 
     Args:
-        server: Where the run is.
+        server: The server of the run.
         run_id: The run.
-        names: The pipeline's tasks. The server lists their drivers and groups as tasks, too.
-        listener: Hears of the tasks.
+        names: The pipeline's tasks. The server also lists drivers and groups as tasks.
+        listener: Is told about the tasks.
         timeout: Seconds to wait at most; 0 for no limit.
 
     Raises:
-        UserError: Where the server lets us in no longer, or does not know the run.
-        RunTimeoutError: When the time is over.
+        UserError: If the server denies access, or does not know the run.
+        RunTimeoutError: After the timeout.
     """
     watcher = _Watcher(server, run_id)
     deadline = time.monotonic() + timeout if timeout else float("inf")
@@ -105,7 +105,9 @@ def follow(
             reason = getattr(run.error, "message", "") or ""
             return RunOutcome(run.state, "; ".join(part for part in (reason, *failures) if part))
         if time.monotonic() >= deadline:
-            raise RunTimeoutError(f"run {run_id} has not ended after {timeout:.0f} s; it goes on.")
+            raise RunTimeoutError(
+                f"run {run_id} has not ended after {timeout:.0f} s; it continues."
+            )
         time.sleep(_POLL_SECONDS)
 
 
@@ -132,7 +134,7 @@ class _Watcher:
             except kfp_server_api.ApiException as error:
                 status = error.status or 0
                 if status == _UNAUTHORIZED and self._let_in:
-                    # A token that has expired: the file, or the pod's volume, has the next one.
+                    # The token has expired: its file, or the pod's volume, has the next one.
                     self._let_in, self._client = False, None
                     continue
                 if 0 < status < _SERVER_ERROR and status != _TOO_MANY:
@@ -149,7 +151,7 @@ class _Watcher:
             if time.monotonic() - self._reached > _UNREACHABLE_SECONDS:
                 raise UserError(
                     f"{self._server.name} could not be reached for ten minutes: {reason}. The run "
-                    "goes on."
+                    "continues."
                 )
             _logger.warning("%s: %s; trying again", self._server.name, reason)
             time.sleep(wait)
@@ -185,7 +187,7 @@ def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: Listener) ->
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float:
-    # A task that never ran has the epoch, or no time at all.
+    # A task that never ran has the epoch as its time, or no time at all.
     if start is None or end is None or end < start:
         return 0.0
     return (end - start).total_seconds()

@@ -34,7 +34,7 @@ class SubmissionRequest:
         config: The compile-time configuration.
         arguments: Run-time parameters, as text or typed.
         name: The run's or the schedule's name.
-        experiment: The experiment that it belongs to; made where there is none.
+        experiment: The name of its experiment; created if it does not exist.
         pipeline_root: Where artifacts go; empty for the server's default.
         caching: False to run every task anew.
     """
@@ -50,15 +50,15 @@ class SubmissionRequest:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When it is to run.
+    """The times of a schedule.
 
     Attributes:
         cron: A cron expression of five or six fields, in the server's time zone.
-        start: RFC 3339 time before which nothing runs; empty for now.
-        end: RFC 3339 time after which nothing runs; empty for never.
-        max_concurrency: So many runs at a time.
-        catch_up: Whether runs that were missed, while the schedule was off, are made up for.
-        enabled: Whether it starts at once.
+        start: RFC 3339 time of the earliest run; empty for now.
+        end: RFC 3339 time of the last run; empty for no end.
+        max_concurrency: The most runs at a time, from 1 to 10.
+        catch_up: Whether runs that were missed while the schedule was off are made up for.
+        enabled: Whether the schedule starts at once.
     """
 
     cron: str
@@ -76,13 +76,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What the server made of it.
+    """A run or a schedule that the server has created.
 
     Attributes:
         identifier: The run's or the schedule's id.
-        url: Its page in the user interface.
+        url: The URL of its page.
         tasks: The pipeline's tasks, in order.
-        replaced: Ids of the schedules that it took the place of.
+        replaced: Ids of the schedules that it replaced.
     """
 
     identifier: str
@@ -92,14 +92,14 @@ class Submitted:
 
 
 def submit(server: Server, request: SubmissionRequest) -> Submitted:
-    """Compiles the pipeline and starts a run.
+    """Compile the pipeline and start a run.
 
     Args:
-        server: Where.
-        request: What.
+        server: The server to run it on.
+        request: The pipeline, and how to run it.
 
     Raises:
-        UserError: For parameters that do not fit, or where the server refuses.
+        UserError: For parameters that do not fit, or a request that the server refuses.
     """
     with _compiled(request) as (package, arguments, tasks):
         client = connect(server)
@@ -119,18 +119,18 @@ def submit(server: Server, request: SubmissionRequest) -> Submitted:
 def schedule(
     server: Server, request: SubmissionRequest, when: Schedule, *, replace: bool = False
 ) -> Submitted:
-    """Compiles the pipeline and has the server run it again and again.
+    """Compile the pipeline and schedule runs of it.
 
     Args:
-        server: Where.
-        request: What. A name stands for one schedule of its experiment.
-        when: When.
-        replace: Whether it takes the place of schedules of the same name. They are deleted once
-            the new one is there; their runs stay.
+        server: The server to run it on.
+        request: The pipeline, and how to run it. Its name identifies a schedule in its experiment.
+        when: The times.
+        replace: Whether to replace schedules of the same name. They are deleted after the new one
+            is created; their runs stay.
 
     Raises:
-        UserError: For parameters or times that do not fit, where there is a schedule of that name
-            already, or where the server refuses.
+        UserError: For parameters or times that do not fit, a schedule of that name that exists
+            already, or a request that the server refuses.
     """
     expression = cron.six_fields(when.cron)
     with _compiled(request) as (package, arguments, tasks):
@@ -140,8 +140,8 @@ def schedule(
             before = _schedules(client, experiment, request.name)
             if before and not replace:
                 raise UserError(
-                    f"there is a schedule {request.name!r} already ({before[0]}); --replace puts "
-                    "this one in its place, --name makes it another one."
+                    f"a schedule {request.name!r} exists already ({before[0]}). Replace it with "
+                    "--replace, or give this one another --name."
                 )
             made = client.create_recurring_run(
                 experiment_id=experiment,
@@ -166,7 +166,7 @@ def schedule(
 
 
 def page(client: "kfp.Client", route: str, identifier: str) -> str:
-    """Gives the URL of a page of the user interface, which is one page with routes after `#`."""
+    """Return the URL of a page of the user interface, which has its routes after `#`."""
     return f"{client._get_url_prefix().rstrip('/')}/#/{route}/{identifier}"
 
 

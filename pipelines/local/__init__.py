@@ -1,1 +1,1 @@
-"""Runs a compiled pipeline spec without a cluster."""
+"""Running pipelines on this machine: `pipeline_run.run`, and the demo."""

@@ -71,10 +71,9 @@ def _serve_command(model: Path, port: int) -> Sequence[str]:
 
 
 def _first_instance(data: Path, model: Path) -> dict[str, Any]:
-    """Gives the first row of the data as a request's instance: the features that the model takes.
+    """Return the first row of the data as an instance of a request: the model's features.
 
-    What CSV holds is text; each value is sent in its feature's JSON type, and a missing one not
-    at all.
+    Each text of the CSV is converted to its feature's JSON type; missing values are left out.
     """
     with data.open(newline="", encoding="utf-8") as stream:
         row = next(csv.DictReader(stream))
@@ -94,7 +93,7 @@ def _whole(text: str) -> int | bool:
 
 @contextlib.contextmanager
 def _served(model: Path, log: Path) -> Iterator[str]:
-    """Serves the model on a free port for as long as the block lasts; gives the predict URL."""
+    """Serve the model on a free port while the block lasts; yield the URL for predictions."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -32,10 +32,10 @@ _REPOSITORY = "model_repository"
 
 @dataclass(frozen=True)
 class LocalRunOutcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
-        summary: What `summary.json` holds.
+        summary: The content of `summary.json`.
         user_error: Whether it failed for bad input or configuration.
     """
 
@@ -60,11 +60,11 @@ def run(
             unless the configuration has them.
         output: The run's folder. It gets `pipeline.yaml`, `summary.json`, `report.html`,
             `artifacts/`, `logs/` and, for a blessed model, `models/<name>/<version>/`.
-        console: Where progress is shown.
+        console: The console for the progress.
         task_runner: Starts the tasks.
 
     Raises:
-        UserError: Where nothing could be started: unknown parameters, missing images.
+        UserError: If the run cannot start: unknown parameters, missing images.
     """
     output.mkdir(parents=True, exist_ok=True)
     spec_file = output / SPEC_FILE
@@ -118,7 +118,7 @@ def run(
 
 
 def _records(names: list[str], results: list[TaskResult]) -> tuple[TaskRecord, ...]:
-    """Gives a record per task in the order of the spec; those that did not run are skipped."""
+    """Return a record per task in the order of the spec; tasks that did not run are skipped."""
     ran = {result.name: result for result in results}
     return tuple(
         _record(ran[name]) if name in ran else TaskRecord(name=name, status="skipped", seconds=0.0)

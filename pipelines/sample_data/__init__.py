@@ -1,4 +1,4 @@
-"""Sample data: card transactions that look real, to try the pipelines on."""
+"""Sample data: realistic card transactions, to try the pipelines on."""
 
 from kfp_tabular.pipelines.sample_data.csv import write_csv
 from kfp_tabular.pipelines.sample_data.labels import LABELS

@@ -1,4 +1,4 @@
-"""Writing a table as CSV."""
+"""A table as CSV."""
 
 import os
 import uuid
@@ -11,7 +11,7 @@ from kfp_tabular.components.common.errors import UserError
 
 
 def write_csv(table: pa.Table, path: str | os.PathLike[str]) -> None:
-    """Writes a table as CSV, whole or not at all.
+    """Write a table as CSV, whole or not at all.
 
     UTF-8, a header, text in quotes, a quote doubled, a missing value empty. The parents of the
     file are made; a file already there is replaced.

@@ -24,11 +24,11 @@ class Draws:
         self._generator = np.random.Generator(np.random.PCG64(seed))
 
     def uniform(self, count: int) -> Floats:
-        """Draws from 0 (included) to 1 (excluded), shape `[count]`."""
+        """Draw from 0 (included) to 1 (excluded), shape `[count]`."""
         return self._generator.random(count)
 
     def happens(self, probability: Floats | float, count: int) -> Booleans:
-        """Draws yes or no, shape `[count]`.
+        """Draw yes or no, shape `[count]`.
 
         Args:
             probability: Of yes; one for all or one each.
@@ -37,26 +37,26 @@ class Draws:
         return np.asarray(self.uniform(count) < probability)
 
     def normal(self, count: int) -> Floats:
-        """Draws from the standard normal distribution (Box and Muller, 1958), shape `[count]`."""
+        """Draw from the standard normal distribution (Box and Muller, 1958), shape `[count]`."""
         radius = np.sqrt(-2.0 * np.log1p(-self.uniform(count)))
         return np.asarray(radius * np.cos(2.0 * np.pi * self.uniform(count)))
 
     def exponential(self, count: int) -> Floats:
-        """Draws from the exponential distribution of mean 1, shape `[count]`."""
+        """Draw from the exponential distribution of mean 1, shape `[count]`."""
         return np.asarray(-np.log1p(-self.uniform(count)))
 
     def logistic(self, count: int) -> Floats:
-        """Draws from the standard logistic distribution, shape `[count]`."""
+        """Draw from the standard logistic distribution, shape `[count]`."""
         # The smallest positive double keeps a draw of exactly 0 finite.
         share = np.maximum(self.uniform(count), np.finfo(np.float64).tiny)
         return np.asarray(np.log(share) - np.log1p(-share))
 
     def gumbel(self, count: int) -> Floats:
-        """Draws from the standard Gumbel distribution, shape `[count]`."""
+        """Draw from the standard Gumbel distribution, shape `[count]`."""
         return np.asarray(-np.log(np.maximum(self.exponential(count), np.finfo(np.float64).tiny)))
 
     def choice(self, weights: Floats, count: int) -> Integers:
-        """Draws indices into `weights`, each in proportion to its weight, shape `[count]`."""
+        """Draw indices into `weights`, each in proportion to its weight, shape `[count]`."""
         upper = np.cumsum(weights)
         drawn = np.searchsorted(upper, self.uniform(count) * upper[-1], side="right")
         # A product that is rounded up to the sum would draw an index beyond.

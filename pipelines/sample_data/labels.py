@@ -1,4 +1,4 @@
-"""What is to be predicted: for each task, the label and what it depends on."""
+"""The labels: for each task, the label and what it depends on."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -23,7 +23,7 @@ LABELS: Mapping[TaskKind, str] = MappingProxyType(
 _FRAUD_SHARE = 0.02
 
 _PURPOSES = ("household", "leisure", "travel", "business")
-# How much a category speaks for each purpose, in the order of _PURPOSES.
+# The weight of a category for each purpose, in the order of _PURPOSES.
 _PURPOSE_SCORE = {
     "groceries": (3.0, 0.3, 0.0, -1.0),
     "restaurants": (0.0, 2.2, 0.8, 1.2),
@@ -43,7 +43,7 @@ _HOURS_TO_BOOK = (12.0, 10.0, 20.0, 30.0)  # by entry mode
 
 
 def draw(task: TaskKind, data: Transactions, draws: Draws) -> pa.Array:
-    """Draws the label of each transaction.
+    """Draw the label of each transaction.
 
     Args:
         task: Which label.
@@ -61,7 +61,7 @@ def draw(task: TaskKind, data: Transactions, draws: Draws) -> pa.Array:
 
 
 def _fraud(data: Transactions, draws: Draws) -> pa.Array:
-    """The transactions of the highest risk, chance included, are fraud; always the same share."""
+    """Label a fixed share of transactions as fraud: those of the highest risk plus noise."""
     online = data.entry_mode == ONLINE
     stripe = data.entry_mode == MAGNETIC_STRIPE
     night = data.hour < 6
@@ -76,7 +76,7 @@ def _fraud(data: Transactions, draws: Draws) -> pa.Array:
         + 0.5 * data.new_device
         + 0.1 * np.log1p(data.distance)
         + 0.001 * (data.age - 45.0) ** 2
-        # What a linear model cannot see:
+        # Interactions, which a linear model cannot learn:
         + 5.0 * (night & online & high)
         + 1.5 * (night & online)
         + 5.0 * (data.abroad & data.new_device)
@@ -91,7 +91,7 @@ def _fraud(data: Transactions, draws: Draws) -> pa.Array:
 
 
 def _purpose(data: Transactions, draws: Draws) -> pa.Array:
-    """Each purpose has a score, and chance a say; the highest wins (a multinomial logit)."""
+    """Draw a purpose from the scores of all purposes and noise (a multinomial logit)."""
     score = np.array([_PURPOSE_SCORE[kind.name] for kind in CATEGORIES])[data.category]
     office_hours = ~data.weekend & (data.hour >= 7) & (data.hour < 18)
     working_age = (data.age >= 25) & (data.age < 66)
@@ -108,7 +108,7 @@ def _purpose(data: Transactions, draws: Draws) -> pa.Array:
 
 
 def _settlement(data: Transactions, draws: Draws) -> pa.Array:
-    """Booking takes hours, waits for Monday, and longer from abroad; chance is a factor."""
+    """Draw the hours until booking: it waits for Monday, and takes longer from abroad."""
     booking = np.array(_HOURS_TO_BOOK)[data.entry_mode]
     until_monday = np.select(
         [data.weekday == 5, data.weekday == 6, (data.weekday == 4) & (data.hour >= 17)],

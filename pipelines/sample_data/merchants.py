@@ -1,4 +1,4 @@
-"""The merchants: what they are called and what they sell."""
+"""The merchants: their names and what they sell."""
 
 from dataclasses import dataclass
 
@@ -75,7 +75,7 @@ _PATTERNS = (
 )
 
 _COUNT = 2400
-# After Zipf: the frequency falls with a power of the rank, near the inverse. A few chains take a
+# Zipf's law: the frequency falls with a power of the rank, near the inverse. A few chains take a
 # large share, and most merchants have a handful of payments.
 _ZIPF_EXPONENT = 0.9
 _CATALOGUE_SEED = 20240101
@@ -99,7 +99,7 @@ class Merchants:
 
 
 def merchants() -> Merchants:
-    """Makes the merchants; they are the same for every seed of the data."""
+    """Make the merchants; they are the same for every seed of the data."""
     draws = Draws(_CATALOGUE_SEED)
     category = draws.choice(np.ones(len(CATEGORIES)), _COUNT)
     names: dict[str, None] = {}

@@ -25,7 +25,7 @@ _PROMOTIONS = ("WELCOME10", "SUMMER", "LOYALTY", "FRIEND")
 
 
 def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
-    """Makes card transactions with a label.
+    """Make card transactions with a label.
 
     The same arguments give the same table on every machine.
 

@@ -1,4 +1,4 @@
-"""Card transactions, before anything is said about fraud."""
+"""Card transactions without their labels."""
 
 from dataclasses import dataclass
 
@@ -98,7 +98,7 @@ class Transactions:
 
 
 def draw(rows: int, catalogue: Merchants, draws: Draws) -> Transactions:
-    """Makes transactions.
+    """Make transactions.
 
     Args:
         rows: How many.
@@ -153,7 +153,7 @@ def draw(rows: int, catalogue: Merchants, draws: Draws) -> Transactions:
 
 
 def _times(card: Integers, draws: Draws) -> tuple[Integers, Integers]:
-    """Gives each transaction a time, some of them in bursts.
+    """Draw the time of each transaction, some of them in bursts.
 
     Returns:
         The cards and the times, sorted by card and then by time.
@@ -179,7 +179,7 @@ def _times(card: Integers, draws: Draws) -> tuple[Integers, Integers]:
 
 
 def _history(card: Integers, seconds: Integers) -> tuple[Floats, Integers]:
-    """Gives the days since the card's previous transaction, and its number in the last 24 hours.
+    """Return the days since the card's previous transaction, and its number in the last 24 hours.
 
     Args:
         card: Sorted, shape `[rows]`.

@@ -143,20 +143,25 @@ def training_pipeline(
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.
-        model_type: Base value: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
-        model_fn: package.module:function that builds the model instead.
-        epochs: Base value: passes over the train split, at most; 0 as in train_model.
-        train_steps: Base value: steps in all; 0 leaves it to `epochs`.
-        batch_size: Base value: rows per step.
-        learning_rate: Base value: the highest learning rate of the schedule.
-        hyperparameters: More base values by name; they win over the five above. The base is also
-            the first trial where the search space holds it (but for `grid`), so a search does not
-            end worse than its base.
-        class_weights: none or balanced.
-        early_stopping_patience: Checks without improvement before training stops; 0 for never.
-        decision_threshold: A binary model answers the positive class, the second one, where its
-            probability is at least this, between 0 and 1. The endpoint and the evaluation's
-            `precision`, `recall` and `f1` go by it; training and `auc` do not.
+        model_type: Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
+        model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
+            guide on model functions.
+        epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
+            many as 500 steps take.
+        train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.
+        batch_size: Rows per step, over all workers; at most the rows of the train split.
+        learning_rate: Peak learning rate of the schedule.
+        hyperparameters: More hyperparameters by name: `learning_rate_schedule`, `hidden_units`
+            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `embedding_dimension`. They
+            override the arguments of the same name.
+        class_weights: `none`, or `balanced`: all classes have the same total weight in the loss.
+            The probabilities of a balanced model are not calibrated.
+        early_stopping_patience: Evaluations on the eval split without improvement before training
+            stops; 0 trains to the end. There is one evaluation per epoch, at least 10 and at most
+            50 in all, on at most 50,000 rows. Without an eval split there is no early stopping.
+        decision_threshold: A binary model predicts the positive class, the second one, from this
+            probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
+            `precision`, `recall` and `f1`; training and `auc` do not.
         workers: Worker processes that train together, the chief included. Each takes an equal share
             of the rows.
         training_backend: Where training runs: `local` (processes of this task), or as a job on the
@@ -164,80 +169,81 @@ def training_pipeline(
             the same.
         training_job: What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`,
             `node_selector`, `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds`
-            and more; see the guide on distributed training. `local` has no use for it.
-        search_space: What to search, in the vocabulary of Katib's `parameters`: a list of `{"name":
-            "learning_rate", "parameterType": "double", "feasibleSpace": {"min": "0.0001", "max":
-            "0.1", "distribution": "logUniform"}}`. Types are `double`, `int`, `categorical` and
-            `discrete`; a feasible space has `min`, `max`, `step` and `distribution` (`uniform`,
-            `logUniform`, `normal`, `logNormal`), or `list`. Numbers may be text. Empty searches a
-            default space that fits the model type.
+            and more; see the guide on distributed training. `local` ignores it.
+        search_space: Hyperparameters to search, in the format of Katib's `parameters`: a list of
+            `{"name": "learning_rate", "parameterType": "double", "feasibleSpace": {"min": "0.0001",
+            "max": "0.1", "distribution": "logUniform"}}`. Types are `double`, `int`, `categorical`
+            and `discrete`. A feasible space has `min`, `max`, `step` and `distribution` (`uniform`,
+            `logUniform`, `normal`, `logNormal`), or `list`. Numbers may be text. Empty: a default
+            space that fits the model type.
         algorithm: `tpe`, `multivariate-tpe`, `random`, `grid` or `cmaes`; with `katib` also
-            `bayesianoptimization`, `sobol` and `hyperband`. A local grid ends when its points are
-            used up; Katib wants no more trials than points.
-        algorithm_settings: Katib's settings of the algorithm by name: `n_startup_trials` and
+            `bayesianoptimization`, `sobol` and `hyperband`. A local grid search ends when all
+            points are used; with `katib`, `max_trials` must not exceed the number of points.
+        algorithm_settings: Settings of the algorithm under Katib's names: `n_startup_trials` and
             `n_ei_candidates` of `multivariate-tpe`; `gamma`, `prior_weight` and `n_EI_candidates`
             of `tpe`; `sigma` and `restart_strategy` of `cmaes`; `base_estimator`,
             `n_initial_points`, `acq_func` and `acq_optimizer` of `bayesianoptimization`; `r_l`,
-            `eta` and `resource_name` of `hyperband`. The local `tpe` has `n_startup_trials`, too.
-        max_trials: How many trials to run in all, failed ones included. 0 passes the given
-            hyperparameters on.
-        parallel_trials: How many trials run at a time; with `local` they share the task's cores.
-        max_failed_trials: The task fails once more trials than this have failed.
-        objective_metric: The metric to judge trials by, under the name that training reports it,
-            such as `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a
-            multiclass one, `eval_rmse` for regression.
-        objective_goal: `maximize` or `minimize`. Empty where it follows from the metric's name.
-        objective_strategy: Which report of a trial counts: `max`, `min` or `latest`. Empty for the
-            best one, after which training keeps its weights.
-        objective_target: A number as text; no trial is started once one is as good. Empty: none.
-        additional_metrics: Further metrics to show for each trial, by name, each with the report
-            that counts (`max`, `min` or `latest`; empty chooses by the metric's name), such as
+            `eta` and `resource_name` of `hyperband`. The local `tpe` also has `n_startup_trials`.
+        max_trials: Number of trials, including failed ones. 0 passes the given hyperparameters on.
+        parallel_trials: Number of trials that run at a time. Local trials share the task's cores.
+        max_failed_trials: Number of trials that may fail; one more fails the task.
+        objective_metric: Metric to compare trials by, under the name that training reports, such as
+            `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a multiclass
+            task, `eval_rmse` for regression.
+        objective_goal: `maximize` or `minimize`. Empty: follows from the metric's name.
+        objective_strategy: Which report of a trial counts: `max`, `min` or `latest`. Empty: the
+            best one, whose weights training keeps.
+        objective_target: A number as text: no trial starts once one has reached it. Empty: no
+            target.
+        additional_metrics: More metrics to show for each trial. For each name, the report that
+            counts: `max`, `min`, `latest`, or empty to choose by the name; such as
             `{"eval_log_loss": "min"}`.
-        early_stopping: `medianstop` ends a trial whose best report after `start_step` of them is
-            worse than the mean of what succeeded trials had reported by then; `none` lets every
-            trial end by itself.
-        min_trials_required: Of `medianstop`: so many trials must have succeeded before one is
-            ended.
-        start_step: Of `medianstop`: after how many reports a trial is judged.
-        study_directory: Of `local`: a directory that outlives the task, such as a mounted volume,
-            to record trials in. With it a search is resumed in a new container too, and one with a
-            larger `max_trials` goes on where the smaller one ended. Empty: beside the output, and
-            removed once the search is done.
+        early_stopping: `medianstop` stops a trial whose best report after `start_step` reports is
+            worse than the mean of what successful trials had reported by then; `none` lets every
+            trial finish.
+        min_trials_required: For `medianstop`: number of trials that must succeed before one is
+            stopped.
+        start_step: For `medianstop`: number of reports after which a trial is judged.
+        study_directory: For `local`: a directory that outlives the task, such as one on a mounted
+            volume, to record trials in. It lets a new container resume a search, and a larger
+            `max_trials` continue a finished one. Empty: beside the output, removed after the
+            search.
         tuning_backend: Where trials run: `local`, as processes of this task; or `katib`, as jobs of
-            a Katib Experiment in the task's namespace. A retried task goes on waiting for its
-            Experiment; one that is stopped deletes it. The other arguments below are for Katib.
-        trial_kind: What a trial is: `tfjob` (Training Operator), `trainjob` (Kubeflow Trainer; the
-            Katib controller must know it) or `job`, a plain Job of one pod.
-        trial_job: What each trial asks of the cluster: `image`, `workers`, `cpu`, `memory`, `gpus`,
-            `volumes`, `secrets`, `object_store` and more, as in train_model's `job`. Its
-            `deadline_seconds` is that of the whole search.
-        resume_policy: What becomes of Katib's service for the algorithm when the search is done:
-            `Never`, `LongRunning` or `FromVolume`.
-        retain_trials: Keep the jobs of finished trials, to look at their pods.
-        evaluation_split: The split to evaluate on. Default: `test` where it holds rows, else
-            `eval`.
-        slice_columns: Columns of the examples, also excluded ones, for whose values the metrics are
-            measured too; `"a,b"` crosses two columns. Numbers with more than 50 values are cut at
-            their quartiles.
-        thresholds: By metric what it must reach: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`.
-            With `"slice": "column"` each slice of that column must, those with fewer than
-            `"min_rows"` (100) excepted. A list gives several bounds for one metric.
-        change_thresholds: By metric how it may change against the baseline: `{"auc": {"min_change":
-            -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked where there is no
-            baseline.
+            a Katib Experiment in the task's namespace. A retried task continues to wait for its
+            Experiment; a cancelled task deletes it.
+        trial_kind: For `katib`: the job of a trial: `tfjob` (Training Operator), `trainjob`
+            (Kubeflow Trainer; the Katib controller must be set up for it) or `job`, a plain Job of
+            one pod.
+        trial_job: For `katib`: what each trial requests from the cluster: `image`, `workers`,
+            `cpu`, `memory`, `gpus`, `volumes`, `secrets`, `object_store` and more, as in
+            train_model's `job`. Its `deadline_seconds` limits the whole search.
+        resume_policy: For `katib`: what happens to the algorithm's service after the search:
+            `Never` removes it, `LongRunning` keeps it, `FromVolume` keeps its state on a volume.
+        retain_trials: For `katib`: keep the jobs of finished trials, to inspect their pods.
+        evaluation_split: The split to evaluate on. Empty: `test` if it has rows, otherwise `eval`.
+        slice_columns: Columns of the examples, including excluded ones, for whose values the
+            metrics are measured as well; `"a,b"` crosses two columns. Numbers with more than 50
+            values are split at their quartiles.
+        thresholds: Bounds by metric: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`. With
+            `"slice": "column"` each slice of that column must keep the bound, except slices with
+            fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
+        change_thresholds: Bounds by metric on the change from the baseline: `{"auc": {"min_change":
+            -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked without a baseline.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
-        baseline_model_uri: Where such a model lies, instead of an artifact: a directory, local or
-            in an object store (`gs://`, `s3://`), or `<repository>/<name>` for the newest version
-            that `deploy_model` published there. Empty for none.
-        model_name: The model's name, and the endpoint's: at most 50 lower-case letters, digits and
-            hyphens; 46 with a letter first for `kserve`.
-        model_repository: The directory of the repository. For `local` a path or `file://`; it is
-            made where there is none. For `kserve` also `s3://`, `minio://` or `gs://`, or empty to
-            serve the artifact where it is.
-        deployment_backend: `local` or `kserve`.
-        service: For `kserve`: what the endpoint asks of the cluster and how it is rolled out, such
-            as `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
-            guide has all keys.
+        baseline_model_uri: URI of a model to compare with, instead of the artifact
+            `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
+            `<repository>/<name>` for the newest version that `deploy_model` published there. Empty:
+            none.
+        model_name: Name of the model and of its endpoint: at most 50 lower-case letters, digits and
+            hyphens. For `kserve` at most 46, the first one a letter.
+        model_repository: Directory of the model repository. For `local` a path or `file://`,
+            created if it does not exist. For `kserve` also `s3://`, `minio://` or `gs://`; empty
+            serves the model artifact where it is.
+        deployment_backend: `local` publishes to a model repository; `kserve` rolls out to a KServe
+            endpoint.
+        service: For `kserve`: resources of the endpoint and the rollout strategy, such as
+            `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
+            guide lists all keys.
         seed: Seed of training, search and evaluation.
     """
     ingestion = ingest_data(

@@ -16,7 +16,7 @@ from kfp_tabular.pipelines.local.containers.engine import Engine
 from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
 from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
-from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import (
+from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
     VirtualEnvironmentRunner,
 )
 

@@ -26,7 +26,7 @@ from kfp_tabular.pipelines.compile import compile_pipeline
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local.execution import spec_runner
-from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import (
+from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
     VirtualEnvironmentRunner,
 )
 

@@ -154,7 +154,7 @@ def test_a_variable_says_that_this_is_a_task() -> None:
     with seam(
         "kfp",
         "_KFP_RUNTIME=true in a task's environment",
-        user="components/tuning/local/trial_scheduler.py and pipelines/local/virtual_environments/preloader.py",
+        user="components/tuning/local/trial_scheduler.py and pipelines/local/virtual_environments",
     ):
         import kfp.dsl.component_factory
 

@@ -203,7 +203,7 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
 @pytest.mark.parametrize(
     ("kind", "parameters", "message"),
     [
-        ("tfjbo", {}, "no resource 'tfjbo'. Did you mean 'tfjob'?"),
+        ("tfjbo", {}, "resource 'tfjbo' is unknown. Did you mean 'tfjob'?"),
         ("tfjob", {"epoch": 3}, "parameter 'epoch' is unknown. Did you mean 'epochs'"),
         ("tfjob", {"workers": "many"}, "parameter 'workers': expected a whole number"),
         ("tfjob", {"hyperparameters": {"drop": 1}}, "hyperparameter 'drop' is unknown"),
@@ -214,8 +214,8 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
             {"class_weights": "even"},
             "class_weights: expected one of none, balanced, found 'even'",
         ),
-        ("experiment", {}, "max_trials is 0: the pipeline would not search"),
-        ("experiment", {"max_trials": 3}, "task is auto: the data decides"),
+        ("experiment", {}, "max_trials is 0, so the pipeline would not search"),
+        ("experiment", {"max_trials": 3}, "task is auto, so the data decides"),
         (
             "experiment",
             {"max_trials": 3, "task": "binary", "algorithm": "tpee"},

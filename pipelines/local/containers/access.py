@@ -1,4 +1,4 @@
-"""What a container gets to see: files, network and credentials, no more than its arguments name."""
+"""A container's access to files, network and credentials: only what its arguments name."""
 
 import os
 import re
@@ -15,14 +15,14 @@ NETWORK = "KFP_TABULAR_CONTAINER_NETWORK"
 machine."""
 
 USER_CODE = Path("/mnt/user-code")
-"""Below it a container sees the folders that functions of one's own are imported from."""
+"""A container finds the folders that the user's own functions are imported from below it."""
 
 _WRITTEN_PARAMETERS = ("model_repository", "checkpoint_uri")
 _LOCAL_BACKENDS = ("", "local")
 _REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?\[]")
 
-# What clients of object stores, proxies and certificates read, and which of it names a file.
+# The variables that clients of object stores, proxies and certificates read.
 _FORWARDED = re.compile(
     r"(?:AWS|MINIO|GOOGLE|CLOUDSDK|AZURE)_.*|STORAGE_EMULATOR_HOST|(?:https?|no|all)_proxy"
     r"|(?:HTTPS?|NO|ALL)_PROXY|SSL_CERT_(?:FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -31,17 +31,17 @@ _FORWARDED = re.compile(
 
 
 def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]) -> list[Mount]:
-    """Gives what the containers of a run see of this machine, under the same paths.
+    """Return what the containers of a run see of this machine, under the same paths.
 
     Args:
         arguments: The pipeline's arguments. Every path among them that exists here can be read,
             and those that tasks write to can be written; their folders are made.
         output: The run's folder, which tasks write to.
-        user_code: The folders that functions of one's own are imported from, first things first.
-            Seen below `USER_CODE`, where an argument `*_fn` names one.
+        user_code: The folders that the user's own functions are imported from, in the order of the
+            search. Mounted below `USER_CODE` if an argument `*_fn` names a function.
 
     Returns:
-        Mounts without one inside another.
+        Mounts, none inside another.
     """
     outside = [path for path in written(arguments) if not _within(path, output)]
     for folder in outside:
@@ -60,22 +60,31 @@ def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]
 
 
 def search_path(mounts: Sequence[Mount]) -> str:
-    """Gives the `PYTHONPATH` of a container with such mounts; empty where none is needed."""
+    """Return the `PYTHONPATH` of a container with these mounts; empty if it needs none."""
     targets = [str(mount.target) for mount in mounts if USER_CODE in mount.target.parents]
     return os.pathsep.join(targets)
 
 
 def written(parameters: Mapping[str, Any]) -> list[Path]:
-    """Gives the folders of this machine that parameters name for a task to write to."""
+    """Return the folders of this machine that a task's parameters name to write to.
+
+    Example:
+        >>> written({"model_repository": "/models", "data_uri": "/data"})
+        [PosixPath('/models')]
+    """
     paths = (_path(parameters.get(name)) for name in _WRITTEN_PARAMETERS)
     return [path for path in paths if path is not None]
 
 
 def network(parameters: Mapping[str, Any]) -> str:
-    """Gives the network of a task: none, unless its parameters name what is elsewhere.
+    """Return the network of a task: `none` unless its parameters name something remote.
 
     Args:
         parameters: The task's input parameters.
+
+    Example:
+        >>> network({"data_uri": "/data/a.csv", "backend": "local"})
+        'none'
     """
     remote = any(_REMOTE.match(text) for text in _texts(parameters))
     if remote or str(parameters.get("backend", "")) not in _LOCAL_BACKENDS:
@@ -84,12 +93,17 @@ def network(parameters: Mapping[str, Any]) -> str:
 
 
 def forwarded(environment: Mapping[str, str]) -> list[str]:
-    """Gives the variables that a task with a network gets from this process."""
+    """Return the names of the variables that a task with a network gets from this process.
+
+    Example:
+        >>> forwarded({"AWS_PROFILE": "dev", "HOME": "/root"})
+        ['AWS_PROFILE']
+    """
     return sorted(name for name in environment if _FORWARDED.fullmatch(name))
 
 
 def credential_mounts(environment: Mapping[str, str]) -> list[Mount]:
-    """Gives the files and folders that forwarded variables name."""
+    """Return mounts of the files and folders that forwarded variables name."""
     paths = [
         path
         for name in forwarded(environment)
@@ -110,7 +124,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _path(value: Any) -> Path | None:
-    """Gives the absolute path that a value is; None where it is something else."""
+    """Return the absolute path that a value is; None for anything else."""
     if not isinstance(value, str):
         return None
     text = unquote(urlsplit(value).path) if value.startswith("file://") else value
@@ -119,7 +133,7 @@ def _path(value: Any) -> Path | None:
 
 
 def _existing(value: str) -> Path | None:
-    """Gives the path that a value names or, for a pattern, the folder that it searches."""
+    """Return the path that a value names or, for a pattern, the folder that it searches."""
     path = _path(value)
     if path is None:
         return None
@@ -130,13 +144,13 @@ def _existing(value: str) -> Path | None:
                 break
     if len(path.parts) == 1:
         raise UserError(
-            f"{value}: a container cannot be given this machine's whole file system; name a folder."
+            f"{value}: a container must not see this machine's whole file system; name a folder."
         )
     return path if path.exists() else None
 
 
 def _outermost(paths: list[Path]) -> list[Path]:
-    """Gives the paths that lie in no other one, each once."""
+    """Return the paths that are not inside another one, each once."""
     found: list[Path] = []
     for path in sorted(set(paths)):
         if not any(_within(path, outer) for outer in found):

@@ -15,7 +15,12 @@ from pathlib import Path
 from kfp_tabular.pipelines.local.containers import access
 from kfp_tabular.pipelines.local.containers.engine import UNPRIVILEGED, Container, Engine, Mount
 from kfp_tabular.pipelines.local.containers.ownership import Loan, check_readable
-from kfp_tabular.pipelines.local.execution.task_runner import Call, RunRequest, Starter, TaskProcess
+from kfp_tabular.pipelines.local.execution.task_runner import (
+    LocalRunRequest,
+    Starter,
+    TaskCall,
+    TaskProcess,
+)
 
 _ARTIFACTS = "artifacts"
 
@@ -25,8 +30,8 @@ class ContainerRunner:
     """A `TaskRunner`: a container per task.
 
     A container sees the run's folder, what the pipeline's arguments name, and nothing else of this
-    machine. Its root cannot be written, it has no rights beyond an ordinary user's, and no network
-    unless its parameters name something that is elsewhere. What it writes is the caller's.
+    machine. Its root file system is read-only, it has no rights beyond an ordinary user's, and no
+    network unless its parameters name something remote. The caller owns the files that it writes.
 
     Attributes:
         engine: The container engine.
@@ -35,13 +40,13 @@ class ContainerRunner:
     engine: Engine
 
     def check(self, images: Sequence[str]) -> None:
-        """Makes sure that the images are on this machine; pulls those that are not."""
+        """Check that the images are on this machine; pull those that are not."""
         for image in dict.fromkeys(images):
             self.engine.require(image)
 
     @contextmanager
-    def opened(self, request: RunRequest) -> Iterator[Starter]:
-        """Gives what starts a run's containers."""
+    def opened(self, request: LocalRunRequest) -> Iterator[Starter]:
+        """Return what starts a run's containers."""
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         user_code = [Path.cwd(), *(Path(path).absolute() for path in paths if path)]
         mounts = access.mounts(request.arguments, request.output, user_code)
@@ -57,8 +62,8 @@ class _Starter:
         self._mounts = mounts
         self._output = output
 
-    def start(self, call: Call) -> TaskProcess:
-        """Starts a task's container."""
+    def start(self, call: TaskCall) -> TaskProcess:
+        """Start a task's container."""
         network = access.network(call.parameters)
         mounts, forwarded = list(self._mounts), list[str]()
         if network != "none":
@@ -80,7 +85,7 @@ class _Starter:
         )
         return _ContainerProcess(self._engine, container, self._loan(call))
 
-    def _loan(self, call: Call) -> Loan | None:
+    def _loan(self, call: TaskCall) -> Loan | None:
         if self._engine.user() != UNPRIVILEGED:
             return None
         ways = [path for path in call.folder.parents if path.is_relative_to(self._output)]
@@ -96,18 +101,21 @@ class _ContainerProcess(TaskProcess):
         self._loan = loan
         if loan:
             loan.give()
-        # Where this process is killed, the engine's program is told to end, and ends the container.
-        leash = shutil.which("setpriv")
+        # If this process is killed, the kernel signals the engine's program, and that ends the
+        # container.
+        parent_death = shutil.which("setpriv")
         command = engine.command(container)
-        super().__init__([leash, "--pdeathsig", "TERM", *command] if leash else command, os.environ)
+        super().__init__(
+            [parent_death, "--pdeathsig", "TERM", *command] if parent_death else command, os.environ
+        )
 
     def kill(self) -> None:
-        """Ends the container."""
+        """End the container."""
         self._engine.remove(self._name)
         super().kill()
 
     def ended(self) -> None:
-        """Leaves no container behind, whatever became of the engine's program."""
+        """Leave no container behind, however the engine's program ended."""
         if self.exit_code != 0:
             self._engine.remove(self._name)
         if self._loan:

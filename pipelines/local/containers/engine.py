@@ -14,7 +14,7 @@ from typing import Any
 from kfp_tabular.components.common.errors import UserError
 
 VARIABLE = "KFP_TABULAR_ENGINE"
-"""Names the engine's program; by default the first of docker and podman that answers."""
+"""Names the engine's program; by default the first of docker and podman that responds."""
 
 _PROGRAMS = ("docker", "podman")
 _ANSWER_SECONDS = 30
@@ -39,7 +39,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """A container to run: without rights, and with a root that cannot be written.
+    """A container to run: without privileges, and with a read-only root file system.
 
     Attributes:
         name: Its name.
@@ -49,7 +49,7 @@ class Container:
         network: `none`, or the name of a network.
         mounts: What it sees of this machine.
         environment: Variables to set.
-        forwarded: Names of variables that it gets as this process has them.
+        forwarded: Names of variables that it inherits from this process.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Container:
 
 @dataclass(frozen=True)
 class Engine:
-    """A container engine that answers.
+    """A container engine that responds.
 
     Attributes:
         program: Its command line.
         podman: Whether it is podman.
-        rootless: Whether uid 0 of a container is the caller, as far as this machine is concerned.
+        rootless: Whether uid 0 of a container maps to the caller on this machine.
     """
 
     program: str
@@ -78,7 +78,7 @@ class Engine:
 
     @classmethod
     def find(cls) -> "Engine":
-        """Finds an engine that answers.
+        """Find an engine that responds.
 
         Raises:
             UserError: Where none does.
@@ -95,20 +95,20 @@ class Engine:
                 info = json.loads(done.stdout) if done.returncode == 0 else {}
             except ValueError:
                 info = {}
-            # docker may exit with 0 although its daemon does not answer.
+            # docker may exit with 0 although its daemon does not respond.
             trouble = info.get("ServerErrors") or ([] if info else [_last_line(done)])
             if not trouble:
                 return _described(path, info)
             refusals.append(f"{program}: {trouble[0]}")
         raise UserError(
-            f"no container engine answers ({'; '.join(refusals)}). Install docker or podman, start "
-            f"its service, or name its program in {VARIABLE}; '--runner venv' does without."
+            f"no container engine responds ({'; '.join(refusals)}). Install docker or podman and "
+            f"start its service, or name its program in {VARIABLE}. '--runner venv' needs none."
         )
 
     def user(self) -> str:
-        """Gives the `uid:gid` to run a container as, so that it can write the caller's files.
+        """Return the `uid:gid` to run a container as, so that it can write the caller's files.
 
-        It is never root on this machine: where root calls, see `docker_ownership`.
+        It is never root on this machine: for a caller that is root, see `ownership`.
         """
         if self.rootless:
             # podman maps the caller to itself (see `command`), docker maps it to root.
@@ -118,7 +118,7 @@ class Engine:
         return f"{os.getuid()}:{os.getgid()}"
 
     def require(self, image: str) -> None:
-        """Makes sure that an image is on this machine; pulls it where it is not.
+        """Check that an image is on this machine; pull it if it is not.
 
         Args:
             image: The image's reference.
@@ -132,13 +132,13 @@ class Engine:
         done = _call([self.program, "pull", "--quiet", image], seconds=None)
         if done.returncode:
             raise UserError(
-                f"image {image!r} is neither on this machine nor could it be pulled "
+                f"image {image!r} is not on this machine and could not be pulled "
                 f"({_last_line(done)}). 'make images' in a clone of kfp-tabular builds the "
                 "project's own; 'registry' and 'tag' in --config say where others are."
             )
 
     def command(self, container: Container) -> list[str]:
-        """Gives the command line that runs a container to its end, attached to its output.
+        """Return the command line that runs a container to its end, attached to its output.
 
         The program exits with the container's exit code and passes SIGTERM on to it.
 
@@ -148,8 +148,8 @@ class Engine:
         options = [
             f"--name={container.name}",
             "--rm",
-            # The first process of a container ignores SIGTERM unless it handles it; with an init,
-            # it is an ordinary one. The variable has docker's init tell the task's children, too.
+            # The first process of a container ignores SIGTERM unless it handles it. With an init it
+            # is an ordinary process; the variable makes docker's init signal its children, too.
             "--init",
             "--env=TINI_KILL_PROCESS_GROUP=1",
             "--pull=never",
@@ -158,7 +158,7 @@ class Engine:
             "--workdir=/tmp",
             "--cap-drop=ALL",
             "--security-opt=no-new-privileges",
-            # Relabelling would change the user's own files for good.
+            # Relabelling would change the user's own files permanently.
             "--security-opt=label=disable",
             f"--user={container.user}",
             f"--network={container.network}",
@@ -174,15 +174,15 @@ class Engine:
         return [self.program, "run", *options, f"--entrypoint={first}", container.image, *rest]
 
     def remove(self, name: str) -> None:
-        """Ends a container and removes it; nothing happens where there is none."""
+        """End a container and remove it; do nothing if it does not exist."""
         _call([self.program, "rm", "--force", name])
 
 
 UNPRIVILEGED = "54321:54321"
-"""What containers run as where the caller is root. Nobody's in particular, nor the user that the
-project's images name: they work as any, and a run shows it."""
+"""The user of containers if the caller is root: no existing account, and not the images' own user,
+so that every run shows that the images work as any user."""
 
-# Images keep others out of it, also from what is mounted there.
+# Images close this folder to other users, and with it whatever is mounted there.
 _ROOTS_HOME = Path("/root")
 
 
@@ -197,7 +197,9 @@ def _described(program: str, info: Mapping[str, Any]) -> Engine:
 def _mount_option(mount: Mount) -> str:
     for path in (mount.source, mount.target):
         if re.search(r'[,"\n]', str(path)):
-            raise UserError(f"{path}: a container cannot have a path with a comma or a quote.")
+            raise UserError(
+                f"{path}: containers cannot mount a path with a comma, a quote or a line break."
+            )
     option = f"--mount=type=bind,source={mount.source},target={mount.target}"
     return option if mount.writable else f"{option},readonly"
 
@@ -220,7 +222,7 @@ def _call(
             timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(list(command), 1, "", f"no answer in {seconds:.0f} s")
+        return subprocess.CompletedProcess(list(command), 1, "", f"no response in {seconds:.0f} s")
 
 
 def _last_line(done: "subprocess.CompletedProcess[str]") -> str:

@@ -1,7 +1,7 @@
-"""Lets an unprivileged container write into folders of root, and gives root what it wrote.
+"""Ownership of the folders that containers write to, in runs that root starts.
 
-Containers never run as root. Where root starts a run, as in a development container, the folders
-that a task writes are the container's user's for as long as the task runs.
+Containers never run as root. If root starts a run, as in a development container, the container's
+user owns the folders that a task writes to while the task runs; afterwards root owns them again.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from kfp_tabular.components.common.errors import UserError
 
 @dataclass(frozen=True)
 class Loan:
-    """The caller's folders that are another user's while a task runs.
+    """The caller's folders that another user owns while a task runs.
 
     Attributes:
-        folders: With all they hold. They are made where they do not exist.
-        ways: Folders on the way there, which may be closed to others; without what they hold.
+        folders: The folders, with all their content. Missing ones are created.
+        ways: Their parent folders, which may be closed to others; without their content.
         user: The other user, `uid:gid`.
     """
 
@@ -29,13 +29,13 @@ class Loan:
     user: str
 
     def give(self) -> None:
-        """Gives the folders away."""
+        """Give the other user the folders."""
         for folder in self.folders:
             folder.mkdir(parents=True, exist_ok=True)
         self._change(self.user)
 
     def take_back(self) -> None:
-        """Makes them the caller's again."""
+        """Give the caller the folders again."""
         self._change(f"{os.getuid()}:{os.getgid()}")
 
     def _change(self, user: str) -> None:
@@ -45,28 +45,28 @@ class Loan:
 
 
 def check_readable(paths: Iterable[Path], user: str) -> None:
-    """Makes sure that another user may read files and folders, as far as their modes tell.
+    """Check by their modes that another user may read files and folders.
 
     Args:
-        paths: What it is to read.
+        paths: The files and folders.
         user: The user, for the message.
 
     Raises:
-        UserError: For the first that it may not.
+        UserError: For the first that it may not read.
     """
     for path in paths:
         needed = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)
         if path.stat().st_mode & needed != needed:
             raise UserError(
                 f"{path}: only root may read this, and containers run as {user}. Let others read "
-                f"it ('chmod -R o+rX {path}'), or start the run as the user that it belongs to."
+                f"it ('chmod -R o+rX {path}'), or start the run as the user who owns it."
             )
 
 
 def _own(paths: Iterable[Path], user: str) -> None:
     uid, gid = map(int, user.split(":"))
     for path in paths:
-        # A temporary file may have gone meanwhile. A symbolic link is given itself, never what it
-        # points to.
+        # A temporary file may have been removed meanwhile. Of a symbolic link only the link itself
+        # changes hands.
         with contextlib.suppress(FileNotFoundError):
             os.chown(path, uid, gid, follow_symlinks=False)

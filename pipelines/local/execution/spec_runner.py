@@ -1,8 +1,8 @@
-"""Runs a compiled pipeline spec on this machine, each task in its image or what stands for it.
+"""Runs a compiled pipeline spec on this machine, each task in its image or virtual environment.
 
 The Kubeflow Pipelines SDK orchestrates (`kfp.local`): it orders tasks, passes artifacts and decides
-conditions. What it lacks is a fit way to start a task; that is put in place for the duration of a
-run. Why this way: docs/decisions/local-runner.md.
+conditions. It cannot start each task in its own environment, so its task handler is replaced for
+the duration of a run. Why this way: docs/decisions/local-runner.md.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any
 
 from kfp_tabular.pipelines import spec
 from kfp_tabular.pipelines.local.execution.task_launcher import Listener, TaskLauncher, TaskResult
-from kfp_tabular.pipelines.local.execution.task_runner import RunRequest, TaskRunner
+from kfp_tabular.pipelines.local.execution.task_runner import LocalRunRequest, TaskRunner
 
 _KFP_LOG = "kfp.log"
 
@@ -25,7 +25,7 @@ def run_spec(
     listener: Listener,
     task_runner: TaskRunner,
 ) -> list[TaskResult]:
-    """Runs a spec to its end, or to the first task that fails.
+    """Run a spec to its end, or to the first task that fails.
 
     Artifacts are written below `output/artifacts/<pipeline>-<time>/<task>/`, logs to
     `output/logs/<task>.log`.
@@ -33,15 +33,15 @@ def run_spec(
     Args:
         spec_file: A compiled pipeline spec.
         arguments: Values of the pipeline's parameters; the others have their defaults.
-        output: A folder for everything that the run writes. Made where it does not exist.
-        listener: Hears of tasks as they run.
+        output: A folder for everything that the run writes; created if missing.
+        listener: Is told about tasks as they run.
         task_runner: Starts the tasks.
 
     Returns:
-        How the tasks that ran ended, in order. The last one tells whether the run succeeded.
+        The results of the tasks that ran, in order. The last one tells whether the run succeeded.
 
     Raises:
-        UserError: Where the tasks of an image cannot run here; nothing has run then.
+        UserError: If the tasks of an image cannot run here. No task has run then.
     """
     from kfp import components, local
 
@@ -50,7 +50,7 @@ def run_spec(
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     pipeline = components.load_component_from_file(str(spec_file))
-    request = RunRequest(images=images, arguments=arguments, output=output, logs=logs)
+    request = LocalRunRequest(images=images, arguments=arguments, output=output, logs=logs)
     with _kfp_output(logs / _KFP_LOG), task_runner.opened(request) as starter:
         launcher = TaskLauncher(starter, logs, listener)
         try:
@@ -68,7 +68,7 @@ def run_spec(
 
 @contextlib.contextmanager
 def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
-    """Has `kfp.local` run its tasks through the launcher, for as long as the block lasts."""
+    """Make `kfp.local` run its tasks through the launcher while the block lasts."""
     from kfp.local import status, subprocess_task_handler
 
     original = subprocess_task_handler.SubprocessTaskHandler
@@ -77,10 +77,10 @@ def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
         """Runs a task through the launcher instead of the current interpreter."""
 
         def validate_image(self, image: str) -> None:
-            """Accepts the image: it was checked before the run began."""
+            """Accept the image: it was checked before the run began."""
 
         def run(self) -> Any:
-            """Runs the task to its end."""
+            """Run the task to its end."""
             result = launcher.run(self.image, self.full_command, self.env_vars)
             return status.Status.SUCCESS if result.succeeded else status.Status.FAILURE
 
@@ -93,7 +93,7 @@ def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kfp_output(log: Path) -> Iterator[None]:
-    """Sends what `kfp.local` prints and logs to a file; tasks have logs of their own."""
+    """Redirect what `kfp.local` prints and logs to a file; tasks have their own logs."""
     root = logging.getLogger()
     with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
         try:

@@ -1,4 +1,4 @@
-"""Runs the tasks of a compiled spec, one log file each, and remembers how they ended."""
+"""Runs the tasks of a compiled spec, each with a log file, and keeps their results."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
 from kfp_tabular.components.common.process.child_process import stop
-from kfp_tabular.pipelines.local.execution.task_runner import Call, Starter, TaskProcess
+from kfp_tabular.pipelines.local.execution.task_runner import Starter, TaskCall, TaskProcess
 from kfp_tabular.pipelines.progress import TaskStatus
 
 _EXECUTOR_INPUT = "--executor_input"
@@ -23,17 +23,17 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task ended.
+    """The result of a task.
 
     Attributes:
         name: The task's name, as in the spec.
         image: The image it ran in.
         started: Seconds since the epoch.
         seconds: Wall time, interpreter start included.
-        exit_code: 0 where it succeeded; negative where a signal ended it.
-        log: What it printed.
-        folder: Where its outputs are.
-        error: One line that says why it failed; empty where it did not.
+        exit_code: 0 if it succeeded; negative if a signal ended it.
+        log: The file with its output.
+        folder: The folder of its outputs.
+        error: One line with the reason of its failure; empty if it succeeded.
     """
 
     name: str
@@ -47,12 +47,12 @@ class TaskResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the task did its work."""
+        """Whether the task succeeded."""
         return self.exit_code == 0
 
     @property
     def status(self) -> TaskStatus:
-        """How it ended, as the run's summary says it."""
+        """Its status in the summary of the run."""
         return "succeeded" if self.succeeded else "failed"
 
     @property
@@ -62,7 +62,7 @@ class TaskResult:
 
 
 class Listener(Protocol):
-    """Hears of tasks as they run. Called from the thread that runs the task."""
+    """Is told about tasks as they run, in the thread that runs the task."""
 
     def started(self, name: str) -> None:
         """A task has started."""
@@ -93,7 +93,7 @@ class TaskLauncher:
         self._stopped = False
 
     def run(self, image: str, command: Sequence[str], environment: Mapping[str, str]) -> TaskResult:
-        """Runs a task's command to its end.
+        """Run a task's command to its end.
 
         Args:
             image: The image that the spec names.
@@ -104,7 +104,7 @@ class TaskLauncher:
         folder = Path(executor_input["outputs"]["outputFile"]).parent
         name = folder.name
         log = self._logs / f"{name}.log"
-        call = Call(
+        call = TaskCall(
             name=name,
             image=image,
             command=command,
@@ -130,7 +130,7 @@ class TaskLauncher:
         return result
 
     def stop(self) -> None:
-        """Ends running tasks: SIGTERM, and SIGKILL for those that take over ten seconds."""
+        """End running tasks: SIGTERM, and SIGKILL for those that take over ten seconds."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -143,7 +143,7 @@ class TaskLauncher:
         for task in running:
             task.ended()
 
-    def _execute(self, call: Call, log: Path) -> tuple[int, str]:
+    def _execute(self, call: TaskCall, log: Path) -> tuple[int, str]:
         with self._lock:
             if self._stopped:
                 return -signal.SIGTERM, "stopped before it started"
@@ -168,9 +168,9 @@ class TaskLauncher:
 
 
 def _executor_input(command: Sequence[str]) -> Mapping[str, Any]:
-    """Gives what the orchestrator tells a lightweight Python component in its command.
+    """Return the input that the orchestrator passes to a lightweight Python component.
 
-    The path of the task's output file is in it, in a folder that is named as the task.
+    It holds the path of the task's output file, in a folder named after the task.
     """
     arguments = list(command)
     found: dict[str, Any] = json.loads(arguments[arguments.index(_EXECUTOR_INPUT) + 1])

@@ -1,4 +1,4 @@
-"""What a run's tasks left behind, read from the output files that KFP's executor writes."""
+"""The outputs of a run's tasks, read from the files that KFP's executor writes."""
 
 import json
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ class Artifact:
     Attributes:
         name: The output's name.
         type: KFP's type, such as `Dataset` or `HTML`.
-        path: Where it is.
-        metadata: What the task said of it.
+        path: Its location.
+        metadata: The metadata that the task set.
     """
 
     name: str
@@ -32,7 +32,7 @@ class TaskOutputs:
 
     Attributes:
         parameters: Values by name; a single return value is called `Output`.
-        artifacts: Artifacts by name, those that the task wrote before it failed among them.
+        artifacts: Artifacts by name, including those that the task wrote before it failed.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class TaskOutputs:
 
 
 def read_outputs(folder: Path, component: Mapping[str, Any]) -> TaskOutputs:
-    """Reads a task's outputs.
+    """Read a task's outputs.
 
     Args:
         folder: The task's folder.

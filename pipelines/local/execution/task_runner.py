@@ -10,7 +10,7 @@ from kfp_tabular.components.common.process.child_process import ChildProcess
 
 
 @dataclass(frozen=True)
-class Call:
+class TaskCall:
     """A task to start.
 
     Attributes:
@@ -18,7 +18,7 @@ class Call:
         image: The image that the spec names.
         command: The command with every placeholder resolved.
         environment: Variables that the spec sets.
-        folder: Where the task's outputs go.
+        folder: The folder for the task's outputs.
         parameters: The values of its input parameters.
     """
 
@@ -31,8 +31,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """What a task runner learns of a run before its first task.
+class LocalRunRequest:
+    """The information about a run that a task runner gets before the first task.
 
     Attributes:
         images: The images of the spec's tasks, in an order in which they may run.
@@ -57,19 +57,19 @@ class TaskProcess(ChildProcess):
 class Starter(Protocol):
     """Starts the tasks of one run."""
 
-    def start(self, call: Call) -> TaskProcess:
-        """Starts a task."""
+    def start(self, call: TaskCall) -> TaskProcess:
+        """Start a task."""
 
 
 class TaskRunner(Protocol):
-    """Where tasks run."""
+    """Starts tasks in environments of one kind: virtual environments or containers."""
 
     def check(self, images: Sequence[str]) -> None:
-        """Makes sure that the images' tasks can run here.
+        """Check that the images' tasks can run here.
 
         Raises:
-            UserError: Where one cannot; nothing has run then.
+            UserError: For the first image whose tasks cannot.
         """
 
-    def opened(self, request: RunRequest) -> AbstractContextManager[Starter]:
-        """Gives what starts a run's tasks, for the duration of the run."""
+    def opened(self, request: LocalRunRequest) -> AbstractContextManager[Starter]:
+        """Return what starts a run's tasks, for the duration of the run."""

@@ -1,4 +1,4 @@
-"""Where to draw the nodes of a directed acyclic graph: in layers, from left to right.
+"""The layout of a directed acyclic graph: nodes in layers, from left to right.
 
 After Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system
 structures" (1981): assign layers, let long edges pass through every layer between, order each layer
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 _SWEEPS = 40
 
-# How strongly segments are kept straight: those of a longest chain of nodes most of all, then
-# long edges where they pass layers, then edges between two nodes, then the ends of long edges.
+# How strongly segments are kept straight: most of all those of a longest chain of nodes, then long
+# edges where they pass layers, then edges between two nodes, then the ends of long edges.
 _SPINE, _PASSING, _DIRECT, _ENDING = 1000.0, 50.0, 2.0, 0.1
 
 # A point is a node in its layer, or the place where a node's long edges pass another layer.
@@ -43,13 +43,13 @@ def lay_out(
     gap: float = 0.5,
     lane: float = 0.35,
 ) -> Layout:
-    """Lays a graph out.
+    """Lay out a graph.
 
     Args:
         nodes: The nodes' names, each after those that have an edge to it.
         edges: Pairs of names.
         gap: Between two nodes of a layer, as a share of a node's height.
-        lane: The room that an edge needs where it passes a layer, likewise.
+        lane: The room that an edge needs where it passes a layer, in the same unit.
     """
     layer = _layers(nodes, edges)
     segments = _segments(edges, layer)
@@ -75,7 +75,7 @@ def _layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str,
         layer[name] = max((layer[first] + 1 for first, last in edges if last == name), default=0)
     starts = set(nodes) - {last for _, last in edges}
     for name in starts:
-        # A start that is needed late stands beside what needs it.
+        # A node without predecessors goes into the layer before its first successor.
         layer[name] = min((layer[last] - 1 for first, last in edges if first == name), default=0)
     return layer
 
@@ -83,7 +83,7 @@ def _layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str,
 def _segments(
     edges: Sequence[tuple[str, str]], layer: Mapping[str, int]
 ) -> list[tuple[_Point, _Point]]:
-    """Cuts edges at layers. Long edges of one node share their way, so they are drawn as one."""
+    """Cut edges at layers. Long edges of one node share their segments, and are drawn as one."""
     segments: dict[tuple[_Point, _Point], None] = {}
     for first, last in edges:
         for index in range(layer[first], layer[last]):
@@ -95,7 +95,7 @@ def _segments(
 def _ordered(
     nodes: Sequence[str], layer: Mapping[str, int], segments: Sequence[tuple[_Point, _Point]]
 ) -> list[list[_Point]]:
-    """Orders each layer's points so that few segments cross."""
+    """Order each layer's points so that few segments cross."""
     points = dict.fromkeys((name, layer[name]) for name in nodes)
     points.update(dict.fromkeys(point for segment in segments for point in segment))
     layers: list[list[_Point]] = [[] for _ in range(max(layer.values(), default=-1) + 1)]
@@ -119,7 +119,7 @@ def _barycentre(
     segments: Sequence[tuple[_Point, _Point]],
     forwards: bool,
 ) -> float:
-    """Gives the mean place of a point's neighbours in the layer before, or after."""
+    """Return the mean position of a point's neighbours in the layer before, or after."""
     neighbours = [
         place[first if forwards else last]
         for first, last in segments
@@ -149,7 +149,7 @@ def _heights(
     gap: float,
     lane: float,
 ) -> dict[_Point, float]:
-    """Moves points towards their neighbours, without changing their order or coming too close."""
+    """Move points towards their neighbours; keep their order and distances."""
     nodes: set[_Point] = set(layer.items())
     spine = _spine(segments, layer)
     neighbours: dict[_Point, list[tuple[_Point, float]]] = {
@@ -185,7 +185,7 @@ def _heights(
 
 
 def _spine(segments: Sequence[tuple[_Point, _Point]], layer: Mapping[str, int]) -> set[_Point]:
-    """Gives the nodes of one chain that has a node in every layer up to the last."""
+    """Return the nodes of one chain that has a node in every layer up to the last."""
     point = max(layer.items(), key=lambda node: node[1], default=None)
     spine: set[_Point] = set()
     while point is not None:
@@ -198,7 +198,7 @@ def _spine(segments: Sequence[tuple[_Point, _Point]], layer: Mapping[str, int]) 
 
 
 def _offsets(are_nodes: Sequence[bool], gap: float, lane: float) -> list[float]:
-    """Gives how far below the layer's first point each point must be at least."""
+    """Return each point's smallest distance from the first point of its layer."""
     offsets = [0.0]
     for upper, lower in itertools.pairwise(are_nodes):
         halves = sum((1.0 if is_node else lane) / 2 for is_node in (upper, lower))
@@ -212,7 +212,12 @@ def _mean(values: Sequence[tuple[float, float]]) -> float | None:
 
 
 def _ascending(values: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """Gives the ascending values nearest to the given ones (pool adjacent violators)."""
+    """Return the ascending values nearest to the given ones (pool adjacent violators).
+
+    Example:
+        >>> _ascending([1.0, 3.0, 2.0], [1.0, 1.0, 1.0])
+        [1.0, 2.5, 2.5]
+    """
     pools: list[tuple[float, float, int]] = []
     for value, weight in zip(values, weights, strict=True):
         pool = (value, weight, 1)

@@ -22,7 +22,7 @@ def to_blocks(text: str) -> tuple[Markup, ...]:
 
     Example:
         >>> to_blocks("Split `train`: <b>")
-        (Markup('<p>Split <code>train</code>: &lt;b&gt;</p>'),)
+        ('<p>Split <code>train</code>: &lt;b&gt;</p>',)
     """
     tree = SyntaxTreeNode(_parser().parse(text))
     return tuple(_block(node) for node in tree.children)

@@ -1,4 +1,4 @@
-"""A run's `report.html`: the graph of tasks, timings, and links to all that the tasks left."""
+"""The `report.html` of a run: the graph of tasks, timings, and links to the tasks' outputs."""
 
 import json
 import os
@@ -49,8 +49,8 @@ class ArtifactLink:
     Attributes:
         name: The output's name.
         type: KFP's type, such as `Dataset` or `HTML`.
-        path: Where it is; it need not exist.
-        metadata: What the task said of it.
+        path: Its location; it need not exist.
+        metadata: The metadata that the task set.
     """
 
     name: str
@@ -65,16 +65,16 @@ def write_report(
     artifacts: Mapping[str, Sequence[ArtifactLink]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Writes the report, and `pages/` beside it.
+    """Write the report, and `pages/` beside it.
 
-    Links are relative, so the run's folder may be moved as a whole. An artifact has no file ending,
-    and a browser may not know what to do with it: HTML pages are copied to `pages/`, and Markdown
-    ones are put there as HTML.
+    Links are relative, so the run's folder can be moved as a whole. Artifacts have no file
+    extension, which browsers need: HTML artifacts are copied to `pages/`, and Markdown artifacts
+    are converted to HTML there.
 
     Args:
-        summary: How the run ended.
+        summary: The summary of the run.
         spec: The compiled pipeline spec that was run.
-        artifacts: What each task left, by the task's name.
+        artifacts: The artifacts of each task, by the task's name.
         path: The HTML file.
     """
     final = Path(path).absolute()
@@ -89,7 +89,7 @@ def write_report(
 def _write_pages(
     artifacts: Mapping[str, Sequence[ArtifactLink]], folder: Path
 ) -> dict[tuple[str, str], str]:
-    """Writes the pages of a run; gives their links by task and artifact."""
+    """Write the pages of a run; return their links by task and artifact."""
     pages = {}
     for task, links in artifacts.items():
         for artifact in links:
@@ -176,7 +176,7 @@ def _result(summary: RunSummary, home: Path) -> Iterator[Markup]:
     if summary.blessed is False:
         yield html.paragraph(
             "The model did not pass its evaluation, so it was not deployed. "
-            "The evaluation's report says why."
+            "The report of the evaluation shows the reason."
         )
 
 
@@ -250,7 +250,7 @@ def _parameters(summary: RunSummary, spec: Mapping[str, Any]) -> Iterator[Markup
 
 
 def _shown(value: Any) -> object:
-    """Shows a value as it would be written on the command line."""
+    """Return a value as it would be written on the command line."""
     if value is None or value == "":
         return Markup("<span class='subtitle'>empty</span>")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -258,5 +258,5 @@ def _shown(value: Any) -> object:
 
 
 def _target(path: Path, home: Path) -> str:
-    """Gives a link from the report to a file."""
+    """Return a link from the report to a file."""
     return quote(os.path.relpath(path.absolute(), home))

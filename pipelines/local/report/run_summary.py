@@ -1,6 +1,6 @@
-"""What is left to say after a run: `summary.json`, for scripts.
+"""The summary of a run, `summary.json`, for scripts.
 
-The keys `status`, `tasks`, `metrics`, `blessed`, `model` and `report` are fixed: others read them.
+The keys `status`, `tasks`, `metrics`, `blessed`, `model` and `report` are fixed: scripts read them.
 """
 
 import json
@@ -18,17 +18,17 @@ RunStatus = Literal["succeeded", "failed"]
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """How one task of a run ended.
+    """The record of one task of a run.
 
     Attributes:
         name: The task's name, as in the compiled spec.
-        status: `skipped` where the task never started: its condition did not hold, or a task
-            before it failed.
-        seconds: Wall time; 0 where it never started.
-        started: Seconds since the epoch; None where it never started.
+        status: `skipped` if the task never started: its condition did not hold, or a task before
+            it failed.
+        seconds: Wall time; 0 if it never started.
+        started: Seconds since the epoch; None if it never started.
         image: The image it ran in.
-        log: The file with what it printed; empty where there is none.
-        error: One line that says why it failed; empty where it did not.
+        log: The file with its output; empty if it has none.
+        error: One line with the reason of its failure; empty if it did not fail.
     """
 
     name: str
@@ -46,20 +46,19 @@ class RunSummary:
 
     Attributes:
         pipeline: The pipeline's name.
-        status: Whether all tasks did their work.
+        status: Whether all tasks succeeded.
         started: Seconds since the epoch.
         seconds: Wall time of the whole run.
         tasks: A record per task of the spec, in its order.
-        metrics: The model's on the split it was evaluated on, under plain names: `auc`, `pr_auc`,
-            `accuracy`, `log_loss`, `r2`, `rmse`, `mae` and whatever else was measured. Empty
-            where the run did not get that far.
-        blessed: Whether the model passed its evaluation; None where it was not evaluated.
-        valid: Whether the data passed validation; None where they were not validated.
-        model: Where the published model is or, where none was published, the trained one; None
-            where there is neither.
-        report: The page for people.
+        metrics: The model's metrics on the split that it was evaluated on: `auc`, `pr_auc`,
+            `accuracy`, `log_loss`, `r2`, `rmse`, `mae` and others. Empty without an evaluation.
+        blessed: Whether the model passed its evaluation; None without an evaluation.
+        model: The address of the published model or, if none was published, of the trained one;
+            None without a model.
+        report: The page for readers.
+        valid: Whether the data passed validation; None without a validation.
         parameters: The run-time parameters that were given; the others had their defaults.
-        versions: Of this package and of what ran the pipeline.
+        versions: The versions of this package and of KFP.
     """
 
     pipeline: str
@@ -76,12 +75,12 @@ class RunSummary:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Gives the document as text. JSON has only finite numbers; another becomes null."""
+        """Return the document as text. JSON has finite numbers only; others become null."""
         document = _finite(asdict(self))
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes `summary.json`, whole or not at all."""
+        """Write `summary.json`, whole or not at all."""
         files.write_text(path, self.to_json())
 
 

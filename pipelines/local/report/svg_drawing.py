@@ -1,4 +1,4 @@
-"""A run's graph and timing, drawn as SVG for the report."""
+"""The graph and the timing of a run as SVG, for the report."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ _MARGIN = 4.0
 _CAPTION = 16.0  # room above a box for its condition
 _LONGEST_NAME = 20
 _LONGEST_CONDITION = 24
-# With more layers the drawing keeps its size and scrolls, so that text stays readable.
+# A drawing with more layers keeps its size and scrolls, so that text stays readable.
 _FITS = 7
 
 _BAR_HEIGHT, _ROW_HEIGHT = 18.0, 28.0
@@ -38,7 +38,12 @@ _STYLE = """<style>
 
 
 def duration(seconds: float) -> str:
-    """Writes a duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Return a duration for readers: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
+
+    Example:
+        >>> duration(0.42), duration(185)
+        ('0.4 s', '3 min 05 s')
+    """
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -50,12 +55,12 @@ def duration(seconds: float) -> str:
 
 
 def anchor(task: str) -> str:
-    """Gives the id of a task's place on the page."""
+    """Return the id of a task's entry on the page."""
     return f"task-{task}"
 
 
 def draw_graph(graph: Graph, tasks: Mapping[str, TaskRecord]) -> Markup:
-    """Draws a graph of tasks; each box says how its task ended and leads to its place on the page.
+    """Draw a graph of tasks; each box shows how its task ended and links to its entry on the page.
 
     Args:
         graph: The tasks and what waits for what.
@@ -79,12 +84,12 @@ def _x(layer: int) -> float:
 
 
 def _y(height: float) -> float:
-    """Gives the pixels of a height's middle."""
+    """Return the pixels of a height's middle."""
     return height * _BOX_HEIGHT
 
 
 def _extent(layout: Layout) -> tuple[float, float]:
-    """Gives the topmost and the lowest pixel of boxes and edges."""
+    """Return the topmost and the lowest pixel of boxes and edges."""
     boxes = [_y(height) for height in layout.height.values()] or [0.0]
     edges = [_y(height) for route in layout.routes.values() for height in route] or [0.0]
     top = min(min(boxes) - _BOX_HEIGHT / 2 - _CAPTION, *edges)
@@ -93,7 +98,7 @@ def _extent(layout: Layout) -> tuple[float, float]:
 
 
 def _wire(first: str, last: str, layout: Layout) -> str:
-    """Draws an edge: level past boxes, curved between layers, with an arrow's tip at its end."""
+    """Draw an edge: level past boxes, curved between layers, with an arrow's tip at its end."""
     start, route = layout.layer[first], layout.routes[first, last]
     tip = 6.0
     x, y = _x(start) + _BOX_WIDTH, _y(route[0])
@@ -148,7 +153,7 @@ def _box(node: Node, layout: Layout, task: TaskRecord | None) -> str:
 
 
 def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> Markup:
-    """Draws when each task ran, as a bar from its start to its end.
+    """Draw when each task ran, as a bar from its start to its end.
 
     Args:
         tasks: Those that never started are left out.
@@ -180,7 +185,7 @@ def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> 
 
 
 def _figure(width: float, height: float, parts: Sequence[str], label: str) -> Markup:
-    """Puts a drawing into a figure, smaller where the page is; links in it stay reachable."""
+    """Put a drawing into a figure that shrinks with the page; its links stay accessible."""
     wide, high = svg.pixels(width), svg.pixels(height)
     return Markup(
         f"<figure style='max-width:{wide}px'><svg viewBox='0 0 {wide} {high}' "

@@ -16,7 +16,7 @@ class Node:
 
     Attributes:
         name: As in `spec.tasks`.
-        condition: When it runs, such as `if blessed` or `for each item`; empty where always.
+        condition: When it runs, such as `if blessed` or `for each item`; empty for always.
     """
 
     name: str
@@ -25,10 +25,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Tasks, and which waits for which.
+    """Tasks, and which task waits for which.
 
     Attributes:
-        nodes: The tasks, each after those it waits for.
+        nodes: The tasks, each after the tasks that it waits for.
         edges: Pairs of names: the second waits for the first.
     """
 
@@ -37,10 +37,10 @@ class Graph:
 
 
 def read_graph(spec: Mapping[str, Any]) -> Graph:
-    """Reads the graph of tasks.
+    """Read the graph of tasks.
 
-    A task inside a condition, a loop or a nested pipeline waits for what the whole block waits
-    for; what waits for the block waits for the block's last tasks.
+    A task inside a condition, a loop or a nested pipeline waits for everything that the whole block
+    waits for. A task that waits for the block waits for the block's last tasks.
 
     Args:
         spec: A compiled pipeline spec.
@@ -59,7 +59,7 @@ def _read(
     nodes: list[Node],
     edges: dict[tuple[str, str], None],
 ) -> tuple[str, ...]:
-    """Adds a block's tasks to `nodes` and `edges`, and gives those that nothing in it waits for."""
+    """Add a block's tasks to `nodes` and `edges`; return those that no task in it waits for."""
     tasks: Mapping[str, Mapping[str, Any]] = component["dag"]["tasks"]
     last: dict[str, tuple[str, ...]] = {}
     for name in _in_order(tasks):
@@ -81,7 +81,7 @@ def _read(
 
 
 def _in_order(tasks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Gives the names of a block's tasks, each after those it waits for."""
+    """Yield the names of a block's tasks, each after the tasks that it waits for."""
     waiting = dict(tasks)
     while waiting:
         ready = [

@@ -2,10 +2,10 @@
 
 Importing TensorFlow takes longer than most tasks on small data. On a machine that runs a whole
 pipeline, the import happens once per environment, while earlier tasks run. Every task is still a
-process of its own, with its own memory, arguments, environment and exit code; `python_shim` hands the
-call over and waits.
+process of its own, with its own memory, arguments, environment and exit code; `python_shim` passes
+the call on and waits.
 
-    python -m kfp_tabular.pipelines.local.virtual_environments.fork_server --socket PATH --preload MODULE,MODULE
+It is started with `--socket PATH --preload MODULE,MODULE`.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from typing import TypedDict
 Task = Callable[[], None]
 
 
-class Request(TypedDict):
-    """A call to become: `python -m ARGUMENTS` in a directory and an environment."""
+class ForkRequest(TypedDict):
+    """A call to run: `python -m ARGUMENTS` in a directory and an environment."""
 
     arguments: list[str]
     directory: str
@@ -35,7 +35,7 @@ class Request(TypedDict):
 
 
 def main() -> None:
-    """Imports the modules, then serves until its standard input closes.
+    """Import the modules, then serve until the standard input closes.
 
     The standard input is a pipe from the process that started this one, so that nothing is left
     running when that process dies, however it dies.
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _serve(address: Path) -> Task | None:
-    """Forks for each connection. Returns in the parent at the end, in a child with its task."""
+    """Fork for each connection. Return in the parent at the end, in a child with its task."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(f"{address}.partial")
@@ -74,9 +74,9 @@ def _serve(address: Path) -> Task | None:
 
 
 def _supervise(connection: socket.socket) -> Task | None:
-    """Forks the task and reports its end; kills it when the caller goes away."""
+    """Fork the task and report how it ended; kill it if the caller disconnects."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Whoever interrupts the run decides about tasks through their callers.
+    # An interrupted run ends its tasks through the processes that called them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     request, streams = _receive(connection)
     child = os.fork()
@@ -100,15 +100,15 @@ def _supervise(connection: socket.socket) -> Task | None:
     os._exit(0)
 
 
-def _receive(connection: socket.socket) -> tuple[Request, list[int]]:
+def _receive(connection: socket.socket) -> tuple[ForkRequest, list[int]]:
     header, streams, _, _ = socket.recv_fds(connection, 8, 3)
     size = int.from_bytes(header, "big")
     with connection.makefile("rb") as stream:
         return json.loads(stream.read(size)), streams
 
 
-def _run(request: Request, streams: list[int]) -> None:
-    """Becomes `python -m MODULE ARGS` with the caller's streams, directory and environment."""
+def _run(request: ForkRequest, streams: list[int]) -> None:
+    """Become `python -m MODULE ARGS` with the caller's streams, directory and environment."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for target, stream in enumerate(streams):

@@ -19,7 +19,7 @@ MODULES = {
     "tensorflow": ("tensorflow", "tf_keras", "tensorflow_transform.beam"),
     "serving": ("tensorflow",),
 }
-"""What each image's tasks import that takes seconds."""
+"""By image, the modules that its tasks import and that take seconds to load."""
 
 _SHIM = Path(__file__).with_name("python_shim.py")
 _logger = logging.getLogger(__name__)
@@ -28,9 +28,9 @@ _logger = logging.getLogger(__name__)
 class Preloader:
     """Starts preloaded interpreters one after another and gives tasks a PATH that uses them.
 
-    One loads at a time, which leaves a core to the tasks that already run; once the first task is
-    over, a second one does. The first task, and any whose environment's turn has not come, does
-    not wait: it gets the plain interpreter.
+    One interpreter loads at a time, which leaves a core to the tasks that already run; once the
+    first task is over, a second one loads beside it. The first task does not wait, and neither does
+    a task whose interpreter has not begun to load: they get the plain interpreter.
 
     Args:
         environments: Where the virtual environments are.
@@ -70,7 +70,7 @@ class Preloader:
         self._folder.cleanup()
 
     def start_next(self) -> None:
-        """Starts the next interpreter, where one is left."""
+        """Start the next interpreter, if one is left."""
         with self._lock:
             if not self._queue or self._stopped:
                 return
@@ -78,7 +78,7 @@ class Preloader:
             self._processes[name] = self._start(name)
 
     def bin(self, image: str) -> Path:
-        """Gives the folder to put first on the PATH of a task of this image.
+        """Return the folder to put first on the PATH of a task of this image.
 
         Waits for an interpreter that is loading. Where none was started or it failed to load, the
         folder is that of the image's virtual environment itself.

@@ -1,8 +1,8 @@
-"""Stands in for `python3` on a task's PATH and hands the call to a preloaded interpreter.
+"""Replaces `python3` on a task's PATH and passes the call to a preloaded interpreter.
 
 Run by file name with the image's own interpreter, isolated and without site-packages
-(`python3 -IS python_shim.py SOCKET REAL_PYTHON ARGS...`), so it starts in milliseconds and imports the
-standard library only. Calls other than `-m MODULE` go to the real interpreter.
+(`python3 -IS python_shim.py SOCKET REAL_PYTHON ARGS...`), so it starts in milliseconds and imports
+the standard library only. Calls other than `-m MODULE` go to the real interpreter.
 """
 
 import array
@@ -14,7 +14,7 @@ import sys
 
 
 def main() -> int:
-    """Runs the call in a child of the preloaded interpreter, as if it ran here.
+    """Run the call in a child of the preloaded interpreter, as if it ran here.
 
     Returns:
         The child's exit code; 128 + N where signal N ended it.
@@ -37,7 +37,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: os.killpg(pid, received))
     answer = replies.readline()
-    # The preloaded interpreter is gone, and with it every task it was running.
+    # Without an answer the preloaded interpreter has ended, and its tasks with it.
     return int(answer) if answer else 1
 
 

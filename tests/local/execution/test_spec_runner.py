@@ -17,7 +17,7 @@ from kfp_tabular.pipelines.environments.location import Environments, image_name
 from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
 from kfp_tabular.pipelines.local.execution.task_outputs import read_outputs
-from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import (
+from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
     VirtualEnvironmentRunner,
 )
 
@@ -179,7 +179,9 @@ from pathlib import Path
 from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.progress import Progress
-from kfp_tabular.pipelines.local.virtual_environments.virtual_environment_runner import VirtualEnvironmentRunner
+from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
+    VirtualEnvironmentRunner,
+)
 from rich.console import Console
 
 def stop(number, frame):

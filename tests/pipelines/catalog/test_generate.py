@@ -66,7 +66,7 @@ def test_the_interface_is_read_from_code_and_docstring():
         ("Output", "bool", "Whether it went well: true or false."),
     ]
     assert read.raises == (("UserError", "Where the rows are gone."),)
-    # `rows` is an artifact whose format nobody described.
+    # The format of the artifact `rows` is not described anywhere.
     assert read.problems == (
         "the format of the artifact 'rows' is not in pipelines/catalog/artifacts.py",
     )
@@ -102,8 +102,8 @@ def test_what_is_not_documented_is_named():
     problems = " / ".join(interface.read(neglected).problems)
     assert "argument 'count' has no description" in problems
     assert "argument 'thing' has no description" in problems
-    assert "describes 'counts', which is no argument" in problems
-    assert "does not say what is raised" in problems
+    assert "describes 'counts', which is not an argument" in problems
+    assert "does not describe what is raised" in problems
 
 
 def test_bars_do_not_break_a_table():

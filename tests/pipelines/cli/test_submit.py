@@ -126,7 +126,7 @@ def test_time_is_up(server: PipelinesServer) -> None:
 
     result = submit(server, "--wait", "--timeout", "1s")
 
-    assert "has not ended after 1 s; it goes on" in str(result.exception)
+    assert "has not ended after 1 s; it continues" in str(result.exception)
 
 
 def test_a_server_that_is_away_is_waited_for(

@@ -112,7 +112,7 @@ class Refused(Exception):
 
 
 def task(name: str, state: str, seconds: int = 0, error: str = "") -> dict[str, Any]:
-    """Gives a task's details as the server has them."""
+    """Return a task's details as the server has them."""
     return {
         "display_name": name,
         "state": state,

@@ -8,17 +8,22 @@ from typing import Protocol
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.environments.location import Environments, image_name
-from kfp_tabular.pipelines.local.execution.task_runner import Call, RunRequest, Starter, TaskProcess
+from kfp_tabular.pipelines.local.execution.task_runner import (
+    LocalRunRequest,
+    Starter,
+    TaskCall,
+    TaskProcess,
+)
 from kfp_tabular.pipelines.local.virtual_environments.preloader import Preloader
 
 _PRELOAD_LOG = "preload.log"
 
 
 class Interpreters(Protocol):
-    """Says which `python3` a task gets."""
+    """Chooses the `python3` of a task."""
 
     def bin(self, image: str) -> Path:
-        """Gives the folder to put first on PATH, by the image's name."""
+        """Return the folder to put first on PATH, by the image's name."""
 
 
 class VirtualEnvironmentRunner:
@@ -32,13 +37,17 @@ class VirtualEnvironmentRunner:
         self._environments = environments
 
     def check(self, images: Sequence[str]) -> None:
-        """Makes sure that every image has an environment."""
+        """Check that every image has an environment.
+
+        Raises:
+            UserError: For the first image without one.
+        """
         for image in images:
             self._environments.python(image)
 
     @contextmanager
-    def opened(self, request: RunRequest) -> Iterator[Starter]:
-        """Keeps preloaded interpreters for the tasks of a run."""
+    def opened(self, request: LocalRunRequest) -> Iterator[Starter]:
+        """Keep preloaded interpreters for the tasks of a run."""
         # The first task starts at once, with a plain interpreter: nothing is loaded for it yet.
         names = [image_name(image) for image in request.images[1:]]
         with Preloader(self._environments, names, request.logs / _PRELOAD_LOG) as preloader:
@@ -50,8 +59,8 @@ class _Starter:
         self._interpreters = interpreters
         self._search_path = search_path
 
-    def start(self, call: Call) -> TaskProcess:
-        """Starts a task with its image's interpreter; it can import from the current folder."""
+    def start(self, call: TaskCall) -> TaskProcess:
+        """Start a task with its image's interpreter; it can import from the current folder."""
         folder = self._interpreters.bin(image_name(call.image))
         variables = {
             **os.environ,
