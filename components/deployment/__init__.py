@@ -1,1 +1,1 @@
-"""Publishes a blessed model."""
+"""Deployment: publishes a verified model, or rolls it out to a KServe endpoint."""

@@ -1,1 +1,1 @@
-"""Measures a model and decides whether it is blessed."""
+"""Evaluation: measures a model on held-out examples and decides whether it is blessed."""

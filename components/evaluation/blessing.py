@@ -10,7 +10,7 @@ metric is `r2`, which is 0 for the mean.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -282,29 +282,31 @@ def _judged(kind: str, bound: Bound, name: str, estimate: Estimate | None) -> Ch
 def _trivial(kind: TaskKind, metrics: Mapping[str, Estimate]) -> Check:
     metric, constant = PRIMARY[kind]
     trivial = "the mean" if kind == "regression" else "a constant prediction"
-    estimate = metrics.get(metric)
-    interval = None if estimate is None else estimate.interval
-    return Check(
-        kind="trivial",
-        metric=metric,
-        slice="",
-        condition=f"better than {trivial} ({constant:g}) by more than the interval",
-        value=None if estimate is None else estimate.value,
-        interval=interval,
-        passed=interval is not None and interval[0] > constant,
-    )
+    condition = f"better than {trivial} ({constant:g}) by more than the interval"
+    return _by_interval("trivial", metric, condition, metrics, lambda low, _: low > constant)
 
 
 def _not_worse(kind: TaskKind, changes: Mapping[str, Estimate]) -> Check:
     metric, _ = PRIMARY[kind]
-    estimate = changes.get(metric)
+    condition = "not worse than the baseline by more than the interval"
+    return _by_interval("baseline", metric, condition, changes, lambda _, high: high >= 0)
+
+
+def _by_interval(
+    kind: str,
+    metric: str,
+    condition: str,
+    estimates: Mapping[str, Estimate],
+    holds: Callable[[float, float], bool],
+) -> Check:
+    estimate = estimates.get(metric)
     interval = None if estimate is None else estimate.interval
     return Check(
-        kind="baseline",
+        kind=kind,
         metric=metric,
         slice="",
-        condition="not worse than the baseline by more than the interval",
+        condition=condition,
         value=None if estimate is None else estimate.value,
         interval=interval,
-        passed=interval is not None and interval[1] >= 0,
+        passed=interval is not None and holds(*interval),
     )

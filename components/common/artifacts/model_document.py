@@ -1,4 +1,4 @@
-"""`model.json`: what a caller must know of a SavedModel, beside it in the same directory."""
+"""`model.json`: the description of a SavedModel, beside it in the same directory."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from kfp_tabular.components.common.errors import UserError
 FILE_NAME = "model.json"
 
 SERVING_SIGNATURE = "serving_default"
-"""Takes the raw features by name, tensors of shape `[batch]`."""
+"""Signature that takes the raw features by name, tensors of shape `[batch]`."""
 
 EXAMPLES_SIGNATURE = "serving_examples"
-"""Takes `examples`, serialized tf.Example protos of shape `[batch]`."""
+"""Signature that takes `examples`, serialized tf.Example protos of shape `[batch]`."""
 
 PROBABILITIES = "probabilities"
 """Output of a classifier: float32 `[batch, classes]`, in the order of `ModelSpec.classes`."""
 
 CLASSES = "classes"
-"""Output of a classifier: string `[batch]`, the class after the decision threshold."""
+"""Output of a classifier: string `[batch]`, the predicted class, by the decision threshold."""
 
 PREDICTION = "prediction"
 """Output of a regression model: float32 `[batch]`."""
@@ -35,8 +35,8 @@ class ModelInput(RawFeature):
     """A raw feature that the model takes.
 
     Attributes:
-        input: The name of the signature's input. It differs from the feature's name only where
-            that is not fit for a signature (spaces, dots, unicode).
+        input: The name of the signature's input. It differs from the feature's name only if that
+            does not fit a signature (spaces, dots, unicode).
     """
 
     input: str
@@ -48,16 +48,15 @@ class ModelSpec:
 
     Attributes:
         task: `binary`, `multiclass` or `regression`.
-        label: The label's column.
-        classes: The classes as text; of a binary task the second is the positive one. Empty for
-            regression.
-        decision_threshold: A binary model answers the positive class where its probability is at
+        label: The label column.
+        classes: The classes as text; the second one of a binary task is the positive class. Empty
+            for regression.
+        decision_threshold: A binary model predicts the positive class if its probability is at
             least this. None for the other tasks.
-        inputs: The raw features that the model takes. Columns that the transform dropped are not
-            among them.
-        schema_digest: `sha256:<hex>` of the schema the model was trained with.
-        versions: Versions of this package and the libraries that made the model.
-        hyperparameters: What the model was trained with.
+        inputs: The raw features that the model takes, without columns that the transform dropped.
+        schema_digest: Digest of the schema that the model was trained with, `sha256:<hex>`.
+        versions: Versions of this package and of the libraries that the model was made with.
+        hyperparameters: The hyperparameters of its training.
     """
 
     task: TaskKind
@@ -70,16 +69,16 @@ class ModelSpec:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Writes `model.json` into the SavedModel's directory."""
+        """Write `model.json` into the SavedModel's directory."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
         files.write_text(Path(directory) / FILE_NAME, text)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "ModelSpec":
-        """Reads `model.json` from a model's directory.
+        """Read `model.json` from a model's directory.
 
         Raises:
-            UserError: Where there is none, or it lacks a field.
+            UserError: If the file does not exist, cannot be read, or lacks a field.
         """
         file = Path(directory) / FILE_NAME
         try:

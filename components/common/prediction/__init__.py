@@ -1,1 +1,1 @@
-"""Predictions: a loaded model, request instances as tensors, and predictions for splits of rows."""
+"""Prediction: loaded models, instances as tensors, and predictions for whole splits."""

@@ -1,9 +1,9 @@
-"""Instances, as a client sends them, turned into the tensors that a model takes.
+"""Decoding of instances, as clients send them, into the input tensors of a model.
 
-An instance is a JSON object of raw values by feature name. Serving decodes requests with this and
-deployment the golden examples, so both give the model what evaluation gave it. Messages name the
-feature, the row and the type that was found, never the value: they end in logs and answers, and
-a value may be personal.
+An instance is a JSON object of raw values by feature name. Serving decodes requests with this
+module and deployment the golden examples, so both give the model the same tensors as evaluation.
+Messages name the feature, the row and the type that was found, never the value: they appear in logs
+and responses, and a value may be personal data.
 """
 
 import math
@@ -21,13 +21,13 @@ _WORTH_IT_FROM = 5
 
 
 class InstanceError(UserError):
-    """An instance that the model cannot take.
+    """An instance that does not fit the model.
 
     Attributes:
-        reason: Whether a feature is not the model's, a required one is missing, or something is of
-            the wrong type.
-        feature: The feature at fault; None where the instance as a whole is.
-        row: The instance's position in the request, from 0.
+        reason: `unknown` if the model has no such feature, `missing` if a required feature is
+            missing, `type` if a value has the wrong type.
+        feature: The feature at fault; None if the instance itself is.
+        row: Position of the instance in the request, from 0.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class _Feature(NamedTuple):
 
 
 class Decoder:
-    """Decodes instances into the dense tensors of a model's `serving_default` signature.
+    """A decoder of instances into the dense tensors of a model's `serving_default` signature.
 
     Args:
-        inputs: The features that the model takes.
-        ignored: Names that an instance may hold besides, whatever their values.
+        inputs: The inputs of the model.
+        ignored: Names of further keys that an instance may have; their values are ignored.
     """
 
     def __init__(self, inputs: Sequence[ModelInput], ignored: Collection[str] = ()) -> None:
@@ -75,18 +75,18 @@ class Decoder:
             )
 
     def tensors(self, instances: Sequence[Mapping[str, Any]]) -> dict[str, "np.ndarray[Any, Any]"]:
-        """Decodes instances.
+        """Decode instances.
 
         Args:
-            instances: Objects of raw values by feature name. `column` says what a value may be; a
-                feature that an instance leaves out is missing, as null is.
+            instances: Objects of raw values by feature name; see `column` for the values. A feature
+                that an instance leaves out is missing, like null.
 
         Returns:
             An array of shape `[instances]` for each input, by `ModelInput.input`.
 
         Raises:
-            InstanceError: For an instance that is no object, has an unknown feature, lacks a
-                required one, or has a value of the wrong type.
+            InstanceError: If an instance is not an object, has an unknown feature, lacks a
+                required feature, or has a value of the wrong type.
         """
         self._check_names(instances)
         if len(instances) < _WORTH_IT_FROM:
@@ -124,10 +124,10 @@ class Decoder:
     def _plain(
         self, instances: Sequence[Mapping[str, Any]]
     ) -> dict[str, "np.ndarray[Any, Any]"] | None:
-        """Decodes a few instances that are plainly right; else None.
+        """Decode a few instances whose values have the usual types; return None for others.
 
-        An array for each type, which is cut into those of the features, takes half the time that
-        an array for each feature does.
+        One array for each type, split into those of the features, takes half the time of one array
+        for each feature.
         """
         rows = len(instances)
         decoded: dict[str, np.ndarray[Any, Any]] = {}
@@ -155,32 +155,38 @@ class Decoder:
 def tensors(
     instances: Sequence[Mapping[str, Any]], inputs: Sequence[ModelInput]
 ) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Decodes instances once; see `Decoder.tensors`."""
+    """Decode instances; see `Decoder.tensors`.
+
+    Example:
+        >>> fare = ModelInput(name="fare", dtype="float32", required=False, input="fare")
+        >>> tensors([{"fare": 12.5}, {}], [fare])
+        {'fare': array([12.5,  nan], dtype=float32)}
+    """
     return Decoder(inputs).tensors(instances)
 
 
 def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any]":
-    """Decodes one feature's values.
+    """Decode the values of one feature.
 
-    What a feature's type takes, in JSON terms:
+    The values that each type accepts, in JSON terms:
 
-    - `float32`: a number that is finite and within float32's range.
+    - `float32`: a finite number within float32's range.
     - `int64`: a whole number (also written `3.0`, as JavaScript and pandas do) above -2**63,
       or true and false for 1 and 0.
-    - `string`: text. A number is not taken for text: `7` and `"7"` may not be the same category.
+    - `string`: text. A number is not accepted: `7` and `"7"` may be different categories.
 
     None is a missing value.
 
     Args:
-        values: A value per row.
+        values: The value of each row.
         model_input: The feature.
 
     Returns:
-        An array of shape `[values]` of the feature's type; strings are objects of type `bytes`.
-        A missing value of an optional feature is the feature's sentinel.
+        An array of shape `[values]` with the feature's type; strings are objects of type `bytes`.
+        A missing value of an optional feature becomes the feature's missing-value marker.
 
     Raises:
-        InstanceError: For the first value that is of the wrong type, or missing where it is
+        InstanceError: For the first value that has the wrong type, or is missing although it is
             required.
     """
     array = _at_once(values, model_input) if len(values) >= _WORTH_IT_FROM else None
@@ -188,7 +194,7 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
 
 
 def _at_once(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any] | None":
-    """Decodes values that are plainly right, many times faster than one by one; else None."""
+    """Decode values of the usual types, many times faster than one by one; None for others."""
     types = set(map(type, values))
     gaps = 0
     if type(None) in types:
@@ -232,7 +238,7 @@ def _one_by_one(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[A
         try:
             array[row] = convert(value)
         except (ValueError, TypeError, OverflowError):
-            # The cause is left out: its message holds the value.
+            # Without the cause, whose message holds the value.
             raise InstanceError(
                 f"instance {row}: feature {model_input.name!r}: expected "
                 f"{EXPECTED[model_input.dtype]}, found {described(value)}.",
@@ -273,7 +279,12 @@ def _sentinel(model_input: ModelInput) -> float | int | bytes:
 
 
 def described(value: Any) -> str:
-    """Names a JSON value's type for a message, without the value."""
+    """Return the type of a JSON value for a message, without the value.
+
+    Example:
+        >>> described(1.5)
+        'a number with a fraction'
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -300,11 +311,12 @@ EXPECTED: Mapping[DType, str] = {
     "int64": "a whole number of 64 bits",
     "string": "text",
 }
-"""What a feature of each type takes, for messages."""
+"""The values that a feature of each type accepts, for messages."""
 
 _LARGEST_FLOAT = math.nextafter(2.0**128 - 2.0**103, 0.0)
-"""The largest number that is rounded to a finite float32. Its own largest is less, and is written
-as `3.4028235e38`, which is more."""
+"""The largest number that rounds to a finite float32.
+
+It exceeds the largest float32, whose shortest decimal form, `3.4028235e38`, is slightly larger."""
 _CONVERTERS: Mapping[DType, Callable[[Any], float | int | bytes]] = {
     "float32": _float,
     "int64": _int,

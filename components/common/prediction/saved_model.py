@@ -1,4 +1,4 @@
-"""A model that predicts from raw features: its SavedModel's `serving_default` signature, loaded."""
+"""A loaded SavedModel that predicts from raw features, by its `serving_default` signature."""
 
 import os
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ class SavedModel:
     """A loaded model.
 
     Args:
-        path: A model artifact's directory.
+        path: Directory of a model artifact.
 
     Attributes:
-        spec: Its `model.json`.
+        spec: The content of its `model.json`.
 
     Raises:
-        UserError: Where the directory holds no such model.
+        UserError: If the directory does not hold a model that can be loaded here.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -41,7 +41,7 @@ class SavedModel:
         if not (Path(path) / "saved_model.pb").is_file():
             raise UserError(f"{path}: no saved_model.pb here; train_model writes one.")
         try:
-            # Kept: its variables live no longer than the loaded object.
+            # Kept, because its variables live as long as the loaded object.
             self._loaded = self._tensorflow.saved_model.load(os.fspath(path))
         except (OSError, ValueError, self._tensorflow.errors.OpError) as error:
             raise UserError(f"{path}: not a SavedModel that can be loaded here: {error}") from error
@@ -52,13 +52,13 @@ class SavedModel:
         self._check(path)
 
     def predict(self, tensors: Mapping[str, "np.ndarray[Any, Any]"]) -> dict[str, Any]:
-        """Answers for some rows.
+        """Predict for some rows.
 
         Args:
             tensors: A dense array of shape `[rows]` for each input, by `ModelInput.input`.
 
         Returns:
-            The signature's outputs by name, as tensors; `.numpy()` gives their values.
+            The outputs of the signature by name, as tensors; `.numpy()` returns their values.
         """
         constant = self._tensorflow.constant
         outputs: dict[str, Any] = self._signature(
@@ -71,14 +71,14 @@ class SavedModel:
         described = {entry.input for entry in self.spec.inputs}
         if takes != described:
             raise UserError(
-                f"{path}: model.json and the signature {SERVING_SIGNATURE!r} name different "
+                f"{path}: model.json and the signature {SERVING_SIGNATURE!r} have different "
                 f"inputs: {', '.join(sorted(takes ^ described))}."
             )
-        gives = set(self._signature.structured_outputs)
+        returned = set(self._signature.structured_outputs)
         wanted = {PREDICTION} if self.spec.task == "regression" else {PROBABILITIES, CLASSES}
-        if not wanted <= gives:
+        if not wanted <= returned:
             raise UserError(
-                f"{path}: the signature {SERVING_SIGNATURE!r} gives "
-                f"{', '.join(sorted(gives))}; a {self.spec.task} model gives "
+                f"{path}: the signature {SERVING_SIGNATURE!r} returns "
+                f"{', '.join(sorted(returned))}; a {self.spec.task} model returns "
                 f"{', '.join(sorted(wanted))}."
             )

@@ -1,1 +1,5 @@
-"""Rolls a model out to a KServe endpoint: verified step by step, and back where it fails."""
+"""Backend `kserve`: rolls a model out to a KServe endpoint.
+
+`backend` runs a deployment. `resources` builds and reads Kubernetes resources as plain data,
+`verification` checks a candidate over HTTP, and `rollout` moves clients to it, or back.
+"""

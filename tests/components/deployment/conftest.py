@@ -10,7 +10,7 @@ from tests.components.deployment.tiny_model import answers, make, write_golden
 
 @pytest.fixture(scope="session")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Path]]:
-    """Makes a model and its golden examples; gives both directories."""
+    """Create a model and its golden examples; return both directories."""
     made: dict[tuple[str, float], tuple[Path, Path]] = {}
 
     def export_once(task: str = "binary", slope: float = 1.0) -> tuple[Path, Path]:
@@ -26,7 +26,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path
 
 @pytest.fixture
 def changed_golden(tmp_path: Path) -> Callable[..., Path]:
-    """Writes the golden examples of a task after a change to one row's prediction."""
+    """Write the golden examples of a task after a change to one row's prediction."""
 
     def change(row: int, task: str = "binary", **changes: object) -> Path:
         predictions = answers(task, 1.0)

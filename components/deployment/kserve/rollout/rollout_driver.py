@@ -1,7 +1,6 @@
 """One rollout under the endpoint's lock: finish, roll back, or stop what was begun."""
 
 import logging
-import threading
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.api import Api
@@ -55,34 +54,28 @@ def roll_out(
         SystemExit: With code 143, after SIGTERM.
     """
     timing = timing or RolloutTiming()
+    bound = api.bound()
     with termination() as terminated:
         try:
-            return _locked(api, spec, prober, timing, holder, terminated)
+            with (
+                waiting.on_event(terminated, bound.abort),
+                endpoint_lock.held(
+                    api, lease_name(spec.name), holder, timing.lease, bound.pause
+                ) as lock,
+            ):
+                cluster = EndpointCluster(spec.name, bound, lock, spec.settings, timing)
+                return _advance_or_stop(RolloutContext(cluster, spec, prober), api)
         except AbortedError:
             raise SystemExit(TERMINATED_EXIT_CODE) from None
 
 
-def _locked(
-    api: Api,
-    spec: EndpointSpec,
-    prober: Prober,
-    timing: RolloutTiming,
-    holder: str,
-    terminated: threading.Event,
-) -> RolloutResult:
-    bound = api.bound()
-    with (
-        waiting.on_event(terminated, bound.abort),
-        endpoint_lock.held(api, lease_name(spec.name), holder, timing.lease, bound.pause) as lock,
-    ):
-        cluster = EndpointCluster(spec.name, bound, lock, spec.settings, timing)
-        context = RolloutContext(cluster, spec, prober)
-        try:
-            return _advance(context)
-        except AbortedError:
-            # A task that is stopped on Kubeflow has a second or less.
-            _stop(context.with_api(_impatient(api)))
-            raise
+def _advance_or_stop(context: RolloutContext, api: Api) -> RolloutResult:
+    try:
+        return _advance(context)
+    except AbortedError:
+        # A task that is stopped on Kubeflow has a second or less.
+        _stop(context.with_api(_impatient(api)))
+        raise
 
 
 def _advance(context: RolloutContext) -> RolloutResult:

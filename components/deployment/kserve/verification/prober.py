@@ -1,10 +1,11 @@
-"""A prober: sends golden examples to a candidate for a while, and checks answers and latencies."""
+"""The prober: sends golden examples to a candidate, and checks its answers and latencies."""
 
 import logging
 import threading
 import time
 from bisect import insort
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from kfp_tabular.components.common.artifacts.golden_examples import TOLERANCE
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
@@ -84,61 +85,9 @@ class Prober:
                 pause(min(left, 1))
             return ProbeResults()
         self._await_answer(address, pause)
-        measured, lock, over = ProbeResults(), threading.Lock(), threading.Event()
-        broken: list[Exception] = []
-        begin = time.monotonic()
-        rate = self._bounds.requests_per_second
         least = max(self._bounds.requests, len(self._requests))
-        planned = max(least, round(seconds * rate))
-        tickets = iter(range(planned))
-
-        def work() -> None:
-            try:
-                ask()
-            except Exception as error:  # noqa: BLE001 - raised again by the main thread
-                broken.append(error)
-
-        def ask() -> None:
-            while not over.is_set():
-                with lock:
-                    number = next(tickets, None)
-                if number is None:
-                    return
-                # Requests follow a timetable, and are spread over the step.
-                spread = min(number / rate, number * max(seconds, 0.0) / planned)
-                if over.wait(max(0.0, begin + spread - time.monotonic())):
-                    return
-                self._query(address, number, measured, lock)
-
-        threads = [
-            threading.Thread(target=work, name=f"probe-{index}", daemon=True)
-            for index in range(self._bounds.concurrency)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            while any(thread.is_alive() for thread in threads) and not broken:
-                self._judge(measured, lock, planned)
-                watch()
-                # A candidate that is too slow for the whole plan has been queried long enough.
-                if measured.requests >= least and time.monotonic() - begin >= seconds:
-                    break
-                pause(_LOOK_SECONDS)
-        finally:
-            over.set()
-        if broken:
-            raise broken[0]
-        with lock:
-            result = ProbeResults(
-                list(measured.latencies),
-                list(measured.errors),
-                list(measured.wrong),
-                measured.largest,
-            )
-        failed = candidate_checks.failure(result, self._bounds)
-        if failed:
-            raise CheckFailedError(failed)
-        return result
+        probe = _Probe(lambda number: self._query(address, number), self._bounds, least, seconds)
+        return probe.run(pause, watch)
 
     def reconnect(self) -> None:
         """Use new connections from now on: a connection stays with the pod that it was made to."""
@@ -185,41 +134,128 @@ class Prober:
             return str(error)
         return f"HTTP {status}" if status in _ROUTER_STATUSES else ""
 
-    def _judge(self, measured: ProbeResults, lock: threading.Lock, planned: int) -> None:
-        with lock:
-            failed = candidate_checks.failure(measured, self._bounds, planned)
+    def _query(self, address: EndpointAddress, number: int) -> "_QueryResult":
+        request = self._requests[number % len(self._requests)]
+        begin = time.monotonic()
+        try:
+            status, answer = self._client.post(address, self._path, request.body)
+        except OSError as error:
+            return _QueryResult(error=str(error))
+        seconds = time.monotonic() - begin
+        if status != 200:
+            return _QueryResult(error=f"HTTP {status}")
+        try:
+            difference = predict_protocol.difference(request, answer, self._model)
+        except AnswerError as error:
+            return _QueryResult(seconds, wrong=f"golden example {request.row}: {error}")
+        # NaN is too far away, too.
+        if difference <= TOLERANCE:
+            return _QueryResult(seconds, difference)
+        wrong = f"golden example {request.row} differs by {difference:.3g}"
+        return _QueryResult(seconds, difference, wrong=wrong)
+
+
+@dataclass(frozen=True)
+class _QueryResult:
+    """One request.
+
+    Attributes:
+        seconds: Its latency.
+        difference: The difference of its answer from the golden one.
+        error: How it failed; empty if it was answered with status 200.
+        wrong: How its answer differs; empty if it is within the tolerance.
+    """
+
+    seconds: float = 0.0
+    difference: float = 0.0
+    error: str = ""
+    wrong: str = ""
+
+
+class _Probe:
+    """The requests of one step, sent by several threads.
+
+    Args:
+        query: Sends the request of a number.
+        bounds: The bounds to keep.
+        least: The fewest requests.
+        seconds: How long at least.
+    """
+
+    def __init__(
+        self,
+        query: Callable[[int], _QueryResult],
+        bounds: VerificationBounds,
+        least: int,
+        seconds: float,
+    ) -> None:
+        self._query, self._bounds, self._least, self._seconds = query, bounds, least, seconds
+        self._planned = max(least, round(seconds * bounds.requests_per_second))
+        self._numbers = iter(range(self._planned))
+        self._results = ProbeResults()
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._broken: list[Exception] = []
+        self._begin = time.monotonic()
+
+    def run(self, pause: Callable[[float], None], watch: Callable[[], None]) -> ProbeResults:
+        """Send the requests and return the results; see `Prober.check`."""
+        threads = [
+            threading.Thread(target=self._work, name=f"probe-{index}", daemon=True)
+            for index in range(self._bounds.concurrency)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads) and not self._broken:
+                with self._lock:
+                    self._check(self._results, self._planned)
+                watch()
+                # A candidate that is too slow for the whole plan has been queried long enough.
+                elapsed = time.monotonic() - self._begin
+                if self._results.requests >= self._least and elapsed >= self._seconds:
+                    break
+                pause(_LOOK_SECONDS)
+        finally:
+            self._over.set()
+        if self._broken:
+            raise self._broken[0]
+        with self._lock:
+            found = self._results
+            results = ProbeResults(
+                list(found.latencies), list(found.errors), list(found.wrong), found.largest
+            )
+        self._check(results)
+        return results
+
+    def _check(self, results: ProbeResults, planned: int = 0) -> None:
+        failed = candidate_checks.failure(results, self._bounds, planned)
         if failed:
             raise CheckFailedError(failed)
 
-    def _query(
-        self,
-        address: EndpointAddress,
-        number: int,
-        measured: ProbeResults,
-        lock: threading.Lock,
-    ) -> None:
-        request = self._requests[number % len(self._requests)]
-        begin = time.monotonic()
-        error, wrong, apart = "", "", 0.0
+    def _work(self) -> None:
         try:
-            status, answer = self._client.post(address, self._path, request.body)
-            seconds = time.monotonic() - begin
-            if status != 200:
-                error = f"HTTP {status}"
-            else:
-                apart = predict_protocol.difference(request, answer, self._model)
-                if not apart <= TOLERANCE:
-                    wrong = f"golden example {request.row} differs by {apart:.3g}"
-        except AnswerError as refused:
-            wrong = f"golden example {request.row}: {refused}"
-        except OSError as lost:
-            error = str(lost)
-        with lock:
-            if error:
-                measured.errors.append(error)
+            while not self._over.is_set():
+                with self._lock:
+                    number = next(self._numbers, None)
+                if number is None or self._over.wait(self._delay(number)):
+                    return
+                self._record(self._query(number))
+        except Exception as error:  # noqa: BLE001 - raised again by the main thread
+            self._broken.append(error)
+
+    def _delay(self, number: int) -> float:
+        # Requests follow a timetable, and are spread over the step.
+        on_time = number / self._bounds.requests_per_second
+        spread = number * max(self._seconds, 0.0) / self._planned
+        return max(0.0, self._begin + min(on_time, spread) - time.monotonic())
+
+    def _record(self, result: _QueryResult) -> None:
+        with self._lock:
+            if result.error:
+                self._results.errors.append(result.error)
                 return
             # Kept sorted, so that checking a day of requests takes no time.
-            insort(measured.latencies, seconds)
-            measured.largest = max(measured.largest, apart)
-            if wrong:
-                measured.wrong.append(wrong)
+            insort(self._results.latencies, result.seconds)
+            self._results.largest = max(self._results.largest, result.difference)
+            if result.wrong:
+                self._results.wrong.append(result.wrong)

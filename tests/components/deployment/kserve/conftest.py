@@ -61,7 +61,7 @@ class Models:
     ports: dict[str, int]
 
     def golden(self, model: str) -> Path:
-        """Gives the golden examples that belong to a model."""
+        """Return the golden examples that belong to a model."""
         return self.folder / f"golden-{model}"
 
 
@@ -227,13 +227,13 @@ class Place:
         return dataclasses.replace(request, **changes)
 
     def deploy(self, model: str, **changes: Any) -> Deployment:
-        """Deploys in this process."""
+        """Deploy in this process."""
         request = self.request(model, **changes)
         return backend.run(request, self.cluster.connect(), QUICK_TIMING)
 
     @contextmanager
     def task(self, model: str, **changes: Any) -> Iterator[Any]:
-        """Deploys in a process of its own."""
+        """Deploy in a process of its own."""
         fields = dataclasses.asdict(self.request(model, **changes))
         fields |= {name: str(fields[name]) for name in PATHS}
         environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig)}
@@ -247,18 +247,18 @@ class Place:
             yield process
 
     def client(self, *, entry: bool = False) -> Client:
-        """Gives a client of the endpoint."""
+        """Return a client of the endpoint."""
         domain = "svc.cluster.local" if entry else "example.com"
         return Client(self.kserve, f"{NAME}.{NAMESPACE}.{domain}")
 
     def lease(self) -> dict[str, Any]:
-        """Gives the lock."""
+        """Return the lock."""
         from kfp_tabular.components.common.kubernetes.client.kinds import LEASE
 
         return self.cluster.admin.get(LEASE, rollout_driver.lease_name(NAME)) or {}
 
     def journal(self) -> dict[str, Any]:
-        """Gives what is noted of an unfinished rollout."""
+        """Return the journal of an unfinished rollout."""
         annotations = (self.lease().get("metadata") or {}).get("annotations") or {}
         return json.loads(annotations.get("kfp-tabular.dev/rollout") or "{}")
 

@@ -119,7 +119,7 @@ class KServe:
             assert not self.errors, "\n".join(self.errors)
 
     def shares(self, name: str) -> dict[str, int]:
-        """Gives which models get which shares of the traffic, in percent."""
+        """Return the percentage of the traffic by model."""
         with self._lock:
             service = self._services.get(name)
             found: dict[str, int] = {}
@@ -129,12 +129,12 @@ class KServe:
             return {model: percent for model, percent in found.items() if percent}
 
     def revisions(self, name: str) -> list[Revision]:
-        """Gives the revisions that were ever made."""
+        """Return the revisions that were ever made."""
         with self._lock:
             return list(self._services[name].revisions)
 
     def entry(self, name: str) -> str:
-        """Gives the InferenceService that an entry Service leads to."""
+        """Return the InferenceService that an entry Service selects."""
         with self._lock:
             return self._entries.get(name, "")
 

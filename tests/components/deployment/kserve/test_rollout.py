@@ -49,7 +49,7 @@ BAD = {
 
 
 def serves(place: Place, service: dict[str, Any]) -> dict[str, int]:
-    """Gives the models that clients get."""
+    """Return the models that clients get."""
     if service["strategy"] == "blue_green":
         return place.kserve.shares(place.kserve.entry(NAME))
     return place.kserve.shares(NAME)
@@ -621,7 +621,7 @@ def test_a_model_that_was_taken_back_by_hand_stays_so(place: Place) -> None:
     assert place.kserve.shares(NAME) == {"third": 100}
 
 
-def test_a_service_that_somebody_has_made_is_left_alone(place: Place) -> None:
+def test_a_service_that_others_have_made_is_left_alone(place: Place) -> None:
     resource = {
         "apiVersion": INFERENCE_SERVICE.api_version,
         "kind": "InferenceService",
@@ -693,7 +693,7 @@ def test_the_deployment_mode_is_not_changed(place: Place) -> None:
     assert place.kserve.shares(NAME) == {"first": 100}
 
 
-def test_a_controller_that_is_behind_deceives_nobody(place: Place) -> None:
+def test_a_controller_that_is_behind_does_not_deceive(place: Place) -> None:
     """Until the controller has looked, the status is that of the model before."""
     for service in (DIRECT, CANARY):
         for item in names(place, INFERENCE_SERVICE):
@@ -720,7 +720,7 @@ def test_a_share_counts_once_the_gateways_have_it(place: Place) -> None:
     assert place.kserve.shares(NAME) == {"second": 100}
 
 
-def test_a_revision_that_is_late_misleads_nobody(place: Place) -> None:
+def test_a_revision_that_is_late_does_not_mislead(place: Place) -> None:
     """KServe takes a share of 0 before there is one for a rollback, to the model before."""
     place.deploy("first")
     place.deploy("second")

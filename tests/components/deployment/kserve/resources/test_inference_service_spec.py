@@ -17,7 +17,7 @@ def made(service: Any = None) -> dict[str, Any]:
     """An InferenceService as it is in the cluster: others have added something."""
     resource = inference_service.build_inference_service(wanted(service))
     resource["metadata"]["labels"]["argocd.argoproj.io/instance"] = "x"
-    resource["metadata"]["annotations"]["example.com/owner"] = "somebody"
+    resource["metadata"]["annotations"]["example.com/owner"] = "a-team"
     return resource
 
 

@@ -98,7 +98,7 @@ def test_what_goes_wrong_while_asking_ends_the_check(monkeypatch: pytest.MonkeyP
         prober().check(target, 0, time.sleep)
 
 
-def test_a_first_answer_that_does_not_come_keeps_nobody_from_ending() -> None:
+def test_a_missing_first_answer_does_not_keep_the_task_from_ending() -> None:
     """Clients may have the candidate already: a task that is told to stop has no time to wait."""
     release, began = threading.Event(), time.monotonic()
 
