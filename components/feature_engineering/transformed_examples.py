@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
-from kfp_tabular.components.common.artifacts.raw_features import RawFeature, dense_numpy
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow

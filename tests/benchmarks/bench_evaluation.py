@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
-from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow

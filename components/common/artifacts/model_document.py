@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,12 @@ CLASSES = "classes"
 
 PREDICTION = "prediction"
 """Output of a regression model: float32 `[batch]`."""
+
+
+# The least number of classes by task; a binary task has exactly so many.
+_CLASSES: Mapping[str, int] = {"binary": 2, "multiclass": 2, "regression": 0}
+_DTYPES = ("float32", "int64", "string")
+_DIGEST = re.compile(r"(sha256:)?[0-9a-f]*")
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class ModelSpec:
         file = Path(directory) / FILE_NAME
         try:
             fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            _check(fields)
             return cls(
                 task=fields["task"],
                 label=fields["label"],
@@ -100,7 +108,7 @@ class ModelSpec:
             ) from error
         except OSError as error:
             raise UserError(f"{file}: cannot be read: {error.strerror}.") from error
-        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not a model description: {error!r}") from error
 
 
@@ -109,3 +117,25 @@ def _model_input(entry: Mapping[str, Any]) -> ModelInput:
     return ModelInput(
         name=entry["name"], dtype=dtype, required=entry["required"], input=entry["input"]
     )
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    task, classes, threshold = fields["task"], fields["classes"], fields["decision_threshold"]
+    if not isinstance(task, str) or task not in _CLASSES:
+        raise ValueError(f"task: {task!r} is not one of {', '.join(_CLASSES)}")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes: expected a list of text")
+    if len(classes) < _CLASSES[task] or (task == "binary" and len(classes) > _CLASSES[task]):
+        raise ValueError(f"classes: {len(classes)} do not fit a {task} task")
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is not None and not number:
+        raise ValueError("decision_threshold: expected a number or null")
+    if not isinstance(fields["schema_digest"], str) or not _DIGEST.fullmatch(
+        fields["schema_digest"]
+    ):
+        raise ValueError("schema_digest: expected sha256:<hexadecimal digits>")
+    for entry in fields["inputs"]:
+        if entry["dtype"] not in _DTYPES:
+            raise ValueError(f"inputs: dtype {entry['dtype']!r} is not one of {', '.join(_DTYPES)}")
+        if not isinstance(entry["name"], str) or not isinstance(entry["input"], str):
+            raise TypeError("inputs: name and input are text")

@@ -8,11 +8,7 @@ sparse, and the transform graph, not its caller, decides what stands in for a mi
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Literal
 
 from kfp_tabular.components.common.errors import UserError
 
@@ -106,52 +102,3 @@ def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
             required=feature.presence.min_fraction >= 1.0,
         )
     return found
-
-
-def dense_column(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> pa.Array:
-    """Gives a column of examples as the raw feature's values, missing ones filled in.
-
-    Args:
-        column: An `int64`, `float64` or `string` column, or one that casts safely.
-        feature: What the column is to become.
-
-    Returns:
-        A null-free Arrow array: `float32`, `int64` or `string`.
-
-    Raises:
-        UserError: Where a value does not fit the feature's type; an infinite one does not.
-    """
-    arrow_types = {"float32": pa.float32(), "int64": pa.int64(), "string": pa.string()}
-    wanted = arrow_types[feature.dtype]
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if column.type != wanted:
-        try:
-            # A double that float32 rounds is the same feature; one that int64 cuts is not.
-            column = pc.cast(column, wanted, safe=feature.dtype != "float32")
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise UserError(
-                f"column {feature.name!r}: {column.type} values do not fit the schema's "
-                f"{feature.dtype}: {error}"
-            ) from error
-    if feature.dtype == "float32":
-        infinite = pc.sum(pc.is_inf(column)).as_py()
-        if infinite:
-            raise UserError(
-                f"column {feature.name!r}: {infinite} values are infinite, or beyond the largest "
-                "float32 (3.4e38). Exclude or rescale the column."
-            )
-    if column.null_count:
-        column = pc.fill_null(column, pa.scalar(feature.missing, type=wanted))
-    return column
-
-
-def dense_numpy(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> "np.ndarray[Any, Any]":
-    """Gives `dense_column` as numpy, shape `[rows]`; strings are objects of type `bytes`.
-
-    `tf.constant` takes the result as it is.
-    """
-    dense = dense_column(column, feature)
-    if feature.dtype == "string":
-        return np.asarray(dense.cast(pa.binary()).to_numpy(zero_copy_only=False), dtype=object)
-    return np.asarray(dense.to_numpy(zero_copy_only=False))

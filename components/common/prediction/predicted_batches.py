@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.prediction import label_encoding
 from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel

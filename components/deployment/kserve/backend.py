@@ -50,10 +50,10 @@ def run(
     inference_service.check_name(options.model_name)
     model = DeployedModel.load(request.model)
     golden = predict_protocol.golden_requests(
-        GoldenExamples.load(request.golden_examples), model, settings.runtime
+        GoldenExamples.load(request.golden_examples), model.spec, settings.runtime
     )
     _check_golden(golden, settings)
-    prober = Prober(options.model_name, golden, model, settings.verification, settings.access)
+    prober = Prober(options.model_name, golden, model.spec, settings.verification, settings.access)
     storage_uri = model_location.locate(request, model, settings)
     cluster = connect() if api is None else api
     spec = EndpointSpec(
@@ -61,7 +61,7 @@ def run(
         settings=settings,
         storage_uri=storage_uri,
         model_digest=model.digest,
-        schema_digest=model.schema_digest,
+        schema_digest=model.spec.schema_digest,
         run_id=options.run_id,
         image=task_image(cluster),
     )

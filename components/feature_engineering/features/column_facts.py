@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_column
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import (
     MISSING_INT,
     MISSING_STRING,
     DType,
     RawFeature,
-    dense_column,
 )
 
 COUNTED_VALUES = 20_000

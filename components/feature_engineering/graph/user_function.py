@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_column
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.artifacts.raw_features import RawFeature, dense_column
+from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.artifacts.raw_features import dense_numpy
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.instances import tensors
 from kfp_tabular.components.common.prediction.saved_model import SavedModel

@@ -16,12 +16,9 @@ from kfp_tabular.components.common.artifacts.golden_examples import (
     GoldenExamples,
     class_margin,
 )
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
 from kfp_tabular.components.deployment.kserve.resources.service_settings import TENSORFLOW
-
-# As in `components/common/artifacts/raw_features.py`, which needs numpy.
-_MISSING: Mapping[str, Any] = {"float32": math.nan, "int64": -(2**63), "string": ""}
 
 
 class AnswerError(ValueError):
@@ -43,14 +40,12 @@ class GoldenRequest:
     expected: Mapping[str, Any]
 
 
-def golden_requests(
-    golden: GoldenExamples, model: DeployedModel, runtime: str
-) -> list[GoldenRequest]:
+def golden_requests(golden: GoldenExamples, model: ModelSpec, runtime: str) -> list[GoldenRequest]:
     """Return a request for each golden example.
 
     Args:
         golden: The golden examples.
-        model: The model.
+        model: The model's description.
         runtime: What answers, as in the settings' `runtime`.
 
     Raises:
@@ -74,13 +69,13 @@ def body_text(request: GoldenRequest) -> str:
     return request.body.decode()
 
 
-def difference(request: GoldenRequest, answer: bytes, model: DeployedModel) -> float:
+def difference(request: GoldenRequest, answer: bytes, model: ModelSpec) -> float:
     """Compare an answer with that of the evaluation.
 
     Args:
         request: The request.
         answer: The body of the answer.
-        model: The model.
+        model: The model's description.
 
     Returns:
         The largest difference of a probability, or of a prediction relative to its size where
@@ -109,7 +104,7 @@ def difference(request: GoldenRequest, answer: bytes, model: DeployedModel) -> f
     return found
 
 
-def _fits(expected: Mapping[str, Any], model: DeployedModel) -> bool:
+def _fits(expected: Mapping[str, Any], model: ModelSpec) -> bool:
     if model.task == "regression":
         return _is_finite(expected.get("prediction"))
     probabilities = expected.get("probabilities")
@@ -120,14 +115,12 @@ def _fits(expected: Mapping[str, Any], model: DeployedModel) -> bool:
     )
 
 
-def _instance(instance: Mapping[str, Any], model: DeployedModel, runtime: str) -> Any:
+def _instance(instance: Mapping[str, Any], model: ModelSpec, runtime: str) -> Any:
     if runtime != TENSORFLOW:
         return dict(instance)
     # TensorFlow Serving reads NaN, which is not JSON.
     values = {
-        entry.input: _MISSING[entry.dtype]
-        if instance.get(entry.name) is None
-        else instance[entry.name]
+        entry.input: entry.missing if instance.get(entry.name) is None else instance[entry.name]
         for entry in model.inputs
     }
     # An object with this key alone would be decoded as base64; a lone input needs no name.

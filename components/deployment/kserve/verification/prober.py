@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.artifacts.golden_examples import TOLERANCE
-from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.deployment.kserve.resources.inference_service import predict_path
 from kfp_tabular.components.deployment.kserve.resources.verification_settings import (
     EndpointAccess,
@@ -39,7 +39,7 @@ class Prober:
     Args:
         name: The model's name in the endpoint's paths.
         requests: The golden examples as requests; without any, a check only waits.
-        model: The model.
+        model: The model's description.
         bounds: The bounds to keep.
         access: How to reach candidates.
     """
@@ -48,7 +48,7 @@ class Prober:
         self,
         name: str,
         requests: Sequence[GoldenRequest],
-        model: DeployedModel,
+        model: ModelSpec,
         bounds: VerificationBounds,
         access: EndpointAccess,
     ) -> None:

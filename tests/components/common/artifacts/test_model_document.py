@@ -9,25 +9,35 @@ from kfp_tabular.components.common.artifacts.model_document import ModelInput, M
 from kfp_tabular.components.common.errors import UserError
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-specs = st.builds(
-    ModelSpec,
-    task=st.sampled_from(["binary", "multiclass", "regression"]),
-    label=text,
-    classes=st.lists(text, max_size=3).map(tuple),
-    decision_threshold=st.none() | st.floats(0, 1),
-    inputs=st.lists(
-        st.builds(
-            ModelInput,
-            name=text,
-            dtype=st.sampled_from(["float32", "int64", "string"]),
-            required=st.booleans(),
-            input=text,
-        ),
-        max_size=3,
-    ).map(tuple),
-    schema_digest=text,
-    versions=st.dictionaries(text, text, max_size=2),
-    hyperparameters=st.dictionaries(text, text | st.integers() | st.booleans(), max_size=2),
+CLASSES = {"binary": (2, 2), "multiclass": (2, 4), "regression": (0, 0)}
+
+
+def classes_of(task):
+    fewest, most = CLASSES[task]
+    return st.lists(text, min_size=fewest, max_size=most).map(tuple)
+
+
+specs = st.sampled_from(sorted(CLASSES)).flatmap(
+    lambda task: st.builds(
+        ModelSpec,
+        task=st.just(task),
+        label=text,
+        classes=classes_of(task),
+        decision_threshold=st.none() | st.floats(0, 1),
+        inputs=st.lists(
+            st.builds(
+                ModelInput,
+                name=text,
+                dtype=st.sampled_from(["float32", "int64", "string"]),
+                required=st.booleans(),
+                input=text,
+            ),
+            max_size=3,
+        ).map(tuple),
+        schema_digest=st.text("0123456789abcdef").map("sha256:{}".format),
+        versions=st.dictionaries(text, text, max_size=2),
+        hyperparameters=st.dictionaries(text, text | st.integers() | st.booleans(), max_size=2),
+    )
 )
 SPEC = ModelSpec(
     task="binary",

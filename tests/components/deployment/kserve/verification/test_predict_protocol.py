@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.deployment.kserve.resources.deployed_model import (
-    DeployedModel,
-    DeployedModelInput,
-)
 from kfp_tabular.components.deployment.kserve.resources.inference_service import predict_path
 from kfp_tabular.components.deployment.kserve.verification.predict_protocol import (
     AnswerError,
@@ -20,12 +17,12 @@ from kfp_tabular.components.deployment.kserve.verification.predict_protocol impo
 )
 
 INPUTS = (
-    DeployedModelInput("Größe (m)", "float32", "gre_m"),
-    DeployedModelInput("rooms", "int64", "rooms"),
-    DeployedModelInput("kind", "string", "kind"),
+    ModelInput("Größe (m)", "float32", False, "gre_m"),
+    ModelInput("rooms", "int64", False, "rooms"),
+    ModelInput("kind", "string", False, "kind"),
 )
-BINARY = DeployedModel("sha256:1", "binary", ("no", "yes"), 0.5, INPUTS, "")
-REGRESSION = DeployedModel("sha256:1", "regression", (), None, INPUTS, "")
+BINARY = ModelSpec("binary", "y", ("no", "yes"), 0.5, INPUTS, "")
+REGRESSION = ModelSpec("regression", "y", (), None, INPUTS, "")
 GOLDEN = GoldenExamples([{"Größe (m)": 1.5}], [{"probabilities": [0.25, 0.75], "class": "yes"}])
 NUMBER = GoldenExamples([{"kind": "flat"}], [{"prediction": 2000.0}])
 
@@ -52,9 +49,7 @@ def test_tensorflow_serving_takes_every_input_by_the_signatures_names() -> None:
 
 def test_tensorflow_serving_does_not_decode_a_text() -> None:
     """An object with the one key `b64` is base64 to it."""
-    lone = DeployedModel(
-        "sha256:1", "regression", (), None, (DeployedModelInput("b64", "string", "b64"),), ""
-    )
+    lone = ModelSpec("regression", "y", (), None, (ModelInput("b64", "string", False, "b64"),), "")
     (request,) = golden_requests(
         GoldenExamples([{"b64": "yes"}], NUMBER.predictions), lone, "tensorflow"
     )
@@ -177,7 +172,7 @@ def test_another_models_golden_examples_are_refused() -> None:
     ],
 )
 def test_answers_that_nothing_could_be_compared_with_are_refused(
-    model: DeployedModel, prediction: Any
+    model: ModelSpec, prediction: Any
 ) -> None:
     with pytest.raises(UserError, match="row 0 was written for another model"):
         golden_requests(GoldenExamples([{}], [prediction]), model, "image")

@@ -11,11 +11,8 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.kubernetes.client.errors import AbortedError
-from kfp_tabular.components.deployment.kserve.resources.deployed_model import (
-    DeployedModel,
-    DeployedModelInput,
-)
 from kfp_tabular.components.deployment.kserve.resources.verification_settings import (
     EndpointAccess,
     VerificationBounds,
@@ -25,9 +22,7 @@ from kfp_tabular.components.deployment.kserve.verification.candidate_checks impo
 from kfp_tabular.components.deployment.kserve.verification.endpoint_address import EndpointAddress
 from kfp_tabular.components.deployment.kserve.verification.prober import Prober
 
-MODEL = DeployedModel(
-    "sha256:1", "binary", ("no", "yes"), 0.5, (DeployedModelInput("a", "float32", "a"),), ""
-)
+MODEL = ModelSpec("binary", "y", ("no", "yes"), 0.5, (ModelInput("a", "float32", False, "a"),), "")
 RIGHT = {"predictions": [{"probabilities": [0.25, 0.75], "class": "yes"}]}
 ROWS = 5
 
