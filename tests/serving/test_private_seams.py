@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.private_seams import seam
 
 _HTTP = "serving/http/bounded_http1.py"
+_GRACEFUL_SERVER = "serving/process/graceful_server.py"
 _SERVER = "serving/process/model_server.py"
 
 
@@ -79,7 +80,7 @@ def test_httptools_parser() -> None:
 
 
 def test_uvicorns_server() -> None:
-    with seam("uvicorn", "Server, its steps and `_captured_signals`", user=_SERVER):
+    with seam("uvicorn", "Server, its steps and `_captured_signals`", user=_GRACEFUL_SERVER):
         import uvicorn
 
         expected = {

@@ -7,17 +7,7 @@ import pytest
 
 from kfp_tabular.serving.auth.http_authentication import HttpAuthentication
 from tests.serving.auth.mounted_secret import KEY, OTHER_KEY, Counted
-
-
-async def echo(scope, receive, send):
-    """Respond with the length of the body."""
-    size, more = 0, True
-    while more:
-        message = await receive()
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": str(size).encode()})
+from tests.serving.echo_application import echo
 
 
 def request(app, method, path, **options):

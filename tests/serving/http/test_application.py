@@ -14,9 +14,8 @@ from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.http.request_handlers import RequestHandlers
 from kfp_tabular.serving.protocol.routes import RouteName
 from kfp_tabular.serving.settings.server_settings import RequestLimits, ValuePolicies
+from tests.serving.fraud_requests import SHOP, V1, V2, tensor, tensors
 
-V1 = "/v1/models/fraud:predict"
-V2 = "/v2/models/fraud/infer"
 SECRET = "4111-1111-geheim"
 
 ROWS = [
@@ -25,31 +24,12 @@ ROWS = [
     {"amount": 1e6, "hour": None, "商户": "", "rate": 4},
     {"amount": 0.1, "hour": 2.0, "商户": "y", "customer": "c-1", "fraud": 1},
 ]
-DATATYPES = {
-    "amount": "FP32",
-    "Straße & Nr.": "BYTES",
-    "hour": "INT64",
-    "商户": "BYTES",
-    "rate": "FP64",
-}
 VALID = {"amount": 1, "商户": "x"}
 
 
 def counted(text, name):
     """Return the sum of a metric's samples."""
     return sum(float(line.rpartition(" ")[2]) for line in re.findall(rf"^{name}.*$", text, re.M))
-
-
-def tensors(rows):
-    return [
-        {
-            "name": name,
-            "shape": [len(rows)],
-            "datatype": datatype,
-            "data": [row.get(name) for row in rows],
-        }
-        for name, datatype in DATATYPES.items()
-    ]
 
 
 def expected(directory, rows):
@@ -378,13 +358,6 @@ def test_a_length_with_thousands_of_zeros_is_handled(client):
     body = json.dumps({"instances": [VALID]})
     headers = {"content-length": f"{len(body):05000}"}
     assert client().post(V1, content=body, headers=headers).status_code == 200
-
-
-def tensor(**changes):
-    return {"name": "amount", "shape": [1], "datatype": "FP32", "data": [1.5]} | changes
-
-
-SHOP = {"name": "商户", "shape": [1], "datatype": "BYTES", "data": ["x"]}
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,7 @@ import pytest
 import uvicorn
 
 from kfp_tabular.serving.http.bounded_http1 import LARGEST_HEAD_BYTES, BoundedHttp1
-
-
-async def echo(scope, receive, send):
-    size, more = 0, True
-    while more:
-        message = await receive()
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    body = str(size).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+from tests.serving.echo_application import echo
 
 
 def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False):
