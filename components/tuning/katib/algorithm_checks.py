@@ -46,13 +46,13 @@ class Algorithm:
         check: Returns a message for everything in a search that the algorithm cannot do.
         settings: Its settings by name, without the seed.
         required: The settings that must be given.
-        seeded: Whether it has a seed, the setting `random_state`.
+        is_seeded: Whether it has a seed, the setting `random_state`.
     """
 
     check: Callable[[AlgorithmUse], list[str]]
     settings: Mapping[str, Setting] = field(default_factory=dict)
     required: tuple[str, ...] = ()
-    seeded: bool = True
+    is_seeded: bool = True
 
 
 def check(
@@ -71,27 +71,27 @@ def check(
         for every problem.
 
     Example:
-        >>> check("grdi", {}, AlgorithmUse((), 4, 1), seed=0)[1][0].partition(" There")[0]
+        >>> check("grdi", {}, AlgorithmUse((), 4, 1), seed=0)[1][0].partition(" Algorithms:")[0]
         "algorithm: 'grdi' is unknown. Did you mean 'grid'?"
     """
     if name in NOT_OFFERED:
-        return {}, [f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. {_there_are()}"]
+        return {}, [f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. {_available()}"]
     algorithm = ALGORITHMS.get(name)
     if algorithm is None:
         meant = closest(name, (*ALGORITHMS, *NOT_OFFERED))
-        return {}, [f"algorithm: {name!r} is unknown.{meant} {_there_are()}"]
+        return {}, [f"algorithm: {name!r} is unknown.{meant} {_available()}"]
     settings, problems = read_settings(f"Katib's {name}", algorithm.settings, given)
     missing = [setting for setting in algorithm.required if setting not in given]
     if missing:
         problems.append(f"algorithm_settings: {name} needs {' and '.join(missing)}.")
     problems += algorithm.check(replace(search, settings=settings))
-    if algorithm.seeded:
+    if algorithm.is_seeded:
         settings["random_state"] = str(seed)
     return settings, problems
 
 
-def _there_are() -> str:
-    return f"There are {', '.join(ALGORITHMS)}."
+def _available() -> str:
+    return f"Algorithms: {', '.join(ALGORITHMS)}."
 
 
 def _numbers(search: AlgorithmUse) -> list[Number]:
@@ -344,7 +344,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "restart_strategy": Setting("choice", choices=("none", "ipop", "bipop")),
         },
     ),
-    "sobol": Algorithm(_goptuna, seeded=False),
+    "sobol": Algorithm(_goptuna, is_seeded=False),
     "hyperband": Algorithm(
         _hyperband,
         {
@@ -353,7 +353,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "resource_name": Setting("name"),
         },
         required=("r_l", "resource_name"),
-        seeded=False,
+        is_seeded=False,
     ),
 }
 """The algorithms of the Katib backend, under Katib's names."""

@@ -63,7 +63,7 @@ def run(request: TuningRequest) -> SearchResult:
                 raise failure(trials, "no trial succeeded")
         except (UserError, RuntimeError):
             _logger.error("the trials' logs are in %s", opened.directory / "trials")
-            opened.forgive()
+            opened.forget_failures()
             raise
     return SearchResult(trials, leader, space, goal, options.algorithm, libraries=("optuna",))
 

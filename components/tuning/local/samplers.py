@@ -116,12 +116,12 @@ def parse(name: str, settings: Mapping[str, object], space: SearchSpace) -> Algo
     if name in NOT_OFFERED:
         raise UserError(
             f"algorithm: {name} is not offered: {NOT_OFFERED[name]}. "
-            f"There are {', '.join(ALGORITHMS)}."
+            f"Algorithms: {', '.join(ALGORITHMS)}."
         )
     if name not in ALGORITHMS:
         raise UserError(
             f"algorithm: {name!r} is unknown.{closest(name, ALGORITHMS)} "
-            f"There are {', '.join(ALGORITHMS)}."
+            f"Algorithms: {', '.join(ALGORITHMS)}."
         )
     texts, problems = read_settings(name, _SETTINGS[name], settings)
     if problems:

@@ -30,7 +30,8 @@ _JOURNAL = "journal.log"
 _SETTINGS = "settings.json"
 _VALUES = "values"
 _OUTCOME = "outcome"
-_FORGIVEN = "forgiven"
+# As in existing studies.
+_FORGOTTEN = "forgiven"
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Study:
         self._distributions = {
             parameter.name: distributions.distribution(parameter) for parameter in plan.space
         }
-        self._forgiven = set(self._study.user_attrs.get(_FORGIVEN, []))
+        self._forgotten = set(self._study.user_attrs.get(_FORGOTTEN, []))
         self._close_interrupted()
         self._trials = {
             frozen.number: self._trial(frozen)
@@ -97,7 +98,7 @@ class Study:
     @property
     def trials(self) -> list[Trial]:
         """The trials by number, without those that failed in an earlier, failed search."""
-        return [trial for trial in self._trials.values() if trial.number not in self._forgiven]
+        return [trial for trial in self._trials.values() if trial.number not in self._forgotten]
 
     def trial_directory(self, number: int) -> Path:
         """Return the directory of a trial's files."""
@@ -141,11 +142,11 @@ class Study:
         self._tell(trial)
         self._trials[trial.number] = trial
 
-    def forgive(self) -> None:
+    def forget_failures(self) -> None:
         """Forget the trials that failed so far, so that a later attempt can replace them."""
         failed = {trial.number for trial in self._trials.values() if trial.state == "failed"}
-        self._forgiven |= failed
-        self._study.set_user_attr(_FORGIVEN, sorted(self._forgiven))
+        self._forgotten |= failed
+        self._study.set_user_attr(_FORGOTTEN, sorted(self._forgotten))
 
     def _point(self) -> dict[str, distributions.Raw] | None:
         """Return the raw values of the next trial, or None to let the sampler choose."""

@@ -92,10 +92,10 @@ def read_settings(
             problems.append("algorithm_settings: use the argument seed instead of random_state.")
             continue
         if name not in known:
-            there_are = f"There are {', '.join(known)}." if known else "It has none."
+            available = f"Its settings: {', '.join(known)}." if known else "It has no settings."
             problems.append(
                 f"algorithm_settings: {algorithm} has no setting {name!r}."
-                f"{closest(name, known)} {there_are}"
+                f"{closest(name, known)} {available}"
             )
             continue
         text, expected = known[name].read(value)

@@ -234,7 +234,7 @@ def _parse_entry(entry: object, where: str) -> Parameter:
     if name not in _FIELD_TYPES:
         raise UserError(
             f"{where}: hyperparameter {name!r} is unknown.{closest(name, _FIELD_TYPES)} "
-            f"There are {', '.join(_FIELD_TYPES)}."
+            f"Hyperparameters: {', '.join(_FIELD_TYPES)}."
         )
     where = f"{where} ({name})"
     kind = _one_of(_text(fields_, "parameterType", where), PARAMETER_TYPES, where, "parameterType")
@@ -285,7 +285,7 @@ def _choice_value(name: str, value: object, where: str) -> Value:
     if name == "model_type" and text not in MODEL_TYPES:
         raise UserError(
             f"{where}: model type {text!r} is unknown.{closest(text, MODEL_TYPES)} "
-            f"There are {', '.join(MODEL_TYPES)}."
+            f"Model types: {', '.join(MODEL_TYPES)}."
         )
     return text
 
@@ -352,7 +352,7 @@ def _mapping(value: object, where: str, keys: Sequence[str], of: str = "") -> Ma
         if key not in keys:
             raise UserError(
                 f"{where}: unknown field {key!r}{of}.{closest(str(key), keys)} "
-                f"There are {', '.join(keys)}."
+                f"Fields: {', '.join(keys)}."
             )
     return value
 
@@ -371,6 +371,6 @@ def _one_of(value: str, allowed: Sequence[str], where: str, field: str) -> str:
     if value not in allowed:
         raise UserError(
             f"{where}: {field} {value!r} is unknown.{closest(value, allowed)} "
-            f"There are {', '.join(allowed)}."
+            f"Expected one of {', '.join(allowed)}."
         )
     return value

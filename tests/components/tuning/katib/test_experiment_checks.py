@@ -92,7 +92,7 @@ def test_algorithms_without_a_search_space_are_refused_by_name(name: str) -> Non
         ("tpe", {"algorithm_settings": {"n_EI_candidate": 1}}, "Did you mean 'n_EI_candidates'?"),
         ("tpe", {"algorithm_settings": {"n_EI_candidates": 1.5}}, "a whole number of at least 1"),
         ("tpe", {"algorithm_settings": {"n_startup_trials": 3}}, "Katib's tpe has no setting"),
-        ("sobol", {"algorithm_settings": {"x": 1}}, "It has none."),
+        ("sobol", {"algorithm_settings": {"x": 1}}, "It has no settings."),
         ("cmaes", {"algorithm_settings": {"restart_strategy": "pop"}}, "one of none, ipop, bipop"),
         ("random", {"algorithm_settings": {"random_state": 1}}, "use the argument seed instead"),
         (

@@ -85,7 +85,7 @@ def test_every_setting_reaches_the_sampler(name, settings):
         ("cmaes", {}, r"search_space \(hidden_units\): cmaes searches only numbers"),
         ("tpe", {"random_state": 3}, "use the argument seed instead"),
         ("tpe", {"sigma": 3}, "tpe has no setting 'sigma'"),
-        ("random", {"sigma": 3}, "It has none"),
+        ("random", {"sigma": 3}, "It has no settings"),
         ("tpe", {"n_startup_trials": "many"}, "a whole number of at least 0, found 'many'"),
         ("tpe", {"n_startup_trials": 1.5}, "a whole number of at least 0, found 1.5"),
         ("tpe", {"n_startup_trials": -1}, "at least 0"),

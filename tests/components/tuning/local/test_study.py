@@ -82,14 +82,14 @@ def test_what_the_results_depend_on_makes_the_study(tmp_path):
     assert len(names) == 6
 
 
-def test_forgiven_failures_are_made_up_for_with_other_values(tmp_path):
+def test_forget_failuresn_failures_are_made_up_for_with_other_values(tmp_path):
     plan = replace(PLAN, algorithm=samplers.Algorithm("random"))
     with open_study(tmp_path, plan, {}) as study:
         for _ in range(3):
             asked = study.ask()
             study.close(replace(asked, state="failed"))
         failed = study.trials
-        study.forgive()
+        study.forget_failures()
         assert study.trials == []
     with open_study(tmp_path, plan, {}) as study:
         assert study.trials == []
