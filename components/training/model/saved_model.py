@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from kfp_tabular.components.common.artifacts.raw_features import (
     raw_features,
     read_schema,
 )
-from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, pack
+from kfp_tabular.components.training.input.training_data import TrainingData
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.model.predictor import predictions
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform")
 
@@ -60,37 +62,22 @@ def input_names(features: Iterable[str]) -> dict[str, str]:
     return {feature: names[feature] for feature in features}
 
 
-def write(
-    directory: Path,
-    *,
-    model: Any,
-    transform_graph: Path,
-    layout: ColumnLayout,
-    task: Task,
-    decision_threshold: float,
-    target_mean: float,
-    target_scale: float,
-    hyperparameters: dict[str, Any],
-) -> ModelSpec:
+def write(directory: Path, model: Any, data: TrainingData, settings: WorkerSettings) -> ModelSpec:
     """Write the SavedModel with both signatures, `model.json` and `schema.pbtxt`.
 
     Args:
         directory: An existing directory.
         model: A model from the packed inputs to logits.
-        transform_graph: The transform graph's artifact.
-        layout: How transformed columns are packed.
-        task: The task.
-        decision_threshold: A binary model predicts its second class from this probability on.
-        target_mean: Added to a regression model's output, after `target_scale`.
-        target_scale: A regression model's output is multiplied by this.
-        hyperparameters: The hyperparameters of the model, for `model.json`.
+        data: The input that it was trained on: task, columns, mean and scale of the label.
+        settings: The transform graph, the decision threshold and the hyperparameters.
 
     Returns:
         The content of `model.json`.
     """
     import tensorflow as tf
 
-    graph = TransformGraph(transform_graph, layout)
+    task, layout, threshold = data.task, data.columns, settings.decision_threshold
+    graph = TransformGraph(settings.transform_graph, layout)
     names = input_names(feature.name for feature in graph.features)
     inputs = tuple(
         ModelInput(
@@ -115,9 +102,9 @@ def write(
         logits = model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
         values = predictions(task.kind, logits)
         if task.kind == "regression":
-            return {model_format.PREDICTION: values * target_scale + target_mean}
+            return {model_format.PREDICTION: values * data.scale + data.mean}
         chosen = (
-            tf.cast(values[:, 1] >= decision_threshold, tf.int32)
+            tf.cast(values[:, 1] >= threshold, tf.int32)
             if task.kind == "binary"
             else tf.argmax(values, axis=1)
         )
@@ -163,18 +150,19 @@ def write(
             model_format.EXAMPLES_SIGNATURE: serving_examples,
         },
     )
+    schema = settings.transform_graph / SCHEMA_FILE
     spec = ModelSpec(
         task=task.kind,
         label=task.label,
         classes=task.classes,
-        decision_threshold=decision_threshold if task.kind == "binary" else None,
+        decision_threshold=threshold if task.kind == "binary" else None,
         inputs=inputs,
-        schema_digest=lineage.digest_file(transform_graph / SCHEMA_FILE),
+        schema_digest=lineage.digest_file(schema),
         versions=lineage.versions(_LIBRARIES),
-        hyperparameters=hyperparameters,
+        hyperparameters=asdict(settings.hyperparameters),
     )
     spec.save(directory)
-    shutil.copyfile(transform_graph / SCHEMA_FILE, directory / SCHEMA_FILE)
+    shutil.copyfile(schema, directory / SCHEMA_FILE)
     return spec
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,7 @@ def write(settings: WorkerSettings, output: Path, data: TrainingData, model: Any
     """
     started = time.monotonic()
     with files.atomic_directory(output) as directory:
-        saved_model.write(
-            directory,
-            model=model,
-            transform_graph=settings.transform_graph,
-            layout=data.columns,
-            task=data.task,
-            decision_threshold=settings.decision_threshold,
-            target_mean=data.mean,
-            target_scale=data.scale,
-            hyperparameters=asdict(settings.hyperparameters),
-        )
+        saved_model.write(directory, model, data, settings)
         lineage.record(
             directory,
             inputs={
