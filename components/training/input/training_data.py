@@ -22,9 +22,9 @@ class TrainingData:
         columns: How columns are packed.
         reader: Reads rows.
         rows: Rows by split.
-        train: Files of the train split.
+        train_files: Files of the train split.
         share: The part of the train split that this process trains on.
-        counts: Rows of the train split by class; empty for regression.
+        class_counts: Rows of the train split by class; empty for regression.
         mean: Mean of a regression label; 0 for other tasks.
         scale: Standard deviation of a regression label; 1 for other tasks.
         has_eval_split: Whether there is an eval split with rows.
@@ -36,9 +36,9 @@ class TrainingData:
     columns: packed_rows.ColumnLayout
     reader: parquet_reader.Reader
     rows: Mapping[str, int]
-    train: Sequence[Path]
+    train_files: Sequence[Path]
     share: Sequence[parquet_reader.Piece]
-    counts: Sequence[int]
+    class_counts: Sequence[int]
     mean: float
     scale: float
     has_eval_split: bool
@@ -92,13 +92,23 @@ def read(
         own = label_statistics.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
     reader = parquet_reader.Reader(columns, task, mean, scale, ensure=ensure)
-    evaluated, held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None
-    if evaluated and replica.is_chief:
+    has_eval_split, held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None
+    if has_eval_split and replica.is_chief:
         held_out = parquet_reader.sample(
             reader, examples.require(parquet_reader.EVAL_SPLIT), settings.eval_rows
         )
     return TrainingData(
-        task, columns, reader, rows, train, share, counts, mean, scale, evaluated, held_out
+        task=task,
+        columns=columns,
+        reader=reader,
+        rows=rows,
+        train_files=train,
+        share=share,
+        class_counts=counts,
+        mean=mean,
+        scale=scale,
+        has_eval_split=has_eval_split,
+        held_out=held_out,
     )
 
 

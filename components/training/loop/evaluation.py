@@ -28,7 +28,7 @@ def final_metrics(predict: Predict, data: TrainingData, eval_rows: int) -> dict[
         data: The input.
         eval_rows: Largest number of rows of the train split to read.
     """
-    train = parquet_reader.sample(data.reader, data.train, eval_rows)
+    train = parquet_reader.sample(data.reader, data.train_files, eval_rows)
     found = {f"train_{name}": value for name, value in measure(predict, data, train).items()}
     if data.held_out is not None:
         measured = measure(predict, data, data.held_out)

@@ -165,7 +165,7 @@ def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
         hyperparameters=settings.hyperparameters,
         seed=settings.seed,
         prior=label_statistics.prior(
-            kind, data.counts, balanced=settings.class_weights == "balanced"
+            kind, data.class_counts, balanced=settings.class_weights == "balanced"
         ),
         rows=data.rows[parquet_reader.TRAIN_SPLIT],
     )
@@ -176,7 +176,7 @@ def _class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] 
         return None
     if data.task.kind == "regression":
         raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
-    return label_statistics.balanced_weights(data.counts)
+    return label_statistics.balanced_weights(data.class_counts)
 
 
 def _copy(source: Sequence[Any], target: Sequence[Any]) -> None:

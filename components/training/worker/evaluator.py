@@ -143,10 +143,19 @@ def _data(opened: Workspace) -> TrainingData:
     held_out = None
     if rows.get(parquet_reader.EVAL_SPLIT):
         held_out = parquet_reader.sample(reader, examples.require(parquet_reader.EVAL_SPLIT), _ROWS)
-    counts = [1] * len(task.classes)
-    has_eval_split = held_out is not None
     return TrainingData(
-        task, columns, reader, rows, (), (), counts, 0.0, 1.0, has_eval_split, held_out
+        task=task,
+        columns=columns,
+        reader=reader,
+        rows=rows,
+        # An evaluator does not train: it needs no share, and its weights come from checkpoints.
+        train_files=(),
+        share=(),
+        class_counts=[1] * len(task.classes),
+        mean=0.0,
+        scale=1.0,
+        has_eval_split=held_out is not None,
+        held_out=held_out,
     )
 
 

@@ -275,7 +275,7 @@ def _facts(training: _Training) -> dict[str, Any]:
         "task": data.task.kind,
         "label": data.task.label,
         "classes": list(data.task.classes),
-        "class_counts": list(data.counts),
+        "class_counts": list(data.class_counts),
         "objective": f"eval_{training.early_stopping.metric}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),
