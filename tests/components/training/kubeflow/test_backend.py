@@ -266,7 +266,7 @@ def test_an_attempt_with_another_job_does_not_touch_the_first(server, api, job_r
     with Operator(server, trains).running() as operator:
         backend.run(job_request, api)
         other = placed(job_request, job={**job_request.placement.job, "memory": "8Gi"})
-        with pytest.raises(SpecConflictError, match="asks for something else"):
+        with pytest.raises(SpecConflictError, match="exists and has another spec"):
             backend.run(other, api)
 
     assert len(operator.jobs) == 1
