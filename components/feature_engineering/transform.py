@@ -103,11 +103,12 @@ def run(request: TransformRequest) -> TransformResult:
     candidates, dropped = _candidates(
         settings, examples, schema_columns(read_schema(request.schema))
     )
+    inputs = _Inputs(settings, examples, task, candidates, dropped)
     with files.atomic_directory(request.transform_graph) as directory:
         if settings.preprocessing_fn:
-            made = _from_function(settings, examples, candidates, dropped, task, directory)
+            made = _from_function(inputs, directory)
         else:
-            made = _from_plan(request, examples, candidates, dropped, task, directory)
+            made = _from_plan(inputs, directory)
         task.save(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
         files.write_text(
@@ -138,6 +139,17 @@ def run(request: TransformRequest) -> TransformResult:
 
 
 @dataclass(frozen=True)
+class _Inputs:
+    """What a transform graph is made from."""
+
+    options: TransformOptions
+    examples: Examples
+    task: Task
+    candidates: Sequence[SchemaColumn]
+    dropped: Sequence[DroppedColumn]
+
+
+@dataclass(frozen=True)
 class _WrittenGraph:
     """A transform graph on disk."""
 
@@ -146,70 +158,52 @@ class _WrittenGraph:
     document: Mapping[str, Any]
 
 
-def _from_plan(
-    request: TransformRequest,
-    examples: Examples,
-    candidates: Sequence[SchemaColumn],
-    dropped: Sequence[DroppedColumn],
-    task: Task,
-    directory: Path,
-) -> _WrittenGraph:
-    derived = _plan(request, examples, candidates, dropped)
-    transform_graph.write(derived, task, directory)
-    features = [feature.feature for feature in derived.features]
-    return _WrittenGraph(features, derived.outputs, transform_summary.derived(derived, task))
+def _from_plan(inputs: _Inputs, directory: Path) -> _WrittenGraph:
+    plan = _plan(inputs)
+    transform_graph.write(plan, inputs.task, directory)
+    features = [feature.feature for feature in plan.features]
+    return _WrittenGraph(features, plan.outputs, transform_summary.derived(plan, inputs.task))
 
 
-def _from_function(
-    settings: TransformOptions,
-    examples: Examples,
-    candidates: Sequence[SchemaColumn],
-    dropped: Sequence[DroppedColumn],
-    task: Task,
-    directory: Path,
-) -> _WrittenGraph:
+def _from_function(inputs: _Inputs, directory: Path) -> _WrittenGraph:
+    settings = inputs.options
     if settings.feature_config:
         raise UserError(
             "feature_config: has no effect together with preprocessing_fn. Remove one of them."
         )
     function = user_function.load(settings.preprocessing_fn)
-    given = [column.feature for column in candidates]
-    made = user_function.write(function, examples, given, task, directory)
+    given = [column.feature for column in inputs.candidates]
+    made = user_function.write(function, inputs.examples, given, inputs.task, directory)
     unused = [
         DroppedColumn(feature.name, "not used by the preprocessing_fn")
         for feature in given
         if feature not in made.features
     ]
-    document = transform_summary.own(settings.preprocessing_fn, made, [*dropped, *unused], task)
+    document = transform_summary.own(
+        settings.preprocessing_fn, made, [*inputs.dropped, *unused], inputs.task
+    )
     return _WrittenGraph(made.features, made.outputs, document)
 
 
-def _plan(
-    request: TransformRequest,
-    examples: Examples,
-    candidates: Sequence[SchemaColumn],
-    dropped: Sequence[DroppedColumn],
-) -> FeaturePlan:
-    names = [column.feature.name for column in candidates]
-    settings = request.options
+def _plan(inputs: _Inputs) -> FeaturePlan:
+    settings = inputs.options
+    names = [column.feature.name for column in inputs.candidates]
     configured = feature_config.parse(settings.feature_config, names)
-    wanted = [column.feature for column in candidates if _is_read(column, configured)]
+    wanted = [column.feature for column in inputs.candidates if _is_read(column, configured)]
     counted = {
         name: column_facts.CONFIGURED_VALUES
         for name, option in configured.items()
         if option.kind == "categorical"
     }
-    facts = column_facts.collect(examples, wanted, counted=counted)
-    derived = feature_plan.derive(
-        candidates, facts, configured, label=settings.label, dropped=dropped
+    facts = column_facts.collect(inputs.examples, wanted, counted=counted)
+    plan = feature_plan.derive(
+        inputs.candidates, facts, configured, label=settings.label, dropped=inputs.dropped
     )
-    _logger.info(
-        "%d features kept, %d columns dropped", len(derived.features), len(derived.dropped)
-    )
-    if not derived.features:
-        why = "; ".join(f"{column.name!r}: {column.why}" for column in derived.dropped)
-        raise UserError(f"{request.examples}: no feature is left. {why}")
-    return derived
+    _logger.info("%d features kept, %d columns dropped", len(plan.features), len(plan.dropped))
+    if not plan.features:
+        why = "; ".join(f"{column.name!r}: {column.why}" for column in plan.dropped)
+        raise UserError(f"{inputs.examples.path}: no feature is left. {why}")
+    return plan
 
 
 def _is_read(column: SchemaColumn, configured: Mapping[str, feature_config.FeatureOptions]) -> bool:

@@ -1,7 +1,7 @@
 """The examples artifact: Parquet shards by split, `split=train/part-00000.parquet`.
 
-One Arrow schema holds for all splits. Columns are `int64`, `float64` or `string`; a missing value
-is null. Anything that reads hive-partitioned Parquet (pyarrow, DuckDB, Spark, BigQuery) reads it.
+All splits have the same Arrow schema. Columns are `int64`, `float64` or `string`; a missing value
+is null. Every reader of hive-partitioned Parquet (pyarrow, DuckDB, Spark, BigQuery) can read it.
 """
 
 import os
@@ -34,7 +34,7 @@ class Examples:
         """The Parquet files of each split, in order; splits without a file are absent.
 
         Raises:
-            UserError: Where the directory holds no split.
+            UserError: The directory has no split.
         """
         found = {
             directory.name.removeprefix(_SPLIT_PREFIX): sorted(directory.glob("*.parquet"))
@@ -43,7 +43,7 @@ class Examples:
         found = {split: files for split, files in found.items() if files}
         if not found:
             raise UserError(
-                f"{self.path}: no examples here. Expected Parquet files under split=<name>/; "
+                f"{self.path}: no examples found. Expected Parquet files in split=<name>/, as "
                 "ingest_data writes them."
             )
         return found
@@ -60,21 +60,21 @@ class Examples:
         return pq.read_schema(first)
 
     def rows(self) -> dict[str, int]:
-        """Gives the number of rows of each split, from the files' footers."""
+        """Return the row count of each split, read from the Parquet footers."""
         return {
             split: sum(pq.read_metadata(file).num_rows for file in files)
             for split, files in self.shards.items()
         }
 
     def require(self, split: str) -> list[Path]:
-        """Gives the files of a split.
+        """Return the files of a split.
 
         Raises:
-            UserError: Where there is no such split.
+            UserError: The split does not exist.
         """
         if split not in self.shards:
             raise UserError(
-                f"{self.path}: no split {split!r}; there are {', '.join(self.splits)}."
+                f"{self.path}: no split {split!r}; the splits are {', '.join(self.splits)}."
                 + closest(split, self.splits)
             )
         return self.shards[split]
@@ -82,18 +82,18 @@ class Examples:
     def batches(
         self, split: str, columns: Sequence[str] | None = None, batch_size: int = 65_536
     ) -> Iterator[pa.RecordBatch]:
-        """Streams a split with bounded memory, in the order it was written.
+        """Yield the batches of a split with bounded memory, in the order they were written.
 
         Args:
             split: The split's name.
-            columns: The columns to read; all where None.
+            columns: The columns to read; None for all.
             batch_size: The largest number of rows in a batch.
 
         Yields:
-            Record batches. A batch never crosses a file, so one may be smaller.
+            Record batches. A batch never spans two files, so it may be smaller.
 
         Raises:
-            UserError: Where there is no such split or column.
+            UserError: The split or a column does not exist.
         """
         names = set(self.schema.names)
         for column in columns or ():
@@ -107,16 +107,28 @@ class Examples:
 
 
 class ExamplesWriter:
-    """Writes an examples artifact, a shard at a time, with bounded memory.
+    """Writes an examples artifact shard by shard, with bounded memory.
 
-    Used as a context manager inside `files.atomic_directory`. Rows keep the order in which they
-    come. Every split gets a file, even one without rows.
+    Use it as a context manager inside `files.atomic_directory`. Rows keep their order. Every split
+    gets a file, even if it has no rows.
 
     Args:
         path: An existing directory to write into.
         schema: The schema that every batch has.
         splits: The names of the splits.
-        rows_per_shard: A shard is closed once it holds at least so many rows.
+        rows_per_shard: The writer starts a new shard once one has at least this many rows.
+
+    Attributes:
+        rows: Rows written so far, by split.
+
+    Example:
+        >>> import tempfile
+        >>> table = pa.table({"fare": [1.5, 2.5]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ExamplesWriter(folder, table.schema, ["train", "eval"]) as writer:
+        ...         writer.write("train", table)
+        ...     Examples(Path(folder)).rows()
+        {'eval': 0, 'train': 2}
     """
 
     def __init__(
@@ -130,7 +142,7 @@ class ExamplesWriter:
         self._path = Path(path)
         self._schema = schema
         self._rows_per_shard = rows_per_shard
-        # A dictionary of floats is built, found too large and dropped again: time for nothing.
+        # A dictionary of floats would be built, found too large, and dropped: a waste of time.
         self._repetitive = [field.name for field in schema if not pa.types.is_floating(field.type)]
         self._shards = dict.fromkeys(splits, 0)
         self._in_shard = dict.fromkeys(splits, 0)
@@ -151,7 +163,7 @@ class ExamplesWriter:
             writer.close()
 
     def write(self, split: str, batch: pa.RecordBatch | pa.Table) -> None:
-        """Appends rows to a split.
+        """Append rows to a split.
 
         Args:
             split: One of the writer's splits.

@@ -1,8 +1,8 @@
-"""Raw features: how a column of the schema becomes a tensor, in the transform and when serving.
+"""Raw features: columns of the schema as tensors, in the transform and in serving.
 
 A raw feature is a dense tensor of shape `[batch]`: `float32`, `int64` or `string`. A missing value
-is NaN, the smallest int64, or the empty string. So every row has every feature, nothing is
-sparse, and the transform graph, not its caller, decides what stands in for a missing value.
+is NaN, the smallest int64, or the empty string. So every row has every feature, nothing is sparse,
+and the transform graph rather than its caller decides how to replace missing values.
 """
 
 import os
@@ -40,7 +40,7 @@ class RawFeature:
 
     @property
     def missing(self) -> float | int | str:
-        """What stands for a missing value of this feature."""
+        """The value that means missing."""
         by_dtype: dict[DType, float | int | str] = {
             "float32": MISSING_FLOAT,
             "int64": MISSING_INT,
@@ -50,13 +50,13 @@ class RawFeature:
 
 
 def read_schema(path: str | os.PathLike[str]) -> "schema_pb2.Schema":
-    """Reads a TensorFlow Metadata schema.
+    """Read a TensorFlow Metadata schema.
 
     Args:
         path: A text proto, or a directory that holds `schema.pbtxt`.
 
     Raises:
-        UserError: Where there is none, or it cannot be parsed.
+        UserError: The file does not exist or cannot be parsed.
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -67,21 +67,28 @@ def read_schema(path: str | os.PathLike[str]) -> "schema_pb2.Schema":
     try:
         return text_format.Parse(file.read_text(encoding="utf-8"), schema_pb2.Schema())
     except FileNotFoundError as error:
-        raise UserError(f"{file}: no schema here; validate_data writes one.") from error
+        raise UserError(f"{file}: no schema found. validate_data writes one.") from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{file}: not a TensorFlow Metadata schema in text form: {error}"
+            f"{file}: not a TensorFlow Metadata schema in text format: {error}"
         ) from error
 
 
 def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
-    """Gives the raw features of a schema, by name, in the schema's order.
+    """Return the raw features of a schema by name, in the schema's order.
 
     Args:
         schema: A TensorFlow Metadata schema with a feature per column.
 
     Raises:
-        UserError: Where a feature's type is neither INT, FLOAT nor BYTES.
+        UserError: A feature has a type other than INT, FLOAT and BYTES.
+
+    Example:
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> schema = schema_pb2.Schema()
+        >>> _ = schema.feature.add(name="fare", type=schema_pb2.FLOAT)
+        >>> raw_features(schema)
+        {'fare': RawFeature(name='fare', dtype='float32', required=False)}
     """
     from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -94,7 +101,7 @@ def raw_features(schema: "schema_pb2.Schema") -> dict[str, RawFeature]:
     for feature in schema.feature:
         if feature.type not in dtypes:
             raise UserError(
-                f"schema: feature {feature.name!r} has no type; give INT, FLOAT or BYTES."
+                f"schema: feature {feature.name!r} has no type. Set it to INT, FLOAT or BYTES."
             )
         found[feature.name] = RawFeature(
             name=feature.name,

@@ -1,4 +1,4 @@
-"""What is to be predicted: the supervised task and its label."""
+"""The supervised task: what to predict, and from which label."""
 
 import json
 import os
@@ -23,9 +23,13 @@ class Task:
         kind: `binary`, `multiclass` or `regression`.
         label: The label's column.
         classes: The classes as text, sorted (integers by value, text by code point); the
-            transformed label is the index here. Of a binary task the second is the positive
-            one. Empty for regression.
+            transformed label is an index into them. The second class of a binary task is the
+            positive one. Empty for regression.
         class_counts: Rows of the train split by class, in the order of `classes`.
+
+    Example:
+        >>> Task("binary", "tip", classes=("no", "yes"), class_counts=(70, 30)).classes[1]
+        'yes'
     """
 
     kind: TaskKind
@@ -34,16 +38,16 @@ class Task:
     class_counts: tuple[int, ...] = ()
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Writes `task.json` into a directory."""
+        """Write `task.json` into a directory."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
         files.write_text(Path(directory) / FILE_NAME, text)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "Task":
-        """Reads `task.json` from a directory.
+        """Read `task.json` from a directory.
 
         Raises:
-            UserError: Where there is none, or it lacks a field.
+            UserError: The file does not exist or lacks a field.
         """
         file = Path(directory) / FILE_NAME
         try:
@@ -55,6 +59,6 @@ class Task:
                 class_counts=tuple(fields["class_counts"]),
             )
         except FileNotFoundError as error:
-            raise UserError(f"{file}: not found; transform_features writes it.") from error
+            raise UserError(f"{file}: not found. transform_features writes it.") from error
         except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise UserError(f"{file}: not a task's description: {error!r}") from error
+            raise UserError(f"{file}: not a valid description of a task: {error!r}") from error

@@ -16,7 +16,7 @@ from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 
 @dataclass
 class Ingested:
-    """What an ingestion left on disk."""
+    """The outputs of an ingestion."""
 
     result: ingest.IngestionResult
     path: Path

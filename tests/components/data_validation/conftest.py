@@ -20,7 +20,7 @@ from tests.components.small_examples import write_examples  # noqa: F401 - a fix
 
 @dataclass(frozen=True)
 class Done:
-    """What a validation left behind."""
+    """The outputs of a validation."""
 
     result: validate.ValidationResult
     folder: Path
@@ -69,5 +69,5 @@ def validated(tmp_path: Path) -> Callable[..., Done]:
 
 
 def repeated(rows: int, columns: Mapping[str, list[Any]]) -> pa.Table:
-    """A table whose columns go through their values again and again."""
+    """A table whose columns repeat their values."""
     return pa.table({n: pa.array([v[i % len(v)] for i in range(rows)]) for n, v in columns.items()})

@@ -1,4 +1,4 @@
-"""Data against a schema that somebody keeps: which column, what was expected, how many rows."""
+"""Data against a given schema: the column, what was expected, and the number of rows."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""The whole of it: what is written, when it fails, and that every TFDV gives the same."""
+"""The whole component: outputs, failures, and equal results of all TFDV versions."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def trips() -> pa.Table:
 
 
 def later_trips() -> pa.Table:
-    """The same some time later, when much has gone wrong."""
+    """The same table some time later, with many errors."""
     table = trips()
     changed = {
         "amount": pa.array([float("nan") if i < 2 else i / 7 for i in range(600)]),
@@ -59,7 +59,7 @@ def halves(table: pa.Table) -> dict[str, pa.Table]:
 
 
 def golden(name: str, found, kind):
-    """Gives what a golden file says; writes it first where that is asked for."""
+    """Return the content of a golden file; write it first if the environment variable is set."""
     file = GOLDEN / name
     if os.environ.get(WRITE_GOLDEN):
         file.write_text(text_format.MessageToString(found, as_utf8=True), encoding="utf-8")
@@ -67,7 +67,7 @@ def golden(name: str, found, kind):
 
 
 def test_schema_and_anomalies_are_the_golden_ones(write_examples, validated):
-    """Every supported TFDV has to give these; set KFP_TABULAR_WRITE_GOLDEN=1 to write them anew."""
+    """All TFDV versions must give these; KFP_TABULAR_WRITE_GOLDEN=1 rewrites them."""
     first = validated(write_examples(**halves(trips())), label="label")
     assert first.schema == golden("schema.pbtxt", first.schema, schema_pb2.Schema)
     assert first.result.is_valid
@@ -76,7 +76,7 @@ def test_schema_and_anomalies_are_the_golden_ones(write_examples, validated):
     second = validated(later, label="label", schema_uri=str(first.folder / "schema"))
     found = second.anomalies()
     found.ClearField("baseline")
-    # The last digits of distances are not the same everywhere.
+    # The last digits of distances differ between machines.
     found.ClearField("drift_skew_info")
     assert found == golden("anomalies.pbtxt", found, anomalies_pb2.Anomalies)
     assert second.schema == first.schema
@@ -185,7 +185,7 @@ def test_a_wrong_argument_writes_nothing(write_examples, validated, tmp_path, ar
 
 
 def test_another_programs_statistics_will_do(write_examples, validated, tmp_path):
-    """Plain TFDV statistics hold none of our own; TFDV's quantiles serve."""
+    """Plain TFDV statistics lack our custom statistics, so TFDV's quantiles are used."""
     from tensorflow_data_validation.statistics import stats_impl
 
     from kfp_tabular.components.common.statistics import statistics_files, tfdv_statistics

@@ -91,7 +91,7 @@ def test_every_column_is_accounted_for(done):
     for name, why in done.dropped.items():
         assert f"| `{name}` | {why} |" in done.summary
 
-    # What is written fits its schema, has no nulls, and the ids are in range.
+    # The output fits its schema, has no nulls, and its ids are in range.
     schema = tft.TFTransformOutput(str(done.graph)).transformed_metadata.schema
     features = {feature.name: feature for feature in schema.feature}
     for split in ("train", "eval", "test"):
@@ -179,7 +179,7 @@ def test_the_graph_serves_without_the_label_and_without_dropped_columns(done):
     assert found["fare"][:2] == [0, 0]
     assert found["fare"][3] == 10
     assert -10 <= found["fare"][2] < 0
-    # The train split never misses a length, so there is no flag: it counts as an average one.
+    # The train split has no missing length, so there is no flag: it counts as average.
     assert found["length"][0] == 0
     assert found["length__bucket"][0] in (14, 15, 16, 17)
     assert found["zone"] == [5, 0, 4, 4]
@@ -343,7 +343,7 @@ def test_no_rows_to_train_on(run):
     table = pa.table({"x": RANDOM.normal(size=20), "y": [0, 1] * 10})
     with pytest.raises(UserError, match="the train split has no rows"):
         run({"train": table.slice(0, 0), "eval": table})
-    with pytest.raises(UserError, match="no split 'train'; there are eval"):
+    with pytest.raises(UserError, match="no split 'train'; the splits are eval"):
         run({"eval": table}, schema_of(table))
 
 

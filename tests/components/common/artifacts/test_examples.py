@@ -71,7 +71,7 @@ def test_a_split_that_is_not_there_is_named_with_the_closest(examples):
 def test_a_directory_without_examples_is_an_error_of_the_user(tmp_path, content):
     for name in content:
         (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match="no examples here"):
+    with pytest.raises(UserError, match="no examples found"):
         _ = Examples(tmp_path).splits
 
 

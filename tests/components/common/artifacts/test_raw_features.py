@@ -49,7 +49,7 @@ def test_a_file_that_is_no_schema_is_an_error_of_the_user(tmp_path, schema_text,
 
 
 def test_a_schema_that_is_not_there_is_an_error_of_the_user(tmp_path, schema_text):
-    with pytest.raises(UserError, match="no schema here"):
+    with pytest.raises(UserError, match="no schema found"):
         read_schema(tmp_path)
 
 

@@ -35,5 +35,5 @@ def test_a_task_that_is_not_there_is_an_error_of_the_user(tmp_path):
 )
 def test_a_file_that_is_no_task_is_an_error_of_the_user(tmp_path, content):
     (tmp_path / "task.json").write_bytes(content)
-    with pytest.raises(UserError, match="not a task's description"):
+    with pytest.raises(UserError, match="not a valid description of a task"):
         Task.load(tmp_path)

@@ -26,7 +26,7 @@ def infer(values, least=ColumnType.NOTHING):
 
 
 def settle(blocks):
-    """What a source does: go over the blocks until no kind widens."""
+    """Infer over all blocks, again and again, until the type no longer widens."""
     kind = ColumnType.NOTHING
     while True:
         before = kind
@@ -107,7 +107,7 @@ def test_numbers_survive(values):
 
 
 @given(st.lists(VALUES), st.sampled_from(list(ColumnType)))
-def test_kinds_only_widen(values, least):
+def test_types_only_widen(values, least):
     found = infer(values, least)
     assert column_types.join(least, found.column_type) is found.column_type
     assert len(found.values) == len(values)

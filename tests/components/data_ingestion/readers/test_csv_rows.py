@@ -16,7 +16,7 @@ FEEDS = st.text('ab,"\n', max_size=30).map(lambda text: f"{text}\n".encode())
 
 
 def by_hand(data: bytes) -> tuple[list[tuple[int, int, int]], bool]:
-    """Finds rows (start, end, line) a byte at a time; says whether a quote stays open."""
+    """Find rows (start, end, line) byte by byte, and whether a quote stays open."""
     rows, start, line, row_line = [], 0, 0, 0
     quoted, field_start, i = False, True, 0
     while i < len(data):

@@ -74,7 +74,7 @@ def test_what_tensorflow_wrote(run, tmp_path):
         "i": [1, -2],
         "s": ["ü", "b"],
     }
-    # What the other tests write by hand is framed the same way.
+    # The other tests write files by hand; their framing is the same.
     assert (
         framed([example(f=0.5, i=1, s="ü"), example(i=-2, s="b")])[:12]
         == (WRITTEN_BY_TENSORFLOW[:12])

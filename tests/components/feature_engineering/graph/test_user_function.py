@@ -63,7 +63,7 @@ def test_a_function_replaces_what_would_be_derived(run, table):
     }
     assert done.features["preprocessing_fn"] == f"{MODULE}:good"
     assert f"Computed by `{MODULE}:good`" in done.summary
-    # A column that only the analysis reads is no input when serving, nor is an unused one.
+    # Serving does not need columns that only the analysis reads, or unused ones.
     output = tft.TFTransformOutput(str(done.graph))
     assert sorted(output.raw_feature_spec()) == ["fare", "hour", "zone"]
     assert done.dropped["weight"] == "not used by the preprocessing_fn"

@@ -132,7 +132,7 @@ def test_an_empty_train_split(tmp_path):
     write(tmp_path / "split=train", [0])
     with pytest.raises(UserError, match="'train' has no rows"):
         parquet_reader.require_rows(Examples(tmp_path))
-    with pytest.raises(UserError, match="no examples here"):
+    with pytest.raises(UserError, match="no examples found"):
         parquet_reader.require_rows(Examples(tmp_path / "split=train"))
 
 
