@@ -25,6 +25,13 @@ def compile_pipeline(
     Raises:
         UserError: For an unknown pipeline, a parameter that it does not have, a value that does
             not fit the parameter, or an image that is not pinned.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     output = Path(folder) / "validation.yaml"
+        ...     compile_pipeline("validation", PipelineConfig(), output)
+        ...     spec.load(output)["pipelineInfo"]["name"]
+        'kfp-tabular-validation'
     """
     from kfp import compiler
 

@@ -60,6 +60,13 @@ class PipelineDefinition:
 
         Raises:
             UserError: For an image that is not pinned, or an amount that KFP cannot express.
+
+        Example:
+            >>> from kfp_tabular.pipelines import registry, spec
+            >>> config = PipelineConfig(registry="registry.example.com/ml", tag="1.0")
+            >>> built = registry.find("validation").build(config)
+            >>> spec.tasks(spec.of(built))["validate-data"]
+            'registry.example.com/ml/tfdv:1.0'
         """
         from kfp_tabular.pipelines import placement
 

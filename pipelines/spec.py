@@ -43,6 +43,11 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
 
     Returns:
         The image reference by the task's name, tasks inside conditions included.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> list(tasks(of(validation_pipeline)))
+        ['ingest-data', 'validate-data']
     """
     executors = spec["deploymentSpec"]["executors"]
     return {

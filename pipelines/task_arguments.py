@@ -37,6 +37,13 @@ def of_task(
 
     Raises:
         UserError: If the pipeline has no such task.
+
+    Example:
+        >>> from kfp_tabular.pipelines import spec
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> found = of_task(spec.of(training_pipeline), "train-model", {"workers": 3})
+        >>> found.values["workers"], found.values["backend"]
+        (3, 'local')
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}

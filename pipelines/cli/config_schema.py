@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kfp_tabular.pipelines.cli.options import find, pipeline_option
+from kfp_tabular.pipelines.cli.options import find, pipeline_option, write_output
 
 _HELP = """Write the JSON schema of a pipeline's configuration, for editors.
 
@@ -21,8 +21,6 @@ An editor with the YAML language server completes and checks a configuration tha
 @click.option("--output", type=click.Path(path_type=Path), help="The JSON to write, if not shown.")
 def config_schema_command(pipeline: str, output: Path | None) -> None:
     """Write the JSON schema of a pipeline's configuration."""
-    from kfp_tabular.components.common import files
-    from kfp_tabular.components.common.errors import UserError
     from kfp_tabular.pipelines import configuration_schema
 
     schema = configuration_schema.build(find(pipeline))
@@ -30,8 +28,5 @@ def config_schema_command(pipeline: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        files.write_text(output, text)
-    except OSError as error:
-        raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
+    write_output(output, text)
     click.echo(f"{output}: {len(text)} bytes")

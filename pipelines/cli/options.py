@@ -57,6 +57,16 @@ def find(pipeline: str) -> "PipelineDefinition":
     return registry.find(pipeline)
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write the file that `--output` names, whole or not at all."""
+    from kfp_tabular.components.common import files
+
+    try:
+        files.write_text(path, text)
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written: {error.strerror}.") from error
+
+
 def check_shortcuts(
     pipeline: "PipelineDefinition", config: "PipelineConfig", given: Mapping[str, str]
 ) -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import click
 
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_option
+from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_option, write_output
 
 
 @click.command("render")
@@ -47,7 +46,6 @@ def render_command(
     Values that are known only when a run starts have a placeholder unless an option gives them; a
     comment at the top lists the placeholders.
     """
-    from kfp_tabular.components.common import files
     from kfp_tabular.pipelines import render
 
     definition = find(pipeline)
@@ -58,8 +56,5 @@ def render_command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        try:
-            files.write_text(output, text)
-        except OSError as error:
-            raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error
+        write_output(output, text)
         click.echo(f"{output}: {rendered.resource['kind']} {rendered.resource['metadata']['name']}")

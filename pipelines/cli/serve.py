@@ -15,7 +15,13 @@ import click
     help="A model's directory, or that of a model in a repository (its newest version is served).",
 )
 @click.option("--name", help="The model's name in URLs; by default that of its directory.")
-@click.option("--port", type=click.IntRange(1, 65_535), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=8080,
+    show_default=True,
+    help="The port to listen on.",
+)
 def serve_command(model: Path, name: str | None, port: int) -> None:
     """Serve a model over HTTP with KServe's v1 and v2 protocols."""
     from kfp_tabular.components.common import images

@@ -30,11 +30,11 @@ def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
     The same arguments give the same table on every machine.
 
     Args:
-        rows: How many, at least `MINIMUM_ROWS`.
+        rows: The number of rows, at least `MINIMUM_ROWS`.
         seed: Any integer from 0.
-        task: Which label the table has, as its last column, and which it then has no other of:
-            `binary` gives `is_fraud` (0 or 1; 2 % are 1), `multiclass` gives `purpose` (text,
-            four classes), `regression` gives `settlement_hours` (a positive float).
+        task: The label, which is the last column: for `binary` `is_fraud` (0 or 1; 2 % are 1), for
+            `multiclass` `purpose` (text, four classes), for `regression` `settlement_hours` (a
+            positive float).
 
     Returns:
         A table in order of time. `transaction_id` and `card_id` are text, `timestamp` is ISO 8601
@@ -44,6 +44,11 @@ def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
 
     Raises:
         UserError: For too few rows, a negative seed or an unknown task.
+
+    Example:
+        >>> table = generate(100, seed=7)
+        >>> table.num_rows, table.column_names[-1]
+        (100, 'is_fraud')
     """
     if rows < MINIMUM_ROWS:
         raise UserError(

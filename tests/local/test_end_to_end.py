@@ -287,6 +287,35 @@ def test_new_data_are_validated_against_an_earlier_run(run: Run, tmp_path: Path)
     assert "amount" in drifted.stderr
 
 
+def test_a_component_runs_twice_in_a_pipeline_of_ones_own(run: Run, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from kfp import dsl\n"
+        "from kfp_tabular.components import ingest_data\n\n\n"
+        "@dsl.pipeline\n"
+        "def two_tables(first: str, second: str):\n"
+        "    ingest_data(data_uri=first)\n"
+        "    ingest_data(data_uri=second, split_salt='other')\n"
+    )
+    output = tmp_path / "out"
+
+    done = kfp_tabular(
+        *("run", "--pipeline", f"{own}:two_tables", "--output", output),
+        *("--param", f"first={run.data}", "--param", f"second={run.data}"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"report:  {output}/report.html\n"
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["pipeline"] == "two_tables"
+    assert {task["name"]: task["status"] for task in summary["tasks"]} == {
+        "ingest-data": "succeeded",
+        "ingest-data-2": "succeeded",
+    }
+    folders = {path.name for path in (output / "artifacts").glob("*/*")}
+    assert folders == {"ingest-data", "ingest-data-2"}
+
+
 def test_an_option_without_its_parameter_is_refused(run: Run) -> None:
     done = kfp_tabular("run", "--pipeline", "validation", "--data", run.data, "--exclude", "amount")
 

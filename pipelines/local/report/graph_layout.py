@@ -50,6 +50,10 @@ def lay_out(
         edges: Pairs of names.
         gap: Between two nodes of a layer, as a share of a node's height.
         lane: The room that an edge needs where it passes a layer, in the same unit.
+
+    Example:
+        >>> lay_out(["a", "b", "c"], [("a", "b"), ("b", "c")]).layer
+        {'a': 0, 'b': 1, 'c': 2}
     """
     layer = _layers(nodes, edges)
     segments = _segments(edges, layer)

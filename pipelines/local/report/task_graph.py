@@ -44,6 +44,12 @@ def read_graph(spec: Mapping[str, Any]) -> Graph:
 
     Args:
         spec: A compiled pipeline spec.
+
+    Example:
+        >>> from kfp_tabular.pipelines.spec import of
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> read_graph(of(training_pipeline)).nodes[-1]
+        Node(name='deploy-model', condition='if blessed')
     """
     nodes: list[Node] = []
     edges: dict[tuple[str, str], None] = {}
