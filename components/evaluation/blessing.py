@@ -99,10 +99,10 @@ class Check:
             if self.interval
             else ""
         )
-        verdict = "holds" if self.passed else "does not hold"
+        verdict = "passed" if self.passed else "failed"
         return (
-            f"{what.get(self.kind, self.metric)}{where} is {found}{within}: "
-            f"{self.condition} {verdict}."
+            f"{what.get(self.kind, self.metric)}{where} is {found}{within}; "
+            f"required: {self.condition} ({verdict})."
         )
 
 
@@ -202,6 +202,11 @@ def judge(
         changes: Their changes from the baseline; None without one.
         slices: The slices.
         bounds: The bounds.
+
+    Example:
+        >>> (check,) = judge("regression", {"r2": Estimate(0.6, (0.5, 0.7))}, None, [], Bounds())
+        >>> print(check)
+        r2 is 0.6 (95 % interval 0.5 to 0.7); required: better than the mean ... (passed).
     """
     checks = list(_check("threshold", bounds.thresholds, metrics, slices))
     if not checks:

@@ -40,7 +40,12 @@ def is_same(resource: Object, wanted: Object) -> bool:
 
 
 def storage_uri(resource: Object) -> str:
-    """Return the URI of an InferenceService's model."""
+    """Return the URI of an InferenceService's model.
+
+    Example:
+        >>> storage_uri({"spec": {"predictor": {"model": {"storageUri": "s3://models/taxi"}}}})
+        's3://models/taxi'
+    """
     predictor = resource["spec"].get("predictor") or {}
     if "model" in predictor:
         return str(predictor["model"].get("storageUri") or "")

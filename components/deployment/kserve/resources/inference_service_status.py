@@ -96,7 +96,13 @@ class EndpointStatus:
 
 
 def read(resource: Object) -> EndpointStatus:
-    """Read the status of an InferenceService."""
+    """Read the status of an InferenceService.
+
+    Example:
+        >>> ready = {"type": "Ready", "status": "True"}
+        >>> read({"spec": {}, "status": {"conditions": [ready]}}).is_ready
+        True
+    """
     status = resource.get("status") or {}
     predictor = (status.get("components") or {}).get("predictor") or {}
     mode = str(status.get("deploymentMode") or "")

@@ -207,6 +207,14 @@ class ServiceSettings(WorkloadSettings):
         prometheus: Whether pods are annotated for Prometheus to scrape. Not with runtime
             `tensorflow`: TensorFlow Serving has no metrics without a configuration file.
         cluster_local: Whether the endpoint is reachable inside the cluster only.
+
+    Example:
+        >>> ServiceSettings.parse({"strategy": "canary", "steps": [10, 100]}).mode
+        'Knative'
+        >>> ServiceSettings.parse({"memory": 4})
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: service.memory: expected a size with its ...
     """
 
     DOCUMENT = "service"

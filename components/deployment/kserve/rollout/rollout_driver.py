@@ -31,7 +31,12 @@ _logger = logging.getLogger(__name__)
 
 
 def lease_name(endpoint: str) -> str:
-    """Return the name of the Lease that is an endpoint's lock."""
+    """Return the name of the Lease that is an endpoint's lock.
+
+    Example:
+        >>> lease_name("taxi")
+        'kfp-tabular-taxi'
+    """
     return f"kfp-tabular-{endpoint}"
 
 
