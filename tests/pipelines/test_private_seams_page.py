@@ -1,9 +1,13 @@
 """The page on private seams names every module and package that a contract test names."""
 
 import ast
+import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
+
+from tests.private_seams import seam
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "private-seams.md"
@@ -44,3 +48,17 @@ def test_every_module_on_the_page_exists() -> None:
         assert named, line
         for path in named:
             assert (ROOT / path).exists(), path
+
+
+def test_a_change_is_reported_with_the_package_and_its_version() -> None:
+    version = importlib.metadata.version("kfp")
+    expected = rf"kfp {re.escape(version)} changed `_x`, which a.py relies on.*AttributeError"
+    with pytest.raises(pytest.fail.Exception, match=expected), seam("kfp", "`_x`", user="a.py"):
+        raise AttributeError("_x")
+    silent = f"kfp {re.escape(version)}.*DID NOT RAISE"
+    with (
+        pytest.raises(pytest.fail.Exception, match=silent),
+        seam("kfp", "`_x`", user="a.py"),
+        pytest.raises(KeyError),
+    ):
+        pass

@@ -3,12 +3,14 @@
 import asyncio
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+from kfp_tabular.serving.http.joined_writes import JoinedWrites
 from tests.private_seams import seam
 
 _HTTP = "serving/http/bounded_http1.py"
@@ -50,6 +52,21 @@ def test_uvicorns_protocol() -> None:
         for name in ("more_body", "response_complete", "keep_alive"):
             assert f"self.{name} = " in source or f"self.{name}:" in source, name
         assert "self.read_paused = " in inspect.getsource(uvicorn.protocols.http.flow_control)
+
+
+def test_what_uvicorn_uses_of_a_transport() -> None:
+    with seam("uvicorn", "what it uses of a transport", user="serving/http/joined_writes.py"):
+        from uvicorn.protocols import utils
+        from uvicorn.protocols.http import flow_control, httptools_impl
+
+        used = {
+            name
+            for module in (httptools_impl, flow_control, utils)
+            for name in re.findall(r"transport\.([a-z_]+)\(", inspect.getsource(module))
+        }
+        # Only an upgrade to WebSocket, which is off, sets another protocol.
+        offered = {name for name in vars(JoinedWrites) if not name.startswith("_")}
+        assert used - {"set_protocol"} <= offered, used - offered
 
 
 def test_httptools_parser() -> None:
