@@ -172,7 +172,9 @@ def _make(words: list[str]) -> Iterator[str]:
     targets |= {f"test-{suite}" for suite in suites}
     known = text + (ROOT / "components/images/build.sh").read_text(encoding="utf-8")
     for word in words[1:]:
-        name, assigned, _ = word.partition("=")
+        name, assigned, value = word.partition("=")
+        if name == "T" and not (ROOT / value.partition("::")[0]).exists() and "..." not in value:
+            yield f"make: {value} does not exist"
         if assigned and not re.search(rf"\b{name}\b", known):
             yield f"make: nothing reads the variable {name}"
         if not assigned and not word.startswith("-") and word not in targets:

@@ -102,6 +102,8 @@ def test_a_block_must_say_what_it_is(text: str, fault: str) -> None:
         ("kfp-tabular run --data x.csv --label y --param 'service={\"strategi\": 1}'", "strategi"),
         ("kubectl apply -k manifests/overlays/missing", "missing"),
         ("make dance", "dance"),
+        ("make test-one T=tests/missing.py", "missing.py"),
+        ("make test DANCE=1", "DANCE"),
         ("python tests/benchmarks/bench_missing.py", "bench_missing.py"),
         ("python -m kfp_tabular.serving --model m --max-row 3", "max-row"),
     ],

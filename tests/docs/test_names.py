@@ -92,3 +92,38 @@ def test_alerts_and_runbook_agree() -> None:
     described = set(re.findall(r"`(KfpTabular\w+)`", load("docs/guides/runbook.md").text))
 
     assert described == alerts
+
+
+FOREIGN = ("OOMKilled", "Unschedulable", "ImagePullBackOff")
+"""Messages of Kubernetes, not ours."""
+
+
+def quoted_messages(text: str) -> list[str]:
+    """Return the code in the first column of tables about messages."""
+    found = []
+    for table in re.split(r"\n\s*\n", text):
+        header, *rows = table.strip().splitlines()
+        if re.match(r"\| (message|what you see) \|", header):
+            first = [row.split("|")[1] for row in rows[1:]]
+            found += [code for cell in first for code in re.findall(r"`([^`]+)`", cell)]
+    return found
+
+
+def test_messages_that_pages_quote_are_in_the_code() -> None:
+    strings = [
+        node.value
+        for folder in ("components", "pipelines", "serving")
+        for file in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    corpus = "\n".join(strings)
+    messages = [message for name in PAGES for message in quoted_messages(load(name).text)]
+    assert len(messages) > 5
+    for message in messages:
+        if message.startswith(FOREIGN):
+            continue
+        # Names, numbers and what is left out vary.
+        parts = re.split(r"\.\.\.|'[^']*'|\d+", message)
+        for part in parts:
+            assert len(part.strip()) < 12 or part.strip() in corpus, message
