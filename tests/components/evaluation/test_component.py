@@ -53,5 +53,5 @@ def test_bad_input_is_one_line_and_exit_code_2(artifacts, caplog):
     with pytest.raises(SystemExit) as ended:
         evaluate_model.python_func(**artifacts, split="tset")
     assert ended.value.code == 2
-    assert "no split 'tset'; there are test. Did you mean 'test'?" in caplog.text
+    assert "no split 'tset'; the splits are test. Did you mean 'test'?" in caplog.text
     assert not Path(artifacts["evaluation"].path).exists()
