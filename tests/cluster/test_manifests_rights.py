@@ -356,6 +356,9 @@ def search_without_watch(cluster: Cluster, folder: Path) -> None:
 
 
 MODEL = {
+    "label": "y",
+    "versions": {},
+    "hyperparameters": {},
     "task": "regression",
     "classes": [],
     "decision_threshold": None,
