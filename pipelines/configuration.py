@@ -44,8 +44,8 @@ class TaskConfig(PodSettings):
         retry_wait_limit: The longest wait.
         timeout: How long a pod may run: a duration such as `30m` or `4h`. Empty for the
             component's default, 0 for no limit.
-        caching: Whether an earlier result for the same inputs may stand in.
-        env: Environment variables. Not for secrets: they would stand in the compiled spec.
+        caching: Whether an earlier result for the same inputs is used again.
+        env: Environment variables. Not for secrets: the compiled spec would hold them.
         secrets: Kubernetes Secrets to use.
         volumes: PersistentVolumeClaims to mount.
     """

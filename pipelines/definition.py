@@ -21,8 +21,8 @@ class ResultTasks:
         metrics: Its artifact `metrics` has the model's metrics, its output whether the model is
             blessed.
         model: Its artifact `model` is the trained model.
-        published_model: Its output `model_uri` says where the model was published.
-        validity: Its output says whether the data are valid.
+        published_model: Its output `model_uri` is the address of the published model.
+        validity: Its output tells whether the data are valid.
     """
 
     metrics: str = ""
@@ -79,7 +79,7 @@ class PipelineDefinition:
             path: A YAML file; None for the defaults.
 
         Raises:
-            UserError: For anything that does not fit, such as settings of a task that this pipeline
-                does not have.
+            UserError: For an unknown key, such as a task that this pipeline does not have, or a
+                value that does not fit.
         """
         return configuration.load(path, self.tasks) if path else PipelineConfig()

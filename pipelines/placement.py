@@ -139,7 +139,8 @@ def _image(task: dsl.PipelineTask, config: PipelineConfig, definition: TaskDefin
 def _timeout(task: dsl.PipelineTask, wanted: str, definition: TaskDefinition) -> None:
     is_set = "activeDeadlineSeconds" in task.platform_config.get("kubernetes", {})
     limit = documents.seconds(wanted or ("" if is_set else definition.timeout))
-    if limit:
+    # A limit of 0 takes away the one that the pipeline's function has set.
+    if limit or (wanted and is_set):
         kubernetes.set_timeout(task, limit)
 
 

@@ -22,7 +22,7 @@ def find(name: str) -> PipelineDefinition:
             Python code, and it is run.
 
     Raises:
-        UserError: Where there is no such pipeline.
+        UserError: If the pipeline does not exist, or its file fails.
 
     Example:
         >>> find("training").required_parameters

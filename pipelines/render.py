@@ -260,7 +260,8 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
     places = pipeline.places(*_INPUTS)
     config = {**_known(task, ExperimentConfig), **places, "task": _kind_of_task(pipeline)}
     wanted = documents.parse(ExperimentConfig, config, TUNING_TASK).request()
-    # As the task has it: its own image is no part of what it was asked for, and so of the name.
+    # As in the task: the name depends on what was asked for, to which the task's image does not
+    # belong.
     image = pipeline.image(TUNING_TASK)
     planned = plan(wanted, task["run_id"], image=image)
     resource = _as_launched(planned.resource, pipeline.start.namespace)

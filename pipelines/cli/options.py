@@ -70,7 +70,7 @@ def write_output(path: Path, text: str) -> None:
 def check_shortcuts(
     pipeline: "PipelineDefinition", config: "PipelineConfig", given: Mapping[str, str]
 ) -> None:
-    """Check that the options that stand for one parameter each fit the pipeline.
+    """Check that the pipeline has the parameters that options such as `--data` set.
 
     Args:
         pipeline: The pipeline.

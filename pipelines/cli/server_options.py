@@ -59,7 +59,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def submission_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say what to run."""
+    """Add the options about the pipeline and its run."""
     options = [
         pipeline_option,
         config_option,
@@ -70,7 +70,7 @@ def submission_options(command: Callable[..., None]) -> Callable[..., None]:
             "--experiment", default="kfp-tabular", show_default=True, help="The experiment's name."
         ),
         click.option("--pipeline-root", default="", metavar="URI", help="Where artifacts go."),
-        click.option("--no-cache", is_flag=True, help="Run every task anew."),
+        click.option("--no-cache", is_flag=True, help="Run every task; use no cached result."),
     ]
     for option in reversed(options):
         command = option(command)

@@ -36,7 +36,7 @@ class SubmissionRequest:
         name: The run's or the schedule's name.
         experiment: The name of its experiment; created if it does not exist.
         pipeline_root: Where artifacts go; empty for the server's default.
-        caching: False to run every task anew.
+        caching: Whether tasks may use cached results.
     """
 
     pipeline: PipelineDefinition

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf import json_format
 
 from kfp_tabular import components
 from kfp_tabular.components.common.errors import UserError
@@ -17,7 +18,7 @@ from kfp_tabular.pipelines.definition import ResultTasks
 EACH = pytest.mark.parametrize("name", registry.PIPELINES)
 
 OWN = """
-from kfp import dsl
+from kfp import dsl, kubernetes
 from kfp_tabular.components import train_model, transform_features, validate_data, ingest_data
 from kfp_tabular.pipelines.configuration import PipelineConfig
 
@@ -41,6 +42,11 @@ def two_models(data: str, label: str = "y"):
     train_model(**made, model_type="linear")
     train_model(**made, model_type="dnn")
     foreign()
+
+
+@dsl.pipeline
+def limited(data: str):
+    kubernetes.set_timeout(ingest_data(data_uri=data), 60)
 
 
 def with_configuration(config: PipelineConfig):
@@ -154,6 +160,26 @@ def test_the_rest_of_a_pipeline_of_ones_own_stays_as_it_is(own: Path, tmp_path: 
     }
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({}, "60"),
+        ({"tasks": {"ingest-data": {"timeout": "2m"}}}, "120"),
+        ({"tasks": {"ingest-data": {"timeout": "0"}}}, None),
+    ],
+)
+def test_the_configuration_wins_over_what_the_function_sets(
+    own: Path, tmp_path: Path, document: dict[str, Any], expected: str | None
+) -> None:
+    definition = registry.find(f"{own}:limited")
+    config = configuration.parse(document, "own.yaml", definition.tasks)
+    built = definition.build(config)
+    platform = json_format.MessageToDict(built.component_spec.platform_spec)
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+    assert pods["exec-ingest-data"].get("activeDeadlineSeconds") == expected
+
+
 def test_the_definition_of_a_pipeline_of_ones_own_is_read_from_it(own: Path) -> None:
     definition = registry.find(f"{own}:two_models")
 
@@ -188,14 +214,14 @@ def test_settings_of_a_task_that_the_pipeline_does_not_have_are_refused() -> Non
     [
         ("trainning", "pipeline 'trainning' does not exist. Did you mean 'training'?"),
         ("nowhere.py:pipeline", "nowhere.py does not exist"),
-        ("{own}", "add the function, as in {own}:NAME. Pipelines in it: two_models."),
+        ("{own}", "add the function, as in {own}:NAME. Pipelines in it: two_models, limited."),
         ("{own}:", "add the function"),
         ("{own}:two_model", "{own} has no function 'two_model'. Did you mean 'two_models'?"),
-        ("{own}:zzz", "{own} has no function 'zzz'. Pipelines in it: two_models."),
+        ("{own}:zzz", "{own} has no function 'zzz'. Pipelines in it: two_models, limited."),
         ("{own}:NUMBER", "{own}:NUMBER is not a pipeline; expected a function decorated with"),
         ("{own}:not_a_pipeline", "{own}:not_a_pipeline is not a pipeline"),
         ("{own}:returns_nothing", "{own}:returns_nothing returns NoneType, not a pipeline"),
-        ("{own}:fails", "{own} line 45: ValueError: broken"),
+        ("{own}:fails", "{own} line 50: ValueError: broken"),
     ],
 )
 def test_what_is_not_a_pipeline_is_said(own: Path, name: str, message: str) -> None:

@@ -134,7 +134,7 @@ class Engine:
             raise UserError(
                 f"image {image!r} is not on this machine and could not be pulled "
                 f"({_last_line(done)}). 'make images' in a clone of kfp-tabular builds the "
-                "project's own; 'registry' and 'tag' in --config say where others are."
+                "project's own; 'registry' and 'tag' in --config name others."
             )
 
     def command(self, container: Container) -> list[str]:

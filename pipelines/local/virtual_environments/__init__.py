@@ -1,1 +1,1 @@
-"""Virtual environments that stand in for images, and preloaded interpreters for their tasks."""
+"""Tasks in virtual environments instead of images, with preloaded interpreters."""
