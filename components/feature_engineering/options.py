@@ -6,6 +6,13 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
 from kfp_tabular.components.common.options import one_of, option
+from kfp_tabular.components.feature_engineering.features.feature_config import (
+    BUCKETS,
+    HASH_BUCKETS,
+    MIN_FREQUENCY,
+    OOV_BUCKETS,
+    TOP_K,
+)
 
 AUTO = "auto"
 TASKS = (AUTO, *TASK_KINDS)
@@ -29,12 +36,12 @@ class TransformOptions:
     )
     feature_config: dict[str, Any] = option(
         {},
-        """By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
+        f"""By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
         `presence`, `drop`; derived by default) and its options. numeric: `log` (true, false,
-        "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000), `min_frequency` (2),
-        `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of `month`, `day`,
-        `weekday`, `hour`, `minute`, `elapsed`), `format` (strptime, or `days` to `nanoseconds`
-        since 1970).""",
+        "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
+        `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}). hash: `buckets`
+        ({HASH_BUCKETS}). timestamp: `parts` (of `month`, `day`, `weekday`, `hour`, `minute`,
+        `elapsed`), `format` (strptime, or `days` to `nanoseconds` since 1970).""",
     )
     preprocessing_fn: str = option(
         "",
