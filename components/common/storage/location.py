@@ -96,7 +96,8 @@ def _expanded(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UserError(f"{path}: cannot determine the home directory for ~.") from error
+        user = path.partition("/")[0]
+        raise UserError(f"{path}: the home directory of {user} is not known.") from error
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
