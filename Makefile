@@ -70,21 +70,25 @@ help:
 
 setup: $(READY)
 
-# An environment counts as made once .ready is there; one that was interrupted is made anew.
-# Byte code is compiled here, once: where Python may not write it, importing TensorFlow takes
-# more than twice as long in every process.
-$(VENVS)/%/.ready: $(UV) setup.cfg tests/requirements.txt tests/cluster/requirements.txt
+# An environment is made once .packages is there, and holds this package once .ready is; one that was
+# interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
+# TensorFlow takes more than twice as long in every process.
+.SECONDARY: $(ENVIRONMENTS:%=$(VENVS)/%/.packages)
+$(VENVS)/%/.packages: $(UV) tests/requirements.txt tests/cluster/requirements.txt
 	@rm -rf $(VENVS)/$*
 	@echo "environment $*"
 	@$(UV) venv -q --python $(PYTHON) $(VENVS)/$*
 	@$(UV) pip sync -q --require-hashes --compile-bytecode --python $(VENVS)/$*/bin/python $(LOCK_$*) \
 		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt) \
 		$(if $(filter $*,$(WITH_SCHEMAS)),tests/cluster/requirements.txt)
+	@touch $@
+
+$(VENVS)/%/.ready: $(VENVS)/%/.packages setup.cfg
 	@$(if $(filter $*,$(WITH_PACKAGE)),$(UV) pip install -q --no-deps --build-constraints $(IMAGES)/build.txt \
 		--python $(VENVS)/$*/bin/python --editable .)
 	@touch $@
 
-$(foreach name,$(ENVIRONMENTS),$(eval $(VENVS)/$(name)/.ready: $(LOCK_$(name))))
+$(foreach name,$(ENVIRONMENTS),$(eval $(VENVS)/$(name)/.packages: $(LOCK_$(name))))
 
 $(UV): $(IMAGES)/uv.txt
 	@rm -rf $(VENVS)/uv
