@@ -143,12 +143,15 @@ def test_panels_do_not_cover_each_other() -> None:
 
 
 def test_dashboard_and_alerts_draw_the_same_line() -> None:
-    """What a panel says about an alert is what the alert says."""
+    """A panel's description gives the bound of its alert."""
     described = {panel["title"]: panel.get("description", "") for panel in dashboard()["panels"]}
     limits = {alert["alert"]: alert["expr"].rpartition("> ")[2] for alert in alerts()}
 
-    assert f"{float(limits['KfpTabularErrors']):.0%}".replace("%", " %") in described["Failed"]
-    assert f"{limits['KfpTabularLatency']} s" in described["Time to answer"]
+    assert (
+        f"{float(limits['KfpTabularErrors']):.0%}".replace("%", " %")
+        in described["Failed requests"]
+    )
+    assert f"{limits['KfpTabularLatency']} s" in described["Latency"]
 
 
 @kustomize.needed
