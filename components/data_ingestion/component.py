@@ -27,7 +27,7 @@ def ingest_data(
     csv_encoding: str = "utf-8",
     missing_values: List[str] = [],
 ) -> None:
-    """Reads CSV, Parquet or TFRecord files and writes them as split, typed Parquet examples.
+    """Read CSV, Parquet or TFRecord files and write them as split, typed Parquet examples.
 
     A CSV column gets the narrowest type that all of its values fit: integer, number, or text;
     `true`/`false` become 1/0. Text stays text where a number would lose something: values with

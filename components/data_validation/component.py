@@ -21,7 +21,7 @@ def validate_data(
     drift_thresholds: Dict[str, float] = {},
     fail_on: str = "error",
 ) -> bool:
-    """Computes statistics of examples, infers or checks their schema, and finds anomalies.
+    """Compute statistics of examples, infer or check their schema, and find anomalies.
 
     Statistics are TFDV's, for every split. Without `schema_uri`, the component infers a schema
     from all splits: types, presence, domains of texts and of whole-number codes, and points in

@@ -20,7 +20,7 @@ def transform_features(
     feature_config: Dict[str, Any] = {},
     preprocessing_fn: str = "",
 ) -> None:
-    """Transforms examples into model-ready features, and writes the graph that does it.
+    """Transform examples into model-ready features, and write the graph that does it.
 
     The features are derived from the schema and from one pass over the train split. The same
     graph transforms the examples here and, inside the exported model, the requests there.

@@ -58,7 +58,8 @@ def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
         raise UserError(f"seed: {seed} is negative; give an integer from 0.")
     if task not in labels.LABELS:
         raise UserError(
-            f"task: {task!r} is none of {', '.join(labels.LABELS)}.{closest(task, labels.LABELS)}"
+            f"task: {task!r} is not one of {', '.join(labels.LABELS)}."
+            f"{closest(task, labels.LABELS)}"
         )
     draws = Draws(seed)
     catalogue = merchants()

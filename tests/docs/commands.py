@@ -112,7 +112,7 @@ def _synopsis(words: list[str]) -> Iterator[str]:
         kind = known[option].type
         value = value or next(iter(rest[position + 1 :]), "")
         if isinstance(kind, click.Choice) and set(value.split("|")) - set(kind.choices):
-            yield f"{option}: {value!r} is none of {kind.choices}"
+            yield f"{option}: {value!r} is not one of {kind.choices}"
         if option == "--param" and "=" in value and value != "KEY=VALUE":
             yield from documents.parameter_problems(_pairs([value]))
 

@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_written_is_the_users_error(table, tmp_path):
         ((99, 0), "rows: 99 are too few"),
         ((0, 0), "rows: 0 are too few"),
         ((1000, -1), "seed: -1 is negative"),
-        ((1000, 0, "binry"), "task: 'binry' is none of.* Did you mean 'binary'"),
+        ((1000, 0, "binry"), "task: 'binry' is not one of.* Did you mean 'binary'"),
     ],
 )
 def test_bad_arguments(arguments, message):

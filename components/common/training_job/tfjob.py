@@ -56,7 +56,7 @@ def _build_spec(job: TrainingJobSpec) -> dict[str, Any]:
                 "replicas": count,
                 # OnFailure restarts in place: a worker keeps its address and its scratch
                 # directory. With ExitCode the operator never counts restarts, and would restart a
-                # pod that runs out of memory for ever.
+                # pod that runs out of memory forever.
                 "restartPolicy": job.settings.restart_policy or "OnFailure",
                 "template": {
                     "metadata": job.pod_metadata(),

@@ -133,7 +133,9 @@ class _Job:
                 return created
             if self._adoptable(api, existing):
                 self.elapsed_seconds = _age(existing)
-                _logger.info("%s exists since %.0f s: adopted.", self._title, self.elapsed_seconds)
+                _logger.info(
+                    "%s has existed for %.0f s: adopted.", self._title, self.elapsed_seconds
+                )
                 return existing
 
     def _adoptable(self, api: Api, existing: Object) -> bool:
