@@ -12,7 +12,7 @@ REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 
 os.environ.update(ENVIRONMENT)
 
-# A loaded machine is no failed test.
+# A slow machine must not fail a test.
 settings.register_profile("default-without-deadline", deadline=None)
 settings.load_profile("default-without-deadline")
 

@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def seam(package: str, what: str, *, user: str) -> Iterator[None]:
-    """Fail with the package and its version where the block finds that a private interface changed.
+    """Fail with the package and its version if the block finds a changed private interface.
 
     Args:
         package: The distribution, as it stands in the lock file.

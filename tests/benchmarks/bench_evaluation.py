@@ -37,7 +37,7 @@ LABEL = "big_tipper"
 
 
 def main() -> None:
-    """Measure each size and prints a table."""
+    """Measure each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 3_000_000])
     parser.add_argument("--model", type=Path, help="a model artifact instead of the made one")
@@ -152,7 +152,7 @@ def _columns(rows: int, random: np.random.Generator) -> dict[str, pa.Array]:
 
 
 def export_model(path: Path) -> None:
-    """Exports a model about as large as the default one, with weights as they were drawn."""
+    """Export a model about as large as the default one, with weights as they were drawn."""
     tf = import_tensorflow()
     import tf_keras
 

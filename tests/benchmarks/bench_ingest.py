@@ -63,7 +63,7 @@ def repeat(header: str, rows: list[str], count: int, path: Path, last: str = "")
 
 
 def measure(uri: str, output: Path) -> None:
-    """Ingests once, in this process, and prints rows, seconds, CPU seconds and megabytes."""
+    """Ingest once, in this process, and print rows, seconds, CPU seconds and megabytes."""
     import pyarrow.csv
     import pyarrow.parquet  # noqa: F401 - not to be counted
 
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def report(name: str, source: Path, work: Path) -> None:
-    """Ingests in a new process and prints a line of the table."""
+    """Ingest in a new process and print a line of the table."""
     shutil.rmtree(work / "out", ignore_errors=True)
     done = subprocess.run(
         [sys.executable, __file__, "--measure", str(source), str(work / "out")],

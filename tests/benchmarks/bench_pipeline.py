@@ -25,7 +25,7 @@ _PROGRAM = Path(sys.executable).with_name("kfp-tabular")
 
 
 def main() -> None:
-    """Measure each size once and prints a table."""
+    """Measure each size once and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a CSV file with a header")
     parser.add_argument("--label", default="big_tipper")

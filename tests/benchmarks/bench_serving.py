@@ -62,7 +62,7 @@ class Server:
 
 @dataclass
 class Turn:
-    """What one turn of load gave."""
+    """The result of one turn of load."""
 
     rate: float
     cpu_ms: float
@@ -104,7 +104,7 @@ class Bench:
             process.wait()
 
     def turn(self, server: Server, requests: Path, **job: float) -> Turn:
-        """Put load on a server and checks that every answer was one."""
+        """Put load on a server and check that every response is valid."""
         document = {"port": server.port, "requests": str(requests), "seconds": self.seconds, **job}
         before = server.cpu_seconds()
         done = subprocess.run(
@@ -121,7 +121,7 @@ class Bench:
         return Turn(answers / found["seconds"], cpu / answers * 1e3, found["ms"])
 
     def turns(self, servers: Sequence[Server], requests: Path, **job: float) -> list[Turn]:
-        """Lets servers take turns; gives each one's medians."""
+        """Let servers take turns, and return the medians of each."""
         for server in servers:
             self.turn(server, requests, **job)
         taken: list[list[Turn]] = [[] for _ in servers]
@@ -133,7 +133,7 @@ class Bench:
     def compare(
         self, kinds: dict[str, Sequence[str]], connections: int, requests: Path
     ) -> list[Turn]:
-        """Lets two servers take turns, and prints a line for each and their ratio."""
+        """Let two servers take turns, and print a line for each and their ratio."""
         with ExitStack() as stack:
             servers = [stack.enter_context(self.server(*arguments)) for arguments in kinds.values()]
             medians = self.turns(servers, requests, connections=connections)
@@ -216,7 +216,7 @@ def half_load(bench: Bench, requests: Path) -> None:
 
 
 def memory(bench: Bench, requests: Path, minutes: float) -> None:
-    """Watches a server's memory at saturation."""
+    """Watch a server's memory at saturation."""
     _title(f"memory at saturation, {minutes:g} minutes, 64 connections, --batch-rows 128")
     _head("minute", "requests", "resident MiB")
     with bench.server("guarded", *BATCHES) as server:
@@ -257,7 +257,7 @@ def protocols(bench: Bench, requests: Callable[[str, int], Path]) -> None:
 
 
 def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
-    """Train a model with the whole pipeline; gives it and the rows it was trained on."""
+    """Train a model with the whole pipeline; return it and the rows it was trained on."""
     reference = Path(os.environ.get("KFP_TABULAR_REFERENCE_DATA", "")) / "chicago_taxi.csv"
     data = reference
     if not reference.is_file():
@@ -316,7 +316,7 @@ def whole_request(spec: ModelSpec, protocol: str, batch: Sequence[dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and prints tables."""
+    """Measure and print tables."""
     sections = ("kserve", "checks", "batches", "half-load", "memory", "protocols")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a model's directory, with --data")

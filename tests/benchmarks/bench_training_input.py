@@ -39,7 +39,7 @@ LAYOUT = ColumnLayout(
 
 
 def main() -> None:
-    """Measure each size and prints a table."""
+    """Measure each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[300_000, 3_000_000])
     parser.add_argument("--batch-size", type=int, default=4096)

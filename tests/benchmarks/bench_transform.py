@@ -38,7 +38,7 @@ _CHUNK = 100_000
 
 
 def main() -> None:
-    """Measure each size and prints a table."""
+    """Measure each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="*", default=[15_002, 300_040, 3_000_400])
     parser.add_argument("--csv", type=Path, help="a file to repeat instead of made rows")

@@ -97,7 +97,7 @@ def make_examples(path: Path, rows: int, columns: int) -> None:
 
 
 def measure(path: Path) -> dict[str, float]:
-    """Validates once and gives seconds, rows and the peak resident memory in GB."""
+    """Validate once and return seconds, rows and the peak resident memory in GB."""
     import resource
 
     import tensorflow_data_validation  # noqa: F401 - imports are not to count

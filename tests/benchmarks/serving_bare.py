@@ -17,7 +17,7 @@ TYPES = {"float32": np.float32, "int64": np.int64, "string": object}
 
 @cache
 def by_type(inputs: tuple[Any, ...]) -> Mapping[str, list[tuple[str, str, Any]]]:
-    """Sorts the inputs by type, as the server does."""
+    """Sort the inputs by type, as the server does."""
     found: dict[str, list[tuple[str, str, Any]]] = {}
     for item in inputs:
         found.setdefault(item.dtype, []).append((item.name, item.input, item.missing))

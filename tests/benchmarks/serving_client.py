@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Ask and notes the answers."""
+    """Sends requests and records the responses."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         texts = json.loads(Path(job["requests"]).read_text(encoding="utf-8"))

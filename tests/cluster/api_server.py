@@ -67,7 +67,7 @@ class Asked:
 
 @dataclass
 class Faults:
-    """What goes wrong.
+    """The faults to inject.
 
     Attributes:
         answers: Statuses to answer instead, each once: `(verb or "", status, Retry-After or "")`.
@@ -159,20 +159,20 @@ class ApiServer:
             self._rules.pop(name, None)
 
     def go_away(self) -> None:
-        """Stops: connections break, and new ones are refused."""
+        """Stop: break connections and refuse new ones."""
         self._close()
 
     def come_back(self, starting_seconds: float = 0) -> None:
-        """Goes on after `go_away`, with everything that it knew.
+        """Continue after `go_away`, with all objects.
 
         Args:
-            starting_seconds: How long it knows nothing of rights yet, and refuses everything.
+            starting_seconds: How long it has not loaded any rights yet, and refuses everything.
         """
         self._started = time.monotonic() + starting_seconds
         self._listen()
 
     def away(self, seconds: float, starting_seconds: float = 0) -> None:
-        """Is away for some seconds; returns when it is back."""
+        """Be away for some seconds, and return when it is back."""
         self.go_away()
         time.sleep(seconds)
         self.come_back(starting_seconds)
@@ -239,7 +239,7 @@ class ApiServer:
         )
 
     def find(self, path: str) -> _Target:
-        """Find what a path is about, whether or not it is served."""
+        """Find the resource of a path, whether or not it is served."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
         size = 3 if parts[0] == "apis" else 2
         version, rest = "/".join(parts[1:size]), parts[size:]
@@ -261,7 +261,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that went away are no news."""
+        """Ignore clients that have disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -523,7 +523,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _check_connection(self) -> None:
-        """Notice that the client has gone, which writing nothing does not show."""
+        """Notice a client that has disconnected, even while nothing is written."""
         self.connection.setblocking(False)
         try:
             if self.connection.recv(1, socket.MSG_PEEK) == b"":
@@ -562,7 +562,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _event(change: Change, target: _Target, matches: Callable[[Json], bool]) -> bytes | None:
-    """What a watch says of a change: whether the object came, changed or went, by its selector."""
+    """Return a watch's event for a change: added, modified or deleted, by the watch's selector."""
     sample = change.after or change.before
     assert sample is not None
     if change.kind != target.kind:

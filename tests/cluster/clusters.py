@@ -49,11 +49,11 @@ LAUNCHER_RULES = (
 
 
 class Refused(Exception):
-    """The server answered something else than success."""
+    """The server answered with an error."""
 
 
 class Admin:
-    """May do everything; acts as operators, the kubelet and the user do."""
+    """Has all rights; acts as operators, the kubelet and the user do."""
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
         from kubernetes import config
@@ -112,7 +112,7 @@ class Admin:
             except ApiException as error:
                 raise Refused(f"{method} {path}: {error.status} {error.body!r}") from None
             except (HTTPError, OSError):
-                # The server is away, as a test wants it.
+                # A test has the server away for now.
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.1)

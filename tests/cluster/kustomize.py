@@ -1,4 +1,4 @@
-"""Builds what `manifests/` holds, with whichever kustomize is there."""
+"""Builds `manifests/` with whichever kustomize is installed."""
 
 import functools
 import shutil

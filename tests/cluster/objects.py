@@ -246,7 +246,7 @@ class Store:
                 yield kind, key, item
 
     def _collect(self) -> None:
-        """What the garbage collector does, which in a cluster takes a moment."""
+        """Collect garbage, which takes a moment in a real cluster."""
         while self._collect_once():
             pass
 

@@ -1,4 +1,4 @@
-"""An operator and a kubelet in one, which do to each job what a script tells them."""
+"""An operator and a kubelet in one, which treat each job as a script tells them."""
 
 import threading
 import time
@@ -188,7 +188,7 @@ class Job:
 
 
 class Operator:
-    """Run a script for each job that appears.
+    """Runs a script for each job that appears.
 
     Attributes:
         jobs: Every job that ever was, in order.

@@ -1,4 +1,4 @@
-"""Everything that can happen to a launcher, for every kind of job it may launch.
+"""Everything that can happen to a launcher, for every kind of job that it can launch.
 
 A test module makes a class of `LauncherScenarios` with its own `flavour`; pytest runs all of them.
 """
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def succeed(job: Job) -> None:
-    """The chief runs, says something and ends."""
+    """The chief runs, logs something and ends."""
     job.status("running")
     pod = job.pod()
     job.set_pod(pod, **job.running())
@@ -49,7 +49,7 @@ def run_on(job: Job) -> None:
 
 
 class LauncherScenarios:
-    """All that must hold for a launcher. `cluster` is a fixture of `tests.cluster.fixtures`."""
+    """The tests of a launcher. `cluster` is a fixture of `tests.cluster.fixtures`."""
 
     flavour: Flavour
 
@@ -57,7 +57,7 @@ class LauncherScenarios:
 
     @contextmanager
     def operator(self, cluster: Cluster, script: Script) -> Iterator[Operator]:
-        """Has an operator work on each job that is made."""
+        """Let an operator work on each job that is created."""
         with Operator(cluster, self.flavour, script).working() as operator:
             yield operator
 
@@ -183,7 +183,7 @@ class LauncherScenarios:
         assert "Evicted: The node was low on resource: ephemeral-storage." in str(got.value)
 
     def test_an_exit_code_after_which_no_restart_helps(self, cluster: Cluster) -> None:
-        """The operator, which does not know it, has started the container again already."""
+        """Meanwhile the operator has already restarted the container."""
 
         def restart(job: Job) -> None:
             run_on(job)
@@ -223,7 +223,7 @@ class LauncherScenarios:
             self.run(cluster, final_exit_codes=frozenset({2}))
 
     def test_a_final_exit_code_explains_a_failure(self, cluster: Cluster) -> None:
-        """Another worker ended before, and worse, but that was not why."""
+        """Another worker failed earlier, with a worse exit code, but was not the cause."""
 
         def fail(job: Job) -> None:
             job.status("running")

@@ -1,4 +1,4 @@
-"""What a client can rely on: of the server of these tests, and just so of a real one.
+"""What a client can rely on, with these tests' server and with a real one.
 
 With `KFP_TABULAR_TEST_KUBECONFIG` all of it is checked against a real API server.
 """
@@ -44,7 +44,7 @@ def pod(
 
 
 class Client:
-    """Send requests as the cluster's admin, or as the launcher."""
+    """Sends requests as the cluster's admin, or as the launcher."""
 
     def __init__(self, cluster: Cluster, launcher: bool = False) -> None:
         from kubernetes import config

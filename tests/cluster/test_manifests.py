@@ -1,4 +1,4 @@
-"""What `manifests/` gives a cluster: it builds, it is valid, and it grants little."""
+"""The manifests build, are valid, and grant little."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -187,7 +187,7 @@ def test_rights_are_named_one_by_one_and_end_at_the_namespace(overlay: str) -> N
     for name, rule in rules(objects):
         for part in ("apiGroups", "resources", "verbs"):
             assert not [value for value in rule[part] if "*" in value], name
-        # Whoever may do these can give himself every other right, or run what he likes.
+        # These rights allow their holder to obtain every other right, or to run anything.
         assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
         assert not {"roles", "rolebindings", "pods/exec"} & set(rule["resources"])
         if "secrets" in rule["resources"]:

@@ -162,14 +162,14 @@ def train_without_watch(kind: str) -> Flow:
 
 
 def train_that_takes_too_long(cluster: Cluster, folder: Path) -> None:
-    # Nobody runs the job.
+    # No operator runs the job.
     with pytest.raises(DeadlineError):
         training.run(order(folder, "tfjob", deadline_seconds=1), cluster.connect())
     assert cluster.admin.list(TFJOB) == []
 
 
 def train_in_a_run(cluster: Cluster, folder: Path) -> None:
-    """The task's own pod says which run owns the job, and the image."""
+    """The task's own pod determines the image, and the run that owns the job."""
     make_task_pod(cluster)
     os.environ["KFP_POD_NAME"] = TASK_POD
     try:
@@ -377,7 +377,7 @@ def deploy(
     service: Mapping[str, Any],
     golden: Mapping[str, Any] = NO_GOLDEN_EXAMPLES,
 ) -> None:
-    """Deploy a model. Without golden examples nothing is asked for answers."""
+    """Deploy a model. Without golden examples no predictions are requested."""
     model = folder / name
     model.mkdir(exist_ok=True)
     (model / "saved_model.pb").write_text(name)
@@ -417,7 +417,7 @@ def roll_out(**service: Any) -> Flow:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answer as the one golden example says."""
+    """Answers with the prediction of the one golden example."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent."""
@@ -499,7 +499,7 @@ def test_no_right_is_left_over(tmp_path: Path) -> None:
 
 
 def test_a_missing_right_is_found(tmp_path: Path) -> None:
-    """This test itself can fail: without `create` nothing works."""
+    """The test above can fail: without `create` nothing works."""
     rules = [
         replace(rule, verbs=tuple(verb for verb in rule.verbs if verb != "create"))
         for rule in shipped_rules()

@@ -15,7 +15,7 @@ WriteExamples = Callable[..., Examples]
 
 @pytest.fixture
 def write_examples(tmp_path: Path) -> WriteExamples:
-    """Writes an examples artifact from a table per split."""
+    """Write an examples artifact from a table per split."""
 
     def write(
         name: str = "examples", rows_per_shard: int = 1_000_000, **splits: pa.Table

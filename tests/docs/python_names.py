@@ -56,7 +56,7 @@ def problems(code: str, local: frozenset[str] = frozenset()) -> Iterator[str]:
 
 
 class _Instance:
-    """Stands for an object of a class, which was not made."""
+    """A stand-in for an object of a class, which was not created."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind

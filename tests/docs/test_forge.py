@@ -1,4 +1,4 @@
-"""The public forge's files are what it accepts, and call what there is."""
+"""GitHub's files are valid, and call commands that exist."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What holds of the Containerfiles and what they are built from, without building them."""
+"""The Containerfiles and the files they use, checked without building."""
 
 import fnmatch
 import importlib.util

@@ -69,7 +69,7 @@ print(len(sources), len(missing))
 
     assert done.returncode == 0, done.stderr
     sources, missing = map(int, done.stdout.split())
-    # Templates that are no valid Python.
+    # Templates that are not valid Python.
     assert missing <= sources * 0.001
 
 

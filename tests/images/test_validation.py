@@ -45,7 +45,7 @@ class Silent:
 
 
 def validate(task_runner: TaskRunner, folder: Path, **arguments: object) -> Path:
-    """Run the pipeline; gives the folder of its last task."""
+    """Run the pipeline and return the folder of its last task."""
     folder.mkdir(parents=True)
     compiler.Compiler().compile(validation, str(folder / "pipeline.yaml"))
     results = spec_runner.run_spec(
@@ -56,7 +56,7 @@ def validate(task_runner: TaskRunner, folder: Path, **arguments: object) -> Path
 
 
 def findings(task: Path) -> dict[str, str]:
-    """What the task found out: schema and anomalies, as they are written."""
+    """Return what the task found: schema and anomalies, as text."""
     return {
         str(file.relative_to(task)): file.read_text()
         for name in ("schema", "anomalies")

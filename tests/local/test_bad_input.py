@@ -19,7 +19,7 @@ def kfp_tabular(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 def _error(done: "subprocess.CompletedProcess[str]") -> str:
-    """Checks the form of a refusal and gives its line."""
+    """Check the form of an error and return its line."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [text for text in done.stderr.splitlines() if "kfp-tabular: error:" in text]

@@ -296,7 +296,7 @@ def in_a_run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @contextmanager
 def failing(cluster: Cluster, kind: Kind) -> Iterator[list[dict[str, Any]]]:
-    """An operator that fails what is created; gives that as it was created."""
+    """Run an operator that fails what is created; yield the objects as created."""
     created: list[dict[str, Any]] = []
     stop = threading.Event()
 
@@ -304,7 +304,11 @@ def failing(cluster: Cluster, kind: Kind) -> Iterator[list[dict[str, Any]]]:
         while not stop.wait(0.05):
             for resource in [] if created else cluster.admin.list(kind):
                 created.append(resource)
-                condition = {"type": "Failed", "status": "True", "message": "as the test wants it"}
+                condition = {
+                    "type": "Failed",
+                    "status": "True",
+                    "message": "as the test demands",
+                }
                 name = resource["metadata"]["name"]
                 cluster.admin.status(kind, name, {"conditions": [condition]})
 
@@ -318,7 +322,7 @@ def failing(cluster: Cluster, kind: Kind) -> Iterator[list[dict[str, Any]]]:
 
 
 def training(backend: str, folder: Path) -> None:
-    """Calls the component as KFP does, with what the search passed on."""
+    """Call the component as KFP does, with what the search passed on."""
     base = Hyperparameters().updated(
         {"epochs": 2, "learning_rate": 0.01, **PARAMETERS["hyperparameters"]}
     )

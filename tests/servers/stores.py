@@ -18,7 +18,7 @@ BUCKET = "test-bucket"
 
 @contextmanager
 def _server(name: str, *arguments: str) -> Iterator[str]:
-    """Start a server on a free port and gives its URL."""
+    """Start a server on a free port and yield its URL."""
     program = ENVIRONMENT / "bin" / name
     if not program.exists():
         pytest.skip(f"{program} is absent; make setup makes it")
@@ -70,7 +70,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def gcs() -> Iterator[str]:
-    """A Google Cloud Storage emulator with a bucket; gives `gs://<bucket>`."""
+    """Run a Google Cloud Storage emulator with a bucket; yield `gs://<bucket>`."""
     start = ("start", "--host=127.0.0.1", "--port={port}", f"--default-bucket={BUCKET}")
     with (
         _server("gcp-storage-emulator", *start, "--in-memory") as url,
@@ -81,7 +81,7 @@ def gcs() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """An S3 server with a bucket; gives `s3://<bucket>`."""
+    """Run an S3 server with a bucket; yield `s3://<bucket>`."""
     with (
         _server("moto_server", "--host=127.0.0.1", "--port={port}") as url,
         _environment(

@@ -1,4 +1,4 @@
-"""What every component shares must be there where TensorFlow is not."""
+"""What every component shares can be imported without TensorFlow."""
 
 import pkgutil
 import subprocess

@@ -54,7 +54,7 @@ Ingest = Callable[..., Ingested]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Ingest:
-    """Ingests a URI, or CSV given as text or bytes; one split unless told otherwise."""
+    """Ingest a URI, or CSV given as text or bytes; one split unless told otherwise."""
 
     def call(data: str | bytes | Path, out: str = "out", **arguments: Any) -> Ingested:
         if isinstance(data, bytes) or (isinstance(data, str) and "\n" in data):

@@ -48,7 +48,7 @@ class Done:
 
 @pytest.fixture
 def validated(tmp_path: Path) -> Callable[..., Done]:
-    """Validates an examples artifact into a new folder."""
+    """Validate an examples artifact into a new folder."""
     count = 0
 
     def run(examples: Examples, **arguments: Any) -> Done:

@@ -28,7 +28,7 @@ def good(rows: int = 100) -> dict[str, list]:
 
 @pytest.fixture
 def checked(tmp_path, write_examples, validated):
-    """Validates rows against SCHEMA."""
+    """Validate rows against SCHEMA."""
 
     def run(text=SCHEMA, **columns):
         (tmp_path / "schema.pbtxt").write_text(text)

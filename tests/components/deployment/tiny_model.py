@@ -32,7 +32,7 @@ def answers(task: str, slope: float) -> list[dict[str, object]]:
 
 
 def write_golden(directory: Path, predictions: list[dict[str, object]]) -> Path:
-    """Writes golden examples with these predictions for `INSTANCES`."""
+    """Write golden examples with these predictions for `INSTANCES`."""
     directory.mkdir(exist_ok=True)
     text = json.dumps({"instances": INSTANCES, "predictions": predictions}, ensure_ascii=False)
     (directory / "golden.json").write_text(text, encoding="utf-8")
@@ -40,7 +40,7 @@ def write_golden(directory: Path, predictions: list[dict[str, object]]) -> Path:
 
 
 def make(path: Path, task: str = "binary", slope: float = 1.0) -> None:
-    """Exports a model."""
+    """Export a model."""
     from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
     from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 

@@ -53,7 +53,7 @@ def score(columns: Mapping[str, Sequence[Any]]) -> "np.ndarray[Any, Any]":
 
 @pytest.fixture(scope="session")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Exports a model that scores rows; keywords say what it makes of the score.
+    """Export a model that scores rows; keywords define what it makes of the score.
 
     `task`, `classes`, `threshold`, `label`; `slope` of the score; `noise`, how much of the score is
     drawn from the row's values instead; `broken`, to answer NaN where `rooms` is 8.
@@ -132,7 +132,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 def write_examples(path: Path, **splits: Mapping[str, Sequence[Any]]) -> Path:
-    """Writes an examples artifact with a split per keyword, in shards of about 1,000 rows."""
+    """Write an examples artifact with a split per keyword, in shards of about 1,000 rows."""
     tables = {name: pa.table(dict(columns)) for name, columns in splits.items()}
     schema = next(table.schema for table in tables.values() if table.num_rows)
     path.mkdir(parents=True)

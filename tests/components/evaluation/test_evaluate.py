@@ -32,7 +32,7 @@ def examples(data, tmp_path_factory):
 
 @pytest.fixture
 def evaluated(tmp_path, examples):
-    """Runs an evaluation; keywords are fields of the request or options."""
+    """Run an evaluation; keywords are fields of the request or options."""
 
     def run_with(**changes):
         paths = {

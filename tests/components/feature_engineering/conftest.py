@@ -81,7 +81,7 @@ class Done:
 
 @pytest.fixture
 def run(tmp_path):
-    """Transforms a table, or splits of one; the schema is that of the train split."""
+    """Transform a table, or splits of one; the schema is that of the train split."""
     count = iter(range(100))
 
     def _run(splits, schema=None, label="y", **settings):

@@ -1,4 +1,4 @@
-"""The whole of it on small data: what is written, and that the graph computes what it should."""
+"""The whole transform on small data: its files, and what the graph computes."""
 
 import datetime as dt
 import math

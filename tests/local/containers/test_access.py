@@ -1,4 +1,4 @@
-"""What a container gets to see."""
+"""What a container can see."""
 
 from pathlib import Path
 from typing import Any

@@ -90,7 +90,7 @@ def look_around(data_uri: str = "", mode: str = "") -> None:
 
 
 class Lines:
-    """A listener that remembers what was printed, and can say so."""
+    """A listener that records what was printed."""
 
     def __init__(self) -> None:
         self.printed_lines: list[str] = []

@@ -63,7 +63,7 @@ def two_images(number: int = 2, mode: str = "") -> None:
 
 
 class Recorder:
-    """A listener that remembers."""
+    """A listener that records events."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -43,7 +43,7 @@ class PipelinesServer:
         self.looked: Callable[[], None] = lambda: None
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
-        """Answers a request, or raises `Refused`."""
+        """Answer a request, or raise `Refused`."""
         kind, _, identifier = path.partition("/")
         if kind == "healthz":
             return {"multi_user": False}
@@ -125,7 +125,7 @@ def task(name: str, state: str, seconds: int = 0, error: str = "") -> dict[str, 
 
 @contextmanager
 def running() -> Iterator[PipelinesServer]:
-    """Serves on a free port of the loopback."""
+    """Serve on a free port of the loopback."""
     state = PipelinesServer()
 
     class Handler(BaseHTTPRequestHandler):

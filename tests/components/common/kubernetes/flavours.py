@@ -14,7 +14,7 @@ _STARTED = now()
 
 
 def conditions(resource: Mapping[str, Any]) -> Verdict:
-    """Reads the conditions as both kinds have them."""
+    """Read the conditions as both kinds have them."""
     for condition in (resource.get("status") or {}).get("conditions") or ():
         if condition["status"] == "True" and condition["type"] in ("Succeeded", "Complete"):
             return Verdict("succeeded")

@@ -25,7 +25,7 @@ def bucket(request):
 
 @pytest.fixture
 def stored(bucket, tmp_path, request):
-    """A tree in the bucket; gives its URI."""
+    """Write a tree into the bucket and return its URI."""
     folder = tmp_path / "tree"
     for name in ("a.csv", "sub/b.csv", "sub/c d ü.csv", "_lineage.json", "a.csv.bak"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A store that answers as it is told: what the user can mend is told from what may pass."""
+"""Errors that the user can fix are told from those that may pass, by a scripted store."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ CONTENT = b"0123456789" * 1000
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers with what the test's function says."""
+    """Answers with what the test's function returns."""
 
     protocol_version = "HTTP/1.1"
     answer: Callable
@@ -38,7 +38,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def store(monkeypatch):
-    """Starts a store with a function for answers; gives a folder in it."""
+    """Start a store that answers by a function, and return a folder in it."""
     servers = []
 
     def start(answer):

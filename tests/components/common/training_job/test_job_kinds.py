@@ -177,7 +177,7 @@ def test_bad_input_is_not_tried_again_where_the_kind_can_say_so() -> None:
         assert policy["rules"][0]["onExitCodes"]["values"] == [2]
     (rule,) = runtime["failurePolicy"]["rules"]
     assert rule["action"] == "FailJobSet"
-    # JobSet's webhook wants it so (`ruleNameFmt`); the schema of its resource does not say it.
+    # JobSet's webhook requires it (`ruleNameFmt`); the schema of its resource does not.
     assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", rule["name"])
     # Kubernetes refuses the rule with any other restart policy.
     assert "podFailurePolicy" not in BATCH_JOB.build(spec_of(restart_policy="OnFailure"))["spec"]

@@ -1,4 +1,4 @@
-"""A process in front of a good one that spoils it: `bad_server.py PORT slow|errors`."""
+"""A proxy in front of a good server that spoils its responses: `bad_server.py PORT slow|errors`."""
 
 import http.client
 import sys

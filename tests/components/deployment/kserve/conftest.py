@@ -110,7 +110,7 @@ def _process(command: list[Any], **options: Any) -> Iterator[Any]:
 
 
 def _listening(process: Any, log: Path) -> int:
-    """Waits until a serving process says where it listens."""
+    """Wait until a serving process reports where it listens."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
         for line in log.read_text().splitlines():
@@ -148,7 +148,7 @@ def shipped_rules() -> list[Rule]:
 
 @dataclass
 class Client:
-    """Asks an endpoint again and again, as its clients do.
+    """Sends requests to an endpoint again and again, as its clients do.
 
     Attributes:
         failed: Requests that a healthy revision, or nothing at all, answered with an error.
@@ -163,7 +163,7 @@ class Client:
 
     @contextmanager
     def asking(self) -> "Iterator[Client]":
-        """Asks for the duration of the block."""
+        """Ask for the duration of the block."""
         over = threading.Event()
         thread = threading.Thread(target=self._ask, args=(over,), daemon=True)
         thread.start()

@@ -100,7 +100,7 @@ class KServe:
 
     @contextmanager
     def running(self) -> "Iterator[KServe]":
-        """Works for the duration of the block."""
+        """Work for the duration of the block."""
         threads = [
             threading.Thread(target=self._work, name="kserve", daemon=True),
             threading.Thread(
@@ -371,7 +371,7 @@ class KServe:
         self._cluster.admin.status(POD, revision.name, status)
 
     def route(self, host: str) -> Revision | None:
-        """Finds what answers a request; None where nothing does."""
+        """Find what answers a request; None where nothing does."""
         first = host.partition(".")[0]
         with self._lock:
             if first in self._entries and ".svc." in host:
@@ -404,7 +404,7 @@ class _Router(ThreadingHTTPServer):
         super().__init__(address, _Route)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that went away are no news."""
+        """Ignore clients that have disconnected."""
 
 
 class _Route(BaseHTTPRequestHandler):
@@ -476,7 +476,7 @@ def _domain(service: _Service) -> str:
 
 
 def _refusal(item: Object) -> str:
-    """What Knative's webhook has against the Knative service."""
+    """Return why Knative's webhook rejects the Knative service."""
     seconds = item["spec"]["predictor"].get("timeout") or 0
     if seconds <= LONGEST_TIMEOUT:
         return ""

@@ -26,7 +26,7 @@ PATHS = ("model", "golden_examples", "summary")
 
 
 def main() -> None:
-    """Deploys as a component's interface does."""
+    """Deploy as a component's interface does."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     fields = json.loads(sys.argv[1])
     fields |= {name: Path(fields[name]) for name in PATHS}

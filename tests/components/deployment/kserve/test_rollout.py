@@ -106,7 +106,7 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
 def test_what_is_loaded_is_said_where_nothing_changes(
     place: Place, service: dict[str, Any]
 ) -> None:
-    """The same model at another address: pods go on with the one that they know."""
+    """The same model at another address: pods keep using the address they have."""
     first = place.deploy("first", service=service)
 
     repository = place.models.folder / "repository"
@@ -236,7 +236,7 @@ REFUSED = {"timeout_seconds": kserve_controller.LONGEST_TIMEOUT + 1}
 
 @KNATIVE
 def test_what_knative_refuses_changes_nothing(place: Place, service: dict[str, Any]) -> None:
-    """KServe takes the spec, and no revision comes of it: there is none to go back from."""
+    """KServe accepts the spec but creates no revision, so there is nothing to roll back."""
     place.deploy("first", service=service)
     place.deploy("second", service=service)
     (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
@@ -516,13 +516,13 @@ def test_a_change_by_hand_ends_the_rollout_and_is_respected(place: Place) -> Non
 
 
 def share(place: Place, percent: int | None) -> None:
-    """What an operator does by hand, as the runbook says."""
+    """A rollback by hand, as the runbook describes it."""
     change = {"spec": {"predictor": {"canaryTrafficPercent": percent}}}
     place.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
 
 
 def meddling(place: Place, how: Callable[[], Any]) -> threading.Thread:
-    """Does something while the second model has a part of the traffic."""
+    """Call a function while the second model has a part of the traffic."""
 
     def meddle() -> None:
         wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
@@ -694,7 +694,7 @@ def test_the_deployment_mode_is_not_changed(place: Place) -> None:
 
 
 def test_a_controller_that_is_behind_does_not_deceive(place: Place) -> None:
-    """Until the controller has looked, the status is that of the model before."""
+    """Until the controller has reconciled, the status is still the previous model's."""
     for service in (DIRECT, CANARY):
         for item in names(place, INFERENCE_SERVICE):
             place.cluster.admin.delete(INFERENCE_SERVICE, item)
@@ -708,7 +708,7 @@ def test_a_controller_that_is_behind_does_not_deceive(place: Place) -> None:
 
 
 def test_a_share_counts_once_the_gateways_have_it(place: Place) -> None:
-    """The status holds the traffic before that, with a condition that says so."""
+    """The status still holds the earlier traffic, and has a condition that reports it."""
     place.deploy("first")
     place.kserve.route_seconds = 1.0
 

@@ -19,7 +19,7 @@ seeds = st.integers(0, 2**32)
 
 
 def fill(statistics, labels, predictions, cells=None, parts=1):
-    """Adds rows in parts, as they come from a stream."""
+    """Add rows in parts, as they come from a stream."""
     groups = bootstrap.groups(0, len(labels), 0)
     cells = np.zeros(len(labels), np.int64) if cells is None else cells
     for part in np.array_split(np.arange(len(labels)), parts):

@@ -20,7 +20,7 @@ scored = st.lists(
 
 
 def pairwise_auc(scores, positive):
-    """The share of pairs ranked rightly, from the pairs themselves."""
+    """Return the share of correctly ranked pairs, from the pairs themselves."""
     above = scores[positive][:, None] - scores[~positive][None, :]
     return ((above > 0) + 0.5 * (above == 0)).mean()
 

@@ -100,7 +100,7 @@ def test_a_task_that_is_told_to_stop_stops_its_workers(stand_in, tmp_path):
 
 
 def test_workers_end_with_a_task_that_is_killed(stand_in, tmp_path):
-    """Even though it has no chance to stop them."""
+    """They stop even though it cannot stop them itself."""
     settings = stand_in(
         "from kfp_tabular.components.training.worker import program\n"
         "program.parse(sys.argv[1:])\nprint('ready', flush=True)\ntime.sleep(600)\n"

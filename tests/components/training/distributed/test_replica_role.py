@@ -172,7 +172,7 @@ def test_peers_that_do_not_come_are_named_with_the_reason(no_such_name):
 
 
 def test_peers_meet_in_any_order():
-    """None leaves before it has seen all, and none is missed because it left early."""
+    """No process leaves before it has seen all others."""
     ports = free_ports(3)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     met, servers = [], []

@@ -208,7 +208,7 @@ def test_the_job_runs_the_tasks_image_and_belongs_to_the_run(
 
 @EACH_KIND
 def test_a_user_error_of_the_program_is_one_of_the_task(server, api, job_request, kind) -> None:
-    """At once: the restarts of a TFJob's operator do not fix the input."""
+    """It fails at once, because the restarts of a TFJob's operator do not fix the input."""
     job_request = placed(job_request, backend=kind)
     starts = []
 

@@ -61,7 +61,7 @@ def test_a_killed_training_resumes_to_the_same_result(settings, number, caplog):
 
 
 def test_another_configuration_does_not_resume(settings, inputs):
-    """Each has its own directory, named by everything that decides the result."""
+    """Each has its own directory, named after everything that affects the result."""
     own = checkpoints.directory(settings, ALONE)
     assert own == checkpoints.directory(replace(settings, metrics_file=settings.logs), ALONE)
     changed = [

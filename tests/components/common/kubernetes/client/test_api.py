@@ -68,7 +68,7 @@ def test_objects_come_and_go(admin: Api) -> None:
 
 
 def test_a_lock_that_only_one_gets(admin: Api) -> None:
-    """How two rollouts keep out of each other's way."""
+    """The requests that keep two rollouts apart."""
     read = admin.create(TFJOB, tfjob())
     version = read["metadata"]["resourceVersion"]
 

@@ -1,4 +1,4 @@
-"""The three generators, each on calls that end as a test wants."""
+"""The three generators, each on calls that end in the way that a test defines."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -22,7 +22,7 @@ def event(kind: str, name: str, version: int) -> dict[str, Any]:
 
 
 class Server:
-    """Gives what a test has put into it, call by call; an exception is raised."""
+    """Returns what a test has put into it, call by call; raises it if it is an exception."""
 
     def __init__(self, lists: list[Listing], calls: list[list[Any]]) -> None:
         self.lists, self.calls = list(lists), list(calls)

@@ -26,7 +26,7 @@ class TestJob(LauncherScenarios):
 
 
 def test_a_server_that_is_away_for_half_a_minute(cluster: Cluster) -> None:
-    """As it is in production: 30 s, and the waits that launchers have by default."""
+    """The production settings: 30 s, and the launchers' default waits."""
     server = faulty(cluster)
 
     def outage(job: Job) -> None:
@@ -66,7 +66,7 @@ def test_deleting_the_run_deletes_the_job(
 
 
 def test_a_kind_whose_controller_makes_again_what_is_deleted(cluster: Cluster) -> None:
-    """In the foreground it would be there for ever; in the background its pods end after it."""
+    """Foreground deletion would never end; background deletion ends its pods afterwards."""
     kind = dataclasses.replace(TFJOB, propagation="Background")
     wanted = dataclasses.replace(TFJOB_FLAVOUR.launch(deadline_seconds=1), kind=kind)
     at_the_end = []

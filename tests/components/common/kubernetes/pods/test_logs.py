@@ -9,7 +9,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def stamp(nanoseconds: int) -> str:
-    """Writes a time as Go does: without the zeros at the end of the fraction."""
+    """Write a time as Go does: without the zeros at the end of the fraction."""
     seconds, rest = divmod(nanoseconds, 10**9)
     fraction = f".{rest:09}".rstrip("0").rstrip(".")
     return f"{START + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -63,7 +63,7 @@ def test_a_pod_without_a_place() -> None:
     )
     assert problem is not None
     assert str(problem) == "pod p cannot start: Unschedulable: 0/3 nodes"
-    # A queue holds it back: that is no problem.
+    # A queue holds it back, which is not a problem.
     gated = pod(conditions=[{**condition, "reason": "SchedulingGated"}])
     assert pod_status.cannot_start(gated, 300) is None
 

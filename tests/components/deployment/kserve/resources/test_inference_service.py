@@ -91,7 +91,7 @@ def test_the_own_image_as_a_predictor() -> None:
 
 
 def test_it_is_the_shipped_runtime() -> None:
-    """Who runs by the ServingRuntime and who does without it run the same."""
+    """With and without the ServingRuntime, the pods run the same."""
     from tests.cluster import kustomize
 
     (runtime,) = kustomize.read("serving/runtime/serving-runtime.yaml")
@@ -165,7 +165,7 @@ def test_kserves_default_limit_is_never_below_the_request(
 
 @pytest.mark.parametrize("name", ["taxi", "taxi-green"])
 def test_tensorflow_serving_ends_where_a_model_cannot_be_loaded(name: str) -> None:
-    """By itself it tries again for five minutes, and looks as if it were still loading."""
+    """By default it retries for five minutes, and looks as if it were still loading."""
     given = wanted({"runtime": "tensorflow", "strategy": "blue_green"})
     predictor = inference_service.build_inference_service(given, name)["spec"]["predictor"]
 

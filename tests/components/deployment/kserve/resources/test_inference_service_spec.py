@@ -1,4 +1,4 @@
-"""What becomes of an InferenceService's labels and annotations when another one takes its place."""
+"""Labels and annotations of an InferenceService that is replaced."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ MORE = {"cluster_local": True, "autoscaler": "hpa", "labels": {"team": "a"}}
 
 
 def made(service: Any = None) -> dict[str, Any]:
-    """An InferenceService as it is in the cluster: others have added something."""
+    """An InferenceService in the cluster, to which others have added something."""
     resource = inference_service.build_inference_service(wanted(service))
     resource["metadata"]["labels"]["argocd.argoproj.io/instance"] = "x"
     resource["metadata"]["annotations"]["example.com/owner"] = "a-team"

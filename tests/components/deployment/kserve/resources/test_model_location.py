@@ -85,7 +85,7 @@ def test_a_published_model_lies_as_tensorflow_serving_wants_it(
 
 
 def test_what_was_published_is_never_another_model(artifact: Path, tmp_path: Path) -> None:
-    """Versions have 32 bits, and others may have written there."""
+    """A version has 32 bits, and the directory may hold another model."""
     number = publish(artifact, tmp_path).rpartition("/")[2]
     published = tmp_path / "r" / "taxi" / number / number / "saved_model.pb"
     published.write_text("another")

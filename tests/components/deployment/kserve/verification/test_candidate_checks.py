@@ -72,7 +72,7 @@ def test_percentiles_are_nearest_ranks(
 
 
 def test_a_look_takes_no_longer_after_a_day() -> None:
-    """Looks at results come ten times a second, and what they take shows in the latencies."""
+    """Results are checked ten times a second; the time this takes would show in the latencies."""
     compared = 0
 
     class Seconds(float):

@@ -1,4 +1,4 @@
-"""Golden examples as they are asked and compared, in the words of both runtimes."""
+"""Golden examples as requests, and the comparison of responses, in the form of both runtimes."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A candidate's answers, asked over HTTP and judged."""
+"""Requests to a candidate over HTTP, and the checks of its responses."""
 
 import json
 import threading
@@ -36,7 +36,7 @@ def prober(**bounds: Any) -> Prober:
 
 @contextmanager
 def answering(answer: Callable[[bytes], tuple[int, bytes]]) -> Iterator[EndpointAddress]:
-    """A process's stand-in that gives an answer to each request's body."""
+    """A stand-in for a serving process that answers each request by its body."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -94,7 +94,7 @@ def test_what_goes_wrong_while_asking_ends_the_check(monkeypatch: pytest.MonkeyP
 
 
 def test_a_missing_first_answer_does_not_keep_the_task_from_ending() -> None:
-    """Clients may have the candidate already: a task that is told to stop has no time to wait."""
+    """Clients may get the candidate already, so a task that is told to stop must not wait."""
     release, began = threading.Event(), time.monotonic()
 
     def answer(body: bytes) -> tuple[int, bytes]:
@@ -114,7 +114,7 @@ def test_a_missing_first_answer_does_not_keep_the_task_from_ending() -> None:
 
 
 def test_another_try_takes_other_connections() -> None:
-    """A connection stays with the pod that it was made to, whatever a Service leads to since."""
+    """A connection stays with its pod, even after the Service points elsewhere."""
     wrong = {"predictions": [{"probabilities": [0.75, 0.25], "class": "no"}]}
     first: list[threading.Thread] = []
 
