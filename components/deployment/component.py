@@ -74,8 +74,8 @@ def deploy_model(
     from kfp_tabular.components.common import options
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.deployment import deploy
+    from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
     from kfp_tabular.components.deployment.options import DeploymentOptions
-    from kfp_tabular.components.deployment.request import DeploymentRequest
 
     request = DeploymentRequest(
         model=Path(model.path),

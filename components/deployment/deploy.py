@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from kfp_tabular.components.common import options
+from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.options import KSERVE, LOCAL
-from kfp_tabular.components.deployment.request import Deployment, DeploymentRequest
 
 Backend = Callable[[DeploymentRequest], Deployment]
 """Verifies a model and makes it available. Changes nothing where it is available already."""

@@ -58,7 +58,7 @@ def _train(request: TrainingRequest, settings: WorkerSettings) -> TrainingRecord
     # process needs no Kubernetes client.
     if request.options.backend != LOCAL:
         from kfp_tabular.components.training.kubeflow import backend
-        from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
+        from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobRequest
 
         if request.uris is None:
             raise ValueError("a job needs the artifacts' URIs")

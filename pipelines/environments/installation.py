@@ -47,7 +47,7 @@ class InstallationError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class EnvironmentPlan:
     """How one environment is made.
 
     Attributes:
@@ -104,7 +104,7 @@ def install(
     return [each.name for each in stale]
 
 
-def plan(name: str) -> Plan:
+def plan(name: str) -> EnvironmentPlan:
     """Return how an environment is made on this machine.
 
     TFDV's current wheel needs glibc 2.38. Older hosts get the lock of the last version that loads
@@ -131,7 +131,7 @@ def plan(name: str) -> Plan:
         "package": _digest(record.encode()),
         "python": str(python),
     }
-    return Plan(name, path, python, made_from)
+    return EnvironmentPlan(name, path, python, made_from)
 
 
 def locks() -> Path:
@@ -177,7 +177,7 @@ def _made_from(target: Path) -> Mapping[str, str]:
     return found
 
 
-def _check_room(folder: Path, plans: Sequence[Plan]) -> None:
+def _check_room(folder: Path, plans: Sequence[EnvironmentPlan]) -> None:
     needed = sum(GIGABYTES[each.name] for each in plans)
     free = shutil.disk_usage(folder).free / 1e9
     if free < needed:
@@ -216,7 +216,7 @@ def _installer(folder: Path) -> Path:
     return program
 
 
-def _make(target: Path, wanted: Plan, tool: Path, *, only_package: bool) -> None:
+def _make(target: Path, wanted: EnvironmentPlan, tool: Path, *, only_package: bool) -> None:
     python = target / "bin" / "python"
     (target / _STAMP).unlink(missing_ok=True)
     if not only_package:

@@ -18,15 +18,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from kfp_tabular.components.common.kubernetes.client import kinds
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client import resource_kinds
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 from tests.cluster import selectors
 from tests.cluster.container_logs import Logs
 from tests.cluster.objects import Change, Json, Refusal, Store
 
 WORKFLOW = Kind("argoproj.io/v1alpha1", "Workflow", "workflows")
 KINDS = (
-    *(value for value in vars(kinds).values() if isinstance(value, Kind)),
+    *(value for value in vars(resource_kinds).values() if isinstance(value, Kind)),
     Kind("v1", "Secret", "secrets"),
     Kind("v1", "ConfigMap", "configmaps"),
     WORKFLOW,

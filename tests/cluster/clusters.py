@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from tests.cluster import kubelet
 from tests.cluster.api_server import ApiServer, Rule

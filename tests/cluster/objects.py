@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 
 _MOST_ANNOTATIONS = 256 * 1024
 Json = dict[str, Any]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, POD
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EVENT, POD
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch
 from tests.cluster.clusters import Cluster, Refused
 

@@ -19,7 +19,7 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client import errors
-from kfp_tabular.components.common.kubernetes.client.kinds import POD
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD
 from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
 from tests.cluster import launcher_process

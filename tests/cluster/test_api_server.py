@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, JOB, POD, TFJOB
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EVENT, JOB, POD, TFJOB
 from tests.cluster.clusters import Cluster, Refused
 from tests.cluster.operators import wait_until
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from kfp_tabular.components.common.kubernetes.client.errors import DeadlineError, JobFailedError
-from kfp_tabular.components.common.kubernetes.client.kinds import (
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     EVENT,
     EXPERIMENT,
     INFERENCE_SERVICE,
@@ -28,12 +28,12 @@ from kfp_tabular.components.common.kubernetes.client.kinds import (
     TFJOB,
     TRIAL,
 )
+from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve import backend as deployment
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
 from kfp_tabular.components.deployment.options import DeploymentOptions
-from kfp_tabular.components.deployment.request import DeploymentRequest
 from kfp_tabular.components.training.kubeflow import backend as training
-from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
+from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobRequest
 from kfp_tabular.components.training.options import PlacementOptions
 from kfp_tabular.components.training.training_request import ArtifactUris
 from kfp_tabular.components.training.worker_settings import WorkerSettings

@@ -18,7 +18,7 @@ from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparamet
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError
-from kfp_tabular.components.common.kubernetes.client.kinds import (
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     EXPERIMENT,
     POD,
     TFJOB,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "kfp-tabular"
@@ -44,7 +44,7 @@ class Identity:
                 names; 0 for the limit of the kind.
 
         Example:
-            >>> from kfp_tabular.components.common.kubernetes.client.kinds import TFJOB
+            >>> from kfp_tabular.components.common.kubernetes.client.resource_kinds import TFJOB
             >>> Identity("run-1", "train-model", input_digest("gs://bucket/data")).name(TFJOB)
             'train-model-5047d9c566'
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import NotFoundError
-from kfp_tabular.components.common.kubernetes.client.kinds import POD
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD
 
 POD_NAME_VARIABLE = "KFP_POD_NAME"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
-from kfp_tabular.components.common.kubernetes.client import kinds
+from kfp_tabular.components.common.kubernetes.client import resource_kinds
 from kfp_tabular.components.common.training_job import pod_template
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_settings import JobSettings, Roles
@@ -81,7 +81,7 @@ def _training_containers(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 BATCH_JOB = JobKind(
-    resource=kinds.JOB,
+    resource=resource_kinds.JOB,
     container=CONTAINER,
     name_label="batch.kubernetes.io/job-name",
     chief_labels={},

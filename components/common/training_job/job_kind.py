@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Verdict
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 

@@ -4,7 +4,7 @@ import os
 
 from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import NotFoundError
-from kfp_tabular.components.common.kubernetes.client.kinds import POD
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 
 _KFP_CONTAINER = "main"

@@ -7,7 +7,7 @@ Comments about the operator follow its source, branch release-1.9: `pkg/webhooks
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client import kinds
+from kfp_tabular.components.common.kubernetes.client import resource_kinds
 from kfp_tabular.components.common.training_job import pod_template
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
@@ -106,7 +106,7 @@ def _training_containers(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 TFJOB = JobKind(
-    resource=kinds.TFJOB,
+    resource=resource_kinds.TFJOB,
     container=CONTAINER,
     name_label="training.kubeflow.org/job-name",
     chief_labels={"training.kubeflow.org/job-role": "master"},

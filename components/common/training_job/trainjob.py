@@ -12,7 +12,7 @@ from typing import Any
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.client import kinds
+from kfp_tabular.components.common.kubernetes.client import resource_kinds
 from kfp_tabular.components.common.pods.security import container_security
 from kfp_tabular.components.common.pods.variables import literal
 from kfp_tabular.components.common.training_job import pod_template
@@ -108,8 +108,8 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
         },
     }
     return {
-        "apiVersion": kinds.TRAINING_RUNTIME.api_version,
-        "kind": kinds.TRAINING_RUNTIME.kind,
+        "apiVersion": resource_kinds.TRAINING_RUNTIME.api_version,
+        "kind": resource_kinds.TRAINING_RUNTIME.kind,
         "metadata": {
             "name": name,
             "labels": {"trainer.kubeflow.org/framework": "tensorflow"},
@@ -181,8 +181,8 @@ def _build_spec(job: TrainingJobSpec) -> dict[str, Any]:
     refuse_unsupported(settings)
     return {
         "runtimeRef": {
-            "apiGroup": kinds.TRAINING_RUNTIME.group,
-            "kind": kinds.TRAINING_RUNTIME.kind,
+            "apiGroup": resource_kinds.TRAINING_RUNTIME.group,
+            "kind": resource_kinds.TRAINING_RUNTIME.kind,
             "name": settings.runtime,
         },
         "trainer": {
@@ -242,7 +242,7 @@ def _training_containers(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 TRAINJOB = JobKind(
-    resource=kinds.TRAINJOB,
+    resource=resource_kinds.TRAINJOB,
     container=CONTAINER,
     # The JobSet has the job's name.
     name_label=_NAME_LABEL,

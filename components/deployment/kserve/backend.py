@@ -12,6 +12,7 @@ from kfp_tabular.components.common.kubernetes import owner_reference
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.training_job.task_image import task_image
+from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.kserve import rollout_summary
 from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
@@ -22,7 +23,6 @@ from kfp_tabular.components.deployment.kserve.rollout.cluster import RolloutTimi
 from kfp_tabular.components.deployment.kserve.verification import predict_protocol
 from kfp_tabular.components.deployment.kserve.verification.predict_protocol import GoldenRequest
 from kfp_tabular.components.deployment.kserve.verification.prober import Prober
-from kfp_tabular.components.deployment.request import Deployment, DeploymentRequest
 
 _logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import parse
+from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.local import deployment_summary, model_repository
 from kfp_tabular.components.deployment.local.golden_check import largest_difference
-from kfp_tabular.components.deployment.request import Deployment, DeploymentRequest
 
 _logger = logging.getLogger(__name__)
 

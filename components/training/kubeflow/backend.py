@@ -16,9 +16,8 @@ from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
 from kfp_tabular.components.common.kubernetes.jobs import launch
 from kfp_tabular.components.common.training_job.task_image import task_image
-from kfp_tabular.components.training.kubeflow import job_directory
-from kfp_tabular.components.training.kubeflow import plan as planning
-from kfp_tabular.components.training.kubeflow.plan import Plan, TrainingJobRequest
+from kfp_tabular.components.training.kubeflow import job_directory, job_plan
+from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobPlan, TrainingJobRequest
 from kfp_tabular.components.training.training_record import RESULT_FILE
 
 _logger = logging.getLogger(__name__)
@@ -42,9 +41,9 @@ def run(request: TrainingJobRequest, api: Api | None = None) -> None:
         raise ValueError("a job on the cluster needs directories for model and logs")
     settings.check()
     # Before connecting: a document that does not fit is reported without a cluster, too.
-    planning.make(request)
+    job_plan.make(request)
     cluster = connect() if api is None else api
-    plan = planning.make(request, image=task_image(cluster))
+    plan = job_plan.make(request, image=task_image(cluster))
     _announce(plan)
     _train(cluster, plan)
     if not job_directory.has(plan.logs, RESULT_FILE):
@@ -57,28 +56,28 @@ def run(request: TrainingJobRequest, api: Api | None = None) -> None:
     _clean_up(plan)
 
 
-def _clean_up(plan: Plan) -> None:
+def _clean_up(plan: TrainingJobPlan) -> None:
     try:
-        job_directory.remove(plan.prefix, first=f"{planning.LOGS}/{RESULT_FILE}")
+        job_directory.remove(plan.prefix, first=f"{job_plan.LOGS}/{RESULT_FILE}")
     except UserError as error:
         # The results are fetched; a store that denies deletion must not lose them.
         _logger.warning("%s is not removed: %s", plan.prefix, error)
 
 
-def _announce(plan: Plan) -> None:
+def _announce(plan: TrainingJobPlan) -> None:
     """Write the job's spec to its directory.
 
     This also shows, before training starts, whether the task may write there.
     """
     _logger.info("%s %s works in %s", plan.kind.resource.kind, plan.spec.name, plan.prefix)
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
-        document = Path(folder) / planning.REQUEST
+        document = Path(folder) / job_plan.REQUEST
         text = json.dumps(plan.resource["spec"], indent=2, sort_keys=True, ensure_ascii=False)
         document.write_text(text, encoding="utf-8")
-        storage.upload(document, f"{plan.prefix}/{planning.REQUEST}")
+        storage.upload(document, f"{plan.prefix}/{job_plan.REQUEST}")
 
 
-def _train(api: Api, plan: Plan) -> None:
+def _train(api: Api, plan: TrainingJobPlan) -> None:
     settings, kind = plan.spec.settings, plan.kind
     job = launch.Launch(
         kind=kind.resource,
@@ -104,7 +103,7 @@ def _train(api: Api, plan: Plan) -> None:
         raise
 
 
-def _forget(api: Api, plan: Plan) -> None:
+def _forget(api: Api, plan: TrainingJobPlan) -> None:
     """Delete a job that has ended, so that the next launch creates it again."""
     with suppress(NotFoundError):
         api.delete(plan.kind.resource, plan.spec.name)

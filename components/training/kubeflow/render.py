@@ -9,7 +9,7 @@ from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.options import build
-from kfp_tabular.components.training.kubeflow import plan as planning
+from kfp_tabular.components.training.kubeflow import job_plan
 from kfp_tabular.components.training.options import PlacementOptions, WorkerOptions
 from kfp_tabular.components.training.training_request import ArtifactUris
 from kfp_tabular.components.training.worker_settings import WorkerSettings
@@ -87,10 +87,10 @@ def _render(config: Any, source: str, backend: str) -> dict[str, Any]:
         },
     )
     settings.check()
-    request = planning.TrainingJobRequest(
+    request = job_plan.TrainingJobRequest(
         settings, build(PlacementOptions, vars(given)), build(ArtifactUris, vars(given))
     )
-    resource = planning.make(request).resource
+    resource = job_plan.make(request).resource
     metadata = resource["metadata"]
     if given.namespace:
         metadata = {**metadata, "namespace": given.namespace}

@@ -13,7 +13,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     JobFailedError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import (
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     EXPERIMENT,
     POD,
     SUGGESTION,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EXPERIMENT
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_options import flag
 from kfp_tabular.components.tuning.katib import trial_command

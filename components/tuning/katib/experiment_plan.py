@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EXPERIMENT
 from kfp_tabular.components.common.kubernetes.names import Identity, input_digest
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec, experiment
 from kfp_tabular.components.tuning.katib.experiment_checks import (

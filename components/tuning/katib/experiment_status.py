@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Object
 from kfp_tabular.components.common.kubernetes.jobs.launch import Verdict
 from kfp_tabular.components.tuning.katib.experiment import read_value
 from kfp_tabular.components.tuning.search.objective import Objective

@@ -12,7 +12,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     ForbiddenError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 from kfp_tabular.components.tuning.katib.experiment_status import TRIAL_LABEL
 from kfp_tabular.components.tuning.search.trials import telling_line

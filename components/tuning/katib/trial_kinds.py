@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EXPERIMENT
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_kinds import JOB_KINDS
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec

@@ -37,7 +37,7 @@ def run(request: TuningRequest) -> SearchResult:
     goal = objective.resolve(Task.load(request.transform_graph).kind, options)
     rule = early_stopping.rule(options)
     space = search_space.parse(search_space.entries(options))
-    plan = study.Plan(
+    plan = study.StudyPlan(
         space=space,
         algorithm=check_algorithm(options, space),
         goal=goal.goal,

@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """Everything that the choice of hyperparameters depends on.
 
     Attributes:
@@ -66,7 +66,7 @@ class Study:
         plan: What to search and how.
     """
 
-    def __init__(self, directory: Path, plan: Plan) -> None:
+    def __init__(self, directory: Path, plan: StudyPlan) -> None:
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -197,7 +197,7 @@ class Study:
 
 
 @contextmanager
-def open_study(root: Path, plan: Plan, dependencies: Mapping[str, Any]) -> Iterator[Study]:
+def open_study(root: Path, plan: StudyPlan, dependencies: Mapping[str, Any]) -> Iterator[Study]:
     """Open the study of a search; create it if it does not exist.
 
     Args:

@@ -10,10 +10,10 @@ from kfp_tabular.components.common.artifacts.golden_examples import GoldenExampl
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment import deploy
 from kfp_tabular.components.deployment.component import deploy_model
+from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.local.backend import local_path
 from kfp_tabular.components.deployment.local.golden_check import MismatchError, largest_difference
 from kfp_tabular.components.deployment.options import DeploymentOptions
-from kfp_tabular.components.deployment.request import DeploymentRequest
 
 
 def difference_to(model, golden):

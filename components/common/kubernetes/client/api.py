@@ -17,7 +17,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ForbiddenError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, Kind, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, Kind, Object
 from kfp_tabular.components.common.kubernetes.client.retries import (
     Retry,
     RetryPolicy,

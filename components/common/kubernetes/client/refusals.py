@@ -13,7 +13,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     NotFoundError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 
 # RBAC's message for a missing permission. Quotas and admission webhooks answer 403 as well.
 _DENIED = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource')
@@ -53,7 +53,7 @@ def error(status: int, body: bytes, subject: Subject) -> ApiError | ForbiddenErr
         subject: What was requested.
 
     Example:
-        >>> from kfp_tabular.components.common.kubernetes.client.kinds import POD
+        >>> from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD
         >>> body = b'{"message": "gone", "details": {"name": "p"}}'
         >>> error(404, body, Subject("get", POD, "team", "p"))
         NotFoundError('get Pod team/p: gone (HTTP 404)')

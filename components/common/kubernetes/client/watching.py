@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.kubernetes.client.errors import ForbiddenError, GoneError
-from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Object
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 
 _GONE = 410

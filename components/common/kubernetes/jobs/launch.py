@@ -22,7 +22,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     SpecConflictError,
     TerminatedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.jobs import waiting
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Kind, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind, Object
 
 if TYPE_CHECKING:
     from kfp_tabular.components.common.kubernetes.client.api import Api

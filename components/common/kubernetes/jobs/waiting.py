@@ -20,7 +20,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     RejectedError,
     TerminatedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import EVENT, POD, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EVENT, POD, Object
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 

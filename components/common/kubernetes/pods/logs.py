@@ -15,7 +15,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     NotFoundError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.pods import pod_status
 
 TAIL_LINES = 30

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Object
 
 # Reasons for which a container waits. Each may pass (a registry is down, a Secret is about to be
 # created), so it is allowed for a while. The kubelet pulls again after 10 s, then after 20 s more.

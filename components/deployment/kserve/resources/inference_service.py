@@ -9,7 +9,10 @@ from kfp_tabular.components.common import images
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    INFERENCE_SERVICE,
+    SERVICE,
+)
 from kfp_tabular.components.common.pods.pod_settings import placement
 from kfp_tabular.components.common.pods.quantities import parse_quantity
 from kfp_tabular.components.common.pods.security import container_security

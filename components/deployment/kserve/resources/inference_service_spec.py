@@ -4,7 +4,7 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Object
 from kfp_tabular.components.deployment.kserve.resources import inference_service_status
 from kfp_tabular.components.deployment.kserve.resources.inference_service import (
     KEYS_ANNOTATIONS,

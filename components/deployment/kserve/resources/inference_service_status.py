@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import Object
 from kfp_tabular.components.deployment.kserve.resources.inference_service import TAG
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     KNATIVE,

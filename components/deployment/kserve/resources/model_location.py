@@ -10,12 +10,12 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.volumes import Volume
 from kfp_tabular.components.common.storage.location import Location, parse
+from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
 from kfp_tabular.components.deployment.kserve.resources.service_settings import (
     TENSORFLOW,
     ServiceSettings,
 )
-from kfp_tabular.components.deployment.request import DeploymentRequest
 
 _COMPLETE = "_complete.json"
 _KSERVE_SCHEMES = ("pvc://", "s3://", "gs://", "https://", "http://", "hf://", "oci://")

@@ -8,8 +8,8 @@ import logging
 import time
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE as KIND
-from kfp_tabular.components.common.kubernetes.client.kinds import SERVICE, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import INFERENCE_SERVICE as KIND
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import SERVICE, Object
 from kfp_tabular.components.deployment.kserve.resources import (
     inference_service,
     inference_service_spec,

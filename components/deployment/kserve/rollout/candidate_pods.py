@@ -14,7 +14,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     ForbiddenError,
     RejectedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, Object
 from kfp_tabular.components.common.kubernetes.pods import logs, pod_status
 from kfp_tabular.components.deployment.kserve.resources import inference_service_spec
 from kfp_tabular.components.deployment.kserve.resources.inference_service import POD_LABEL

@@ -14,7 +14,11 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     NotFoundError,
     SpecConflictError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, Kind, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    INFERENCE_SERVICE,
+    Kind,
+    Object,
+)
 from kfp_tabular.components.deployment.kserve.resources import (
     inference_service_spec,
     inference_service_status,

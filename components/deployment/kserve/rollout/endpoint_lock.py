@@ -25,7 +25,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     ConflictError,
     NotFoundError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import LEASE, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import LEASE, Object
 from kfp_tabular.components.deployment.kserve.resources.inference_service import TASK
 
 JOURNAL_ANNOTATION = "kfp-tabular.dev/rollout"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.errors import SpecConflictError
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE as KIND
-from kfp_tabular.components.common.kubernetes.client.kinds import SERVICE, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import INFERENCE_SERVICE as KIND
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import SERVICE, Object
 from kfp_tabular.components.deployment.kserve.resources import (
     inference_service,
     inference_service_spec,

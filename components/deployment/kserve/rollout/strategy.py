@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from kfp_tabular.components.common.kubernetes.client.api import Api
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, Object
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import INFERENCE_SERVICE, Object
 from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.rollout.candidate_pods import CandidateError
 from kfp_tabular.components.deployment.kserve.rollout.cluster import EndpointCluster

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import JOB, TFJOB
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import JOB, TFJOB
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from tests.cluster.operators import Flavour, now
 

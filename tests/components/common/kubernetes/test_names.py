@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.kubernetes.client import kinds
+from kfp_tabular.components.common.kubernetes.client import resource_kinds
 from kfp_tabular.components.common.kubernetes.names import (
     RUN_LABEL,
     Identity,
@@ -13,7 +13,7 @@ from kfp_tabular.components.common.kubernetes.names import (
     spec_digest,
 )
 
-KINDS = [value for value in vars(kinds).values() if isinstance(value, kinds.Kind)]
+KINDS = [value for value in vars(resource_kinds).values() if isinstance(value, resource_kinds.Kind)]
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
@@ -21,7 +21,9 @@ identities = st.builds(Identity, st.text(max_size=80), st.text(max_size=80), st.
 
 
 @given(identities, st.sampled_from(KINDS), st.integers(20, 70))
-def test_names_are_valid_and_short_enough(identity: Identity, kind: kinds.Kind, limit: int) -> None:
+def test_names_are_valid_and_short_enough(
+    identity: Identity, kind: resource_kinds.Kind, limit: int
+) -> None:
     for name, longest in (
         (identity.name(kind), kind.name_limit),
         (identity.name(kind, limit), min(limit, kind.name_limit)),
@@ -41,13 +43,15 @@ def test_labels_are_valid(identity: Identity) -> None:
 def test_each_part_makes_another_name(part: int) -> None:
     base = ["run", "task", "digest"]
     other = [value + "x" * (index == part) for index, value in enumerate(base)]
-    assert Identity(*base).name(kinds.TFJOB) != Identity(*other).name(kinds.TFJOB)
+    assert Identity(*base).name(resource_kinds.TFJOB) != Identity(*other).name(resource_kinds.TFJOB)
 
 
 def test_a_name_is_readable_and_stable() -> None:
     identity = Identity("5a3c", "Train model (2)", "d1")
-    assert re.fullmatch(r"train-model-2-[0-9a-f]{10}", identity.name(kinds.TFJOB))
-    assert identity.name(kinds.TFJOB) == Identity("5a3c", "Train model (2)", "d1").name(kinds.TFJOB)
+    assert re.fullmatch(r"train-model-2-[0-9a-f]{10}", identity.name(resource_kinds.TFJOB))
+    assert identity.name(resource_kinds.TFJOB) == Identity("5a3c", "Train model (2)", "d1").name(
+        resource_kinds.TFJOB
+    )
 
 
 def test_without_a_run_there_is_no_label_for_it() -> None:

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
+from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.kserve import backend
 from kfp_tabular.components.deployment.kserve.rollout import rollout_driver
 from kfp_tabular.components.deployment.options import DeploymentOptions
-from kfp_tabular.components.deployment.request import Deployment, DeploymentRequest
 from tests.cluster import kustomize
 from tests.cluster.api_server import Rule
 from tests.cluster.clusters import NAMESPACE, Cluster, simulated
@@ -189,7 +189,7 @@ class Client:
 
 
 @dataclass
-class Place:
+class KServeSetup:
     """A cluster with KServe, and models to deploy to it."""
 
     cluster: Cluster
@@ -253,7 +253,7 @@ class Place:
 
     def lease(self) -> dict[str, Any]:
         """Return the lock."""
-        from kfp_tabular.components.common.kubernetes.client.kinds import LEASE
+        from kfp_tabular.components.common.kubernetes.client.resource_kinds import LEASE
 
         return self.cluster.admin.get(LEASE, rollout_driver.lease_name(NAME)) or {}
 
@@ -264,10 +264,10 @@ class Place:
 
 
 @pytest.fixture
-def place(models: Models, tmp_path: Path) -> Iterator[Place]:
+def setup(models: Models, tmp_path: Path) -> Iterator[KServeSetup]:
     """A cluster with KServe that enforces the shipped Role."""
     with (
         simulated(shipped_rules()) as cluster,
         kserve_controller.KServe(cluster, models.ports.__getitem__).running() as kserve,
     ):
-        yield Place(cluster, kserve, models, tmp_path)
+        yield KServeSetup(cluster, kserve, models, tmp_path)

@@ -19,7 +19,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, POD, SERVICE
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    INFERENCE_SERVICE,
+    POD,
+    SERVICE,
+)
 from tests.cluster.clusters import NAMESPACE, Cluster, Refused
 
 Object = dict[str, Any]

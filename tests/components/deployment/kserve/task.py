@@ -7,11 +7,11 @@ from pathlib import Path
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.components.common.kubernetes.client.api import connect
+from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve import backend
 from kfp_tabular.components.deployment.kserve.rollout.cluster import RolloutTiming
 from kfp_tabular.components.deployment.kserve.rollout.endpoint_lock import LeaseTiming
 from kfp_tabular.components.deployment.options import DeploymentOptions
-from kfp_tabular.components.deployment.request import DeploymentRequest
 from tests.cluster.clusters import QUICK
 
 QUICK_TIMING = RolloutTiming(

@@ -13,7 +13,10 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.errors import SpecConflictError
-from kfp_tabular.components.common.kubernetes.client.kinds import INFERENCE_SERVICE, SERVICE
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    INFERENCE_SERVICE,
+    SERVICE,
+)
 from kfp_tabular.components.deployment.kserve.resources import inference_service
 from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
@@ -25,7 +28,7 @@ from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutErr
 from tests.cluster.clusters import NAMESPACE
 from tests.cluster.operators import wait_until
 from tests.components.deployment.kserve import kserve_controller
-from tests.components.deployment.kserve.conftest import NAME, Place
+from tests.components.deployment.kserve.conftest import NAME, KServeSetup
 from tests.components.deployment.kserve.kserve_controller import FAILED
 
 CANARY = {"strategy": "canary"}
@@ -48,55 +51,55 @@ BAD = {
 }
 
 
-def serves(place: Place, service: dict[str, Any]) -> dict[str, int]:
+def serves(setup: KServeSetup, service: dict[str, Any]) -> dict[str, int]:
     """Return the models that clients get."""
     if service["strategy"] == "blue_green":
-        return place.kserve.shares(place.kserve.entry(NAME))
-    return place.kserve.shares(NAME)
+        return setup.kserve.shares(setup.kserve.entry(NAME))
+    return setup.kserve.shares(NAME)
 
 
-def client(place: Place, service: dict[str, Any]) -> Any:
-    return place.client(entry=service["strategy"] == "blue_green").asking()
+def client(setup: KServeSetup, service: dict[str, Any]) -> Any:
+    return setup.client(entry=service["strategy"] == "blue_green").asking()
 
 
-def is_free(place: Place) -> bool:
-    return "holderIdentity" not in place.lease()["spec"] and not place.journal()
+def is_free(setup: KServeSetup) -> bool:
+    return "holderIdentity" not in setup.lease()["spec"] and not setup.journal()
 
 
-def names(place: Place, kind: Any) -> list[str]:
-    return [item["metadata"]["name"] for item in place.cluster.admin.list(kind)]
+def names(setup: KServeSetup, kind: Any) -> list[str]:
+    return [item["metadata"]["name"] for item in setup.cluster.admin.list(kind)]
 
 
 @EACH
-def test_a_model_is_promoted(place: Place, service: dict[str, Any]) -> None:
-    first = place.deploy("first", service=service)
-    assert first.is_new and serves(place, service) == {"first": 100}
+def test_a_model_is_promoted(setup: KServeSetup, service: dict[str, Any]) -> None:
+    first = setup.deploy("first", service=service)
+    assert first.is_new and serves(setup, service) == {"first": 100}
 
-    with client(place, service) as asked:
-        second = place.deploy("second", service=service)
+    with client(setup, service) as asked:
+        second = setup.deploy("second", service=service)
         wait_until(lambda: "second" in asked.seen, "an answer of the second")
 
     assert second.is_new
     assert (second.revision == first.revision) == (service is DIRECT)
     assert second.version != first.version
-    assert serves(place, service) == {"second": 100}
+    assert serves(setup, service) == {"second": 100}
     assert not asked.failed and asked.count > 5
-    assert is_free(place)
+    assert is_free(setup)
     if service["strategy"] == "blue_green":
-        assert names(place, INFERENCE_SERVICE) == [f"{NAME}-green"]
+        assert names(setup, INFERENCE_SERVICE) == [f"{NAME}-green"]
     else:
-        (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+        (found,) = setup.cluster.admin.list(INFERENCE_SERVICE)
         assert "canaryTrafficPercent" not in found["spec"]["predictor"]
 
 
 @EACH
-def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, Any]) -> None:
-    place.deploy("first", service=service, run_id="one")
-    before = place.cluster.admin.list(INFERENCE_SERVICE)
+def test_the_same_model_again_changes_nothing(setup: KServeSetup, service: dict[str, Any]) -> None:
+    setup.deploy("first", service=service, run_id="one")
+    before = setup.cluster.admin.list(INFERENCE_SERVICE)
 
-    again = place.deploy("first", service=service, run_id="two")
+    again = setup.deploy("first", service=service, run_id="two")
 
-    after = place.cluster.admin.list(INFERENCE_SERVICE)
+    after = setup.cluster.admin.list(INFERENCE_SERVICE)
     assert not again.is_new
     assert [item["spec"] for item in after] == [item["spec"] for item in before]
     assert [item["metadata"]["labels"]["kfp-tabular.dev/run-id"] for item in after] == ["one"]
@@ -104,17 +107,17 @@ def test_the_same_model_again_changes_nothing(place: Place, service: dict[str, A
 
 @pytest.mark.parametrize("service", [DIRECT, BLUE_GREEN], ids=["direct", "blue-green"])
 def test_what_is_loaded_is_said_where_nothing_changes(
-    place: Place, service: dict[str, Any]
+    setup: KServeSetup, service: dict[str, Any]
 ) -> None:
     """The same model at another address: pods keep using the address they have."""
-    first = place.deploy("first", service=service)
+    first = setup.deploy("first", service=service)
 
-    repository = place.models.folder / "repository"
-    again = place.deploy("first", service=service, model_repository=str(repository))
+    repository = setup.models.folder / "repository"
+    again = setup.deploy("first", service=service, model_repository=str(repository))
 
     assert not again.is_new
     assert again.model_uri == first.model_uri == "pvc://models/first"
-    assert f"    {first.model_uri}\n" in (place.folder / "summary.md").read_text()
+    assert f"    {first.model_uri}\n" in (setup.folder / "summary.md").read_text()
 
 
 BAD_ONES = [(STRATEGIES[name], bad) for name in ("canary", "blue-green") for bad in BAD] + [
@@ -129,22 +132,24 @@ BAD_ONES = [(STRATEGIES[name], bad) for name in ("canary", "blue-green") for bad
     BAD_ONES,
     ids=[f"{service['strategy']}, {bad}" for service, bad in BAD_ONES],
 )
-def test_what_does_not_pass_is_rolled_back(place: Place, service: dict[str, Any], bad: str) -> None:
+def test_what_does_not_pass_is_rolled_back(
+    setup: KServeSetup, service: dict[str, Any], bad: str
+) -> None:
     # A machine under load is slow, too: only what is to be too slow is measured.
     bounds = {"max_latency_ms": {"p95": 200}} if bad == "slow" else {}
-    place.deploy("first", service=service)
-    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    setup.deploy("first", service=service)
+    (before,) = setup.cluster.admin.list(INFERENCE_SERVICE)
 
     with (
-        client(place, service) as asked,
+        client(setup, service) as asked,
         pytest.raises(RolloutError, match=BAD[bad]),
     ):
-        place.deploy(bad, service={**service, "verification": bounds})
+        setup.deploy(bad, service={**service, "verification": bounds})
 
-    assert serves(place, service) == {"first": 100}
+    assert serves(setup, service) == {"first": 100}
     assert not asked.failed
-    assert is_free(place)
-    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert is_free(setup)
+    (after,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     assert after["spec"] == before["spec"]
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
     if service["strategy"] != "direct":
@@ -152,17 +157,17 @@ def test_what_does_not_pass_is_rolled_back(place: Place, service: dict[str, Any]
 
 
 def test_what_a_candidate_says_is_never_too_long_to_roll_it_back(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    setup: KServeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An object's annotations hold 256 KiB together, the Lease's included."""
     monkeypatch.setattr(kserve_controller, "MESSAGE", "no " * 100_000)
-    place.deploy("first", service=CANARY)
+    setup.deploy("first", service=CANARY)
 
     with pytest.raises(RolloutError, match="no no no"):
-        place.deploy("broken", service=CANARY)
+        setup.deploy("broken", service=CANARY)
 
-    assert place.kserve.shares(NAME) == {"first": 100}
-    assert is_free(place)
+    assert setup.kserve.shares(NAME) == {"first": 100}
+    assert is_free(setup)
 
 
 LOCAL = {"cluster_local": True, "labels": {"a": "b"}, "annotations": {"c": "d"}}
@@ -171,60 +176,62 @@ MODES = pytest.mark.parametrize("service", [CANARY, DIRECT], ids=["Knative", "St
 
 
 @MODES
-def test_an_endpoint_without_an_address_outside(place: Place, service: dict[str, Any]) -> None:
-    deployed = place.deploy("first", service={**service, **LOCAL})
+def test_an_endpoint_without_an_address_outside(
+    setup: KServeSetup, service: dict[str, Any]
+) -> None:
+    deployed = setup.deploy("first", service={**service, **LOCAL})
 
     assert deployed.endpoint == f"http://{NAME}.{NAMESPACE}.svc.cluster.local"
-    assert place.kserve.route(OUTSIDE) is None
+    assert setup.kserve.route(OUTSIDE) is None
 
 
 @MODES
 def test_labels_and_annotations_come_and_go_with_the_settings(
-    place: Place, service: dict[str, Any]
+    setup: KServeSetup, service: dict[str, Any]
 ) -> None:
-    place.deploy("first", service=service)
+    setup.deploy("first", service=service)
     others = {"metadata": {"labels": {"by": "others"}, "annotations": {"by": "others"}}}
-    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, others)
-    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, others)
+    (before,) = setup.cluster.admin.list(INFERENCE_SERVICE)
 
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong", service={**service, **LOCAL})
+        setup.deploy("wrong", service={**service, **LOCAL})
 
-    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    (after,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     for what in ("labels", "annotations"):
         assert after["metadata"][what] == before["metadata"][what]
-    assert place.kserve.route(OUTSIDE) is not None
+    assert setup.kserve.route(OUTSIDE) is not None
 
-    place.deploy("second", service={**service, **LOCAL})
-    place.deploy("third", service=service)
+    setup.deploy("second", service={**service, **LOCAL})
+    setup.deploy("third", service=service)
 
-    (last,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    (last,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     for what in ("labels", "annotations"):
         assert last["metadata"][what].keys() == before["metadata"][what].keys()
-    assert place.kserve.route(OUTSIDE) is not None
+    assert setup.kserve.route(OUTSIDE) is not None
 
 
 @pytest.mark.parametrize("service", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
 def test_a_first_model_that_does_not_pass_leaves_nothing(
-    place: Place, service: dict[str, Any]
+    setup: KServeSetup, service: dict[str, Any]
 ) -> None:
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong", service=service)
+        setup.deploy("wrong", service=service)
 
-    assert names(place, INFERENCE_SERVICE) == names(place, SERVICE) == []
-    assert place.deploy("first", service=service).is_new
+    assert names(setup, INFERENCE_SERVICE) == names(setup, SERVICE) == []
+    assert setup.deploy("first", service=service).is_new
 
 
 @pytest.mark.parametrize("service", [DIRECT, CANARY], ids=["direct", "canary"])
 def test_a_previous_model_that_does_not_come_back_is_reported(
-    place: Place, service: dict[str, Any]
+    setup: KServeSetup, service: dict[str, Any]
 ) -> None:
-    place.deploy("first", service=service)
-    ports = {**place.models.ports, "first": FAILED}
-    place.kserve._port_of = ports.__getitem__
+    setup.deploy("first", service=service)
+    ports = {**setup.models.ports, "first": FAILED}
+    setup.kserve._port_of = ports.__getitem__
 
     with pytest.raises(RolloutError, match="the rollback failed. .*answers: ") as told:
-        place.deploy("wrong", service={**service, "ready_seconds": 2})
+        setup.deploy("wrong", service={**service, "ready_seconds": 2})
 
     assert "Rollback failed: InferenceService taxi: " in str(told.value)
     assert "as it was before" not in str(told.value)
@@ -235,107 +242,107 @@ REFUSED = {"timeout_seconds": kserve_controller.LONGEST_TIMEOUT + 1}
 
 
 @KNATIVE
-def test_what_knative_refuses_changes_nothing(place: Place, service: dict[str, Any]) -> None:
+def test_what_knative_refuses_changes_nothing(setup: KServeSetup, service: dict[str, Any]) -> None:
     """KServe accepts the spec but creates no revision, so there is nothing to roll back."""
-    place.deploy("first", service=service)
-    place.deploy("second", service=service)
-    (before,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    setup.deploy("first", service=service)
+    setup.deploy("second", service=service)
+    (before,) = setup.cluster.admin.list(INFERENCE_SERVICE)
 
     with (
-        client(place, service) as asked,
+        client(setup, service) as asked,
         pytest.raises(RolloutError, match="denied the request: .* expected 0 <= 601 <= 600"),
     ):
-        place.deploy("third", service={**service, **REFUSED})
+        setup.deploy("third", service={**service, **REFUSED})
 
-    assert serves(place, service) == {"second": 100}
+    assert serves(setup, service) == {"second": 100}
     assert asked.seen == {"second"} and not asked.failed
-    assert is_free(place)
-    (after,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    assert is_free(setup)
+    (after,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     assert after["spec"] == before["spec"]
-    assert place.deploy("third", service=service).is_new
+    assert setup.deploy("third", service=service).is_new
 
 
-def test_what_knative_refuses_leaves_a_share_as_it_was(place: Place) -> None:
-    place.deploy("first")
-    place.deploy("second")
-    share(place, 50)
+def test_what_knative_refuses_leaves_a_share_as_it_was(setup: KServeSetup) -> None:
+    setup.deploy("first")
+    setup.deploy("second")
+    share(setup, 50)
     split = {"first": 50, "second": 50}
-    wait_until(lambda: place.kserve.shares(NAME) == split, "traffic")
+    wait_until(lambda: setup.kserve.shares(NAME) == split, "traffic")
 
     with pytest.raises(RolloutError, match="the endpoint is as it was before") as told:
-        place.deploy("third", service={**CANARY, **REFUSED, "ready_seconds": 5})
+        setup.deploy("third", service={**CANARY, **REFUSED, "ready_seconds": 5})
 
     assert "denied the request" in str(told.value)
-    assert place.kserve.shares(NAME) == split
+    assert setup.kserve.shares(NAME) == split
 
 
-def test_a_first_model_that_knative_refuses_is_not_waited_for(place: Place) -> None:
+def test_a_first_model_that_knative_refuses_is_not_waited_for(setup: KServeSetup) -> None:
     begin = time.monotonic()
     with pytest.raises(RolloutError, match="denied the request") as raised:
-        place.deploy("first", service={**REFUSED, "ready_seconds": 600})
+        setup.deploy("first", service={**REFUSED, "ready_seconds": 600})
 
     assert time.monotonic() - begin < 60
     assert "ReconcileFailed" in str(raised.value)
-    assert names(place, INFERENCE_SERVICE) == []
+    assert names(setup, INFERENCE_SERVICE) == []
 
 
-def test_a_canary_that_fails_under_traffic_is_taken_back(place: Place) -> None:
+def test_a_canary_that_fails_under_traffic_is_taken_back(setup: KServeSetup) -> None:
     """It passes alone; then its answers are slow."""
-    place.deploy("first")
-    healthy = place.models.ports["second"]
+    setup.deploy("first")
+    healthy = setup.models.ports["second"]
     ports = {"now": healthy}
-    place.kserve._port_of = lambda model: ports["now"]
+    setup.kserve._port_of = lambda model: ports["now"]
 
     def spoil() -> None:
-        wait_until(lambda: bool(place.kserve.shares(NAME).get("second")), "traffic")
-        place.kserve.revisions(NAME)[-1].port = place.models.ports["errors"]
+        wait_until(lambda: bool(setup.kserve.shares(NAME).get("second")), "traffic")
+        setup.kserve.revisions(NAME)[-1].port = setup.models.ports["errors"]
 
     thread = threading.Thread(target=spoil)
     thread.start()
     with pytest.raises(RolloutError, match="25 % of the traffic: errors"):
-        place.deploy("second", service={"steps": [25, 100], "soak_seconds": 10})
+        setup.deploy("second", service={"steps": [25, 100], "soak_seconds": 10})
     thread.join()
-    assert place.kserve.shares(NAME) == {"first": 100}
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
 
-def test_a_canary_that_fails_with_all_of_the_traffic_is_taken_back(place: Place) -> None:
-    place.deploy("first")
+def test_a_canary_that_fails_with_all_of_the_traffic_is_taken_back(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
     def spoil() -> None:
-        wait_until(lambda: place.kserve.shares(NAME) == {"second": 100}, "all traffic")
-        place.kserve.revisions(NAME)[-1].port = place.models.ports["errors"]
+        wait_until(lambda: setup.kserve.shares(NAME) == {"second": 100}, "all traffic")
+        setup.kserve.revisions(NAME)[-1].port = setup.models.ports["errors"]
 
     thread = threading.Thread(target=spoil)
     thread.start()
     with pytest.raises(RolloutError, match="100 % of the traffic: errors"):
-        place.deploy("second", service={"steps": [50, 100], "soak_seconds": 2})
+        setup.deploy("second", service={"steps": [50, 100], "soak_seconds": 2})
     thread.join()
-    assert place.kserve.shares(NAME) == {"first": 100}
-    assert [revision.model for revision in place.kserve.revisions(NAME)][-1] == "first"
+    assert setup.kserve.shares(NAME) == {"first": 100}
+    assert [revision.model for revision in setup.kserve.revisions(NAME)][-1] == "first"
 
 
 def until_shared(model: str, percent: int) -> Any:
-    return lambda place: place.kserve.shares(NAME).get(model) == percent
+    return lambda setup: setup.kserve.shares(NAME).get(model) == percent
 
 
-def until_live(place: Place) -> bool:
-    return place.kserve.entry(NAME) == f"{NAME}-green"
+def until_live(setup: KServeSetup) -> bool:
+    return setup.kserve.entry(NAME) == f"{NAME}-green"
 
 
-def until_placed(place: Place) -> bool:
-    return len(place.kserve.revisions(NAME)) > 1
+def until_placed(setup: KServeSetup) -> bool:
+    return len(setup.kserve.revisions(NAME)) > 1
 
 
-def until_beside(place: Place) -> bool:
-    return f"{NAME}-green" in names(place, INFERENCE_SERVICE)
+def until_beside(setup: KServeSetup) -> bool:
+    return f"{NAME}-green" in names(setup, INFERENCE_SERVICE)
 
 
-def until_begun(place: Place) -> bool:
-    return bool(place.journal())
+def until_begun(setup: KServeSetup) -> bool:
+    return bool(setup.journal())
 
 
-def until_backwards(place: Place) -> bool:
-    return bool(place.journal().get("backwards"))
+def until_backwards(setup: KServeSetup) -> bool:
+    return bool(setup.journal().get("backwards"))
 
 
 # Each step is one soak: what looks at the last one only does without those before.
@@ -354,37 +361,37 @@ KILLS = {
 
 
 @pytest.mark.parametrize(("service", "moment"), KILLS.values(), ids=KILLS)
-def test_a_killed_task_is_gone_on_with(place: Place, service: Any, moment: Any) -> None:
-    place.deploy("first", service=service)
+def test_a_killed_task_is_gone_on_with(setup: KServeSetup, service: Any, moment: Any) -> None:
+    setup.deploy("first", service=service)
 
-    with client(place, service) as asked:
-        with place.task("second", service={**service, **SOAKS}) as process:
-            wait_until(lambda: moment(place), "moment", 15)
+    with client(setup, service) as asked:
+        with setup.task("second", service={**service, **SOAKS}) as process:
+            wait_until(lambda: moment(setup), "moment", 15)
             process.send_signal(signal.SIGKILL)
             process.wait(10)
-        deployed = place.deploy("second", service=service)
+        deployed = setup.deploy("second", service=service)
 
-    assert serves(place, service) == {"second": 100}
+    assert serves(setup, service) == {"second": 100}
     assert not asked.failed
-    assert is_free(place)
+    assert is_free(setup)
     assert deployed.version
-    revisions = place.kserve.revisions(place.kserve.entry(NAME) or NAME)
+    revisions = setup.kserve.revisions(setup.kserve.entry(NAME) or NAME)
     assert [revision.model for revision in revisions].count("second") == 1
 
 
-def test_clients_are_led_back_to_the_port_of_what_was_there(place: Place) -> None:
+def test_clients_are_led_back_to_the_port_of_what_was_there(setup: KServeSetup) -> None:
     """KServe's agent is in front of the candidate's model, and was not in front of the first."""
-    place.deploy("first", service=BLUE_GREEN)
-    (before,) = place.cluster.admin.list(SERVICE)
+    setup.deploy("first", service=BLUE_GREEN)
+    (before,) = setup.cluster.admin.list(SERVICE)
     logged = {**BLUE_GREEN, **SOAKS, "logger": {"url": "http://sink"}, "soak_seconds": 0.2}
 
-    with place.task("second", service=logged) as process:
-        wait_until(lambda: until_live(place), "the second color", 15)
-        (live,) = place.cluster.admin.list(SERVICE)
+    with setup.task("second", service=logged) as process:
+        wait_until(lambda: until_live(setup), "the second color", 15)
+        (live,) = setup.cluster.admin.list(SERVICE)
         process.send_signal(signal.SIGTERM)
         process.wait(10)
 
-    (after,) = place.cluster.admin.list(SERVICE)
+    (after,) = setup.cluster.admin.list(SERVICE)
     assert live["spec"]["ports"][0]["targetPort"] == 9081
     assert after["spec"]["ports"] == before["spec"]["ports"]
     assert after["spec"]["selector"] == before["spec"]["selector"]
@@ -392,35 +399,35 @@ def test_clients_are_led_back_to_the_port_of_what_was_there(place: Place) -> Non
 
 @pytest.mark.parametrize("service", [AT_ONCE, BLUE_GREEN], ids=["canary", "blue-green"])
 def test_another_model_after_a_kill_starts_from_what_was_there(
-    place: Place, service: dict[str, Any]
+    setup: KServeSetup, service: dict[str, Any]
 ) -> None:
-    place.deploy("first", service=service)
+    setup.deploy("first", service=service)
     moment = until_live if service is BLUE_GREEN else until_shared("second", 100)
-    with place.task("second", service={**service, **SOAKS}) as process:
-        wait_until(lambda: moment(place), "moment", 15)
+    with setup.task("second", service={**service, **SOAKS}) as process:
+        wait_until(lambda: moment(setup), "moment", 15)
         process.kill()
         process.wait(10)
 
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong", service=service)
+        setup.deploy("wrong", service=service)
 
-    assert serves(place, service) == {"first": 100}
-    assert is_free(place)
+    assert serves(setup, service) == {"first": 100}
+    assert is_free(setup)
 
 
-def test_a_kill_while_rolling_back_ends_with_the_verdict(place: Place) -> None:
-    place.deploy("first")
-    place.kserve.start_seconds = 0.6
-    with place.task("wrong") as process:
-        wait_until(lambda: until_backwards(place), "retreat", 15)
+def test_a_kill_while_rolling_back_ends_with_the_verdict(setup: KServeSetup) -> None:
+    setup.deploy("first")
+    setup.kserve.start_seconds = 0.6
+    with setup.task("wrong") as process:
+        wait_until(lambda: until_backwards(setup), "retreat", 15)
         process.kill()
         process.wait(10)
 
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong")
+        setup.deploy("wrong")
 
-    assert place.kserve.shares(NAME) == {"first": 100}
-    assert is_free(place)
+    assert setup.kserve.shares(NAME) == {"first": 100}
+    assert is_free(setup)
 
 
 STOPS = {
@@ -433,99 +440,101 @@ STOPS = {
 
 
 @pytest.mark.parametrize(("service", "moment"), STOPS.values(), ids=STOPS)
-def test_a_stopped_task_gives_the_traffic_back(place: Place, service: Any, moment: Any) -> None:
-    place.deploy("first", service=service)
+def test_a_stopped_task_gives_the_traffic_back(
+    setup: KServeSetup, service: Any, moment: Any
+) -> None:
+    setup.deploy("first", service=service)
 
-    with client(place, service) as asked:
+    with client(setup, service) as asked:
         slow = {"soak_seconds": 3, "keep_previous_seconds": 3}
-        with place.task("second", service={**slow, **service}) as process:
-            wait_until(lambda: moment(place), "moment", 15)
+        with setup.task("second", service={**slow, **service}) as process:
+            wait_until(lambda: moment(setup), "moment", 15)
             process.send_signal(signal.SIGTERM)
             begin = time.monotonic()
             code = process.wait(10)
             took = time.monotonic() - begin
-        wait_until(lambda: serves(place, service) == {"first": 100}, "the first model")
+        wait_until(lambda: serves(setup, service) == {"first": 100}, "the first model")
 
     # A machine under load takes its time; what counts is that nothing is waited for.
     assert code == 143 and took < 6, process.stderr.read()
     assert not asked.failed
-    assert "holderIdentity" not in place.lease()["spec"]
+    assert "holderIdentity" not in setup.lease()["spec"]
     # What the stop had no time for, the next run does.
-    assert place.deploy("second", service=service).is_new
-    assert serves(place, service) == {"second": 100}
+    assert setup.deploy("second", service=service).is_new
+    assert serves(setup, service) == {"second": 100}
 
 
-def test_of_two_runs_one_wins_and_the_other_says_so(place: Place) -> None:
-    place.deploy("first")
+def test_of_two_runs_one_wins_and_the_other_says_so(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
-    with place.task("second", service={"soak_seconds": 1}, run_id="a-run") as process:
-        wait_until(lambda: until_begun(place), "a rollout", 15)
+    with setup.task("second", service={"soak_seconds": 1}, run_id="a-run") as process:
+        wait_until(lambda: until_begun(setup), "a rollout", 15)
         with pytest.raises(BusyError, match="another run is deploying .* a-run/"):
-            place.deploy("third")
+            setup.deploy("third")
         assert process.wait(20) == 0, process.stderr.read()
 
-    assert place.kserve.shares(NAME) == {"second": 100}
-    assert [revision.model for revision in place.kserve.revisions(NAME)] == ["first", "second"]
+    assert setup.kserve.shares(NAME) == {"second": 100}
+    assert [revision.model for revision in setup.kserve.revisions(NAME)] == ["first", "second"]
 
 
-def test_runs_that_begin_at_once_do_not_interleave(place: Place) -> None:
+def test_runs_that_begin_at_once_do_not_interleave(setup: KServeSetup) -> None:
     codes = []
-    with place.task("first") as one, place.task("second") as other:
+    with setup.task("first") as one, setup.task("second") as other:
         codes = [process.wait(30) for process in (one, other)]
 
     assert sorted(codes) == [0, 1] or codes == [0, 0]
-    models = [revision.model for revision in place.kserve.revisions(NAME)]
+    models = [revision.model for revision in setup.kserve.revisions(NAME)]
     assert models in (["first"], ["second"], ["first", "second"], ["second", "first"])
-    assert place.kserve.shares(NAME) == {models[-1]: 100}
-    assert is_free(place)
+    assert setup.kserve.shares(NAME) == {models[-1]: 100}
+    assert is_free(setup)
 
 
 @pytest.mark.parametrize(
     "moment", [until_placed, until_shared("second", 25)], ids=["waiting", "asking"]
 )
-def test_who_has_lost_the_lock_changes_nothing_any_more(place: Place, moment: Any) -> None:
+def test_who_has_lost_the_lock_changes_nothing_any_more(setup: KServeSetup, moment: Any) -> None:
     """A task that was not running for a while: another one has taken over."""
-    place.deploy("first")
-    place.kserve.start_seconds = 0.6
-    with place.task("second", service={"soak_seconds": 2}) as process:
-        wait_until(lambda: moment(place), "moment", 15)
+    setup.deploy("first")
+    setup.kserve.start_seconds = 0.6
+    with setup.task("second", service={"soak_seconds": 2}) as process:
+        wait_until(lambda: moment(setup), "moment", 15)
         os.kill(process.pid, signal.SIGSTOP)
-        place.deploy("third")
+        setup.deploy("third")
         os.kill(process.pid, signal.SIGCONT)
         assert process.wait(20) == 1
         assert "taken over" in process.stderr.read()
 
-    assert place.kserve.shares(NAME) == {"third": 100}
+    assert setup.kserve.shares(NAME) == {"third": 100}
 
 
-def test_a_change_by_hand_ends_the_rollout_and_is_respected(place: Place) -> None:
-    place.deploy("first")
+def test_a_change_by_hand_ends_the_rollout_and_is_respected(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
     def meddle() -> None:
-        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
         change = {"metadata": {"annotations": {"kfp-tabular.dev/spec-digest": "mine"}}}
-        place.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
+        setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
 
     thread = threading.Thread(target=meddle)
     thread.start()
     with pytest.raises(EndpointLostError, match="changed by others"):
-        place.deploy("second", service={"soak_seconds": 5})
+        setup.deploy("second", service={"soak_seconds": 5})
     thread.join()
-    (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+    (found,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     assert found["metadata"]["annotations"]["kfp-tabular.dev/spec-digest"] == "mine"
 
 
-def share(place: Place, percent: int | None) -> None:
+def share(setup: KServeSetup, percent: int | None) -> None:
     """A rollback by hand, as the runbook describes it."""
     change = {"spec": {"predictor": {"canaryTrafficPercent": percent}}}
-    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
+    setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
 
 
-def meddling(place: Place, how: Callable[[], Any]) -> threading.Thread:
+def meddling(setup: KServeSetup, how: Callable[[], Any]) -> threading.Thread:
     """Call a function while the second model has a part of the traffic."""
 
     def meddle() -> None:
-        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
         how()
 
     thread = threading.Thread(target=meddle)
@@ -533,50 +542,50 @@ def meddling(place: Place, how: Callable[[], Any]) -> threading.Thread:
     return thread
 
 
-def test_a_share_that_is_set_by_hand_is_respected(place: Place) -> None:
-    place.deploy("first")
+def test_a_share_that_is_set_by_hand_is_respected(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
-    thread = meddling(place, lambda: share(place, 0))
+    thread = meddling(setup, lambda: share(setup, 0))
     with pytest.raises(EndpointLostError, match="changed by others"):
-        place.deploy("second", service={"soak_seconds": 5})
+        setup.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
-    assert place.kserve.shares(NAME) == {"first": 100}
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
 
-def test_a_model_that_is_set_by_hand_is_respected(place: Place) -> None:
-    place.deploy("first")
+def test_a_model_that_is_set_by_hand_is_respected(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
     def change() -> None:
-        found = place.cluster.admin.get(INFERENCE_SERVICE, NAME)
+        found = setup.cluster.admin.get(INFERENCE_SERVICE, NAME)
         assert found is not None
         (container,) = found["spec"]["predictor"]["containers"]
         container["env"][0]["value"] = "pvc://models/third"
-        place.cluster.admin.patch(INFERENCE_SERVICE, NAME, {"spec": found["spec"]})
+        setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, {"spec": found["spec"]})
 
-    thread = meddling(place, change)
+    thread = meddling(setup, change)
     with pytest.raises(EndpointLostError, match="changed by others"):
-        place.deploy("second", service={"soak_seconds": 5})
+        setup.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
 
 @pytest.mark.parametrize("model", ["second", "third"])
-def test_after_a_deletion_by_hand_the_next_run_starts_anew(place: Place, model: str) -> None:
-    place.deploy("first")
+def test_after_a_deletion_by_hand_the_next_run_starts_anew(setup: KServeSetup, model: str) -> None:
+    setup.deploy("first")
 
-    thread = meddling(place, lambda: place.cluster.admin.delete(INFERENCE_SERVICE, NAME))
+    thread = meddling(setup, lambda: setup.cluster.admin.delete(INFERENCE_SERVICE, NAME))
     with pytest.raises(EndpointLostError, match="deleted by others"):
-        place.deploy("second", service={"soak_seconds": 5})
+        setup.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
-    assert place.deploy(model).is_new
-    assert place.kserve.shares(NAME) == {model: 100}
-    assert is_free(place)
+    assert setup.deploy(model).is_new
+    assert setup.kserve.shares(NAME) == {model: 100}
+    assert is_free(setup)
 
 
 @pytest.mark.parametrize("model", ["second", "third"])
-def test_what_took_the_place_of_a_rollout_is_not_touched(place: Place, model: str) -> None:
-    place.deploy("first")
+def test_what_took_the_place_of_a_rollout_is_not_touched(setup: KServeSetup, model: str) -> None:
+    setup.deploy("first")
     own = {
         "apiVersion": INFERENCE_SERVICE.api_version,
         "kind": "InferenceService",
@@ -589,39 +598,39 @@ def test_what_took_the_place_of_a_rollout_is_not_touched(place: Place, model: st
     }
 
     def take() -> None:
-        place.cluster.admin.delete(INFERENCE_SERVICE, NAME)
-        place.cluster.admin.create(INFERENCE_SERVICE, own)
+        setup.cluster.admin.delete(INFERENCE_SERVICE, NAME)
+        setup.cluster.admin.create(INFERENCE_SERVICE, own)
 
-    thread = meddling(place, take)
+    thread = meddling(setup, take)
     with pytest.raises(EndpointLostError, match="by others"):
-        place.deploy("second", service={"soak_seconds": 5})
+        setup.deploy("second", service={"soak_seconds": 5})
     thread.join()
 
     with pytest.raises(SpecConflictError, match="not created by this project"):
-        place.deploy(model)
-    (found,) = place.cluster.admin.list(INFERENCE_SERVICE)
+        setup.deploy(model)
+    (found,) = setup.cluster.admin.list(INFERENCE_SERVICE)
     assert found["spec"] == own["spec"]
 
 
-def test_a_model_that_was_taken_back_by_hand_stays_so(place: Place) -> None:
-    place.deploy("first")
-    place.deploy("second")
-    share(place, 0)
-    wait_until(lambda: place.kserve.shares(NAME) == {"first": 100}, "the first model")
+def test_a_model_that_was_taken_back_by_hand_stays_so(setup: KServeSetup) -> None:
+    setup.deploy("first")
+    setup.deploy("second")
+    share(setup, 0)
+    wait_until(lambda: setup.kserve.shares(NAME) == {"first": 100}, "the first model")
 
     with pytest.raises(UserError, match="canaryTrafficPercent 0, .* kubectl patch"):
-        place.deploy("second")
-    assert place.kserve.shares(NAME) == {"first": 100}
+        setup.deploy("second")
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong")
-    assert place.kserve.shares(NAME) == {"first": 100}
+        setup.deploy("wrong")
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
-    assert place.deploy("third").is_new
-    assert place.kserve.shares(NAME) == {"third": 100}
+    assert setup.deploy("third").is_new
+    assert setup.kserve.shares(NAME) == {"third": 100}
 
 
-def test_a_service_that_others_have_made_is_left_alone(place: Place) -> None:
+def test_a_service_that_others_have_made_is_left_alone(setup: KServeSetup) -> None:
     resource = {
         "apiVersion": INFERENCE_SERVICE.api_version,
         "kind": "InferenceService",
@@ -632,134 +641,134 @@ def test_a_service_that_others_have_made_is_left_alone(place: Place) -> None:
         },
         "spec": {"predictor": {"model": {"storageUri": "pvc://models/second"}}},
     }
-    place.cluster.admin.create(INFERENCE_SERVICE, resource)
+    setup.cluster.admin.create(INFERENCE_SERVICE, resource)
 
     with pytest.raises(SpecConflictError, match="kubectl label"):
-        place.deploy("first")
+        setup.deploy("first")
 
     label = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "kfp-tabular"}}}
-    wait_until(lambda: place.kserve.shares(NAME) == {"second": 100}, "the service")
-    place.cluster.admin.patch(INFERENCE_SERVICE, NAME, label)
-    assert place.deploy("first").is_new
-    assert place.kserve.shares(NAME) == {"first": 100}
+    wait_until(lambda: setup.kserve.shares(NAME) == {"second": 100}, "the service")
+    setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, label)
+    assert setup.deploy("first").is_new
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
 
-def test_an_endpoint_that_is_called_like_a_color_is_left_alone(place: Place) -> None:
+def test_an_endpoint_that_is_called_like_a_color_is_left_alone(setup: KServeSetup) -> None:
     other = EndpointSpec(
         f"{NAME}-blue", ServiceSettings.parse(DIRECT), "pvc://models/second", "sha256:1f"
     )
-    place.cluster.admin.create(INFERENCE_SERVICE, inference_service.build_inference_service(other))
-    wait_until(lambda: bool(place.kserve.shares(f"{NAME}-blue")), "the endpoint")
+    setup.cluster.admin.create(INFERENCE_SERVICE, inference_service.build_inference_service(other))
+    wait_until(lambda: bool(setup.kserve.shares(f"{NAME}-blue")), "the endpoint")
 
     with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}-blue"):
-        place.deploy("first", service=BLUE_GREEN)
+        setup.deploy("first", service=BLUE_GREEN)
 
-    assert place.kserve.shares(f"{NAME}-blue") == {"second": 100}
-    assert is_free(place)
+    assert setup.kserve.shares(f"{NAME}-blue") == {"second": 100}
+    assert is_free(setup)
 
 
-def test_a_color_is_no_endpoint_of_that_name(place: Place) -> None:
-    place.deploy("first", service=BLUE_GREEN)
+def test_a_color_is_no_endpoint_of_that_name(setup: KServeSetup) -> None:
+    setup.deploy("first", service=BLUE_GREEN)
 
     with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}[.;]"):
-        place.deploy("second", service=DIRECT, model_name=f"{NAME}-blue")
+        setup.deploy("second", service=DIRECT, model_name=f"{NAME}-blue")
 
-    assert serves(place, BLUE_GREEN) == {"first": 100}
+    assert serves(setup, BLUE_GREEN) == {"first": 100}
 
 
-def test_a_service_that_kserve_would_take_over_is_left_alone(place: Place) -> None:
-    place.deploy("first", service=BLUE_GREEN)
+def test_a_service_that_kserve_would_take_over_is_left_alone(setup: KServeSetup) -> None:
+    setup.deploy("first", service=BLUE_GREEN)
 
     with pytest.raises(SpecConflictError, match=f"Service {NAME} in namespace .* Knative mode"):
-        place.deploy("second", service=CANARY)
+        setup.deploy("second", service=CANARY)
 
-    assert names(place, INFERENCE_SERVICE) == [f"{NAME}-blue"]
-    assert serves(place, BLUE_GREEN) == {"first": 100}
+    assert names(setup, INFERENCE_SERVICE) == [f"{NAME}-blue"]
+    assert serves(setup, BLUE_GREEN) == {"first": 100}
 
 
-def test_an_endpoint_with_keys_is_not_begun_without_one(place: Place) -> None:
+def test_an_endpoint_with_keys_is_not_begun_without_one(setup: KServeSetup) -> None:
     with pytest.raises(UserError, match=r"auth_secret: .* service\.access\.token_file"):
-        place.deploy("first", service={**DIRECT, "auth_secret": "keys"})
+        setup.deploy("first", service={**DIRECT, "auth_secret": "keys"})
 
-    assert not names(place, INFERENCE_SERVICE)
+    assert not names(setup, INFERENCE_SERVICE)
 
 
-def test_the_deployment_mode_is_not_changed(place: Place) -> None:
-    place.deploy("first", service=CANARY)
+def test_the_deployment_mode_is_not_changed(setup: KServeSetup) -> None:
+    setup.deploy("first", service=CANARY)
 
     with pytest.raises(UserError, match="in deployment mode Knative"):
-        place.deploy("second", service=DIRECT)
+        setup.deploy("second", service=DIRECT)
 
-    assert place.kserve.shares(NAME) == {"first": 100}
+    assert setup.kserve.shares(NAME) == {"first": 100}
 
 
-def test_a_controller_that_is_behind_does_not_deceive(place: Place) -> None:
+def test_a_controller_that_is_behind_does_not_deceive(setup: KServeSetup) -> None:
     """Until the controller has reconciled, the status is still the previous model's."""
     for service in (DIRECT, CANARY):
-        for item in names(place, INFERENCE_SERVICE):
-            place.cluster.admin.delete(INFERENCE_SERVICE, item)
-        wait_until(lambda: NAME not in place.kserve._services, "nothing")
-        place.deploy("first", service=service)
-        place.kserve.silent = True
-        timer = threading.Timer(0.6, setattr, (place.kserve, "silent", False))
+        for item in names(setup, INFERENCE_SERVICE):
+            setup.cluster.admin.delete(INFERENCE_SERVICE, item)
+        wait_until(lambda: NAME not in setup.kserve._services, "nothing")
+        setup.deploy("first", service=service)
+        setup.kserve.silent = True
+        timer = threading.Timer(0.6, setattr, (setup.kserve, "silent", False))
         timer.start()
-        place.deploy("second", service=service)
-        assert place.kserve.shares(NAME) == {"second": 100}
+        setup.deploy("second", service=service)
+        assert setup.kserve.shares(NAME) == {"second": 100}
 
 
-def test_a_share_counts_once_the_gateways_have_it(place: Place) -> None:
+def test_a_share_counts_once_the_gateways_have_it(setup: KServeSetup) -> None:
     """The status still holds the earlier traffic, and has a condition that reports it."""
-    place.deploy("first")
-    place.kserve.route_seconds = 1.0
+    setup.deploy("first")
+    setup.kserve.route_seconds = 1.0
 
-    place.deploy("second", service={"soak_seconds": 0})
+    setup.deploy("second", service={"soak_seconds": 0})
 
-    assert place.kserve.shares(NAME) == {"second": 100}
+    assert setup.kserve.shares(NAME) == {"second": 100}
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong")
-    assert place.kserve.shares(NAME) == {"second": 100}
+        setup.deploy("wrong")
+    assert setup.kserve.shares(NAME) == {"second": 100}
 
 
-def test_a_revision_that_is_late_does_not_mislead(place: Place) -> None:
+def test_a_revision_that_is_late_does_not_mislead(setup: KServeSetup) -> None:
     """KServe takes a share of 0 before there is one for a rollback, to the model before."""
-    place.deploy("first")
-    place.deploy("second")
-    place.kserve.revision_seconds, place.kserve.start_seconds = 0.3, 2.0
+    setup.deploy("first")
+    setup.deploy("second")
+    setup.kserve.revision_seconds, setup.kserve.start_seconds = 0.3, 2.0
 
-    with place.task("third", service=SOAKS) as process:
+    with setup.task("third", service=SOAKS) as process:
         split = {"second": 75, "third": 25}
-        wait_until(lambda: place.kserve.shares(NAME) == split, "traffic", 15)
+        wait_until(lambda: setup.kserve.shares(NAME) == split, "traffic", 15)
         assert process.wait(20) == 0, process.stderr.read()
 
-    assert place.kserve.shares(NAME) == {"third": 100}
+    assert setup.kserve.shares(NAME) == {"third": 100}
     with pytest.raises(RolloutError, match="answers"):
-        place.deploy("wrong")
-    assert place.kserve.shares(NAME) == {"third": 100}
+        setup.deploy("wrong")
+    assert setup.kserve.shares(NAME) == {"third": 100}
 
 
-def test_an_api_server_that_goes_away_is_waited_for(place: Place) -> None:
-    place.deploy("first")
-    server = place.cluster.server
+def test_an_api_server_that_goes_away_is_waited_for(setup: KServeSetup) -> None:
+    setup.deploy("first")
+    server = setup.cluster.server
     assert server is not None
 
     def go() -> None:
-        wait_until(lambda: until_shared("second", 25)(place), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
         server.away(0.5)
 
     thread = threading.Thread(target=go)
     thread.start()
-    place.deploy("second", service={"soak_seconds": 1})
+    setup.deploy("second", service={"soak_seconds": 1})
     thread.join()
-    assert place.kserve.shares(NAME) == {"second": 100}
+    assert setup.kserve.shares(NAME) == {"second": 100}
     server.faults.lost_answers += ["update", "create", "update"]
-    place.deploy("third")
-    assert place.kserve.shares(NAME) == {"third": 100}
+    setup.deploy("third")
+    assert setup.kserve.shares(NAME) == {"third": 100}
 
 
-def test_the_page_holds_a_command_that_works(place: Place) -> None:
-    place.deploy("first")
+def test_the_page_holds_a_command_that_works(setup: KServeSetup) -> None:
+    setup.deploy("first")
 
-    page = (place.folder / "summary.md").read_text()
+    page = (setup.folder / "summary.md").read_text()
 
     command = shlex.split(next(line for line in page.splitlines() if "curl" in line))
     answer = subprocess.run([*command, "-s"], capture_output=True, text=True, check=True).stdout

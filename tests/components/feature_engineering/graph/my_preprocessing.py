@@ -1,4 +1,4 @@
-"""A user's preprocessing functions, for test_analysis."""
+"""A user's preprocessing functions, for test_user_function."""
 
 import tensorflow as tf
 import tensorflow_transform as tft

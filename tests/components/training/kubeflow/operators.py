@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB, TRAINJOB, Kind
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    POD,
+    TFJOB,
+    TRAINJOB,
+    Kind,
+)
 from tests.cluster.api_server import ApiServer
 from tests.cluster.objects import Refusal
 

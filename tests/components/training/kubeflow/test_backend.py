@@ -14,11 +14,10 @@ from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, SpecConflictError
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB, TRAINJOB
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, TFJOB, TRAINJOB
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
-from kfp_tabular.components.training.kubeflow import backend, job_directory
-from kfp_tabular.components.training.kubeflow import plan as planning
-from kfp_tabular.components.training.kubeflow.plan import TrainingJobRequest
+from kfp_tabular.components.training.kubeflow import backend, job_directory, job_plan
+from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobRequest
 from kfp_tabular.components.training.options import PlacementOptions
 from kfp_tabular.components.training.training_request import ArtifactUris
 from kfp_tabular.components.training.worker_settings import WorkerSettings
@@ -247,7 +246,7 @@ def test_a_failed_job_is_a_failed_task_that_says_why(server, api, job_request, k
 
 
 def test_a_second_attempt_finds_the_job_of_the_first(server, api, job_request) -> None:
-    plan = planning.make(job_request)
+    plan = job_plan.make(job_request)
     from kfp_tabular.components.common.kubernetes import names
 
     resource = plan.resource

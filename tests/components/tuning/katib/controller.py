@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, POD, SUGGESTION, TRIAL
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    EXPERIMENT,
+    POD,
+    SUGGESTION,
+    TRIAL,
+)
 from tests.cluster.clusters import Cluster, Refused
 from tests.cluster.operators import now, wait_until
 

@@ -21,7 +21,7 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     DeletedError,
     JobFailedError,
 )
-from kfp_tabular.components.common.kubernetes.client.kinds import EXPERIMENT, POD, TRIAL
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import EXPERIMENT, POD, TRIAL
 from kfp_tabular.components.common.kubernetes.names import DIGEST_ANNOTATION
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 
 from kfp_tabular.components.tuning.local import samplers
-from kfp_tabular.components.tuning.local.study import Plan, Study, open_study
+from kfp_tabular.components.tuning.local.study import Study, StudyPlan, open_study
 from kfp_tabular.components.tuning.search import search_space
 from kfp_tabular.components.tuning.search.trials import Trial
 from tests.components.tuning.conftest import SPACE
 
-PLAN = Plan(
+PLAN = StudyPlan(
     space=search_space.parse(SPACE),
     algorithm=samplers.Algorithm("tpe", {"n_startup_trials": "2"}),
     goal="maximize",

@@ -13,7 +13,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import owner_reference
 from kfp_tabular.components.common.kubernetes.client import errors
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
-from kfp_tabular.components.common.kubernetes.client.kinds import (
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     EXPERIMENT,
     POD,
     TFJOB,

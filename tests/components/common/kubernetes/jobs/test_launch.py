@@ -7,7 +7,7 @@ import pytest
 
 from kfp_tabular.components.common.kubernetes import owner_reference
 from kfp_tabular.components.common.kubernetes.client import errors
-from kfp_tabular.components.common.kubernetes.client.kinds import POD, TFJOB
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, TFJOB
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from kfp_tabular.components.common.kubernetes.jobs import launch, waiting
 from tests.cluster.api_server import WORKFLOW

@@ -8,11 +8,11 @@ import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.volumes import Volume
+from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
 from kfp_tabular.components.deployment.kserve.resources.model_location import locate, storage_uri
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.deployment.options import DeploymentOptions
-from kfp_tabular.components.deployment.request import DeploymentRequest
 
 VOLUMES = (
     Volume("data", "/data"),

@@ -47,7 +47,7 @@ class TrainingJobRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingJobPlan:
     """A job and its directory.
 
     Attributes:
@@ -77,7 +77,7 @@ class Plan:
         return f"{self.prefix}/{LOGS}"
 
 
-def make(request: TrainingJobRequest, *, image: str = "") -> Plan:
+def make(request: TrainingJobRequest, *, image: str = "") -> TrainingJobPlan:
     """Plan the job of a training task.
 
     Name and directory follow from the run, from what is trained and from where the task's output
@@ -110,7 +110,7 @@ def make(request: TrainingJobRequest, *, image: str = "") -> Plan:
         name=name,
         labels=identity.labels(),
     )
-    return Plan(kind, spec, prefix)
+    return TrainingJobPlan(kind, spec, prefix)
 
 
 def parse_job(job: Mapping[str, Any], workers: int) -> JobSettings:

@@ -8,8 +8,8 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.training.kubeflow import plan as planning
-from kfp_tabular.components.training.kubeflow.plan import Plan, TrainingJobRequest
+from kfp_tabular.components.training.kubeflow import job_plan
+from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobPlan, TrainingJobRequest
 from kfp_tabular.components.training.kubeflow.render import render_tfjob, render_trainjob
 from kfp_tabular.components.training.options import PlacementOptions
 from kfp_tabular.components.training.training_request import ArtifactUris
@@ -26,15 +26,15 @@ URIS = ArtifactUris(
 HERE = Path("/here")
 
 
-def make(uris: ArtifactUris = URIS, *, image: str = "", **changes: Any) -> Plan:
+def make(uris: ArtifactUris = URIS, *, image: str = "", **changes: Any) -> TrainingJobPlan:
     settings = changes.pop(
         "settings", WorkerSettings(HERE / "e", HERE / "g", HERE / "m", HERE / "l")
     )
     placement = PlacementOptions(**{"backend": "tfjob", "run_id": RUN, **changes})
-    return planning.make(TrainingJobRequest(settings, placement, uris), image=image)
+    return job_plan.make(TrainingJobRequest(settings, placement, uris), image=image)
 
 
-def flag(plan: Plan, name: str) -> str:
+def flag(plan: TrainingJobPlan, name: str) -> str:
     found = [value for value in plan.spec.arguments if value.startswith(f"--{name}=")]
     assert len(found) == 1
     return found[0].partition("=")[2]
