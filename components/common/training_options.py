@@ -131,7 +131,7 @@ def flags(values: Any) -> list[str]:
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type, *, as_text: bool = False) -> None:
-    """Give a parser one flag for each option of a dataclass.
+    """Add a flag to a parser for each option of a dataclass.
 
     A flag that the command line leaves out is absent from the parsed arguments, so that
     `options.build` fills in the default.

@@ -99,7 +99,7 @@ def layers(history: Sequence[tuple[int, str]], name: str) -> list[Layer]:
 
 
 def _history(engine: str, image: str) -> list[tuple[int, str]]:
-    """Ask an engine for an image's history. Docker gives a document per step, podman a list."""
+    """Ask an engine for an image's history. Docker prints a document per step, podman a list."""
     command = [engine, "history", "--no-trunc", "--human=false", "--format", "json", image]
     if "podman" not in _output([engine, "--version"]):
         command[-2] = "{{json .}}"

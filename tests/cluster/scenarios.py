@@ -203,9 +203,7 @@ class LauncherScenarios:
             assert self.left(cluster) == (0, 0)
             assert len(operator.jobs) == 1
 
-    def test_an_exit_code_of_another_container_is_none_of_the_trainings(
-        self, cluster: Cluster
-    ) -> None:
+    def test_an_exit_code_of_another_container_is_ignored(self, cluster: Cluster) -> None:
         def sidecar(job: Job) -> None:
             pod = job.pod()
             status = job.running()
@@ -293,7 +291,7 @@ class LauncherScenarios:
         with self.operator(cluster, wait_for_a_node):
             self.run(cluster, grace_seconds=1.5)
 
-    def test_one_waiting_trial_is_no_failure_while_another_runs(self, cluster: Cluster) -> None:
+    def test_one_waiting_trial_is_not_a_failure_while_another_runs(self, cluster: Cluster) -> None:
         def full(job: Job) -> None:
             run_on(job)
             worker = job.pod("worker")
@@ -403,7 +401,7 @@ class LauncherScenarios:
 
     # Names and attempts.
 
-    def test_a_job_of_an_earlier_attempt_is_gone_on_with(self, cluster: Cluster) -> None:
+    def test_a_job_of_an_earlier_attempt_is_adopted(self, cluster: Cluster) -> None:
         with self.operator(cluster, run_on) as operator:
             with self.process(cluster) as first:
                 operator.job()
@@ -546,7 +544,7 @@ class LauncherScenarios:
         assert process.returncode == TERMINATED_EXIT_CODE, output
         assert self.left(cluster) == (0, 0)
 
-    def test_a_job_that_somebody_else_deletes(self, cluster: Cluster) -> None:
+    def test_a_job_deleted_by_another_client(self, cluster: Cluster) -> None:
         def delete(job: Job) -> None:
             run_on(job)
             cluster.admin.delete(self.flavour.kind, job.name)
@@ -557,7 +555,7 @@ class LauncherScenarios:
             wait_until(lambda: self.left(cluster) == (0, 0), "end of the job")
             assert len(operator.jobs) == 1
 
-    def test_a_job_that_somebody_else_replaces(self, cluster: Cluster) -> None:
+    def test_a_job_replaced_by_another_client(self, cluster: Cluster) -> None:
         kind, server = self.flavour.kind, faulty(cluster)
 
         def swap(job: Job) -> None:

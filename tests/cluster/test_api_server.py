@@ -396,7 +396,7 @@ def test_a_watch_from_a_version_that_is_too_old(admin: Client, cluster: Cluster,
     assert event["object"]["reason"] == "Expired"
 
 
-def test_what_somebody_may_not_do(cluster: Cluster, url: str) -> None:
+def test_a_forbidden_request(cluster: Cluster, url: str) -> None:
     launcher = Client(cluster, launcher=True)
     user = f"system:serviceaccount:{cluster.namespace}:pipeline-runner"
     where = f'in the namespace "{cluster.namespace}"'

@@ -378,12 +378,12 @@ def test_a_split_is_rendered_for_blue_and_green() -> None:
 
 
 @pytest.mark.parametrize("split", ["a", "a=x", "=1"])
-def test_a_share_that_is_none_is_said(split: str) -> None:
+def test_an_invalid_share_is_reported(split: str) -> None:
     with pytest.raises(UserError, match="split"):
         render.render("inference-graph", TRAINING, parse(), render.RunTime(split=(split, "b=50")))
 
 
-def test_a_namespace_that_is_none_is_refused() -> None:
+def test_an_invalid_namespace_is_rejected() -> None:
     parameters = {**PARAMETERS, "service": {"strategy": "blue_green"}}
 
     with pytest.raises(UserError, match="namespace: 'Team A': expected at most 63"):

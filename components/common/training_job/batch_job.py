@@ -16,7 +16,7 @@ RESTARTS = 3
 
 
 def refuse_unsupported(settings: JobSettings) -> None:
-    """Refuse settings that a Job of one pod cannot express.
+    """Reject settings that a Job of one pod cannot express.
 
     Raises:
         UserError: For the first such setting.

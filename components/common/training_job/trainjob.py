@@ -151,7 +151,7 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
 
 
 def refuse_unsupported(settings: JobSettings) -> None:
-    """Refuse settings that a TrainJob cannot hold.
+    """Reject settings that a TrainJob cannot express.
 
     Raises:
         UserError: For the first such setting.

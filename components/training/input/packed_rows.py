@@ -55,7 +55,7 @@ class ColumnLayout:
 
     @property
     def row_bytes(self) -> int:
-        """Size of a packed row with its label, in bytes."""
+        """The size of a packed row with its label, in bytes."""
         return 4 * len(self.columns)
 
 

@@ -12,7 +12,7 @@ _logger = logging.getLogger(__name__)
 
 
 def work(arguments: WorkerArguments, replica: ReplicaRole) -> Mapping[str, float]:
-    """Do this process's part of a job, until the job is done.
+    """Play this process's role in a job, until the job is done.
 
     Args:
         arguments: The worker's command line.

@@ -29,13 +29,13 @@ class Loan:
     user: str
 
     def give(self) -> None:
-        """Give the other user the folders."""
+        """Transfer the folders to the other user."""
         for folder in self.folders:
             folder.mkdir(parents=True, exist_ok=True)
         self._change(self.user)
 
     def take_back(self) -> None:
-        """Give the caller the folders again."""
+        """Transfer the folders back to the caller."""
         self._change(f"{os.getuid()}:{os.getgid()}")
 
     def _change(self, user: str) -> None:

@@ -75,7 +75,7 @@ def test_the_label_comes_first_then_columns_with_anomalies():
     assert "0.30%" in page
 
 
-def test_a_long_list_of_anomalies_is_cut_and_says_so():
+def test_a_long_list_of_anomalies_is_cut_with_a_note():
     many = [Anomaly("warning", f"c{i}", "", "odd", "even", "odd") for i in range(700)]
     page = validation_report.page(content(3, many))
     assert "The first 500 of 700; anomalies.json holds all of them." in page

@@ -36,7 +36,7 @@ def test_a_probability_that_differs_fails_and_names_the_row(export, changed_gold
     assert f"The difference, {abs(difference):.1g}, exceeds 1e-05" in str(caught.value)
 
 
-def test_rounding_is_no_difference(export, changed_golden):
+def test_rounding_is_not_a_difference(export, changed_golden):
     model, _ = export()
     p = 0.5 + 0.231058578 + 5e-6
     assert difference_to(model, changed_golden(1, probabilities=[1 - p, p])) < 1e-5

@@ -332,7 +332,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_models_of_another_task_are_no_baseline(evaluated, export):
+def test_models_of_another_task_cannot_be_the_baseline(evaluated, export):
     with pytest.raises(UserError, match="its task is 'regression', the model's is 'binary'"):
         evaluated(model=export(), baseline_model=export(task="regression"))
     with pytest.raises(UserError, match="its classes are a, b"):

@@ -28,7 +28,7 @@ def test_the_random_generator_of_dropout_layers() -> None:
         assert isinstance(generator, tf.__internal__.tracking.AutoTrackable)
 
 
-def test_dropout_goes_on_where_a_checkpoint_was_written(tmp_path: Path) -> None:
+def test_dropout_continues_from_a_checkpoint(tmp_path: Path) -> None:
     tf = import_tensorflow()
     with seam(
         "tf-keras",

@@ -50,7 +50,7 @@ def test_same_seed_same_trials(make_request, tmp_path):
     assert other.metrics["trials"] == 14
 
 
-def test_a_larger_max_trials_goes_on_where_the_smaller_ended(make_request, tmp_path):
+def test_a_larger_max_trials_continues_the_earlier_search(make_request, tmp_path):
     tune.run(make_request(trials=12, study_directory=str(tmp_path / "whole")))
     tune.run(make_request(trials=5, study_directory=str(tmp_path / "parts")))
     before = _trial_files(tmp_path / "parts")
@@ -160,7 +160,7 @@ def test_crashes_are_a_failure_that_may_be_retried(make_request):
         tune.run(request)
 
 
-def test_a_trial_without_the_metric_says_so(make_request):
+def test_a_trial_without_the_metric_is_reported(make_request):
     with pytest.raises(RuntimeError, match="it did not report 'eval_pr_auc'"):
         tune.run(make_request(trials=1, objective_metric="eval_pr_auc"))
 

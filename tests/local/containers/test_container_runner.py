@@ -172,7 +172,7 @@ def test_a_task_sees_no_more_than_it_needs(
         ("killed", 137, "(exit code 137)", False),
     ],
 )
-def test_a_failed_task_says_why(
+def test_a_failed_task_reports_the_reason(
     task_runner: ContainerRunner,
     compiled: Path,
     tmp_path: Path,

@@ -113,7 +113,7 @@ def test_rootless_docker_is_recognised(programs: Path) -> None:
     assert Engine.find() == Engine(str(programs / "docker"), rootless=True)
 
 
-def test_no_engine_says_what_was_tried(programs: Path) -> None:
+def test_the_error_without_an_engine_lists_what_was_tried(programs: Path) -> None:
     _program(programs, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
 
     with pytest.raises(UserError) as raised:
@@ -123,7 +123,7 @@ def test_no_engine_says_what_was_tried(programs: Path) -> None:
         assert part in str(raised.value)
 
 
-def test_a_docker_that_prints_no_daemon_is_no_engine(programs: Path) -> None:
+def test_a_docker_without_a_daemon_is_not_an_engine(programs: Path) -> None:
     # A docker client exits with 0 when its daemon does not answer and a format is given.
     _program(programs, "docker", """echo '{"ServerErrors": ["no daemon at unix:///x"]}'""")
 
@@ -131,7 +131,7 @@ def test_a_docker_that_prints_no_daemon_is_no_engine(programs: Path) -> None:
         Engine.find()
 
 
-def test_an_image_that_is_nowhere_says_how_to_get_it(programs: Path) -> None:
+def test_the_error_for_a_missing_image_tells_how_to_get_it(programs: Path) -> None:
     _program(programs, "docker", "echo 'no such host' >&2; exit 1")
 
     with pytest.raises(UserError, match="registry.example/x:1.*no such host.*make images"):

@@ -133,7 +133,7 @@ def test_artifacts_are_found_with_type_and_metadata(compiled: Path, tmp_path: Pa
         ("killed", 137, "(exit code 137)", False),
     ],
 )
-def test_a_failed_task_says_why(
+def test_a_failed_task_reports_the_reason(
     compiled: Path, tmp_path: Path, mode: str, code: int, error: str, by_user: bool
 ) -> None:
     result = _run(compiled, tmp_path, mode=mode)[-1]

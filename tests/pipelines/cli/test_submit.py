@@ -164,7 +164,7 @@ def test_an_expired_token_is_read_again(server: PipelinesServer, tmp_path: Path)
     assert "ended: succeeded" in result.output
 
 
-def test_who_is_not_known_is_told_so(
+def test_an_unknown_caller_gets_an_error(
     server: PipelinesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.token = "right"

@@ -217,7 +217,7 @@ class _Wait:
             _logger.warning("Cannot watch the pods of %s: %s", self._title, error)
 
     def _remember_failures(self, api: Api, found: Mapping[str, Object]) -> None:
-        """Keep failures of pods and their last log lines: operators delete failed pods."""
+        """Record failures of pods with their last log lines: operators delete failed pods."""
         for pod in found.values():
             uid = pod["metadata"]["uid"]
             for failure in pod_status.failures(pod):

@@ -277,7 +277,7 @@ class ServiceSettings(WorkloadSettings):
 
     @property
     def serving_version(self) -> str:
-        """Tag of the ServingRuntime's image; empty for the runtime's own version."""
+        """Return the tag of the ServingRuntime's image; empty for the runtime's own version."""
         if self.runtime_version or self.runtime != TENSORFLOW or self.runtime_name:
             return self.runtime_version
         # KServe appends the suffix only if no version is given.

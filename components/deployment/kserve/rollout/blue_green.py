@@ -55,7 +55,7 @@ class BlueGreenRollout:
         return False
 
     def begin(self) -> None:
-        """Note in the journal what is there, before anything is changed.
+        """Record the current state in the journal, before anything is changed.
 
         Raises:
             SpecConflictError: If a name belongs to something else.
@@ -71,7 +71,7 @@ class BlueGreenRollout:
         )
 
     def advance(self) -> RolloutResult:
-        """Continue from wherever the rollout is, to its end.
+        """Continue the rollout from its current step to its end.
 
         Raises:
             CandidateError: If the candidate cannot serve.

@@ -82,7 +82,7 @@ class InPlaceRollout:
         return inference_service_spec.digest(found) not in (self._journal.digest, *before)
 
     def begin(self) -> None:
-        """Note in the journal what is there, before anything is changed.
+        """Record the current state in the journal, before anything is changed.
 
         Raises:
             SpecConflictError: If the name belongs to something else.
@@ -110,7 +110,7 @@ class InPlaceRollout:
         )
 
     def advance(self) -> RolloutResult:
-        """Continue from wherever the rollout is, to its end.
+        """Continue the rollout from its current step to its end.
 
         Raises:
             CandidateError: If the candidate cannot serve.
@@ -142,7 +142,7 @@ class InPlaceRollout:
         return result
 
     def retreat(self) -> None:
-        """Give all of the traffic back at once; `restore` does the rest."""
+        """Return all of the traffic at once; `restore` does the rest."""
         found = self._cluster.find(KIND, self._name)
         journal = self._journal
         if found is None or journal.previous is None or not self._is_candidates(found):
@@ -184,7 +184,7 @@ class InPlaceRollout:
         return problem
 
     def stop(self) -> None:
-        """Give the traffic back, without waiting for anything."""
+        """Return the traffic, without waiting for anything."""
         if self._journal.previous is None:
             found = self._cluster.find(KIND, self._name)
             if found is not None and self._is_candidates(found):

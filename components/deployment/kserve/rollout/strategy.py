@@ -134,16 +134,16 @@ class RolloutStrategy(Protocol):
         """Return whether others have replaced what an unfinished rollout was about."""
 
     def begin(self) -> None:
-        """Note in the journal what is there, before anything is changed."""
+        """Record the current state in the journal, before anything is changed."""
 
     def advance(self) -> RolloutResult:
-        """Continue from wherever the rollout is, to its end."""
+        """Continue the rollout from its current step to its end."""
 
     def retreat(self) -> None:
-        """Give clients what they had before, at once."""
+        """Return clients to the previous model, at once."""
 
     def restore(self) -> str:
         """Restore what was there before, and wait for it; return what went wrong, or ''."""
 
     def stop(self) -> None:
-        """Give clients what they had before, without waiting for anything."""
+        """Return clients to the previous model, without waiting for anything."""

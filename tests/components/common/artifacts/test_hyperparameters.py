@@ -73,7 +73,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_the_user(values, message):
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"{", b"", b"\xff\xfe", b'{"x": 1}', b"null"])
-def test_a_file_that_is_no_document_is_an_error_of_the_user(tmp_path, content):
+def test_a_file_that_is_not_a_document_is_a_user_error(tmp_path, content):
     file = tmp_path / "h.json"
     file.write_bytes(content)
     with pytest.raises(UserError):

@@ -74,7 +74,7 @@ def test_a_field_that_is_not_there_is_named(tmp_path, field):
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"null", b"\xff", b"{", json.dumps({"task": "binary"}).encode()]
 )
-def test_a_file_that_is_no_description_is_an_error_of_the_user(tmp_path, content):
+def test_a_file_that_is_not_a_description_is_a_user_error(tmp_path, content):
     (tmp_path / "model.json").write_bytes(content)
     with pytest.raises(UserError, match="not a model description"):
         ModelSpec.load(tmp_path)

@@ -42,7 +42,7 @@ def test_a_feature_without_a_type_is_an_error_of_the_user(tmp_path, schema_text)
 
 
 @pytest.mark.parametrize("content", [b"feature {", b"\xff\xfe", b"unknown: 1"])
-def test_a_file_that_is_no_schema_is_an_error_of_the_user(tmp_path, schema_text, content):
+def test_a_file_that_is_not_a_schema_is_a_user_error(tmp_path, schema_text, content):
     (tmp_path / "schema.pbtxt").write_bytes(content)
     with pytest.raises(UserError, match="not a TensorFlow Metadata schema"):
         read_schema(tmp_path)

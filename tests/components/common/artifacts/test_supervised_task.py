@@ -33,7 +33,7 @@ def test_a_task_that_is_not_there_is_an_error_of_the_user(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b"\xff", b"null", json.dumps({"kind": "x"}).encode()]
 )
-def test_a_file_that_is_no_task_is_an_error_of_the_user(tmp_path, content):
+def test_a_file_that_is_not_a_task_is_a_user_error(tmp_path, content):
     (tmp_path / "task.json").write_bytes(content)
     with pytest.raises(UserError, match="not a valid description of a task"):
         Task.load(tmp_path)

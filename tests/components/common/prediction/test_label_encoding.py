@@ -39,12 +39,12 @@ def test_numbers_are_taken_as_they_are(kind):
     assert (labels.missing, labels.unknown) == (1, 0)
 
 
-def test_infinite_and_nan_labels_are_no_labels():
+def test_infinite_and_nan_labels_are_missing_labels():
     labels = decode(pa.array([1.0, float("nan"), float("inf")]), spec("regression", ()))
     assert labels.values.tolist() == [1.0]
     assert labels.missing == 2
 
 
-def test_text_is_no_label_of_a_regression():
+def test_a_regression_rejects_a_text_label():
     with pytest.raises(UserError, match="label 'y': a regression model needs numbers"):
         decode(pa.array(["1.5"]), spec("regression", ()))

@@ -62,7 +62,7 @@ def test_codes_are_counted_by_split():
     assert scan.codes["b"]["eval"] == {1: 1, 2: 1}
 
 
-def test_many_distinct_values_are_no_codes_whichever_split_shows_it():
+def test_many_distinct_values_in_any_split_are_not_codes():
     few, many = list(range(50)), list(range(50, 51 + MOST_CODES))
     scan = scanned(
         train=pa.table({"a": few}), eval=pa.table({"a": many}), test=pa.table({"a": few})

@@ -159,7 +159,7 @@ def test_the_ranks_of_many_rare_texts_are_not_left_to_chance(write_examples):
     assert list(ranked) == (often + rare)[:1000]
 
 
-def test_reading_what_is_no_statistics(tmp_path):
+def test_reading_something_other_than_statistics(tmp_path):
     with pytest.raises(UserError, match="no statistics found"):
         statistics_files.read(tmp_path)
     (tmp_path / "train.binpb").write_bytes(b"nonsense")

@@ -38,7 +38,7 @@ def test_a_glob_stands_for_what_it_matches(folder):
     assert "_SUCCESS" not in names(f"{folder}/*")
 
 
-def test_a_name_that_exists_is_no_pattern(folder):
+def test_a_name_that_exists_is_not_a_pattern(folder):
     assert names(f"{folder}/odd[1].csv") == ["odd[1].csv"]
 
 

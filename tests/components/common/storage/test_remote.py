@@ -168,7 +168,7 @@ def test_an_object_that_goes_while_it_is_read_is_not_there(bucket, monkeypatch):
     assert folder.read_text("a") is None
 
 
-def test_a_local_path_is_no_folder_of_a_store():
+def test_a_local_path_is_not_a_folder_of_a_store():
     with pytest.raises(ValueError, match="not in an object store"):
         Folder("/data")
     with pytest.raises(UserError, match="Did you mean 'gs'"):

@@ -93,7 +93,7 @@ def test_a_server_that_is_busy_is_asked_again(store, monkeypatch):
     assert len(asked) == 3
 
 
-def test_an_answer_that_breaks_off_goes_on_where_it_was(store, tmp_path):
+def test_a_broken_off_response_continues_where_it_was(store, tmp_path):
     asked = []
 
     def answer(request):

@@ -131,7 +131,7 @@ def test_types_can_be_given(run, parquet):
     assert got.types == {"i": "int64", "s": "double", "t": "string"}
 
 
-def test_the_index_of_pandas_is_no_column(run, parquet):
+def test_the_index_of_pandas_is_not_a_column(run, parquet):
     assert list(run(parquet({"a": [1], "__index_level_0__": [7]})).types) == ["a"]
 
 

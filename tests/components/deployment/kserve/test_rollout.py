@@ -156,7 +156,7 @@ def test_what_does_not_pass_is_rolled_back(
         assert asked.seen == {"first"}
 
 
-def test_what_a_candidate_says_is_never_too_long_to_roll_it_back(
+def test_a_candidates_long_message_does_not_prevent_its_rollback(
     setup: KServeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An object's annotations hold 256 KiB together, the Lease's included."""
@@ -361,7 +361,7 @@ KILLS = {
 
 
 @pytest.mark.parametrize(("service", "moment"), KILLS.values(), ids=KILLS)
-def test_a_killed_task_is_gone_on_with(setup: KServeSetup, service: Any, moment: Any) -> None:
+def test_a_killed_task_is_resumed(setup: KServeSetup, service: Any, moment: Any) -> None:
     setup.deploy("first", service=service)
 
     with client(setup, service) as asked:
@@ -379,7 +379,7 @@ def test_a_killed_task_is_gone_on_with(setup: KServeSetup, service: Any, moment:
     assert [revision.model for revision in revisions].count("second") == 1
 
 
-def test_clients_are_led_back_to_the_port_of_what_was_there(setup: KServeSetup) -> None:
+def test_a_rollback_restores_the_port_of_the_previous_model(setup: KServeSetup) -> None:
     """KServe's agent is in front of the candidate's model, and was not in front of the first."""
     setup.deploy("first", service=BLUE_GREEN)
     (before,) = setup.cluster.admin.list(SERVICE)
@@ -464,7 +464,7 @@ def test_a_stopped_task_gives_the_traffic_back(
     assert serves(setup, service) == {"second": 100}
 
 
-def test_of_two_runs_one_wins_and_the_other_says_so(setup: KServeSetup) -> None:
+def test_of_two_runs_one_wins_and_the_other_reports_it(setup: KServeSetup) -> None:
     setup.deploy("first")
 
     with setup.task("second", service={"soak_seconds": 1}, run_id="a-run") as process:
@@ -492,7 +492,7 @@ def test_runs_that_begin_at_once_do_not_interleave(setup: KServeSetup) -> None:
 @pytest.mark.parametrize(
     "moment", [until_placed, until_shared("second", 25)], ids=["waiting", "asking"]
 )
-def test_who_has_lost_the_lock_changes_nothing_any_more(setup: KServeSetup, moment: Any) -> None:
+def test_a_run_that_lost_the_lock_changes_nothing_more(setup: KServeSetup, moment: Any) -> None:
     """A task that was not running for a while: another one has taken over."""
     setup.deploy("first")
     setup.kserve.start_seconds = 0.6
@@ -667,7 +667,7 @@ def test_an_endpoint_that_is_called_like_a_color_is_left_alone(setup: KServeSetu
     assert is_free(setup)
 
 
-def test_a_color_is_no_endpoint_of_that_name(setup: KServeSetup) -> None:
+def test_a_color_is_not_an_endpoint_of_that_name(setup: KServeSetup) -> None:
     setup.deploy("first", service=BLUE_GREEN)
 
     with pytest.raises(SpecConflictError, match=f"belongs to the endpoint {NAME}[.;]"):

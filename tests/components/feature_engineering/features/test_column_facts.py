@@ -54,7 +54,7 @@ def test_nothing_present(facts):
         assert found.moments is None
 
 
-def test_counting_stops_at_the_limit_and_goes_on_estimating(facts):
+def test_counting_stops_at_the_limit_and_estimates_beyond_it(facts):
     values = [f"key {number % 90_000}" for number in range(180_000)]
     found = facts(values, TEXT, counted={"x": 1_000})
     assert found.counts is None

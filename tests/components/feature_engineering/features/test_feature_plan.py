@@ -228,7 +228,7 @@ class TestText:
                 ColumnFacts(100_000, 0, 30_000, None), "string", config=configured("categorical")
             )
 
-    def test_fractions_are_no_categories(self):
+    def test_fractions_are_not_categories(self):
         for kind in ("categorical", "hash"):
             with pytest.raises(UserError, match=f"fractional number and cannot be {kind}"):
                 derive(numbers([0.5, 1.0] * 10), config=configured(kind))

@@ -73,7 +73,7 @@ def test_a_zone_is_taken_into_account():
         "٢٠٢١-01-01 00:00:00",
     ],
 )
-def test_what_is_no_time_is_not_valid(text):
+def test_text_that_is_not_a_time_is_not_valid(text):
     seconds, valid = seconds_of([text, "2021-01-01 00:00:00"], "%Y-%m-%d %H:%M:%S")
     assert valid == [False, True]
     assert seconds[1] == 1_609_459_200

@@ -99,7 +99,7 @@ def test_the_handler_before_is_put_back():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_loss_of_another_is_told_from_ones_own_failure(monkeypatch):
+def test_a_lost_peer_is_told_apart_from_an_own_failure(monkeypatch):
     from tensorflow import errors
 
     codes = []

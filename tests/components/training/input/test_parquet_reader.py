@@ -160,7 +160,7 @@ def test_every_pass_holds_every_row_once(file, buffer, takes):
 
 @given(start=st.integers(0, 600), buffer=st.sampled_from([60, 10_000]))
 @settings(deadline=None, max_examples=15)
-def test_a_stream_goes_on_where_it_was(file, start, buffer):
+def test_a_stream_continues_where_it_was(file, start, buffer):
     with (
         stream(file, buffer_rows=buffer) as whole,
         stream(file, start=start, buffer_rows=buffer) as rest,

@@ -234,7 +234,7 @@ def test_exit_code_2_is_a_user_error_even_without_a_log(server, api, job_request
 
 
 @EACH_KIND
-def test_a_failed_job_is_a_failed_task_that_says_why(server, api, job_request, kind) -> None:
+def test_a_failed_job_fails_the_task_with_the_reason(server, api, job_request, kind) -> None:
     job_request = placed(job_request, backend=kind)
     program = fails("RuntimeError: out of luck", 1)
     with Operator(server, program).running(), pytest.raises(JobFailedError) as failed:

@@ -101,7 +101,7 @@ def test_examples_without_a_lineage_are_fetched_whole(made, requests, s3, tmp_pa
     assert lineage.digest(tmp_path / "here") == lineage.digest(tmp_path / "there")
 
 
-def test_what_is_no_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa: F811
+def test_a_file_that_is_not_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa: F811
     (tmp_path / "split=train").mkdir()
     (tmp_path / "split=train" / "part-0.parquet").write_bytes(b"x" * 5000)
     (tmp_path / "_lineage.json").write_text('{"digest": "sha256:0"}')

@@ -398,7 +398,7 @@ def task(cluster: Cluster, root: Path) -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-def test_a_restarted_task_goes_on_waiting(
+def test_a_restarted_task_continues_to_wait(
     cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune, tmp_path: Path
 ) -> None:
     def script(search: Search) -> None:

@@ -270,7 +270,7 @@ def test_the_pod_that_reports() -> None:
         assert not {"name", "namespace"} & template["trialSpec"]["metadata"].keys()
 
 
-def test_the_metrics_format_passes_over_what_is_no_number() -> None:
+def test_the_metrics_format_skips_what_is_not_a_number() -> None:
     # Go's RE2 and Python agree on this pattern.
     line = "step=10 eval_auc=0.5 loss=nan eval_log_loss=-1.25e-05 x=inf eval-f1 = 3 a|b=+7"
     found = [(m[0], m[1]) for m in re.findall(METRICS_FORMAT, line)]

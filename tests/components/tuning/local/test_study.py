@@ -39,7 +39,7 @@ def complete(study: Study, trials: int) -> list[Trial]:
     return study.trials
 
 
-def test_a_study_that_was_cut_anywhere_goes_on_as_it_would_have(tmp_path):
+def test_a_study_interrupted_anywhere_continues_as_if_it_had_not_been(tmp_path):
     with open_study(tmp_path / "whole", PLAN, {}) as study:
         whole = complete(study, 8)
         journal = (study.directory / "journal.log").read_bytes()

@@ -162,7 +162,7 @@ def test_a_server_that_asks_to_come_later(api: Api, server: ApiServer) -> None:
     assert len(server.requests) == 3
 
 
-def test_trouble_is_told_once(
+def test_trouble_is_reported_once(
     api: Api, server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

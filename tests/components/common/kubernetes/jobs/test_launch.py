@@ -105,9 +105,7 @@ def test_a_wait_alone_changes_nothing(cluster: Cluster) -> None:
     assert cluster.admin.list(TFJOB) == [made]
 
 
-def test_a_job_without_pods_is_told_about(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_job_without_pods_is_reported(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     def no_quota(job: Job) -> None:

@@ -110,7 +110,7 @@ def test_an_earlier_start_counts_too() -> None:
     assert (failure.reason, failure.restarts, failure.previous) == ("OOMKilled", 1, True)
 
 
-def test_success_is_no_failure() -> None:
+def test_success_is_not_a_failure() -> None:
     ended = container(terminated=terminated(0, "Completed"))
     assert list(pod_status.failures(pod(phase="Succeeded", containerStatuses=[ended]))) == []
 

@@ -67,7 +67,7 @@ def test_every_document_makes_a_valid_resource(
 
 @given(service=DOCUMENTS)
 @hypothesis_settings(max_examples=30, deadline=None)
-def test_a_run_and_a_place_are_no_part_of_what_is_deployed(service: dict[str, Any]) -> None:
+def test_the_run_and_the_address_do_not_change_what_is_deployed(service: dict[str, Any]) -> None:
     one = wanted(service, run_id="one")
     other = wanted(service, run_id="other", storage_uri="s3://elsewhere/1", image="a/b:2")
 

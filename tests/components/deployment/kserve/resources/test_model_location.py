@@ -68,7 +68,7 @@ def publish(artifact: Path, tmp_path: Path, **service: Any) -> str:
     return locate(request(artifact, str(tmp_path / "r")), model, settings)
 
 
-def test_a_published_model_lies_as_tensorflow_serving_wants_it(
+def test_a_published_model_has_the_layout_of_tensorflow_serving(
     artifact: Path, tmp_path: Path
 ) -> None:
     found = publish(artifact, tmp_path, runtime="tensorflow")
@@ -140,7 +140,7 @@ def test_a_description_that_no_rollout_could_use_is_refused(
         DeployedModel.load(artifact)
 
 
-def test_what_is_no_model_is_named(artifact: Path) -> None:
+def test_a_directory_that_is_not_a_model_is_named(artifact: Path) -> None:
     for text in ("{}", "[" * 100_000):
         (artifact / "model.json").write_text(text)
         with pytest.raises(UserError, match=r"model\.json: not a model description"):

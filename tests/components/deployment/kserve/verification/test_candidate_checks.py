@@ -30,7 +30,7 @@ def test_what_is_within_bounds_passes() -> None:
     assert failure(ProbeResults(), BOUNDS) == ""
 
 
-def test_what_is_not_says_which_check_and_by_how_much() -> None:
+def test_a_failed_check_is_named_with_its_margin() -> None:
     assert failure(measured(98, slow=2), BOUNDS) == (
         "latency: p99 is 900.0 ms, the bound is 500 ms (2 of 100 requests took longer)"
     )
@@ -91,7 +91,7 @@ def test_a_look_takes_no_longer_after_a_day() -> None:
     assert compared < 100
 
 
-def test_a_line_says_what_was_measured() -> None:
+def test_a_line_reports_what_was_measured() -> None:
     assert describe(measured(99, slow=1, errors=2)) == (
         "102 requests, 2 failed, p50 50.0 ms, p95 50.0 ms, p99 50.0 ms, answers differ by at most 0"
     )

@@ -144,7 +144,7 @@ def test_a_number_is_compared_in_proportion(prediction: Any) -> None:
         answer({"probabilities": [True, False]}),
     ],
 )
-def test_what_is_no_answer_is_said_to_be_none(body: bytes) -> None:
+def test_an_invalid_response_is_reported_as_one(body: bytes) -> None:
     (request,) = golden_requests(GOLDEN, BINARY, "image")
 
     with pytest.raises(AnswerError):
