@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import parameters, registry, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
@@ -23,8 +24,7 @@ def compile_pipeline(
         output: The YAML file to write, whole or not at all.
 
     Raises:
-        UserError: For an unknown pipeline, a parameter that it does not have, a value that does
-            not fit the parameter, or an image that is not pinned.
+        UserError: As for `compile_text`, for an unknown pipeline, or a file that cannot be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,15 +33,33 @@ def compile_pipeline(
         ...     spec.load(output)["pipelineInfo"]["name"]
         'kfp-tabular-validation'
     """
+    definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
+    text = compile_text(definition, config)
+    try:
+        files.write_text(output, text)
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}.") from error
+
+
+def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
+    """Return the compiled spec of a pipeline as YAML.
+
+    Args:
+        definition: The pipeline's definition.
+        config: Its compile-time configuration.
+
+    Raises:
+        UserError: For a parameter that the pipeline does not have, a value that does not fit the
+            parameter, or an image that is not pinned.
+    """
     from kfp import compiler
 
-    definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
     built = definition.build(config)
     defaults = parameters.convert(config.parameters, parameters.types(built.pipeline_spec))
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(built, str(compiled), pipeline_parameters=defaults)
-        files.write_text(output, _with_stable_header(compiled.read_text(encoding="utf-8")))
+        return _with_stable_header(compiled.read_text(encoding="utf-8"))
 
 
 def _with_stable_header(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
@@ -64,12 +65,11 @@ def run(
         task_runner: Starts the tasks.
 
     Raises:
-        UserError: If the run cannot start: unknown parameters, missing images.
+        UserError: If the run cannot start: unknown parameters, missing images. Nothing is written
+            then.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    spec_file = output / SPEC_FILE
-    compiling.compile_pipeline(pipeline, config, spec_file)
-    compiled = spec.load(spec_file)
+    text = compiling.compile_text(pipeline, config)
+    compiled = spec.parse(text)
     declared = spec.parameter_types(compiled)
     given = parameters.convert({**config.parameters, **arguments}, declared)
     if _REPOSITORY in declared:
@@ -79,9 +79,7 @@ def run(
         raise UserError(
             f"label {given['label']!r} is among the excluded columns; leave it out of exclude."
         )
-    # If this run is interrupted, an earlier one's results must not pass for its own.
-    for stale in (SUMMARY_FILE, REPORT_FILE):
-        (output / stale).unlink(missing_ok=True)
+    spec_file = _prepare(output, text)
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     with Progress(names, console) as progress:
@@ -115,6 +113,18 @@ def run(
     run_report.write_report(summary, compiled, links, output / REPORT_FILE)
     summary.save(output / SUMMARY_FILE)
     return LocalRunOutcome(summary=summary, user_error=any(result.user_error for result in results))
+
+
+def _prepare(output: Path, text: str) -> Path:
+    """Make the run's folder with the compiled spec in it, and return the spec's file."""
+    try:
+        files.write_text(output / SPEC_FILE, text)
+    except OSError as error:
+        raise UserError(f"--output {output}: not a writable folder: {error.strerror}.") from error
+    # If this run is interrupted, an earlier one's results must not pass for its own.
+    for stale in (SUMMARY_FILE, REPORT_FILE):
+        (output / stale).unlink(missing_ok=True)
+    return output / SPEC_FILE
 
 
 def _records(names: list[str], results: list[TaskResult]) -> tuple[TaskRecord, ...]:

@@ -94,3 +94,32 @@ def test_a_model_directory_without_a_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [[], ["run"], ["run", "--data", "x"], ["fly"]])
 def test_wrong_usage(arguments: Sequence[str]) -> None:
     assert kfp_tabular(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["compile", "config-schema", "render"])
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, command: str) -> None:
+    kind = ["tfjob"] if command == "render" else []
+
+    done = kfp_tabular(command, *kind, "--output", tmp_path)
+
+    assert f"{tmp_path}: cannot be written: Is a directory." in _error(done)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_place_of_the_runs_folder_is_named(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.write_text("mine")
+
+    done = kfp_tabular("run", "--data", "x.csv", "--label", "x", "--output", output)
+
+    assert f"--output {output}: not a writable folder" in _error(done)
+    assert output.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--data", "x.csv"], ["--data", "", "--label", "x"], ["--param", "nosuch=1"]]
+)
+def test_a_run_that_cannot_start_leaves_no_folder(tmp_path: Path, arguments: Sequence[str]) -> None:
+    _error(kfp_tabular("run", *arguments, "--output", tmp_path / "out"))
+
+    assert not (tmp_path / "out").exists()
