@@ -46,7 +46,8 @@ def load(name: str) -> PipelineDefinition:
     text, _, function = name.rpartition(":")
     path = Path(text or function)
     if not path.is_file():
-        raise UserError(f"--pipeline {name}: {path} does not exist.")
+        what = "is a folder, not a Python file" if path.is_dir() else "does not exist"
+        raise UserError(f"--pipeline {name}: {path} {what}.")
     module = _import(path)
     if not text or not function:
         raise UserError(
@@ -95,6 +96,11 @@ def _located(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except SystemExit as error:
+        raise UserError(
+            f"{path}: ends the program (SystemExit: {error.code}). Put what the file does as a "
+            "script under: if __name__ == '__main__'."
+        ) from error
     except SyntaxError as error:
         raise UserError(f"{error.filename} line {error.lineno}: {error.msg}.") from error
     except Exception as error:
@@ -109,6 +115,8 @@ def _builder(found: Any, path: Path, name: str) -> Callable[[PipelineConfig], "G
         return lambda _config: found
     if not inspect.isfunction(found) or len(inspect.signature(found).parameters) != 1:
         raise UserError(f"{path}:{name} is not a pipeline; expected {_WHAT}.")
+    if not _takes_config(found):
+        raise UserError(f"{path}:{name} is not a pipeline yet; decorate it with @dsl.pipeline.")
 
     def build(config: PipelineConfig) -> "GraphComponent":
         with _located(path):
@@ -121,6 +129,14 @@ def _builder(found: Any, path: Path, name: str) -> Callable[[PipelineConfig], "G
         return cast("GraphComponent", pipeline)
 
     return build
+
+
+def _takes_config(function: Callable[..., Any]) -> bool:
+    """Whether the function's parameter may be the configuration, by its annotation if any."""
+    (parameter,) = inspect.signature(function).parameters.values()
+    if parameter.annotation is inspect.Parameter.empty:
+        return True
+    return "PipelineConfig" in str(parameter.annotation)
 
 
 def _functions(module: ModuleType) -> list[str]:

@@ -234,9 +234,10 @@ def test_what_is_not_a_pipeline_is_said(own: Path, name: str, message: str) -> N
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import nothing_of_the_kind", "line 1: ModuleNotFoundError: No module named 'nothing_of"),
-        ("a = 1\nb = a.c", "line 2: AttributeError: 'int' object has no attribute 'c'"),
-        ("def f(:\n", "line 1: invalid syntax"),
+        ("import nothing_of_the_kind", " line 1: ModuleNotFoundError: No module named 'nothing_of"),
+        ("a = 1\nb = a.c", " line 2: AttributeError: 'int' object has no attribute 'c'"),
+        ("def f(:\n", " line 1: invalid syntax"),
+        ("import sys\nsys.exit(3)", ": ends the program (SystemExit: 3)"),
     ],
 )
 def test_an_error_in_the_file_is_one_line_with_its_place(
@@ -248,4 +249,21 @@ def test_an_error_in_the_file_is_one_line_with_its_place(
     with pytest.raises(UserError) as caught:
         registry.find(f"{path}:pipeline")
 
-    assert str(caught.value).startswith(f"{path} {message}")
+    assert str(caught.value).startswith(f"{path}{message}")
+
+
+def test_a_function_that_is_not_decorated_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "plain.py"
+    path.write_text("def plain(data_uri: str) -> None:\n    pass\n")
+
+    with pytest.raises(UserError) as caught:
+        registry.find(f"{path}:plain")
+
+    assert str(caught.value) == (
+        f"{path}:plain is not a pipeline yet; decorate it with @dsl.pipeline."
+    )
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder, not a Python file"):
+        registry.find(f"{tmp_path}:plain")
