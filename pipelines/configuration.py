@@ -161,10 +161,21 @@ def load(path: Path, tasks: Collection[str]) -> PipelineConfig:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {error}") from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not YAML: not valid UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}{_place(error)}: not YAML: {_problem(error)}.") from error
     return parse(document or {}, str(path), tasks)
+
+
+def _place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or error)
 
 
 def parse(document: Any, source: str, tasks: Collection[str]) -> PipelineConfig:
@@ -201,6 +212,11 @@ def _with_defaults(document: Mapping[str, Any], source: str, known: Collection[s
     tasks, defaults = document.get("tasks", {}), document.get("defaults", {})
     if not isinstance(tasks, Mapping) or not isinstance(defaults, Mapping):
         return tasks
+    if tasks and not known:
+        raise UserError(
+            f"{source}: tasks: no task of the pipeline is a component of this project; set the "
+            "resources of other tasks in the pipeline's function."
+        )
     documents.check_keys(tasks, known, f"{source}: tasks")
     completed = {}
     for name, task in tasks.items():

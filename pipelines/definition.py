@@ -79,7 +79,14 @@ class PipelineDefinition:
             path: A YAML file; None for the defaults.
 
         Raises:
-            UserError: For an unknown key, such as a task that this pipeline does not have, or a
-                value that does not fit.
+            UserError: For an unknown key, such as a task or a parameter that this pipeline does not
+                have, or a value that does not fit.
         """
-        return configuration.load(path, self.tasks) if path else PipelineConfig()
+        if path is None:
+            return PipelineConfig()
+        from kfp_tabular.pipelines import parameters
+
+        config = configuration.load(path, self.tasks)
+        declared = parameters.types(self.builder(config).pipeline_spec)
+        parameters.convert(config.parameters, declared, f"{path}: ")
+        return config

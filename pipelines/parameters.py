@@ -117,12 +117,15 @@ def key_values(pairs: Iterable[str]) -> dict[str, str]:
     return values
 
 
-def convert(values: Mapping[str, Any], declared: Mapping[str, str]) -> dict[str, Any]:
+def convert(
+    values: Mapping[str, Any], declared: Mapping[str, str], source: str = ""
+) -> dict[str, Any]:
     """Convert parameter values to the types that a pipeline declares.
 
     Args:
         values: By parameter: text from a command line, or a value from YAML.
         declared: The pipeline's parameters, as `types` returns them.
+        source: How an error begins, such as `training.yaml: `.
 
     Raises:
         UserError: For an unknown parameter (the message names the closest) or a value that does
@@ -135,12 +138,16 @@ def convert(values: Mapping[str, Any], declared: Mapping[str, str]) -> dict[str,
     converted = {}
     for name, value in values.items():
         if name not in declared:
-            raise UserError(f"parameter {name!r} is unknown.{closest(name, declared)}")
+            raise UserError(
+                f"{source}parameter {name!r} is unknown.{closest(name, declared)} "
+                "'kfp-tabular params' lists the pipeline's parameters."
+            )
         try:
             converted[name] = _CONVERTERS[declared[name]](value)
         except (TypeError, ValueError, yaml.YAMLError) as error:
             raise UserError(
-                f"parameter {name!r}: expected {_EXPECTED[declared[name]]}, found {value!r}."
+                f"{source}parameter {name!r}: expected {_EXPECTED[declared[name]]}, "
+                f"found {value!r}."
             ) from error
     return converted
 

@@ -129,6 +129,11 @@ def _image(task: dsl.PipelineTask, config: PipelineConfig, definition: TaskDefin
     if is_default or config.task(task.name).image:
         chosen = config.image(task.name, definition.image)
         task.set_container_image(chosen)
+    if not images.is_reference(chosen):
+        raise UserError(
+            f"the image of {task.name}, {chosen!r}, is not a valid reference; expected one such as "
+            "registry.example.com/ml/tfdv:1.0. Check registry, tag and images."
+        )
     if not images.is_pinned(chosen):
         raise UserError(
             f"the image of {task.name}, {chosen!r}, is not pinned; give it a version tag or a "

@@ -47,10 +47,12 @@ def of_task(
     """
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}
+    names = []
     for name, component, found in _tasks(spec, spec["root"]["dag"], {**given, **values}, run_id):
         if name == task:
             return _with_defaults(component, found)
-    raise UserError(f"the pipeline has no task {task!r}.")
+        names.append(name)
+    raise UserError(f"the pipeline has no task {task!r}, only {', '.join(names)}.")
 
 
 def _tasks(

@@ -161,6 +161,8 @@ def _scalar(kind: Any, given: Any, source: str) -> Any:
 
 def _misfit(source: str, expected: str, given: Any) -> UserError:
     found = type(given).__name__ if isinstance(given, Mapping | list) else repr(given)
+    if given is None:
+        found = "nothing"
     return UserError(f"{source}: expected {expected}, found {found}.")
 
 

@@ -57,6 +57,13 @@ def find(pipeline: str) -> "PipelineDefinition":
     return registry.find(pipeline)
 
 
+def not_empty(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty value, which is that of a shell variable that is not set."""
+    if value == "":
+        raise UserError(f"{parameter.opts[0]}: the value is empty; give one, or omit the option.")
+    return value
+
+
 def write_output(path: Path, text: str) -> None:
     """Write the file that `--output` names, whole or not at all."""
     from kfp_tabular.components.common import files

@@ -33,7 +33,8 @@ def params_command(pipeline: str, as_json: bool) -> None:
     else:
         for parameter in described:
             click.echo(f"{parameter.name}  ({parameter.type}, {_default(parameter)})")
-            click.echo(f"    {parameter.meaning}")
+            if parameter.meaning:
+                click.echo(f"    {parameter.meaning}")
 
 
 def _print_table(described: "list[Parameter]") -> None:

@@ -27,8 +27,7 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
 )
 @click.option(
     "--task",
-    default="",
-    type=click.Choice(["", "binary", "multiclass", "regression"]),
+    type=click.Choice(["binary", "multiclass", "regression"]),
     metavar="KIND",
     help="binary, multiclass or regression, where the parameter task is auto.",
 )
@@ -39,7 +38,12 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
     help="For inference-graph: an endpoint's share of the requests. Repeatable.",
 )
 def render_command(
-    kind: str, pipeline: str, config: Path | None, output: Path | None, **known: Any
+    kind: str,
+    pipeline: str,
+    config: Path | None,
+    output: Path | None,
+    task: str | None,
+    **known: Any,
 ) -> None:
     """Show the Kubernetes resource that a task of the pipeline would create.
 
@@ -49,9 +53,8 @@ def render_command(
     from kfp_tabular.pipelines import render
 
     definition = find(pipeline)
-    rendered = render.render(
-        kind, definition, definition.configuration(config), render.RunTime(**known)
-    )
+    run_time = render.RunTime(task=task or "", **known)
+    rendered = render.render(kind, definition, definition.configuration(config), run_time)
     text = render.to_yaml(rendered)
     if output is None:
         click.echo(text, nl=False)

@@ -13,6 +13,7 @@ from kfp_tabular.pipelines.cli.options import (
     check_shortcuts,
     config_option,
     find,
+    not_empty,
     params_option,
     pipeline_option,
 )
@@ -26,8 +27,10 @@ _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
 
 @click.command("run")
 @pipeline_option
-@click.option("--data", metavar="PATH_OR_URI", help="File, directory, glob or URI.")
-@click.option("--label", metavar="COLUMN", help="The column to predict.")
+@click.option(
+    "--data", metavar="PATH_OR_URI", callback=not_empty, help="File, directory, glob or URI."
+)
+@click.option("--label", metavar="COLUMN", callback=not_empty, help="The column to predict.")
 @click.option(
     "--task",
     type=click.Choice(["auto", "binary", "multiclass", "regression"]),

@@ -13,6 +13,7 @@ from kfp_tabular.pipelines.cli.options import (
     check_shortcuts,
     config_option,
     find,
+    not_empty,
     params_option,
     pipeline_option,
 )
@@ -63,8 +64,8 @@ def submission_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         pipeline_option,
         config_option,
-        click.option("--data", metavar="URI", help="The parameter data_uri."),
-        click.option("--label", metavar="COLUMN", help="The parameter label."),
+        click.option("--data", metavar="URI", callback=not_empty, help="The parameter data_uri."),
+        click.option("--label", metavar="COLUMN", callback=not_empty, help="The parameter label."),
         params_option,
         click.option(
             "--experiment", default="kfp-tabular", show_default=True, help="The experiment's name."

@@ -103,8 +103,10 @@ def _secret(path: Path | None, variable: str) -> str:
         return os.environ.get(variable, "").strip()
     try:
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: not valid UTF-8.") from error
 
 
 @contextmanager
@@ -123,8 +125,9 @@ def translated(server: Server) -> Iterator[None]:
         raise UserError(_explanation(server, error)) from error
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
+        host = "Check --host" if server.host else "Give --host"
         raise UserError(
-            f"{server.name} cannot be reached: {reason}. Check --host, and the port forwarding if "
+            f"{server.name} cannot be reached: {reason}. {host}, and check the port forwarding if "
             "you use one."
         ) from error
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,12 @@ class Schedule:
         # The API takes 1 to 10 (`backend/src/apiserver/server/api_converter.go`).
         if not 1 <= self.max_concurrency <= 10:
             raise UserError(f"--max-concurrency: expected 1 to 10, found {self.max_concurrency}.")
+        if (
+            self.start
+            and self.end
+            and (datetime.fromisoformat(self.end) <= datetime.fromisoformat(self.start))
+        ):
+            raise UserError(f"--end {self.end!r}: expected a time after --start, {self.start!r}.")
 
 
 @dataclass(frozen=True)

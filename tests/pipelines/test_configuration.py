@@ -65,7 +65,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ({"tasks": {"train-model": {"memry": "1G"}}}, "tasks.train-model: unknown key 'memry'"),
         ({"tasks": {"train-model": {"gpus": "one"}}}, "train-model.gpus: expected a whole number"),
         ({"tasks": {"train-model": {"caching": 1}}}, "caching: expected true or false"),
-        ({"tasks": {"train-model": {"memory": "16 GB"}}}, "expected a Kubernetes quantity"),
+        ({"tasks": {"train-model": {"memory": "16 GB"}}}, "memory: expected a size such as 512Mi"),
         ({"tasks": {"train-model": {"image": "lancher!"}}}, "train-model.image: expected an image"),
         ({"tasks": {"train-model": []}}, "tasks.train-model: expected keys and values, found list"),
         ({"defaults": {"timeout": "4 hours"}}, "defaults.timeout: expected a duration"),
@@ -80,8 +80,9 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ({"defaults": {"memory": 4}}, "defaults.memory: expected a size with its unit"),
         ({"defaults": {"cpu": 0}}, "defaults.cpu: expected more than 0"),
         ({"workspace": {"size": "50"}}, "workspace.size: expected a size with its unit"),
-        ({"workspace": {"size": "big"}}, "workspace.size: expected a Kubernetes quantity"),
+        ({"workspace": {"size": "big"}}, "workspace.size: expected a size such as 512Mi"),
         ({"service_account": "Bot"}, "service_account: expected a Kubernetes name"),
+        ({"tasks": None}, "tasks: expected keys and values, found nothing"),
         ({"parameters": []}, "parameters: expected keys and values, found list"),
         ([], "expected keys and values, found list"),
     ],
@@ -92,6 +93,42 @@ def test_a_wrong_key_is_named(document: object, message: str) -> None:
 
     assert message in str(caught.value)
     assert str(caught.value).startswith("run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ("{epoch: 3}", "parameter 'epoch' is unknown. Did you mean 'epochs'?"),
+        ("{epochs: many}", "parameter 'epochs': expected a whole number, found 'many'."),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_its_file(
+    tmp_path: Path, parameters: str, message: str
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"parameters: {parameters}")
+
+    with pytest.raises(UserError) as caught:
+        TRAINING.configuration(path)
+
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_tasks_of_a_pipeline_without_components_of_the_project_are_refused() -> None:
+    with pytest.raises(UserError, match="no task of the pipeline is a component of this project"):
+        configuration.parse({"tasks": {"count": {}}}, "run.yaml", [])
+
+
+def test_an_error_in_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("registry: a\ntasks: [1\n")
+
+    with pytest.raises(UserError) as caught:
+        TRAINING.configuration(path)
+
+    assert str(caught.value) == (
+        f"{path} line 3, column 1: not YAML: expected ',' or ']', but got '<stream end>'."
+    )
 
 
 @pytest.mark.parametrize("content", ["a: [", "\x00"])

@@ -146,11 +146,13 @@ class Hyperparameters(BasicHyperparameters):
         """Read a document. Hyperparameters that it leaves out have their defaults.
 
         Raises:
-            UserError: If it is not a JSON object of known hyperparameters.
+            UserError: If it cannot be read, or is not a JSON object of known hyperparameters.
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"{path}: not a hyperparameters document: {error}") from error
         if not isinstance(values, dict):
             raise UserError(f"{path}: expected a JSON object of hyperparameters.")

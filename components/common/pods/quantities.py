@@ -58,6 +58,8 @@ def check_size(value: str) -> None:
         ...
         ValueError: expected a size with its unit, such as 512Mi or 4Gi; without one it is bytes
     """
+    if _QUANTITY.fullmatch(value) is None:
+        raise ValueError("expected a size such as 512Mi, 4Gi or 4G")
     if parse_quantity(value) < _MEBIBYTE:
         raise ValueError(
             "expected a size with its unit, such as 512Mi or 4Gi; without one it is bytes"

@@ -191,12 +191,13 @@ def test_a_server_that_is_not_there() -> None:
     ("arguments", "message"),
     [
         (["--label", "y"], "parameter 'data_uri' is required"),
+        (["--data", "", "--label", "y"], "--data: the value is empty"),
         (["--data", "churn.csv", "--label", "y"], "a path on this machine"),
         ([*WHAT, "--param", "epoch=3"], "Did you mean 'epochs'"),
         ([*WHAT, "--param", "epochs"], "expected KEY=VALUE"),
         ([*WHAT, "--timeout", "soon"], "--timeout 'soon': expected a duration"),
         ([*WHAT, "--ca-file", "nowhere.pem"], "nowhere.pem: no such file"),
-        ([*WHAT, "--token-file", "nowhere"], "nowhere: cannot be read"),
+        ([*WHAT, "--token-file", "nowhere"], "nowhere: cannot be read: No such file or directory."),
     ],
 )
 def test_what_cannot_be_submitted_is_said(
@@ -247,6 +248,10 @@ def test_a_schedule_of_the_same_name_is_not_made_twice(server: PipelinesServer) 
         (["--cron", "0 2 * * *", "--max-concurrency", "11"], "expected 1 to 10, found 11"),
         (["--cron", "0 2 * * *", "--start", "tomorrow"], "expected a time such as"),
         (["--cron", "0 2 * * *", "--end", "2030-01-01T00:00:00"], "has no zone"),
+        (
+            ["--cron", "0 2 * * *", "--start", "2030-01-01T00:00Z", "--end", "2029-12-31T00:00Z"],
+            "expected a time after --start",
+        ),
     ],
 )
 def test_what_cannot_be_scheduled_is_said(
