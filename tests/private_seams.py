@@ -12,7 +12,7 @@ def seam(package: str, what: str, *, user: str) -> Iterator[None]:
     """Fail with the package and its version if the block finds a changed private interface.
 
     Args:
-        package: The distribution, as it stands in the lock file.
+        package: The distribution, as named in the lock file.
         what: The private or undocumented interface.
         user: The module that relies on it.
     """

@@ -125,9 +125,9 @@ class _Transform:
         """Return the transformed batch, and the number of rows before rows were left out."""
         given = batch.num_rows
         label = batch.column(batch.num_columns - 1)
-        labelled = target_encoding.present(label)
-        if labelled.true_count < given:
-            batch = batch.filter(labelled)
+        labeled = target_encoding.present(label)
+        if labeled.true_count < given:
+            batch = batch.filter(labeled)
             label = batch.column(batch.num_columns - 1)
         raw = {
             feature.name: self._tf.constant(dense_numpy(batch.column(index), feature))

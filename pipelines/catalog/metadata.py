@@ -1,4 +1,4 @@
-"""A component's `metadata.yaml`: the entries of the catalogue that its code does not contain."""
+"""A component's `metadata.yaml`: the entries of the catalog that its code does not contain."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -25,7 +25,7 @@ def new_command() -> None:
     type=click.Choice(["data", "feature engineering", "training", "evaluation", "deployment"]),
     default="data",
     show_default=True,
-    help="Its category in the catalogue.",
+    help="Its category in the catalog.",
 )
 @click.option("--description", default="", help="One sentence about what it does.")
 def component_command(name: str, folder: str, image: str, category: str, description: str) -> None:

@@ -62,15 +62,15 @@ def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
             f"{closest(task, labels.LABELS)}"
         )
     draws = Draws(seed)
-    catalogue = merchants()
-    transactions = draw(rows, catalogue, draws)
-    columns = _columns(transactions, catalogue, draws)
+    catalog = merchants()
+    transactions = draw(rows, catalog, draws)
+    columns = _columns(transactions, catalog, draws)
     # Last, so that all three tasks have the same features for the same seed.
     columns[labels.LABELS[task]] = labels.draw(task, transactions, draws)
     return pa.table(columns)
 
 
-def _columns(data: Transactions, catalogue: Merchants, draws: Draws) -> dict[str, pa.Array]:
+def _columns(data: Transactions, catalog: Merchants, draws: Draws) -> dict[str, pa.Array]:
     rows = len(data.card)
     promoted = draws.happens(0.04, rows)
     promotion = draws.choice(np.ones(len(_PROMOTIONS)), rows)
@@ -79,7 +79,7 @@ def _columns(data: Transactions, catalogue: Merchants, draws: Draws) -> dict[str
         "card_id": _identifiers("C", data.card + 1, 7),
         "timestamp": _iso(data.seconds),
         "amount": pa.array(data.amount),
-        "merchant": _named(catalogue.names, data.merchant),
+        "merchant": _named(catalog.names, data.merchant),
         "merchant_category": _named([kind.name for kind in CATEGORIES], data.category),
         "country": _named(COUNTRIES, data.country),
         "card_country": _named(COUNTRIES, data.home_country),

@@ -44,7 +44,7 @@ class Transactions:
         card: Index of the card.
         seconds: Unix time.
         amount: In euro.
-        amount_score: Logarithm of the amount, standardised within the merchant's category.
+        amount_score: Logarithm of the amount, standardized within the merchant's category.
         merchant: Index into the merchants.
         category: Index into `CATEGORIES`.
         country: Index of the country where the payment was made.
@@ -97,12 +97,12 @@ class Transactions:
         return np.asarray(self.country != self.home_country)
 
 
-def draw(rows: int, catalogue: Merchants, draws: Draws) -> Transactions:
+def draw(rows: int, catalog: Merchants, draws: Draws) -> Transactions:
     """Make transactions.
 
     Args:
         rows: How many.
-        catalogue: The merchants.
+        catalog: The merchants.
         draws: Where chance comes from.
     """
     cards = max(2, rows // _ROWS_PER_CARD)
@@ -116,8 +116,8 @@ def draw(rows: int, catalogue: Merchants, draws: Draws) -> Transactions:
     in_time = np.lexsort((card, seconds))
     card, seconds = card[in_time], seconds[in_time]
 
-    merchant = draws.choice(catalogue.weight, rows)
-    category = catalogue.category[merchant]
+    merchant = draws.choice(catalog.weight, rows)
+    category = catalog.category[merchant]
     typical = np.log([kind.typical_amount for kind in CATEGORIES])[category]
     spread = np.array([kind.spread for kind in CATEGORIES])[category]
     score = spending[card] + draws.normal(rows)
@@ -148,7 +148,7 @@ def draw(rows: int, catalogue: Merchants, draws: Draws) -> Transactions:
         distance=np.minimum(np.round(distance, 1), _FARTHEST),
         days_since_last=days_since_last[in_time],
         last_day=last_day[in_time],
-        merchant_risk=catalogue.risk[merchant],
+        merchant_risk=catalog.risk[merchant],
     )
 
 

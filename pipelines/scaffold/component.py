@@ -122,7 +122,7 @@ def _format(root: Path, paths: list[Path]) -> None:
         return
     names = [str(path) for path in paths]
     for arguments in (["format"], ["check", "--fix"], ["format"]):
-        # What ruff cannot mend is left for `make check` to report.
+        # What ruff cannot fix is left for `make check` to report.
         subprocess.run([ruff, *arguments, "-q", *names], cwd=root, check=False)
 
 

@@ -5,7 +5,7 @@ Without them:
 - uvicorn's parser would buffer a URL, headers and trailers of any size, before authentication.
 - The body of a request that offers a protocol upgrade would be parsed as the next request. Java's
   client offers HTTP/2 with the first request of each connection.
-- A connection without a complete request would stay open for ever and keep a file descriptor.
+- A connection without a complete request would stay open forever and keep a file descriptor.
 """
 
 import asyncio

@@ -148,7 +148,7 @@ class Metrics:
             "protocol",
             "reason",
         )
-        # Looking up a labelled metric takes a lock and 1 µs, and a request needs ten of them.
+        # Looking up a labeled metric takes a lock and 1 µs, and a request needs ten of them.
         self._in_progress = cache(self._in_flight.labels)
         self._rows_by_protocol = cache(self._request_rows.labels)
         self._admissions_by_key = cache(self._admitted.labels)

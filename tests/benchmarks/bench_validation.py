@@ -41,9 +41,9 @@ def taxi_like(rows: int, seed: int) -> pa.Table:
             "trip_start_day": pa.array(random.integers(1, 8, rows)),
             "trip_start_timestamp": pa.array(random.integers(1_350_000_000, 1_480_000_000, rows)),
             **{
-                f"{end}_{axis}": sometimes(random.choice(centre, rows), 0.03)
+                f"{end}_{axis}": sometimes(random.choice(center, rows), 0.03)
                 for end in ("pickup", "dropoff")
-                for axis, centre in (
+                for axis, center in (
                     ("latitude", 41.9 + random.normal(0, 0.05, 400).round(6)),
                     ("longitude", -87.6 + random.normal(0, 0.05, 400).round(6)),
                 )

@@ -41,7 +41,7 @@ def succeed(job: Job) -> None:
 
 
 def run_on(job: Job) -> None:
-    """The chief runs, and goes on."""
+    """The chief runs and does not end."""
     job.status("running")
     pod = job.pod()
     job.set_pod(pod, **job.running())

@@ -38,7 +38,7 @@ esac
 
 
 class BlockFailed(AssertionError):
-    """A block did not do what its page says."""
+    """A block did not do what its page describes."""
 
 
 @dataclass

@@ -243,8 +243,8 @@ def test_draws_have_the_moments_they_should():
     assert draws.happens(0.3, count).mean() == pytest.approx(0.3, abs=0.01)
 
 
-def test_the_catalogue_has_no_name_twice():
-    catalogue = merchants()
-    assert len(set(catalogue.names)) == len(catalogue.names) == len(catalogue.category)
-    assert set(catalogue.category) == set(range(len(CATEGORIES)))
-    assert isinstance(pa.array(catalogue.names), pa.StringArray)
+def test_the_catalog_has_no_name_twice():
+    catalog = merchants()
+    assert len(set(catalog.names)) == len(catalog.names) == len(catalog.category)
+    assert set(catalog.category) == set(range(len(CATEGORIES)))
+    assert isinstance(pa.array(catalog.names), pa.StringArray)

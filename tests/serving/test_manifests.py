@@ -199,7 +199,7 @@ def test_the_graph_splits_all_traffic_between_existing_endpoints() -> None:
     assert len(locations) == 2
 
 
-def test_each_colour_has_its_own_pods_and_clients_get_one_of_them() -> None:
+def test_each_color_has_its_own_pods_and_clients_get_one_of_them() -> None:
     overlay = "serving/overlays/blue-green"
     objects = kustomize.build(overlay)
     labels = {
@@ -226,7 +226,7 @@ def test_each_colour_has_its_own_pods_and_clients_get_one_of_them() -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
 
 
-def test_each_colour_serves_the_version_in_its_manifest() -> None:
+def test_each_color_serves_the_version_in_its_manifest() -> None:
     overlay = "serving/overlays/blue-green"
     served = [command_line.parse(server(spec)[1], {}).model for _, spec in pods(overlay)]
 

@@ -105,7 +105,7 @@ def _logarithmic_ticks(low: float, high: float, most: int) -> list[tuple[float, 
 
 
 def tick_label(value: float, step: float, largest: float) -> str:
-    """Return the label of a tick: as short as neighbours allow, with k, M, B or T for large values.
+    """Return the label of a tick: as short as neighbors allow, with k, M, B or T for large values.
 
     Args:
         value: The tick.

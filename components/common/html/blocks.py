@@ -27,7 +27,7 @@ def code(text: object) -> Markup:
 
 
 def badge(text: object, tone: Tone = "neutral") -> Markup:
-    """Return a short state, coloured by its tone, for a table cell or a paragraph."""
+    """Return a short state, colored by its tone, for a table cell or a paragraph."""
     return Markup(f"<span class='badge {escape(tone)}'>{escape(text)}</span>")
 
 
@@ -76,7 +76,7 @@ def entry(title: object, *blocks: object) -> Markup:
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """Return a legend: the names of series in their colours, for charts without one."""
+    """Return a legend: the names of series in their colors, for charts without one."""
     return svg.legend(names)
 
 

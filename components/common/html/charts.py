@@ -57,7 +57,7 @@ def line_chart(
         parts.append(f"<path class='dash' d='{svg.path((x(e), y(e)) for e in ends)}'/>")
     for index, (name, points) in enumerate(lines.items()):
         line = _line(name, points, (x, y), (x_label, y_label))
-        parts.append(f"<g class='{svg.colour(index)}'>{line}</g>")
+        parts.append(f"<g class='{svg.color(index)}'>{line}</g>")
     return svg.figure(
         _WIDTH, _HEIGHT, parts, title=title, named=list(lines) if len(lines) > 1 else ()
     )
@@ -143,7 +143,7 @@ def histogram(
             points += [(x(used[2 * place]), top), (x(used[2 * place + 1]), top)]
         if points:
             points.append((x(used[-1]), y(0)))
-            parts.append(f"<path class='area {svg.colour(index)}' d='{svg.path(points)}Z'/>")
+            parts.append(f"<path class='area {svg.color(index)}' d='{svg.path(points)}Z'/>")
     if tooltips:
         for place, i in enumerate(bins):
             start, end = used[2 * place], used[2 * place + 1]
@@ -360,7 +360,7 @@ def _heat_cell(
 
 
 def _bar(index: int) -> str:
-    return f"bar {svg.colour(index)}"
+    return f"bar {svg.color(index)}"
 
 
 def _check_lengths(series: Mapping[str, Sequence[float]], wanted: int) -> None:

@@ -39,13 +39,13 @@ def parallel_coordinates(
     score_label: str,
     best: int | None = None,
 ) -> Markup:
-    """Return a chart with a line per trial and an axis per setting, coloured by score.
+    """Return a chart with a line per trial and an axis per setting, colored by score.
 
     Args:
         axes: The names of the settings. An axis is categorical if any of its values is text,
             logarithmic if its values are positive and span orders of magnitude, else linear.
         lines: A value per setting, for each trial.
-        scores: The score of each trial. A trial without a score (NaN) is drawn dashed and grey.
+        scores: The score of each trial. A trial without a score (NaN) is drawn dashed and gray.
         score_label: The label of the scores.
         best: The index of a trial to highlight.
 

@@ -88,4 +88,4 @@ svg .on{fill:#fff}svg .off{fill:var(--ink)}
 """
 
 SERIES_COLOURS = 8
-"""The number of colours for series, classes `s0` to `s7`; further series start over."""
+"""The number of colors for series, classes `s0` to `s7`; further series start over."""

@@ -30,14 +30,14 @@ def pixels(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
-def colour(index: int) -> str:
+def color(index: int) -> str:
     """Return the CSS class of a series."""
     return f"s{index % SERIES_COLOURS}"
 
 
 def legend(names: Iterable[str]) -> Markup:
-    """Return a legend: the names of series, each with its colour."""
-    keys = (f"<span class='{colour(i)}'>{escape(name)}</span>" for i, name in enumerate(names))
+    """Return a legend: the names of series, each with its color."""
+    keys = (f"<span class='{color(i)}'>{escape(name)}</span>" for i, name in enumerate(names))
     return Markup(f"<div class='legend'>{''.join(keys)}</div>")
 
 
@@ -57,7 +57,7 @@ def figure(
         height: The height of the drawing in pixels.
         parts: The SVG elements.
         title: The title above the drawing, also read by screen readers.
-        named: The names of the series for the legend, in the order of their colours.
+        named: The names of the series for the legend, in the order of their colors.
         grows: Whether the drawing may become wider than `width`.
     """
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""

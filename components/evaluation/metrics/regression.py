@@ -24,13 +24,13 @@ class RegressionStatistics:
     """Sums from which the metrics of a regression model follow.
 
     Args:
-        centre: Roughly the mean of the labels; sums of squares around it lose no precision.
+        center: Roughly the mean of the labels; sums of squares around it lose no precision.
         cells: The number of cells.
     """
 
-    def __init__(self, centre: float, cells: int) -> None:
-        self._centre = centre
-        # Rows, error, absolute error, squared error, label, squared label, both around the centre.
+    def __init__(self, center: float, cells: int) -> None:
+        self._center = center
+        # Rows, error, absolute error, squared error, label, squared label, both around the center.
         self._totals = np.zeros((cells, GROUPS, 6))
 
     def add(
@@ -39,8 +39,8 @@ class RegressionStatistics:
         """Add rows; see `estimates.Statistics`."""
         actual = labels.astype(np.float64)
         error = predictions.astype(np.float64) - actual
-        centred = actual - self._centre
-        columns = (np.ones_like(error), error, np.abs(error), error**2, centred, centred**2)
+        centered = actual - self._center
+        columns = (np.ones_like(error), error, np.abs(error), error**2, centered, centered**2)
         for index, values in enumerate(columns):
             add_up(self._totals[:, :, index], cells, groups, values)
 

@@ -199,9 +199,9 @@ class _Moments:
         if not count:
             return
         mean = float(values.mean())
-        centred = values - mean
-        squares = centred * centred
-        second, third = float(squares.sum()), float((squares * centred).sum())
+        centered = values - mean
+        squares = centered * centered
+        second, third = float(squares.sum()), float((squares * centered).sum())
         total, delta = self.count + count, mean - self.mean
         self.third += (
             third

@@ -302,7 +302,7 @@ def _hyperband_resource(search: AlgorithmUse) -> list[str]:
         )
     if search.max_trials != search.parallel_trials:
         problems.append(
-            "max_trials: Katib 0.19 runs the first round of hyperband and then waits for ever, so "
+            "max_trials: Katib 0.19 runs the first round of hyperband and then waits forever, so "
             f"max_trials must equal parallel_trials, found {search.max_trials} and "
             f"{search.parallel_trials}. All trials then get the smallest budget; consider "
             "early_stopping with tpe instead."

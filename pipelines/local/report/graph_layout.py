@@ -2,7 +2,7 @@
 
 After Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system
 structures" (1981): assign layers, let long edges pass through every layer between, order each layer
-so that few edges cross, then move nodes towards their neighbours.
+so that few edges cross, then move nodes towards their neighbors.
 """
 
 import itertools
@@ -25,7 +25,7 @@ class Layout:
 
     Attributes:
         layer: Each node's layer, from 0.
-        height: Each node's vertical position: the centre of a node that is 1 high; the topmost
+        height: Each node's vertical position: the center of a node that is 1 high; the topmost
             node or edge is at 0.
         routes: Each edge's vertical positions, from its first node's layer to its last node's,
             one per layer.
@@ -110,26 +110,26 @@ def _ordered(
         forwards = sweep % 2 == 0
         for row in layers[1:] if forwards else layers[-2::-1]:
             place = {point: index for other in layers for index, point in enumerate(other)}
-            row.sort(key=lambda point: _barycentre(point, place, segments, forwards))
+            row.sort(key=lambda point: _barycenter(point, place, segments, forwards))
         crossings = _crossings(layers, segments)
         if crossings < fewest:
             best, fewest = [list(row) for row in layers], crossings
     return best
 
 
-def _barycentre(
+def _barycenter(
     point: _Point,
     place: Mapping[_Point, int],
     segments: Sequence[tuple[_Point, _Point]],
     forwards: bool,
 ) -> float:
-    """Return the mean position of a point's neighbours in the layer before, or after."""
-    neighbours = [
+    """Return the mean position of a point's neighbors in the layer before, or after."""
+    neighbors = [
         place[first if forwards else last]
         for first, last in segments
         if (last if forwards else first) == point
     ]
-    return sum(neighbours) / len(neighbours) if neighbours else place[point]
+    return sum(neighbors) / len(neighbors) if neighbors else place[point]
 
 
 def _crossings(
@@ -153,18 +153,18 @@ def _heights(
     gap: float,
     lane: float,
 ) -> dict[_Point, float]:
-    """Move points towards their neighbours; keep their order and distances."""
+    """Move points towards their neighbors; keep their order and distances."""
     nodes: set[_Point] = set(layer.items())
     spine = _spine(segments, layer)
-    neighbours: dict[_Point, list[tuple[_Point, float]]] = {
+    neighbors: dict[_Point, list[tuple[_Point, float]]] = {
         point: [] for row in layers for point in row
     }
     for first, last in segments:
         pull = (_PASSING, _ENDING, _DIRECT)[(first in nodes) + (last in nodes)]
         if first in spine and last in spine:
             pull = _SPINE
-        neighbours[first].append((last, pull))
-        neighbours[last].append((first, pull))
+        neighbors[first].append((last, pull))
+        neighbors[last].append((first, pull))
     offsets = [_offsets([point in nodes for point in row], gap, lane) for row in layers]
     heights = {
         point: offset - row_offsets[-1] / 2
@@ -175,12 +175,12 @@ def _heights(
         forwards = sweep % 2 == 0
         for index in range(len(layers)) if forwards else reversed(range(len(layers))):
             row = layers[index]
-            wanted = [_mean([(heights[p], pull) for p, pull in neighbours[q]]) for q in row]
+            wanted = [_mean([(heights[p], pull) for p, pull in neighbors[q]]) for q in row]
             free = [
                 (heights[point] if want is None else want) - offset
                 for point, want, offset in zip(row, wanted, offsets[index], strict=True)
             ]
-            weights = [sum(pull for _, pull in neighbours[point]) or 0.1 for point in row]
+            weights = [sum(pull for _, pull in neighbors[point]) or 0.1 for point in row]
             for point, value, offset in zip(
                 row, _ascending(free, weights), offsets[index], strict=True
             ):

@@ -87,7 +87,7 @@ def test_every_column_is_accounted_for(done):
     assert "identifier" in done.dropped["driver"]
     assert done.result.rows == {"train": ROWS, "eval": 60, "test": 50}
 
-    # The summary says the same.
+    # The summary agrees.
     for name, why in done.dropped.items():
         assert f"| `{name}` | {why} |" in done.summary
 

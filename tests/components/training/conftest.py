@@ -73,7 +73,7 @@ class Inputs:
         )
 
     def request(self, folder: Path, **changes: object) -> TrainingRequest:
-        """Return the request of a task that trains as `settings` says; options are by name."""
+        """Return the request of a task that trains with `settings`; options are by name."""
         base = {"epochs": 6, "batch_size": 64, "learning_rate": 0.01}
         hidden = {"hidden_units": "32,16"}
         return TrainingRequest(
@@ -107,7 +107,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
     """The artifacts of each task, by its kind."""
     root = tmp_path_factory.mktemp("inputs")
     graph = root / "graph"
-    transform = _analyse(graph, raw_rows(ROWS["train"], 0))
+    transform = _analyze(graph, raw_rows(ROWS["train"], 0))
     found = {}
     for label, kind in LABELS.items():
         own, examples = root / kind / "transform_graph", root / kind / "transformed_examples"
@@ -163,7 +163,7 @@ def rewrite(source: Path, target: Path, **changes: dict[str, np.ndarray] | None)
     write_examples(target, splits)
 
 
-def _analyse(directory: Path, rows: dict[str, np.ndarray]):
+def _analyze(directory: Path, rows: dict[str, np.ndarray]):
     tf = import_tensorflow()
     import apache_beam as beam
     import tensorflow_transform as tft

@@ -251,7 +251,7 @@ def test_writing_again_replaces_everything(folder, spec):
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
-def test_colours_are_those_of_the_pages(folder, spec):
+def test_colors_are_those_of_the_pages(folder, spec):
     page = write(folder, spec, summary(folder))
     used = set(re.findall(r"var\((--[\w-]+)\)", page.source))
     assert used <= set(re.findall(r"(--[\w-]+):", STYLE)) | {"--c"}

@@ -141,7 +141,7 @@ def test_the_generated_pages_are_up_to_date():
 def test_stale_pages_are_found_and_written(tmp_path):
     fresh, gone = Path("docs/components/fresh.md"), Path("docs/components/gone.md")
     (tmp_path / gone).parent.mkdir(parents=True)
-    (tmp_path / gone).write_text("of a component that is no more")
+    (tmp_path / gone).write_text("of a component that was removed")
     pages = {fresh: "text\n"}
     assert generate.stale(tmp_path, pages) == [fresh, gone]
     assert generate.write(tmp_path, pages) == [fresh, gone]

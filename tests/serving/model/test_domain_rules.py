@@ -50,9 +50,7 @@ def test_values_outside_of_the_domain_are_found(feature, dtype, breach, inside, 
 
 
 def test_a_shared_domain_makes_a_rule():
-    found = rule(
-        'domain: "colours"', "string", more='string_domain { name: "colours" value: "red" }'
-    )
+    found = rule('domain: "colors"', "string", more='string_domain { name: "colors" value: "red" }')
     assert found.allowed == {b"red"}
 
 

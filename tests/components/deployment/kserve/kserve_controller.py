@@ -77,7 +77,7 @@ class KServe:
     Attributes:
         start_seconds: How long a revision takes to be ready.
         revision_seconds: How long Knative takes to make a revision; traffic changes before that.
-        route_seconds: How long gateways take to do what the status says of the traffic.
+        route_seconds: How long gateways take to apply the traffic in the status.
         silent: Whether it does nothing for now, as if it were behind.
         errors: What went wrong in it.
         requests: Every request that was routed: host, model and status.

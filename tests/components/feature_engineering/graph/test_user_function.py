@@ -70,7 +70,7 @@ def test_a_function_replaces_what_would_be_derived(run, table):
     assert done.dropped["constant"] == "excluded"
 
 
-def test_nothing_to_analyse(run, table):
+def test_nothing_to_analyze(run, table):
     done = run(table, preprocessing_fn=f"{MODULE}:without_analyzers")
     assert [output["name"] for output in done.features["outputs"]] == ["fare"]
 

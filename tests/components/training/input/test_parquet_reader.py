@@ -72,7 +72,7 @@ def test_workers_share_every_row_evenly(file, second_file, workers):
     assert [row for share in shares for row in seen(reader.read(share))] == [*range(250)] * 2
 
 
-def test_a_regression_label_is_standardised_before_it_is_rounded(tmp_path):
+def test_a_regression_label_is_standardized_before_it_is_rounded(tmp_path):
     label = 1e9 + np.arange(100.0)
     file = write(tmp_path, [100], y=label)
     task = Task("regression", "y")

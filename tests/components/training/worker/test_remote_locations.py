@@ -181,7 +181,7 @@ def test_an_incomplete_checkpoint_is_ignored(storage):
     here.storage.flush()
     folder.remove(["ckpt-20.data-00000-of-00001"])
     assert here.storage.newest() == 10
-    folder.write_text("ckpt-20.data-00000-of-00001", "of another size than the marker says")
+    folder.write_text("ckpt-20.data-00000-of-00001", "of another size than in the marker")
     assert here.storage.newest() == 10
     folder.remove(["ckpt-10.json"])
     assert here.storage.newest() == 0

@@ -228,7 +228,7 @@ def test_a_token_that_is_replaced_while_it_is_in_use(
     token.write_text("second-token")
     server._users.clear()
     server.user(USER, "second-token")
-    # The client looks at the file every minute; meanwhile the server says 401.
+    # The client looks at the file every minute; meanwhile the server answers 401.
     threading.Timer(0.5, setattr, (loader, "token_expires_at", datetime.min)).start()
     api.list(TFJOB)
 

@@ -30,7 +30,7 @@ def pod(label: str, *, ready: bool, ending: bool = False) -> dict[str, Any]:
         ([pod(NEW, ready=True), pod("old", ready=True)], False),
         # It may still get requests, until everybody knows that it ends.
         ([pod(NEW, ready=True), pod("old", ready=True, ending=True)], False),
-        # Its node may be lost, and then it ends for ever.
+        # Its node may be lost, and then it ends forever.
         ([pod(NEW, ready=True), pod("old", ready=False, ending=True)], True),
         ([pod(NEW, ready=True, ending=True)], False),
         ([], False),

@@ -154,8 +154,8 @@ def test_an_invalid_response_is_reported_as_one(body: bytes) -> None:
 def test_another_models_golden_examples_are_refused() -> None:
     with pytest.raises(UserError, match="row 0 was written for another model"):
         golden_requests(GOLDEN, REGRESSION, "image")
-    golden = GoldenExamples([{"colour": "red"}], GOLDEN.predictions)
-    with pytest.raises(UserError, match="feature 'colour'"):
+    golden = GoldenExamples([{"color": "red"}], GOLDEN.predictions)
+    with pytest.raises(UserError, match="feature 'color'"):
         golden_requests(golden, BINARY, "image")
 
 
