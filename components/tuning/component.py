@@ -48,11 +48,11 @@ def tune_hyperparameters(
 ) -> None:
     """Search hyperparameters for train_model.
 
-    Each trial is a training of its own, with the same seed, on the train split. Trials are compared
+    Each trial is a separate training, with the same seed, on the train split. Trials are compared
     by a metric of the eval split; the test split is not read. With `max_trials=0` nothing is
     searched, and the given hyperparameters are passed on.
 
-    The arguments from `model_type` to `base_hyperparameters` are the base: they hold for what the
+    The arguments from `model_type` to `base_hyperparameters` are the base: they apply to what the
     search does not choose. They are also the first trial if the search space contains them (except
     for `grid`), so that a search never ends worse than its base.
 

@@ -18,7 +18,11 @@ An editor with the YAML language server completes and checks a configuration tha
 
 @click.command("config-schema", help=_HELP)
 @pipeline_option
-@click.option("--output", type=click.Path(path_type=Path), help="The JSON to write, if not shown.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write; by default the JSON is printed.",
+)
 def config_schema_command(pipeline: str, output: Path | None) -> None:
     """Write the JSON schema of a pipeline's configuration."""
     from kfp_tabular.pipelines import configuration_schema

@@ -5,7 +5,7 @@ import click
 
 @click.group("new")
 def new_command() -> None:
-    """Add something to a clone of the project."""
+    """Add a component to a clone of the project."""
 
 
 @new_command.command("component")

@@ -12,7 +12,11 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
 @click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service|inference-graph")
 @pipeline_option
 @config_option
-@click.option("--output", type=click.Path(path_type=Path), help="The YAML to write, if not shown.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write; by default the YAML is printed.",
+)
 @click.option("--namespace", default="", help="The resource's namespace; left out by default.")
 @click.option("--run-id", default="", help="The run's id, part of its artifacts' addresses.")
 @click.option("--pipeline-root", default="", metavar="URI", help="Where KFP keeps artifacts.")
@@ -29,7 +33,7 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
     "--task",
     type=click.Choice(["binary", "multiclass", "regression"]),
     metavar="KIND",
-    help="binary, multiclass or regression, where the parameter task is auto.",
+    help="binary, multiclass or regression; an experiment needs it if the parameter is auto.",
 )
 @click.option(
     "--split",

@@ -37,7 +37,7 @@ def schedule_command(
     replace: bool,
     **given: Any,
 ) -> None:
-    """Run a pipeline on Kubeflow Pipelines again and again."""
+    """Run a pipeline on Kubeflow Pipelines on a schedule."""
     from kfp_tabular.pipelines.kubeflow import submission
 
     when = submission.Schedule(

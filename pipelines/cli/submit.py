@@ -19,8 +19,8 @@ from kfp_tabular.pipelines.kubeflow.connection import Server
 @server_options
 @submission_options
 @click.option("--name", default="", help="The run's name; by default the pipeline's and the time.")
-@click.option("--wait", is_flag=True, help="Follow the run; exit with 1 where it fails.")
-@click.option("--timeout", default="", metavar="DURATION", help="Wait so long at most, such as 4h.")
+@click.option("--wait", is_flag=True, help="Follow the run; exit with 1 if it fails.")
+@click.option("--timeout", default="", metavar="DURATION", help="The longest wait, such as 4h.")
 def submit_command(server: Server, name: str, wait: bool, timeout: str, **given: Any) -> None:
     """Run a pipeline on Kubeflow Pipelines."""
     from kfp_tabular.pipelines.kubeflow import submission

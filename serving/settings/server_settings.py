@@ -121,7 +121,7 @@ class BatchSettings:
         1,
         text_values.whole_number(1),
         "combine concurrent requests up to this many rows; 1 combines none; a request with more "
-        "rows is a call of its own",
+        "rows is a separate call",
         metavar="ROWS",
     )
     batch_wait_ms: float = _setting(
@@ -133,7 +133,7 @@ class BatchSettings:
     queued_rows: int = _setting(
         20_000,
         text_values.whole_number(1),
-        "rows that may wait for the model; requests beyond are refused with 503",
+        "rows that may wait for the model; further requests are rejected with 503",
         metavar="ROWS",
     )
 
@@ -190,7 +190,7 @@ class ServerSettings:
     drain_seconds: float = _setting(
         0.0,
         text_values.amount("seconds"),
-        "how long to go on answering after SIGTERM while the readiness probes fail",
+        "how long to continue answering after SIGTERM while the readiness probes fail",
         metavar="SECONDS",
     )
     grace_seconds: float = _setting(
