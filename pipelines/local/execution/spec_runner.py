@@ -6,10 +6,12 @@ the duration of a run. Why this way: docs/decisions/local-runner.md.
 """
 
 import contextlib
+import functools
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from kfp_tabular.pipelines import spec
 from kfp_tabular.pipelines.local.execution.task_launcher import Listener, TaskLauncher, TaskResult
@@ -93,12 +95,19 @@ def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kfp_output(log: Path) -> Iterator[None]:
-    """Redirect what `kfp.local` prints and logs to a file; tasks have their own logs."""
+    """Redirect what `kfp.local` prints, logs and warns of to a file; tasks have their own logs."""
     root = logging.getLogger()
     with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
         try:
-            yield
+            with warnings.catch_warnings():
+                # KFP warns that the resources of tasks have no effect here.
+                warnings.showwarning = functools.partial(_write_warning, stream)
+                yield
         finally:
             root.handlers = [
                 handler for handler in root.handlers if getattr(handler, "stream", None) != stream
             ]
+
+
+def _write_warning(stream: TextIO, message: Warning | str, *_where: object) -> None:
+    stream.write(f"warning: {message}\n")

@@ -114,6 +114,21 @@ def test_each_task_runs_in_the_environment_of_its_image(compiled: Path, tmp_path
     assert "preloaded: True" in (tmp_path / "logs" / "consume.log").read_text()
 
 
+def test_warnings_of_kfp_go_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    @dsl.pipeline(name="with-limits")
+    def with_limits() -> None:
+        produce(number=1).set_memory_limit("1G")
+
+    path = tmp_path / "pipeline.yaml"
+    compiler.Compiler().compile(with_limits, str(path))
+
+    (result,) = _run(path, tmp_path)
+
+    assert result.succeeded
+    assert "'memory_limit'" in (tmp_path / "logs" / "kfp.log").read_text()
+    assert "memory_limit" not in capfd.readouterr().err
+
+
 def test_artifacts_are_found_with_type_and_metadata(compiled: Path, tmp_path: Path) -> None:
     (result,) = _run(compiled, tmp_path, number=1)
 
