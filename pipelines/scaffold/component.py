@@ -16,6 +16,12 @@ from kfp_tabular.pipelines.scaffold import component_templates, registrations
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 _FOLDER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_NAME = 40
+_EXAMPLES = 'doctests.examples("kfp_tabular.components.{folder}"),'
+_EXAMPLES_TFDV = """# kfp does not import beside the older protobuf of this environment.
+    doctests.examples(
+        "kfp_tabular.components.{folder}",
+        without=["kfp_tabular.components.{folder}.component"],
+    ),"""
 _RUFF = Path(".venvs/tools/bin/ruff")
 
 
@@ -88,6 +94,10 @@ def create(component: NewComponent, root: Path) -> list[Path]:
     changed[path] = registrations.add_task_definition(
         (root / path).read_text(encoding="utf-8"), component.name, component.image
     )
+    path = registrations.MAKEFILE
+    changed[path] = registrations.add_suite(
+        (root / path).read_text(encoding="utf-8"), component.folder, component.image
+    )
     for path, text in {**written, **changed}.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         files.write_text(root / path, text)
@@ -99,6 +109,7 @@ def create(component: NewComponent, root: Path) -> list[Path]:
 def _values(component: NewComponent) -> Mapping[str, str]:
     prefix = "".join(word.capitalize() for word in component.name.split("_"))
     verb = component.name.split("_")[0]
+    examples = _EXAMPLES_TFDV if component.image == "tfdv" else _EXAMPLES
     return {
         "name": component.name,
         "folder": component.folder,
@@ -112,6 +123,7 @@ def _values(component: NewComponent) -> Mapping[str, str]:
         "options": f"{prefix}Options",
         "request": f"{prefix}Request",
         "result": f"{prefix}Result",
+        "examples": examples.format(folder=component.folder),
     }
 
 

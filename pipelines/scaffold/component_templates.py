@@ -163,7 +163,7 @@ from tests import doctests
 
 @pytest.mark.parametrize(
     "example",
-    doctests.examples("kfp_tabular.components.$folder"),
+    $examples
     ids=lambda test: test.name,
 )
 def test_example(example: doctest.DocTest) -> None:

@@ -4,12 +4,14 @@ Each takes the text of its file, and leaves everything else in it as it is.
 """
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kfp_tabular.components.common.errors import UserError
 
 TASK_DEFINITIONS = Path("pipelines/task_definitions.py")
+MAKEFILE = Path("Makefile")
 
 _INIT = Path("components/__init__.py")
 _SETUP = Path("setup.cfg")
@@ -73,6 +75,19 @@ def add_task_definition(text: str, name: str, image: str) -> str:
     if text.count(mark) != 1:
         raise _unexpected(TASK_DEFINITIONS, "the definition for deploy_model")
     return text.replace(mark, f'        TaskDefinition("{name}"{argument}),\n{mark}')
+
+
+def add_suite(text: str, folder: str, image: str) -> str:
+    """Return the `Makefile` with the component's tests in the suite of its image.
+
+    The suite of `tensorflow` has every folder that no other suite names.
+    """
+    if image == "tensorflow":
+        return text
+    found = re.search(rf"^TESTS_{image} := (?:.*\\\n)*.*$", text, re.MULTILINE)
+    if found is None:
+        raise _unexpected(MAKEFILE, f"the tests of {image}")
+    return f"{text[: found.end()]} $(COMPONENT_TESTS)/{folder}{text[found.end() :]}"
 
 
 EDITS: Mapping[Path, Callable[[str, str, str], str]] = {

@@ -63,6 +63,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         "components/row_counts/component.py",
     ]
     made.create(LONG, "--image", "launcher", "--category", "evaluation", "--description", "Counts")
+    made.create("check_skew", "--folder", "skew_checks", "--image", "tfdv")
     return made
 
 
@@ -119,3 +120,24 @@ def test_what_cannot_be_added_is_said(name: str, folder: str, message: str) -> N
 def test_a_file_that_looks_otherwise_is_left_to_people(path: Path) -> None:
     with pytest.raises(UserError, match="add the component by hand"):
         registrations.EDITS[path]("something = 'else'\n", "count_rows", "row_counts")
+
+
+def test_the_tests_of_a_new_component_run_in_the_environment_of_its_image(clone: Clone) -> None:
+    folder = "tests/components/skew_checks"
+
+    printed = clone.call("make", "-n", "-o", "setup", "test-one", f"T={folder}")
+
+    assert f"{folder}=tfdv" in printed
+    assert f"tests/components/{FOLDER}=launcher" in printed
+    clone.call(VENVS / "tfdv" / "bin" / "python", "-m", "pytest", "-q", folder)
+
+
+def test_the_suite_of_an_image_grows_by_the_folder() -> None:
+    text = "TESTS_tfdv := tests/a \\\n\ttests/b\nTESTS_serving := tests/c\n"
+
+    assert registrations.add_suite(text, "skew_checks", "tfdv") == text.replace(
+        "tests/b", "tests/b $(COMPONENT_TESTS)/skew_checks"
+    )
+    assert registrations.add_suite(text, "skew_checks", "tensorflow") == text
+    with pytest.raises(UserError, match="Makefile: the tests of launcher"):
+        registrations.add_suite(text, "skew_checks", "launcher")
