@@ -40,7 +40,7 @@ def schedule_command(
     """Run a pipeline on Kubeflow Pipelines on a schedule."""
     from kfp_tabular.pipelines.kubeflow import submission
 
-    when = submission.Schedule(
+    when = submission.RunSchedule(
         cron=cron,
         start=_time("--start", start),
         end=_time("--end", end),

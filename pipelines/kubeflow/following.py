@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TaskOutcome:
+class KubeflowTaskOutcome:
     """The end of a task.
 
     Attributes:
@@ -46,13 +46,13 @@ class TaskOutcome:
     error: str = ""
 
 
-class Listener(Protocol):
+class RunListener(Protocol):
     """Is told about the tasks of a run."""
 
     def started(self, name: str) -> None:
         """A task has started."""
 
-    def finished(self, result: TaskOutcome) -> None:
+    def finished(self, result: KubeflowTaskOutcome) -> None:
         """A task has ended."""
 
 
@@ -77,7 +77,7 @@ def follow(
     server: Server,
     run_id: str,
     names: Collection[str],
-    listener: Listener,
+    listener: RunListener,
     timeout: float = 0,
 ) -> RunOutcome:
     """Wait for a run to end, and report its tasks as they start and end.
@@ -163,7 +163,7 @@ def _tasks(run: Any, names: Collection[str]) -> Mapping[str, Any]:
     return {entry.display_name: entry for entry in details if entry.display_name in names}
 
 
-def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: Listener) -> list[str]:
+def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: RunListener) -> list[str]:
     failures = []
     for name, entry in tasks.items():
         state = entry.state or ""
@@ -176,7 +176,7 @@ def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: Listener) ->
             listener.started(name)
         elif state in ENDED:
             listener.finished(
-                TaskOutcome(
+                KubeflowTaskOutcome(
                     name,
                     status=_STATUSES.get(state, "failed"),
                     seconds=_seconds(entry.start_time or entry.create_time, entry.end_time),

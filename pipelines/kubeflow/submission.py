@@ -50,7 +50,7 @@ class SubmissionRequest:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RunSchedule:
     """The times of a schedule.
 
     Attributes:
@@ -124,7 +124,7 @@ def submit(server: Server, request: SubmissionRequest) -> Submitted:
 
 
 def schedule(
-    server: Server, request: SubmissionRequest, when: Schedule, *, replace: bool = False
+    server: Server, request: SubmissionRequest, when: RunSchedule, *, replace: bool = False
 ) -> Submitted:
     """Compile the pipeline and schedule runs of it.
 

@@ -34,7 +34,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class ModelSource:
+class ServedModelSource:
     """Where the versions of a model come from.
 
     Attributes:
@@ -54,7 +54,7 @@ class ModelSource:
         return [_version(directory) for directory in _version_directories(self.path)]
 
 
-def find_model_source(path: str | os.PathLike[str], name: str = "") -> ModelSource:
+def find_model_source(path: str | os.PathLike[str], name: str = "") -> ServedModelSource:
     """Find the model to serve.
 
     Args:
@@ -79,7 +79,7 @@ def find_model_source(path: str | os.PathLike[str], name: str = "") -> ModelSour
             f"--name {name!r}: use letters, digits, '.', '_' and '-', and start with a letter or "
             "digit."
         )
-    return ModelSource(path=given, name=name, has_versions=has_versions)
+    return ServedModelSource(path=given, name=name, has_versions=has_versions)
 
 
 def _is_model(directory: Path) -> bool:

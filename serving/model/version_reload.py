@@ -15,7 +15,7 @@ from typing import TypeVar
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.model.loaded_version import LoadedVersion, VersionLoader
-from kfp_tabular.serving.model.model_repository import Fingerprint, ModelSource, ModelVersion
+from kfp_tabular.serving.model.model_repository import Fingerprint, ModelVersion, ServedModelSource
 from kfp_tabular.serving.model.served_model import ServedModel
 
 _logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def choose_version(
 
 
 def load_first(
-    source: ModelSource, loader: VersionLoader, metrics: Metrics
+    source: ServedModelSource, loader: VersionLoader, metrics: Metrics
 ) -> tuple[ModelVersion, LoadedVersion, frozenset[ModelVersion]]:
     """Load the highest version that can be loaded.
 
@@ -114,7 +114,7 @@ class VersionReloader:
     """
 
     model: ServedModel
-    source: ModelSource
+    source: ServedModelSource
     loader: VersionLoader
     executor: Executor
     metrics: Metrics

@@ -27,7 +27,7 @@ from kfp_tabular.serving.metrics.http_metrics import HttpMetrics
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane
 from kfp_tabular.serving.model.loaded_version import VersionLoader
-from kfp_tabular.serving.model.model_repository import ModelSource
+from kfp_tabular.serving.model.model_repository import ServedModelSource
 from kfp_tabular.serving.model.served_model import ServedModel
 from kfp_tabular.serving.model.version_reload import VersionReloader, load_first
 from kfp_tabular.serving.process.graceful_server import GracefulServer
@@ -85,7 +85,7 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             else None
         )
 
-    def load(self, source: ModelSource) -> VersionReloader:
+    def load(self, source: ServedModelSource) -> VersionReloader:
         """Load the model to serve.
 
         Args:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.model.model_repository import ModelSource
+from kfp_tabular.serving.model.model_repository import ServedModelSource
 from kfp_tabular.serving.process import logging_setup
 from kfp_tabular.serving.process.cpu_count import available_cpus
 from kfp_tabular.serving.settings.server_settings import ServerSettings
@@ -40,7 +40,10 @@ def check_temporary_directory() -> None:
 
 
 def run(
-    source: ModelSource, settings: ServerSettings, listener: socket.socket, grpc_port: int | None
+    source: ServedModelSource,
+    settings: ServerSettings,
+    listener: socket.socket,
+    grpc_port: int | None,
 ) -> None:
     """Load a model and serve it until SIGTERM or SIGINT.
 

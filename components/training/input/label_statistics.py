@@ -14,21 +14,21 @@ from kfp_tabular.components.training.input import parquet_reader
 
 
 @dataclass(frozen=True)
-class Moments:
+class LabelMoments:
     """Count, mean and sum of squared deviations of some numbers."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
-    def plus(self, other: "Moments") -> "Moments":
+    def plus(self, other: "LabelMoments") -> "LabelMoments":
         """Join two groups by Chan's update; plain sums of squares cancel for labels far from 0."""
         count = self.count + other.count
         if not count:
             return self
         apart = other.mean - self.mean
         squares = self.squares + other.squares + apart**2 * self.count * other.count / count
-        return Moments(count, self.mean + apart * other.count / count, squares)
+        return LabelMoments(count, self.mean + apart * other.count / count, squares)
 
     @property
     def deviation(self) -> float:
@@ -36,7 +36,7 @@ class Moments:
         return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
 
 
-def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
+def moments(share: Sequence[parquet_reader.Piece], label: str) -> LabelMoments:
     """Return the moments of a regression label, in one pass over that column.
 
     Args:
@@ -46,7 +46,7 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
     Raises:
         UserError: If a label is missing or not finite.
     """
-    found = Moments()
+    found = LabelMoments()
     for file, column in _labels(share, label):
         values = column.astype(np.float64)
         bad = int((~np.isfinite(values)).sum())
@@ -56,7 +56,7 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> Moments:
                 "training."
             )
         mean = float(values.mean())
-        found = found.plus(Moments(len(values), mean, float(((values - mean) ** 2).sum())))
+        found = found.plus(LabelMoments(len(values), mean, float(((values - mean) ** 2).sum())))
     return found
 
 

@@ -84,9 +84,11 @@ def read(
     counts: Sequence[int] = ()
     mean, scale = 0.0, 1.0
     if task.kind == "regression":
-        found = label_statistics.Moments()
+        found = label_statistics.LabelMoments()
         for count, middle, squares in agreement.each(_moments(share, task)):
-            found = found.plus(label_statistics.Moments(int(count), float(middle), float(squares)))
+            found = found.plus(
+                label_statistics.LabelMoments(int(count), float(middle), float(squares))
+            )
         mean, scale = found.mean, found.deviation
     else:
         own = label_statistics.class_counts(share, task.label, len(task.classes))

@@ -39,7 +39,7 @@ class AlgorithmUse:
 
 
 @dataclass(frozen=True)
-class Algorithm:
+class KatibAlgorithm:
     """An algorithm of Katib.
 
     Attributes:
@@ -312,9 +312,9 @@ def _hyperband_resource(search: AlgorithmUse) -> list[str]:
 
 _AT_LEAST_ONE = Setting("int", low=1)
 
-ALGORITHMS: Mapping[str, Algorithm] = {
-    "random": Algorithm(_hyperopt),
-    "tpe": Algorithm(
+ALGORITHMS: Mapping[str, KatibAlgorithm] = {
+    "random": KatibAlgorithm(_hyperopt),
+    "tpe": KatibAlgorithm(
         _hyperopt,
         {
             "gamma": Setting("float", above=True, below=1.0),
@@ -322,11 +322,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "n_EI_candidates": _AT_LEAST_ONE,
         },
     ),
-    "multivariate-tpe": Algorithm(
+    "multivariate-tpe": KatibAlgorithm(
         _optuna, {"n_startup_trials": Setting("int"), "n_ei_candidates": _AT_LEAST_ONE}
     ),
-    "grid": Algorithm(_grid),
-    "bayesianoptimization": Algorithm(
+    "grid": KatibAlgorithm(_grid),
+    "bayesianoptimization": KatibAlgorithm(
         _skopt,
         {
             "base_estimator": Setting("choice", choices=("GP", "RF", "ET", "GBRT")),
@@ -337,15 +337,15 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "acq_optimizer": Setting("choice", choices=("auto", "sampling", "lbfgs")),
         },
     ),
-    "cmaes": Algorithm(
+    "cmaes": KatibAlgorithm(
         _cmaes,
         {
             "sigma": Setting("float", above=True),
             "restart_strategy": Setting("choice", choices=("none", "ipop", "bipop")),
         },
     ),
-    "sobol": Algorithm(_goptuna, is_seeded=False),
-    "hyperband": Algorithm(
+    "sobol": KatibAlgorithm(_goptuna, is_seeded=False),
+    "hyperband": KatibAlgorithm(
         _hyperband,
         {
             "r_l": Setting("float", low=1),

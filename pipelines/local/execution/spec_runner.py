@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kfp_tabular.pipelines import spec
-from kfp_tabular.pipelines.local.execution.task_launcher import Listener, TaskLauncher, TaskResult
+from kfp_tabular.pipelines.local.execution.task_launcher import (
+    TaskLauncher,
+    TaskListener,
+    TaskResult,
+)
 from kfp_tabular.pipelines.local.execution.task_runner import LocalRunRequest, TaskRunner
 
 _KFP_LOG = "kfp.log"
@@ -24,7 +28,7 @@ def run_spec(
     spec_file: Path,
     arguments: Mapping[str, Any],
     output: Path,
-    listener: Listener,
+    listener: TaskListener,
     task_runner: TaskRunner,
 ) -> list[TaskResult]:
     """Run a spec to its end, or to the first task that fails.

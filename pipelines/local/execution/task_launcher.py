@@ -61,7 +61,7 @@ class TaskResult:
         return self.exit_code == USER_ERROR_EXIT_CODE and bool(self.error)
 
 
-class Listener(Protocol):
+class TaskListener(Protocol):
     """Is told about tasks as they run, in the thread that runs the task."""
 
     def started(self, name: str) -> None:
@@ -83,7 +83,7 @@ class TaskLauncher:
         listener: Is told what happens.
     """
 
-    def __init__(self, starter: Starter, logs: Path, listener: Listener) -> None:
+    def __init__(self, starter: Starter, logs: Path, listener: TaskListener) -> None:
         self.results: list[TaskResult] = []
         self._starter = starter
         self._logs = logs

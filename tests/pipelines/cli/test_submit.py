@@ -279,13 +279,13 @@ def test_a_task_without_times_took_no_time(server: PipelinesServer) -> None:
         def started(self, name: str) -> None:
             heard.append(name)
 
-        def finished(self, result: following.TaskOutcome) -> None:
+        def finished(self, result: following.KubeflowTaskOutcome) -> None:
             heard.append(result)
 
     outcome = following.follow(Server(host=server.url), identifier, ["a"], Ear())
 
     assert outcome == following.RunOutcome("SUCCEEDED")
-    assert heard == [following.TaskOutcome("a", "skipped", 0.0)]
+    assert heard == [following.KubeflowTaskOutcome("a", "skipped", 0.0)]
 
 
 def test_any_pipeline_is_scheduled_under_its_own_name(server: PipelinesServer) -> None:

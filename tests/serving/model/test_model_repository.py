@@ -1,7 +1,7 @@
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.model.model_repository import ModelSource, find_model_source
+from kfp_tabular.serving.model.model_repository import ServedModelSource, find_model_source
 
 
 @pytest.fixture
@@ -20,21 +20,21 @@ def versions(source):
 
 def test_the_versions_of_a_model_come_with_the_highest_number_first(repository):
     source = find_model_source(repository / "fraud")
-    assert source == ModelSource(repository / "fraud", "fraud", has_versions=True)
+    assert source == ServedModelSource(repository / "fraud", "fraud", has_versions=True)
     assert [found.version for found in source.versions()] == ["10", "9", "1"]
     assert source.versions()[0].directory == repository / "fraud" / "10"
 
 
 def test_a_single_version_has_its_models_name_and_is_not_watched(repository):
     source = find_model_source(repository / "fraud" / "9")
-    assert source == ModelSource(repository / "fraud" / "9", "fraud", has_versions=False)
+    assert source == ServedModelSource(repository / "fraud" / "9", "fraud", has_versions=False)
     assert versions(source) == [(repository / "fraud" / "9", "9")]
 
 
 def test_a_directory_outside_of_a_repository_has_the_default_name_and_no_version(tmp_path):
     (tmp_path / "model.json").touch()
     source = find_model_source(tmp_path)
-    assert source == ModelSource(tmp_path, "model", has_versions=False)
+    assert source == ServedModelSource(tmp_path, "model", has_versions=False)
     assert versions(source) == [(tmp_path, None)]
 
 
@@ -68,7 +68,7 @@ def test_a_name_must_fit_into_a_path(repository, name):
 
 def test_a_relative_path_has_its_models_name(repository, monkeypatch):
     monkeypatch.chdir(repository / "fraud" / "9")
-    assert find_model_source(".") == ModelSource(
+    assert find_model_source(".") == ServedModelSource(
         repository / "fraud" / "9", "fraud", has_versions=False
     )
 

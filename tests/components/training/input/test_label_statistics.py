@@ -27,14 +27,16 @@ def test_moments_over_files(tmp_path, offset):
     found = label_statistics.moments(share, "y")
     np.testing.assert_allclose((found.mean, found.deviation), (values.mean(), values.std()))
     parts = [label_statistics.moments([piece], "y") for piece in share]
-    joined = functools.reduce(label_statistics.Moments.plus, parts, label_statistics.Moments())
+    joined = functools.reduce(
+        label_statistics.LabelMoments.plus, parts, label_statistics.LabelMoments()
+    )
     np.testing.assert_allclose((joined.mean, joined.deviation), (values.mean(), values.std()))
 
 
 def test_a_constant_target_is_not_divided_by_zero(tmp_path):
     found = label_statistics.moments(write(tmp_path, np.full(5, 7.0)), "y")
     assert (found.mean, found.deviation) == (7.0, 1.0)
-    assert label_statistics.Moments().deviation == 1.0
+    assert label_statistics.LabelMoments().deviation == 1.0
 
 
 def test_a_target_that_is_not_finite(tmp_path):
