@@ -80,12 +80,18 @@ def install(
         The names of those that were made.
 
     Raises:
-        UserError: For an unknown name, a Python that the locks do not support, or a disk without
-            room.
+        UserError: For an unknown name, a Python that the locks do not support, a folder that
+            cannot be made, or a disk without room.
         InstallationError: Where packages could not be fetched or installed.
     """
     plans = [plan(name) for name in names or NAMES]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--folder {folder}: cannot be made: {error.strerror}. Choose a folder that you can "
+            "write to."
+        ) from error
     with _exclusive(folder, show):
         found = {each.name: _made_from(folder / each.name) for each in plans}
         stale = [each for each in plans if found[each.name] != each.made_from]

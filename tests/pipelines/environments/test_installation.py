@@ -94,6 +94,13 @@ def test_an_unknown_name_is_an_error_that_names_the_closest(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(UserError, match="file/venvs: cannot be made: Not a directory"):
+        installation.install(tmp_path / "file" / "venvs", ["tfdv"])
+
+
 def test_a_full_disk_is_an_error_before_anything_is_fetched(
     tmp_path: Path, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

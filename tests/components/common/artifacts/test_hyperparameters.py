@@ -80,9 +80,11 @@ def test_a_file_that_is_not_a_document_is_a_user_error(tmp_path, content):
         Hyperparameters.load(file)
 
 
-@pytest.mark.parametrize("name", ["absent.json", "."])
-def test_a_document_that_cannot_be_read_is_an_error_of_the_user(tmp_path, name):
-    with pytest.raises(UserError, match="not a hyperparameters document"):
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.json", "No such file or directory"), (".", "Is a directory")]
+)
+def test_a_document_that_cannot_be_read_is_an_error_of_the_user(tmp_path, name, reason):
+    with pytest.raises(UserError, match=f"cannot be read: {reason}"):
         Hyperparameters.load(tmp_path / name)
 
 
