@@ -52,7 +52,7 @@ def of_task(
         if name == task:
             return _with_defaults(component, found)
         names.append(name)
-    raise UserError(f"the pipeline has no task {task!r}, only {', '.join(names)}.")
+    raise UserError(f"the pipeline has no task {task!r}, only {', '.join(sorted(names))}.")
 
 
 def _tasks(

@@ -75,5 +75,5 @@ def test_tasks_inside_conditions_are_found(spec: dict[str, Any]) -> None:
 
 
 def test_a_task_that_is_not_there_is_an_error(spec: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="no task 'train'"):
+    with pytest.raises(UserError, match="no task 'train', only"):
         task_arguments.of_task(spec, "train", {})
