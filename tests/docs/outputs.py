@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"((?<!\w)[-+])?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
 _DIGEST = re.compile(r"-[0-9a-f]{10}\b")
 """The end of a resource's name, which follows from what the resource asks for."""
 

@@ -141,6 +141,8 @@ def test_a_wrong_document_is_found(code: str, fault: str) -> None:
         ("metrics: auc 0.9", "first\nmetrics:  auc 0.81\nlast", True),
         ("metrics: auc 0.9\nblessed: yes", "blessed: yes\nmetrics: auc 0.8", False),
         ("blessed: no", "blessed: yes", False),
+        ("runs/churn-.../model", "runs/churn-2026-11-29-20-39/model", True),
+        ("loss -0.5", "loss -0.7", True),
     ],
 )
 def test_output_is_compared_in_shape(shown: str, printed: str, same: bool) -> None:
