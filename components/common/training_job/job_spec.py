@@ -7,9 +7,7 @@ from typing import Any
 
 from kfp_tabular.components.common.kubernetes import names
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
-
-WORKER_MODULE = "kfp_tabular.components.training.worker"
-"""The program that every pod runs."""
+from kfp_tabular.components.common.training_options import WORKER_MODULE
 
 SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}
 """Keeps Istio's proxy out of the pods, as a label (newer Istio) and an annotation (older).

@@ -26,9 +26,9 @@ from kfp_tabular.components.common.training_job.job_settings import (
 )
 from kfp_tabular.components.common.training_job.job_spec import (
     SIDECAR_OFF,
-    WORKER_MODULE,
     TrainingJobSpec,
 )
+from kfp_tabular.components.common.training_options import WORKER_MODULE
 
 CONTAINER = "node"
 """The replicated job, and the container in it, that the Trainer applies `spec.trainer` to."""
