@@ -90,6 +90,13 @@ def check_keys(document: Iterable[Any], known: Collection[str], source: str) -> 
 
     Raises:
         UserError: For the first unknown key, with a hint at similar ones.
+
+    Example:
+        >>> check_keys({"epoch": 3}, ["epochs", "seed"], "training.yaml")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: training.yaml: unknown key 'epoch'.
+        Did you mean 'epochs'? Known: epochs, seed.
     """
     for key in document:
         if key not in known:
@@ -167,7 +174,16 @@ def _misfit(source: str, expected: str, given: Any) -> UserError:
 
 
 def one_of(*allowed: str) -> Check:
-    """Return a check that a value is one of those allowed."""
+    """Return a check that a value is one of those allowed.
+
+    Example:
+        >>> check = one_of("Always", "Never")
+        >>> check("Never")
+        >>> check("Allways")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.documents.NotAllowedError: expected one of Always, Never
+    """
 
     def check(value: Any) -> None:
         if value not in allowed:
@@ -177,7 +193,16 @@ def one_of(*allowed: str) -> Check:
 
 
 def at_least(least: float) -> Check:
-    """Return a check that a number is not below a bound."""
+    """Return a check that a number is not below a bound.
+
+    Example:
+        >>> check = at_least(1)
+        >>> check(1)
+        >>> check(0)
+        Traceback (most recent call last):
+        ...
+        ValueError: expected at least 1
+    """
 
     def check(value: Any) -> None:
         # Written so that NaN does not pass.
@@ -188,7 +213,15 @@ def at_least(least: float) -> Check:
 
 
 def label_name(value: str) -> None:
-    """Check a DNS label (RFC 1123), the name of a Service or a volume."""
+    """Check a DNS label (RFC 1123), the name of a Service or a volume.
+
+    Example:
+        >>> label_name("taxi-model")
+        >>> label_name("taxi_model")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected at most 63 lower-case letters, digits and hyphens, ...
+    """
     if not _LABEL.fullmatch(value):
         raise ValueError(
             "expected at most 63 lower-case letters, digits and hyphens, not a hyphen at an end"
@@ -196,19 +229,43 @@ def label_name(value: str) -> None:
 
 
 def resource_name(value: str) -> None:
-    """Check a DNS subdomain (RFC 1123), the name of most Kubernetes resources."""
+    """Check a DNS subdomain (RFC 1123), the name of most Kubernetes resources.
+
+    Example:
+        >>> resource_name("taxi-model.v2")
+        >>> resource_name("Taxi")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected a Kubernetes name: lower-case letters, digits, hyphens and dots
+    """
     if len(value) > 253 or not _NAME.fullmatch(value):
         raise ValueError("expected a Kubernetes name: lower-case letters, digits, hyphens and dots")
 
 
 def mount_path(value: str) -> None:
-    """Check the mount path of a volume: an absolute path without a colon, not the root."""
+    """Check the mount path of a volume: an absolute path without a colon, not the root.
+
+    Example:
+        >>> mount_path("/mnt/data")
+        >>> mount_path("data")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected an absolute path below /
+    """
     if not value.startswith("/") or ":" in value or ".." in value or not value.strip("/"):
         raise ValueError("expected an absolute path below /")
 
 
 def duration(value: str) -> None:
-    """Check a duration: seconds, or a whole number with `s`, `m`, `h` or `d`."""
+    """Check a duration: seconds, or a whole number with `s`, `m`, `h` or `d`.
+
+    Example:
+        >>> duration("30m")
+        >>> duration("half an hour")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected a duration, such as 90s, 30m, 4h or 1d
+    """
     seconds(value)
 
 
@@ -237,7 +294,16 @@ _INT32 = 2**31 - 1
 
 
 def between(least: float, most: float = _INT32) -> Check:
-    """Return a check that a number is in a range, both ends included."""
+    """Return a check that a number is in a range, both ends included.
+
+    Example:
+        >>> check = between(0, 64)
+        >>> check(64)
+        >>> check(65)
+        Traceback (most recent call last):
+        ...
+        ValueError: expected 0 to 64
+    """
 
     def check(value: Any) -> None:
         if not least <= value <= most:
@@ -255,6 +321,12 @@ def distinct(values: Sequence[Any], what: str) -> None:
 
     Raises:
         ValueError: For the first that is.
+
+    Example:
+        >>> distinct(["train", "eval", "train"], "split")
+        Traceback (most recent call last):
+        ...
+        ValueError: split 'train' is given twice
     """
     repeated = [value for index, value in enumerate(values) if value in values[:index]]
     if repeated:
@@ -262,15 +334,46 @@ def distinct(values: Sequence[Any], what: str) -> None:
 
 
 def checked(check: Check, default: Any = "") -> Any:
-    """Return a dataclass field with a default and a check."""
+    """Return a dataclass field with a default and a check.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Pool:
+        ...     workers: int = checked(between(1, 8), 2)
+        >>> parse(Pool, {}, "pool.yaml")
+        Pool(workers=2)
+        >>> parse(Pool, {"workers": 9}, "pool.yaml")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: pool.yaml.workers: expected 1 to 8, found 9.
+    """
     return dataclasses.field(default=default, metadata={"check": check})
 
 
 def required(check: Check) -> Any:
-    """Return a dataclass field that must be given, with a check."""
+    """Return a dataclass field that must be given, with a check.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Volume:
+        ...     claim: str = required(resource_name)
+        >>> parse(Volume, {}, "volume")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: volume: 'claim' is missing.
+    """
     return dataclasses.field(metadata={"check": check})
 
 
 def mapping(check: Check) -> Any:
-    """Return a dataclass field for a mapping, empty by default, with a check."""
+    """Return a dataclass field for a mapping, empty by default, with a check.
+
+    Example:
+        >>> from kfp_tabular.components.common.pods.variables import check_variables
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Pod:
+        ...     env: Mapping[str, str] = mapping(check_variables)
+        >>> parse(Pod, {}, "pod"), parse(Pod, {"env": {"RETRIES": 3}}, "pod")
+        (Pod(env={}), Pod(env={'RETRIES': '3'}))
+    """
     return dataclasses.field(default_factory=dict, metadata={"check": check})

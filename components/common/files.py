@@ -47,6 +47,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     Args:
         path: The final file. Missing parents are created.
         text: The whole content.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     write_text(f"{parent}/reports/summary.txt", "3 rows")
+        ...     (Path(parent) / "reports" / "summary.txt").read_text()
+        '3 rows'
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +70,15 @@ def remove(path: Path) -> None:
 
     Args:
         path: What to remove. Of a symbolic link, only the link is removed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     write_text(f"{parent}/model/model.json", "{}")
+        ...     remove(Path(parent) / "model")
+        ...     remove(Path(parent) / "model")  # a missing path is ignored
+        ...     list(Path(parent).iterdir())
+        []
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -34,7 +34,12 @@ def reference(name: str, registry: str = "", tag: str = "") -> str:
 
 
 def is_reference(text: str) -> bool:
-    """Whether a text is a valid image reference."""
+    """Whether a text is a valid image reference.
+
+    Example:
+        >>> is_reference("ghcr.io/team/train:1.0"), is_reference("ghcr.io/team/Train:1.0")
+        (True, False)
+    """
     return _REFERENCE.fullmatch(text) is not None
 
 

@@ -57,6 +57,11 @@ def dense_numpy(column: pa.Array | pa.ChunkedArray, feature: RawFeature) -> "np.
     """Return `dense_column` as numpy, shape `[rows]`; strings are objects of type `bytes`.
 
     `tf.constant` accepts the result.
+
+    Example:
+        >>> payment = RawFeature(name="payment", dtype="string", required=False)
+        >>> dense_numpy(pa.array(["cash", None]), payment)
+        array([b'cash', b''], dtype=object)
     """
     dense = dense_column(column, feature)
     if feature.dtype == "string":

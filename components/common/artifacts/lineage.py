@@ -23,7 +23,14 @@ _PACKAGE = "kfp-tabular"
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's content as `sha256:<hex>`."""
+    """Return the SHA-256 of a file's content as `sha256:<hex>`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as empty:
+        ...     digest_file(empty.name)
+        'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+    """
     with Path(path).open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
@@ -39,6 +46,15 @@ def digest(path: str | os.PathLike[str]) -> str:
 
     Raises:
         FileNotFoundError: The path does not exist.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     before = digest(directory)
+        ...     files.write_text(f"{directory}/_lineage.json", "{}")
+        ...     files.write_text(f"{directory}/.cache/index", "")
+        ...     digest(directory) == before
+        True
     """
     root = Path(path)
     if not root.is_dir():
@@ -72,6 +88,10 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
     Args:
         libraries: Distribution names, such as `tensorflow`. All must be installed.
+
+    Example:
+        >>> sorted(versions(["numpy"]))
+        ['kfp-tabular', 'numpy', 'python']
     """
     named = {name: importlib.metadata.version(name) for name in (_PACKAGE, *libraries)}
     return {"python": platform.python_version(), **named}
@@ -140,6 +160,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Args:
         path: An existing file or directory.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as empty:
+        ...     read(empty.name)
+        {'digest': 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'}
     """
     recorded = Path(path) / FILE_NAME
     if not recorded.is_file():

@@ -57,6 +57,19 @@ def read_schema(path: str | os.PathLike[str]) -> "schema_pb2.Schema":
 
     Raises:
         UserError: The file does not exist or cannot be parsed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     text = 'feature { name: "fare" type: FLOAT }'
+        ...     _ = (Path(directory) / "schema.pbtxt").write_text(text)
+        ...     [feature.name for feature in read_schema(directory).feature]
+        ['fare']
+        >>> read_schema("missing/schema.pbtxt")
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: missing/schema.pbtxt: no schema found.
+        validate_data writes one.
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2

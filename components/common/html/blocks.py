@@ -12,22 +12,42 @@ _SCHEMES = ("http", "https", "mailto", "file")
 
 
 def paragraph(text: object) -> Markup:
-    """Return a paragraph of text."""
+    """Return a paragraph of text.
+
+    Example:
+        >>> paragraph("a < b")
+        '<p>a &lt; b</p>'
+    """
     return Markup(f"<p>{escape(text)}</p>")
 
 
 def note(text: object) -> Markup:
-    """Return a remark in small print, such as below a chart."""
+    """Return a remark in small print, such as below a chart.
+
+    Example:
+        >>> print(note("A sample of 10,000 rows."))
+        <p class='note'>A sample of 10,000 rows.</p>
+    """
     return Markup(f"<p class='note'>{escape(text)}</p>")
 
 
 def code(text: object) -> Markup:
-    """Return preformatted text in a fixed-width font, such as the content of a file."""
+    """Return preformatted text in a fixed-width font, such as the content of a file.
+
+    Example:
+        >>> code("feature { name: 'fare' }")
+        '<pre>feature { name: &#x27;fare&#x27; }</pre>'
+    """
     return Markup(f"<pre>{escape(text)}</pre>")
 
 
 def badge(text: object, tone: Tone = "neutral") -> Markup:
-    """Return a short state, colored by its tone, for a table cell or a paragraph."""
+    """Return a short state, colored by its tone, for a table cell or a paragraph.
+
+    Example:
+        >>> print(badge("passed", "good"))
+        <span class='badge good'>passed</span>
+    """
     return Markup(f"<span class='badge {escape(tone)}'>{escape(text)}</span>")
 
 
@@ -40,6 +60,14 @@ def link(text: object, target: str) -> Markup:
 
     Raises:
         ValueError: The scheme of the target is not http, https, mailto or file.
+
+    Example:
+        >>> print(link("Schema", "schema.pbtxt"))
+        <a href='schema.pbtxt'>Schema</a>
+        >>> link("Schema", "javascript:alert(1)")
+        Traceback (most recent call last):
+        ...
+        ValueError: not a link target: 'javascript:alert(1)'
     """
     scheme, colon, _ = target.partition(":")
     if colon and "/" not in scheme and scheme.strip().casefold() not in _SCHEMES:
@@ -53,6 +81,10 @@ def details(summary: object, *blocks: object) -> Markup:
     Args:
         summary: The line that is always shown.
         *blocks: The folded content.
+
+    Example:
+        >>> print(details("1 warning", paragraph("fare: drift")))
+        <details class='fold'><summary>1 warning</summary><p>fare: drift</p></details>
     """
     return Markup(
         f"<details class='fold'><summary>{escape(summary)}</summary>{join(blocks)}</details>"
@@ -60,7 +92,12 @@ def details(summary: object, *blocks: object) -> Markup:
 
 
 def row(*blocks: object) -> Markup:
-    """Return blocks side by side, as many as fit; the rest wraps."""
+    """Return blocks side by side, as many as fit; the rest wraps.
+
+    Example:
+        >>> print(row(paragraph("left"), paragraph("right")))
+        <div class='row'><div><p>left</p></div><div><p>right</p></div></div>
+    """
     cells = join(Markup(f"<div>{escape(block)}</div>") for block in blocks)
     return Markup(f"<div class='row'>{cells}</div>")
 
@@ -71,12 +108,21 @@ def entry(title: object, *blocks: object) -> Markup:
     Args:
         title: The heading; may contain badges.
         *blocks: The content below it.
+
+    Example:
+        >>> print(entry("fare", paragraph("No missing values.")))
+        <article class='entry'><h3>fare</h3><p>No missing values.</p></article>
     """
     return Markup(f"<article class='entry'><h3>{escape(title)}</h3>{join(blocks)}</article>")
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """Return a legend: the names of series in their colors, for charts without one."""
+    """Return a legend: the names of series in their colors, for charts without one.
+
+    Example:
+        >>> print(legend(["train", "eval"]))
+        <div class='legend'><span class='s0'>train</span><span class='s1'>eval</span></div>
+    """
     return svg.legend(names)
 
 
@@ -85,6 +131,10 @@ def facts(values: Mapping[str, object]) -> Markup:
 
     Args:
         values: The figures by name. Numbers are formatted.
+
+    Example:
+        >>> print(facts({"rows": 12000}))
+        <dl class='facts'><div><dt>rows</dt><dd>12,000</dd></div></dl>
     """
     tiles = join(
         Markup(f"<div><dt>{escape(name)}</dt><dd{_smaller(value)}>{format_value(value)}</dd></div>")

@@ -89,6 +89,15 @@ def bar_chart(
 
     Raises:
         ValueError: The number of values of a series differs from the number of labels.
+
+    Example:
+        >>> labels = ["cash", "card", "other"]
+        >>> bar_chart(labels, {"share": [0.4, 0.6, float("nan")]}).count("<rect")
+        2
+        >>> bar_chart(labels, {"share": [0.4, 0.6]})
+        Traceback (most recent call last):
+        ...
+        ValueError: series 'share' has 2 values, not 3
     """
     _check_lengths(series, len(labels))
     look = _Look(title, y_label, size, legend and len(series) > 1, tooltips)
@@ -124,6 +133,15 @@ def histogram(
 
     Raises:
         ValueError: The number of heights of a series differs from the number of bins.
+
+    Example:
+        >>> chart = histogram([0, 10, 20], {"train": [0.7, 0.3], "eval": [0.6, 0.4]})
+        >>> chart.count("class='area"), "<title>0 to 10" in chart
+        (2, True)
+        >>> histogram([0, 10, 20], {"train": [0.7, 0.3, 0.0]})
+        Traceback (most recent call last):
+        ...
+        ValueError: series 'train' has 3 values, not 2
     """
     _check_lengths(series, max(len(edges) - 1, 0))
     bins = [i for i in range(len(edges) - 1) if svg.finite(edges[i]) and svg.finite(edges[i + 1])]
@@ -182,6 +200,17 @@ def heatmap(
 
     Raises:
         ValueError: The numbers of values and labels differ.
+
+    Example:
+        >>> names = ["no", "yes"]
+        >>> titles = {"row_title": "actual", "column_title": "predicted"}
+        >>> chart = heatmap([[50, 3], [7, 40]], row_labels=names, column_labels=names, **titles)
+        >>> chart.count("<rect")
+        4
+        >>> heatmap([[50, 3]], row_labels=names, column_labels=names, **titles)
+        Traceback (most recent call last):
+        ...
+        ValueError: values are not 2 rows of 2
     """
     if len(values) != len(row_labels) or any(len(r) != len(column_labels) for r in values):
         raise ValueError(f"values are not {len(row_labels)} rows of {len(column_labels)}")

@@ -31,7 +31,12 @@ def escape(value: object) -> Markup:
 
 
 def join(parts: Iterable[object], separator: str = "") -> Markup:
-    """Return values joined into HTML; those that are not `Markup` are escaped."""
+    """Return values joined into HTML; those that are not `Markup` are escaped.
+
+    Example:
+        >>> join(["a < b", Markup("<b>c</b>")], separator=", ")
+        'a &lt; b, <b>c</b>'
+    """
     return Markup(separator.join(escape(part) for part in parts))
 
 
@@ -61,7 +66,12 @@ def format_number(value: float) -> str:
 
 
 def format_value(value: object) -> Markup:
-    """Return the value of a table cell or tile: numbers formatted, None as a dash, text escaped."""
+    """Return the value of a table cell or tile: numbers formatted, None as a dash, text escaped.
+
+    Example:
+        >>> [str(format_value(value)) for value in (12345, None, True, "a < b")]
+        ['12,345', '&ndash;', 'yes', 'a &lt; b']
+    """
     if value is None:
         return Markup("&ndash;")
     if isinstance(value, bool):
@@ -72,5 +82,10 @@ def format_value(value: object) -> Markup:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is shown as a number (a bool is not)."""
+    """Whether a value is shown as a number (a bool is not).
+
+    Example:
+        >>> is_number(3), is_number(True), is_number("3")
+        (True, False, False)
+    """
     return isinstance(value, Real) and not isinstance(value, bool)

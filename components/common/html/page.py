@@ -32,6 +32,15 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
 
     Returns:
         The text of the document, to be written as UTF-8.
+
+    Example:
+        >>> rows = Section("Rows", (Markup("<p>210,000</p>"),))
+        >>> text = page("Taxi", [rows], subtitle="trips.csv")
+        >>> print(text[text.index("<header>") : text.index("</main>")])
+        <header><h1>Taxi</h1><p class='subtitle'>trips.csv</p></header>
+        <section><h2>Rows</h2>
+        <p>210,000</p>
+        </section>
     """
     below = f"<p class='subtitle'>{escape(subtitle)}</p>" if subtitle else ""
     body = "\n".join(_section(section) for section in sections)

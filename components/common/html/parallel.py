@@ -51,6 +51,16 @@ def parallel_coordinates(
 
     Raises:
         ValueError: A trial has no score, or not one value per setting.
+
+    Example:
+        >>> trials, scores = [[0.01, "relu"], [0.1, "tanh"]], [0.71, float("nan")]
+        >>> chart = parallel_coordinates(["rate", "activation"], trials, scores, score_label="auc")
+        >>> chart.count("class='trial'"), chart.count("class='trial lost'")
+        (1, 1)
+        >>> parallel_coordinates(["rate"], trials, scores, score_label="auc")
+        Traceback (most recent call last):
+        ...
+        ValueError: 2 scores for 2 lines of 1 values
     """
     if len(lines) != len(scores) or any(len(line) != len(axes) for line in lines):
         raise ValueError(f"{len(scores)} scores for {len(lines)} lines of {len(axes)} values")

@@ -25,18 +25,33 @@ class Plot:
 
 
 def pixels(value: float) -> str:
-    """Return a coordinate as text, rounded to a tenth of a pixel."""
+    """Return a coordinate as text, rounded to a tenth of a pixel.
+
+    Example:
+        >>> pixels(12.0), pixels(2.54)
+        ('12', '2.5')
+    """
     text = f"{value:.1f}"
     return text[:-2] if text.endswith(".0") else text
 
 
 def color(index: int) -> str:
-    """Return the CSS class of a series."""
+    """Return the CSS class of a series.
+
+    Example:
+        >>> color(0), color(SERIES_COLOURS)
+        ('s0', 's0')
+    """
     return f"s{index % SERIES_COLOURS}"
 
 
 def legend(names: Iterable[str]) -> Markup:
-    """Return a legend: the names of series, each with its color."""
+    """Return a legend: the names of series, each with its color.
+
+    Example:
+        >>> print(legend(["train", "a < b"]))
+        <div class='legend'><span class='s0'>train</span><span class='s1'>a &lt; b</span></div>
+    """
     keys = (f"<span class='{color(i)}'>{escape(name)}</span>" for i, name in enumerate(names))
     return Markup(f"<div class='legend'>{''.join(keys)}</div>")
 
@@ -59,6 +74,11 @@ def figure(
         title: The title above the drawing, also read by screen readers.
         named: The names of the series for the legend, in the order of their colors.
         grows: Whether the drawing may become wider than `width`.
+
+    Example:
+        >>> print(figure(100, 50, [rect((0, 0, 10, 4), "bar")], title="Loss"))
+        <figure><figcaption>Loss</figcaption><svg viewBox='0 0 100 50' role='img'
+        aria-label='Loss'><rect x='0' y='0' width='10' height='4' class='bar'/></svg></figure>
     """
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     keys = legend(named) if named else ""
@@ -73,7 +93,12 @@ def figure(
 def text(
     x: float, y: float, content: object, *, anchor: str = "start", css: str = "", turn: float = 0
 ) -> str:
-    """Return text; `turn` rotates it by degrees around its anchor."""
+    """Return text; `turn` rotates it by degrees around its anchor.
+
+    Example:
+        >>> text(5, 10.25, "a < b", anchor="end")
+        "<text x='5' y='10.2' text-anchor='end'>a &lt; b</text>"
+    """
     style = f" class='{css}'" if css else ""
     rotation = f" transform='rotate({pixels(turn)} {pixels(x)} {pixels(y)})'" if turn else ""
     return (
@@ -83,7 +108,12 @@ def text(
 
 
 def rect(at: tuple[float, float, float, float], css: str, tooltip: object = "") -> str:
-    """Return a rectangle at `(x, y, width, height)`, with an optional tooltip."""
+    """Return a rectangle at `(x, y, width, height)`, with an optional tooltip.
+
+    Example:
+        >>> rect((0, 0, 10, 4), "bar", "12 rows")
+        "<rect x='0' y='0' width='10' height='4' class='bar'><title>12 rows</title></rect>"
+    """
     x, y, width, height = at
     shape = (
         f"<rect x='{pixels(x)}' y='{pixels(y)}' width='{pixels(max(width, 0))}' "
@@ -103,7 +133,14 @@ def path(points: Iterable[tuple[float, float]]) -> str:
 
 
 def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list[str]:
-    """Return horizontal grid lines with their values, and the label of the axis."""
+    """Return horizontal grid lines with their values, and the label of the axis.
+
+    Example:
+        >>> plot = Plot(width=100, height=50, left=20, top=5, right=95, bottom=40)
+        >>> line, label, *_ = left_axis(plot, Scale(0, 10, start=40, end=5), ticks=2)
+        >>> line, label
+        ("<path class='g' d='M20 40H95'/>", "<text x='14' y='44' text-anchor='end'>0</text>")
+    """
     parts = []
     for value, written in scale.ticks(ticks):
         y = scale(value)
@@ -116,7 +153,14 @@ def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list
 
 
 def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> list[str]:
-    """Return the horizontal axis with ticks, their values, and its label."""
+    """Return the horizontal axis with ticks, their values, and its label.
+
+    Example:
+        >>> plot = Plot(width=100, height=50, left=20, top=5, right=95, bottom=40)
+        >>> line, tick, label, *_ = bottom_axis(plot, Scale(0, 10, start=20, end=95), ticks=2)
+        >>> tick, label
+        ("<path class='ax' d='M20 40v4'/>", "<text x='20' y='56' text-anchor='middle'>0</text>")
+    """
     y = plot.bottom
     parts = [f"<path class='ax' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>"]
     for value, written in scale.ticks(ticks):
@@ -130,16 +174,31 @@ def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> li
 
 
 def label_width(scale: Scale, ticks: int = 6) -> float:
-    """Return the width of the values of a left axis, in pixels."""
+    """Return the width of the values of a left axis, in pixels.
+
+    Example:
+        >>> label_width(Scale(0, 10, 0, 100)) < label_width(Scale(0, 10_000_000, 0, 100))
+        True
+    """
     return CHARACTER * max((len(written) for _, written in scale.ticks(ticks)), default=1) + 10
 
 
 def shorten(content: object, most: int) -> str:
-    """Return text cut to `most` characters, with an ellipsis."""
+    """Return text cut to `most` characters, with an ellipsis.
+
+    Example:
+        >>> shorten("neighborhood", 8), shorten("fare", 8)
+        ('neighbo…', 'fare')
+    """
     whole = str(content)
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def finite(value: float | None) -> bool:
-    """Whether a value can be drawn."""
+    """Whether a value can be drawn.
+
+    Example:
+        >>> finite(2.5), finite(float("nan")), finite(None)
+        (True, False, False)
+    """
     return value is not None and math.isfinite(value)

@@ -89,6 +89,13 @@ def input_digest(*parts: Any) -> str:
     Args:
         parts: The inputs of a task in a fixed order: URIs and settings, nothing that differs
             between attempts.
+
+    Example:
+        >>> first = input_digest("gs://bucket/data", {"epochs": 3, "seed": 1})
+        >>> first == input_digest("gs://bucket/data", {"seed": 1, "epochs": 3})
+        True
+        >>> first == input_digest("gs://bucket/data", {"seed": 1, "epochs": 4})
+        False
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -102,6 +109,11 @@ def spec_digest(resource: Mapping[str, Any]) -> str:
 
     Args:
         resource: The requested resource.
+
+    Example:
+        >>> job = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"suspend": True}}
+        >>> spec_digest(job) == spec_digest({**job, "status": {"active": 1}})
+        True
     """
     return input_digest(*(resource.get(field) for field in ("apiVersion", "kind", "spec")))
 

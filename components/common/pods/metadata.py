@@ -9,7 +9,12 @@ _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
 def is_label_name(text: str) -> bool:
-    """Return whether a text has the form of a label's name, without a prefix."""
+    """Return whether a text has the form of a label's name, without a prefix.
+
+    Example:
+        >>> is_label_name("team_a"), is_label_name("example.com/team"), is_label_name("-team")
+        (True, False, False)
+    """
     return _NAME.fullmatch(text) is not None
 
 
@@ -38,6 +43,13 @@ def check_label_value(value: str) -> None:
 
     Raises:
         ValueError: Where it does not fit.
+
+    Example:
+        >>> check_label_value("")
+        >>> check_label_value("team a")
+        Traceback (most recent call last):
+        ...
+        ValueError: 'team a' is not a valid label value; use at most 63 letters, digits, ...
     """
     if value and not is_label_name(value):
         raise ValueError(
@@ -51,6 +63,13 @@ def check_labels(values: Mapping[str, str]) -> None:
 
     Raises:
         ValueError: For the first that does not fit.
+
+    Example:
+        >>> check_labels({"example.com/team": "ml"})
+        >>> check_labels({"team": "ml team"})
+        Traceback (most recent call last):
+        ...
+        ValueError: 'ml team' is not a valid label value; ...
     """
     for key, value in values.items():
         check_key(key)
@@ -62,6 +81,13 @@ def check_annotations(values: Mapping[str, str]) -> None:
 
     Raises:
         ValueError: For the first that does not fit.
+
+    Example:
+        >>> check_annotations({"example.com/note": "any text: even this"})
+        >>> check_annotations({"a note": ""})
+        Traceback (most recent call last):
+        ...
+        ValueError: 'a note' is not a valid key; use one such as team or example.com/team
     """
     for key in values:
         check_key(key)

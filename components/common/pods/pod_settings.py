@@ -16,6 +16,13 @@ def check_image(value: str) -> None:
 
     Raises:
         ValueError: Where it does not fit.
+
+    Example:
+        >>> check_image("registry.example.com/ml/train:1.0")
+        >>> check_image("https://registry.example.com/ml/train")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected an image reference such as registry.example.com/ml/train:1.0
     """
     if not images.is_reference(value):
         raise ValueError("expected an image reference such as registry.example.com/ml/train:1.0")
@@ -26,6 +33,13 @@ def check_names(values: Sequence[str]) -> None:
 
     Raises:
         ValueError: For the first that does not fit.
+
+    Example:
+        >>> check_names(["registry", "mirror"])
+        >>> check_names(["registry", "registry"])
+        Traceback (most recent call last):
+        ...
+        ValueError: name 'registry' is given twice
     """
     for value in values:
         documents.resource_name(value)

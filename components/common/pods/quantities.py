@@ -40,6 +40,13 @@ def check_positive(value: str) -> None:
 
     Raises:
         ValueError: Where it is not.
+
+    Example:
+        >>> check_positive("500m")
+        >>> check_positive("0")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected more than 0
     """
     if parse_quantity(value) <= 0:
         raise ValueError("expected more than 0")

@@ -16,6 +16,13 @@ def check_extended_resource(value: str) -> None:
 
     Raises:
         ValueError: Where it does not fit.
+
+    Example:
+        >>> check_extended_resource("amd.com/gpu")
+        >>> check_extended_resource("gpu")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected the name of an extended resource, such as nvidia.com/gpu
     """
     prefix, slash, name = value.partition("/")
     if not slash or not is_label_name(name):

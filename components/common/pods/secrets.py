@@ -15,6 +15,13 @@ def check_secret_key(value: str) -> None:
 
     Raises:
         ValueError: Where it does not fit.
+
+    Example:
+        >>> check_secret_key("key.json")
+        >>> check_secret_key("keys/key.json")
+        Traceback (most recent call last):
+        ...
+        ValueError: expected a Secret's key: letters, digits, '-', '_' and '.'
     """
     if not _KEY.fullmatch(value):
         raise ValueError("expected a Secret's key: letters, digits, '-', '_' and '.'")

@@ -29,6 +29,13 @@ def check_variables(values: Mapping[str, str]) -> None:
 
     Raises:
         ValueError: For the first that does not fit.
+
+    Example:
+        >>> check_variables({"BATCH_SIZE": "any text"})
+        >>> check_variables({"BATCH SIZE": "512"})
+        Traceback (most recent call last):
+        ...
+        ValueError: 'BATCH SIZE' is not a valid name for an environment variable
     """
     for name in values:
         check_variable_name(name)
@@ -40,6 +47,14 @@ def not_reserved(reserved: Collection[str], owner: str) -> documents.Check:
     Args:
         reserved: Names that are refused.
         owner: What sets them, for the message.
+
+    Example:
+        >>> check = not_reserved(["TF_CONFIG"], "the job's controller")
+        >>> check({"BATCH_SIZE": "512"})
+        >>> check({"TF_CONFIG": "{}"})
+        Traceback (most recent call last):
+        ...
+        ValueError: TF_CONFIG is set by the job's controller; leave it out
     """
 
     def check(values: Mapping[str, str]) -> None:

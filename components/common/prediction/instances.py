@@ -188,6 +188,16 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
     Raises:
         InstanceError: For the first value that has the wrong type, or is missing although it is
             required.
+
+    Example:
+        >>> rooms = ModelInput(name="rooms", dtype="int64", required=True, input="rooms")
+        >>> column([3, 4.0, True], rooms)
+        array([3, 4, 1])
+        >>> column([3, 4.5], rooms)
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.prediction.instances.InstanceError: instance 1:
+        feature 'rooms': expected a whole number of 64 bits, found a number with a fraction.
     """
     array = _at_once(values, model_input) if len(values) >= _WORTH_IT_FROM else None
     return _one_by_one(values, model_input) if array is None else array

@@ -142,6 +142,11 @@ def stop(children: Sequence[Child], grace_seconds: float) -> list[Child]:
 
     Returns:
         Those that were killed. All have ended.
+
+    Example:
+        >>> child = ChildProcess(["sleep", "60"])
+        >>> stop([child], grace_seconds=5), child.wait() == -signal.SIGTERM
+        ([], True)
     """
     for child in children:
         child.terminate()
@@ -157,6 +162,11 @@ def wait_or_kill(children: Sequence[Child], grace_seconds: float) -> list[Child]
 
     Returns:
         Those that were killed. All have ended.
+
+    Example:
+        >>> child = ChildProcess(["sleep", "60"])
+        >>> wait_or_kill([child], grace_seconds=0) == [child], child.wait() == -signal.SIGKILL
+        (True, True)
     """
     deadline = time.monotonic() + grace_seconds
     killed = []
@@ -176,6 +186,14 @@ def last_lines(log: Path, count: int | None = None) -> list[str]:
     Args:
         log: A text file; bytes that are not valid UTF-8 are replaced.
         count: At most so many lines; None for all that were read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     log = Path(directory) / "worker.log"
+        ...     _ = ChildProcess(["seq", "9"], log=log).wait()
+        ...     last_lines(log, 2)
+        ['8', '9']
     """
     with log.open("rb") as stream:
         stream.seek(0, os.SEEK_END)

@@ -73,13 +73,29 @@ def summarize(
     Args:
         statistics: TFDV statistics of one split. Statistics that another program computed lack
             our custom statistics: quantiles come from TFDV's histogram then.
+
+    Example:
+        >>> from google.protobuf import text_format
+        >>> from tensorflow_metadata.proto.v0 import statistics_pb2
+        >>> text = "num_stats { common_stats { num_non_missing: 8 } min: 1 max: 9 mean: 4 }"
+        >>> text = f"datasets {{ num_examples: 10 features {{ name: 'fare' {text} }} }}"
+        >>> proto = text_format.Parse(text, statistics_pb2.DatasetFeatureStatisticsList())
+        >>> fare = summarize(proto)["fare"]
+        >>> fare.missing, fare.low, fare.high, fare.mean
+        (2, 1.0, 9.0, 4.0)
     """
     dataset = statistics.datasets[0]
     return {feature_name(f): _summary(f, dataset.num_examples) for f in dataset.features}
 
 
 def feature_name(feature: "statistics_pb2.FeatureNameStatistics") -> str:
-    """Return a column's name; a dot in it is part of the name."""
+    """Return a column's name; a dot in it is part of the name.
+
+    Example:
+        >>> from tensorflow_metadata.proto.v0 import statistics_pb2
+        >>> feature_name(statistics_pb2.FeatureNameStatistics(path={"step": ["trip.miles"]}))
+        'trip.miles'
+    """
     return ".".join(feature.path.step) if feature.path.step else str(feature.name)
 
 

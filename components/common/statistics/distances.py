@@ -83,6 +83,16 @@ def measure_columns(
         now: The summaries of the split's columns.
         before: The summaries to compare with: of the train split, or of earlier data.
         thresholds: The largest distances allowed.
+
+    Example:
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> schema = schema_pb2.Schema(feature=[{"name": "payment"}])
+        >>> old = {"payment": ColumnSummary(rows=10, missing=0, ranked=(("cash", 6), ("card", 4)))}
+        >>> new = {"payment": ColumnSummary(rows=10, missing=0, ranked=(("cash", 1), ("card", 9)))}
+        >>> limits = DistanceThresholds({}, every=0.1)
+        >>> [found] = measure_columns(schema, "drift", "train", new, old, limits)
+        >>> found.column, found.value, found.is_too_far
+        ('payment', 0.5, True)
     """
     found = []
     for feature in schema.feature:
@@ -152,7 +162,13 @@ def jensen_shannon_divergence(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def to_protos(found: Sequence[Distance]) -> list["anomalies_pb2.DriftSkewInfo"]:
-    """Return the distances as TensorFlow Metadata protos, one per column."""
+    """Return the distances as TensorFlow Metadata protos, one per column.
+
+    Example:
+        >>> [proto] = to_protos([Distance("fare", "eval", "skew", "L_INFTY", 0.5, threshold=0.25)])
+        >>> proto.path.step, proto.skew_measurements[0].value, proto.skew_measurements[0].threshold
+        (['fare'], 0.5, 0.25)
+    """
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     protos: dict[str, anomalies_pb2.DriftSkewInfo] = {}

@@ -16,7 +16,17 @@ SUFFIX = ".binpb"
 def write(
     directory: Path, statistics: Mapping[str, "statistics_pb2.DatasetFeatureStatisticsList"]
 ) -> None:
-    """Write `<split>.binpb` for every split into an existing directory."""
+    """Write `<split>.binpb` for every split into an existing directory.
+
+    Example:
+        >>> import tempfile
+        >>> from tensorflow_metadata.proto.v0 import statistics_pb2
+        >>> proto = statistics_pb2.DatasetFeatureStatisticsList(datasets=[{"num_examples": 10}])
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     write(Path(directory), {"train": proto})
+        ...     read(directory)["train"].datasets[0].num_examples
+        10
+    """
     for split, proto in statistics.items():
         (directory / f"{split}{SUFFIX}").write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -31,6 +41,15 @@ def read(
 
     Raises:
         UserError: The directory holds no statistics, or a file cannot be parsed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     _ = (Path(directory) / "train.binpb").write_bytes(b"no proto")
+        ...     read(directory)
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: ...train.binpb: not TFDV statistics: ...
     """
     from google.protobuf.message import DecodeError
     from tensorflow_metadata.proto.v0 import statistics_pb2

@@ -65,6 +65,16 @@ def local_copy(uri: str) -> Iterator[Path]:
 
     Raises:
         UserError: Nothing is found, access is denied, or the scheme is unknown.
+
+    Example:
+        >>> with tempfile.NamedTemporaryFile() as file, local_copy(f"file://{file.name}") as path:
+        ...     str(path) == file.name
+        True
+        >>> with local_copy("/missing/data.csv"):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: /missing/data.csv: not found.
     """
     location = parse(uri)
     if location.is_local:
@@ -132,6 +142,14 @@ def upload(path: Path, uri: str) -> None:
 
     Raises:
         UserError: Access is denied, or the scheme is unknown.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     source, target = Path(folder) / "model", Path(folder) / "published" / "1"
+        ...     files.write_text(source / "model.json", "{}")
+        ...     upload(source, f"file://{target}")
+        ...     (target / "model.json").read_text()
+        '{}'
     """
     location = parse(uri)
     if location.is_local:

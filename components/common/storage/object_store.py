@@ -77,13 +77,27 @@ class Store(Protocol):
 
 
 def make_room(path: Path, size: int) -> None:
-    """Create a sparse file of `size` bytes."""
+    """Create a sparse file of `size` bytes.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     make_room(Path(directory) / "data.csv", 4096)
+        ...     (Path(directory) / "data.csv").stat().st_size
+        4096
+    """
     with path.open("wb") as empty:
         empty.truncate(size)
 
 
 def cut(parts: Sequence[Part], most: int) -> Iterator[Part]:
-    """Yield parts cut into ones of at most `most` bytes."""
+    """Yield parts cut into ones of at most `most` bytes.
+
+    Example:
+        >>> whole = Part(StoredObject("data.csv", size=100), Path("data.csv"), start=0, end=100)
+        >>> [(part.start, part.end) for part in cut([whole], most=40)]
+        [(0, 40), (40, 80), (80, 100)]
+    """
     for part in parts:
         for start in range(part.start, part.end, most):
             yield Part(part.stored, part.path, start, min(start + most, part.end))

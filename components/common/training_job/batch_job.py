@@ -20,6 +20,14 @@ def refuse_unsupported(settings: JobSettings) -> None:
 
     Raises:
         UserError: For the first such setting.
+
+    Example:
+        >>> refuse_unsupported(JobSettings(workers=1))
+        >>> refuse_unsupported(JobSettings(workers=3))
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: job.workers: a plain Job is one pod;
+        leave it out, or use a TFJob.
     """
     given = {
         "workers": settings.workers > 1,

@@ -44,6 +44,11 @@ def pod_spec(
         role: An attribute of `job_settings.Roles`.
         container: The name of the only container.
         ports: The container's ports.
+
+    Example:
+        >>> spec = pod_spec(TrainingJobSpec(["--epochs=3"]), "chief", "tensorflow")
+        >>> spec["containers"][0]["args"], spec["automountServiceAccountToken"]
+        (['--epochs=3'], False)
     """
     settings = spec.settings
     body: dict[str, Any] = {
@@ -76,18 +81,36 @@ def pod_spec(
 
 
 def placement(settings: JobSettings, role: str) -> dict[str, Any]:
-    """Return the fields of a pod about where it runs and under which account."""
+    """Return the fields of a pod about where it runs and under which account.
+
+    Example:
+        >>> settings = JobSettings(service_account="trainer", node_selector={"disk": "ssd"})
+        >>> placement(settings, "workers")
+        {'serviceAccountName': 'trainer', 'nodeSelector': {'disk': 'ssd'}}
+    """
     own = settings.role(role)
     return pod_settings.placement(settings, own.node_selector, own.tolerations)
 
 
 def image(settings: JobSettings) -> str:
-    """Return the pods' image."""
+    """Return the pods' image.
+
+    Example:
+        >>> image(JobSettings(image="registry.example.com/train:1.0"))
+        'registry.example.com/train:1.0'
+        >>> image(JobSettings()) == images.TENSORFLOW
+        True
+    """
     return settings.image or images.TENSORFLOW
 
 
 def command(module: str) -> list[str]:
-    """Return the container's command, which runs a Python module of this package."""
+    """Return the container's command, which runs a Python module of this package.
+
+    Example:
+        >>> command("kfp_tabular.components.training.worker")
+        ['python', '-m', 'kfp_tabular.components.training.worker']
+    """
     return ["python", "-m", module]
 
 
@@ -116,7 +139,13 @@ def resources(settings: JobSettings, role: str) -> dict[str, Any]:
 
 
 def environment(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Return the container's environment variables; those of the settings win over the defaults."""
+    """Return the container's environment variables; those of the settings win over the defaults.
+
+    Example:
+        >>> settings = JobSettings(env={"HOME": "/data", "GREETING": "$(USER)"})
+        >>> {entry["name"]: entry["value"] for entry in environment(TrainingJobSpec((), settings))}
+        {'HOME': '/data', 'TMPDIR': '/work', 'PYTHONUNBUFFERED': '1', 'GREETING': '$$(USER)'}
+    """
     settings = spec.settings
     found: dict[str, dict[str, Any]] = {}
 
@@ -137,7 +166,12 @@ def environment(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def volumes(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Return the pod's volumes."""
+    """Return the pod's volumes.
+
+    Example:
+        >>> volumes(TrainingJobSpec((), JobSettings(scratch="20Gi")))
+        [{'name': 'tmp', 'emptyDir': {}}, {'name': 'work', 'emptyDir': {'sizeLimit': '20Gi'}}]
+    """
     settings = spec.settings
     found: list[dict[str, Any]] = [
         {"name": "tmp", "emptyDir": {}},
@@ -159,7 +193,12 @@ def volumes(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def mounts(spec: TrainingJobSpec) -> list[dict[str, Any]]:
-    """Return the container's volume mounts."""
+    """Return the container's volume mounts.
+
+    Example:
+        >>> mounts(TrainingJobSpec((), JobSettings(shared_memory="1Gi")))[-1]
+        {'name': 'shared-memory', 'mountPath': '/dev/shm'}
+    """
     settings = spec.settings
     found: list[dict[str, Any]] = [
         {"name": "tmp", "mountPath": TMP_PATH},
@@ -189,7 +228,12 @@ def mounts(spec: TrainingJobSpec) -> list[dict[str, Any]]:
 
 
 def pod_security(settings: JobSettings) -> dict[str, Any]:
-    """Return the pod's security context."""
+    """Return the pod's security context.
+
+    Example:
+        >>> pod_security(JobSettings(run_as_user=1000))
+        {'runAsNonRoot': True, 'seccompProfile': {'type': 'RuntimeDefault'}, 'runAsUser': 1000}
+    """
     context: dict[str, Any] = {
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},

@@ -155,6 +155,14 @@ def refuse_unsupported(settings: JobSettings) -> None:
 
     Raises:
         UserError: For the first such setting.
+
+    Example:
+        >>> refuse_unsupported(JobSettings(workers=3))
+        >>> refuse_unsupported(JobSettings(backoff_limit=5))
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: job.backoff_limit: a TrainJob has no
+        field for it; set failurePolicy.maxRestarts in a ClusterTrainingRuntime of your own ...
     """
     if settings.parameter_servers or settings.evaluator:
         name = "parameter_servers" if settings.parameter_servers else "evaluator"

@@ -92,6 +92,13 @@ def on_event(event: threading.Event, act: Callable[[], None]) -> Iterator[None]:
 
     The main thread must not wait for an event that a signal handler sets: the handler interrupts
     the wait, which may hold the event's lock.
+
+    Example:
+        >>> terminated, saved = threading.Event(), threading.Event()
+        >>> with on_event(terminated, saved.set):
+        ...     terminated.set()
+        ...     saved.wait(5)
+        True
     """
     done = threading.Event()
 

@@ -85,6 +85,13 @@ def cannot_start(pod: Object, grace_seconds: float) -> Problem | None:
     Args:
         pod: The pod.
         grace_seconds: How long it may be unschedulable. No other problem may last longer.
+
+    Example:
+        >>> waiting = {"reason": "ImagePullBackOff", "message": "not found"}
+        >>> statuses = [{"image": "train:1", "state": {"waiting": waiting}}]
+        >>> pod = {"metadata": {"name": "taxi"}, "status": {"containerStatuses": statuses}}
+        >>> print(cannot_start(pod, grace_seconds=300))
+        pod taxi cannot start: ImagePullBackOff: image train:1: not found
     """
     name = str(pod["metadata"]["name"])
     if _being_deleted(pod):
@@ -109,6 +116,14 @@ def failures(pod: Object) -> Iterator[Failure]:
 
     Args:
         pod: The pod.
+
+    Example:
+        >>> state = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+        >>> statuses = [{"name": "main", "state": state}]
+        >>> pod = {"metadata": {"name": "taxi"}, "status": {"containerStatuses": statuses}}
+        >>> print(*failures(pod))
+        pod taxi, container main: OOMKilled: it used more memory than its node had
+        (exit code 137, SIGKILL)
     """
     name, status = str(pod["metadata"]["name"]), pod.get("status") or {}
     disrupted = _condition(pod, "DisruptionTarget")
@@ -128,12 +143,22 @@ def failures(pod: Object) -> Iterator[Failure]:
 
 
 def is_running(pod: Object) -> bool:
-    """Whether a pod has started and not ended."""
+    """Whether a pod has started and not ended.
+
+    Example:
+        >>> is_running({"status": {"phase": "Running"}}), is_running({})
+        (True, False)
+    """
     return bool((pod.get("status") or {}).get("phase") == "Running")
 
 
 def has_ended(pod: Object) -> bool:
-    """Whether a pod has ended and will not restart."""
+    """Whether a pod has ended and will not restart.
+
+    Example:
+        >>> has_ended({"status": {"phase": "Failed"}}), has_ended({"status": {"phase": "Running"}})
+        (True, False)
+    """
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -143,6 +168,12 @@ def has_log(pod: Object, container: str) -> bool:
     Args:
         pod: The pod.
         container: The container; empty for the first.
+
+    Example:
+        >>> started = {"name": "main", "state": {"running": {}}}
+        >>> waiting = {"name": "main", "state": {"waiting": {}}}
+        >>> [has_log({"status": {"containerStatuses": [s]}}, "main") for s in (started, waiting)]
+        [True, False]
     """
     wanted = container or main_container(pod)
     return any(
@@ -153,7 +184,13 @@ def has_log(pod: Object, container: str) -> bool:
 
 
 def restarts(pod: Object, container: str) -> int:
-    """Return the number of restarts of a container."""
+    """Return the number of restarts of a container.
+
+    Example:
+        >>> pod = {"status": {"containerStatuses": [{"name": "main", "restartCount": 3}]}}
+        >>> restarts(pod, "main"), restarts(pod, "sidecar")
+        (3, 0)
+    """
     return max(
         (
             int(status.get("restartCount") or 0)
@@ -165,7 +202,12 @@ def restarts(pod: Object, container: str) -> int:
 
 
 def main_container(pod: Object) -> str:
-    """Return the name of the first container of a pod."""
+    """Return the name of the first container of a pod.
+
+    Example:
+        >>> main_container({"spec": {"containers": [{"name": "main"}, {"name": "sidecar"}]}})
+        'main'
+    """
     containers = (pod.get("spec") or {}).get("containers") or [{}]
     return str(containers[0].get("name", ""))
 
@@ -195,6 +237,13 @@ def event_lines(events: Iterable[Object], most: int = 5) -> list[str]:
     Args:
         events: Events.
         most: The number of lines at most.
+
+    Example:
+        >>> event_lines([
+        ...     {"type": "Normal", "reason": "Scheduled"},
+        ...     {"type": "Warning", "reason": "BackOff", "message": "restarting failed container"},
+        ... ])
+        ['BackOff: restarting failed container']
     """
     warnings = [event for event in events if event.get("type") == "Warning"]
     warnings.sort(key=_when)
