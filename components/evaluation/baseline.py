@@ -20,6 +20,15 @@ def local_model(artifact: Path | None, uri: str) -> Iterator[Path | None]:
     Args:
         artifact: Directory of a model artifact, or None.
         uri: URI of a model, or of a model's directory in a repository; empty for the artifact.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for version in ("9", "10"):
+        ...         (Path(folder) / version).mkdir()
+        ...     with local_model(None, folder) as path:
+        ...         path.name
+        '10'
     """
     from kfp_tabular.components.common.storage import local_copy
 
@@ -31,7 +40,16 @@ def local_model(artifact: Path | None, uri: str) -> Iterator[Path | None]:
 
 
 def newest_version(path: Path) -> Path:
-    """Return the newest version of a model's directory in a repository; other paths unchanged."""
+    """Return the newest version of a model's directory in a repository; other paths unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for version in ("9", "10"):
+        ...         (Path(folder) / version).mkdir()
+        ...     newest_version(Path(folder)).name
+        '10'
+    """
     if (path / MODEL_FILE).is_file() or not path.is_dir():
         return path
     versions = [entry for entry in path.glob("[0-9]*") if entry.name.isdecimal()]

@@ -109,6 +109,17 @@ def choose_split(examples: Examples, split: str) -> str:
 
     Raises:
         UserError: If it does not exist or has no rows.
+
+    Example:
+        >>> import tempfile
+        >>> import pyarrow as pa
+        >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+        >>> table = pa.table({"fare": [12.5]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ExamplesWriter(folder, table.schema, ["train", "eval", "test"]) as writer:
+        ...         writer.write("eval", table)
+        ...     choose_split(Examples(Path(folder)), "")
+        'eval'
     """
     rows = examples.rows()
     if split:

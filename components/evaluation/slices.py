@@ -114,6 +114,18 @@ def plan(
 
     Raises:
         UserError: If a column is unknown or has more than 100,000 values.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+        >>> table = pa.table({"company": ["blue", "blue", "yellow", None]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ExamplesWriter(folder, table.schema, ["test"]) as writer:
+        ...         writer.write("test", table)
+        ...     (slicing,) = plan(Examples(Path(folder)), "test", ["company"], most=2)
+        >>> slicing.slices, slicing.left_out
+        ((('blue',), ('(missing)',)), 1)
     """
     crosses = {
         ",".join(columns): columns

@@ -81,6 +81,17 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
         UserError: If the secret cannot be read, holds no key, more than `MOST_KEYS`, a key twice,
             an invalid name, or a key that is not `SHORTEST_KEY` to `LONGEST_KEY` visible ASCII
             characters. The message names the file and the key's name or line, never a key.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "web").write_text("s3cret-0123456789")
+        ...     read_keys(folder).names
+        ('web',)
+        >>> read_keys("/etc/no-such-secret")
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: /etc/no-such-secret: cannot read the keys:
+        No such file or directory.
     """
     source = Path(path)
     try:
@@ -100,6 +111,15 @@ def generation(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int],
 
     Returns:
         Inode, size and times of the files; empty if they cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "web").write_text("s3cret-0123456789")
+        ...     before = generation(folder)
+        ...     _ = (Path(folder) / "batch").write_text("another-0123456789")
+        ...     generation(folder) == before
+        False
     """
     source = Path(path)
     try:

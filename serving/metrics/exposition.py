@@ -25,6 +25,16 @@ def render_metrics(registries: Iterable[CollectorRegistry], accept: str) -> tupl
 
     Returns:
         The body and its content type.
+
+    Example:
+        >>> registry = CollectorRegistry()
+        >>> prometheus_client.Counter("requests", "Requests.", registry=registry).inc()
+        >>> body, _ = render_metrics([registry], accept="")
+        >>> print(body.decode())
+        # HELP requests_total Requests.
+        # TYPE requests_total counter
+        requests_total 1.0
+        ...
     """
     directory = shared_directory()
     sources: list[Collector] = (

@@ -28,6 +28,13 @@ def find_model(data_plane: DataPlane, name: str) -> ServedModel:
 
     Raises:
         RequestError: If there is no model with this name.
+
+    Example:
+        >>> from kserve import ModelRepository
+        >>> find_model(DataPlane(ModelRepository()), "taxi")
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: no model has this name;
+        GET /v1/models lists the models.
     """
     model = data_plane.model_registry.get_model(name)
     if not isinstance(model, ServedModel):

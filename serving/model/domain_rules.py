@@ -115,6 +115,15 @@ def build_rules(
     Args:
         schema: A TensorFlow Metadata schema.
         inputs: The features that the model takes; other features of the schema get no rule.
+
+    Example:
+        >>> from google.protobuf import text_format
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> text = 'feature { name: "hour" type: INT int_domain { min: 0 max: 23 } }'
+        >>> schema = text_format.Parse(text, schema_pb2.Schema())
+        >>> build_rules(schema, [ModelInput("hour", "int64", required=True, input="hour")])
+        (DomainRule(feature='hour', input='hour', violation='range', allowed=None, low=0, high=23,
+        missing=None),)
     """
     features = {feature.name: feature for feature in schema.feature}
     shared = {domain.name: domain for domain in schema.string_domain}
@@ -143,6 +152,16 @@ def check_domains(
 
     Raises:
         RequestError: For the first feature with a value to reject; it names the first such row.
+
+    Example:
+        >>> rule = DomainRule("hour", "hour", "range", low=0, high=23)
+        >>> arrays = {"hour": np.array([7, 24])}
+        >>> check_domains(arrays, [rule], ValuePolicies(out_of_range="count"), print)
+        hour 1
+        >>> check_domains(arrays, [rule], ValuePolicies(), lambda feature, rows: None)
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: instance 1: feature 'hour':
+        expected a number from 0 to 23.
     """
     for rule in rules:
         rows = rule.rows_outside(arrays[rule.input])

@@ -65,6 +65,14 @@ def find_model_source(path: str | os.PathLike[str], name: str = "") -> ServedMod
 
     Raises:
         UserError: If there is no model, or the name does not fit into a URL path.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (Path(folder) / "taxi" / "3").mkdir(parents=True)
+        ...     source = find_model_source(f"{folder}/taxi")
+        >>> source.name, source.has_versions
+        ('taxi', True)
     """
     given = Path(path).absolute()
     has_versions = not _is_model(given)

@@ -44,6 +44,16 @@ def choose_version(
         before: The fingerprints of the previous look, by version.
         current: The version that is served.
         broken: Versions that could not be loaded. One is tried again when it has changed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> first, second = (
+        ...     ModelVersion(Path(f"/models/taxi/{number}"), number, frozenset()) for number in "12"
+        ... )
+        >>> choose_version([second, first], {"1": frozenset()}, first, frozenset())
+        >>> before = {"1": frozenset(), "2": frozenset()}
+        >>> choose_version([second, first], before, first, frozenset()).version
+        '2'
     """
     if not any(version.directory == current.directory for version in found) and (
         current.version in before

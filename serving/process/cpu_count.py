@@ -15,6 +15,13 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
 
     Returns:
         A whole number, at least 1. A quota of 1.5 CPUs counts as 2.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as cgroup:
+        ...     _ = (Path(cgroup) / "cpu.max").write_text("50000 100000")
+        ...     available_cpus(Path(cgroup))
+        1
     """
     usable = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)

@@ -62,6 +62,11 @@ def reserve_port(host: str, port: int) -> socket.socket:
 
     Raises:
         UserError: If the address does not belong to this machine, or the port is in use.
+
+    Example:
+        >>> with reserve_port("127.0.0.1", 0) as holder:
+        ...     holder.getsockname()[1] > 0
+        True
     """
     with bind_socket(host, port, "--grpc-port") as free:
         family, address = free.family, free.getsockname()

@@ -36,6 +36,11 @@ class RequestError(Exception):
         feature: The feature at fault, if there is one. It may be a name that the model does not
             know.
         row: The row at fault, from 0, if there is one.
+
+    Example:
+        >>> error = RequestError("instance 3: feature 'hour' is missing.", reason="missing", row=3)
+        >>> error.status, error.reason, error.row
+        (400, 'missing', 3)
     """
 
     def __init__(
@@ -75,7 +80,13 @@ def too_many_rows(rows: int, most: int) -> RequestError:
 
 
 def too_large(most: int) -> RequestError:
-    """Return the error for a body above `most` bytes."""
+    """Return the error for a body above `most` bytes.
+
+    Example:
+        >>> error = too_large(1_000_000)
+        >>> error.status, str(error)
+        (413, 'the body is larger than 1000000 bytes, the limit of this server; split the request.')
+    """
     return RequestError(
         f"the body is larger than {most} bytes, the limit of this server; split the request.",
         status=413,
@@ -84,7 +95,13 @@ def too_large(most: int) -> RequestError:
 
 
 def not_ready(name: str) -> RequestError:
-    """Return the error for a model that is not loaded yet, or no longer ready."""
+    """Return the error for a model that is not loaded yet, or no longer ready.
+
+    Example:
+        >>> error = not_ready("taxi")
+        >>> error.status, str(error)
+        (503, "model 'taxi' is not ready.")
+    """
     return RequestError(f"model {name!r} is not ready.", status=503, reason=None)
 
 

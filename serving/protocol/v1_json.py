@@ -28,6 +28,17 @@ def decode(document: object, interface: ModelInterface, max_rows: int) -> Arrays
 
     Raises:
         RequestError: If the document has another structure, or the model cannot take an instance.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelInput
+        >>> hour = ModelInput("hour", "int64", required=True, input="hour")
+        >>> spec = ModelSpec("regression", "fare", (), None, (hour,), "sha256:0")
+        >>> interface = ModelInterface(spec, frozenset({"fare"}), instances.Decoder(spec.inputs))
+        >>> decode({"instances": [{"hour": 7}, {"hour": 8}]}, interface, max_rows=10)
+        {'hour': array([7, 8])}
+        >>> decode({"instances": [{"hour": "7"}]}, interface, max_rows=10)
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: instance 0: feature 'hour': ...
     """
     if not isinstance(document, Mapping) or "instances" not in document:
         raise RequestError(
@@ -63,6 +74,14 @@ def encode(outputs: Arrays, spec: ModelSpec, version: str) -> dict[str, Any]:
         `predictions`, an object per instance: `class` and `probabilities` of a classifier,
         `prediction` of a regression model. `classes` names the class of each probability, and
         `model_version` the version that answered.
+
+    Example:
+        >>> import numpy as np
+        >>> spec = ModelSpec("binary", "tips", ("no", "yes"), 0.5, (), "sha256:0")
+        >>> outputs = {"classes": np.array([b"yes"]), "probabilities": np.array([[0.25, 0.75]])}
+        >>> encode(outputs, spec, version="3")
+        {'predictions': [{'class': 'yes', 'probabilities': [0.25, 0.75]}], 'classes': ['no', 'yes'],
+        'model_version': '3'}
     """
     response: dict[str, Any] = {}
     if spec.task == "regression":

@@ -104,6 +104,13 @@ def write_response(
 
     Returns:
         The body, and the length of its JSON if binary data follows, else None.
+
+    Example:
+        >>> import numpy as np
+        >>> request = V2JsonRequest(InferenceRequest("42", []), binary=False, binary_by_output={})
+        >>> body, _ = write_response({"prediction": np.array([12.5])}, request, "taxi", "3")
+        >>> print(body.decode())
+        {"id":"42","model_name":"taxi","model_version":"3","outputs":[{"name":"prediction",...
     """
     tensors: list[dict[str, Any]] = []
     parts: list[bytes] = []

@@ -28,6 +28,15 @@ def parse_message(content: bytes, message: type[Any]) -> Any:
 
     Raises:
         RequestError: If they do not encode such a message.
+
+    Example:
+        >>> content = messages.ModelInferRequest(id="42").SerializeToString()
+        >>> parse_message(content, messages.ModelInferRequest).id
+        '42'
+        >>> parse_message(b"no message", messages.ModelInferRequest)
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: the request is not a valid
+        ModelInferRequest message.
     """
     try:
         return message.FromString(content)
@@ -46,6 +55,13 @@ def read_request(message: Any) -> InferenceRequest:
 
     Raises:
         RequestError: If its raw contents do not match its tensors, or a datatype is unknown.
+
+    Example:
+        >>> tensor = {"name": "hour", "datatype": "INT64", "shape": [1]}
+        >>> tensor["contents"] = {"int64_contents": [7]}
+        >>> read_request(messages.ModelInferRequest(id="42", inputs=[tensor]))
+        InferenceRequest(id='42', tensors=[RequestTensor(name='hour', datatype='INT64', shape=[1],
+        data=[7])], outputs=[])
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
@@ -78,6 +94,14 @@ def write_response(
         request: The same request, as `read_request` returned it.
         model_name: The model's name.
         version: The model's version.
+
+    Example:
+        >>> import numpy as np
+        >>> message = messages.ModelInferRequest(id="42")
+        >>> outputs = {"prediction": np.array([12.5], np.float32)}
+        >>> response = write_response(outputs, message, read_request(message), "taxi", "3")
+        >>> response.outputs[0].name, response.outputs[0].contents.fp32_contents
+        ('prediction', [12.5])
     """
     response = messages.ModelInferResponse(
         model_name=model_name, model_version=version, id=request.id
@@ -98,6 +122,13 @@ def metadata_response(metadata: Mapping[str, Any]) -> Any:
 
     Args:
         metadata: The model's metadata, as the HTTP interface returns it.
+
+    Example:
+        >>> hour = {"name": "hour", "datatype": "INT64", "shape": [-1]}
+        >>> metadata = {"name": "taxi", "versions": ["3"], "platform": "tensorflow_savedmodel"}
+        >>> response = metadata_response({**metadata, "inputs": [hour], "outputs": []})
+        >>> response.inputs[0].name, response.inputs[0].shape
+        ('hour', [-1])
     """
     return messages.ModelMetadataResponse(
         name=metadata["name"],

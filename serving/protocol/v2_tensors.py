@@ -83,7 +83,16 @@ class InferenceRequest:
 
 
 def input_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
-    """Return the model's input tensors, as the model's metadata lists them."""
+    """Return the model's input tensors, as the model's metadata lists them.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+        >>> from kfp_tabular.components.common.prediction.instances import Decoder
+        >>> hour = ModelInput("hour", "int64", required=True, input="hour")
+        >>> spec = ModelSpec("regression", "fare", (), None, (hour,), "sha256:0")
+        >>> input_metadata(ModelInterface(spec, frozenset(), Decoder(spec.inputs)))
+        [{'name': 'hour', 'datatype': 'INT64', 'shape': [-1]}]
+    """
     return [
         {"name": item.name, "datatype": _DATATYPES[item.dtype], "shape": [-1]}
         for item in interface.spec.inputs
@@ -91,7 +100,16 @@ def input_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
 
 
 def output_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
-    """Return the model's output tensors, as the model's metadata lists them."""
+    """Return the model's output tensors, as the model's metadata lists them.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+        >>> from kfp_tabular.components.common.prediction.instances import Decoder
+        >>> spec = ModelSpec("binary", "tips", ("no", "yes"), 0.5, (), "sha256:0")
+        >>> output_metadata(ModelInterface(spec, frozenset(), Decoder(spec.inputs)))
+        [{'name': 'probabilities', 'datatype': 'FP32', 'shape': [-1, 2]},
+         {'name': 'classes', 'datatype': 'BYTES', 'shape': [-1]}]
+    """
     forms = {
         PREDICTION: {"datatype": "FP32", "shape": [-1]},
         PROBABILITIES: {"datatype": "FP32", "shape": [-1, len(interface.spec.classes)]},
@@ -115,6 +133,16 @@ def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) 
     Raises:
         RequestError: If a tensor is unknown, missing, given twice, or has the wrong datatype or
             shape, if the model cannot take a value, or if the model lacks a requested output.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+        >>> from kfp_tabular.components.common.prediction.instances import Decoder
+        >>> hour = ModelInput("hour", "int64", required=True, input="hour")
+        >>> spec = ModelSpec("regression", "fare", (), None, (hour,), "sha256:0")
+        >>> interface = ModelInterface(spec, frozenset(), Decoder(spec.inputs))
+        >>> tensors = [RequestTensor("hour", "INT64", [2], [7, 8])]
+        >>> decode(InferenceRequest("42", tensors), interface, max_rows=10)
+        {'hour': array([7, 8])}
     """
     spec = interface.spec
     by_name: dict[str, ModelInput] = {item.input: item for item in spec.inputs}
@@ -166,7 +194,12 @@ def select_outputs(outputs: Mapping[str, Array], request: InferenceRequest) -> d
 
 
 def datatype_of(array: Array) -> str:
-    """Return the datatype of an output."""
+    """Return the datatype of an output.
+
+    Example:
+        >>> datatype_of(np.array([12.5], np.float32)), datatype_of(np.array([b"yes"], object))
+        ('FP32', 'BYTES')
+    """
     return "BYTES" if array.dtype == object else "FP32"
 
 
@@ -235,7 +268,12 @@ def check_datatype(datatype: str, name: str) -> None:
 
 
 def shorten(name: str) -> str:
-    """Return a name that a client sent, cut to a length that fits an error message."""
+    """Return a name that a client sent, cut to a length that fits an error message.
+
+    Example:
+        >>> len(shorten("x" * 1_000_000))
+        100
+    """
     return name[:_LONGEST_SHOWN_NAME]
 
 

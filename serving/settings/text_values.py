@@ -8,7 +8,12 @@ from collections.abc import Callable
 
 
 def text(value: str) -> str:
-    """Return the text itself."""
+    """Return the text itself.
+
+    Example:
+        >>> text("/srv/models/taxi")
+        '/srv/models/taxi'
+    """
     return value
 
 
@@ -52,7 +57,15 @@ port = whole_number(0, 2**16 - 1)
 
 
 def port_or_off(value: str) -> int | None:
-    """Return a port, or None for off."""
+    """Return a port, or None for off.
+
+    Example:
+        >>> port_or_off("8081"), port_or_off("off")
+        (8081, None)
+        >>> port_or_off("http")
+        Traceback (most recent call last):
+        ValueError: a whole number from 0 to 65535, or off
+    """
     if value.lower() == "off":
         return None
     try:

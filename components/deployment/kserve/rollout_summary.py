@@ -19,6 +19,17 @@ def markdown(spec: EndpointSpec, result: RolloutResult, body: str, namespace: st
         result: The endpoint after the rollout.
         body: The body of a sample request.
         namespace: The endpoint's namespace.
+
+    Example:
+        >>> from kfp_tabular.components.deployment.kserve.resources import service_settings
+        >>> settings = service_settings.ServiceSettings()
+        >>> spec = EndpointSpec("taxi", settings, "s3://models/taxi", "sha256:0123abcd")
+        >>> result = RolloutResult(True, "taxi-predictor-00001", "https://taxi.example.org")
+        >>> print(markdown(spec, result, "{}", "fares"))
+        # taxi
+        <BLANKLINE>
+        Deployed now. Model version 19114957, revision `taxi-predictor-00001` in namespace `fares`.
+        ...
     """
     state = "Deployed now." if result.is_changed else "Already deployed; nothing was changed."
     lines = [
@@ -49,6 +60,15 @@ def query_command(spec: EndpointSpec, result: RolloutResult, body: str) -> str:
         spec: What was deployed.
         result: The endpoint after the rollout.
         body: The body of a request.
+
+    Example:
+        >>> from kfp_tabular.components.deployment.kserve.resources import service_settings
+        >>> settings = service_settings.ServiceSettings()
+        >>> spec = EndpointSpec("taxi", settings, "s3://models/taxi", "sha256:0123abcd")
+        >>> result = RolloutResult(True, "taxi-predictor-00001", "https://taxi.example.org")
+        >>> print(query_command(spec, result, '{"instances": [{"hour": 7}]}'))
+        curl -H 'Content-Type: application/json' https://taxi.example.org/v1/models/taxi:predict
+        -d '{"instances": [{"hour": 7}]}'
     """
     access = spec.settings.access
     url, headers = _address(result, access)

@@ -20,6 +20,15 @@ def run(request: DeploymentRequest) -> Deployment:
     Raises:
         UserError: If an option or an input does not fit.
         MismatchError: If the model's answers differ from those of its evaluation.
+
+    Example:
+        >>> from kfp_tabular.components.deployment.options import DeploymentOptions
+        >>> options = DeploymentOptions(model_repository="/srv/models", service={"min_replicas": 2})
+        >>> model, golden, summary = Path("model"), Path("golden"), Path("summary.md")
+        >>> run(DeploymentRequest(model, golden, summary, options=options))
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: service: applies to backend 'kserve' only;
+        leave it empty for 'local'.
     """
     options = request.options
     if options.service:

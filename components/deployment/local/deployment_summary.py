@@ -17,6 +17,17 @@ def markdown(
         published: The version in the repository.
         golden: The golden examples that were compared; the first one is the sample request.
         difference: The largest difference that was found.
+
+    Example:
+        >>> from pathlib import Path
+        >>> published = PublishedVersion(Path("/srv/models/taxi/3"), 3, is_new=True)
+        >>> golden = GoldenExamples([{"hour": 7}], [{"prediction": 12.5}])
+        >>> print(markdown("taxi", published, golden, 1e-7))
+        # taxi, version 3
+        <BLANKLINE>
+        Published now. The answers for 1 golden examples differ from the evaluation's by at most
+        1e-07.
+        ...
     """
     state = "Published now." if published.is_new else "Already published; nothing was changed."
     checked = (

@@ -38,7 +38,16 @@ class PublishedVersion:
 
 
 def versions(directory: Path) -> dict[int, Path]:
-    """Return the versions in a model's directory of a repository, by number."""
+    """Return the versions in a model's directory of a repository, by number.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("1", "2", ".partial-0a1b"):
+        ...         (Path(folder) / name).mkdir()
+        ...     sorted(versions(Path(folder)))
+        [1, 2]
+    """
     return {
         int(entry.name): entry for entry in directory.iterdir() if _VERSION.fullmatch(entry.name)
     }
@@ -62,6 +71,16 @@ def publish(model: Path, root: Path, name: str) -> PublishedVersion:
 
     Raises:
         UserError: If the repository cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model, root = Path(folder) / "model", Path(folder) / "repository"
+        ...     model.mkdir()
+        ...     _ = (model / "saved_model.pb").write_bytes(b"graph")
+        ...     first, again = publish(model, root, "taxi"), publish(model, root, "taxi")
+        ...     first.version, first.is_new, again.version, again.is_new
+        (1, True, 1, False)
     """
     directory = root.absolute() / name
     try:

@@ -34,6 +34,12 @@ def groups(start: int, rows: int, seed: int) -> Ints:
 
     Returns:
         Shape `[rows]`, values from 0 to `GROUPS` - 1.
+
+    Example:
+        >>> groups(0, 4, seed=7).tolist()
+        [215, 28, 2, 203]
+        >>> groups(2, 2, seed=7).tolist()
+        [2, 203]
     """
     # splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     state = np.arange(start, start + rows, dtype=np.uint64) + np.uint64(1)
@@ -48,7 +54,13 @@ def groups(start: int, rows: int, seed: int) -> Ints:
 
 
 def weights(samples: int, seed: int) -> Floats:
-    """Draw how often each group counts in each resample; shape `[samples, GROUPS]`."""
+    """Draw how often each group counts in each resample; shape `[samples, GROUPS]`.
+
+    Example:
+        >>> drawn = weights(1000, seed=7)
+        >>> drawn.shape, round(float(drawn.mean()), 2)
+        ((1000, 256), 1.0)
+    """
     drawn = np.random.default_rng(seed % 2**64).poisson(1.0, size=(samples, GROUPS))
     return drawn.astype(np.float64)
 

@@ -47,7 +47,14 @@ class CellMetrics:
         }
 
     def minus(self, other: "CellMetrics") -> "CellMetrics":
-        """Return the differences to another model on the same rows, resample by resample."""
+        """Return the differences to another model on the same rows, resample by resample.
+
+        Example:
+            >>> ours = CellMetrics(100, {"auc": 0.75}, {"auc": np.array([0.5, 1.0])})
+            >>> theirs = CellMetrics(100, {"auc": 0.5}, {"auc": np.array([0.25, 0.75])})
+            >>> ours.minus(theirs).points, ours.minus(theirs).replicates["auc"].tolist()
+            ({'auc': 0.25}, [0.25, 0.25])
+        """
         return CellMetrics(
             rows=self.rows,
             points={name: value - other.points[name] for name, value in self.points.items()},
@@ -92,6 +99,12 @@ def add_up(totals: Floats, cells: Ints, groups: Ints, values: npt.NDArray[np.gen
         cells: The cell of each row.
         groups: The group of each row.
         values: The value of each row, shape `[rows]`.
+
+    Example:
+        >>> totals = np.zeros((1, 2))
+        >>> add_up(totals, np.array([0, 0, 0]), np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]))
+        >>> totals.tolist()
+        [[1.0, 5.0]]
     """
     count, width = totals.shape
     summed = np.bincount(

@@ -125,6 +125,10 @@ def average_precision(negatives: Floats, positives: Floats) -> Floats:
 
     Returns:
         Shape `[...]`; NaN where no row is positive.
+
+    Example:
+        >>> float(average_precision(np.array([2.0, 1.0, 0.0]), np.array([0.0, 1.0, 2.0])))
+        0.9166666666666666
     """
     true_positives = np.cumsum(positives[..., ::-1], axis=-1)
     answered = true_positives + np.cumsum(negatives[..., ::-1], axis=-1)
@@ -166,6 +170,14 @@ def curves(
 
     Returns:
         The curves; None if either class is absent. At the first point no row is positive.
+
+    Example:
+        >>> negatives, positives = np.array([3.0, 1.0, 0.0]), np.array([0.0, 1.0, 3.0])
+        >>> found = curves(negatives, positives, np.array([0.0, 0.4, 0.8]))
+        >>> found.thresholds
+        [1.0, 0.8, 0.4, 0.0]
+        >>> found.recalls, found.false_positive_rates
+        ([0.0, 0.75, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0])
     """
     if not positives.sum() or not negatives.sum():
         return None

@@ -35,6 +35,14 @@ def log(
         document: The content of `evaluation.json`.
         metrics: Gets the metrics on all rows.
         classification_metrics: Gets the ROC curve and the confusion matrix, if there are any.
+
+    Example:
+        >>> from kfp import dsl
+        >>> metrics = dsl.Metrics()
+        >>> document = {"metrics": {"rmse": {"value": 2.5, "interval": [2.25, 2.75]}}}
+        >>> log(document, metrics, dsl.ClassificationMetrics())
+        >>> metrics.metadata
+        {'rmse': 2.5}
     """
     for name, value in scalars(document).items():
         metrics.log_metric(name, value)
@@ -57,7 +65,13 @@ def scalars(document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def roc_curve(document: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]] | None:
-    """Return false positive rates, true positive rates and thresholds; None without a curve."""
+    """Return false positive rates, true positive rates and thresholds; None without a curve.
+
+    Example:
+        >>> rates = {"thresholds": [1.0, 0.5], "false_positive_rates": [0.0, 0.25]}
+        >>> roc_curve({"curves": {**rates, "recalls": [0.0, 1.0], "precisions": [1.0, 0.8]}})
+        ([0.0, 0.25], [0.0, 1.0], [1.0, 0.5])
+    """
     found = document.get("curves")
     if not found:
         return None
@@ -69,6 +83,11 @@ def confusion_matrix(document: Mapping[str, Any]) -> tuple[list[str], list[list[
 
     If there are more than 50 classes, the 49 with the most rows are kept and the rest is merged
     into `(other)`.
+
+    Example:
+        >>> matrix = {"classes": ["no", "yes"], "counts": [[90, 10], [5, 45]]}
+        >>> confusion_matrix({"confusion_matrix": matrix})
+        (['no', 'yes'], [[90, 10], [5, 45]])
     """
     found = document.get("confusion_matrix")
     if not found:

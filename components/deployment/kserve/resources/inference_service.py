@@ -79,6 +79,10 @@ class EndpointSpec:
         schema_digest: Digest of the schema that the model was trained with, `sha256:<hex>`.
         run_id: ID of the pipeline run; may be empty.
         image: The image of the task, for runtime `image` if the settings name none.
+
+    Example:
+        >>> EndpointSpec("taxi", ServiceSettings(), "s3://models/taxi", "sha256:0123abcd").version
+        '19114957'
     """
 
     name: str
@@ -111,6 +115,13 @@ def check_name(name: str) -> None:
     Raises:
         UserError: If it is not lower-case letters, digits and inner hyphens, begins with another
             character than a letter, or is longer than 46 characters.
+
+    Example:
+        >>> check_name("taxi-fares")
+        >>> check_name("Taxi fares")
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: model_name: 'Taxi fares' is not a valid name
+        for an endpoint. Use at most 46 lower-case letters, digits and hyphens, ...
     """
     if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
         raise UserError(
@@ -129,6 +140,13 @@ def build_inference_service(spec: EndpointSpec, name: str = "") -> dict[str, Any
 
     Raises:
         UserError: If the endpoint's name is not valid.
+
+    Example:
+        >>> settings = ServiceSettings.parse({"min_replicas": 2})
+        >>> spec = EndpointSpec("taxi", settings, "s3://models/taxi", "sha256:0123abcd")
+        >>> resource = build_inference_service(spec)
+        >>> resource["metadata"]["name"], resource["spec"]["predictor"]["minReplicas"]
+        ('taxi', 2)
     """
     check_name(spec.name)
     resource = _build(spec, name or spec.name, rollout=spec.digest[:_HEXADECIMAL_DIGITS])
@@ -148,6 +166,11 @@ def build_entry_service(endpoint: str, served: Mapping[str, Any]) -> dict[str, A
     Args:
         endpoint: The endpoint's name, which is also the Service's.
         served: The color's InferenceService, which decides at which port its pods listen.
+
+    Example:
+        >>> served = {"metadata": {"name": "taxi-blue"}, "spec": {"predictor": {"minReplicas": 1}}}
+        >>> build_entry_service("taxi", served)["spec"]["selector"]
+        {'component': 'predictor', 'serving.kserve.io/inferenceservice': 'taxi-blue'}
     """
     agent = {"logger", "batcher"} & served["spec"]["predictor"].keys()
     return {

@@ -18,7 +18,12 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
 
 
 def digest(resource: Object) -> str:
-    """Return the digest of what a resource was made of; empty if it is not this project's."""
+    """Return the digest of what a resource was made of; empty if it is not this project's.
+
+    Example:
+        >>> digest({"metadata": {"annotations": {"kfp-tabular.dev/spec-digest": "0123abcd"}}})
+        '0123abcd'
+    """
     annotations = resource["metadata"].get("annotations") or {}
     return str(annotations.get(names.DIGEST_ANNOTATION) or "")
 
@@ -29,6 +34,14 @@ def is_same(resource: Object, wanted: Object) -> bool:
     Args:
         resource: As it is. It may have been changed by hand since it was created.
         wanted: As it should be.
+
+    Example:
+        >>> from kfp_tabular.components.deployment.kserve.resources import inference_service
+        >>> spec = inference_service.EndpointSpec("taxi", ServiceSettings(), "s3://m/1", "sha256:0")
+        >>> wanted = inference_service.build_inference_service(spec)
+        >>> changed_by_hand = {**wanted, "spec": {"predictor": {}}}
+        >>> is_same(wanted, wanted), is_same(changed_by_hand, wanted)
+        (True, False)
     """
     annotations = resource["metadata"].get("annotations") or {}
     return (
@@ -57,13 +70,23 @@ def storage_uri(resource: Object) -> str:
 
 
 def rollout(resource: Object) -> str:
-    """Return the rollout label that an InferenceService gives its pods."""
+    """Return the rollout label that an InferenceService gives its pods.
+
+    Example:
+        >>> rollout({"spec": {"predictor": {"labels": {"kfp-tabular.dev/rollout": "4f1c"}}}})
+        '4f1c'
+    """
     labels = (resource["spec"].get("predictor") or {}).get("labels") or {}
     return str(labels.get(ROLLOUT_LABEL) or "")
 
 
 def rollout_of(pod: Object) -> str:
-    """Return the rollout label of a pod."""
+    """Return the rollout label of a pod.
+
+    Example:
+        >>> rollout_of({"metadata": {"labels": {"kfp-tabular.dev/rollout": "4f1c"}}})
+        '4f1c'
+    """
     return label(pod, ROLLOUT_LABEL)
 
 
@@ -72,6 +95,12 @@ def replaced(resource: Object, wanted: Object) -> Object:
 
     Labels and annotations that others have added stay; those that this project had added and the
     other resource lacks are removed.
+
+    Example:
+        >>> before = {"metadata": {"labels": {"team": "fares", "kfp-tabular.dev/rollout": "4f1c"}}}
+        >>> wanted = {"metadata": {"labels": {"kfp-tabular.dev/rollout": "9a02"}}, "spec": {}}
+        >>> replaced(before, wanted)["metadata"]["labels"]
+        {'team': 'fares', 'kfp-tabular.dev/rollout': '9a02'}
     """
     metadata = dict(resource["metadata"])
     before = metadata.get("annotations") or {}
@@ -88,7 +117,13 @@ def replaced(resource: Object, wanted: Object) -> Object:
 
 
 def snapshot(resource: Object) -> dict[str, Any]:
-    """Return the parts of a resource that restore it."""
+    """Return the parts of a resource that restore it.
+
+    Example:
+        >>> metadata = {"name": "taxi", "uid": "77d0", "labels": {"team": "fares"}}
+        >>> snapshot({"metadata": metadata, "spec": {"predictor": {}}, "status": {"url": "..."}})
+        {'metadata': {'labels': {'team': 'fares'}, 'annotations': {}}, 'spec': {'predictor': {}}}
+    """
     metadata = resource["metadata"]
     annotations = dict(metadata.get("annotations") or {})
     annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
@@ -118,7 +153,12 @@ def with_traffic_percent(resource: Object, percent: int | None) -> Object:
 
 
 def traffic_percent(resource: Object) -> int | None:
-    """Return the percentage of the traffic for the newest revision; None for all of it."""
+    """Return the percentage of the traffic for the newest revision; None for all of it.
+
+    Example:
+        >>> traffic_percent({"spec": {"predictor": {"canaryTrafficPercent": 10}}})
+        10
+    """
     percent = resource["spec"]["predictor"].get("canaryTrafficPercent")
     return None if percent is None else int(percent)
 
@@ -128,6 +168,14 @@ def check_mode(resource: Object, settings: ServiceSettings) -> None:
 
     Raises:
         UserError: If it would change.
+
+    Example:
+        >>> resource = {"metadata": {"name": "taxi"}, "status": {"deploymentMode": "Knative"}}
+        >>> check_mode(resource, ServiceSettings.parse({"strategy": "canary"}))
+        >>> check_mode(resource, ServiceSettings.parse({"strategy": "blue_green"}))
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: InferenceService taxi is in deployment mode
+        Knative, which KServe does not change to Standard. Set service.deployment_mode and ...
     """
     mode = inference_service_status.read(resource).mode
     if mode and mode != settings.mode:
@@ -139,10 +187,22 @@ def check_mode(resource: Object, settings: ServiceSettings) -> None:
 
 
 def is_managed(resource: Object) -> bool:
-    """Return whether a resource is this project's."""
+    """Return whether a resource is this project's.
+
+    Example:
+        >>> is_managed({"metadata": {"labels": {"app.kubernetes.io/managed-by": "kfp-tabular"}}})
+        True
+        >>> is_managed({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}})
+        False
+    """
     return label(resource, names.MANAGED_BY_LABEL) == names.MANAGED_BY
 
 
 def label(resource: Object, name: str) -> str:
-    """Return the value of a label; empty if it is not set."""
+    """Return the value of a label; empty if it is not set.
+
+    Example:
+        >>> label({"metadata": {"labels": {"team": "fares"}}}, "team")
+        'fares'
+    """
     return str((resource["metadata"].get("labels") or {}).get(name) or "")

@@ -32,6 +32,10 @@ class ModelFailure:
         reason: KServe's reason, such as `ModelLoadFailed`; may be empty.
         message: KServe's message; may be empty.
         exit_code: Exit code of the container; 0 if none is reported.
+
+    Example:
+        >>> print(ModelFailure("FailedToLoad", "ModelLoadFailed", "no such bucket", exit_code=1))
+        FailedToLoad: ModelLoadFailed (exit code 1): no such bucket
     """
 
     state: str

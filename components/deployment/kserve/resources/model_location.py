@@ -37,6 +37,14 @@ def locate(request: DeploymentRequest, model: DeployedModel, settings: ServiceSe
     Raises:
         UserError: If no pod of the endpoint could read the model, or the repository cannot be
             written.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+        >>> model = DeployedModel("sha256:0", ModelSpec("regression", "fare", (), None, (), ""))
+        >>> uri = "minio://mlpipeline/run/model"
+        >>> request = DeploymentRequest(Path("model"), Path("golden"), Path("summary.md"), uri)
+        >>> locate(request, model, ServiceSettings())
+        's3://mlpipeline/run/model'
     """
     options = request.options
     if not options.model_repository:

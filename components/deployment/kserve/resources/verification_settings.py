@@ -16,6 +16,12 @@ def check_url(value: str) -> None:
 
     Raises:
         ValueError: If it is not one.
+
+    Example:
+        >>> check_url("http://istio-ingressgateway.istio-system")
+        >>> check_url("istio-ingressgateway:80")
+        Traceback (most recent call last):
+        ValueError: expected a URL such as http://istio-ingressgateway.istio-system
     """
     if not re.fullmatch(r"https?://[^/\s]+(/[^\s]*)?", value):
         raise ValueError("expected a URL such as http://istio-ingressgateway.istio-system")

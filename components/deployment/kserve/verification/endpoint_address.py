@@ -17,6 +17,10 @@ class EndpointAddress:
     Attributes:
         url: Scheme, host and path prefix, without a slash at the end.
         host: The `Host` header; empty for the URL's own.
+
+    Example:
+        >>> print(EndpointAddress("http://istio.istio-system", "taxi.example.org"))
+        http://istio.istio-system (Host: taxi.example.org)
     """
 
     url: str
@@ -27,7 +31,15 @@ class EndpointAddress:
 
 
 def predictor(status: EndpointStatus, access: EndpointAccess) -> EndpointAddress | None:
-    """Return the predictor's address; None where the status does not hold it yet."""
+    """Return the predictor's address; None where the status does not hold it yet.
+
+    Example:
+        >>> status = EndpointStatus(url="https://taxi.example.org", address="http://taxi.fares.svc")
+        >>> print(predictor(status, EndpointAccess()))
+        http://taxi.fares.svc
+        >>> print(predictor(status, EndpointAccess("gateway", "http://istio.istio-system")))
+        http://istio.istio-system (Host: taxi.example.org)
+    """
     return _address(
         status.predictor_address or status.address, status.predictor_url or status.url, access
     )
@@ -38,6 +50,14 @@ def candidate(status: EndpointStatus, access: EndpointAccess) -> EndpointAddress
 
     Knative creates a Service `<tag>-<route>` for every tag, beside `<route>` (`tag-template` of its
     `config-network`; if a cluster changed that, use another `via`).
+
+    Example:
+        >>> status = EndpointStatus(
+        ...     tag_url="https://latest-taxi-predictor.example.org",
+        ...     predictor_address="http://taxi-predictor.fares.svc.cluster.local",
+        ... )
+        >>> print(candidate(status, EndpointAccess()))
+        http://latest-taxi-predictor.fares.svc.cluster.local
     """
     if not status.tag_url:
         return None

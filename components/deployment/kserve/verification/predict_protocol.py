@@ -50,6 +50,16 @@ def golden_requests(golden: GoldenExamples, model: ModelSpec, runtime: str) -> l
 
     Raises:
         UserError: If the golden examples were written for another model.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.model_document import ModelInput
+        >>> hour = ModelInput("hour", "int64", required=True, input="hour")
+        >>> model = ModelSpec("regression", "fare", (), None, (hour,), "sha256:0")
+        >>> (request,) = golden_requests(
+        ...     GoldenExamples([{"hour": 7}], [{"prediction": 12.5}]), model, "image"
+        ... )
+        >>> request.body
+        b'{"instances": [{"hour": 7}]}'
     """
     known = {entry.name for entry in model.inputs}
     found = []
@@ -65,7 +75,13 @@ def golden_requests(golden: GoldenExamples, model: ModelSpec, runtime: str) -> l
 
 
 def body_text(request: GoldenRequest) -> str:
-    """Return a request's body as text, to be copied."""
+    """Return a request's body as text, to be copied.
+
+    Example:
+        >>> request = GoldenRequest(0, b'{"instances": [{"hour": 7}]}', {"prediction": 12.5})
+        >>> print(body_text(request))
+        {"instances": [{"hour": 7}]}
+    """
     return request.body.decode()
 
 
@@ -83,6 +99,16 @@ def difference(request: GoldenRequest, answer: bytes, model: ModelSpec) -> float
 
     Raises:
         AnswerError: If the answer does not follow the protocol.
+
+    Example:
+        >>> model = ModelSpec("regression", "fare", (), None, (), "sha256:0")
+        >>> request = GoldenRequest(0, b'{"instances": [{"hour": 7}]}', {"prediction": 12.5})
+        >>> difference(request, b'{"predictions": [{"prediction": 12.0}]}', model)
+        0.04
+        >>> difference(request, b'{"error": "model not ready"}', model)
+        Traceback (most recent call last):
+        kfp_tabular.components.deployment.kserve.verification.predict_protocol.AnswerError: the
+        answer is not a prediction: KeyError('predictions')
     """
     prediction = _prediction(answer)
     if model.task == "regression":
