@@ -132,5 +132,12 @@ def worker_arguments(
         settings: The settings; their own locations are not used.
         locations: Where this worker reads and writes.
         changes: Other values by name, such as `grace_seconds`.
+
+    Example:
+        >>> settings = WorkerSettings(Path("examples"), Path("graph"), None, None, seed=7)
+        >>> locations = WorkerLocations("gs://b/examples", "gs://b/graph", output="gs://b/model")
+        >>> arguments = worker_arguments(settings, locations, grace_seconds=60.0)
+        >>> arguments.output, arguments.seed, arguments.grace_seconds
+        ('gs://b/model', 7, 60.0)
     """
     return options.build(WorkerArguments, {**vars(settings), **vars(locations), **changes})

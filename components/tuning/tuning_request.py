@@ -18,6 +18,10 @@ def training_worker() -> tuple[str, ...]:
     In a task it starts with `python3` from PATH, as the task itself did: KFP's local runner puts an
     interpreter there that has TensorFlow loaded, which saves each trial the import. Outside of a
     task it starts with this interpreter.
+
+    Example:
+        >>> training_worker()[1:]
+        ('-m', 'kfp_tabular.components.training.worker')
     """
     in_task = os.environ.get("_KFP_RUNTIME") == "true"
     return ((shutil.which("python3") if in_task else None) or sys.executable, "-m", WORKER_MODULE)

@@ -113,6 +113,12 @@ def worker_flags(settings: WorkerSettings, document: Path) -> list[str]:
     Args:
         settings: The settings.
         document: The file that holds their hyperparameters, or will hold them.
+
+    Example:
+        >>> settings = WorkerSettings(Path("examples"), Path("graph"), Path("model"), Path("logs"))
+        >>> flags = worker_flags(settings, Path("hyperparameters.json"))
+        >>> [flag for flag in flags if "=" in flag and flag.endswith(("model", ".json"))]
+        ['--output=model', '--hyperparameters=hyperparameters.json']
     """
     locations = WorkerLocations(
         transformed_examples=str(settings.transformed_examples),

@@ -122,6 +122,16 @@ def await_end(
 
     Returns:
         Whether it is done.
+
+    Example:
+        >>> import itertools
+        >>> never, clock = lambda: False, itertools.count().__next__
+        >>> # The chief never starts.
+        >>> await_end(never, never, peers_seconds=60, sleep=lambda _: None, clock=clock)
+        False
+        >>> # The chief is done, and gone.
+        >>> await_end(lambda: True, never, peers_seconds=60)
+        True
     """
     patience, seen = peers_seconds, clock()
     while not finished():

@@ -39,6 +39,13 @@ def wait_for(
 
     Raises:
         PeersError: If a peer is still not up.
+
+    Example:
+        >>> wait_for(["127.0.0.1:1"], seconds=0)
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.training.distributed.peers.PeersError: these processes of the job are
+        not up after 0 s: 127.0.0.1:1 (Connection refused). See ...
     """
     with _listening(own) if own else contextlib.nullcontext():
         started = logged = time.monotonic()
@@ -63,7 +70,15 @@ def wait_for(
 
 
 def why_not_up(address: str) -> str | None:
-    """Return why no process answers at `host:port`; None if one does."""
+    """Return why no process answers at `host:port`; None if one does.
+
+    Example:
+        >>> with socket.create_server(("127.0.0.1", 0)) as listener:
+        ...     why_not_up(f"127.0.0.1:{listener.getsockname()[1]}") is None
+        True
+        >>> why_not_up("127.0.0.1:1")
+        'Connection refused'
+    """
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS):

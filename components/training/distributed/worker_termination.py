@@ -113,7 +113,12 @@ def on_termination(grace_seconds: float) -> Iterator[None]:
 
 
 def telling_line(message: str) -> str:
-    """Return the line of a TensorFlow error that names what happened to the other process."""
+    r"""Return the line of a TensorFlow error that names what happened to the other process.
+
+    Example:
+        >>> telling_line("Collective ops failed.\n/job:worker/task:1 heartbeat timeout\nAborting.")
+        '/job:worker/task:1 heartbeat timeout'
+    """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     telling = (line for line in lines if any(word in line for word in _TELLING))
     return next(telling, lines[0] if lines else "no reason given")

@@ -45,6 +45,14 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> LabelMoments:
 
     Raises:
         UserError: If a label is missing or not finite.
+
+    Example:
+        >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "train.parquet"
+        ...     pq.write_table(pa.table({"price": [1.0, 3.0]}), file)
+        ...     moments(parquet_reader.pieces([file]), "price")
+        LabelMoments(count=2, mean=2.0, squares=2.0)
     """
     found = LabelMoments()
     for file, column in _labels(share, label):
@@ -70,6 +78,14 @@ def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int
 
     Raises:
         UserError: If a label is not a class index.
+
+    Example:
+        >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "train.parquet"
+        ...     pq.write_table(pa.table({"species": [2, 0, 2]}), file)
+        ...     class_counts(parquet_reader.pieces([file]), "species", classes=3)
+        [1, 0, 2]
     """
     counts = np.zeros(classes, np.int64)
     for file, values in _labels(share, label):

@@ -121,6 +121,18 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
     Raises:
         UserError: If the label or every feature is missing, or a column is text or does not have
             one value per row.
+
+    Example:
+        >>> from google.protobuf import text_format
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> text = '''
+        ... feature { name: "fare" type: FLOAT shape {} }
+        ... feature { name: "day" type: INT int_domain { min: 0 max: 6 } shape {} }
+        ... feature { name: "tip" type: INT shape {} }
+        ... '''
+        >>> layout = from_schema(text_format.Parse(text, schema_pb2.Schema()), label="tip")
+        >>> layout.numeric, layout.categorical
+        (('fare',), (Categorical(name='day', minimum=0, size=7),))
     """
     numeric, categorical = [], []
     names = [feature.name for feature in schema.feature]

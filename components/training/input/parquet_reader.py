@@ -59,6 +59,15 @@ def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Pie
 
     Returns:
         Row groups, whole or in part, in the order they were written, without empty ones.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "train.parquet"
+        ...     pq.write_table(pa.table({"fare": [1.0] * 10}), file, row_group_size=4)
+        ...     share = pieces([file], worker=1, workers=2)
+        >>> [(piece.group, piece.start, piece.rows) for piece in share]
+        [(1, 1, 3), (2, 0, 2)]
     """
     groups: list[tuple[Path, int, int]] = []
     for file in files:
@@ -164,6 +173,14 @@ def batches(
 
     Raises:
         UserError: If a column is missing.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "train.parquet"
+        ...     pq.write_table(pa.table({"fare": [4.5, 7.0, 9.5], "tip": [0, 1, 1]}), file)
+        ...     [batch.to_pydict() for _, batch in batches([Piece(file, 0, 1, 2)], ["tip"])]
+        [{'tip': [1, 1]}]
     """
     for file in dict.fromkeys(piece.file for piece in share):
         own = [piece for piece in share if piece.file == file]
@@ -207,6 +224,16 @@ def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]
 
     Raises:
         UserError: If it holds nulls or is not numeric.
+
+    Example:
+        >>> batch = pa.record_batch({"age": [30, 41], "fare": [7.5, None]})
+        >>> dense(batch, "age", Path("train.parquet"))
+        array([30, 41])
+        >>> dense(batch, "fare", Path("train.parquet"))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: train.parquet: column 'fare' has 1 missing
+        values. Transformed columns must have none: fill them in the preprocessing function.
     """
     column = batch.column(name)
     if column.null_count:
@@ -241,6 +268,15 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
         files: The split's files.
         most: Largest number of rows.
         groups: Largest number of row groups to read from a split with more rows than `most`.
+
+    Example:
+        >>> import tempfile
+        >>> reader = Reader(ColumnLayout("tip", ("fare",), ()), Task("regression", "tip"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "eval.parquet"
+        ...     pq.write_table(pa.table({"fare": np.arange(9.0), "tip": np.zeros(9)}), file)
+        ...     sample(reader, [file], most=3).numeric.ravel()
+        array([0., 4., 8.], dtype=float32)
     """
     share = pieces(files)
     if sum(piece.rows for piece in share) <= most:
@@ -259,6 +295,16 @@ def require_rows(examples: Examples) -> dict[str, int]:
 
     Raises:
         UserError: If the train split is missing or empty.
+
+    Example:
+        >>> import tempfile
+        >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+        >>> table = pa.table({"fare": [4.5, 7.0]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with ExamplesWriter(folder, table.schema, ["train", "eval"]) as writer:
+        ...         writer.write("train", table)
+        ...     require_rows(Examples(Path(folder)))
+        {'eval': 0, 'train': 2}
     """
     examples.require(TRAIN_SPLIT)
     rows = examples.rows()
@@ -275,6 +321,16 @@ def require_columns(parquet: pq.ParquetFile, columns: Sequence[str], file: Path)
 
     Raises:
         UserError: If one is missing.
+
+    Example:
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> pq.write_table(pa.table({"fare": [4.5]}), stream)
+        >>> require_columns(pq.ParquetFile(stream), ["fare", "day"], Path("eval.parquet"))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: eval.parquet lacks column 'day' of the
+        transform graph. Give the transformed examples and the transform graph of the same ...
     """
     missing = [name for name in columns if name not in parquet.schema_arrow.names]
     if missing:
@@ -286,6 +342,14 @@ def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file
 
     Raises:
         UserError: If one is not.
+
+    Example:
+        >>> require_class(np.array([0, 1, 2]), 3, "species", Path("train.parquet"))
+        >>> require_class(np.array([1, 2, 3]), 3, "species", Path("train.parquet"))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: train.parquet: label 'species' holds 3,
+        outside 0 to 2, the 3 classes of task.json. ...
     """
     whole = np.issubdtype(values.dtype, np.integer) or bool((values == np.floor(values)).all())
     if not whole:

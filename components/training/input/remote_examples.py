@@ -127,6 +127,14 @@ def extent(row_group: Any) -> tuple[int, int]:
 
     Args:
         row_group: A `pyarrow.parquet.RowGroupMetaData`.
+
+    Example:
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> pq.write_table(pa.table({"fare": [4.5, 7.0]}), stream)
+        >>> start, end = extent(pq.read_metadata(stream).row_group(0))
+        >>> stream.getvalue()[:start], end < len(stream.getvalue())
+        (b'PAR1', True)
     """
     starts, ends = [], []
     for index in range(row_group.num_columns):

@@ -12,6 +12,13 @@ def has(uri: str, name: str) -> bool:
 
     Raises:
         UserError: If access is denied.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "training.json").write_text("{}")
+        ...     has(folder, "training.json"), has(folder, "model.json")
+        (True, False)
     """
     if storage.is_remote(uri):
         return storage.Folder(uri).read_text(name) is not None
@@ -23,6 +30,15 @@ def fetch(uri: str, target: Path) -> None:
 
     Raises:
         UserError: If the directory is missing or empty, or access is denied.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     volume, target = Path(folder, "volume"), Path(folder, "logs")
+        ...     files.write_text(volume / "training.json", "{}")
+        ...     fetch(str(volume), target)
+        ...     [path.name for path in target.iterdir()]
+        ['training.json']
     """
     with storage.local_copy(uri) as source, files.atomic_directory(target) as partial:
         shutil.copytree(source, partial, dirs_exist_ok=True)
@@ -38,6 +54,15 @@ def remove(uri: str, first: str) -> None:
 
     Raises:
         UserError: If access is denied.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     job = Path(folder, "job")
+        ...     files.write_text(job / "logs" / "training.json", "{}")
+        ...     remove(str(job), first="logs/training.json")
+        ...     job.exists()
+        False
     """
     if storage.is_remote(uri):
         folder = storage.Folder(uri)

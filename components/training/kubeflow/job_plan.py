@@ -91,6 +91,18 @@ def make(request: TrainingJobRequest, *, image: str = "") -> TrainingJobPlan:
     Raises:
         UserError: If the placement or the `job` document does not fit, or other pods cannot reach
             an artifact.
+
+    Example:
+        >>> from pathlib import Path
+        >>> plan = make(
+        ...     TrainingJobRequest(
+        ...         WorkerSettings(Path(), Path(), Path(), Path()),
+        ...         PlacementOptions(backend="tfjob", workers=3, run_id="run-7"),
+        ...         ArtifactUris("gs://b/examples", "gs://b/graph", "gs://b/run-7/model"),
+        ...     )
+        ... )
+        >>> plan.resource["kind"], plan.model
+        ('TFJob', 'gs://b/run-7/kfp-tabular-jobs/.../model')
     """
     options.check(request.placement)
     settings, placement, uris = request.settings, request.placement, asdict(request.uris)
@@ -123,6 +135,15 @@ def parse_job(job: Mapping[str, Any], workers: int) -> JobSettings:
     Raises:
         UserError: If a key is unknown or a value does not fit, or both give a number of workers
             and the numbers differ.
+
+    Example:
+        >>> parse_job({"gpus": 1}, workers=4).workers
+        4
+        >>> parse_job({"workers": 2}, workers=4)
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: workers is 4 and job.workers is 2; set only
+        one of them.
     """
     if "workers" not in job:
         return JobSettings.parse({**job, "workers": workers})
@@ -141,6 +162,17 @@ def worker_flags(request: TrainingJobRequest, prefix: str, job: JobSettings) -> 
         request: What to train.
         prefix: URI of the job's directory.
         job: The job's settings.
+
+    Example:
+        >>> from pathlib import Path
+        >>> request = TrainingJobRequest(
+        ...     WorkerSettings(Path(), Path(), Path(), Path()),
+        ...     PlacementOptions(backend="tfjob"),
+        ...     ArtifactUris("gs://b/examples", "gs://b/graph", "gs://b/model"),
+        ... )
+        >>> flags = worker_flags(request, "gs://b/kfp-tabular-jobs/train-1", JobSettings())
+        >>> [flag for flag in flags if flag.startswith(("--output", "--l2"))]
+        ['--output=gs://b/kfp-tabular-jobs/train-1/model', '--l2=0.0']
     """
     arguments = worker_arguments(
         request.settings,

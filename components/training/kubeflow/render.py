@@ -66,6 +66,16 @@ def render_trainjob(config: Any, source: str = "config") -> dict[str, Any]:
 
     Raises:
         UserError: If a key is unknown or its value does not fit.
+
+    Example:
+        >>> job = render_trainjob({
+        ...     "transformed_examples": "gs://bucket/examples",
+        ...     "transform_graph": "gs://bucket/graph",
+        ...     "model": "gs://bucket/model",
+        ...     "workers": 3,
+        ... })
+        >>> job["kind"], job["spec"]["trainer"]["numNodes"]
+        ('TrainJob', 3)
     """
     return _render(config, source, "trainjob")
 

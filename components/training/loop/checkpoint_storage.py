@@ -55,6 +55,13 @@ def storage(path: str, local: Path) -> CheckpointStorage:
     Args:
         path: From `checkpoints.directory`.
         local: An existing directory, to stage those of an object store.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "ckpt-100.index").touch()
+        ...     found = storage(folder, Path(folder))
+        ...     found.fetch(100) == f"{folder}/ckpt-100", found.fetch(200)
+        (True, None)
     """
     return RemoteStorage(Folder(path), local) if is_remote(path) else LocalStorage(Path(path))
 

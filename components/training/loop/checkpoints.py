@@ -38,6 +38,13 @@ def identity(
 
     Returns:
         16 hexadecimal digits.
+
+    Example:
+        >>> settings = WorkerSettings(Path("examples"), Path("graph"), Path("model"), Path("logs"))
+        >>> digests = {"transformed_examples": "sha256:1", "transform_graph": "sha256:2"}
+        >>> one, two = ReplicaRole(0, 1, is_chief=True), ReplicaRole(0, 2, is_chief=True)
+        >>> identity(settings, one, digests) == identity(settings, two, digests)
+        False
     """
     names = ("transformed_examples", "transform_graph")
     if digests is None:
@@ -58,6 +65,14 @@ def directory(settings: WorkerSettings, replica: ReplicaRole) -> str:
 
     Returns:
         A path or URI in the settings' checkpoint directory; empty for no checkpoints.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     inputs = Path(folder)
+        ...     _ = lineage.record(inputs, inputs={})
+        ...     settings = WorkerSettings(inputs, inputs, None, None, checkpoints="gs://b/saved")
+        ...     directory(settings, ReplicaRole(0, 1, is_chief=True))
+        'gs://b/saved/...'
     """
     parent = settings.checkpoint_directory
     return f"{parent.rstrip('/')}/{identity(settings, replica)}" if parent else ""

@@ -30,7 +30,12 @@ def katib_line(values: Mapping[str, float]) -> str:
 
 
 def utc_now() -> datetime:
-    """Return the current time."""
+    """Return the current time.
+
+    Example:
+        >>> utc_now().tzinfo
+        datetime.timezone.utc
+    """
     return datetime.now(UTC)
 
 
@@ -136,13 +141,30 @@ def open_metrics(file: Path) -> None:
     """Create an empty metrics file if there is none.
 
     Katib's collector waits for the file in a busy loop, so it should exist early.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "katib" / "metrics.log"
+        ...     open_metrics(file)
+        ...     file.read_text()
+        ''
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
 
 
 def steps_in(file: Path) -> set[int]:
-    """Return the steps in a metrics file, and end a line that was cut off by a kill."""
+    r"""Return the steps in a metrics file, and end a line that was cut off by a kill.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "metrics.txt"
+        ...     _ = file.write_text("step=10 eval_auc=0.7\nstep=20 eval_auc=0.8\nstep=30 eval_a")
+        ...     steps_in(file)
+        {10, 20, 30}
+    """
     open_metrics(file)
     text = file.read_text(encoding="utf-8", errors="replace")
     if text and not text.endswith("\n"):

@@ -21,6 +21,15 @@ def load(name: str) -> ModelFunction:
 
     Raises:
         UserError: If it cannot be imported, or is not a function.
+
+    Example:
+        >>> load("kfp_tabular.components.training.model.architectures:build").__name__
+        'build'
+        >>> load("my_models")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: model_fn: expected
+        'package.module:function', found 'my_models'.
     """
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:

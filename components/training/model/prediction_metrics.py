@@ -41,6 +41,11 @@ def binary(label: "np.ndarray[Any, Any]", probability: "np.ndarray[Any, Any]") -
 
     Returns:
         The metrics; `auc` is NaN if only one class is present.
+
+    Example:
+        >>> metrics = binary(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
+        >>> metrics["auc"], metrics["accuracy"]
+        (0.75, 0.5)
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     positive = label == 1
@@ -57,6 +62,10 @@ def auc(positive: "np.ndarray[Any, Any]", score: "np.ndarray[Any, Any]") -> floa
     Args:
         positive: Boolean, shape `[rows]`.
         score: Higher for the positive class, shape `[rows]`.
+
+    Example:
+        >>> auc(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]))
+        0.75
     """
     positives = int(positive.sum())
     negatives = len(positive) - positives
@@ -77,6 +86,11 @@ def multiclass(
     Args:
         label: Class indices, shape `[rows]`.
         probabilities: Shape `[rows, classes]`.
+
+    Example:
+        >>> metrics = multiclass(np.array([0, 2]), np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]))
+        >>> round(metrics["log_loss"], 4), metrics["accuracy"]
+        (1.0397, 0.5)
     """
     of_label = probabilities[np.arange(len(label)), label].astype(np.float64)
     return {
@@ -96,6 +110,10 @@ def regression(
 
     Returns:
         The metrics in the label's unit; `r2` is NaN if the label does not vary.
+
+    Example:
+        >>> regression(np.array([1.0, 3.0]), np.array([1.0, 2.0]))["mae"]
+        0.5
     """
     truth = label.astype(np.float64)
     error = prediction.astype(np.float64) - truth
@@ -117,6 +135,12 @@ def score(
         kind: The task's kind.
         label: Shape `[rows]`.
         prediction: Probabilities `[rows, classes]`, or values `[rows]` for regression.
+
+    Example:
+        >>> score("binary", np.array([0, 1]), np.array([[0.75, 0.25], [0.25, 0.75]]))["auc"]
+        1.0
+        >>> sorted(score("regression", np.array([1.0, 3.0]), np.array([1.0, 2.0])))
+        ['mae', 'r2', 'rmse']
     """
     if kind == "binary":
         return binary(label, prediction[:, 1])

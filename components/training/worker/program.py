@@ -38,6 +38,12 @@ def parse(command_line: Sequence[str]) -> WorkerArguments:
 
     Raises:
         SystemExit: With code 2, if a flag is unknown or missing.
+
+    Example:
+        >>> locations = ["--transformed-examples=examples", "--transform-graph=graph"]
+        >>> arguments = parse([*locations, "--no-export", "--l2=0.1"])
+        >>> arguments.transformed_examples, arguments.output, arguments.values
+        ('examples', '', {'l2': '0.1'})
     """
     parser = argparse.ArgumentParser(
         prog="python -m kfp_tabular.components.training.worker",

@@ -63,6 +63,12 @@ def opened(arguments: WorkerArguments) -> Iterator[Workspace]:
 
     Raises:
         UserError: If an input is missing or access is denied.
+
+    Example:
+        >>> arguments = WorkerArguments("/data/examples", "/data/graph", output="/data/model")
+        >>> with opened(arguments) as found:
+        ...     found.settings.output, found.outputs.remote_model
+        (PosixPath('/data/model'), None)
     """
     with _scratch() as scratch:
         local_inputs = {name: scratch / name for name in _INPUTS}
@@ -93,6 +99,13 @@ def settings(
 
     Raises:
         UserError: If hyperparameters are unknown or have the wrong type.
+
+    Example:
+        >>> arguments = WorkerArguments("gs://b/examples", "gs://b/graph", logs="gs://b/logs")
+        >>> local = Outputs(Path("/scratch/model"), Path("/scratch/logs"))
+        >>> found = settings(arguments, Path("/scratch/examples"), Path("/scratch/graph"), local)
+        >>> found.logs, found.checkpoints
+        (PosixPath('/scratch/logs'), 'gs://b/logs/checkpoints')
     """
     chosen = Hyperparameters()
     if arguments.hyperparameters:
@@ -129,6 +142,12 @@ def finished(arguments: WorkerArguments, replica: ReplicaRole) -> TrainingRecord
     Returns:
         The record if the logs' `training.json` has the same inputs and configuration, and the
         model, if one is wanted, is complete; else None.
+
+    Example:
+        >>> replica = ReplicaRole(0, 1, is_chief=True)
+        >>> with tempfile.TemporaryDirectory() as logs:
+        ...     finished(WorkerArguments("examples", "graph", logs=logs), replica) is None
+        True
     """
     text = _read(arguments.logs, RESULT_FILE) if arguments.logs else None
     if text is None:

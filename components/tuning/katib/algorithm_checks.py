@@ -181,6 +181,11 @@ def grid_size(parameter: Number | Choice) -> int:
 
     Args:
         parameter: A parameter with a step or a list.
+
+    Example:
+        >>> dropout = Number("dropout", "double", Decimal(0), Decimal("0.3"), step=Decimal("0.1"))
+        >>> grid_size(dropout), dropout.size
+        (3, 4)
     """
     size = parameter.size or 0
     if isinstance(parameter, Choice) or parameter.kind == "int":

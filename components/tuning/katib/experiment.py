@@ -142,6 +142,12 @@ def read_value(entry: Number | Choice, text: str) -> Value:
 
     Raises:
         ValueError: If it is not a value of the hyperparameter.
+
+    Example:
+        >>> read_value(Number("epochs", "int", Decimal(1), Decimal(20), step=Decimal(1)), "12.0")
+        12
+        >>> read_value(Choice("l2", "discrete", (0.0, 0.5)), "0")
+        0.0
     """
     if isinstance(entry, Choice):
         return entry.values[choices(entry).index(text)]

@@ -83,6 +83,16 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
     Raises:
         UserError: If Katib could not run the search, or would not run it as the options
             describe; one message with all problems.
+
+    Example:
+        >>> from kfp_tabular.components.tuning.options import TuningOptions
+        >>> options = TuningOptions(max_trials=12, parallel_trials=20, algorithm="grdi")
+        >>> check(ExperimentRequest(options, "gs://b/examples", "gs://b/graph", "binary"))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: Katib would reject this search, for 2
+        reasons: (1) parallel_trials: 20 at a time are more than max_trials (12), which Katib
+        rejects. (2) algorithm: 'grdi' is unknown. Did you mean 'grid'? ...
     """
     options = request.options
     problems = _Problems()
@@ -147,6 +157,14 @@ def check_name(name: str, kind: TrialKind) -> None:
 
     Raises:
         UserError: If the name is too long or not valid.
+
+    Example:
+        >>> check_name("taxi-search", TRIAL_KINDS["tfjob"])
+        >>> check_name("Taxi search", TRIAL_KINDS["tfjob"])
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: name: 'Taxi search' is not valid for an
+        Experiment: use lower-case letters, digits and hyphens, ...
     """
     if len(name) > kind.name_limit:
         raise UserError(
@@ -171,6 +189,15 @@ def check_placeholders(experiment: Mapping[str, Any]) -> None:
 
     Raises:
         UserError: For a parameter that is only used or only declared.
+
+    Example:
+        >>> trial = {"args": ["--epochs=3"]}
+        >>> template = {"trialParameters": [{"name": "epochs"}], "trialSpec": trial}
+        >>> check_placeholders({"spec": {"trialTemplate": template}})
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: search_space (epochs): no flag of the trial
+        uses it.
     """
     template = experiment["spec"]["trialTemplate"]
     declared = {entry["name"] for entry in template["trialParameters"]}

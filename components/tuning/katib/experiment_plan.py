@@ -48,6 +48,14 @@ def plan(
 
     Raises:
         UserError: If Katib could not run the search, or the name is not valid.
+
+    Example:
+        >>> from kfp_tabular.components.tuning.options import TuningOptions
+        >>> options = TuningOptions(max_trials=12, epochs=5)
+        >>> request = ExperimentRequest(options, "gs://b/examples", "gs://b/graph", "binary")
+        >>> planned = plan(request, "run-7", name="taxi-search")
+        >>> planned.name, planned.resource["spec"]["objective"]["objectiveMetricName"]
+        ('taxi-search', 'eval_auc')
     """
     spec = check(request)
     identity = Identity(run_id, TASK, input_digest(request.digest_input()))

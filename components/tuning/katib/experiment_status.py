@@ -43,6 +43,14 @@ def judge(experiment: Object, objective: Objective) -> Verdict:
     Args:
         experiment: The Experiment; it may have no status yet.
         objective: The objective of the search.
+
+    Example:
+        >>> succeeded = {"type": "Succeeded", "status": "True", "reason": "ExperimentGoalReached"}
+        >>> status = {"conditions": [succeeded], "currentOptimalTrial": {"bestTrialName": "t-1"}}
+        >>> experiment = {"spec": {"maxTrialCount": 12}, "status": status}
+        >>> verdict = judge(experiment, Objective("eval_auc", "maximize", "max"))
+        >>> verdict.phase, verdict.reason
+        ('succeeded', 'ExperimentGoalReached')
     """
     failed = _condition(experiment, "Failed")
     if failed:
@@ -57,7 +65,14 @@ def judge(experiment: Object, objective: Objective) -> Verdict:
 
 
 def progress(experiment: Object, objective: Objective) -> str:
-    """Return the progress of a search in one line."""
+    """Return the progress of a search in one line.
+
+    Example:
+        >>> status = {"trialsSucceeded": 3, "trialsRunning": 2, "trialsFailed": 1}
+        >>> experiment = {"spec": {"maxTrialCount": 12}, "status": status}
+        >>> progress(experiment, Objective("eval_auc", "maximize", "max"))
+        '4 of 12 trials done, 2 running, 1 failed; best none yet'
+    """
     status = _status(experiment)
     # Only the last of these names is in the singular.
     lost = _sum(status, "trialsFailed", "trialsKilled", "trialMetricsUnavailable")
@@ -78,13 +93,26 @@ def progress(experiment: Object, objective: Objective) -> str:
 
 
 def optimal_trial(experiment: Object) -> str:
-    """Return the name of the best trial; empty if there is none."""
+    """Return the name of the best trial; empty if there is none.
+
+    Example:
+        >>> optimal_trial({"status": {"currentOptimalTrial": {"bestTrialName": "taxi-x7k2"}}})
+        'taxi-x7k2'
+        >>> optimal_trial({})
+        ''
+    """
     optimal = _status(experiment).get("currentOptimalTrial") or {}
     return str(optimal.get("bestTrialName") or "")
 
 
 def failure(resource: Object) -> str:
-    """Return the message of a resource that failed; empty if it did not fail, or has none."""
+    """Return the message of a resource that failed; empty if it did not fail, or has none.
+
+    Example:
+        >>> condition = {"type": "Failed", "status": "True", "message": "gamma is out of range"}
+        >>> failure({"status": {"conditions": [condition]}})
+        'gamma is out of range'
+    """
     found = _condition(resource, "Failed")
     return str(found.get("message", "")) if found else ""
 
@@ -137,6 +165,17 @@ def trials(
 
     Returns:
         The trials in the order of their creation, numbered from 0.
+
+    Example:
+        >>> from kfp_tabular.components.tuning.search.search_space import Choice
+        >>> resource = {
+        ...     "metadata": {"name": "taxi-x7k2"},
+        ...     "spec": {"parameterAssignments": [{"name": "model_type", "value": "dnn"}]},
+        ... }
+        >>> space = (Choice("model_type", "categorical", ("dnn", "linear")),)
+        >>> [trial] = trials([resource], space, Objective("eval_auc", "maximize", "max"), {}, {})
+        >>> trial.title, trial.values, trial.state
+        ('taxi-x7k2', {'model_type': 'dnn'}, 'running')
     """
     ordered = sorted(
         resources,

@@ -35,15 +35,26 @@ def placeholder(name: str) -> str:
 
 
 def used_placeholders(text: str) -> set[str]:
-    """Return the parameters whose placeholders a text contains, by Katib's own pattern."""
+    """Return the parameters whose placeholders a text contains, by Katib's own pattern.
+
+    Example:
+        >>> used_placeholders("train --epochs=${trialParameters.epochs} --seed=7")
+        {'epochs'}
+    """
     return set(_USED.findall(text))
 
 
 def problem(word: str) -> str:
-    """Return why a word of a command line would not reach the program; empty if it would.
+    r"""Return why a word of a command line would not reach the program; empty if it would.
 
     Args:
         word: A word without placeholders.
+
+    Example:
+        >>> problem("--label=two\nlines")
+        'contains a line break or another control character'
+        >>> problem("--label=tip amount")
+        ''
     """
     if _KATIB.search(word):
         return "contains a Katib placeholder; write the value itself"

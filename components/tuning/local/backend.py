@@ -73,12 +73,32 @@ def check_algorithm(options: TuningOptions, space: SearchSpace) -> samplers.Algo
 
     Raises:
         UserError: If this backend cannot search the space with it.
+
+    Example:
+        >>> options = TuningOptions(algorithm="tpe", algorithm_settings={"n_startup_trials": 5})
+        >>> check_algorithm(options, ())
+        Algorithm(name='tpe', settings={'n_startup_trials': '5'})
+        >>> check_algorithm(TuningOptions(algorithm="sobol"), ())
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: algorithm: sobol needs backend katib; ...
     """
     return samplers.parse(options.algorithm, options.algorithm_settings, space)
 
 
 def clean_up(request: TuningRequest) -> None:
-    """Remove the study of a finished search, unless the user chose its directory."""
+    """Remove the study of a finished search, unless the user chose its directory.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     study_directory = Path(folder, ".hyperparameters.json.study")
+        ...     study_directory.mkdir()
+        ...     file = Path(folder, "hyperparameters.json")
+        ...     clean_up(TuningRequest(TuningOptions(), Path(), Path(), file, Path()))
+        ...     study_directory.exists()
+        False
+    """
     if not request.options.study_directory:
         files.remove(_study_root(request))
 

@@ -28,7 +28,12 @@ Raw = int | float
 
 
 def distribution(parameter: Parameter) -> "BaseDistribution":
-    """Return the Optuna distribution of a hyperparameter's raw values."""
+    """Return the Optuna distribution of a hyperparameter's raw values.
+
+    Example:
+        >>> distribution(Number("epochs", "int", Decimal(1), Decimal(20), step=Decimal(1)))
+        IntDistribution(high=19, log=False, low=0, step=1)
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(parameter, Choice) and parameter.kind == "categorical":
@@ -44,7 +49,15 @@ def distribution(parameter: Parameter) -> "BaseDistribution":
 
 
 def value(parameter: Parameter, raw: Raw) -> Value:
-    """Return the hyperparameter's value for a raw value."""
+    """Return the hyperparameter's value for a raw value.
+
+    Example:
+        >>> dropout = Number("dropout", "double", Decimal(0), Decimal("0.5"), step=Decimal("0.05"))
+        >>> value(dropout, 3)
+        0.15
+        >>> value(Choice("batch_size", "discrete", (64, 128, 256)), 2)
+        256
+    """
     if isinstance(parameter, Choice) or _is_index(parameter):
         return parameter.at(int(raw))
     if parameter.distribution in ("normal", "logNormal"):
@@ -53,7 +66,13 @@ def value(parameter: Parameter, raw: Raw) -> Value:
 
 
 def raw(parameter: Parameter, given: Value) -> Raw | None:
-    """Return the raw value for a hyperparameter's value; None if it is outside the search space."""
+    """Return the raw value for a hyperparameter's value; None if it is outside the search space.
+
+    Example:
+        >>> dropout = Number("dropout", "double", Decimal(0), Decimal("0.5"), step=Decimal("0.05"))
+        >>> raw(dropout, 0.15), raw(dropout, 0.17)
+        (3, None)
+    """
     if isinstance(parameter, Choice):
         return parameter.values.index(given) if given in parameter.values else None
     exact = Decimal(str(given))

@@ -157,7 +157,13 @@ def _check_grid(space: SearchSpace) -> None:
 
 
 def grid_size(space: SearchSpace) -> int:
-    """Return the number of points of a grid: a space whose parameters all have a step or a list."""
+    """Return the number of points of a grid: a space whose parameters all have a step or a list.
+
+    Example:
+        >>> units = Choice("hidden_units", "categorical", ("64", "128,64"))
+        >>> grid_size((units, Choice("batch_size", "discrete", (64, 128, 256))))
+        6
+    """
     return math.prod(parameter.size or 1 for parameter in space)
 
 
@@ -173,6 +179,12 @@ def grid(space: SearchSpace, seed: int) -> Iterator[dict[str, Value]]:
 
     Yields:
         The values of each point by hyperparameter.
+
+    Example:
+        >>> units = Choice("hidden_units", "categorical", ("64", "128,64"))
+        >>> points = list(grid((units, Choice("batch_size", "discrete", (64, 128, 256))), seed=0))
+        >>> len(points), points[0]
+        (6, {'hidden_units': '64', 'batch_size': 256})
     """
     order = list(range(grid_size(space)))
     random.Random(seed).shuffle(order)  # noqa: S311 - not for cryptography
@@ -193,6 +205,10 @@ def trial_seed(seed: int, number: int) -> int:
     Args:
         seed: The seed of the search.
         number: The trial's number.
+
+    Example:
+        >>> trial_seed(0, 0), trial_seed(0, 1)
+        (1427366890, 2839049726)
     """
     digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")

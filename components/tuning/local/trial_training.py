@@ -74,6 +74,12 @@ def environment(inherited: Mapping[str, str], parallel: int) -> dict[str, str]:
         inherited: The tuning task's own environment; thread counts set there are kept.
         parallel: How many trials run at a time. More than one share the machine's cores, and do
             not each reserve a GPU's whole memory.
+
+    Example:
+        >>> environment({"TF_CONFIG": "{}", "OMP_NUM_THREADS": "2"}, parallel=4)["OMP_NUM_THREADS"]
+        '2'
+        >>> "TF_CONFIG" in environment({"TF_CONFIG": "{}"}, parallel=1)
+        False
     """
     merged = {**ENVIRONMENT, **inherited}
     # A trial is one process, even if this task is part of something distributed.

@@ -84,6 +84,13 @@ def read_settings(
 
     Returns:
         The valid settings, as text; and a message for each of the others.
+
+    Example:
+        >>> known = {"gamma": Setting("float", above=True, below=1.0), "sigma": Setting("float")}
+        >>> settings, problems = read_settings("tpe", known, {"gamma": 1.5, "sigma": 0.1})
+        >>> settings, problems
+        ({'sigma': '0.1'},
+         ['algorithm_settings: gamma must be a number above 0 and below 1, found 1.5.'])
     """
     settings: dict[str, str] = {}
     problems: list[str] = []

@@ -128,6 +128,15 @@ def read(parameters: Iterable[object]) -> tuple[SearchSpace, list[str]]:
 
     Returns:
         The entries that can be used; and a message for each of the others, as `parse` raises it.
+
+    Example:
+        >>> feasible = {"min": "0", "max": "0.5"}
+        >>> entry = {"name": "dropuot", "parameterType": "double", "feasibleSpace": feasible}
+        >>> space, problems = read([{**entry, "name": "dropout"}, entry])
+        >>> [parameter.name for parameter in space]
+        ['dropout']
+        >>> problems[0]
+        "search_space[1]: hyperparameter 'dropuot' is unknown. Did you mean 'dropout'? ..."
     """
     parsed: list[Parameter] = []
     problems = []
@@ -152,6 +161,11 @@ def entries(options: TuningOptions) -> list[Any]:
 
     Raises:
         UserError: If the base hyperparameters do not fit.
+
+    Example:
+        >>> options = TuningOptions(base_hyperparameters={"model_type": "linear"})
+        >>> [entry["name"] for entry in entries(options)]
+        ['learning_rate', 'batch_size']
     """
     return options.search_space or default(options.hyperparameters().model_type)
 
@@ -206,7 +220,14 @@ def default(model_type: str) -> list[dict[str, Any]]:
 
 
 def to_katib(space: Sequence[Parameter]) -> list[dict[str, Any]]:
-    """Return a search space in Katib's format; parsing it returns the same space."""
+    """Return a search space in Katib's format; parsing it returns the same space.
+
+    Example:
+        >>> to_katib([Choice("batch_size", "discrete", (64, 128))])[0]["feasibleSpace"]
+        {'list': ['64', '128']}
+        >>> parse(to_katib(parse(default("dnn")))) == parse(default("dnn"))
+        True
+    """
     return [_entry(parameter) for parameter in space]
 
 
