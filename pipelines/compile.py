@@ -51,6 +51,13 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
     Raises:
         UserError: For a parameter that the pipeline does not have, a value that does not fit the
             parameter, or an image that is not pinned.
+
+    Example:
+        >>> compile_text(registry.find("validation"), PipelineConfig(parameters={"labl": "price"}))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: parameter 'labl' is unknown. Did you mean
+        'label'? 'kfp-tabular params' lists the pipeline's parameters.
     """
     from kfp import compiler
 

@@ -122,6 +122,11 @@ class PipelineConfig:
         Args:
             name: The task's name. A further task of a component, such as `train-model-2`, has the
                 first one's settings unless it has its own.
+
+        Example:
+            >>> config = PipelineConfig(tasks={"train-model": TaskConfig(memory="8G")})
+            >>> config.task("train-model-2").memory, config.task("evaluate-model").memory
+            ('8G', '')
         """
         return self.tasks.get(name) or self.tasks.get(component_of(name)) or self.defaults
 
@@ -157,6 +162,14 @@ def load(path: Path, tasks: Collection[str]) -> PipelineConfig:
     Raises:
         UserError: Where the file cannot be read, a key is unknown (the message names the closest)
             or a value does not fit.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "pipeline.yaml"
+        ...     _ = path.write_text("tasks: {train-model: {cpu: 4}}", encoding="utf-8")
+        ...     load(path, ["train-model"]).task("train-model").cpu
+        '4'
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -87,6 +87,12 @@ def types(spec: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
 
     Returns:
         By parameter: `STRING`, `NUMBER_INTEGER`, `NUMBER_DOUBLE`, `BOOLEAN`, `LIST` or `STRUCT`.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> declared = types(validation_pipeline.pipeline_spec)
+        >>> declared["label"], declared["split_keys"], declared["split_fractions"]
+        ('STRING', 'LIST', 'STRUCT')
     """
     from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -161,6 +167,13 @@ def require(given: Collection[str], required: Iterable[str]) -> None:
 
     Raises:
         UserError: For the first that is missing.
+
+    Example:
+        >>> require({"data_uri"}, ["data_uri", "label"])
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: parameter 'label' is required; give it in
+        --param or --config, or with --label.
     """
     for name in required:
         if name not in given:

@@ -33,6 +33,13 @@ def apply(
 
     Raises:
         UserError: For an image that is not pinned, or an amount that KFP cannot express.
+
+    Example:
+        >>> from kfp_tabular.pipelines import spec
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> config = PipelineConfig(images={"tfdv": "registry.example.com/checks:2.1"})
+        >>> spec.tasks(spec.of(apply(validation_pipeline, config, {})))["validate-data"]
+        'registry.example.com/checks:2.1'
     """
     function = pipeline.pipeline_func
 
@@ -57,7 +64,14 @@ def apply(
 
 
 def definition_of(task: dsl.PipelineTask) -> TaskDefinition | None:
-    """Return the defaults of a task's component; None where it is not one of this project's."""
+    """Return the defaults of a task's component; None where it is not one of this project's.
+
+    Example:
+        >>> @dsl.pipeline
+        ... def ingestion(data_uri: str):
+        ...     print(definition_of(components.ingest_data(data_uri=data_uri)).timeout)
+        1h
+    """
     name = task.component_spec.name.replace("-", "_")
     if name not in components.COMPONENTS:
         return None
@@ -67,7 +81,14 @@ def definition_of(task: dsl.PipelineTask) -> TaskDefinition | None:
 
 
 def task_definitions_of(pipeline: GraphComponent) -> dict[str, TaskDefinition]:
-    """Return the tasks of a pipeline that are components of this project, with their defaults."""
+    """Return the tasks of a pipeline that are components of this project, with their defaults.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> found = task_definitions_of(validation_pipeline)
+        >>> {name: definition.image for name, definition in found.items()}
+        {'ingest-data': 'tensorflow', 'validate-data': 'tfdv'}
+    """
     found: dict[str, TaskDefinition] = {}
     function = pipeline.pipeline_func
 
@@ -99,6 +120,14 @@ def place(
 
     Raises:
         UserError: For an image that is not pinned, or an amount that KFP cannot express.
+
+    Example:
+        >>> config = PipelineConfig(registry="registry.example.com/ml", tag="1.0")
+        >>> @dsl.pipeline
+        ... def ingestion(data_uri: str):
+        ...     task = components.ingest_data(data_uri=data_uri)
+        ...     print(place(task, config, definition_of(task)).container_spec.image)
+        registry.example.com/ml/tensorflow:1.0
     """
     wanted = config.task(task.name)
     _image(task, config, definition)

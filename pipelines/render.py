@@ -95,6 +95,13 @@ def render(
     Raises:
         UserError: For an unknown kind, a pipeline without the task that would create it, a
             parameter that the pipeline does not have, or a value that the task would refuse.
+
+    Example:
+        >>> from kfp_tabular.pipelines import registry
+        >>> run_time = RunTime(split=("prices-blue=75", "prices-green=25"))
+        >>> shown = render("inference-graph", registry.find("training"), PipelineConfig(), run_time)
+        >>> [step["weight"] for step in shown.resource["spec"]["nodes"]["root"]["steps"]]
+        [75, 25]
     """
     if kind not in RENDERERS:
         raise UserError(
@@ -105,7 +112,14 @@ def render(
 
 
 def to_yaml(rendered: Rendered) -> str:
-    """Return a resource as YAML, with its placeholders in a comment above it."""
+    """Return a resource as YAML, with its placeholders in a comment above it.
+
+    Example:
+        >>> print(to_yaml(Rendered({"kind": "TFJob"}, {"model": "s3://models/v1"})), end="")
+        # Known only when a run starts. Here:
+        #   model: s3://models/v1
+        kind: TFJob
+    """
     notes = [f"#   {name}: {what}" for name, what in rendered.assumed.items()]
     if notes:
         notes.insert(0, "# Known only when a run starts. Here:")

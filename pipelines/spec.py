@@ -13,18 +13,41 @@ _COMPONENT_PREFIX = "comp-"
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the pipeline spec of a compiled YAML file, without the platform document after it."""
+    """Return the pipeline spec of a compiled YAML file, without the platform document after it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "churn.yaml"
+        ...     _ = path.write_text("pipelineInfo: {name: churn}", encoding="utf-8")
+        ...     load(path)
+        {'pipelineInfo': {'name': 'churn'}}
+    """
     return parse(path.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the pipeline spec from the text of a compiled YAML file, as `load` does."""
+    """Return the pipeline spec from the text of a compiled YAML file, as `load` does.
+
+    Example:
+        >>> parse('''pipelineInfo: {name: churn}
+        ... ---
+        ... platforms: {kubernetes: {}}
+        ... ''')
+        {'pipelineInfo': {'name': 'churn'}}
+    """
     document: dict[str, Any] = next(yaml.load_all(text, Loader=_Loader))
     return document
 
 
 def of(pipeline: "GraphComponent") -> dict[str, Any]:
-    """Return the spec of a pipeline that is a function decorated with `@dsl.pipeline`."""
+    """Return the spec of a pipeline that is a function decorated with `@dsl.pipeline`.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> of(validation_pipeline)["pipelineInfo"]["name"]
+        'kfp-tabular-validation'
+    """
     from google.protobuf import json_format
 
     document: dict[str, Any] = json_format.MessageToDict(pipeline.pipeline_spec)
@@ -59,18 +82,37 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
-    """Return the component of a task."""
+    """Return the component of a task.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> found = component(of(validation_pipeline), "validate-data")
+        >>> list(found["inputDefinitions"]["artifacts"])
+        ['examples']
+    """
     found: Mapping[str, Any] = spec["components"][f"{_COMPONENT_PREFIX}{task}"]
     return found
 
 
 def parameter_types(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return KFP's type name of each parameter of the pipeline, such as `NUMBER_INTEGER`."""
+    """Return KFP's type name of each parameter of the pipeline, such as `NUMBER_INTEGER`.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> parameter_types(of(validation_pipeline))["max_rejected_fraction"]
+        'NUMBER_DOUBLE'
+    """
     return {name: entry["parameterType"] for name, entry in parameters(spec).items()}
 
 
 def required_parameters(spec: Mapping[str, Any]) -> list[str]:
-    """Return the names of the pipeline's parameters that have no default."""
+    """Return the names of the pipeline's parameters that have no default.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> sorted(required_parameters(of(validation_pipeline)))
+        ['data_uri', 'schema_uri']
+    """
     return [
         name
         for name, entry in parameters(spec).items()
@@ -79,7 +121,13 @@ def required_parameters(spec: Mapping[str, Any]) -> list[str]:
 
 
 def parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the declaration of each parameter of the pipeline, as the spec has it."""
+    """Return the declaration of each parameter of the pipeline, as the spec has it.
+
+    Example:
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> parameters(of(validation_pipeline))["fail_on"]["defaultValue"]
+        'error'
+    """
     found: Mapping[str, Any] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     return found
 

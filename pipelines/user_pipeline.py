@@ -40,6 +40,13 @@ def load(name: str) -> PipelineDefinition:
 
     Raises:
         UserError: Where the file or the function does not exist, is not a pipeline, or fails.
+
+    Example:
+        >>> load("churn.py:churn_pipeline")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --pipeline churn.py:churn_pipeline: churn.py
+        does not exist.
     """
     from kfp_tabular.pipelines import parameters, placement
 

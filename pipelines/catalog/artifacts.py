@@ -57,5 +57,9 @@ def format_of(name: str, artifact_type: str) -> str | None:
 
     Returns:
         The description; None for an artifact that this module does not know.
+
+    Example:
+        >>> format_of("hyperparameters", "Artifact")
+        'A file with a JSON object of hyperparameters by name.'
     """
     return _BY_TYPE.get(artifact_type) or _BY_NAME.get(_SAME_AS.get(name, name))

@@ -30,6 +30,10 @@ def project_root() -> Path:
 
     Raises:
         UserError: If the package is installed without its source tree.
+
+    Example:
+        >>> (project_root() / "setup.cfg").is_file()
+        True
     """
     root = Path(components.__path__[0]).resolve().parent
     if not (root / "setup.cfg").is_file():
@@ -48,6 +52,13 @@ def catalog(root: Path, names: Iterable[str] = tuple(components.COMPONENTS)) -> 
 
     Raises:
         UserError: If a component's metadata is invalid.
+
+    Example:
+        >>> for path in catalog(project_root(), ["ingest_data"]).pages:
+        ...     print(path)
+        components/data_ingestion/README.md
+        docs/components/ingest_data.md
+        docs/components/README.md
     """
     described = []
     problems = []
@@ -81,6 +92,15 @@ def write(root: Path, pages: Mapping[Path, str]) -> list[Path]:
 
     Returns:
         The paths that changed.
+
+    Example:
+        >>> import tempfile
+        >>> pages = {Path("docs/components/ingest_data.md"): "# Ingest data"}
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     write(Path(root), pages)
+        ...     write(Path(root), pages)
+        [PosixPath('docs/components/ingest_data.md')]
+        []
     """
     changed = stale(root, pages)
     for path in changed:
@@ -92,7 +112,14 @@ def write(root: Path, pages: Mapping[Path, str]) -> list[Path]:
 
 
 def stale(root: Path, pages: Mapping[Path, str]) -> list[Path]:
-    """Return the paths whose files differ from the generated pages."""
+    """Return the paths whose files differ from the generated pages.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     stale(Path(root), {Path("docs/components/ingest_data.md"): "# Ingest data"})
+        [PosixPath('docs/components/ingest_data.md')]
+    """
     differ = [path for path, text in pages.items() if _read(root / path) != text]
     left = {path.relative_to(root) for path in (root / _PAGES).glob("*.md")} - set(pages)
     return sorted([*differ, *left])

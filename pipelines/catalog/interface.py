@@ -71,6 +71,12 @@ def read(component: Any) -> Interface:
 
     Args:
         component: A component made with `dsl.component`.
+
+    Example:
+        >>> from kfp_tabular.components import ingest_data
+        >>> first = read(ingest_data).inputs[0]
+        >>> first.name, first.type, first.required
+        ('data_uri', 'str', True)
     """
     spec = component.component_spec
     parsed = docstring_parser.parse(

@@ -21,6 +21,12 @@ def page(interface: Interface, metadata: Metadata, producers: Mapping[str, str])
         interface: The component's interface.
         metadata: Its metadata.
         producers: By artifact, the component that makes it.
+
+    Example:
+        >>> counting = Interface("count_rows", "Count rows.", "", (), (), (), ())
+        >>> about = Metadata("count_rows", "Rows", "Counts rows.", "data", "tfdv", "beta", ("row",))
+        >>> page(counting, about, {}).splitlines()[2]
+        '# Rows'
     """
     parts = [
         _NOTE,
@@ -45,7 +51,14 @@ def page(interface: Interface, metadata: Metadata, producers: Mapping[str, str])
 
 
 def index(components: Sequence[tuple[Interface, Metadata]]) -> str:
-    """Render the page that lists all components, in pipeline order."""
+    """Render the page that lists all components, in pipeline order.
+
+    Example:
+        >>> counting = Interface("count_rows", "Count rows.", "", (), (), (), ())
+        >>> about = Metadata("count_rows", "Rows", "Counts rows.", "data", "tfdv", "beta", ("row",))
+        >>> print(index([(counting, about)]).splitlines()[-1])
+        | [`count_rows`](count_rows.md) | Counts rows. | data | `tfdv` | beta |
+    """
     rows = [
         (
             f"[`{interface.name}`]({interface.name}.md)",
@@ -67,7 +80,18 @@ def index(components: Sequence[tuple[Interface, Metadata]]) -> str:
 
 
 def example(interface: Interface) -> str:
-    """Return the code of a pipeline with the component and its required inputs, which compiles."""
+    """Return the code of a pipeline with the component and its required inputs, which compiles.
+
+    Example:
+        >>> from kfp_tabular.components import ingest_data
+        >>> from kfp_tabular.pipelines.catalog import interface
+        >>> for line in example(interface.read(ingest_data)).splitlines()[5:]:
+        ...     print(line)
+        def my_pipeline(data_uri: str):
+            ingest_data(
+                data_uri=data_uri,
+            )
+    """
     required = [argument for argument in interface.inputs if argument.required]
     artifacts = [argument for argument in required if argument.artifact]
     parameters = [argument for argument in required if not argument.artifact]

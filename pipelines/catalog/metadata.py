@@ -53,6 +53,12 @@ def load(path: Path, name: str) -> Metadata:
     Raises:
         UserError: If the file is missing or not a YAML mapping, a field is missing or unknown, or a
             value is invalid.
+
+    Example:
+        >>> from kfp_tabular.pipelines.catalog.generate import project_root
+        >>> path = project_root() / "components" / "data_ingestion" / FILE_NAME
+        >>> load(path, "ingest_data").category
+        'data'
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

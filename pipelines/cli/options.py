@@ -51,21 +51,49 @@ params_option = click.option(
 
 
 def find(pipeline: str) -> "PipelineDefinition":
-    """Return the pipeline that `--pipeline` names."""
+    """Return the pipeline that `--pipeline` names.
+
+    Example:
+        >>> find("trainig")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: pipeline 'trainig' does not exist. Did you
+        mean 'training'? Registered: training, validation. For your own, give PATH.py:function.
+    """
     from kfp_tabular.pipelines import registry
 
     return registry.find(pipeline)
 
 
 def not_empty(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse an empty value, which is that of a shell variable that is not set."""
+    """Refuse an empty value, which is that of a shell variable that is not set.
+
+    Example:
+        >>> context, option = click.Context(click.Command("run")), click.Option(["--label"])
+        >>> not_empty(context, option, "price")
+        'price'
+        >>> not_empty(context, option, "")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --label: the value is empty; give one, or
+        omit the option.
+    """
     if value == "":
         raise UserError(f"{parameter.opts[0]}: the value is empty; give one, or omit the option.")
     return value
 
 
 def write_output(path: Path, text: str) -> None:
-    """Write the file that `--output` names, whole or not at all."""
+    """Write the file that `--output` names, whole or not at all.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_output(Path(folder), "a folder is in the way")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --output ...: cannot be written: ...
+    """
     from kfp_tabular.components.common import files
 
     try:
@@ -86,6 +114,15 @@ def check_shortcuts(
 
     Raises:
         UserError: For an option whose parameter the pipeline does not have.
+
+    Example:
+        >>> from kfp_tabular.pipelines.configuration import PipelineConfig
+        >>> check_shortcuts(find("validation"), PipelineConfig(), {"label": "--label"})
+        >>> check_shortcuts(find("validation"), PipelineConfig(), {"task": "--task"})
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --task: the pipeline 'validation' has no
+        parameter 'task'. Its parameters: data_uri, schema_uri, ...
     """
     known = list(pipeline.builder(config).component_spec.inputs or {})
     for parameter, option in given.items():

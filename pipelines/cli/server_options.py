@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name the server and the credentials."""
+    """Add the options that name the server and the credentials.
+
+    Example:
+        >>> @click.command
+        ... @server_options
+        ... def show(server):
+        ...     click.echo(f"{server.name}, namespace {server.namespace}")
+        >>> show(["--host", "https://kfp.example.com", "--namespace", "ml"], standalone_mode=False)
+        https://kfp.example.com, namespace ml
+    """
     options = [
         click.option("--host", default="", metavar="URL", help="URL of Kubeflow Pipelines' API."),
         click.option("--namespace", default="", help="Your profile's namespace, if there are any."),
@@ -60,7 +69,16 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def submission_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options about the pipeline and its run."""
+    """Add the options about the pipeline and its run.
+
+    Example:
+        >>> @click.command
+        ... @submission_options
+        ... def show(**given):
+        ...     click.echo(f"{given['pipeline']} {given['params']} {given['experiment']}")
+        >>> show(["--param", "epochs=3"], standalone_mode=False)
+        training ('epochs=3',) kfp-tabular
+    """
     options = [
         pipeline_option,
         config_option,
@@ -84,6 +102,14 @@ def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
     Args:
         name: The name of the run or schedule; `{pipeline}` in it becomes the pipeline's name.
         given: The options' values.
+
+    Example:
+        >>> given = {"pipeline": "training", "config": None, "params": ["epochs=3"]}
+        >>> given |= {"data": "gs://shop/a.csv", "label": "price", "experiment": "prices"}
+        >>> given |= {"pipeline_root": "", "no_cache": False}
+        >>> request = submission_request("nightly {pipeline}", given)
+        >>> request.name, request.arguments
+        ('nightly training', {'data_uri': 'gs://shop/a.csv', 'label': 'price', 'epochs': '3'})
     """
     from kfp_tabular.pipelines import parameters
     from kfp_tabular.pipelines.kubeflow.submission import SubmissionRequest

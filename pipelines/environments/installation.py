@@ -118,6 +118,15 @@ def plan(name: str) -> EnvironmentPlan:
 
     Raises:
         UserError: For an unknown name, or where no fitting Python is found.
+
+    Example:
+        >>> plan("launcher").lock.name
+        'requirements.txt'
+        >>> plan("launch")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: no environment 'launch'. Did you mean
+        'launcher'? Known: tensorflow, tfdv, serving, launcher.
     """
     if name not in NAMES:
         raise UserError(
@@ -141,7 +150,12 @@ def plan(name: str) -> EnvironmentPlan:
 
 
 def locks() -> Path:
-    """Return the folder of the images' lock files inside the package."""
+    """Return the folder of the images' lock files inside the package.
+
+    Example:
+        >>> (locks() / "tensorflow" / "requirements.txt").is_file()
+        True
+    """
     return Path(next(iter(components.__path__))) / "images"
 
 

@@ -48,6 +48,13 @@ class Environments:
 
         Raises:
             UserError: Where that image has no environment here.
+
+        Example:
+            >>> Environments(Path("venvs")).python("registry.example.com/tfdv:1.0")
+            Traceback (most recent call last):
+                ...
+            kfp_tabular.components.common.errors.UserError: image 'registry.example.com/tfdv:1.0':
+            no virtual environment 'tfdv' in venvs. 'make setup' makes it; present: none.
         """
         name = image_name(image)
         python = self.folder / name / "bin" / "python3"

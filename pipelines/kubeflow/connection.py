@@ -67,6 +67,13 @@ def connect(server: Server) -> "kfp.Client":
 
     Raises:
         UserError: If a file with credentials cannot be read.
+
+    Example:
+        >>> connect(Server(host="https://kfp.example.com", ca_file=Path("missing.pem")))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: missing.pem: no such file; expected the
+        authority's certificates.
     """
     import kfp
     from kfp.client import ServiceAccountTokenVolumeCredentials
@@ -115,6 +122,14 @@ def translated(server: Server) -> Iterator[None]:
 
     Raises:
         UserError: If the server cannot be reached, denies access, or refuses a request.
+
+    Example:
+        >>> with translated(Server(host="https://kfp.example.com")):
+        ...     raise TimeoutError("timed out")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: https://kfp.example.com cannot be reached:
+        timed out. Check --host, and check the port forwarding if you use one.
     """
     import kfp_server_api
     import urllib3

@@ -60,6 +60,13 @@ class RunSchedule:
         max_concurrency: The most runs at a time, from 1 to 10.
         catch_up: Whether runs that were missed while the schedule was off are made up for.
         enabled: Whether the schedule starts at once.
+
+    Example:
+        >>> RunSchedule("0 2 * * *", max_concurrency=0)
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --max-concurrency: expected 1 to 10,
+        found 0.
     """
 
     cron: str
@@ -138,6 +145,16 @@ def schedule(
     Raises:
         UserError: For parameters or times that do not fit, a schedule of that name that exists
             already, or a request that the server refuses.
+
+    Example:
+        >>> from kfp_tabular.pipelines import registry
+        >>> pipeline = registry.find("validation")
+        >>> request = SubmissionRequest(pipeline, PipelineConfig(), {}, name="nightly")
+        >>> schedule(Server(), request, RunSchedule("0 24 * * *"))
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --cron '0 24 * * *': hour '24' is not *, a
+        number from 0 to 23, a range or a step.
     """
     expression = cron.six_fields(when.cron)
     with _compiled(request) as (package, arguments, tasks):

@@ -22,6 +22,16 @@ def write_csv(table: pa.Table, path: str | os.PathLike[str]) -> None:
 
     Raises:
         UserError: Where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "shops.csv"
+        ...     write_csv(pa.table({"id": [1, None], "shop": ['Ada "Golden" Inn', "Café"]}), path)
+        ...     print(path.read_text(encoding="utf-8"), end="")
+        "id","shop"
+        1,"Ada ""Golden"" Inn"
+        ,"Café"
     """
     final = Path(path)
     partial = final.with_name(f".{final.name}.partial-{uuid.uuid4().hex[:8]}")

@@ -56,7 +56,12 @@ class Draws:
         return np.asarray(-np.log(np.maximum(self.exponential(count), np.finfo(np.float64).tiny)))
 
     def choice(self, weights: Floats, count: int) -> Integers:
-        """Draw indices into `weights`, each in proportion to its weight, shape `[count]`."""
+        """Draw indices into `weights`, each in proportion to its weight, shape `[count]`.
+
+        Example:
+            >>> Draws(7).choice(np.array([1.0, 0.0, 3.0]), 4).tolist()
+            [2, 2, 2, 0]
+        """
         upper = np.cumsum(weights)
         drawn = np.searchsorted(upper, self.uniform(count) * upper[-1], side="right")
         # A product that is rounded up to the sum would draw an index beyond.

@@ -52,6 +52,12 @@ def draw(task: TaskKind, data: Transactions, draws: Draws) -> pa.Array:
 
     Returns:
         `int64` 0 or 1, text, or `float64`, shape `[rows]`.
+
+    Example:
+        >>> from kfp_tabular.pipelines.sample_data import merchants, transactions
+        >>> data = transactions.draw(100, merchants.merchants(), Draws(7))
+        >>> draw("binary", data, Draws(7)).to_pylist().count(1)
+        2
     """
     if task == "binary":
         return _fraud(data, draws)

@@ -99,7 +99,13 @@ class Merchants:
 
 
 def merchants() -> Merchants:
-    """Make the merchants; they are the same for every seed of the data."""
+    """Make the merchants; they are the same for every seed of the data.
+
+    Example:
+        >>> catalog = merchants()
+        >>> len(catalog.names), CATEGORIES[catalog.category[0]].name
+        (2400, 'travel')
+    """
     draws = Draws(_CATALOGUE_SEED)
     category = draws.choice(np.ones(len(CATEGORIES)), _COUNT)
     names: dict[str, None] = {}

@@ -104,6 +104,12 @@ def draw(rows: int, catalog: Merchants, draws: Draws) -> Transactions:
         rows: How many.
         catalog: The merchants.
         draws: Where chance comes from.
+
+    Example:
+        >>> from kfp_tabular.pipelines.sample_data.merchants import merchants
+        >>> data = draw(100, merchants(), Draws(7))
+        >>> data.amount.shape, bool((np.diff(data.seconds) >= 0).all())
+        ((100,), True)
     """
     cards = max(2, rows // _ROWS_PER_CARD)
     activity = np.exp(0.8 * draws.normal(cards))

@@ -36,6 +36,15 @@ class NewComponent:
         image: The image that it runs in, one of `catalog.metadata.IMAGES`.
         category: One of `catalog.metadata.CATEGORIES`.
         description: One sentence, with a full stop.
+
+    Example:
+        >>> NewComponent("count_rows").folder
+        'rows_count'
+        >>> NewComponent("train_model")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: component 'train_model' exists already, in
+        components/training.
     """
 
     name: str

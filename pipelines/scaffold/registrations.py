@@ -19,7 +19,18 @@ _CONTRACTS = Path("pyproject.toml")
 
 
 def add_export(text: str, name: str, folder: str) -> str:
-    """Return `components/__init__.py` with a component in it: import, entry and export."""
+    """Return `components/__init__.py` with a component in it: import, entry and export.
+
+    Example:
+        >>> from kfp_tabular.pipelines.catalog.generate import project_root
+        >>> text = (project_root() / "components" / "__init__.py").read_text(encoding="utf-8")
+        >>> for line in add_export(text, "count_rows", "row_counts").splitlines():
+        ...     if line not in text.splitlines():
+        ...         print(line.strip())
+        from kfp_tabular.components.row_counts.component import count_rows as count_rows
+        "count_rows": "row_counts",
+        "count_rows",
+    """
     tree = ast.parse(text)
     lines = text.splitlines()
     module = f"kfp_tabular.components.{folder}.component"
@@ -44,7 +55,19 @@ def add_export(text: str, name: str, folder: str) -> str:
 
 
 def add_package(text: str, _name: str, folder: str) -> str:
-    """Return `setup.cfg` with the component's package in the list."""
+    """Return `setup.cfg` with the component's package in the list.
+
+    Example:
+        >>> text = '''packages =
+        ...     kfp_tabular.components.deployment
+        ...     kfp_tabular.components.training
+        ... '''
+        >>> print(add_package(text, "count_rows", "row_counts"), end="")
+        packages =
+            kfp_tabular.components.deployment
+            kfp_tabular.components.row_counts
+            kfp_tabular.components.training
+    """
     lines = text.splitlines(keepends=True)
     prefix = "    kfp_tabular."
     package = f"{prefix}components.{folder}\n"
@@ -60,7 +83,12 @@ def add_package(text: str, _name: str, folder: str) -> str:
 
 
 def add_contract(text: str, _name: str, folder: str) -> str:
-    """Return `pyproject.toml` with the component in the layers that import-linter checks."""
+    """Return `pyproject.toml` with the component in the layers that import-linter checks.
+
+    Example:
+        >>> add_contract('layers = ["data_ingestion | training"]', "count_rows", "row_counts")
+        'layers = ["data_ingestion | training | row_counts"]'
+    """
     if text.count("data_ingestion | ") != 1:
         raise _unexpected(_CONTRACTS, "the layers of the components")
     start = text.index("data_ingestion | ")
@@ -69,7 +97,14 @@ def add_contract(text: str, _name: str, folder: str) -> str:
 
 
 def add_task_definition(text: str, name: str, image: str) -> str:
-    """Return `pipelines/task_definitions.py` with the defaults of the component's tasks."""
+    """Return `pipelines/task_definitions.py` with the defaults of the component's tasks.
+
+    Example:
+        >>> text = '        TaskDefinition("deploy_model", image="serving"),'
+        >>> print(add_task_definition(text, "count_rows", "tfdv"))
+                TaskDefinition("count_rows", image="tfdv"),
+                TaskDefinition("deploy_model", image="serving"),
+    """
     argument = "" if image == "tensorflow" else f', image="{image}"'
     mark = '        TaskDefinition("deploy_model"'
     if text.count(mark) != 1:
@@ -81,6 +116,10 @@ def add_suite(text: str, folder: str, image: str) -> str:
     """Return the `Makefile` with the component's tests in the suite of its image.
 
     The suite of `tensorflow` has every folder that no other suite names.
+
+    Example:
+        >>> add_suite("TESTS_tfdv := $(COMPONENT_TESTS)/data_validation", "row_counts", "tfdv")
+        'TESTS_tfdv := $(COMPONENT_TESTS)/data_validation $(COMPONENT_TESTS)/row_counts'
     """
     if image == "tensorflow":
         return text

@@ -42,6 +42,15 @@ def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]
 
     Returns:
         Mounts, none inside another.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = Path(folder) / "data.csv"
+        ...     data.touch()
+        ...     found = mounts({"data_uri": str(data)}, Path(folder) / "run", [])
+        >>> [(mount.source.name, mount.writable) for mount in found]
+        [('run', True), ('data.csv', False)]
     """
     outside = [path for path in written(arguments) if not _within(path, output)]
     for folder in outside:
@@ -60,7 +69,12 @@ def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]
 
 
 def search_path(mounts: Sequence[Mount]) -> str:
-    """Return the `PYTHONPATH` of a container with these mounts; empty if it needs none."""
+    """Return the `PYTHONPATH` of a container with these mounts; empty if it needs none.
+
+    Example:
+        >>> search_path([Mount(Path("/home/ada/churn"), USER_CODE / "0")])
+        '/mnt/user-code/0'
+    """
     targets = [str(mount.target) for mount in mounts if USER_CODE in mount.target.parents]
     return os.pathsep.join(targets)
 
@@ -103,7 +117,15 @@ def forwarded(environment: Mapping[str, str]) -> list[str]:
 
 
 def credential_mounts(environment: Mapping[str, str]) -> list[Mount]:
-    """Return mounts of the files and folders that forwarded variables name."""
+    """Return mounts of the files and folders that forwarded variables name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix=".json") as key:
+        ...     found = credential_mounts({"GOOGLE_APPLICATION_CREDENTIALS": key.name})
+        >>> [(mount.source.suffix, mount.writable) for mount in found]
+        [('.json', False)]
+    """
     paths = [
         path
         for name in forwarded(environment)

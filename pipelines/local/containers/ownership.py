@@ -53,6 +53,16 @@ def check_readable(paths: Iterable[Path], user: str) -> None:
 
     Raises:
         UserError: For the first that it may not read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:  # only its owner may read it
+        ...     check_readable([Path(folder)], "65532:65532")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: ...: only root may read this, and
+        containers run as 65532:65532. Let others read it ('chmod -R o+rX ...'), or start the run as
+        the user who owns it.
     """
     for path in paths:
         needed = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)

@@ -45,6 +45,14 @@ def read_outputs(folder: Path, component: Mapping[str, Any]) -> TaskOutputs:
     Args:
         folder: The task's folder.
         component: The task's component in the compiled spec, which declares the outputs.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = Path(folder) / "executor_output.json"
+        ...     _ = written.write_text('{"parameterValues": {"Output": true}}', encoding="utf-8")
+        ...     read_outputs(Path(folder), {}).parameters
+        {'Output': True}
     """
     file = folder / _EXECUTOR_OUTPUT
     document = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

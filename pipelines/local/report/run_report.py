@@ -76,6 +76,17 @@ def write_report(
         spec: The compiled pipeline spec that was run.
         artifacts: The artifacts of each task, by the task's name.
         path: The HTML file.
+
+    Example:
+        >>> import tempfile
+        >>> from kfp_tabular.pipelines import spec
+        >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
+        >>> summary = RunSummary("validation", "succeeded", 0, 61, (), {}, None, None, "")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = Path(folder) / "report.html"
+        ...     write_report(summary, spec.of(validation_pipeline), {}, page)
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['pages', 'report.html']
     """
     final = Path(path).absolute()
     with files.atomic_directory(final.with_name(PAGES_FOLDER)) as folder:

@@ -75,7 +75,14 @@ class RunSummary:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the document as text. JSON has finite numbers only; others become null."""
+        """Return the document as text. JSON has finite numbers only; others become null.
+
+        Example:
+            >>> metrics = {"auc": math.nan}
+            >>> summary = RunSummary("training", "succeeded", 0, 61, (), metrics, None, None, "")
+            >>> json.loads(summary.to_json())["metrics"]
+            {'auc': None}
+        """
         document = _finite(asdict(self))
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -55,7 +55,12 @@ def duration(seconds: float) -> str:
 
 
 def anchor(task: str) -> str:
-    """Return the id of a task's entry on the page."""
+    """Return the id of a task's entry on the page.
+
+    Example:
+        >>> anchor("train-model")
+        'task-train-model'
+    """
     return f"task-{task}"
 
 
@@ -65,6 +70,12 @@ def draw_graph(graph: Graph, tasks: Mapping[str, TaskRecord]) -> Markup:
     Args:
         graph: The tasks and what waits for what.
         tasks: How each ended, by name; one that is missing is drawn as skipped.
+
+    Example:
+        >>> record = TaskRecord("ingest-data", "succeeded", seconds=3.2)
+        >>> drawing = draw_graph(Graph((Node("ingest-data"),), ()), {"ingest-data": record})
+        >>> drawing.partition("<title>")[2].partition("</title>")[0].splitlines()
+        ['ingest-data', 'succeeded · 3.2 s']
     """
     layout = lay_out([node.name for node in graph.nodes], graph.edges, gap=0.6, lane=0.25)
     deepest = max(layout.layer.values(), default=0)
@@ -159,6 +170,12 @@ def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> 
         tasks: Those that never started are left out.
         started: The run's start, seconds since the epoch.
         seconds: The run's duration.
+
+    Example:
+        >>> record = TaskRecord("ingest-data", "succeeded", seconds=3.2, started=101.5)
+        >>> drawing = draw_timing([record], started=100.0, seconds=5.0)
+        >>> drawing.partition("<title>")[2].partition("</title>")[0]
+        'ingest-data: from 1.5 s, for 3.2 s'
     """
     ran = sorted(
         (task for task in tasks if task.started is not None), key=lambda task: task.started or 0.0
