@@ -64,13 +64,21 @@ class IngestionResult:
 
 
 def run(request: IngestionRequest) -> IngestionResult:
-    """Ingest data.
+    r"""Ingest data.
 
     Args:
         request: What to ingest, and where to write.
 
     Raises:
         UserError: An option or the data are wrong. Nothing is written then.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data, *outputs = (Path(folder, name) for name in ("taxi.csv", "a", "b", "c.md"))
+        ...     _ = data.write_text("fare\n" + "\n".join(map(str, range(90))))
+        ...     run(IngestionRequest(IngestionOptions(str(data)), *outputs)).rows
+        {'train': 66, 'eval': 11, 'test': 13}
     """
     settings = request.options
     forced = parse_column_types(settings.column_types)

@@ -63,7 +63,12 @@ class Window(Generic[Item, Result]):
 
 
 def threads() -> int:
-    """Return the number of threads to use: one per processor, at most eight."""
+    """Return the number of threads to use: one per processor, at most eight.
+
+    Example:
+        >>> 1 <= threads() <= 8
+        True
+    """
     # The processors that this container may use, where the system knows.
     affinity = getattr(os, "sched_getaffinity", None)
     processors = len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -61,7 +61,14 @@ class Anomaly:
 
 
 def by_severity(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
-    """Sort anomalies: errors first, then by the number of rows, largest first."""
+    """Sort anomalies: errors first, then by the number of rows, largest first.
+
+    Example:
+        >>> warning = Anomaly("warning", "note", "", "no values", "some", "every row empty")
+        >>> error = Anomaly("error", "fare", "eval", "not a number", "numbers", "NaN")
+        >>> [anomaly.column for anomaly in by_severity([warning, error])]
+        ['fare', 'note']
+    """
     return sorted(
         anomalies, key=lambda a: (a.severity != "error", -(a.rows or 0), a.column, a.split, a.kind)
     )
@@ -93,6 +100,11 @@ def is_valid(anomalies: Iterable[Anomaly], fail_on: str) -> bool:
     Args:
         anomalies: All anomalies found.
         fail_on: With `warning` every anomaly counts, otherwise only errors.
+
+    Example:
+        >>> warning = Anomaly("warning", "note", "", "no values", "some", "every row empty")
+        >>> is_valid([warning], fail_on="error"), is_valid([warning], fail_on="warning")
+        (True, False)
     """
     return not any(fail_on == "warning" or a.severity == "error" for a in anomalies)
 
@@ -104,6 +116,13 @@ def failure(anomalies: Sequence[Anomaly], fail_on: str, most: int = 3) -> str:
         anomalies: All anomalies found, most severe first.
         fail_on: The least severity that fails the task: `error`, `warning` or `never`.
         most: The largest number of anomalies to name.
+
+    Example:
+        >>> error = Anomaly("error", "fare", "eval", "not a number", "numbers", "NaN", 2, 90)
+        >>> print(failure([error], fail_on="error"))
+        the data have 1 error: column 'fare' in split eval: not a number: expected numbers, found
+        NaN (2 of 90 rows). The report lists all of them. Correct the data or the schema, or set
+        fail_on=never to continue anyway.
     """
     if fail_on == "never" or is_valid(anomalies, fail_on):
         return ""
@@ -138,6 +157,15 @@ def write(
         anomalies: All anomalies found, most severe first.
         splits: The names of all splits.
         comparisons: Distances between distributions, by split.
+
+    Example:
+        >>> import tempfile
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> error = Anomaly("error", "fare", "eval", "not a number", "numbers", "NaN")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(Path(folder), schema_pb2.Schema(), [error], ["eval"], {})
+        ...     sorted(str(file.relative_to(folder)) for file in Path(folder).rglob("*.*"))
+        ['anomalies.json', 'anomalies.pbtxt', 'eval/anomalies.pbtxt']
     """
     from google.protobuf import text_format
 

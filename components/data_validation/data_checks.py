@@ -39,7 +39,15 @@ def run(
 
 
 def reference_split(found: SplitSummaries) -> str:
-    """Return the split that others are compared with: `train`, else the first one with rows."""
+    """Return the split that others are compared with: `train`, else the first one with rows.
+
+    Example:
+        >>> fare = ColumnSummary(rows=90, missing=0)
+        >>> reference_split({"eval": {"fare": fare}, "train": {"fare": fare}})
+        'train'
+        >>> reference_split({"eval": {"fare": fare}, "train": {}})
+        'eval'
+    """
     with_rows = [split for split, columns in found.items() if columns]
     return TRAIN if TRAIN in with_rows or not with_rows else with_rows[0]
 

@@ -24,6 +24,16 @@ def load(path: Path, columns: Iterable[str], label: str) -> "schema_pb2.Schema":
     Raises:
         UserError: The schema cannot be read, has no features, has two features of one name or one
             without a type, or lacks the label.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "schema.pbtxt")
+        ...     _ = path.write_text('feature { name: "tips" type: INT }')
+        ...     load(path, columns=["tip"], label="tip")
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: ...schema.pbtxt: the schema has no feature
+        for the label 'tip'. Did you mean 'tips'?
     """
     schema = read_schema(path)
     counts = Counter(feature.name for feature in schema.feature)

@@ -43,6 +43,16 @@ def count(
         column: The column.
         rule: The rule.
         most: The number of distinct values to return.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow.parquet as pq
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "split=train").mkdir()
+        ...     pq.write_table(pa.table({"hour": [5, 24, 24]}), f"{folder}/split=train/0.parquet")
+        ...     count(Examples(Path(folder)), "train", "hour", lambda hours: pc.greater(hours, 23))
+        CountedValues(rows=2, values=('24',))
     """
     rows, values = 0, Counter[str]()
     for batch in examples.batches(split, columns=[column]):

@@ -67,6 +67,10 @@ def category(ids: Any, size: int) -> Any:
 
     Returns:
         The ids as int64. The `preprocessing_fn` must return this tensor itself.
+
+    Example:
+        >>> category(import_tensorflow().constant([0, 3]), size=4).dtype.name
+        'int64'
     """
     tf = import_tensorflow()
     from tensorflow_transform import schema_inference

@@ -41,6 +41,17 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
     Raises:
         UserError: The column or the task does not exist, or the label is missing or constant in
             the train split or does not fit the task.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow.parquet as pq
+        >>> table = pa.table({"tip": ["no", "yes", "no"]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "split=train").mkdir()
+        ...     pq.write_table(table, f"{folder}/split=train/0.parquet")
+        ...     resolve(Examples(Path(folder)), "tip", "auto")
+        Task(kind='binary', label='tip', classes=('no', 'yes'), class_counts=(2, 1))
     """
     names = examples.schema.names
     if label not in names:

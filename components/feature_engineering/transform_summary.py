@@ -29,6 +29,12 @@ def derived(plan: FeaturePlan, task: Task) -> dict[str, Any]:
         `dtype`, `required`); `features`, the derived features (`column`, `kind`, `why`,
         `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`, null for a
         number); `dropped` (`column`, `why`).
+
+    Example:
+        >>> dropped = DroppedColumn("id", "identifier: 90 rows, almost all values distinct")
+        >>> document = derived(FeaturePlan((), (dropped,)), Task("regression", "fare"))
+        >>> document["task"], document["dropped"][0]["column"]
+        ('regression', 'id')
     """
     features = [
         {
@@ -50,6 +56,13 @@ def own(
     """Return the content of `features.json` for a `preprocessing_fn`, in the form of `derived`.
 
     `features` is empty, because nothing was derived.
+
+    Example:
+        >>> fare, scaled = RawFeature("fare", "float32", True), TransformedColumn("fare_scaled")
+        >>> analyzed = AnalyzedFunction(features=(fare,), outputs=(scaled,))
+        >>> document = own("taxi:preprocess", analyzed, [], Task("regression", "tip"))
+        >>> document["preprocessing_fn"], document["outputs"]
+        ('taxi:preprocess', [{'name': 'fare_scaled', 'size': None}])
     """
     return _document(task, function, analyzed.features, [], analyzed.outputs, dropped)
 
@@ -74,12 +87,30 @@ def _document(
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """Return a document as JSON text."""
+    """Return a document as JSON text.
+
+    Example:
+        >>> print(as_json({"label": "tip", "task": "binary"}))
+        {
+          "label": "tip",
+          "task": "binary"
+        }
+    """
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def markdown(document: Mapping[str, Any], written: TransformedRows) -> str:
-    """Return the Markdown page that the KFP UI shows."""
+    r"""Return the Markdown page that the KFP UI shows.
+
+    Example:
+        >>> document = derived(FeaturePlan((), ()), Task("regression", "fare"))
+        >>> page = markdown(document, TransformedRows(rows={"train": 90}, unlabelled={"train": 2}))
+        >>> print("\n".join(page.splitlines()[4:]))
+        | split | rows | left out without a label |
+        | --- | --- | --- |
+        | train | 90 | 2 |
+        ...
+    """
     sizes = {output["name"]: output["size"] for output in document["outputs"]}
     rows = sum(written.rows.values())
     lines = [

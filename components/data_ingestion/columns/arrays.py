@@ -17,19 +17,34 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def from_integers(values: "np.ndarray[Any, Any]") -> pa.Array:
-    """Return an `int64` array without nulls; shares the memory where possible."""
+    """Return an `int64` array without nulls; shares the memory where possible.
+
+    Example:
+        >>> from_integers(np.array([1, 2])).to_pylist()
+        [1, 2]
+    """
     values = np.ascontiguousarray(values, np.int64)
     return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 def from_mask(mask: Mask) -> pa.Array:
-    """Return a `bool` array without nulls."""
+    """Return a `bool` array without nulls.
+
+    Example:
+        >>> from_mask(np.array([True, False])).to_pylist()
+        [True, False]
+    """
     bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
     return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])
 
 
 def from_texts(values: Sequence[str]) -> pa.Array:
-    """Return a `string` array without nulls."""
+    """Return a `string` array without nulls.
+
+    Example:
+        >>> from_texts(["cash", "card"]).to_pylist()
+        ['cash', 'card']
+    """
     encoded = [value.encode() for value in values]
     offsets = np.zeros(len(encoded) + 1, np.int32)
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
@@ -38,13 +53,23 @@ def from_texts(values: Sequence[str]) -> pa.Array:
 
 
 def to_mask(values: pa.Array) -> Mask:
-    """Return a `bool` array as numpy; null becomes false."""
+    """Return a `bool` array as numpy; null becomes false.
+
+    Example:
+        >>> to_mask(pa.array([True, None, False])).tolist()
+        [True, False, False]
+    """
     truth = _bits(values.buffers()[1], values)
     return truth & to_valid(values) if values.null_count else truth
 
 
 def to_valid(values: pa.Array) -> Mask:
-    """Return a mask of the values that are not null."""
+    """Return a mask of the values that are not null.
+
+    Example:
+        >>> to_valid(pa.array(["cash", None])).tolist()
+        [True, False]
+    """
     if not values.null_count:
         return np.ones(len(values), np.bool_)
     if pa.types.is_null(values.type):
@@ -53,7 +78,12 @@ def to_valid(values: pa.Array) -> Mask:
 
 
 def to_doubles(values: pa.Array) -> Doubles:
-    """Return an `int64` or `float64` array as a copy in doubles; null becomes NaN."""
+    """Return an `int64` or `float64` array as a copy in doubles; null becomes NaN.
+
+    Example:
+        >>> to_doubles(pa.array([1, None])).tolist()
+        [1.0, nan]
+    """
     stored = np.int64 if pa.types.is_int64(values.type) else np.float64
     buffer = values.buffers()[1]
     plain = np.frombuffer(buffer, stored)[values.offset : values.offset + len(values)]
@@ -64,7 +94,12 @@ def to_doubles(values: pa.Array) -> Doubles:
 
 
 def to_integers(values: pa.Array) -> Integers:
-    """Return an `int64` array as a copy in numpy; null becomes 0."""
+    """Return an `int64` array as a copy in numpy; null becomes 0.
+
+    Example:
+        >>> to_integers(pa.array([1, None])).tolist()
+        [1, 0]
+    """
     buffer = values.buffers()[1]
     plain = np.frombuffer(buffer, np.int64)[values.offset : values.offset + len(values)].copy()
     if values.null_count:

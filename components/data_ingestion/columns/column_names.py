@@ -44,6 +44,13 @@ def check_same_columns(
 
     Raises:
         UserError: For the first column that only one of the files has.
+
+    Example:
+        >>> check_same_columns("a.csv", ["fare", "tip"], "b.csv", ["tip", "fare"])
+        >>> check_same_columns("a.csv", ["fare", "tip"], "b.csv", ["fare", "tips"])
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: b.csv: column 'tip' is missing; a.csv has
+        it. All files must have the same columns. Did you mean 'tips'?
     """
     expected, found = set(columns), set(others)
     for name in columns:

@@ -248,7 +248,12 @@ def _booleans(values: pa.StringArray) -> pa.Array | None:
 
 
 def misfit(column: str, column_type: ColumnType) -> str:
-    """Return the reason for rejecting rows whose value does not fit the requested type."""
+    """Return the reason for rejecting rows whose value does not fit the requested type.
+
+    Example:
+        >>> misfit("zip", ColumnType.INTEGER)
+        "column 'zip': the value does not fit column_types: integer"
+    """
     return f"column {column!r}: the value does not fit column_types: {column_type.value}"
 
 
@@ -257,6 +262,10 @@ def has_leading_zero(text: pa.StringArray) -> bool:
 
     Args:
         text: Values that parse as numbers.
+
+    Example:
+        >>> has_leading_zero(pa.array(["7", "-07"])), has_leading_zero(pa.array(["0", "0.5"]))
+        (True, False)
     """
     offsets_buffer, data_buffer = text.buffers()[1:3]
     if data_buffer is None or data_buffer.size == 0:

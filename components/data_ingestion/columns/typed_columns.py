@@ -48,7 +48,12 @@ class Fitted:
 
 
 def is_scalar(arrow_type: pa.DataType) -> bool:
-    """Return whether a column of this type has at most one value in a row, of a supported type."""
+    """Return whether a column of this type has at most one value in a row, of a supported type.
+
+    Example:
+        >>> is_scalar(pa.date32()), is_scalar(pa.list_(pa.int64()))
+        (True, False)
+    """
     if isinstance(arrow_type, pa.BaseExtensionType):
         return is_scalar(arrow_type.storage_type)
     if pa.types.is_dictionary(arrow_type):

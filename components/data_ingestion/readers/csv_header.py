@@ -34,10 +34,21 @@ class CsvHeader:
 
 
 def read_header(file: LocalFile, dialect: CsvDialect) -> CsvHeader | None:
-    """Read the header of a file; None where the file is empty.
+    r"""Read the header of a file; None where the file is empty.
 
     Raises:
         UserError: The header cannot be read, or two columns have the same name.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from kfp_tabular.components.data_ingestion.options import CsvOptions
+        >>> dialect = CsvDialect.of(CsvOptions(csv_delimiter=";"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "taxi.csv")
+        ...     _ = path.write_text("fare;tip\n5.5;1\n")
+        ...     read_header(LocalFile("taxi.csv", path), dialect)
+        CsvHeader(columns=('fare', 'tip'), size=9, lines=1)
     """
     data = b""
     with open_utf8(file, dialect) as stream:

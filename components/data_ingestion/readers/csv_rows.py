@@ -58,7 +58,7 @@ class Rows:
 def cut(
     stream: ByteStream, delimiter: bytes, line: int, piece_bytes: int, longest_row: int
 ) -> Iterator[Piece]:
-    """Cut a stream into pieces of whole rows.
+    r"""Cut a stream into pieces of whole rows.
 
     Args:
         stream: A stream at the start of a row.
@@ -71,6 +71,12 @@ def cut(
 
     Yields:
         Pieces that together are the stream.
+
+    Example:
+        >>> import io
+        >>> stream = io.BytesIO(b'a,b\n"c\nd",e\nf,g\n')
+        >>> [(piece.line, piece.data) for piece in cut(stream, b",", 1, 4, 100)]
+        [(1, b'a,b\n'), (2, b'"c\nd",e\n'), (4, b'f,g\n')]
     """
     rest = b""
     while True:
@@ -165,13 +171,23 @@ def find_rows(data: bytes, delimiter: bytes) -> Rows:
 
 
 def count_line_ends(data: bytes) -> int:
-    r"""Count `\n`, `\r\n` and single `\r`."""
+    r"""Count `\n`, `\r\n` and single `\r`.
+
+    Example:
+        >>> count_line_ends(b"a\nb\r\nc\r")
+        3
+    """
     feeds, returns = data.count(b"\n"), data.count(b"\r")
     return feeds + returns - (data.count(b"\r\n") if returns else 0)
 
 
 def first_row_end(data: bytes, delimiter: bytes) -> int:
-    """Return the offset after the first row that ends in `data`; 0 where none does."""
+    r"""Return the offset after the first row that ends in `data`; 0 where none does.
+
+    Example:
+        >>> first_row_end(b'"a\nb",1\n2,3\n', b",")
+        8
+    """
     for match in _lexer(delimiter).finditer(data):
         if data[match.start()] != _QUOTE:
             return match.end()

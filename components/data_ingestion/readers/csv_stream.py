@@ -46,7 +46,19 @@ class _Pushback:
 
 @contextmanager
 def open_utf8(file: LocalFile, dialect: CsvDialect) -> Iterator[ByteStream]:
-    """Open a file as UTF-8 without a byte order mark, decompressed."""
+    """Open a file as UTF-8 without a byte order mark, decompressed.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> latin = CsvDialect(b",", codecs.lookup("latin-1"), missing_values=())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "places.csv")
+        ...     _ = path.write_bytes("été".encode("latin-1"))
+        ...     with open_utf8(LocalFile("places.csv", path), latin) as stream:
+        ...         stream.read(100).decode("utf-8")
+        'été'
+    """
     with file.path.open("rb") as plain:
         zipped = plain.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
         plain.seek(0)
@@ -71,6 +83,14 @@ def _compression_errors(file: LocalFile) -> Iterator[None]:
 
 
 def skip(stream: ByteStream, size: int) -> None:
-    """Read and drop this many bytes."""
+    """Read and drop this many bytes.
+
+    Example:
+        >>> import io
+        >>> stream = io.BytesIO(b"fare,tip")
+        >>> skip(stream, 5)
+        >>> stream.read()
+        b'tip'
+    """
     while size:
         size -= len(stream.read(size))

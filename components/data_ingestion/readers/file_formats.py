@@ -36,7 +36,7 @@ def open_source(
     options: CsvOptions,
     forced: Mapping[str, ColumnType],
 ) -> Source:
-    """Open files as one source.
+    r"""Open files as one source.
 
     Args:
         files: At least one file.
@@ -46,6 +46,15 @@ def open_source(
 
     Raises:
         UserError: A file has another format, or the source cannot read it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "taxi.csv")
+        ...     _ = path.write_text("fare,tip\n5.5,1\n")
+        ...     open_source([LocalFile("taxi.csv", path)], "auto", CsvOptions(), {}).columns
+        ('fare', 'tip')
     """
     found = {file: detect(file) for file in files}
     wanted = found[files[0]] if data_format == AUTO else data_format
@@ -69,10 +78,21 @@ def open_source(
 
 
 def detect(file: LocalFile) -> str:
-    """Return the format of a file: `parquet`, `tfrecord`, or otherwise `csv`.
+    r"""Return the format of a file: `parquet`, `tfrecord`, or otherwise `csv`.
 
     Raises:
         UserError: The file has a known format that is not supported.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "taxi.csv")
+        ...     _ = path.write_bytes(b"PK\x03\x04")
+        ...     detect(LocalFile("taxi.csv", path))
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: taxi.csv: the file is a zip archive or an
+        Excel workbook, which is not supported. Convert it to CSV or Parquet.
     """
     start = _start(file)
     if start.startswith(_PARQUET_MAGIC):

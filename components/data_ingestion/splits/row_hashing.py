@@ -49,7 +49,12 @@ def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
 
 
 def hash_text(text: pa.StringArray) -> Hashes:
-    """Return a hash of each value's UTF-8 bytes, shape `[rows]`; null hashes as the empty text."""
+    """Return a hash of each value's UTF-8 bytes, shape `[rows]`; null hashes as the empty text.
+
+    Example:
+        >>> [hex(value) for value in hash_text(pa.array(["cash", "cash", None]))]
+        ['0x42743c7b58f4c075', '0x42743c7b58f4c075', '0x0']
+    """
     offsets_buffer, data_buffer = text.buffers()[1:3]
     offsets = np.frombuffer(offsets_buffer, "<i4")[text.offset : text.offset + len(text) + 1]
     offsets = offsets.astype(np.int64)

@@ -37,6 +37,12 @@ def check(options: SplitOptions) -> None:
 
     Raises:
         UserError: The fractions are wrong, or a column is missing or has no effect.
+
+    Example:
+        >>> check(SplitOptions(split_method="time"))
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: split_column: split_method 'time' needs a
+        column; none is set.
     """
     method = options.split_method
     if method != BY_COLUMN:

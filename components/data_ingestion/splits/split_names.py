@@ -74,6 +74,13 @@ def check_name(name: str, where: str) -> None:
 
     Raises:
         UserError: It cannot.
+
+    Example:
+        >>> check_name("train", "column 'part'")
+        >>> check_name("my split", "column 'part'")
+        Traceback (most recent call last):
+        kfp_tabular.components.common.errors.UserError: column 'part': 'my split' is not a valid
+        name of a split. Use letters, digits, '_', '.' and '-'.
     """
     if not _NAME.fullmatch(name):
         raise UserError(

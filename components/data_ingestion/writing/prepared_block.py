@@ -65,6 +65,15 @@ def prepare(
         least: As for `Block.parse`.
         splitter: Assigns rows to splits.
         label: The label's column; empty for no label.
+
+    Example:
+        >>> from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
+        >>> from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter
+        >>> rows = pa.RecordBatch.from_pydict({"fare": [5.5, 7.0], "tip": [1, None]})
+        >>> block = TypedBlock(rows, "taxi.parquet", first_row=1, forced={})
+        >>> prepared = prepare(block, {}, HashSplitter(["train"], [1.0], [], ""), label="tip")
+        >>> prepared.splits["train"].to_pydict(), [row.reason for row in prepared.rejected]
+        ({'fare': [5.5], 'tip': [1]}, ["label 'tip' is missing"])
     """
     parsed = block.parse(least)
     assignment = splitter.assign(parsed.columns)
@@ -106,7 +115,12 @@ def prepare(
 
 
 def missing_label(label: str) -> str:
-    """Return the reason for rejecting rows without a label."""
+    """Return the reason for rejecting rows without a label.
+
+    Example:
+        >>> missing_label("tip")
+        "label 'tip' is missing"
+    """
     return f"label {label!r} is missing"
 
 

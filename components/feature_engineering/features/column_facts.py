@@ -147,6 +147,18 @@ def collect(
 
     Raises:
         UserError: A value does not fit its feature's type.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow.parquet as pq
+        >>> table = pa.table({"paid": ["cash", "card", "cash", None]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "split=train").mkdir()
+        ...     pq.write_table(table, f"{folder}/split=train/0.parquet")
+        ...     facts = collect(Examples(Path(folder)), [RawFeature("paid", "string", False)])
+        >>> facts["paid"].counts, facts["paid"].missing
+        ({'cash': 2, 'card': 1}, 1)
     """
     limits = dict(counted or {})
     columns = [

@@ -94,6 +94,13 @@ def build(kind: FeatureKind, given: FeatureEvidence) -> PlannedFeature | Dropped
 
     Raises:
         UserError: The column cannot have this kind with these options.
+
+    Example:
+        >>> column = SchemaColumn(RawFeature("paid", "string", required=True))
+        >>> facts = ColumnFacts(rows=90, missing=0, distinct=2, counts={"cash": 60, "card": 30})
+        >>> given = FeatureEvidence(column, facts, {}, "configured", OutputNames(["paid"]))
+        >>> build("categorical", given).vocabulary
+        ('cash', 'card')
     """
     return _BUILDERS[kind](given)
 

@@ -31,6 +31,14 @@ def schema_columns(schema: "schema_pb2.Schema") -> dict[str, SchemaColumn]:
 
     Raises:
         UserError: A feature has no type.
+
+    Example:
+        >>> from tensorflow_metadata.proto.v0 import schema_pb2
+        >>> schema = schema_pb2.Schema()
+        >>> feature = schema.feature.add(name="date", type=schema_pb2.BYTES)
+        >>> feature.time_domain.string_format = "%Y-%m-%d"
+        >>> schema_columns(schema)["date"].time
+        '%Y-%m-%d'
     """
     from tensorflow_metadata.proto.v0 import schema_pb2
 

@@ -55,6 +55,15 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
     Returns:
         A function from raw features to transformed ones, both by name: dense tensors of shape
         `[batch]`. It has no analyzers.
+
+    Example:
+        >>> from kfp_tabular.components.feature_engineering.features import planned_features
+        >>> flag = planned_features.TransformedColumn("note__missing")
+        >>> note = Presence(RawFeature("note", "string", False), "configured", flag)
+        >>> function = preprocessing_fn(FeaturePlan((note,), dropped=()), Path("vocabulary"))
+        >>> outputs = function({"note": import_tensorflow().constant(["late", ""])})
+        >>> outputs["note__missing"].numpy().tolist()
+        [0.0, 1.0]
     """
 
     def preprocess(inputs: Tensors) -> dict[str, Any]:
@@ -86,10 +95,21 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
 
 
 def write_vocabulary(plan: FeaturePlan, path: Path) -> None:
-    """Write the vocabularies of all categorical features into one file.
+    r"""Write the vocabularies of all categorical features into one file.
 
     A value's id is its line's number, counted from 0 at the feature's first line. Names are
     escaped as in JSON, so they contain neither tabs nor line breaks.
+
+    Example:
+        >>> import tempfile
+        >>> from kfp_tabular.components.feature_engineering.features import planned_features
+        >>> ids = planned_features.TransformedColumn("paid", size=3)
+        >>> raw = RawFeature("paid", "string", required=True)
+        >>> paid = Categorical(raw, "configured", ("cash", "card"), 0, 1, False, ids)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_vocabulary(FeaturePlan((paid,), dropped=()), Path(folder, VOCABULARY))
+        ...     Path(folder, VOCABULARY).read_text()
+        'paid\tcash\npaid\tcard\n'
     """
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for feature in _of(plan, Categorical):

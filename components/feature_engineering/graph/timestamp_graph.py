@@ -24,6 +24,13 @@ def from_text(text: Any, written: TextFormat) -> tuple[Any, Any]:
         Seconds since 1970-01-01 00:00 (int64), in UTC if the text names a zone and as written
         otherwise, and which of them are valid (bool); both in the shape of the text. Text that
         does not match the format or is not a calendar date is not valid.
+
+    Example:
+        >>> from kfp_tabular.components.feature_engineering.features import timestamp_formats
+        >>> texts = import_tensorflow().constant(["02/01/1970", "30/02/1970"])
+        >>> seconds, valid = from_text(texts, timestamp_formats.read_format("%d/%m/%Y"))
+        >>> int(seconds[0]), valid.numpy().tolist()
+        (86400, [True, False])
     """
     tf = import_tensorflow()
     matches = tf.strings.regex_full_match(text, written.pattern)
@@ -64,6 +71,10 @@ def from_numbers(numbers: Any, unit: str) -> Any:
     Args:
         numbers: int64, any shape.
         unit: One of `timestamp_formats.UNITS`.
+
+    Example:
+        >>> from_numbers(import_tensorflow().constant([1, 365], "int64"), "days").numpy().tolist()
+        [86400, 31536000]
     """
     if unit == "days":
         return numbers * _DAY

@@ -73,7 +73,12 @@ def write_without_analyzers(
 
 
 def feature_spec(features: Iterable[RawFeature]) -> dict[str, Any]:
-    """Return the parsing specification of raw features: one value per row."""
+    """Return the parsing specification of raw features: one value per row.
+
+    Example:
+        >>> feature_spec([RawFeature("fare", "float32", required=True)])
+        {'fare': FixedLenFeature(shape=[], dtype=tf.float32, default_value=None)}
+    """
     tf = import_tensorflow()
     types = {"float32": tf.float32, "int64": tf.int64, "string": tf.string}
     return {feature.name: tf.io.FixedLenFeature([], types[feature.dtype]) for feature in features}
@@ -92,6 +97,23 @@ def write_schemas(
         features: The raw features that the graph takes.
         outputs: The transformed columns without the label.
         task: The task, with the name and the classes of the label.
+
+    Example:
+        >>> tip = Task("binary", "tip", classes=("no", "yes"))
+        >>> fare = RawFeature("fare", "float32", required=True)
+        >>> bucket = TransformedColumn("fare__bucket", size=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_schemas(Path(folder), [fare], [bucket], tip)
+        ...     print(Path(folder, "transformed_metadata", "schema.pbtxt").read_text())
+        feature {
+          name: "fare__bucket"
+          type: INT
+          int_domain {
+            min: 0
+            max: 9
+            is_categorical: true
+          }
+          ...
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
