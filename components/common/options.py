@@ -65,6 +65,15 @@ def describe(kind: type) -> dict[str, Option]:
 
     Fields that are dataclasses of options themselves contribute theirs in their place. Fields
     without a meaning are not options and are left out.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Search:
+        ...     trials: int = option(3, "How many trials to run.")
+        ...     folder: str = ""
+        >>> describe(Search)
+        {'trials': Option(name='trials', type=<class 'int'>, default=3,
+        meaning='How many trials to run.')}
     """
     found: dict[str, Option] = {}
     for field in dataclasses.fields(kind):
@@ -84,6 +93,14 @@ def build(kind: type[T], arguments: Mapping[str, Any]) -> T:
         kind: The dataclass.
         arguments: Values by field name. Fields that it lacks keep their defaults; a nested
             dataclass that it lacks is built from the same mapping.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Search:
+        ...     trials: int = option(3, "How many trials to run.")
+        ...     seed: int = option(0, "Seed of the search.")
+        >>> build(Search, {"trials": 5, "schema": "schema.pbtxt"})
+        Search(trials=5, seed=0)
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -97,7 +114,15 @@ def build(kind: type[T], arguments: Mapping[str, Any]) -> T:
 
 
 def problems(options: Any) -> list[str]:
-    """Return what is wrong with the values of a dataclass of options, one line each."""
+    """Return what is wrong with the values of a dataclass of options, one line each.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Search:
+        ...     goal: str = option("max", "Direction.", check=one_of("max", "min"))
+        >>> problems(Search()), problems(Search(goal="mn"))
+        ([], ["goal: expected max or min, found 'mn'. Did you mean 'min'?"])
+    """
     found: list[str] = []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -140,6 +165,15 @@ def check(options: Any) -> None:
 
     Raises:
         UserError: For the first value that does not fit its option's check.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Search:
+        ...     goal: str = option("max", "Direction.", check=one_of("max", "min"))
+        >>> check(Search(goal="best"))
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: goal: expected max or min, found 'best'.
     """
     for problem in problems(options):
         raise UserError(problem)
