@@ -84,7 +84,7 @@ def _summary(content: ReportContent) -> html.Section:
     figures |= {f"rows in {split}": rows for split, rows in content.rows.items()}
     if content.label:
         figures["label"] = content.label
-    return html.Section("ColumnSummary", (html.facts(figures),))
+    return html.Section("Summary", (html.facts(figures),))
 
 
 def _anomalies(content: ReportContent) -> html.Section:

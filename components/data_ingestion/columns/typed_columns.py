@@ -38,7 +38,7 @@ class Fitted:
         values: `int64`, `float64` or `string`; missing is null.
         kind: What the values are.
         undecodable: Rows whose bytes are not UTF-8, or None where there are none.
-        misfits: See `kinds.Converted`.
+        misfits: See `column_types.Converted`.
     """
 
     values: pa.Array

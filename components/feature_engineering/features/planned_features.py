@@ -147,7 +147,7 @@ class Timestamp:
     Attributes:
         feature: The raw feature.
         why: The reason for the kind.
-        format: A strptime format that `timestamps.read_format` reads, or one of
+        format: A strptime format that `timestamp_formats.read_format` reads, or one of
             `timestamp_formats.UNITS`.
         parts: The columns by part.
         flag: 1 where the value is missing. Only set beside `elapsed`, which has no id for that.

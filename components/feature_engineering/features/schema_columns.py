@@ -16,7 +16,7 @@ class SchemaColumn:
     Attributes:
         feature: The raw feature.
         categorical: Whether its numbers are codes.
-        time: Its strptime format, or one of `timestamps.UNITS`; empty for other columns.
+        time: Its strptime format, or one of `timestamp_formats.UNITS`; empty for other columns.
         live: False if the schema calls the feature deprecated, planned or disabled.
     """
 

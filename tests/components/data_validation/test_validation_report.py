@@ -58,6 +58,13 @@ def test_two_thousand_columns_stay_below_ten_megabytes():
     assert len(page.encode()) < 10_000_000
 
 
+def test_the_summary_comes_first():
+    page = validation_report.page(content(2))
+    sections = [text.partition("<")[0] for text in page.split("<h2>")[1:]]
+    assert sections[0] == "Summary"
+    assert sections[-1] == "Columns"
+
+
 def test_columns_beyond_what_can_be_drawn_are_still_listed():
     page = validation_report.page(content(2600))
     assert page.count("<article") == 2600
