@@ -62,7 +62,7 @@ def test_the_summary_comes_first():
     page = validation_report.page(content(2))
     sections = [text.partition("<")[0] for text in page.split("<h2>")[1:]]
     assert sections[0] == "Summary"
-    assert sections[-1] == "Columns"
+    assert sections[-1] == "Columns (2)"
 
 
 def test_columns_beyond_what_can_be_drawn_are_still_listed():
