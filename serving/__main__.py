@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line; None for the process's own.
 
     Raises:
-        SystemExit: With code 0 after SIGTERM or SIGINT, 2 for an invalid setting or model.
+        SystemExit: With code 2 for an invalid setting or model. After SIGTERM or SIGINT the process
+            ends with code 0.
     """
     given = sys.argv[1:] if arguments is None else arguments
     serving_process.end_cleanly_on_signals()

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -17,9 +18,13 @@ _logger = logging.getLogger("kfp_tabular.serving")
 
 
 def end_cleanly_on_signals() -> None:
-    """End the process with code 0 on SIGTERM and SIGINT while it does not serve yet."""
+    """End the process with code 0 on SIGTERM and SIGINT while it does not serve yet.
+
+    At once, without an exception: one that is raised while a C extension is being imported comes
+    out as an ImportError of that extension, and the process would end with code 1.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def check_temporary_directory() -> None:

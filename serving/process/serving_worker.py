@@ -22,8 +22,8 @@ def main(arguments: Sequence[str]) -> None:
             port for gRPC or `off`, and then the server's command line.
 
     Raises:
-        SystemExit: With code 0 after SIGTERM, or after the end of the process that started this
-            one.
+        SystemExit: With code 2 for an invalid setting or model. After SIGTERM, or after the end of
+            the process that started this one, the process ends with code 0.
     """
     listener, lifeline, grpc_port, *rest = arguments
     serving_process.end_cleanly_on_signals()

@@ -242,6 +242,25 @@ def test_a_signal_while_loading_ends_the_process_cleanly(repository, start, numb
     assert "Traceback" not in process.log
 
 
+IMPORTING = """
+import os, signal
+from kfp_tabular.serving.process import serving_process
+
+serving_process.end_cleanly_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    "a signal is handled before the next instruction".split()
+except BaseException as error:
+    raise ImportError("as a C extension reports whatever stops its import") from error
+"""
+
+
+def test_a_signal_in_the_middle_of_an_import_ends_the_process_cleanly():
+    command = [sys.executable, "-c", IMPORTING]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 EARLY = """
 import asyncio, os, signal, sys
 from kfp_tabular.serving.__main__ import main
