@@ -66,7 +66,8 @@ def category(ids: Any, size: int) -> Any:
         size: The number of ids.
 
     Returns:
-        The ids as int64. The `preprocessing_fn` must return this tensor itself.
+        The ids as int64. The `preprocessing_fn` must return this tensor itself. Outside a graph,
+        as in a notebook, there is nothing to declare: the function returns the ids alone.
 
     Example:
         >>> category(import_tensorflow().constant([0, 3]), size=4).dtype.name
@@ -79,6 +80,9 @@ def category(ids: Any, size: int) -> Any:
     if declared is ids:
         # The declaration belongs to the tensor, and another output may use the same tensor.
         declared = tf.identity(ids)
+    if tf.executing_eagerly():
+        # TFT keeps declarations in the default graph, and every later graph copies them.
+        return declared
     low, high = tf.constant(0, tf.int64), tf.constant(size - 1, tf.int64)
     schema_inference.set_tensor_schema_override(declared, low, high)
     return declared
