@@ -5,9 +5,10 @@ from typing import Dict, List
 from kfp import dsl
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.task.component import component
 
 
-@dsl.component(base_image=images.TENSORFLOW, install_kfp_package=False)
+@component(base_image=images.TENSORFLOW)
 def ingest_data(
     data_uri: str,
     examples: dsl.Output[dsl.Dataset],

@@ -5,9 +5,10 @@ from typing import Dict
 from kfp import dsl
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.task.component import component
 
 
-@dsl.component(base_image=images.TFDV, install_kfp_package=False)
+@component(base_image=images.TFDV)
 def validate_data(
     examples: dsl.Input[dsl.Dataset],
     schema: dsl.Output[dsl.Artifact],

@@ -5,9 +5,10 @@ from typing import Any, Dict, NamedTuple
 from kfp import dsl
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.task.component import component
 
 
-@dsl.component(base_image=images.SERVING, install_kfp_package=False)
+@component(base_image=images.SERVING)
 def deploy_model(
     model: dsl.Input[dsl.Model],
     golden_examples: dsl.Input[dsl.Artifact],

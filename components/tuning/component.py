@@ -5,9 +5,10 @@ from typing import Any, Dict, List
 from kfp import dsl
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.task.component import component
 
 
-@dsl.component(base_image=images.TENSORFLOW, install_kfp_package=False)
+@component(base_image=images.TENSORFLOW)
 def tune_hyperparameters(
     transformed_examples: dsl.Input[dsl.Dataset],
     transform_graph: dsl.Input[dsl.Artifact],

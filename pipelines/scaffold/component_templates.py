@@ -29,9 +29,10 @@ _COMPONENT = '''"""The KFP interface of `$name`."""
 from kfp import dsl
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.task.component import component
 
 
-@dsl.component(base_image=images.$image_constant, install_kfp_package=False)
+@component(base_image=images.$image_constant)
 def $name(
     examples: dsl.Input[dsl.Dataset],
     summary: dsl.Output[dsl.Markdown],

@@ -1,0 +1,6 @@
+"""Runs one task: `python3 -m kfp_tabular.components.common.task`."""
+
+from kfp_tabular.components.common.task.task_process import main
+
+if __name__ == "__main__":
+    main()

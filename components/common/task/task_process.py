@@ -1,0 +1,139 @@
+"""The process of a task: runs one component's function as KFP's executor does.
+
+KFP's own executor (`kfp.dsl.executor_main`) loads the function from a file, so its source has to
+travel in the spec, which Kubernetes then stores many times over. This one imports the function from
+the package that is in the image.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kfp_tabular.components.common.errors import UserError, reported_to_user
+
+MODULE = __name__.rpartition(".")[0]
+"""What `python3 -m` runs for a task."""
+
+KFP_EXECUTOR = "kfp.dsl.executor_main"
+"""KFP's own executor. `kfp.local.SubprocessRunner` starts a command only if a part names it."""
+
+_logger = logging.getLogger(__name__)
+
+
+def command_line(function: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """Return the container's command and arguments for a component's function.
+
+    Args:
+        function: A function of a module that the image can import.
+
+    Example:
+        >>> command, arguments = command_line(command_line)
+        >>> " ".join(command)
+        'python3 -m kfp_tabular.components.common.task'
+        >>> arguments[:2]
+        ['--component', 'kfp_tabular.components.common.task.task_process:command_line']
+    """
+    return ["python3", "-m", MODULE], [
+        "--component",
+        f"{function.__module__}:{function.__name__}",
+        "--executor_input",
+        "{{$}}",
+        "--in_place_of",
+        KFP_EXECUTOR,
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a task to its end.
+
+    Args:
+        arguments: As `command_line` returns them, `{{$}}` resolved; those of the process if None.
+
+    Raises:
+        SystemExit: With code 2 for bad input or configuration.
+    """
+    parser = argparse.ArgumentParser(prog=f"python3 -m {MODULE}", description=__doc__)
+    parser.add_argument("--component", required=True, help="MODULE:FUNCTION")
+    parser.add_argument("--executor_input", required=True, help="KFP's ExecutorInput as JSON")
+    parser.add_argument("--in_place_of", help="without effect; see KFP_EXECUTOR")
+    given = parser.parse_args(arguments)
+    # Makes `import kfp` load what a running task needs and no more.
+    os.environ["_KFP_RUNTIME"] = "true"
+    logging.basicConfig(
+        stream=sys.stdout,
+        format="[KFP Executor %(asctime)s %(levelname)s]: %(message)s",
+        level=logging.INFO,
+    )
+    with reported_to_user():
+        run(given.component, json.loads(given.executor_input))
+
+
+def run(component: str, executor_input: Mapping[str, Any]) -> None:
+    """Call a component's function and write what it returns where KFP expects it.
+
+    Args:
+        component: `MODULE:FUNCTION`.
+        executor_input: KFP's ExecutorInput.
+
+    Raises:
+        UserError: If this image holds another version of the component than the spec.
+    """
+    from kfp.dsl.executor import Executor
+
+    function = _imported(component)
+    _check_arguments(function, executor_input)
+    parameters = executor_input.get("inputs", {}).get("parameterValues", {})
+    _logger.info(
+        "%s(%s)", function.__name__, json.dumps(parameters, ensure_ascii=False, sort_keys=True)
+    )
+    Executor(executor_input=executor_input, function_to_execute=function).execute()
+
+
+def _imported(component: str) -> Callable[..., Any]:
+    module, _, name = component.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        # A module that the component itself imports is this image's defect, not a wrong name.
+        missing = getattr(error, "name", None)
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{missing}."):
+            raise
+        raise UserError(
+            f"{_package()} in this image has no component {component}. {_REMEDY}"
+        ) from (error)
+    function: Callable[..., Any] = getattr(found, "python_func", found)
+    return function
+
+
+def _check_arguments(function: Callable[..., Any], executor_input: Mapping[str, Any]) -> None:
+    """Check that the function takes what the spec passes: KFP's executor would drop the rest."""
+    inputs = executor_input.get("inputs", {})
+    outputs = executor_input.get("outputs", {})
+    passed = {*inputs.get("parameterValues", {}), *inputs.get("artifacts", {})}
+    declared = inspect.signature(function).parameters
+    unknown = sorted(passed - declared.keys())
+    required = {name for name, entry in declared.items() if entry.default is entry.empty}
+    absent = sorted(required - passed - outputs.get("artifacts", {}).keys())
+    for names, problem in ((unknown, "does not have"), (absent, "requires")):
+        if names:
+            raise UserError(
+                f"{function.__name__} of {_package()} in this image {problem} the argument "
+                f"{', '.join(names)}{'' if names is unknown else ', which the spec lacks'}. "
+                f"{_REMEDY}"
+            )
+
+
+_REMEDY = (
+    "Compile the pipeline with that version, or use the images of the version that compiled it."
+)
+
+
+def _package() -> str:
+    return f"kfp-tabular {importlib.metadata.version('kfp-tabular')}"
