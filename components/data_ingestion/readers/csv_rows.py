@@ -30,9 +30,10 @@ class Piece:
     """Consecutive bytes of a file.
 
     Attributes:
-        data: Whole rows or, if `unclosed`, one line.
+        data: Whole rows or, if `unclosed`, one line or a part of it.
         line: The number of the first line, counted from 1.
-        unclosed: Whether the line opens a quote that is never closed.
+        unclosed: Whether the line opens a quote that is never closed, or is longer than a row may
+            be.
     """
 
     data: bytes
@@ -66,8 +67,9 @@ def cut(
         line: The number of the stream's next line.
         piece_bytes: The approximate length of a piece.
         longest_row: A row that does not end within so many bytes opens a quote by mistake. Its
-            first line becomes a piece of its own, and cutting continues after it. The same
-            happens to a quote that is still open at the end.
+            first line becomes a piece of its own, or several where the line is longer than that,
+            and cutting continues after it. The same happens to a quote that is still open at the
+            end.
 
     Yields:
         Pieces that together are the stream.
@@ -79,11 +81,18 @@ def cut(
         [(1, b'a,b\n'), (2, b'"c\nd",e\n'), (4, b'f,g\n')]
     """
     rest = b""
+    in_long_line = False
     while True:
         read = stream.read(piece_bytes)
         data = rest + read
         if not data:
             return
+        if in_long_line:
+            first, in_long_line = _first_line_end(data)
+            yield Piece(data[:first], line, unclosed=True)
+            line += not in_long_line
+            rest = data[first:]
+            continue
         end = last_row_end(data, delimiter)
         if not read and end < len(data) and not _is_open(data[end:], delimiter):
             end = len(data)
@@ -94,9 +103,9 @@ def cut(
         elif read and len(data) < longest_row:
             rest = data
         else:
-            first = _first_line_end(data)
+            first, in_long_line = _first_line_end(data)
             yield Piece(data[:first], line, unclosed=True)
-            line += 1
+            line += not in_long_line
             rest = data[first:]
         if not read and not rest:
             return
@@ -194,9 +203,10 @@ def first_row_end(data: bytes, delimiter: bytes) -> int:
     return 0
 
 
-def _first_line_end(data: bytes) -> int:
+def _first_line_end(data: bytes) -> tuple[int, bool]:
+    """Return the offset after the first line, and whether the line continues after `data`."""
     match = re.search(rb"\r\n|\r|\n", data)
-    return len(data) if match is None else match.end()
+    return (len(data), True) if match is None else (match.end(), False)
 
 
 def _is_open(row: bytes, delimiter: bytes) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.data_ingestion.readers import csv_rows
@@ -91,11 +91,24 @@ def test_pieces_are_the_whole_and_end_with_rows(data, size):
 
 
 @given(FEEDS, st.integers(1, 12))
+@example(b"aaaaaaaaaaaaaaaaaaaa\n", 1)
+@example(b"aaaaaaaaaaaaaaaaaaaaaaaaaa\na,b\n", 3)
 def test_pieces_know_their_line(data, size):
     before = b""
     for piece in csv_rows.cut(io.BytesIO(data), b",", 1, size, longest_row=20):
         assert piece.line == 1 + before.count(b"\n")
         before += piece.data
+
+
+def test_no_part_of_a_line_that_is_too_long_becomes_a_row():
+    data = b"a,b\n" + b"x" * 50 + b",1\nc,d\n"
+    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, 8, longest_row=20))
+    assert b"".join(piece.data for piece in pieces if piece.unclosed) == b"x" * 50 + b",1\n"
+    assert {piece.line for piece in pieces if piece.unclosed} == {2}
+    assert [(piece.data, piece.line) for piece in pieces if not piece.unclosed] == [
+        (b"a,b\n", 1),
+        (b"c,d\n", 3),
+    ]
 
 
 @given(FEEDS)
