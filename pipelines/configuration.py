@@ -103,6 +103,8 @@ class PipelineConfig:
             cluster's setting. KFP's record and the artifacts stay.
         workspace: A volume for the tasks of a run.
         parameters: Defaults for the pipeline's run-time parameters.
+        locked: Values of parameters that no run may change: the compiled spec holds them as
+            constants, and does not have these parameters. Not for secrets.
     """
 
     registry: str = ""
@@ -115,6 +117,12 @@ class PipelineConfig:
     keep_finished: str = checked(documents.duration)
     workspace: Workspace | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    locked: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.locked:
+            if name in self.parameters:
+                raise ValueError(f"{name!r} is in both parameters and locked; give it in one")
 
     def task(self, name: str) -> TaskConfig:
         """Return what a task's pod asks for.

@@ -55,16 +55,17 @@ def build(pipeline: PipelineDefinition) -> dict[str, Any]:
         "description": properties["defaults"]["description"],
     }
     properties["images"] |= _closed({name: {"type": "string"} for name in IMAGES})
+    declared = {
+        entry.name: (
+            {"type": _PARAMETERS[entry.type], "description": entry.meaning},
+            {} if entry.required else {"default": entry.default},
+        )
+        for entry in parameters.describe(pipeline.builder(PipelineConfig()))
+    }
     properties["parameters"] |= _closed(
-        {
-            entry.name: {
-                "type": _PARAMETERS[entry.type],
-                "description": entry.meaning,
-                **({} if entry.required else {"default": entry.default}),
-            }
-            for entry in parameters.describe(pipeline.builder(PipelineConfig()))
-        }
+        {name: entry | default for name, (entry, default) in declared.items()}
     )
+    properties["locked"] |= _closed({name: entry for name, (entry, _) in declared.items()})
     return {
         "$schema": _DIALECT,
         "title": f"Configuration of the pipeline {pipeline.name}",

@@ -55,11 +55,14 @@ class PipelineDefinition:
     def build(self, config: PipelineConfig) -> "GraphComponent":
         """Return the pipeline with images, time-outs and pod settings on its tasks.
 
+        Locked parameters are constants.
+
         Args:
             config: The compile-time configuration.
 
         Raises:
-            UserError: For an image that is not pinned, or an amount that KFP cannot express.
+            UserError: For an image that is not pinned, an amount that KFP cannot express, or a
+                locked parameter that the pipeline does not have.
 
         Example:
             >>> from kfp_tabular.pipelines import registry, spec
@@ -68,9 +71,11 @@ class PipelineDefinition:
             >>> spec.tasks(spec.of(built))["validate-data"]
             'registry.example.com/ml/tfdv:1.0'
         """
-        from kfp_tabular.pipelines import placement
+        from kfp_tabular.pipelines import locked_parameters, placement
 
-        return placement.apply(self.builder(config), config, self.tasks)
+        placed = placement.apply(self.builder(config), config, self.tasks)
+        locked_parameters.lock(placed, config.locked)
+        return placed
 
     def configuration(self, path: Path | None) -> PipelineConfig:
         """Read a configuration for this pipeline.
@@ -84,9 +89,11 @@ class PipelineDefinition:
         """
         if path is None:
             return PipelineConfig()
-        from kfp_tabular.pipelines import parameters
+        from kfp_tabular.pipelines import locked_parameters, parameters
 
         config = configuration.load(path, self.tasks)
-        declared = parameters.types(self.builder(config).pipeline_spec)
+        pipeline = self.builder(config)
+        declared = parameters.types(pipeline.pipeline_spec)
         parameters.convert(config.parameters, declared, f"{path}: ")
+        locked_parameters.values(pipeline, config.locked, f"{path}: ")
         return config

@@ -42,8 +42,9 @@ class Parameter:
         name: Its name.
         type: `text`, `integer`, `number`, `boolean`, `list` or `mapping`.
         required: Whether it has no default.
-        default: Its default; None for a required one.
+        default: Its default; None for a required one. Of a locked one, the value that it has.
         meaning: What it does.
+        locked: Whether the configuration fixes its value, so that runs do not have it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Parameter:
     required: bool
     default: Any
     meaning: str
+    locked: bool = False
 
 
 def describe(pipeline: "GraphComponent") -> list[Parameter]:

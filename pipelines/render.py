@@ -12,7 +12,7 @@ import yaml
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.pipelines import parameters, task_arguments
+from kfp_tabular.pipelines import locked_parameters, parameters, task_arguments
 from kfp_tabular.pipelines import spec as specs
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
@@ -171,6 +171,7 @@ class _Pipeline:
     ) -> "_Pipeline":
         built = definition.build(config)
         values = parameters.convert(config.parameters, parameters.types(built.pipeline_spec))
+        values |= locked_parameters.values(definition.builder(config), config.locked)
         return cls(definition, config, specs.of(built), values, given, _complete(given))
 
     def places(self, *names: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Options that several subcommands share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +100,30 @@ def write_output(path: Path, text: str) -> None:
         files.write_text(path, text)
     except OSError as error:
         raise UserError(f"--output {path}: cannot be written: {error.strerror}.") from error
+
+
+def check_locked(config: "PipelineConfig", path: Path | None, given: Iterable[str]) -> None:
+    """Check that a command sets no parameter that its configuration locks.
+
+    Args:
+        config: The configuration.
+        path: Its file.
+        given: The names of the parameters that options set.
+
+    Raises:
+        UserError: For the first locked parameter; the message names the file.
+
+    Example:
+        >>> from kfp_tabular.pipelines.configuration import PipelineConfig
+        >>> check_locked(PipelineConfig(locked={"service": {}}), Path("team.yaml"), ["service"])
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: parameter 'service' is locked in team.yaml,
+        so a run cannot set it. Leave it out, or change it there.
+    """
+    from kfp_tabular.pipelines import locked_parameters
+
+    locked_parameters.refuse(given, config.locked, str(path))
 
 
 def check_shortcuts(

@@ -10,6 +10,7 @@ import click
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
 from kfp_tabular.pipelines.cli.options import (
+    check_locked,
     check_shortcuts,
     config_option,
     find,
@@ -75,6 +76,7 @@ def run_command(
     check_shortcuts(definition, compile_time, {name: option for name, (option, _) in given.items()})
     arguments: dict[str, Any] = {name: value for name, (_, value) in given.items()}
     arguments.update(parameters.key_values(params))
+    check_locked(compile_time, config, arguments)
     folder = output or Path("runs") / f"{definition.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
     from rich.console import Console

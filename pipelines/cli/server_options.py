@@ -10,6 +10,7 @@ import click
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.cli.options import (
     FILE,
+    check_locked,
     check_shortcuts,
     config_option,
     find,
@@ -125,10 +126,12 @@ def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
         arguments["label"] = given["label"]
         shortcuts["label"] = "--label"
     check_shortcuts(pipeline, config, shortcuts)
+    arguments |= parameters.key_values(given["params"])
+    check_locked(config, given["config"], arguments)
     return SubmissionRequest(
         pipeline=pipeline,
         config=config,
-        arguments=arguments | parameters.key_values(given["params"]),
+        arguments=arguments,
         name=name.replace("{pipeline}", pipeline.name),
         experiment=given["experiment"],
         pipeline_root=given["pipeline_root"],

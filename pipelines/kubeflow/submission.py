@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines import locked_parameters, parameters, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.kubeflow import cron
@@ -198,6 +198,7 @@ def page(client: "kfp.Client", route: str, identifier: str) -> str:
 def _compiled(request: SubmissionRequest) -> Iterator[tuple[Path, dict[str, Any], tuple[str, ...]]]:
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
         package = Path(folder) / "pipeline.yaml"
+        locked_parameters.refuse(request.arguments, request.config.locked)
         compiling.compile_pipeline(request.pipeline, request.config, package)
         compiled = spec.load(package)
         arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))

@@ -12,7 +12,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import parameters, spec
+from kfp_tabular.pipelines import locked_parameters, parameters, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
 from kfp_tabular.pipelines.local.execution import spec_runner
@@ -68,6 +68,7 @@ def run(
         UserError: If the run cannot start: unknown parameters, missing images. Nothing is written
             then.
     """
+    locked_parameters.refuse(arguments, config.locked)
     text = compiling.compile_text(pipeline, config)
     compiled = spec.parse(text)
     declared = spec.parameter_types(compiled)
@@ -75,9 +76,10 @@ def run(
     if _REPOSITORY in declared:
         given.setdefault(_REPOSITORY, str(output / MODELS_FOLDER))
     parameters.require(given, spec.required_parameters(compiled))
-    if "label" in given and given["label"] in given.get("exclude", ()):
+    known = given | locked_parameters.values(pipeline.builder(config), config.locked)
+    if "label" in known and known["label"] in known.get("exclude", ()):
         raise UserError(
-            f"label {given['label']!r} is among the excluded columns; leave it out of exclude."
+            f"label {known['label']!r} is among the excluded columns; leave it out of exclude."
         )
     spec_file = _prepare(output, text)
     names = list(spec.tasks(compiled))
@@ -100,7 +102,7 @@ def run(
         valid=_decision(outputs.get(results_of.validity, TaskOutputs())),
         model=_model(outputs, results_of),
         report=str(output / REPORT_FILE),
-        parameters=given,
+        parameters=known,
         versions=versions(["kfp"]),
     )
     links = {

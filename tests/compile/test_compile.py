@@ -22,8 +22,14 @@ CONFIGURED = configuration.parse(
     "configured.yaml",
     PIPELINES["training"].tasks,
 )
+LOCKED = configuration.parse(
+    yaml.safe_load((Path(__file__).parent / "locked.yaml").read_text()),
+    "locked.yaml",
+    PIPELINES["training"].tasks,
+)
 CONFIGURATIONS = {
     **{name: (name, configuration.PipelineConfig()) for name in PIPELINES},
+    "training-locked": ("training", LOCKED),
     "training-configured": ("training", CONFIGURED),
 }
 """By golden file, the pipeline and its configuration."""

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGURATIONS = [
     *sorted((ROOT / "docs" / "examples").glob("*.yaml")),
     ROOT / "tests" / "compile" / "configured.yaml",
+    ROOT / "tests" / "compile" / "locked.yaml",
 ]
 
 
@@ -60,10 +61,13 @@ def test_what_the_parser_refuses_is_invalid(schema: dict[str, Any], document: An
         jsonschema.validate(document, schema)
 
 
-@pytest.mark.parametrize("document", [{"parameters": {"epoch": 3}}, {"parameters": {"epochs": []}}])
-def test_parameters_are_those_of_the_pipeline(schema: dict[str, Any], document: Any) -> None:
+@pytest.mark.parametrize("key", ["parameters", "locked"])
+@pytest.mark.parametrize("values", [{"epoch": 3}, {"epochs": []}])
+def test_parameters_are_those_of_the_pipeline(
+    schema: dict[str, Any], key: str, values: dict[str, Any]
+) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, schema)
+        jsonschema.validate({key: values}, schema)
 
 
 def test_every_key_is_described(schema: dict[str, Any]) -> None:
