@@ -1,7 +1,9 @@
 """Named keys from a mounted secret. Only their digests are kept in memory."""
 
+import contextlib
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import re
@@ -23,6 +25,8 @@ MOST_KEYS = 256
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _LARGEST_FILE = MOST_KEYS * (LONGEST_KEY + 256)
+_MOUNTED = "..data"
+"""The link that Kubernetes swaps to replace the content of a mounted Secret as a whole."""
 
 
 @dataclass(frozen=True)
@@ -93,24 +97,116 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
         kfp_tabular.components.common.errors.UserError: /etc/no-such-secret: cannot read the keys:
         No such file or directory.
     """
-    source = Path(path)
+    return _look_once(Path(path)).accepted()
+
+
+Generation = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The secret as one look found it.
+
+    Attributes:
+        generation: What `generation` returned before and after the content was read; empty if the
+            secret was changed meanwhile or cannot be read.
+        content: A digest of the content, or of what is wrong with it.
+        keys: The keys; None if the content is not valid.
+        problem: What is wrong with the content; empty if nothing is.
+    """
+
+    generation: Generation
+    content: bytes
+    keys: Keys | None
+    problem: str
+
+    def accepted(self) -> Keys:
+        """Return the keys.
+
+        Raises:
+            UserError: If there are none.
+        """
+        if self.keys is None:
+            raise UserError(self.problem)
+        return self.keys
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether Kubernetes put the content into place."""
+        return bool(self.generation and self.generation[0])
+
+    def agrees_with(self, other: "Look | None") -> bool:
+        """Return whether nothing was written between another look and this one."""
+        return (
+            other is not None
+            and self.generation == other.generation
+            and bool(self.generation or self.keys is None)
+            and hmac.compare_digest(self.content, other.content)
+        )
+
+    def replaces_as_a_whole(self, before: Generation) -> bool:
+        """Return whether the content came into place in one step, and so is complete.
+
+        Kubernetes writes a Secret's files into a new directory, and then swaps a link to it.
+
+        Args:
+            before: The generation of the content that was there before.
+        """
+        return self.is_mounted and bool(before[0]) and self.generation[0] != before[0]
+
+
+_PEPPER = secrets.token_bytes(32)
+
+
+def look(path: str | os.PathLike[str]) -> Look:
+    """Read the secret, whatever state it is in.
+
+    Args:
+        path: As for `read_keys`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "web").write_text("s3cret-0123456789")
+        ...     first, second = look(folder), look(folder)
+        >>> second.agrees_with(first), second.keys.names
+        (True, ('web',))
+    """
+    before = generation(path)
+    found = _look_once(Path(path))
+    after = generation(path)
+    return Look(after if after == before else (), found.content, found.keys, found.problem)
+
+
+def _look_once(source: Path) -> Look:
+    read: list[tuple[str, str, str]] = []
     try:
-        found = _from_directory(source) if source.is_dir() else _from_text(source, _text(source))
+        read.extend(
+            _from_directory(source) if source.is_dir() else _from_text(source, _text(source))
+        )
+        checked = _checked(source, read)
+    except UserError as error:
+        return _broken(read, str(error))
     except (OSError, UnicodeDecodeError) as error:
         # The message of a decoding error quotes the bytes.
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{source}: cannot read the keys: {reason}.") from None
-    return Keys.of(_checked(source, found))
+        return _broken(read, f"{source}: cannot read the keys: {reason}.")
+    return Look((), _digest(_PEPPER, repr(read).encode()), Keys.of(checked), "")
 
 
-def generation(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int], ...]:
+def _broken(read: object, problem: str) -> Look:
+    return Look((), _digest(_PEPPER, repr((read, problem)).encode()), None, problem)
+
+
+def generation(path: str | os.PathLike[str]) -> Generation:
     """Return a value that changes whenever the content behind `path` may have changed.
 
     Args:
         path: As for `read_keys`.
 
     Returns:
-        Inode, size and times of the files; empty if they cannot be read.
+        The directory that Kubernetes' link leads to, empty without one, and inode, size and times
+        of the files; empty if they cannot be read.
 
     Example:
         >>> import tempfile
@@ -123,24 +219,51 @@ def generation(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int],
     """
     source = Path(path)
     try:
-        files = [source, *(_files(source) if source.is_dir() else ())]
+        content = _content(source)
+        files = [content, *(_files(content) if content.is_dir() else ())]
         states = [file.stat() for file in files]
-    except OSError:
+    except (OSError, UserError):
         return ()
-    return tuple((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
+    mounted = "" if content == source else str(content)
+    return (mounted, *((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states))
+
+
+def changed_seconds_ago(path: str | os.PathLike[str], now: float) -> float:
+    """Return how long the secret's files have not been changed; 0 if that is not known.
+
+    Args:
+        path: As for `read_keys`.
+        now: Unix time.
+    """
+    times = [state[3] for state in generation(path)[1:] if isinstance(state, tuple)]
+    return max(0.0, now - max(times) / 1e9) if times else 0.0
 
 
 def _digest(pepper: bytes, key: bytes) -> bytes:
     return hashlib.sha256(pepper + key).digest()
 
 
+def _content(source: Path) -> Path:
+    """Return where the content is: behind Kubernetes' link, if the secret has one.
+
+    All files are read through one look at the link, so never a part of the old and of the new ones.
+    """
+    with contextlib.suppress(OSError):
+        return source / (source / _MOUNTED).readlink()
+    return source
+
+
 def _files(directory: Path) -> list[Path]:
-    # Kubernetes keeps the content in ..data, with links to it under the keys' names.
-    return sorted(file for file in directory.iterdir() if not file.name.startswith("."))
+    visible = (file for file in directory.iterdir() if not file.name.startswith("."))
+    found = list(itertools.islice(visible, MOST_KEYS + 1))
+    if len(found) > MOST_KEYS:
+        raise UserError(f"{directory}: more than {MOST_KEYS} files; at most {MOST_KEYS} keys fit.")
+    return sorted(found)
 
 
 def _from_directory(directory: Path) -> Iterable[tuple[str, str, str]]:
-    return [(str(file), file.name, _text(file)) for file in _files(directory)]
+    files = _files(_content(directory))
+    return [(str(directory / file.name), file.name, _text(file)) for file in files]
 
 
 def _from_text(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
@@ -176,15 +299,21 @@ def _from_lines(file: Path, text: str) -> Iterable[tuple[str, str, str]]:
     return found
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe that took its place would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _text(file: Path) -> str:
-    state = file.stat()
-    if not stat.S_ISREG(state.st_mode):
+    if not stat.S_ISREG(file.stat().st_mode):
         raise UserError(f"{file}: not a regular file.")
-    if state.st_size > _LARGEST_FILE:
+    with open(file, "rb", opener=_without_waiting) as stream:
+        content = stream.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
         raise UserError(
-            f"{file}: {state.st_size} bytes; {MOST_KEYS} keys take at most {_LARGEST_FILE}."
+            f"{file}: more than {_LARGEST_FILE} bytes, which is what {MOST_KEYS} keys take at most."
         )
-    return file.read_text(encoding="utf-8")
+    return content.decode("utf-8")
 
 
 def _checked(source: Path, found: Iterable[tuple[str, str, str]]) -> dict[str, str]:

@@ -74,14 +74,15 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             self._executor, settings.batches, threads, self._metrics.observe_call
         )
         path = settings.authentication.auth_keys
+        self._keys = KeyRing(path) if path else None
         self._access = (
             AccessPolicy(
-                KeyRing(path).owner,
+                self._keys.owner,
                 settings.authentication.auth_open,
                 self._metrics.count_admission,
                 self._metrics.count_denial,
             )
-            if path
+            if self._keys
             else None
         )
 
@@ -169,11 +170,11 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         server = GracefulServer(
             config, reloader.model, grpc_server, self._settings, self.grpc_port, early
         )
-        reloading = (
-            asyncio.create_task(reloader.follow(self._settings.reload_seconds))
-            if reloader.source.has_versions and self._settings.reload_seconds
-            else None
-        )
+        following: list[asyncio.Task[None]] = []
+        if reloader.source.has_versions and self._settings.reload_seconds:
+            following.append(asyncio.create_task(reloader.follow(self._settings.reload_seconds)))
+        if self._keys is not None:
+            following.append(asyncio.create_task(self._keys.follow()))
         await server.serve(sockets=[self._listener])
-        if reloading is not None:
-            reloading.cancel()
+        for task in following:
+            task.cancel()
