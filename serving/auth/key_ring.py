@@ -115,7 +115,9 @@ class KeyRing:
             self._pending = now, found
             if found.problem != self._problem:
                 self._problem = found.problem
-                _logger.error("keys not reloaded, the previous ones remain valid: %s", self._problem)
+                _logger.error(
+                    "keys not reloaded, the previous ones remain valid: %s", self._problem
+                )
             return False
         self._pending = None
         self._keys = found.keys
