@@ -43,6 +43,14 @@ class HttpRequest(NamedTuple):
                 return str(value, "latin-1")
         return None
 
+    def headers(self, name: bytes) -> list[str]:
+        """Return the values of a header that must not be repeated, all of them.
+
+        Args:
+            name: The header's name in lower case.
+        """
+        return [str(value, "latin-1") for found, value in self.scope["headers"] if found == name]
+
     async def body(self, max_bytes: int) -> bytes:
         """Read the body.
 

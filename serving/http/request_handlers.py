@@ -85,7 +85,7 @@ class RequestHandlers:
 
         with model.counting_rejections():
             body = memoryview(await request.body(self._max_body_bytes))
-            length = _json_length(request.header(_JSON_LENGTH_HEADER), len(body))
+            length = _json_length(request.headers(_JSON_LENGTH_HEADER), len(body))
             content, json_length = await model.predict(
                 "v2",
                 len(body),
@@ -164,14 +164,14 @@ class RequestHandlers:
         return find_model(self._data_plane, request.route.model_name)
 
 
-def _json_length(header: str | None, body_length: int) -> int:
+def _json_length(headers: Sequence[str], body_length: int) -> int:
     """Return the length of the JSON in a body that binary tensors may follow."""
-    if header is None:
+    if not headers:
         return body_length
-    length = parse_length(header)
+    length = parse_length(headers[0]) if len(headers) == 1 else None
     if length is None or not 0 < length <= body_length:
         raise RequestError(
-            f"header {_JSON_LENGTH_HEADER.decode()}: expected a number of bytes from 1 to the "
+            f"header {_JSON_LENGTH_HEADER.decode()}: expected one number of bytes from 1 to the "
             "length of the body."
         )
     return length

@@ -10,7 +10,12 @@ import orjson
 from kfp_tabular.components.common.prediction.instances import described
 from kfp_tabular.serving.protocol import v2_tensors
 from kfp_tabular.serving.protocol.request_error import RequestError
-from kfp_tabular.serving.protocol.v2_tensors import Array, InferenceRequest, RequestTensor
+from kfp_tabular.serving.protocol.v2_tensors import (
+    Array,
+    BinaryData,
+    InferenceRequest,
+    RequestTensor,
+)
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,13 @@ def read_request(document: object, binary: memoryview) -> V2JsonRequest:
         output = _object(entry, f"outputs[{index}]")
         name = _text(output.get("name"), f"outputs[{index}].name")
         names.append(name)
-        choice = _choice(output.get("parameters"), f"outputs[{index}].parameters", "binary_data")
+        parameters = _parameters(output.get("parameters"), f"outputs[{index}]")
+        choice = _choice(parameters, f"outputs[{index}].parameters", "binary_data")
         if choice is not None:
             binary_by_output[name] = choice
     request_id = fields.get("id")
-    binary_data_output = _choice(fields.get("parameters"), "parameters", "binary_data_output")
+    parameters = _parameters(fields.get("parameters"), "")
+    binary_data_output = _choice(parameters, "parameters", "binary_data_output")
     return V2JsonRequest(
         inference=InferenceRequest(
             id="" if request_id is None else _text(request_id, "'id'"),
@@ -151,8 +158,8 @@ def _tensor(entry: object, index: int, rest: _BinaryData) -> RequestTensor:
     shape = _list(fields.get("shape"), f"{where}.shape")
     if not all(type(size) is int and 0 <= size < 2**31 for size in shape):
         raise RequestError(f"{where}.shape: expected whole numbers that are not negative.")
-    size = _parameters(fields.get("parameters"), f"{where}.parameters").get("binary_data_size")
-    data: list[Any] | Array
+    size = _parameters(fields.get("parameters"), where).get("binary_data_size")
+    data: list[Any] | BinaryData
     if size is not None and fields.get("data") is not None:
         raise RequestError(
             f"{where}: expected 'data' or binary data, found both.",
@@ -161,7 +168,7 @@ def _tensor(entry: object, index: int, rest: _BinaryData) -> RequestTensor:
     if size is None:
         data = _list(fields.get("data"), f"{where}.data")
     elif type(size) is int and 0 <= size <= len(rest.content) - rest.position:
-        data = v2_tensors.unpack(rest.take(size), datatype, name)
+        data = rest.take(size)
     else:
         raise RequestError(
             f"{where}.parameters.binary_data_size: expected a number of bytes that the body holds."
@@ -188,11 +195,16 @@ def _text(value: object, where: str) -> str:
 
 
 def _parameters(value: object, where: str) -> Mapping[str, Any]:
-    return {} if value is None else _object(value, where)
+    """Return the parameters of the request, a tensor or an output."""
+    if value is None:
+        return {}
+    parameters = _object(value, f"{where}.parameters" if where else "parameters")
+    v2_tensors.check_parameters(parameters, where)
+    return parameters
 
 
-def _choice(value: object, where: str, key: str) -> bool | None:
-    choice = _parameters(value, where).get(key)
+def _choice(parameters: Mapping[str, Any], where: str, key: str) -> bool | None:
+    choice = parameters.get(key)
     if choice is None or isinstance(choice, bool):
         return choice
     raise RequestError(f"{where}.{key}: expected true or false, found {described(choice)}.")

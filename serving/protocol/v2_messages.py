@@ -8,7 +8,12 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 
 from kfp_tabular.serving.protocol import v2_tensors
 from kfp_tabular.serving.protocol.request_error import RequestError
-from kfp_tabular.serving.protocol.v2_tensors import Array, InferenceRequest, RequestTensor
+from kfp_tabular.serving.protocol.v2_tensors import (
+    Array,
+    BinaryData,
+    InferenceRequest,
+    RequestTensor,
+)
 
 _CONTENTS_FIELDS: Mapping[str, str] = {
     "BOOL": "bool_contents",
@@ -69,10 +74,12 @@ def read_request(message: Any) -> InferenceRequest:
             f"the request has {len(message.inputs)} inputs and {len(raw)} raw contents; send one "
             "for each input, or none."
         )
+    for index, output in enumerate(message.outputs):
+        v2_tensors.check_parameters(output.parameters, f"outputs[{index}]")
     return InferenceRequest(
         id=message.id,
         tensors=[
-            _tensor(tensor, raw[index] if raw else None)
+            _tensor(tensor, raw[index] if raw else None, f"inputs[{index}]")
             for index, tensor in enumerate(message.inputs)
         ],
         outputs=[output.name for output in message.outputs],
@@ -143,7 +150,8 @@ def _tensor_metadata(tensors: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [messages.ModelMetadataResponse.TensorMetadata(**tensor) for tensor in tensors]
 
 
-def _tensor(tensor: Any, raw: bytes | None) -> RequestTensor:
+def _tensor(tensor: Any, raw: bytes | None, where: str) -> RequestTensor:
+    v2_tensors.check_parameters(tensor.parameters, where)
     datatype = tensor.datatype.upper()
     v2_tensors.check_datatype(datatype, tensor.name)
     if any(size < 0 for size in tensor.shape):
@@ -151,16 +159,28 @@ def _tensor(tensor: Any, raw: bytes | None) -> RequestTensor:
             f"feature {v2_tensors.shorten(tensor.name)!r}: its shape holds a negative number.",
             feature=v2_tensors.shorten(tensor.name),
         )
-    data: list[Any] | Array
+    name = v2_tensors.shorten(tensor.name)
     if raw is None:
-        field = _CONTENTS_FIELDS.get(datatype)
-        data = list(getattr(tensor.contents, field)) if field else []
+        data: Sequence[Any] | BinaryData = _contents(tensor, datatype, name)
     elif tensor.HasField("contents"):
         raise RequestError(
-            f"feature {v2_tensors.shorten(tensor.name)!r}: expected contents or raw contents, "
-            "found both.",
-            feature=v2_tensors.shorten(tensor.name),
+            f"feature {name!r}: expected contents or raw contents, found both.", feature=name
         )
     else:
-        data = v2_tensors.unpack(raw, datatype, tensor.name)
+        data = raw
     return RequestTensor(name=tensor.name, datatype=datatype, shape=list(tensor.shape), data=data)
+
+
+def _contents(tensor: Any, datatype: str, name: str) -> Sequence[Any]:
+    """Return the values of a tensor without copying them: their number is not checked yet."""
+    field = _CONTENTS_FIELDS.get(datatype)
+    others = [found.name for found, _ in tensor.contents.ListFields() if found.name != field]
+    if others:
+        raise RequestError(
+            f"feature {name!r}: expected {datatype} values in "
+            f"{field or 'raw_input_contents'}, found some in {others[0]}.",
+            reason="type",
+            feature=name,
+        )
+    values: Sequence[Any] = getattr(tensor.contents, field) if field else ()
+    return values

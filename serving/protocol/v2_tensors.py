@@ -5,7 +5,7 @@ named after its feature, or after the input of the model's signature.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,12 @@ from kfp_tabular.components.common.artifacts.model_document import (
 from kfp_tabular.components.common.artifacts.raw_features import DType
 from kfp_tabular.components.common.errors import closest
 from kfp_tabular.components.common.prediction.instances import InstanceError, column
+from kfp_tabular.serving.protocol.json_datatypes import check_values
 from kfp_tabular.serving.protocol.model_interface import ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, too_many_rows
 
 Array = np.ndarray[Any, Any]
+BinaryData = bytes | memoryview
 
 NUMPY_TYPES: Mapping[str, "np.dtype[Any]"] = {
     "BOOL": np.dtype(np.bool_),
@@ -47,6 +49,9 @@ _ACCEPTED: Mapping[DType, frozenset[str]] = {
 }
 
 _LONGEST_SHOWN_NAME = 100
+_FOREIGN_PARAMETERS = frozenset(
+    ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size", "classification")
+)
 _LENGTH = struct.Struct("<I")
 
 
@@ -58,13 +63,14 @@ class RequestTensor:
         name: The tensor's name.
         datatype: The datatype, in upper case.
         shape: The shape.
-        data: The values: a list as the client wrote it, or an array made from binary data.
+        data: The values as the client wrote them, or the bytes of a binary tensor. `decode` unpacks
+            bytes once the name, the datatype and the shape are checked.
     """
 
     name: str
     datatype: str
     shape: Sequence[int]
-    data: "list[Any] | Array"
+    data: Sequence[Any] | BinaryData
 
 
 @dataclass(frozen=True)
@@ -147,12 +153,18 @@ def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) 
     spec = interface.spec
     by_name: dict[str, ModelInput] = {item.input: item for item in spec.inputs}
     by_name.update((item.name, item) for item in spec.inputs)
+    _check_outputs(request.outputs, interface.outputs)
     given: dict[str, Any] = {}
+    names: set[str] = set()
     rows: int | None = None
     for tensor in request.tensors:
         model_input = by_name.get(tensor.name)
         if model_input is None and tensor.name not in interface.ignored:
             raise _unknown_feature(tensor.name, spec.inputs)
+        name = tensor.name if model_input is None else model_input.name
+        if name in names:
+            raise RequestError(f"feature {shorten(name)!r} is given twice.", feature=shorten(name))
+        names.add(name)
         length = _row_count(tensor)
         if rows is None:
             rows = length
@@ -163,16 +175,14 @@ def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) 
                 f"feature {shorten(tensor.name)!r} has {length} rows, the one before it {rows}.",
                 feature=shorten(tensor.name),
             )
-        if model_input is None:
-            continue
-        if model_input.name in given:
-            raise RequestError(
-                f"feature {model_input.name!r} is given twice.", feature=model_input.name
-            )
-        given[model_input.name] = _values(tensor, model_input, rows)
+        if model_input is not None:
+            given[name] = _values(tensor, model_input, rows)
+        elif isinstance(tensor.data, BinaryData):
+            unpack(tensor.data, tensor.datatype, name, rows)
+        elif len(tensor.data) != rows:
+            raise _other_length(name, rows, len(tensor.data))
     if not rows:
         raise RequestError("the request has no rows; send at least one tensor with a row.")
-    _check_outputs(request.outputs, interface.outputs)
     absent = [None] * rows
     try:
         return {item.input: column(given.get(item.name, absent), item) for item in spec.inputs}
@@ -203,7 +213,7 @@ def datatype_of(array: Array) -> str:
     return "BYTES" if array.dtype == object else "FP32"
 
 
-def unpack(content: bytes | memoryview, datatype: str, name: str) -> Array:
+def unpack(content: BinaryData, datatype: str, name: str, values: int) -> Array:
     """Return the values of a binary tensor.
 
     Args:
@@ -211,24 +221,29 @@ def unpack(content: bytes | memoryview, datatype: str, name: str) -> Array:
             length, in four bytes.
         datatype: One of `DATATYPES`.
         name: The tensor's name, for error messages.
+        values: How many values there must be.
 
     Raises:
-        RequestError: If the bytes are not a whole number of values.
+        RequestError: If the bytes are not exactly so many values. Nothing is built before their
+            number is checked against the length.
 
     Example:
-        >>> unpack(bytes([7, 0, 9, 0]), "INT16", "hour").tolist()
+        >>> unpack(bytes([7, 0, 9, 0]), "INT16", "hour", 2).tolist()
         [7, 9]
+        >>> unpack(bytes(8_000_000), "BYTES", "shop", 1)
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: feature 'shop': the binary data
+        does not hold the 1 BYTES values of the shape.
     """
-    try:
-        if datatype == "BYTES":
-            return _unpack_texts(content)
-        return np.frombuffer(content, dtype=NUMPY_TYPES[datatype])
-    except (ValueError, struct.error):
+    _check_size(content, datatype, name, values)
+    if datatype == "BYTES":
+        return _unpack_texts(content, name, values)
+    array = np.frombuffer(content, dtype=NUMPY_TYPES[datatype])
+    if datatype == "BOOL" and values and array.view(np.uint8).max() > 1:
         raise RequestError(
-            f"feature {shorten(name)!r}: the binary data is not a whole number of {datatype} "
-            "values.",
-            feature=shorten(name),
-        ) from None
+            f"feature {shorten(name)!r}: expected bytes 0 or 1 (BOOL).", feature=shorten(name)
+        )
+    return array
 
 
 def pack(array: Array) -> bytes:
@@ -267,6 +282,32 @@ def check_datatype(datatype: str, name: str) -> None:
         )
 
 
+def check_parameters(names: Iterable[str], where: str) -> None:
+    """Check that parameters ask for nothing that would silently not happen.
+
+    Unknown parameters are ignored, as the protocol wants it: clients add some for other servers.
+
+    Args:
+        names: The parameters' names, of a tensor or of a requested output.
+        where: What they belong to, for the error message.
+
+    Raises:
+        RequestError: If one belongs to an extension that says where the values are, or what is
+            returned in place of them.
+
+    Example:
+        >>> check_parameters(["shared_memory_region"], "inputs[0]")
+        Traceback (most recent call last):
+        kfp_tabular.serving.protocol.request_error.RequestError: inputs[0].parameters: this server
+        does not have the extension of 'shared_memory_region'.
+    """
+    for name in names:
+        if name in _FOREIGN_PARAMETERS:
+            raise RequestError(
+                f"{where}.parameters: this server does not have the extension of {name!r}."
+            )
+
+
 def shorten(name: str) -> str:
     """Return a name that a client sent, cut to a length that fits an error message.
 
@@ -277,19 +318,46 @@ def shorten(name: str) -> str:
     return name[:_LONGEST_SHOWN_NAME]
 
 
-def _unpack_texts(content: bytes | memoryview) -> Array:
-    texts: list[bytes] = []
-    position = 0
-    while position < len(content):
+def _check_size(content: BinaryData, datatype: str, name: str, values: int) -> None:
+    """Check the length of binary data against the number of values, before it is unpacked."""
+    if datatype == "BYTES":
+        # A text has four bytes at least, those of its length.
+        if values * _LENGTH.size > len(content) or (not values and len(content)):
+            raise _other_size(name, datatype, values)
+    elif len(content) != values * NUMPY_TYPES[datatype].itemsize:
+        raise _other_size(name, datatype, values)
+
+
+def _unpack_texts(content: BinaryData, name: str, values: int) -> Array:
+    texts = np.empty(values, dtype=object)
+    position, end = 0, len(content)
+    for row in range(values):
+        start = position + _LENGTH.size
+        if start > end:
+            raise _other_size(name, "BYTES", values)
         (length,) = _LENGTH.unpack_from(content, position)
-        position += _LENGTH.size
-        if position + length > len(content):
-            raise ValueError("the last text is cut off")
-        texts.append(bytes(content[position : position + length]))
-        position += length
-    array = np.empty(len(texts), dtype=object)
-    array[:] = texts
-    return array
+        position = start + length
+        if position > end:
+            raise _other_size(name, "BYTES", values)
+        texts[row] = bytes(content[start:position])
+    if position != end:
+        raise _other_size(name, "BYTES", values)
+    return texts
+
+
+def _other_size(name: str, datatype: str, values: int) -> RequestError:
+    return RequestError(
+        f"feature {shorten(name)!r}: the binary data does not hold the {values} {datatype} values "
+        "of the shape.",
+        feature=shorten(name),
+    )
+
+
+def _other_length(name: str, rows: int, values: int) -> RequestError:
+    return RequestError(
+        f"feature {shorten(name)!r}: the shape has {rows} rows, the data {values}.",
+        feature=shorten(name),
+    )
 
 
 def _row_count(tensor: RequestTensor) -> int:
@@ -313,17 +381,19 @@ def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[A
             feature=model_input.name,
         )
     data = tensor.data
-    values: list[Any] = data.tolist() if isinstance(data, np.ndarray) else data
-    if len(tensor.shape) == 2 and all(isinstance(value, list) for value in values):
-        values = [value[0] if len(value) == 1 else value for value in values]
-    if len(values) != rows:
-        raise RequestError(
-            f"feature {model_input.name!r}: the shape has {rows} rows, the data {len(values)}.",
-            feature=model_input.name,
-        )
+    name = model_input.name
+    if isinstance(data, BinaryData):
+        values: list[Any] = unpack(data, tensor.datatype, name, rows).tolist()
+    elif len(data) != rows:
+        raise _other_length(name, rows, len(data))
+    else:
+        values = list(data)
+        if len(tensor.shape) == 2 and all(isinstance(value, list) for value in values):
+            values = [value[0] if len(value) == 1 else value for value in values]
+        check_values(values, tensor.datatype, name)
     if model_input.dtype == "string":
         return [
-            _decode_text(value, row, model_input.name) if isinstance(value, bytes) else value
+            _decode_text(value, row, name) if isinstance(value, bytes) else value
             for row, value in enumerate(values)
         ]
     if tensor.datatype in _FLOATS:
@@ -344,12 +414,15 @@ def _decode_text(value: bytes, row: int, name: str) -> str:
 
 
 def _check_outputs(requested: Sequence[str], known: Sequence[str]) -> None:
-    for name in requested:
+    for place, name in enumerate(requested):
         if name not in known:
             raise RequestError(
                 f"unknown output {shorten(name)!r}; this model has {', '.join(map(repr, known))}.",
                 reason="unknown",
             )
+        # A known name comes twice at the latest after as many names as the model has outputs.
+        if name in requested[:place]:
+            raise RequestError(f"output {name!r} is requested twice.")
 
 
 def _unknown_feature(name: str, known: Sequence[ModelInput]) -> RequestError:

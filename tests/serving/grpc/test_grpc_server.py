@@ -179,7 +179,7 @@ def test_clients_cannot_load_or_unload_models(grpc_endpoint, method):
             0,
             "UTF-8",
         ),
-        (raw(("amount", "FP32", [1], b"abc")), "amount", None, "whole number of FP32"),
+        (raw(("amount", "FP32", [1], b"abc")), "amount", None, "the 1 FP32 values"),
         (raw(("amount", "FP99", [1], b"abcd")), "amount", None, "unknown datatype"),
         (raw(("amount", "FP32", [-1], b"abcd")), "amount", None, "negative"),
         (raw(("amount", "FP32", [2**40], b"abcd")), None, None, "rows"),

@@ -511,6 +511,8 @@ def test_invalid_binary_tensors_are_rejected(client, parts, tail):
     "length", ["0", "-1", "x", "999999", "³", "", "9" * 5000, "0" * 5000 + "9"]
 )
 def test_an_invalid_length_of_the_json_part_is_rejected(client, length):
+    twice = [("inference-header-content-length", "14")] * 2
+    assert client().post(V2, content=b'{"inputs": []}', headers=twice).status_code == 400
     answer = client().post(
         V2,
         content=json.dumps({"inputs": []}),
