@@ -38,6 +38,7 @@ KEY = "bench-0123456789-abcdef"
 REQUESTS = 500
 STARTING_SECONDS = 120
 BATCHES = ("--batch-rows", "128")
+SINGLE = ("--batch-rows", "1")
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -154,7 +155,7 @@ def beside_kserve(bench: Bench, requests: Path) -> None:
     _title("v1, one row, 16 connections: beside KServe's ModelServer")
     kinds = {
         "KServe, signature(**tensors) only": ["kserve"],
-        "kfp-tabular, with authentication": ["guarded"],
+        "kfp-tabular, with authentication": ["guarded", *SINGLE],
         "kfp-tabular, with batches too": ["guarded", *BATCHES],
     }
     kserve, guarded, batches = bench.compare(kinds, 16, requests)
@@ -166,7 +167,7 @@ def beside_kserve(bench: Bench, requests: Path) -> None:
 
 def checks(bench: Bench, requests: Path) -> None:
     """Compare with validation, metrics and authentication taken out."""
-    for name, options, connections in (("one row", (), 16), ("one row, batches", BATCHES, 64)):
+    for name, options, connections in (("one row", SINGLE, 16), ("one row, batches", BATCHES, 64)):
         _title(f"v1, {name}, {connections} connections: validation, metrics, authentication")
         bare, guarded = bench.compare(
             {"off": ["bare", *options], "on": ["guarded", *options]}, connections, requests
@@ -181,7 +182,10 @@ def batches(bench: Bench, requests: Path) -> None:
     """Compare micro-batching with a call for each request."""
     _title("v1, one row, 64 connections: micro-batching")
     alone, together = bench.compare(
-        {"a call for each request": ["guarded"], "--batch-rows 128": ["guarded", *BATCHES]},
+        {
+            "a call for each request": ["guarded", *SINGLE],
+            "--batch-rows 128": ["guarded", *BATCHES],
+        },
         64,
         requests,
     )
@@ -195,7 +199,7 @@ def half_load(bench: Bench, requests: Path) -> None:
     """
     _title("v1, one row: latency at half of saturation (Poisson arrivals)")
     _head("server", "turn", "at most/s", "arriving/s", "p50 ms", "p99 ms", "p99 / p50")
-    for name, options in (("a call for each request", ()), ("--batch-rows 128", BATCHES)):
+    for name, options in (("a call for each request", SINGLE), ("--batch-rows 128", BATCHES)):
         with bench.server("guarded", *options) as server:
             bench.turn(server, requests, connections=64)
             pairs = []

@@ -276,3 +276,14 @@ def test_rows_in_a_batch_get_their_own_predictions(client):
             np.testing.assert_allclose(
                 answer["probabilities"], expected["probabilities"], atol=1e-6
             )
+
+
+def test_without_batches_answers_are_equal_to_the_last_bit(client):
+    rows = [{"amount": float(place) / 7, "商户": "x"} for place in range(40)]
+
+    def ask(row):
+        return client(rows=1).post(V1, json={"instances": [row]}).text
+
+    alone = [ask(row) for row in rows]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(ask, rows)) == alone

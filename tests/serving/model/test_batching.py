@@ -238,6 +238,41 @@ def test_a_request_cancelled_while_it_waits_is_removed():
     run(scenario)
 
 
+def test_thousands_of_clients_may_leave_together():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        waiting = [ask(batcher, n) for n in range(2, 15_000)]
+        await asyncio.sleep(0)
+        begin = time.process_time()
+        for request in waiting[:-1]:
+            request.cancel()
+        while batcher.queued_rows > 1:
+            await asyncio.sleep(0)
+        assert time.process_time() - begin < 5
+        model.gate.set()
+        right(await waiting[-1], 14_999)
+        await first
+        assert len(model.calls) == 2
+
+    run(scenario)
+
+
+def test_a_large_request_is_not_overtaken_by_small_ones_that_come_later():
+    async def scenario(batcher, model):
+        first = await held(batcher, model, 1)
+        early = [ask(batcher, n) for n in range(2, 6)]
+        await asyncio.sleep(0.01)
+        large = ask(batcher, *range(100, 200))
+        await asyncio.sleep(0.01)
+        late = [ask(batcher, n) for n in range(300, 330)]
+        await asyncio.sleep(0.01)
+        model.gate.set()
+        await asyncio.gather(first, *early, large, *late)
+        assert [len(call) for call in model.calls] == [1, 4, 100, 8, 8, 8, 6]
+
+    run(scenario)
+
+
 def test_a_request_cancelled_during_its_call_does_not_affect_others():
     async def scenario(batcher, model):
         model.gate.clear()
