@@ -52,7 +52,7 @@ AUTHOR := $(VENVS)/author/bin
 PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(2)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test $(SUITES:%=test-%) test-one coverage check lint imports typecheck package-tree docs locks format golden clean base-image images images-test
+.PHONY: help setup demo test $(SUITES:%=test-%) test-one coverage check lint imports typecheck package-tree docs locks licenses sbom audit format golden clean base-image images images-test
 
 help:
 	@echo 'make demo       from sample data to a served, answered prediction'
@@ -64,6 +64,9 @@ help:
 	@echo 'make docs       write the generated documentation anew'
 	@echo 'make images     the container images, with docker or podman'
 	@echo 'make images-test  builds the images and runs the pipeline in them'
+	@echo 'make sbom       bills of materials of the images, from locks and images, in build/sbom'
+	@echo 'make audit      known vulnerabilities of locked packages; ADVISORIES=URL asks another source'
+	@echo 'make licenses   record the licenses of locked packages and write docs/licenses.md'
 	@echo 'make golden     write the golden compiled specs anew'
 	@echo 'make locks      resolve every lock file anew'
 	@echo 'make clean      remove environments and everything built'
@@ -128,6 +131,7 @@ coverage: $(VENVS)/author/.ready
 
 check: lint imports typecheck
 	$(AUTHOR)/python -m kfp_tabular.pipelines.catalog --check
+	$(AUTHOR)/python -m kfp_tabular.components.images.licenses --check
 
 lint: $(VENVS)/tools/.ready
 	$(VENVS)/tools/bin/ruff check .
@@ -168,6 +172,26 @@ locks: $(UV)
 		-o tests/cluster/requirements.txt
 	$(UV_COMPILE) --python-platform x86_64-manylinux_2_31 $(IMAGES)/tfdv/requirements-glibc-2.36.in \
 		--override $(IMAGES)/tfdv/overrides-glibc-2.36.txt -o $(IMAGES)/tfdv/requirements-glibc-2.36.txt
+
+# The images' packages are installed here for another Python: what no environment has is fetched.
+SITE_PACKAGES = $(wildcard $(VENVS)/*/lib/python3*/site-packages)
+licenses: setup
+	@mkdir -p build/licenses/packages
+	@$(AUTHOR)/python -m kfp_tabular.components.images.licenses --missing $(SITE_PACKAGES) >build/licenses/missing.txt
+	@[ ! -s build/licenses/missing.txt ] || $(UV) pip install -q --no-deps --require-hashes \
+		--target build/licenses/packages --python-version 3.13 --python-platform x86_64-manylinux_2_39 \
+		--requirement build/licenses/missing.txt
+	@$(AUTHOR)/python -m kfp_tabular.components.images.licenses --record $(SITE_PACKAGES) build/licenses/packages
+
+# The tools' environment does not hold this package.
+TOOL = PYTHONPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/python -m kfp_tabular.components.images.$(1)
+sbom: $(VENVS)/tools/.ready package-tree
+	@$(call TOOL,sbom) --validate --output build/sbom
+
+# Exits with 1 where something is vulnerable, 3 where no source of advisories answers.
+ADVISORIES ?=
+audit: $(VENVS)/tools/.ready package-tree
+	@$(call TOOL,audit) $(if $(ADVISORIES),--osv-url $(ADVISORIES))
 
 # Where no registry can be reached, `make base-image` makes the base, and
 # `make images BASE=localhost/kfp-tabular/base:trixie` builds on it.

@@ -17,6 +17,7 @@ cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^version = //p' setup.cfg)
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 [ -z "$revision" ] || git diff --quiet HEAD -- 2>/dev/null || revision=$revision-modified
+created=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
 base=${BASE:-docker.io/library/python:3.13-slim-trixie}
 registry=${REGISTRY:-ghcr.io/kfp-tabular}
 tag=${TAG:-$version}
@@ -37,7 +38,20 @@ package_index() {
     fi
 }
 
+# The digest of what the images are built on: in a registry, or the image's id where it was made here.
+base_digest() {
+    case $base in *@sha256:*) echo "${base#*@}"; return ;; esac
+    "$engine" image inspect "$base" >/dev/null 2>&1 || "$engine" pull -q "$base" >/dev/null || {
+        echo "no image $base is here, and it cannot be pulled; BASE names another, make base-image" \
+            "makes one without a registry" >&2
+        return 1
+    }
+    "$engine" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}{{.Id}}' "$base" \
+        | sed 's/.*@//' | head -n 1
+}
+
 engine=$(sh components/images/engine.sh)
+base_digest=$(base_digest)
 package_index >"$secrets"
 ca=${CA:-${SSL_CERT_FILE:-}}
 options="${NETWORK:+--network=$NETWORK} ${NO_CACHE:+--no-cache} ${ca:+--secret id=ca,src=$ca}"
@@ -57,13 +71,20 @@ for name in ${*:-author launcher tensorflow tfdv serving}; do
             ;;
     esac
     image=$registry/$name:$tag
+    packages=components/images/$name/requirements.txt
+    [ "$name" != tensorflow ] || packages=components/images/tensorflow/$lock
     log=build/images/$name.log
     echo "$image"
-    DOCKER_BUILDKIT=1 "$engine" build --file components/images/Containerfile --target "$name" \
+    SOURCE_DATE_EPOCH=$created DOCKER_BUILDKIT=1 \
+        "$engine" build --file components/images/Containerfile --target "$name" \
         --tag "$image" $options --secret "id=index,src=$secrets" \
         --build-arg "BASE=$base" --build-arg "LOCK=$lock" \
         --label "org.opencontainers.image.version=$version" \
-        --label "org.opencontainers.image.revision=$revision" . >"$log" 2>&1 || {
+        --label "org.opencontainers.image.revision=$revision" \
+        --label "org.opencontainers.image.created=$(date -u -d "@$created" +%Y-%m-%dT%H:%M:%SZ)" \
+        --label "org.opencontainers.image.base.name=${base%@*}" \
+        --label "org.opencontainers.image.base.digest=$base_digest" \
+        --label "io.github.kfp-tabular.lock.sha256=$(sha256sum "$packages" | cut -d' ' -f1)" . >"$log" 2>&1 || {
         tail -n 60 "$log" >&2
         echo "$image could not be built; see $log" >&2
         exit 1

@@ -74,6 +74,8 @@ project() {
     uv_pip install --no-deps --no-index --find-links /tmp/wheels --reinstall kfp-tabular
     (cd "$PREFIX"/lib/python3*/site-packages/kfp_tabular-*.dist-info && rm uv_cache.json \
         && sed -i /uv_cache.json/d RECORD)
+    mkdir /licenses
+    cp "$1/LICENSE" "$1/docs/licenses.md" /licenses/
 }
 
 # A process has a fixed list of files, since byte code depends on what its process compiled before.
@@ -86,7 +88,7 @@ compile() {
 
 collect() {
     mkdir -p "$LAYER"
-    (cd / && find "${PREFIX#/}" ! -type d -cnewer "$1" -print0 | sort -z \
+    (cd / && find "${PREFIX#/}" $(ls -d licenses 2>/dev/null) ! -type d -cnewer "$1" -print0 | sort -z \
         | xargs -0 -r cp -al --parents -t "$LAYER")
     find "$LAYER" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }

@@ -1,19 +1,31 @@
 """The images as they were built."""
 
+import hashlib
 import json
+import os
+import re
 import subprocess
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.images import locks
 from kfp_tabular.pipelines.local.containers.engine import Engine
 from tests.images.conftest import run_in
 
+ROOT = Path(__file__).resolve().parents[2]
 AUTHOR = images.reference("author")
 ALL = [AUTHOR, images.LAUNCHER, images.TENSORFLOW, images.TFDV, images.SERVING]
 every_image = pytest.mark.parametrize("image", ALL, ids=lambda image: image.split("/")[-1])
 PACKAGES = "/opt/kfp-tabular/lib/python3.13/site-packages"
+
+
+def name_of(image: str) -> str:
+    return image.rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
 
 
 def described(engine: Engine, image: str) -> dict[str, Any]:
@@ -31,9 +43,65 @@ def test_it_says_what_it_is(engine: Engine, image: str) -> None:
     label = "org.opencontainers.image."
     assert config["Labels"][f"{label}version"] == images.TAG
     assert len(config["Labels"][f"{label}revision"].removesuffix("-modified")) == 40
+    made = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    created = datetime.fromisoformat(config["Labels"][f"{label}created"])
+    assert created.timestamp() == int(made.stdout)
+    assert config["Labels"][f"{label}base.name"].endswith(":trixie")
+    base = described(engine, config["Labels"][f"{label}base.name"])
+    digests = [base["Id"], *(each.partition("@")[2] for each in base["RepoDigests"])]
+    assert config["Labels"][f"{label}base.digest"] in digests
+    lock = hashlib.sha256(locks.lock_of(name_of(image)).read_bytes()).hexdigest()
+    assert config["Labels"]["io.github.kfp-tabular.lock.sha256"] == lock
     assert config["User"] == "10001:0"
     settings = " ".join(config["Env"])
     assert "INDEX" not in settings and "CERT" not in settings
+
+
+@every_image
+def test_its_licenses_are_in_it(engine: Engine, image: str) -> None:
+    done = run_in(engine, image, ["sha256sum", "/licenses/LICENSE", "/licenses/licenses.md"])
+
+    assert done.returncode == 0, done.stderr
+    files = [ROOT / "LICENSE", ROOT / "docs" / "licenses.md"]
+    expected = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    assert done.stdout.split()[::2] == expected
+
+
+@every_image
+def test_the_bill_of_materials_is_what_it_holds(engine: Engine, image: str, tmp_path: Path) -> None:
+    name = name_of(image)
+    (tmp_path / "kfp_tabular").mkdir()
+    (tmp_path / "kfp_tabular" / "components").symlink_to(ROOT / "components")
+    done = subprocess.run(
+        [
+            *(ROOT / ".venvs/tools/bin/python", "-m", "kfp_tabular.components.images.sbom", name),
+            *("--output", tmp_path),
+        ],
+        env=os.environ
+        | {"PYTHONPATH": str(tmp_path), "ENGINE": engine.program, "REGISTRY": "", "TAG": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    components = json.loads((tmp_path / f"{name}.cdx.json").read_text())["components"]
+    urls = [component["purl"] for component in components if "purl" in component]
+    program = (
+        f"from importlib.metadata import distributions; "
+        f"[print(d.metadata['Name'], d.version) for d in distributions(path=[{PACKAGES!r}])]"
+    )
+    python = run_in(engine, image, ["python3", "-c", program]).stdout.splitlines()
+    debian = run_in(engine, image, ["dpkg-query", "-W", "-f", "${Package} ${Version}\\n"])
+
+    listed = {(re.sub("[-_.]+", "-", n).lower(), v) for n, v in map(str.split, python)}
+    in_bill = {tuple(u.removeprefix("pkg:pypi/").split("@")) for u in urls if ":pypi/" in u}
+    assert in_bill == {each for each in listed if each[0] != "kfp-tabular"}
+    packages = {u.split("?")[0] for u in urls if ":deb/" in u}
+    assert {unquote(u).removeprefix("pkg:deb/debian/").replace("@", " ") for u in packages} == set(
+        debian.stdout.splitlines()
+    )
 
 
 @every_image
