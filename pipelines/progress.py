@@ -14,16 +14,28 @@ from rich.table import Table
 TaskStatus = Literal["succeeded", "failed", "skipped"]
 """`skipped`: the task did not run, for its condition, the cache, or a task that failed before."""
 
+KubeflowTaskStatus = TaskStatus | Literal["cached", "stopped", "not run", "unknown"]
+"""On Kubeflow, `skipped` is only for a condition. `cached`: the outputs are those of an earlier
+run. `not run`: a task before it failed. `stopped`: it was running when the run was stopped.
+`unknown`: the server does not know its end.
+"""
+
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
 # Log lines of TensorFlow's C++ code are of no use here.
 _NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
-_WORDS: Mapping[TaskStatus, tuple[str, str]] = {
+_WORDS: Mapping[KubeflowTaskStatus, tuple[str, str]] = {
     "succeeded": ("done", "[green]done[/]"),
     "skipped": ("skipped", "[dim]skipped[/]"),
     "failed": ("FAILED", "[red]failed[/]"),
+    "cached": ("cached", "[green]cached[/]"),
+    "stopped": ("stopped", "[yellow]stopped[/]"),
+    "not run": ("not run", "[dim]not run[/]"),
+    "unknown": ("unknown", "[yellow]unknown[/]"),
 }
 """The words on plain lines, and in the table."""
+_TIMELESS = ("skipped", "cached", "not run", "unknown")
+"""The ends of tasks that did not work, as far as is known."""
 
 
 class TaskOutcome(Protocol):
@@ -34,7 +46,7 @@ class TaskOutcome(Protocol):
         """Its name."""
 
     @property
-    def status(self) -> TaskStatus:
+    def status(self) -> KubeflowTaskStatus:
         """Its status."""
 
     @property
@@ -95,7 +107,7 @@ class Progress:
         self._results[result.name] = result
         if not self._console.is_terminal:
             state = _WORDS[result.status][0]
-            self._console.print(f"  {result.name:<24} {state:<7} {result.seconds:6.1f} s")
+            self._console.print(f"  {result.name:<24} {state:<7} {_duration(result):>8}".rstrip())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2), show_header=False)
@@ -106,9 +118,13 @@ class Progress:
     def _row(self, name: str) -> tuple[str, str, str, str]:
         result = self._results.get(name)
         if result:
-            return name, _WORDS[result.status][1], f"{result.seconds:.1f} s", ""
+            return name, _WORDS[result.status][1], _duration(result), ""
         if name in self._started:
             seconds = time.monotonic() - self._started[name]
             line = escape(self._lines.get(name, ""))
             return f"[bold]{name}[/]", "[cyan]running[/]", f"{seconds:.0f} s", f"[dim]{line}[/]"
         return f"[dim]{name}[/]", "[dim]waiting[/]", "", ""
+
+
+def _duration(result: TaskOutcome) -> str:
+    return "" if result.status in _TIMELESS else f"{result.seconds:.1f} s"

@@ -77,8 +77,19 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
         name: executors[spec["components"][f"{_COMPONENT_PREFIX}{name}"]["executorLabel"]][
             "container"
         ]["image"]
-        for name in _leaves(spec, spec["root"]["dag"]["tasks"])
+        for name, _ in _leaves(spec, spec["root"]["dag"]["tasks"])
     }
+
+
+def groups(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return a spec's tasks and the conditions and loops around each, the outermost first.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> groups(of(training_pipeline))["deploy-model"]
+        ('condition-1',)
+    """
+    return dict(_leaves(spec, spec["root"]["dag"]["tasks"]))
 
 
 def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
@@ -132,7 +143,9 @@ def parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _leaves(spec: Mapping[str, Any], within: Mapping[str, Any]) -> Iterator[str]:
+def _leaves(
+    spec: Mapping[str, Any], within: Mapping[str, Any], groups: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     done: set[str] = set()
     while len(done) < len(within):
         ready = [
@@ -144,7 +157,7 @@ def _leaves(spec: Mapping[str, Any], within: Mapping[str, Any]) -> Iterator[str]
             reference = within[name]["componentRef"]["name"]
             inner = spec["components"][reference].get("dag")
             if inner:
-                yield from _leaves(spec, inner["tasks"])
+                yield from _leaves(spec, inner["tasks"], (*groups, name))
             else:
-                yield reference.removeprefix(_COMPONENT_PREFIX)
+                yield reference.removeprefix(_COMPONENT_PREFIX), groups
         done.update(ready)

@@ -2,29 +2,25 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.kubeflow.connection import Server, connect
-from kfp_tabular.pipelines.progress import TaskStatus
-
-if TYPE_CHECKING:
-    import kfp
+from kfp_tabular.pipelines.kubeflow.connection import Server
+from kfp_tabular.pipelines.kubeflow.failures import FailureSearch, TaskFailure
+from kfp_tabular.pipelines.kubeflow.run_watcher import RunWatcher
+from kfp_tabular.pipelines.kubeflow.task_states import RunTasks, TaskState
+from kfp_tabular.pipelines.progress import KubeflowTaskStatus
 
 SUCCEEDED = "SUCCEEDED"
-SKIPPED = "SKIPPED"
-ENDED = (SUCCEEDED, "FAILED", SKIPPED, "CANCELED")
-
-_STATUSES: Mapping[str, TaskStatus] = {SUCCEEDED: "succeeded", SKIPPED: "skipped"}
+ENDED = (SUCCEEDED, "FAILED", "SKIPPED", "CANCELED")
 
 _POLL_SECONDS = 5.0
-_UNREACHABLE_SECONDS = 600.0
-_UNAUTHORIZED = 401
-_TOO_MANY = 429
-_SERVER_ERROR = 500
+# The server stores the end of a run before the ends of its tasks.
+_LOOKS_AFTER_END = 3
+# A run whose Workflow was deleted stays RUNNING for good; after this time without a change, its
+# pods are looked for.
+_SILENT_SECONDS = 900.0
 
 _logger = logging.getLogger(__name__)
 
@@ -35,13 +31,13 @@ class KubeflowTaskOutcome:
 
     Attributes:
         name: The task.
-        status: `skipped` if the cache had its result, or its condition did not hold.
+        status: Its status.
         seconds: Its duration.
-        error: The server's message about its failure.
+        error: The reason of its failure, where it is known already.
     """
 
     name: str
-    status: TaskStatus
+    status: KubeflowTaskStatus
     seconds: float
     error: str = ""
 
@@ -61,33 +57,47 @@ class RunOutcome:
     """The end of a run.
 
     Attributes:
-        state: `SUCCEEDED`, `FAILED`, `SKIPPED` or `CANCELED`.
-        error: The server's message about its failure, and the tasks that failed.
+        state: `succeeded`, `failed`, `skipped` or `stopped`.
+        failures: The tasks that failed, in the order in which they did.
+        error: The server's message about the run; Kubeflow Pipelines 2.17 sends none.
+        stopped: The tasks that were running when the run was stopped.
+        unknown: The tasks whose end the server does not know.
+        workflow: The name of the run's Workflow, if it is known.
     """
 
     state: str
+    failures: tuple[TaskFailure, ...] = ()
     error: str = ""
+    stopped: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    workflow: str = ""
+
+    @property
+    def is_user_error(self) -> bool:
+        """Whether the run failed for its input or configuration, so that a retry fails as well."""
+        return self.state == "failed" and any(failure.is_user_error for failure in self.failures)
 
 
 class RunTimeoutError(RuntimeError):
-    """The run did not end in the time given. It continues."""
+    """The run did not end in the time given."""
 
 
 def follow(
     server: Server,
     run_id: str,
-    names: Collection[str],
+    tasks: Collection[str] | Mapping[str, Sequence[str]],
     listener: RunListener,
     timeout: float = 0,
 ) -> RunOutcome:
-    """Wait for a run to end, and report its tasks as they start and end.
+    """Wait for a run to end, report its tasks as they start and end, and find out what failed.
 
     The server may be unreachable for ten minutes. A token may expire and be replaced in its file.
 
     Args:
         server: The server of the run.
         run_id: The run.
-        names: The pipeline's tasks. The server also lists drivers and groups as tasks.
+        tasks: The pipeline's tasks; as a mapping, to the conditions and loops around each, the
+            outermost first. The server also lists drivers and groups as tasks.
         listener: Is told about the tasks.
         timeout: Seconds to wait at most; 0 for no limit.
 
@@ -95,99 +105,112 @@ def follow(
         UserError: If the server denies access, or does not know the run.
         RunTimeoutError: After the timeout.
     """
-    watcher = _Watcher(server, run_id)
+    groups = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, ())
+    watcher = RunWatcher(server, run_id)
     deadline = time.monotonic() + timeout if timeout else float("inf")
-    seen: dict[str, str] = {}
+    reporter, silence = _Reporter(listener), _Silence(watcher)
+    looks = 0
     while True:
         run = watcher.look()
-        failures = _tell(_tasks(run, names), seen, listener)
-        if run.state in ENDED:
-            reason = getattr(run.error, "message", "") or ""
-            return RunOutcome(run.state, "; ".join(part for part in (reason, *failures) if part))
+        found = RunTasks(run, groups)
+        ended = run.state in ENDED
+        states = found.states(ended=ended)
+        looks += ended
+        if ended and (looks >= _LOOKS_AFTER_END or found.has_all_ends):
+            return _outcome(found, states, watcher, reporter)
+        if not ended:
+            reporter.report(states)
+            silence.observe(found, states)
         if time.monotonic() >= deadline:
+            text = silence.describe(found)
             raise RunTimeoutError(
-                f"run {run_id} has not ended after {timeout:.0f} s; it continues."
+                f"run {run_id} has not ended after {timeout:.0f} s; "
+                f"{f'{text}' if text else 'it continues.'}"
             )
         time.sleep(_POLL_SECONDS)
 
 
-class _Watcher:
-    """Looks at a run, through a server that may be away for a while."""
+class _Reporter:
+    """Tells a listener about the changes of tasks."""
 
-    def __init__(self, server: Server, run_id: str) -> None:
-        self._server = server
-        self._run_id = run_id
-        self._client: kfp.Client | None = connect(server)
-        self._reached = time.monotonic()
-        self._let_in = False
+    def __init__(self, listener: RunListener) -> None:
+        self._listener = listener
+        self._seen: dict[str, str] = {}
 
-    def look(self) -> Any:
-        import kfp_server_api
-        import urllib3
-
-        wait = 1.0
-        while True:
-            if self._client is None:
-                self._client = connect(self._server)
-            try:
-                run = self._client.get_run(self._run_id)
-            except kfp_server_api.ApiException as error:
-                status = error.status or 0
-                if status == _UNAUTHORIZED and self._let_in:
-                    # The token has expired: its file, or the pod's volume, has the next one.
-                    self._let_in, self._client = False, None
-                    continue
-                if 0 < status < _SERVER_ERROR and status != _TOO_MANY:
-                    raise UserError(
-                        f"{self._server.name}: run {self._run_id} cannot be read ({status}): "
-                        f"{error.reason}."
-                    ) from error
-                reason = str(error.reason)
-            except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-                reason = str(error)
-            else:
-                self._reached, self._let_in = time.monotonic(), True
-                return run
-            if time.monotonic() - self._reached > _UNREACHABLE_SECONDS:
-                raise UserError(
-                    f"{self._server.name} could not be reached for ten minutes: {reason}. The run "
-                    "continues."
+    def report(self, states: Mapping[str, TaskState]) -> None:
+        for name, state in states.items():
+            if self._seen.get(name) == state.state:
+                continue
+            self._seen[name] = state.state
+            if state.state == "running":
+                self._listener.started(name)
+            elif state.state != "waiting":
+                self._listener.finished(
+                    KubeflowTaskOutcome(name, state.state, state.seconds, state.error)
                 )
-            _logger.warning("%s: %s; trying again", self._server.name, reason)
-            time.sleep(wait)
-            wait = min(wait * 2, 30.0)
 
 
-def _tasks(run: Any, names: Collection[str]) -> Mapping[str, Any]:
-    details = getattr(run.run_details, "task_details", None) or ()
-    return {entry.display_name: entry for entry in details if entry.display_name in names}
+class _Silence:
+    """Notices that a run has not changed for long, and finds out whether its pods exist.
 
+    The server lists the run of a deleted Workflow as running for good.
+    """
 
-def _tell(tasks: Mapping[str, Any], seen: dict[str, str], listener: RunListener) -> list[str]:
-    failures = []
-    for name, entry in tasks.items():
-        state = entry.state or ""
-        if state == "FAILED":
-            failures.append(f"{name}: {getattr(entry.error, 'message', '') or 'failed'}")
-        if seen.get(name) == state:
-            continue
-        seen[name] = state
-        if state == "RUNNING":
-            listener.started(name)
-        elif state in ENDED:
-            listener.finished(
-                KubeflowTaskOutcome(
-                    name,
-                    status=_STATUSES.get(state, "failed"),
-                    seconds=_seconds(entry.start_time or entry.create_time, entry.end_time),
-                    error=getattr(entry.error, "message", "") or "",
+    def __init__(self, watcher: RunWatcher) -> None:
+        self._watcher = watcher
+        self._last: Mapping[str, TaskState] = {}
+        self._since = time.monotonic()
+
+    def observe(self, tasks: RunTasks, states: Mapping[str, TaskState]) -> None:
+        """Compare the states with the last ones; after a long silence, log what is known."""
+        now = time.monotonic()
+        if states != self._last:
+            self._last, self._since = states, now
+        elif now - self._since >= _SILENT_SECONDS:
+            self._since = now
+            text = self.describe(tasks)
+            if text:
+                _logger.warning(
+                    "nothing has changed for %.0f minutes: %s", _SILENT_SECONDS / 60, text
                 )
+
+    def describe(self, tasks: RunTasks) -> str:
+        """Return which pods are waited for in vain; empty if they work, or none is known."""
+        for name, role in tasks.active().items():
+            pods = tasks.nodes.pods(name, role)
+            if not pods:
+                continue
+            log = self._watcher.log(pods[-1])
+            if log.lines:
+                continue
+            who = f"the driver of {name}" if role == "driver" else name
+            workflow = f"'kubectl get workflow {tasks.nodes.workflow}'"
+            return (
+                f"{who} is listed as running, but the log of its pod, {pods[-1]}, "
+                f"{log.problem or 'is empty.'} The pod has not started, or is gone. If {workflow} "
+                "does not find the Workflow, it was deleted, and the run will never end."
             )
-    return failures
+        return ""
 
 
-def _seconds(start: datetime | None, end: datetime | None) -> float:
-    # A task that never ran has the epoch as its time, or no time at all.
-    if start is None or end is None or end < start:
-        return 0.0
-    return (end - start).total_seconds()
+def _outcome(
+    tasks: RunTasks, states: Mapping[str, TaskState], watcher: RunWatcher, reporter: _Reporter
+) -> RunOutcome:
+    """Find out what failed in a run that has ended, and report its last tasks."""
+    run = tasks.run
+    search = FailureSearch(tasks, watcher.log)
+    stopped = run.state == "CANCELED" or (run.state != SUCCEEDED and tasks.stopped_at is not None)
+    failures = search.reported()
+    if run.state == "FAILED" and not stopped:
+        unreported = search.unreported()
+        failures += unreported
+        states = dict(states) | {failure.task: TaskState("failed") for failure in unreported}
+    reporter.report(states)
+    return RunOutcome(
+        "stopped" if stopped else run.state.lower(),
+        failures,
+        getattr(run.error, "message", "") or "",
+        tuple(name for name, state in states.items() if state.state == "stopped"),
+        tuple(name for name, state in states.items() if state.state == "unknown"),
+        tasks.nodes.workflow,
+    )

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 EXPERIMENT = "kfp-tabular"
 
 _PAGE = 100
+
+_Compiled = tuple[Path, dict[str, Any], Mapping[str, Sequence[str]]]
+"""The compiled file, the arguments, and the tasks with the conditions and loops around each."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ class Submitted:
     Attributes:
         identifier: The run's or the schedule's id.
         url: The URL of its page.
-        tasks: The pipeline's tasks, in order.
+        tasks: The pipeline's tasks, in order, and the conditions and loops around each.
         replaced: Ids of the schedules that it replaced.
     """
 
     identifier: str
     url: str
-    tasks: tuple[str, ...] = ()
+    tasks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     replaced: tuple[str, ...] = field(default=())
 
 
@@ -195,7 +198,7 @@ def page(client: "kfp.Client", route: str, identifier: str) -> str:
 
 
 @contextmanager
-def _compiled(request: SubmissionRequest) -> Iterator[tuple[Path, dict[str, Any], tuple[str, ...]]]:
+def _compiled(request: SubmissionRequest) -> Iterator[_Compiled]:
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
         package = Path(folder) / "pipeline.yaml"
         locked_parameters.refuse(request.arguments, request.config.locked)
@@ -203,7 +206,7 @@ def _compiled(request: SubmissionRequest) -> Iterator[tuple[Path, dict[str, Any]
         compiled = spec.load(package)
         arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))
         parameters.require(arguments, spec.required_parameters(compiled))
-        yield package, arguments, tuple(spec.tasks(compiled))
+        yield package, arguments, spec.groups(compiled)
 
 
 def _experiment(client: "kfp.Client", server: Server, request: SubmissionRequest) -> str:

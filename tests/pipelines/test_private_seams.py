@@ -137,6 +137,22 @@ def test_the_client_of_a_server() -> None:
         assert callable(kfp_server_api.HealthzServiceApi.healthz_service_get_healthz)
 
 
+def test_the_request_for_a_log() -> None:
+    with seam(
+        "kfp",
+        "Client._run_api.api_client",
+        user="pipelines/kubeflow/pod_logs.py",
+    ):
+        import kfp
+        import kfp_server_api
+
+        assert "self._run_api" in inspect.getsource(kfp.Client.__init__)
+        signature = inspect.signature(kfp_server_api.ApiClient.call_api).parameters
+        assert {"path_params", "auth_settings", "_preload_content", "_request_timeout"} <= set(
+            signature
+        )
+
+
 def test_types_of_parameters() -> None:
     with seam(
         "kfp-pipeline-spec",

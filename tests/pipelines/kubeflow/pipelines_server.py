@@ -1,14 +1,17 @@
 """A Kubeflow Pipelines API server, as far as submitting, scheduling and following need it.
 
 It speaks the v2beta1 REST API and checks what the real one checks: that a spec is a spec, that a
-reference exists, that a token is valid.
+reference exists, that a token is valid. It has the habits of version 2.17: errors of runs and tasks
+are null, a log that cannot be read is an error with status 200, deleting a schedule deletes the
+Workflows of its runs, which it then lists as running for good.
 """
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +20,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 PREFIX = "/apis/v2beta1/"
+LOG = re.compile(r"/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -30,6 +34,11 @@ class PipelinesServer:
         recurring: By id.
         states: What a run shows each time it is looked at; the last stays.
         failing: Answers with this status for so many requests: `[503, 503]`.
+        logs: A pod's log by the pod's name, or the status that its request is answered with.
+        read: The pods whose logs were asked for.
+        looked: Called when a run is looked at, or runs are listed.
+        killed: Runs whose Workflow was deleted with their schedule.
+        terminated: Runs that were asked to stop.
     """
 
     def __init__(self) -> None:
@@ -40,11 +49,16 @@ class PipelinesServer:
         self.recurring: dict[str, dict[str, Any]] = {}
         self.states: list[dict[str, Any]] = []
         self.failing: list[int] = []
+        self.logs: dict[str, str | int] = {}
+        self.read: list[str] = []
         self.looked: Callable[[], None] = lambda: None
+        self.killed: list[str] = []
+        self.terminated: list[str] = []
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> Any:
         """Answer a request, or raise `Refused`."""
         kind, _, identifier = path.partition("/")
+        identifier, _, action = identifier.partition(":")
         if kind == "healthz":
             return {"multi_user": False}
         stores = {
@@ -55,13 +69,14 @@ class PipelinesServer:
         if kind not in stores:
             raise Refused(404, "no such route")
         store = stores[kind]
-        if method == "POST":
+        if method == "POST" and not identifier:
             return self._make(kind, store, body)
         if identifier and identifier not in store:
             raise Refused(404, f"{kind} {identifier} not found")
+        if action:
+            return self._act(store[identifier], action)
         if method == "DELETE":
-            del store[identifier]
-            return {}
+            return self._delete(kind, store, identifier, query)
         if identifier:
             return self._look(identifier) if kind == "runs" else store[identifier]
         return self._list(kind, store, query)
@@ -78,7 +93,45 @@ class PipelinesServer:
         if kind == "recurringruns" and not 1 <= int(body["max_concurrency"]) <= 10:
             raise Refused(400, "Max concurrency of a recurring run must be at least 1")
         store[identifier] = {**body, key: identifier}
+        if kind == "recurringruns":
+            store[identifier]["status"] = f"{body.get('mode', 'ENABLE')}D"
         return store[identifier]
+
+    def _act(self, entry: dict[str, Any], action: str) -> Any:
+        if action == "terminate":
+            self.terminated.append(entry["run_id"])
+            entry["state"] = "CANCELING"
+        else:
+            entry["mode"] = {"enable": "ENABLE", "disable": "DISABLE"}[action]
+            entry["status"] = f"{entry['mode']}D"
+        return {}
+
+    def _delete(
+        self,
+        kind: str,
+        store: dict[str, dict[str, Any]],
+        identifier: str,
+        query: dict[str, list[str]],
+    ) -> Any:
+        if kind == "recurringruns" and query.get("propagation_policy") != ["ORPHAN"]:
+            self.killed += [
+                run["run_id"]
+                for run in self.runs.values()
+                if run.get("recurring_run_id") == identifier and run["state"] == "RUNNING"
+            ]
+        del store[identifier]
+        return {}
+
+    def read_log(self, run: str, pod: str) -> str:
+        """Return a pod's log, or raise `Refused`."""
+        self.read.append(pod)
+        log = self.logs.get(pod)
+        if isinstance(log, int):
+            raise Refused(log, "no log")
+        if run in self.runs and log is not None:
+            return log
+        message = f"Failed to read logs for run {run}: object not found"
+        return json.dumps({"error_message": message, "error_details": f"{message}\nstack"})
 
     def _look(self, identifier: str) -> Any:
         self.looked()
@@ -88,10 +141,12 @@ class PipelinesServer:
     def _list(
         self, kind: str, store: dict[str, dict[str, Any]], query: dict[str, list[str]]
     ) -> Any:
+        if kind == "runs":
+            self.looked()
         found = list(store.values())
         for predicate in json.loads(query.get("filter", ["{}"])[0]).get("predicates", ()):
             wanted = predicate.get("string_value", predicate.get("stringValue"))
-            found = [entry for entry in found if entry["display_name"] == wanted]
+            found = [entry for entry in found if entry.get(predicate["key"]) == wanted]
         if "experiment_id" in query:
             found = [
                 entry for entry in found if entry["experiment_id"] == query["experiment_id"][0]
@@ -135,24 +190,34 @@ def running() -> Iterator[PipelinesServer]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             parts = urlsplit(self.path)
-            status, answer = 200, None
+            status, kind, text = 200, "application/json", ""
             try:
                 if state.failing:
                     raise Refused(state.failing.pop(0), "down")
                 if state.token and self.headers.get("Authorization") != f"Bearer {state.token}":
                     raise Refused(401, "Unauthenticated")
-                route = parts.path.removeprefix(PREFIX)
-                answer = state.answer(self.command, route, parse_qs(parts.query), body)
+                log = LOG.fullmatch(parts.path)
+                if log:
+                    kind, text = "text/plain", state.read_log(*log.groups())
+                else:
+                    route = parts.path.removeprefix(PREFIX)
+                    answer = state.answer(self.command, route, parse_qs(parts.query), body)
+                    text = json.dumps(answer)
             except Refused as refused:
-                status, answer = refused.status, {"code": 3, "message": str(refused)}
+                status, text = refused.status, json.dumps({"code": 3, "message": str(refused)})
             except (json_format.ParseError, KeyError) as error:
-                status, answer = 400, {"code": 3, "message": f"invalid: {error}"}
-            data = json.dumps(answer).encode()
+                status, text = 400, json.dumps({"code": 3, "message": f"invalid: {error}"})
+            self._send(status, kind, text)
+
+        def _send(self, status: int, kind: str, text: str) -> None:
+            data = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            # A client may stop reading a log at its limit.
+            with suppress(ConnectionError):
+                self.wfile.write(data)
 
         do_GET = do_POST = do_DELETE = _serve
 
