@@ -17,7 +17,7 @@ from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.client.resource_kinds import Kind
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from tests.cluster import kubelet
-from tests.cluster.api_server import ApiServer, Rule
+from tests.cluster.api_server import KINDS, ApiServer, Rule
 from tests.cluster.container_logs import Logs
 
 QUICK = RetryPolicy(
@@ -170,15 +170,18 @@ def write_kubeconfig(
 
 
 @contextmanager
-def simulated(rules: Iterable[Rule] | None = LAUNCHER_RULES) -> Iterator[Cluster]:
+def simulated(
+    rules: Iterable[Rule] | None = LAUNCHER_RULES, kinds: Iterable[Kind] = KINDS
+) -> Iterator[Cluster]:
     """Return a cluster of the server of these tests.
 
     Args:
         rules: The rights of the launcher; all where None.
+        kinds: The kinds of resources that it knows.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
-        ApiServer(namespaces=[NAMESPACE]).running() as server,
+        ApiServer(kinds, namespaces=[NAMESPACE]).running() as server,
     ):
         server.user("admin", "admin-token")
         server.user(USER, "launcher-token", rules)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kfp_tabular.components.common.training_job import pod_template, trainjob
+from kfp_tabular.components.common.training_job import trainjob
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_job.tfjob import TFJOB
@@ -130,13 +130,13 @@ def test_training_pods_have_the_security_that_the_namespace_asks_for(
 
 @kustomize.needed
 @EACH_NAMESPACE
-def test_workers_reach_each_other_where_they_listen(overlay: str, namespace: str) -> None:
+def test_nothing_reaches_workers_but_by_the_policy_of_their_job(
+    overlay: str, namespace: str
+) -> None:
     policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "training-workers")["spec"]
-    (rule,) = policy["ingress"]
     patched = TRAINJOB.build(JOB)["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
 
-    assert pod_template.PORT in [port["port"] for port in rule["ports"]]
-    assert rule["from"] == [{"podSelector": policy["podSelector"]}]
+    assert "ingress" not in policy
     for template in [*pods_of_tfjob(), *pods_of_runtime({"spec": patched})]:
         wanted = policy["podSelector"]["matchLabels"].items()
         assert wanted <= template["metadata"]["labels"].items()
@@ -257,31 +257,10 @@ def test_nothing_comes_in_but_by_a_policy_for_some_pods_and_ports(
             assert "ingress" not in spec
         else:
             assert spec["podSelector"]
-            for rule in spec["ingress"]:
+            for rule in spec.get("ingress", ()):
                 assert rule["from"]
                 assert rule["ports"]
     assert "default-deny-ingress" in {policy["metadata"]["name"] for policy in policies}
-
-
-@kustomize.needed
-def test_nccl_has_its_ports_where_there_are_gpus_and_only_there() -> None:
-    def ports(overlay: str) -> list[Mapping[str, Any]]:
-        policy = kustomize.only(kustomize.build(overlay), "NetworkPolicy", "training-workers")
-        (rule,) = policy["spec"]["ingress"]
-        found: list[Mapping[str, Any]] = rule["ports"]
-        return found
-
-    def gpus(overlay: str) -> str:
-        quota = kustomize.only(kustomize.build(overlay), "ResourceQuota")
-        return str(quota["spec"]["hard"]["requests.nvidia.com/gpu"])
-
-    assert gpus("overlays/dev") == "0"
-    assert [port["port"] for port in ports("overlays/dev")] == [2222]
-    assert gpus("overlays/prod") != "0"
-    assert [(port["port"], port.get("endPort")) for port in ports("overlays/prod")] == [
-        (2222, None),
-        (32768, 65535),
-    ]
 
 
 def test_every_manifest_is_used_by_a_kustomization() -> None:

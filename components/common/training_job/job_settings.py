@@ -34,6 +34,9 @@ DEFAULT_RUNTIME = "kfp-tabular-tensorflow"
 
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 
+REQUIRED_NETWORK_POLICY = "required"
+NO_NETWORK_POLICY = "none"
+
 RESERVED_VARIABLES = ("TF_CONFIG", "JOB_COMPLETION_INDEX")
 """Variables that the controllers set; with other values workers would not find each other."""
 
@@ -161,6 +164,9 @@ class JobSettings(WorkloadSettings):
         clean_pod_policy: Pods to remove when the job has ended: `All`, `Running` or `None`; empty
             for `Running`.
         scheduling: Gang scheduling; None for none.
+        network_policy: Whether the task makes a NetworkPolicy for each job of several pods, by
+            which they reach each other: `auto`: where its account may; `required`: else it fails;
+            `none`: never.
         suspend: Whether the job starts suspended, to be resumed by Kueue or by hand.
         managed_by: `kueue.x-k8s.io/multikueue` to let MultiKueue run it in another cluster.
         runtime: The ClusterTrainingRuntime of a TrainJob.
@@ -193,6 +199,9 @@ class JobSettings(WorkloadSettings):
     ttl_seconds: int | None = checked(between(0), None)
     clean_pod_policy: str = checked(documents.one_of("All", "Running", "None"))
     scheduling: Scheduling | None = None
+    network_policy: str = checked(
+        documents.one_of("auto", REQUIRED_NETWORK_POLICY, NO_NETWORK_POLICY), "auto"
+    )
     suspend: bool = False
     managed_by: str = checked(documents.one_of(MULTIKUEUE))
     runtime: str = checked(documents.resource_name, DEFAULT_RUNTIME)

@@ -15,6 +15,7 @@ from kfp_tabular.components.common.errors import (
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
 from kfp_tabular.components.common.kubernetes.jobs import launch
+from kfp_tabular.components.common.training_job.network_policy import NetworkPolicies
 from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.training.kubeflow import job_directory, job_plan
 from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobPlan, TrainingJobRequest
@@ -79,6 +80,7 @@ def _announce(plan: TrainingJobPlan) -> None:
 
 def _train(api: Api, plan: TrainingJobPlan) -> None:
     settings, kind = plan.spec.settings, plan.kind
+    policies = NetworkPolicies(api, kind, settings)
     job = launch.Launch(
         kind=kind.resource,
         resource=plan.resource,
@@ -90,6 +92,7 @@ def _train(api: Api, plan: TrainingJobPlan) -> None:
         grace_seconds=settings.grace_seconds,
         # A restart does not fix bad input, and a TFJob has no rule for that.
         final_exit_codes=frozenset({USER_ERROR_EXIT_CODE}),
+        on_change=policies.add,
     )
     try:
         launch.run(api, job)

@@ -18,8 +18,10 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     POD,
     SUGGESTION,
     TRIAL,
+    Object,
 )
 from kfp_tabular.components.common.kubernetes.jobs import launch
+from kfp_tabular.components.common.training_job.network_policy import NetworkPolicies
 from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.tuning.katib import experiment_status, pod_failures
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
@@ -57,6 +59,7 @@ def run(request: ExperimentRequest, run_id: str, api: Api | None = None) -> Sear
     selector = f"{experiment_status.EXPERIMENT_LABEL}={name},{experiment_status.TRIAL_LABEL}"
     judge = partial(experiment_status.judge, objective=spec.objective)
     job = spec.trial.settings
+    policies = NetworkPolicies(api, spec.kind.job, job)
     _logger.info("searching with the Experiment %s in namespace %s", name, api.namespace)
     with pod_failures.watched(api, selector, spec.kind.job.container) as failures:
         try:
@@ -72,6 +75,7 @@ def run(request: ExperimentRequest, run_id: str, api: Api | None = None) -> Sear
                     grace_seconds=job.grace_seconds,
                     needs_all_pods=False,
                     remains=partial(_remains, name=name),
+                    on_change=partial(_open_ports, api, policies, name),
                 ),
             )
         except DeletedError:
@@ -98,6 +102,14 @@ def run(request: ExperimentRequest, run_id: str, api: Api | None = None) -> Sear
         facts={"experiment": f"{api.namespace}/{name}", "trial": leader.name},
         notes={"Experiment": name, "ended by": judge(ended).reason},
     )
+
+
+def _open_ports(api: Api, policies: NetworkPolicies, name: str, _experiment: Object) -> None:
+    """Let the pods of each trial reach each other. A trial's job has the trial's name."""
+    if policies.wanted:
+        for trial in api.list(TRIAL, labels=f"{experiment_status.EXPERIMENT_LABEL}={name}").items:
+            # Items of a list come without the two.
+            policies.add({"apiVersion": TRIAL.api_version, "kind": TRIAL.kind, **trial})
 
 
 def _trials(

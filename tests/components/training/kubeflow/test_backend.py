@@ -14,7 +14,12 @@ from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, SpecConflictError
-from kfp_tabular.components.common.kubernetes.client.resource_kinds import POD, TFJOB, TRAINJOB
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    NETWORK_POLICY,
+    POD,
+    TFJOB,
+    TRAINJOB,
+)
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
 from kfp_tabular.components.training.kubeflow import backend, job_directory, job_plan
 from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobRequest
@@ -114,6 +119,26 @@ def placed(job_request: TrainingJobRequest, **changes: Any) -> TrainingJobReques
 
 def leftovers(job_request: TrainingJobRequest) -> list[Path]:
     return list(Path(job_request.uris.model).parent.rglob("*.*"))
+
+
+@EACH_KIND
+@pytest.mark.parametrize(("workers", "policies"), [(2, 1), (1, 0)])
+def test_a_job_of_several_pods_has_a_policy_of_its_own(
+    server, api, job_request, kind, workers, policies
+) -> None:
+    job_request = placed(job_request, backend=kind, workers=workers)
+    with Operator(server, trains).running() as operator:
+        backend.run(job_request, api)
+
+    made = server.store.list(NETWORK_POLICY, NAMESPACE)
+    assert len(made) == policies
+    for policy in made:
+        (job,) = operator.jobs
+        assert policy["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+        wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+        pods = server.store.list(POD, NAMESPACE)
+        assert len(pods) == workers
+        assert all(wanted <= pod["metadata"]["labels"].items() for pod in pods)
 
 
 @EACH_KIND

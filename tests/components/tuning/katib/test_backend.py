@@ -21,10 +21,16 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     DeletedError,
     JobFailedError,
 )
-from kfp_tabular.components.common.kubernetes.client.resource_kinds import EXPERIMENT, POD, TRIAL
+from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    EXPERIMENT,
+    NETWORK_POLICY,
+    POD,
+    TRIAL,
+)
 from kfp_tabular.components.common.kubernetes.names import DIGEST_ANNOTATION
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.training_job.job_kinds import JOB_KINDS
 from tests.cluster.api_server import WORKFLOW
 from tests.cluster.clusters import Cluster
 from tests.cluster.operators import wait_until
@@ -108,6 +114,23 @@ def test_success(
     assert any("3 of 3 trials done, 0 running, 0 failed" in text for text in progress)
     # Left for inspection until the run is deleted.
     assert len(cluster.admin.list(EXPERIMENT)) == 1
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("tfjob", 2), ("trainjob", 2), ("job", 1)])
+def test_each_trial_of_several_pods_has_a_policy_of_its_own(
+    cluster: Cluster, katib: Callable[[Script], Katib], tune: Tune, kind: str, workers: int
+) -> None:
+    running = katib(succeed)
+    tune(max_trials=3, trial_kind=kind, job={"workers": workers})
+
+    name = running.search().name
+    trials = [f"{name}-{number:08x}" for number in range(3)] if workers > 1 else []
+    policies = cluster.admin.list(NETWORK_POLICY)
+    label = JOB_KINDS[kind].name_label
+    selected = [policy["spec"]["podSelector"]["matchLabels"][label] for policy in policies]
+    assert sorted(selected) == trials
+    owners = [policy["metadata"]["ownerReferences"][0]["name"] for policy in policies]
+    assert sorted(owners) == trials
 
 
 def test_the_experiment_is_the_runs(
