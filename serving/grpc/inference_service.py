@@ -6,15 +6,18 @@ unload models.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 
-from kfp_tabular.serving.model.batching import OverloadedError
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane, find_model, model_metadata
+from kfp_tabular.serving.model.large_requests import FREE_BYTES, Hold
+from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.protocol import v2_messages, v2_tensors
 from kfp_tabular.serving.protocol.request_error import INTERNAL_ERROR, RequestError, log_unexpected
+from kfp_tabular.serving.protocol.v2_wire import check_message_size
 from kfp_tabular.serving.settings.server_settings import RequestLimits
 
 _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
@@ -42,6 +45,7 @@ class InferenceService:
 
     def __init__(self, data_plane: ReadyDataPlane, limits: RequestLimits) -> None:
         self._data_plane = data_plane
+        self._limits = limits
         self._max_rows = limits.max_rows
 
     def inference_methods(self) -> Mapping[str, Method]:
@@ -81,13 +85,28 @@ class InferenceService:
         return v2_messages.metadata_response(model_metadata(model, message.version or None))
 
     async def _model_infer(self, content: bytes) -> Any:
-        message = v2_messages.parse_message(content, messages.ModelInferRequest)
+        with self._data_plane.large.hold() as hold:
+            hold.add(len(content))
+            if len(content) <= FREE_BYTES:
+                message = self._parse(content)
+            else:
+                # In a thread: the event loop answers probes meanwhile.
+                message = await hold.large.run_alone(partial(self._parse, content))
+            return await self._predict(message, len(content), hold)
+
+    def _parse(self, content: bytes) -> Any:
+        if len(content) > FREE_BYTES:
+            check_message_size(content, self._max_rows, self._limits.max_values)
+        return v2_messages.parse_message(content, messages.ModelInferRequest)
+
+    async def _predict(self, message: Any, size: int, hold: Hold) -> Any:
         model = find_model(self._data_plane, message.model_name)
         with model.counting_rejections():
             request = v2_messages.read_request(message)
             return await model.predict(
                 "grpc",
-                len(content),
+                hold,
+                size,
                 lambda interface: v2_tensors.decode(request, interface, self._max_rows),
                 lambda loaded, outputs: v2_messages.write_response(
                     outputs, message, request, model.name, loaded.version

@@ -1,8 +1,11 @@
 """An HTTP request, as the handlers see it."""
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from kfp_tabular.serving.protocol.request_error import too_large
+from kfp_tabular.serving.model.large_requests import FREE_BYTES, Hold
+from kfp_tabular.serving.model.overload import OverloadedError
+from kfp_tabular.serving.protocol.request_error import RequestError, too_large
 from kfp_tabular.serving.protocol.routes import Route
 
 if TYPE_CHECKING:
@@ -13,6 +16,10 @@ _MOST_LENGTH_DIGITS = 20
 _READ_TO_END_FACTOR = 8
 """A body up to this many times the limit is read to its end before it is rejected: a client whose
 connection is closed while it sends sees a broken connection instead of the response."""
+
+LONGEST_BODY_SECONDS = 60.0
+"""Seconds within which a body must arrive as a whole. What has arrived is in memory, so a client
+that sends a byte now and then would keep it there."""
 
 
 class ClientDisconnectedError(Exception):
@@ -26,11 +33,13 @@ class HttpRequest(NamedTuple):
         route: What its path addresses.
         scope: Its head, as ASGI passes it.
         receive: Returns the next part of its body.
+        hold: What it holds in memory. The body is added, and released after the response.
     """
 
     route: Route
     scope: "Scope"
     receive: "Receive"
+    hold: Hold
 
     def header(self, name: bytes) -> str | None:
         """Return the value of a header, or None if the request lacks it.
@@ -51,37 +60,63 @@ class HttpRequest(NamedTuple):
         """
         return [str(value, "latin-1") for found, value in self.scope["headers"] if found == name]
 
-    async def body(self, max_bytes: int) -> bytes:
+    async def body(self, max_bytes: int) -> bytes | bytearray:
         """Read the body.
 
         Args:
             max_bytes: The largest body that is accepted.
 
         Raises:
-            RequestError: If the body is larger.
+            RequestError: If the body is larger, or does not arrive in time.
+            OverloadedError: If bodies of all requests take too much memory.
             ClientDisconnectedError: If the client disconnects.
         """
-        declared = parse_length(self.header(b"content-length") or "")
-        rejected = declared is not None and declared > max_bytes
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnectedError
-            part = message.get("body", b"")
-            more = message.get("more_body", False)
+        part, more = await self._next_part()
+        if not more and len(part) <= min(max_bytes, FREE_BYTES):
+            return part
+        try:
+            async with asyncio.timeout(LONGEST_BODY_SECONDS):
+                return await self._rest_of_body(part, more, max_bytes)
+        except TimeoutError:
+            raise RequestError(
+                f"the body did not arrive within {LONGEST_BODY_SECONDS:g} seconds.", status=408
+            ) from None
+
+    async def _rest_of_body(self, part: bytes, more: bool, max_bytes: int) -> bytearray:
+        declared = parse_length(self.header(b"content-length") or "") or 0
+        rejection: Exception | None = None
+        if declared > max_bytes:
+            rejection = too_large(max_bytes)
+        elif not self.hold.large.fits(declared):
+            rejection = self.hold.large.overloaded()
+        body = bytearray()
+        size = 0
+        while True:
             size += len(part)
-            rejected = rejected or size > max_bytes
-            if not rejected:
-                parts.append(part)
-                continue
-            parts.clear()
-            if size > max_bytes * _READ_TO_END_FACTOR:
+            if rejection is None and size > max_bytes:
+                rejection = too_large(max_bytes)
+            if rejection is None:
+                try:
+                    self.hold.add(len(part))
+                except OverloadedError as error:
+                    rejection = error
+            if rejection is None:
+                body += part
+            else:
+                body.clear()
+                self.hold.release()
+            if not more or size > max_bytes * _READ_TO_END_FACTOR:
                 break
-        if rejected:
-            raise too_large(max_bytes)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            part, more = await self._next_part()
+        if rejection is not None:
+            raise rejection
+        return body
+
+    async def _next_part(self) -> tuple[bytes, bool]:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnectedError
+        return message.get("body", b""), message.get("more_body", False)
 
 
 def parse_length(text: str) -> int | None:

@@ -1,12 +1,13 @@
 """Responses of the HTTP interface, errors among them."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
 
 from kfp_tabular.serving.http.http_request import ClientDisconnectedError
-from kfp_tabular.serving.model.batching import OverloadedError
+from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.protocol.request_error import RequestError
 
 JSON = b"application/json"
@@ -56,7 +57,9 @@ def error_response(error: Exception) -> HttpResponse | None:
             content["feature"] = error.feature
         if error.row is not None:
             content["row"] = error.row
-        return json_response(content, error.status)
+        # The rest of a body that is late must not be read as the next request.
+        late = error.status == HTTPStatus.REQUEST_TIMEOUT
+        return json_response(content, error.status, ((b"connection", b"close"),) if late else ())
     if isinstance(error, OverloadedError):
         seconds = b"%d" % error.retry_after_seconds
         return json_response({"error": str(error)}, 503, ((b"retry-after", seconds),))

@@ -12,6 +12,7 @@ from kfp_tabular.serving.metrics.exposition import render_metrics
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane, find_model, model_metadata
 from kfp_tabular.serving.model.served_model import ServedModel
 from kfp_tabular.serving.protocol import v1_json, v2_json, v2_tensors
+from kfp_tabular.serving.protocol.json_document import Json, check_json_size, parse_json
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
 from kfp_tabular.serving.protocol.routes import RouteName
@@ -38,6 +39,8 @@ class RequestHandlers:
         registries: Sequence[CollectorRegistry],
     ) -> None:
         self._data_plane = data_plane
+        self.large = data_plane.large
+        self._limits = limits
         self._max_rows = limits.max_rows
         self._max_body_bytes = limits.max_body_bytes
         self._registries = registries
@@ -66,8 +69,11 @@ class RequestHandlers:
             body = await request.body(self._max_body_bytes)
             content = await model.predict(
                 "v1",
+                request.hold,
                 len(body),
-                lambda interface: v1_json.decode(_parse_json(body), interface, self._max_rows),
+                lambda interface: v1_json.decode(
+                    self._parse(body, interface), interface, self._max_rows
+                ),
                 lambda loaded, outputs: orjson.dumps(
                     v1_json.encode(outputs, loaded.predictor.interface.spec, loaded.version)
                 ),
@@ -80,14 +86,18 @@ class RequestHandlers:
 
         def decode(interface: ModelInterface) -> Arrays:
             nonlocal document
-            document = v2_json.read_request(_parse_json(body[:length]), body[length:])
+            document = v2_json.read_request(
+                self._parse(body if length == len(body) else body[:length], interface),
+                memoryview(body)[length:],
+            )
             return v2_tensors.decode(document.inference, interface, self._max_rows)
 
         with model.counting_rejections():
-            body = memoryview(await request.body(self._max_body_bytes))
+            body = await request.body(self._max_body_bytes)
             length = _json_length(request.headers(_JSON_LENGTH_HEADER), len(body))
             content, json_length = await model.predict(
                 "v2",
+                request.hold,
                 len(body),
                 decode,
                 lambda loaded, outputs: v2_json.write_response(
@@ -154,6 +164,10 @@ class RequestHandlers:
         )
         return HttpResponse(content, media_type=media_type.encode("latin-1"))
 
+    def _parse(self, body: Json, interface: ModelInterface) -> object:
+        check_json_size(body, interface, self._max_rows, self._limits.max_values)
+        return parse_json(body)
+
     def _ready_model(self, request: HttpRequest) -> ServedModel:
         model = self._model(request)
         if not model.ready:
@@ -175,14 +189,3 @@ def _json_length(headers: Sequence[str], body_length: int) -> int:
             "length of the body."
         )
     return length
-
-
-def _parse_json(body: bytes | memoryview) -> object:
-    try:
-        document: object = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # The message names the problem and its place, and quotes nothing.
-        raise RequestError(
-            f"the body is not valid JSON: {error.msg} at byte {error.pos}."
-        ) from None
-    return document

@@ -112,7 +112,16 @@ class Metrics:
             "batch_requests", "Requests per call of the model.", buckets=ROW_BUCKETS
         )
         self._overloads = counter(
-            "overloads", "Requests rejected because too many rows were queued."
+            "overloads",
+            "Requests rejected because too many rows were queued, or too many bytes in memory.",
+            "bound",
+        )
+        for bound in ("rows", "bytes"):
+            self._overloads.labels(bound)
+        self._pending_bytes = gauge(
+            "pending_bytes",
+            "Bytes of bodies and responses in memory, beyond the first 64 KiB of each.",
+            mode="livesum",
         )
         self._predictions = counter("predictions", "Rows predicted.", "model", "class")
         self._rejections = counter(
@@ -187,9 +196,17 @@ class Metrics:
         self._batch_rows.observe(rows)
         self._batch_requests.observe(requests)
 
-    def count_overload(self) -> None:
-        """Count a request rejected with 503 because too many rows were queued."""
-        self._overloads.inc()
+    def count_overload(self, bound: str = "rows") -> None:
+        """Count a request rejected with 503 because a bound over all requests was reached.
+
+        Args:
+            bound: `rows` that wait for the model, or `bytes` in memory.
+        """
+        self._overloads.labels(bound).inc()
+
+    def observe_pending_bytes(self, size: int) -> None:
+        """Record the bytes of large bodies and responses in memory; for `LargeRequests`."""
+        self._pending_bytes.set(size)
 
     def count_predictions(
         self, model: str, classes: Sequence[bytes | str] | None, rows: int

@@ -17,23 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfp_tabular.serving.model.overload import OverloadedError, OverloadLog
 from kfp_tabular.serving.protocol.model_interface import Arrays
 from kfp_tabular.serving.settings.server_settings import BatchSettings
-
-RETRY_AFTER_SECONDS = 1
-"""The smallest value that the header allows. A full queue empties faster."""
-
-
-class OverloadedError(Exception):
-    """The queue is full. The response is 503, or RESOURCE_EXHAUSTED in gRPC.
-
-    Attributes:
-        retry_after_seconds: For `Retry-After`, and `retry-after` in gRPC's trailing metadata.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("the server is overloaded; try again later.")
-        self.retry_after_seconds = RETRY_AFTER_SECONDS
 
 
 class DrainedError(Exception):
@@ -86,6 +72,10 @@ class Batcher:
         self._starting = False
         self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
+        self._log = OverloadLog(
+            f"{settings.queued_rows} rows wait for the model, the bound of this process: see "
+            "--queued-rows"
+        )
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -112,6 +102,7 @@ class Batcher:
         if self._draining:
             raise DrainedError("this model version accepts no more requests")
         if self._queued_rows and self._queued_rows + rows > self._settings.queued_rows:
+            self._log.count()
             raise OverloadedError
         loop = asyncio.get_running_loop()
         request = _PendingRequest(arrays, rows, loop.create_future(), loop.time())

@@ -5,13 +5,24 @@ from typing import Any
 
 from kserve.protocol.dataplane import DataPlane
 
+from kfp_tabular.serving.model.large_requests import LargeRequests
 from kfp_tabular.serving.model.served_model import ServedModel
 from kfp_tabular.serving.protocol import v2_tensors
 from kfp_tabular.serving.protocol.request_error import RequestError
+from kfp_tabular.serving.settings.server_settings import RequestLimits
 
 
 class ReadyDataPlane(DataPlane):  # type: ignore[misc]  # kserve has no types
-    """KServe's data plane, ready only while every model is."""
+    """KServe's data plane, ready only while every model is.
+
+    Args:
+        model_registry: Holds the models.
+        large: The bound of what requests hold in memory; by default that of the settings' defaults.
+    """
+
+    def __init__(self, model_registry: Any, large: LargeRequests | None = None) -> None:
+        super().__init__(model_registry=model_registry)
+        self.large = large or LargeRequests(RequestLimits().max_pending_bytes(workers=1))
 
     def metadata(self) -> dict[str, Any]:
         """Return the server's metadata. KServe's own lists an extension that is closed here."""

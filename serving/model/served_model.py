@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
@@ -13,9 +13,10 @@ from kserve.model import BaseKServeModel
 
 from kfp_tabular.components.common.artifacts.model_document import CLASSES
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
-from kfp_tabular.serving.model.batching import OverloadedError
 from kfp_tabular.serving.model.domain_rules import check_domains
+from kfp_tabular.serving.model.large_requests import Hold
 from kfp_tabular.serving.model.loaded_version import LoadedVersion
+from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.model.predictor import Predictor
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
@@ -27,9 +28,14 @@ _Response = TypeVar("_Response")
 _Result = TypeVar("_Result")
 
 _SMALL_BODY_BYTES = 16 * 1024
-_SMALL_BATCH_ROWS = 64
+_SMALL_RESPONSE_BYTES = 8 * 1024
 """Up to these sizes, requests are decoded and responses encoded in the event loop: passing the work
 to a thread would cost more than the work."""
+_LARGE_BYTES = 1024 * 1024
+"""From this size on, requests are decoded and responses encoded one at a time."""
+
+_ROW_BYTES = 40
+_NUMBER_BYTES = 20
 
 
 class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
@@ -117,6 +123,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
     async def predict(
         self,
         protocol: InferenceProtocol,
+        hold: Hold,
         size: int,
         decode: Callable[[ModelInterface], Arrays],
         encode: Callable[[LoadedVersion, Arrays], _Response],
@@ -126,6 +133,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
 
         Args:
             protocol: The request's protocol, for metrics.
+            hold: What the request holds in memory; the response is added.
             size: The request's approximate size in bytes.
             decode: Returns the request's values as arrays of shape `[rows]`, by the signature's
                 inputs. May be called in a thread.
@@ -134,23 +142,32 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
 
         Raises:
             RequestError: If the request cannot be answered.
-            OverloadedError: If too many rows are queued.
+            OverloadedError: If too many rows are queued, or too many bytes in memory.
         """
         loaded = self.current_version(version)
         loaded.requests += 1
         begin = time.perf_counter()
         try:
-            small = size <= _SMALL_BODY_BYTES
-            arrays = await self._run(small, partial(self._decode, decode, loaded.predictor))
+            arrays = await self._run(
+                hold,
+                size,
+                _SMALL_BODY_BYTES,
+                partial(self._decode, decode, loaded.predictor),
+            )
             rows = len(next(iter(arrays.values())))
             self._metrics.observe_rows(protocol, rows)
-            outputs = await loaded.batcher.predict(arrays, rows)
+            try:
+                outputs = await loaded.batcher.predict(arrays, rows)
+            except OverloadedError:
+                self._metrics.count_overload("rows")
+                raise
             classes = outputs[CLASSES].tolist() if CLASSES in outputs else None
             self._metrics.count_predictions(self.name, classes, rows)
-            return await self._run(rows <= _SMALL_BATCH_ROWS, partial(encode, loaded, outputs))
-        except OverloadedError:
-            self._metrics.count_overload()
-            raise
+            size = _response_bytes(outputs, loaded.predictor.interface.spec.classes)
+            hold.add(size)
+            return await self._run(
+                hold, size, _SMALL_RESPONSE_BYTES, partial(encode, loaded, outputs)
+            )
         finally:
             loaded.requests -= 1
             self._kserve_seconds.observe(time.perf_counter() - begin)
@@ -175,7 +192,20 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         )
         return arrays
 
-    async def _run(self, in_event_loop: bool, work: Callable[[], _Result]) -> _Result:
-        if in_event_loop:
+    async def _run(self, hold: Hold, size: int, small: int, work: Callable[[], _Result]) -> _Result:
+        if size <= small:
             return work()
+        if size > _LARGE_BYTES:
+            return await hold.large.run_alone(work)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _response_bytes(outputs: Arrays, classes: Sequence[str]) -> int:
+    """Return about how long the response will be."""
+    longest = max(map(len, classes), default=0)
+    rows = len(next(iter(outputs.values())))
+    values = sum(
+        array.size * (longest if array.dtype == object else _NUMBER_BYTES)
+        for array in outputs.values()
+    )
+    return rows * _ROW_BYTES + values

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import kserve
@@ -26,6 +27,7 @@ from kfp_tabular.serving.metrics.grpc_metrics import GrpcMetrics
 from kfp_tabular.serving.metrics.http_metrics import HttpMetrics
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane
+from kfp_tabular.serving.model.large_requests import LargeRequests
 from kfp_tabular.serving.model.loaded_version import VersionLoader
 from kfp_tabular.serving.model.model_repository import ServedModelSource
 from kfp_tabular.serving.model.served_model import ServedModel
@@ -64,12 +66,19 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             ssl_certfile=None,
             ssl_keyfile=None,
         )
-        self.dataplane = ReadyDataPlane(model_registry=self.registered_models)
         self._settings = settings
         self._listener = listener
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._metrics = Metrics(CollectorRegistry())
+        self.dataplane = ReadyDataPlane(
+            self.registered_models,
+            LargeRequests(
+                settings.limits.max_pending_bytes(settings.workers),
+                self._metrics.observe_pending_bytes,
+                partial(self._metrics.count_overload, "bytes"),
+            ),
+        )
         self._loader = VersionLoader(
             self._executor, settings.batches, threads, self._metrics.observe_call
         )

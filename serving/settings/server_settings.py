@@ -59,11 +59,35 @@ class RequestLimits:
         "the largest request body or gRPC message, in MiB",
         metavar="MIB",
     )
+    max_values: int = _setting(
+        1_000_000,
+        text_values.whole_number(1),
+        "the most JSON values in a request; it may have fewer where --max-rows rows of the model "
+        "need fewer",
+        metavar="VALUES",
+    )
+    max_pending_mib: int = _setting(
+        64,
+        text_values.whole_number(1),
+        "bodies and responses that are in memory over all requests, beyond the first 64 KiB of "
+        "each, in MiB; workers share it evenly, but each holds a body of the largest size; further "
+        "requests are rejected with 503",
+        metavar="MIB",
+    )
 
     @property
     def max_body_bytes(self) -> int:
         """`max_body_mib` in bytes."""
         return int(self.max_body_mib * 2**20)
+
+    def max_pending_bytes(self, workers: int) -> int:
+        """Return the share of `max_pending_mib` of one of several workers, in bytes.
+
+        Example:
+            >>> RequestLimits(max_pending_mib=100).max_pending_bytes(2) // 2**20
+            50
+        """
+        return max(int(self.max_pending_mib * 2**20) // workers, self.max_body_bytes)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def test_the_queue_is_bounded(model_directory, start):
     refused = [answer for answer in answers if answer.status_code == 503]
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     text = requests.get(f"{server.url}/metrics", timeout=30).text
-    assert f"kfp_tabular_overloads_total {len(refused)}.0" in text
+    assert f'kfp_tabular_overloads_total{{bound="rows"}} {len(refused)}.0' in text
 
 
 SERVING = """

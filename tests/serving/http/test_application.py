@@ -323,7 +323,7 @@ def test_a_wrong_instance_names_the_feature_and_the_row(client, instance, featur
         (b'{"instances": [', "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
         (b"[NaN]", "not valid JSON"),
-        (b"[" * 5000, "not valid JSON"),
+        (b"[" * 1500, "not valid JSON"),
         (b"[]", "found a list"),
         (b"{}", "'instances'"),
         (b'{"instances": {}}', "found an object"),

@@ -14,7 +14,7 @@ def exposed(metrics, accept="", more=()):
 
 
 ORDER = ["protocol", "operation", "code", "model", "version", "task", "schema_digest"]
-ORDER += ["feature", "class", "reason", "outcome", "key", "le"]
+ORDER += ["feature", "class", "reason", "outcome", "key", "bound", "le"]
 
 
 def samples(text):

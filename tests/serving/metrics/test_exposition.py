@@ -31,5 +31,5 @@ def test_the_librarys_own_metrics_are_exposed_in_both_formats(metrics):
 )
 def test_an_invalid_accept_header_selects_the_default_format(metrics, accept):
     body, content_type = render_metrics([metrics.registry], accept)
-    assert b"kfp_tabular_overloads_total 0.0" in body
+    assert b'kfp_tabular_overloads_total{bound="rows"} 0.0' in body
     assert content_type.startswith(("text/plain", "application/openmetrics-text"))

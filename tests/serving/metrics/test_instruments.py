@@ -90,6 +90,6 @@ def test_batches_requests_and_keys_are_counted(metrics):
     assert found["kfp_tabular_request_rows_sum", "v1"] == 3
     assert found["kfp_tabular_batch_rows_sum",] == 7
     assert found["kfp_tabular_batch_requests_sum",] == 2
-    assert found["kfp_tabular_overloads_total",] == 1
+    assert found["kfp_tabular_overloads_total", "rows"] == 1
     assert found["kfp_tabular_authenticated_requests_total", "grpc", "web"] == 1
     assert found["kfp_tabular_authentication_failures_total", "v2", "missing"] == 1

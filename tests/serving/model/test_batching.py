@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.serving.model.batching import Batcher, DrainedError, OverloadedError
+from kfp_tabular.serving.model.batching import Batcher, DrainedError
+from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.settings.server_settings import BatchSettings
 
 TOGETHER = BatchSettings(batch_rows=8)

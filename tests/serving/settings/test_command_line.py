@@ -28,6 +28,8 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         "workers": "3",
         "max_rows": "4",
         "max_body_mib": "5",
+        "max_values": "14",
+        "max_pending_mib": "15",
         "unseen_values": "reject",
         "out_of_range": "count",
         "auth_keys": "/keys",
@@ -47,7 +49,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         port=1,
         grpc_port=2,
         workers=3,
-        limits=RequestLimits(max_rows=4, max_body_mib=5),
+        limits=RequestLimits(max_rows=4, max_body_mib=5, max_values=14, max_pending_mib=15),
         policies=ValuePolicies(unseen_values="reject", out_of_range="count"),
         authentication=AuthenticationSettings(auth_keys="/keys", auth_open=frozenset({"metrics"})),
         batches=BatchSettings(batch_rows=6, batch_wait_ms=1.5, queued_rows=7),
@@ -131,4 +133,4 @@ def test_help_names_every_flag_and_default(capsys):
     assert "--grpc-port PORT|off" in text
     assert "the most rows in a request (default: 10000)" in text
     assert "--auth-open LIST" in text
-    assert text.count("(default: ") == 19
+    assert text.count("(default: ") == 21
