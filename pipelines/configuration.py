@@ -90,8 +90,9 @@ class PipelineConfig:
     Attributes:
         registry: Where the project's images are, in place of the public registry.
         tag: Their tag, in place of this version's.
-        images: Whole image references, with tag or digest, by the image's name: `tensorflow`,
-            `tfdv`, `launcher`, `serving`. They win over `registry` and `tag`.
+        images: By the image's name (`tensorflow`, `tfdv`, `launcher`, `serving`), a whole
+            reference with tag or digest, which wins over `registry` and `tag`; or a digest alone,
+            `sha256:...`, which takes the place of the tag.
         defaults: What every task's pod asks for.
         tasks: What single tasks' pods ask for, by the task's name; a key given here replaces the
             same key of `defaults`. Where a pipeline has a component twice, `train-model` serves
@@ -108,7 +109,7 @@ class PipelineConfig:
     """
 
     registry: str = ""
-    tag: str = ""
+    tag: str = checked(images.check_tag)
     images: Mapping[str, str] = field(default_factory=dict)
     defaults: TaskConfig = field(default_factory=TaskConfig)
     tasks: Mapping[str, TaskConfig] = field(default_factory=dict)
@@ -155,8 +156,11 @@ class PipelineConfig:
         wanted = self.task(task).image or default
         if wanted not in IMAGES:
             return wanted
-        if wanted in self.images:
-            return self.images[wanted]
+        given = self.images.get(wanted, "")
+        if images.is_digest(given):
+            return images.reference(wanted, self.registry, digest=given)
+        if given:
+            return given
         return images.reference(wanted, self.registry, self.tag)
 
 
@@ -221,7 +225,8 @@ def parse(document: Any, source: str, tasks: Collection[str]) -> PipelineConfig:
     config = documents.parse(PipelineConfig, document, source)
     documents.check_keys(config.images, IMAGES, f"{source}: images")
     for name, reference in config.images.items():
-        _is_reference(reference, f"{source}: images.{name}")
+        if not images.is_digest(reference):
+            _is_reference(reference, f"{source}: images.{name}")
     for name, task in {"defaults": config.defaults, **config.tasks}.items():
         if task.image and task.image not in IMAGES:
             _is_reference(task.image, f"{source}: {name}.image")

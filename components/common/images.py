@@ -10,27 +10,80 @@ REGISTRY = "ghcr.io/kfp-tabular"
 TAG = importlib.metadata.version("kfp-tabular")
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+# Container runtimes take these two algorithms, and no digest of another length.
+_DIGEST = r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"
 _REFERENCE = re.compile(
     rf"(?P<name>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-    r"(?:@(?P<digest>[a-z0-9]+:[0-9a-fA-F]{32,}))?"
+    rf"(?::(?P<tag>{_TAG}))?"
+    rf"(?:@(?P<digest>{_DIGEST}))?"
 )
 """An image reference, as in the OCI distribution specification."""
 
 
-def reference(name: str, registry: str = "", tag: str = "") -> str:
+def reference(name: str, registry: str = "", tag: str = "", digest: str = "") -> str:
     """Return the reference of one of the project's images.
 
     Args:
         name: `tensorflow`, `tfdv`, `launcher` or `serving`.
         registry: The registry and path; empty for the project's own.
         tag: The tag; empty for the version of this package.
+        digest: The digest, in place of a tag.
 
     Example:
         >>> reference("tfdv", registry="registry.example.com/team", tag="1.2.0")
         'registry.example.com/team/tfdv:1.2.0'
+        >>> reference("tfdv", "registry.example.com", digest=f"sha256:{'0' * 64}")
+        'registry.example.com/tfdv@sha256:0000...'
     """
-    return f"{(registry or REGISTRY).rstrip('/')}/{name}:{tag or TAG}"
+    place = f"{(registry or REGISTRY).rstrip('/')}/{name}"
+    return f"{place}@{digest}" if digest else f"{place}:{tag or TAG}"
+
+
+def check_tag(text: str) -> None:
+    """Check a tag.
+
+    Raises:
+        ValueError: Where it is not one.
+
+    Example:
+        >>> check_tag("2026-11")
+        >>> check_tag("2026-11@sha256:0123")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a tag such as 1.0; a digest belongs to one image: give it in images
+    """
+    if not re.fullmatch(_TAG, text):
+        raise ValueError(
+            "expected a tag such as 1.0; a digest belongs to one image: give it in images"
+        )
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is the digest of an image.
+
+    Example:
+        >>> is_digest("sha256:0123"), is_digest(f"sha256:{'0' * 64}")
+        (False, True)
+    """
+    return re.fullmatch(_DIGEST, text) is not None
+
+
+def without_redundant_tag(text: str) -> str:
+    """Return a reference without its tag where it has a digest, which alone counts.
+
+    Not every container engine takes both in one reference.
+
+    Example:
+        >>> without_redundant_tag(f"registry.local:5000/tfdv:1.0@sha256:{'0' * 64}")
+        'registry.local:5000/tfdv@sha256:0000...'
+        >>> without_redundant_tag("tfdv:1.0")
+        'tfdv:1.0'
+    """
+    match = _REFERENCE.fullmatch(text)
+    if match is None or match["digest"] is None:
+        return text
+    return f"{match['name']}@{match['digest']}"
 
 
 def is_reference(text: str) -> bool:

@@ -1,5 +1,6 @@
 """The manifests build, are valid, and grant little."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -261,6 +262,37 @@ def test_nothing_comes_in_but_by_a_policy_for_some_pods_and_ports(
                 assert rule["from"]
                 assert rule["ports"]
     assert "default-deny-ingress" in {policy["metadata"]["name"] for policy in policies}
+
+
+@kustomize.needed
+@pytest.mark.parametrize(
+    ("overlay", "image", "kind"),
+    [
+        ("overlays/dev", "tensorflow", "ClusterTrainingRuntime"),
+        ("serving/overlays/standard", "serving", "ServingRuntime"),
+        ("serving/overlays/blue-green", "serving", "Deployment"),
+    ],
+)
+def test_images_can_be_set_by_digest(tmp_path: Path, overlay: str, image: str, kind: str) -> None:
+    digest = f"sha256:{'0123456789abcdef' * 4}"
+    own = {
+        "resources": [os.path.relpath(kustomize.ROOT / overlay, tmp_path.resolve())],
+        "images": [
+            {
+                "name": f"ghcr.io/kfp-tabular/{image}",
+                "newName": f"registry.example.com/ml/{image}",
+                "digest": digest,
+            }
+        ],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(own))
+
+    built = [entry for entry in kustomize.build(str(tmp_path)) if entry["kind"] == kind]
+
+    assert built
+    for entry in built:
+        assert f"'image': 'registry.example.com/ml/{image}@{digest}'" in str(entry)
+        assert f"ghcr.io/kfp-tabular/{image}" not in str(entry)
 
 
 def test_every_manifest_is_used_by_a_kustomization() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
 
 VARIABLE = "KFP_TABULAR_ENGINE"
@@ -126,15 +127,16 @@ class Engine:
         Raises:
             UserError: Where it cannot be pulled.
         """
-        if _call([self.program, "image", "inspect", image]).returncode == 0:
+        wanted = images.without_redundant_tag(image)
+        if _call([self.program, "image", "inspect", wanted]).returncode == 0:
             return
         _logger.info("pulling %s", image)
-        done = _call([self.program, "pull", "--quiet", image], seconds=None)
+        done = _call([self.program, "pull", "--quiet", wanted], seconds=None)
         if done.returncode:
             raise UserError(
                 f"image {image!r} is not on this machine and could not be pulled "
                 f"({_last_line(done)}). 'make images' in a clone of kfp-tabular builds the "
-                "project's own; 'registry' and 'tag' in --config name others."
+                "project's own; 'registry', 'tag' and 'images' in --config name others."
             )
 
     def command(self, container: Container) -> list[str]:
@@ -171,7 +173,8 @@ class Engine:
         options += [f"--env={name}={value}" for name, value in container.environment.items()]
         options += [f"--env={name}" for name in container.forwarded]
         first, *rest = container.command
-        return [self.program, "run", *options, f"--entrypoint={first}", container.image, *rest]
+        image = images.without_redundant_tag(container.image)
+        return [self.program, "run", *options, f"--entrypoint={first}", image, *rest]
 
     def remove(self, name: str) -> None:
         """End a container and remove it; do nothing if it does not exist."""
