@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.metrics.instruments import Metrics
+from kfp_tabular.serving.model.large_requests import LargeRequests
 from kfp_tabular.serving.model.loaded_version import VersionLoader
 from kfp_tabular.serving.model.model_repository import ModelVersion, find_model_source
 from kfp_tabular.serving.model.served_model import ServedModel
@@ -135,6 +136,7 @@ def test_a_request_ends_with_the_version_it_started_with(repository, reloader):
         asked = asyncio.create_task(
             reloader.model.predict(
                 "v1",
+                LargeRequests(2**20).hold(),
                 1,
                 lambda interface: (
                     {"amount": np.zeros(1, np.float32)}
