@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfp_tabular.components.common import certificates
 from kfp_tabular.components.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "KFP_TABULAR_TOKEN"  # noqa: S105 - a variable's name
 COOKIES_VARIABLE = "KFP_TABULAR_COOKIES"
+
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,17 @@ def connect(server: Server) -> "kfp.Client":
     import kfp
     from kfp.client import ServiceAccountTokenVolumeCredentials
 
+    def relax(client: kfp.Client) -> None:
+        try:
+            certificates.relax_pool(client._healthz_api.api_client.rest_client.pool_manager)
+        except OSError as error:
+            raise UserError(f"{error}.") from error
+
     class Client(kfp.Client):  # type: ignore[misc]
         """The SDK's client without its five health checks, which log tracebacks on a refusal."""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - its interface
+            relax(self)
             return self._healthz_api.healthz_service_get_healthz()
 
     token = _secret(server.token_file, TOKEN_VARIABLE)
@@ -91,7 +101,7 @@ def connect(server: Server) -> "kfp.Client":
     with translated(server), warnings.catch_warnings():
         # The client warns that it needs a server of version 2, on every start.
         warnings.simplefilter("ignore", FutureWarning)
-        return Client(
+        client = Client(
             host=server.host or None,
             namespace=server.namespace or "kubeflow",
             existing_token=token or None,
@@ -103,6 +113,8 @@ def connect(server: Server) -> "kfp.Client":
             kube_context=server.kube_context or None,
             ui_host=server.ui_host or None,
         )
+        relax(client)
+    return client
 
 
 def _secret(path: Path | None, variable: str) -> str:
@@ -140,6 +152,8 @@ def translated(server: Server) -> Iterator[None]:
         raise UserError(_explanation(server, error)) from error
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
+        if _UNTRUSTED in str(reason):
+            raise UserError(_untrusted(server, str(reason))) from error
         host = "Check --host" if server.host else "Give --host"
         raise UserError(
             f"{server.name} cannot be reached: {reason}. {host}, and check the port forwarding if "
@@ -149,6 +163,8 @@ def translated(server: Server) -> Iterator[None]:
 
 def _explanation(server: Server, error: Exception) -> str:
     status, body = getattr(error, "status", 0), str(getattr(error, "body", "") or "")
+    if _UNTRUSTED in str(getattr(error, "reason", "")):
+        return _untrusted(server, str(getattr(error, "reason", "")))
     if status == 401:
         return (
             f"{server.name} rejected the credentials (401). Give --token-file, --cookies-file "
@@ -160,6 +176,15 @@ def _explanation(server: Server, error: Exception) -> str:
             "multi-user server it is the namespace of your profile."
         )
     return f"{server.name} refused the request ({status}): {_message(body)}"
+
+
+def _untrusted(server: Server, reason: str) -> str:
+    last = reason.strip().splitlines()[-1]
+    if server.ca_file is None:
+        advice = "Give the certificates of its authority with --ca-file."
+    else:
+        advice = f"Check whether {server.ca_file} has the certificates of its authority."
+    return f"the certificate of {server.name} is not trusted: {last}. {advice}"
 
 
 def _message(body: str) -> str:

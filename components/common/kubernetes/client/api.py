@@ -2,17 +2,15 @@
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.kubernetes.client import refusals, watching
+from kfp_tabular.components.common.kubernetes.client import access, refusals, watching
 from kfp_tabular.components.common.kubernetes.client.errors import (
     AbortedError,
     ForbiddenError,
@@ -91,9 +89,14 @@ class Api:
     """
 
     def __init__(
-        self, client: "ApiClient", namespace: str, retry_policy: RetryPolicy | None = None
+        self,
+        client: "ApiClient",
+        namespace: str,
+        retry_policy: RetryPolicy | None = None,
+        authority_advice: str = "",
     ) -> None:
         self.namespace = namespace
+        self._authority_advice = authority_advice
         self.retry_policy = retry_policy or RetryPolicy()
         self._client = client
         self._aborted = threading.Event()
@@ -107,7 +110,8 @@ class Api:
         Args:
             changes: Fields of the retry policy to replace, by name.
         """
-        other = Api(self._client, self.namespace, replace(self.retry_policy, **changes))
+        policy = replace(self.retry_policy, **changes)
+        other = Api(self._client, self.namespace, policy, self._authority_advice)
         other._granted = self._granted
         return other
 
@@ -420,7 +424,7 @@ class Api:
             return read(response)
         except ApiException as error:
             if error.status == 0:
-                return _tls_failure(str(error.reason))
+                return _tls_failure(str(error.reason), self._authority_advice)
             if is_transient(error.status):
                 return TransientFailure.of(error)
             raise refusals.error(error.status, error.body or b"", request.subject) from None
@@ -428,12 +432,11 @@ class Api:
             return TransientFailure(f"{type(error).__name__}: {error}")
 
 
-def _tls_failure(reason: str) -> TransientFailure:
+def _tls_failure(reason: str, advice: str) -> TransientFailure:
     """Tell a connection lost during its handshake from a certificate that is not trusted."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         raise UserError(
-            f"The certificate of the API server is not trusted: {reason.splitlines()[-1]}. Check "
-            "the certificate authority in the kubeconfig."
+            f"The certificate of the API server is not trusted: {reason.splitlines()[-1]}. {advice}"
         )
     return TransientFailure(reason.replace("\n", ": "))
 
@@ -452,27 +455,5 @@ def connect(retry_policy: RetryPolicy | None = None) -> Api:
     Raises:
         UserError: None of them exists, or it cannot be used.
     """
-    from kubernetes import config
-    from kubernetes.client import ApiClient, Configuration
-    from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
-    from yaml import YAMLError
-
-    configuration = Configuration()
-    # Retries are bounded and logged here; the transport must not add its own.
-    configuration.retries = False
-    try:
-        if SERVICE_HOST_ENV_NAME in os.environ and "KUBECONFIG" not in os.environ:
-            config.load_incluster_config(client_configuration=configuration)
-            namespace = Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
-        else:
-            # The client library reads the variable once, when it is imported.
-            file = os.environ.get("KUBECONFIG")
-            config.load_kube_config(file, client_configuration=configuration)
-            _, context = config.list_kube_config_contexts(file)
-            namespace = context["context"].get("namespace") or "default"
-    except (config.ConfigException, OSError, YAMLError) as error:
-        raise UserError(
-            f"No access to a Kubernetes cluster: {error} Run this as a task on Kubeflow, or set "
-            "KUBECONFIG."
-        ) from error
-    return Api(ApiClient(configuration), namespace, retry_policy)
+    found = access.find()
+    return Api(found.client, found.namespace, retry_policy, found.authority_advice)

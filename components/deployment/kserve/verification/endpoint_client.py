@@ -1,10 +1,10 @@
 """An HTTP client for an endpoint, with its token and certificates."""
 
 import re
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kfp_tabular.components.common import certificates
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment.kserve.resources.verification_settings import EndpointAccess
 from kfp_tabular.components.deployment.kserve.verification.endpoint_address import EndpointAddress
@@ -68,13 +68,11 @@ class EndpointClient:
 def _pool(access: EndpointAccess, connections: int) -> "PoolManager":
     from urllib3 import PoolManager
 
-    if not access.ca_file:
-        return PoolManager(maxsize=connections, block=True)
     try:
-        trusted = ssl.create_default_context(cafile=access.ca_file)
+        trusted = certificates.trusting(access.ca_file or None)
         return PoolManager(maxsize=connections, block=True, ssl_context=trusted)
     except OSError as error:
-        raise UserError(f"access.ca_file {access.ca_file}: cannot be read: {error}") from error
+        raise UserError(f"access.ca_file: cannot be read: {error}.") from error
 
 
 def _token(file: str) -> str:

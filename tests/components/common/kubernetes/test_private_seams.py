@@ -106,3 +106,24 @@ def test_where_a_pods_own_credentials_are() -> None:
 
         assert SERVICE_HOST_ENV_NAME == "KUBERNETES_SERVICE_HOST"
         assert SERVICE_TOKEN_FILENAME.endswith("/serviceaccount/token")
+
+
+def test_the_options_of_the_connections() -> None:
+    with seam(
+        "kubernetes",
+        "ApiClient.rest_client.pool_manager and urllib3's connection_pool_kw",
+        user="components/common/certificates.py",
+    ):
+        from kubernetes.client import ApiClient, Configuration
+
+        configuration = Configuration(host="https://127.0.0.1:9")
+        configuration.ssl_ca_cert = "ca.pem"
+        configuration.cert_file, configuration.key_file = "client.pem", "client.key"
+        options = ApiClient(configuration).rest_client.pool_manager.connection_pool_kw
+
+        assert (options["ca_certs"], options["cert_file"], options["key_file"]) == (
+            "ca.pem",
+            "client.pem",
+            "client.key",
+        )
+        assert "ssl_context" not in options
