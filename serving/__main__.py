@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.serving.auth import keys
+from kfp_tabular.serving.metrics import sharing
 from kfp_tabular.serving.model.model_repository import find_model_source
 from kfp_tabular.serving.process import logging_setup, serving_process, supervisor
 from kfp_tabular.serving.process.listening_socket import bind_socket, reserve_port
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with reported_to_user(), ExitStack() as stack:
         settings = parse(given, os.environ)
         logging_setup.set_access_log(settings.access_log)
-        serving_process.check_temporary_directory()
+        serving_process.need_no_temporary_directory()
         if settings.authentication.auth_keys:
             # Report an error at once; the keys are read again when the model is loaded.
             keys.read_keys(settings.authentication.auth_keys)
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if code:
                 raise SystemExit(code)
         else:
+            sharing.no_sharing()
             serving_process.run(source, settings, listener, grpc_port)
 
 

@@ -6,7 +6,8 @@ import prometheus_client
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from kfp_tabular.serving.metrics.sharing import SharedCollector, shared_directory
+from kfp_tabular.serving.metrics.sharing import shared_collector, sharing_problem
+from kfp_tabular.serving.protocol.request_error import RequestError
 
 _INFO = "kfp_tabular_model_info"
 
@@ -14,17 +15,20 @@ _INFO = "kfp_tabular_model_info"
 def render_metrics(registries: Iterable[CollectorRegistry], accept: str) -> tuple[bytes, str]:
     """Return the metrics in the format of Prometheus or OpenMetrics.
 
-    Reads files if processes share their metrics, so call it in a thread.
+    Takes milliseconds, more if processes share their metrics, so call it in a thread.
 
     Args:
         registries: The registries of this process, such as `Metrics.registry` and the library's
             own, which holds KServe's histograms and the process's memory and CPU. Not used if
-            processes share their metrics: the shared files hold those of every registry.
+            processes share their metrics: the shared memory holds those of every registry.
         accept: The request's `Accept` header, which selects the format. Prometheus' own format is
             the default.
 
     Returns:
         The body and its content type.
+
+    Raises:
+        RequestError: If there are several processes and they cannot share their metrics.
 
     Example:
         >>> registry = CollectorRegistry()
@@ -36,10 +40,10 @@ def render_metrics(registries: Iterable[CollectorRegistry], accept: str) -> tupl
         requests_total 1.0
         ...
     """
-    directory = shared_directory()
-    sources: list[Collector] = (
-        list(registries) if directory is None else [SharedCollector(directory)]
-    )
+    if sharing_problem():
+        raise RequestError(f"no metrics: {sharing_problem()}.", status=503, reason=None)
+    shared = shared_collector()
+    sources: list[Collector] = list(registries) if shared is None else [shared]
     joined = CollectorRegistry(auto_describe=False)
     joined.register(_JoinedCollector(sources))
     choose = prometheus_client.exposition.choose_encoder

@@ -1,132 +1,265 @@
 """Metrics shared by the worker processes behind one port.
 
-prometheus_client keeps the metrics of each process in files of one directory, and the process that
-is scraped sums them. The library reads an environment variable for this when it is imported, so the
-directory must exist before the workers start. Usage in the process that starts them:
+Usage in the process that starts them, which maps nothing:
 
-    shared = SharedMetrics.create()                    # before any worker
-    subprocess.Popen(..., env=os.environ | shared.environment)
-    shared.retire(pid)                                 # after a worker has ended in any way
-    shared.remove()                                    # at the end
+    shared = SharedMetrics.create(workers=2)
+    subprocess.Popen(..., pass_fds=[shared.descriptor])  # and tell it the descriptor and its number
+    shared.worker_ended(number, "ended")                 # after it has ended in any way
 
-The library keeps the files of ended processes: their gauges would remain, and every restart would
-add files that each scrape reads. `retire` deletes the gauges and moves the counters, which must not
-decrease, into one file for all ended workers.
+and in a worker, before anything imports KServe or makes a metric:
+
+    share(descriptor, number)
+
+A worker that takes the place of another continues its counters, which must not decrease; gauges
+start anew. The worker that is scraped adds up those of all workers, and what the first process
+counts. Without the memory for it, a worker has no metrics to show: `no_sharing` gives the reason.
 """
 
-import fcntl
+import json
+import logging
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from kfp_tabular.components.common.files import remove
+import prometheus_client.values
+from prometheus_client.metrics_core import Metric
 
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from kfp_tabular.serving.metrics import shared_memory
 
-VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+LIBRARY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Lets prometheus_client keep values in sparse files; a full disk turns a write into a SIGBUS."""
 
-_LOCK = "lock"
-_KINDS = ("counter", "histogram", "summary")
-_RETIRED = "retired"
+EndReason = str
+END_REASONS: Sequence[EndReason] = ("ended", "killed", "unresponsive")
 
+_RESTARTS = "kfp_tabular_worker_restarts"
+_RESTARTS_TEXT = "Workers that ended while the server ran; unresponsive ones were killed by it."
 
-def shared_directory() -> Path | None:
-    """Return the directory where this process shares its metrics; None if it does not."""
-    name = os.environ.get(VARIABLE)
-    return Path(name) if name else None
+_logger = logging.getLogger(__name__)
+
+Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class SharedMetrics:
-    """The directory of the workers' metrics, as the process that starts them uses it.
+    """The workers' metrics, as the process that starts them uses them.
 
     Attributes:
-        directory: Holds nothing else. Takes a few hundred KiB per worker; best in memory.
+        descriptor: The memory; workers inherit it.
+        workers: How many workers there are.
     """
 
-    directory: Path
+    descriptor: int
+    workers: int
 
     @classmethod
-    def create(cls) -> "SharedMetrics":
-        """Create an empty directory below `TMPDIR` or the system's temporary directory."""
-        return cls(Path(tempfile.mkdtemp(prefix="kfp-tabular-metrics-")))
+    def create(cls, workers: int) -> "SharedMetrics":
+        """Allocate the memory.
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The environment variables that a worker must have when it starts."""
-        return {VARIABLE: str(self.directory)}
+        Raises:
+            OSError: If the system has no such memory or not enough of it.
+        """
+        shared = cls(shared_memory.allocate(workers + 1), workers)
+        for reason in END_REASONS:
+            # A counter that starts at 0 shows its first increase in a rate.
+            shared._count(reason, 0.0)
+        return shared
 
-    def retire(self, pid: int) -> None:
-        """Merge the metrics of a worker that has ended into those of all ended workers.
+    def worker_ended(self, number: int, reason: EndReason) -> None:
+        """Forget a worker's gauges, and count its end.
 
         Args:
-            pid: Its process id. Nothing happens if it shared no metrics.
+            number: The worker's number, from 0.
+            reason: One of `END_REASONS`.
         """
-        from prometheus_client.mmap_dict import MmapedDict, mmap_key
-        from prometheus_client.multiprocess import MultiProcessCollector
+        shared_memory.gauges(self.descriptor, number).clear()
+        self._count(reason, 1.0)
 
-        with _locked(self.directory, fcntl.LOCK_EX):
-            for gauge in self.directory.glob(f"gauge_*_{pid}.db"):
-                gauge.unlink()
-            for kind in _KINDS:
-                ended = self.directory / f"{kind}_{pid}.db"
-                if not ended.exists():
-                    continue
-                retired = self.directory / f"{kind}_{_RETIRED}.db"
-                partial = self.directory / f"{kind}_{_RETIRED}.partial"
-                partial.unlink(missing_ok=True)
-                merged = MmapedDict(str(partial))
-                sources = _readable([ended, retired])
-                for metric in MultiProcessCollector.merge(map(str, sources), accumulate=False):
-                    for sample in metric.samples:
-                        names = list(sample.labels)
-                        values = [sample.labels[name] for name in names]
-                        key = mmap_key(
-                            metric.name, sample.name, names, values, metric.documentation
-                        )
-                        merged.write_value(key, sample.value, 0.0)
-                merged.close()
-                # Scrapes wait for the lock, so none sees both files, or neither.
-                partial.replace(retired)
-                ended.unlink()
+    def close(self) -> None:
+        """Free the memory, once no worker uses it any more."""
+        os.close(self.descriptor)
 
-    def remove(self) -> None:
-        """Remove the directory."""
-        remove(self.directory)
+    def _count(self, reason: EndReason, times: float) -> None:
+        region = shared_memory.totals(self.descriptor, self.workers)
+        key = _key(
+            "counter", "", _RESTARTS, _RESTARTS_TEXT, f"{_RESTARTS}_total", {"reason": reason}
+        )
+        place = region.place(key)
+        if place is not None:
+            region.write(place, region.read(place) + times)
 
 
 class SharedCollector:
-    """Collects the metrics of all processes that share a directory.
+    """Collects the metrics of all processes.
 
     Args:
-        directory: The shared directory.
+        descriptor: The memory.
+        workers: How many workers there are.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, descriptor: int, workers: int) -> None:
+        self._descriptor = descriptor
+        self._workers = workers
 
-    def collect(self) -> Iterable["Metric"]:
+    def collect(self) -> Iterable[Metric]:
         """Return the sums over the processes."""
-        from prometheus_client.multiprocess import MultiProcessCollector
+        found: dict[tuple[str, str, str, str], dict[tuple[str, Labels], float]] = {}
+        for number in range(self._workers + 1):
+            regions = (
+                shared_memory.totals(self._descriptor, number),
+                shared_memory.gauges(self._descriptor, number),
+            )
+            for region in regions:
+                for key, value in region.entries():
+                    kind, mode, metric, text, sample, labels = json.loads(key)
+                    samples = found.setdefault((kind, mode, metric, text), {})
+                    place = sample, tuple(map(tuple, labels))
+                    samples[place] = _joined(mode, samples.get(place), value)
+        return [_metric(*about, samples) for about, samples in found.items()]
 
-        with _locked(self._directory, fcntl.LOCK_SH):
-            files = map(str, _readable(sorted(self._directory.glob("*.db"))))
-            metrics: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=True)
-        return metrics
+
+_collector: SharedCollector | None = None
+_problem = ""
 
 
-@contextmanager
-def _locked(directory: Path, how: int) -> Iterator[None]:
-    with (directory / _LOCK).open("ab") as lock:
-        fcntl.flock(lock, how)
-        yield
+def share(descriptor: int, number: int, workers: int) -> None:
+    """Let all metrics that this process will make be shared.
+
+    Args:
+        descriptor: The memory that the first process allocated.
+        number: This worker's number, from 0.
+        workers: How many workers there are.
+    """
+    global _collector  # noqa: PLW0603  the library's own choice is global, too
+    _collector = SharedCollector(descriptor, workers)
+    _use(
+        _shared_value(
+            shared_memory.mapped(shared_memory.totals(descriptor, number)),
+            shared_memory.mapped(shared_memory.gauges(descriptor, number)),
+        )
+    )
 
 
-def _readable(files: Iterable[Path]) -> list[Path]:
-    # A process that was killed while it created its file leaves an empty one.
-    return [file for file in files if file.exists() and file.stat().st_size]
+def no_sharing(problem: str = "") -> None:
+    """Let all metrics that this process will make be its own.
+
+    Args:
+        problem: Why the metrics of several workers cannot be added up, for those who ask for them;
+            empty for the only process of a server.
+    """
+    global _problem  # noqa: PLW0603  see above
+    _problem = problem
+    if os.environ.pop(LIBRARY_VARIABLE, None) is not None:
+        _logger.warning("%s is ignored: no files are needed for metrics", LIBRARY_VARIABLE)
+    _use(prometheus_client.values.MutexValue)
+
+
+def shared_collector() -> SharedCollector | None:
+    """Return what collects the metrics of all workers; None if this process shares none."""
+    return _collector
+
+
+def sharing_problem() -> str:
+    """Return why there are no metrics to show; empty if there are."""
+    return _problem
+
+
+def _use(value_class: Any) -> None:
+    os.environ.pop(LIBRARY_VARIABLE, None)
+    # The library chooses at its import, by an environment variable.
+    prometheus_client.values.ValueClass = value_class
+
+
+def _shared_value(totals: shared_memory.Region, gauges: shared_memory.Region) -> type:
+    """Return the class of a value in shared memory, in the form that the library needs."""
+    lock = threading.Lock()
+    gauges.clear()
+    full = False
+
+    class SharedValue:
+        _multiprocess = True
+
+        def __init__(
+            self,
+            typ: str,
+            metric_name: str,
+            name: str,
+            labelnames: Sequence[str],
+            labelvalues: Sequence[str],
+            help_text: str,
+            multiprocess_mode: str = "",
+            **_: object,
+        ) -> None:
+            nonlocal full
+            labels = dict(zip(labelnames, labelvalues, strict=True))
+            key = _key(typ, multiprocess_mode, metric_name, help_text, name, labels)
+            self._region = gauges if typ == "gauge" else totals
+            with lock:
+                self._place = self._region.place(key)
+                self._value = 0.0 if self._place is None else self._region.read(self._place)
+            if self._place is None and not full:
+                full = True
+                _logger.error("no room for more metrics: %s and others are not counted", name)
+
+        def inc(self, amount: float) -> None:
+            with lock:
+                self._value += amount
+                self._region.write(self._place, self._value)
+
+        def set(self, value: float, timestamp: float | None = None) -> None:  # noqa: ARG002
+            with lock:
+                self._value = value
+                self._region.write(self._place, value)
+
+        def get(self) -> float:
+            with lock:
+                return self._value
+
+        def set_exemplar(self, exemplar: object) -> None:
+            """Do nothing: exemplars are not shared."""
+
+        def get_exemplar(self) -> None:
+            """Return None: exemplars are not shared."""
+
+    return SharedValue
+
+
+def _key(
+    kind: str, mode: str, metric: str, text: str, sample: str, labels: Mapping[str, str]
+) -> str:
+    return json.dumps([kind, mode, metric, text, sample, sorted(labels.items())])
+
+
+def _joined(mode: str, before: float | None, value: float) -> float:
+    if before is None:
+        return value
+    if mode.endswith("max"):
+        return max(before, value)
+    return min(before, value) if mode.endswith("min") else before + value
+
+
+def _metric(
+    kind: str, mode: str, name: str, text: str, samples: Mapping[tuple[str, Labels], float]
+) -> Metric:
+    del mode
+    metric = Metric(name, text, kind)
+    if kind != "histogram":
+        for (sample, labels), value in samples.items():
+            metric.add_sample(sample, dict(labels), value)
+        return metric
+    buckets: dict[Labels, dict[str, float]] = {}
+    for (_, labels), value in samples.items():
+        bound = dict(labels).get("le")
+        rest = tuple(label for label in labels if label[0] != "le")
+        buckets.setdefault(rest, {})["" if bound is None else bound] = value
+    for rest, values in buckets.items():
+        total = values.pop("", 0.0)
+        count = 0.0
+        for bound in sorted(values, key=float):
+            count += values[bound]
+            metric.add_sample(f"{name}_bucket", {**dict(rest), "le": bound}, count)
+        metric.add_sample(f"{name}_count", dict(rest), count)
+        metric.add_sample(f"{name}_sum", dict(rest), total)
+    return metric

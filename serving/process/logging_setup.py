@@ -1,10 +1,10 @@
 """Logging: one format, only warnings from libraries, and no start-up notes of TensorFlow."""
 
+import contextlib
 import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,18 +55,24 @@ def without_start_up_notes() -> Iterator[None]:
     They write them before any of their logging settings takes effect. All other lines are passed
     on at the end of the block, even after an exception.
     """
-    sys.stderr.flush()
+    _flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    # In memory: on a full disk, a write to standard error would fail.
+    with os.fdopen(os.memfd_create("stderr"), "rb") as captured:
         os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(kept, 2)
             os.close(kept)
             captured.seek(0)
-            for line in captured:
-                if not _NOTE.match(line):
-                    sys.stderr.buffer.write(line)
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.buffer.writelines(line for line in captured if not _NOTE.match(line))
+            _flush()
+
+
+def _flush() -> None:
+    # Standard error may be a file on a full disk, or a pipe that nobody reads any more.
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()

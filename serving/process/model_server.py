@@ -33,6 +33,7 @@ from kfp_tabular.serving.model.model_repository import ServedModelSource
 from kfp_tabular.serving.model.served_model import ServedModel
 from kfp_tabular.serving.model.version_reload import VersionReloader, load_first
 from kfp_tabular.serving.process.graceful_server import GracefulServer
+from kfp_tabular.serving.process.heartbeat import beat
 from kfp_tabular.serving.process.listening_socket import listen_error
 from kfp_tabular.serving.settings.server_settings import ServerSettings
 
@@ -121,11 +122,12 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             model, source, self._loader, self._loading, self._metrics, version, set(broken)
         )
 
-    def start(self, reloader: VersionReloader) -> None:
+    def start(self, reloader: VersionReloader, heartbeat: int | None = None) -> None:
         """Serve until SIGTERM or SIGINT; return when all requests have ended.
 
         Args:
             reloader: What `load` returned.
+            heartbeat: The file descriptor for signs of life; None without a supervisor.
 
         Raises:
             UserError: If another process has started to listen on the port.
@@ -149,7 +151,7 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
                 signal.signal(number, lambda number, _: early.append(number))
         try:
             with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-                runner.run(self._serve(config, reloader, early))
+                runner.run(self._serve(config, reloader, early, heartbeat))
         except OSError as error:
             raise listen_error(error, self._settings.host, self.http_port) from error
         self._executor.shutdown(wait=False)
@@ -169,7 +171,11 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         return [metrics] if self._access is None else [metrics, GrpcAuthentication(self._access)]
 
     async def _serve(
-        self, config: uvicorn.Config, reloader: VersionReloader, early: Sequence[int]
+        self,
+        config: uvicorn.Config,
+        reloader: VersionReloader,
+        early: Sequence[int],
+        heartbeat: int | None,
     ) -> None:
         grpc_server = (
             GrpcServer(self.dataplane, self._settings.limits, self._interceptors())
@@ -184,6 +190,8 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             following.append(asyncio.create_task(reloader.follow(self._settings.reload_seconds)))
         if self._keys is not None:
             following.append(asyncio.create_task(self._keys.follow()))
+        if heartbeat is not None:
+            following.append(asyncio.create_task(beat(heartbeat)))
         await server.serve(sockets=[self._listener])
         for task in following:
             task.cancel()

@@ -7,8 +7,8 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.model.model_repository import ServedModelSource
 from kfp_tabular.serving.process import logging_setup
 from kfp_tabular.serving.process.cpu_count import available_cpus
@@ -27,21 +27,23 @@ def end_cleanly_on_signals() -> None:
         signal.signal(number, lambda *_: os._exit(0))
 
 
-def check_temporary_directory() -> None:
-    """Check that temporary files can be written.
+def need_no_temporary_directory(log: Callable[..., None] = _logger.warning) -> None:
+    """Go on where no temporary file can be written: on a full disk, or a read-only one.
 
-    TensorFlow cannot be imported otherwise, and workers keep their metrics there.
+    TensorFlow asks for the directory's name when it is imported, and writes nothing there.
 
-    Raises:
-        UserError: If no directory for temporary files is writable.
+    Args:
+        log: Logs that this is so.
     """
     try:
         tempfile.gettempdir()
-    except FileNotFoundError as error:
-        raise UserError(
-            "no writable directory for temporary files: set TMPDIR; if the root file system is "
-            "read-only, mount an emptyDir there."
-        ) from error
+    except FileNotFoundError:
+        tempfile.tempdir = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  only the name is used
+        log(
+            "%s and the other directories for temporary files are full or read-only; serving needs "
+            "none",
+            tempfile.tempdir,
+        )
 
 
 def run(
@@ -49,6 +51,7 @@ def run(
     settings: ServerSettings,
     listener: socket.socket,
     grpc_port: int | None,
+    heartbeat: int | None = None,
 ) -> None:
     """Load a model and serve it until SIGTERM or SIGINT.
 
@@ -57,6 +60,7 @@ def run(
         settings: How to serve.
         listener: A bound socket for HTTP.
         grpc_port: The reserved port for gRPC; None for no gRPC.
+        heartbeat: The file descriptor for signs of life; None without a supervisor.
 
     Raises:
         UserError: If the model cannot be loaded, or the server cannot listen.
@@ -74,7 +78,7 @@ def run(
         _exclude_imports_from_collection()
         server = ModelServer(settings, listener, grpc_port, threads)
         reloader = server.load(source)
-    server.start(reloader)
+    server.start(reloader, heartbeat)
 
 
 def _exclude_imports_from_collection() -> None:

@@ -201,6 +201,12 @@ class ServerSettings:
         text_values.whole_number(1),
         "worker processes; from 2, a supervisor restarts those that end",
     )
+    worker_timeout_seconds: float = _setting(
+        30.0,
+        text_values.amount("seconds"),
+        "how long a worker may be stopped or hang before the supervisor replaces it; 0 is forever",
+        metavar="SECONDS",
+    )
     limits: RequestLimits = RequestLimits()
     policies: ValuePolicies = ValuePolicies()
     authentication: AuthenticationSettings = AuthenticationSettings()

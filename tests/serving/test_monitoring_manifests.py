@@ -45,6 +45,8 @@ def exposed() -> dict[str, set[str]]:
             for ending in endings:
                 more = {"le"} if ending == "_bucket" else set()
                 found[metric.name + ending] = labels | more
+    # Counted by the supervisor.
+    found["kfp_tabular_worker_restarts_total"] = {"reason"}
     return found
 
 

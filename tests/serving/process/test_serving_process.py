@@ -1,7 +1,6 @@
 """The server as a separate process, called over HTTP."""
 
 import asyncio
-import errno
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -180,18 +178,6 @@ def exit_code(arguments):
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return caught.value.code
-
-
-def test_a_missing_temporary_directory_is_a_user_error(repository, monkeypatch, capfd, caplog):
-    def gone(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tempfile, "tempdir", None)
-        patched.setattr(tempfile._os, "open", gone)
-        code = exit_code(["--model", str(repository / "fraud")])
-    assert code == 2
-    assert "set TMPDIR" in capfd.readouterr().err + caplog.text
 
 
 def test_no_connection_before_the_model_is_ready_and_no_request_lost_at_sigterm(

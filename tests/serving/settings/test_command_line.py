@@ -1,7 +1,7 @@
 import pytest
 
 from kfp_tabular.components.common.errors import UserError, reported_to_user
-from kfp_tabular.serving.settings.command_line import parse
+from kfp_tabular.serving.settings.command_line import _fields, parse
 from kfp_tabular.serving.settings.server_settings import (
     AuthenticationSettings,
     BatchSettings,
@@ -26,6 +26,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         "port": "1",
         "grpc_port": "2",
         "workers": "3",
+        "worker_timeout_seconds": "16",
         "max_rows": "4",
         "max_body_mib": "5",
         "max_values": "14",
@@ -49,6 +50,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         port=1,
         grpc_port=2,
         workers=3,
+        worker_timeout_seconds=16.0,
         limits=RequestLimits(max_rows=4, max_body_mib=5, max_values=14, max_pending_mib=15),
         policies=ValuePolicies(unseen_values="reject", out_of_range="count"),
         authentication=AuthenticationSettings(auth_keys="/keys", auth_open=frozenset({"metrics"})),
@@ -133,4 +135,4 @@ def test_help_names_every_flag_and_default(capsys):
     assert "--grpc-port PORT|off" in text
     assert "the most rows in a request (default: 10000)" in text
     assert "--auth-open LIST" in text
-    assert text.count("(default: ") == 21
+    assert text.count("(default: ") == len(_fields(ServerSettings))
