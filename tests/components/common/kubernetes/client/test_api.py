@@ -22,6 +22,7 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
 )
 from tests.cluster.api_server import WORKFLOW, ApiServer
 from tests.cluster.clusters import NAMESPACE, QUICK, USER, Cluster, write_kubeconfig
+from tests.servers import tls
 
 
 def tfjob(name: str = "a") -> dict[str, Any]:
@@ -209,10 +210,9 @@ def test_a_token_that_is_replaced_while_it_is_in_use(
     """A pod's service account: the kubelet writes a new token before the old one expires."""
     from kubernetes.config import incluster_config
 
-    token, certificate = tmp_path / "token", tmp_path / "ca.crt"
+    token, certificate = tmp_path / "token", tls.authority(tmp_path).ca_file
     (tmp_path / "namespace").write_text(NAMESPACE)
     token.write_text("launcher-token")
-    certificate.write_text("not looked at without TLS")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(certificate))
     monkeypatch.setattr(incluster_config, "_join_host_port", lambda *_: "unused")
