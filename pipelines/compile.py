@@ -4,17 +4,25 @@ import itertools
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.task.component import short
 from kfp_tabular.pipelines import parameters, registry, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
+from kfp_tabular.pipelines.workflow_size.estimate import Estimate, check, estimate
+
+if TYPE_CHECKING:
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+_LONGEST_DESCRIPTION = 100
 
 
 def compile_pipeline(
     pipeline: PipelineDefinition | str, config: PipelineConfig, output: Path
-) -> None:
+) -> Estimate:
     """Write the compiled spec of a pipeline. The same configuration gives the same bytes.
 
     Args:
@@ -23,22 +31,29 @@ def compile_pipeline(
         config: Its compile-time configuration.
         output: The YAML file to write, whole or not at all.
 
+    Returns:
+        The estimated size of the Workflow that a run of it becomes on a cluster.
+
     Raises:
-        UserError: As for `compile_text`, for an unknown pipeline, or a file that cannot be written.
+        UserError: As for `compile_text`, for an unknown pipeline, a Workflow that would be too
+            large, or a file that cannot be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     output = Path(folder) / "validation.yaml"
-        ...     compile_pipeline("validation", PipelineConfig(), output)
-        ...     spec.load(output)["pipelineInfo"]["name"]
-        'kfp-tabular-validation'
+        ...     workflow = compile_pipeline("validation", PipelineConfig(), output)
+        ...     spec.load(output)["pipelineInfo"]["name"], workflow.size < 250_000
+        ('kfp-tabular-validation', True)
     """
     definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
     text = compile_text(definition, config)
+    workflow = estimate(spec.parse(text), spec.platform(text))
+    check(workflow)
     try:
         files.write_text(output, text)
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror}.") from error
+    return workflow
 
 
 def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
@@ -65,8 +80,25 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
     defaults = parameters.convert(config.parameters, parameters.types(built.pipeline_spec))
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
+        _shorten_descriptions(built.pipeline_spec)
         compiler.Compiler().compile(built, str(compiled), pipeline_parameters=defaults)
         return _with_stable_header(compiled.read_text(encoding="utf-8"))
+
+
+def _shorten_descriptions(pipeline: "pipeline_spec_pb2.PipelineSpec") -> None:
+    """Cut the descriptions of the pipeline's parameters to one line, and leave those of tasks out.
+
+    Nothing on Kubeflow shows a task's descriptions, and the Workflow holds them nine times.
+    `kfp-tabular params` has the whole text of the parameters, a component's page that of the rest.
+    """
+    for component in (pipeline.root, *pipeline.components.values()):
+        for definitions in (component.input_definitions, component.output_definitions):
+            for entries in (definitions.parameters, definitions.artifacts):
+                for entry in entries.values():
+                    if component is not pipeline.root:
+                        entry.ClearField("description")
+                    elif entry.description:
+                        entry.description = short(entry.description, _LONGEST_DESCRIPTION)
 
 
 def _with_stable_header(text: str) -> str:

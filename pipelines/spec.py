@@ -40,6 +40,22 @@ def parse(text: str) -> dict[str, Any]:
     return document
 
 
+def platform(text: str) -> dict[str, Any]:
+    """Return the platform document after the pipeline spec; empty where there is none.
+
+    Example:
+        >>> platform('''pipelineInfo: {name: churn}
+        ... ---
+        ... platforms: {kubernetes: {}}
+        ... ''')
+        {'platforms': {'kubernetes': {}}}
+    """
+    documents = yaml.load_all(text, Loader=_Loader)
+    next(documents)
+    found: dict[str, Any] = next(documents, {})
+    return found
+
+
 def of(pipeline: "GraphComponent") -> dict[str, Any]:
     """Return the spec of a pipeline that is a function decorated with `@dsl.pipeline`.
 

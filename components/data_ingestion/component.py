@@ -84,6 +84,7 @@ def ingest_data(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.data_ingestion import ingest
     from kfp_tabular.components.data_ingestion.options import IngestionOptions
@@ -97,5 +98,5 @@ def ingest_data(
                 summary=Path(summary.path),
             )
         )
-    examples.metadata.update(result.examples_lineage)
-    rejected_rows.metadata.update(result.rejected_lineage)
+    examples.metadata.update(lineage.metadata(result.examples_lineage))
+    rejected_rows.metadata.update(lineage.metadata(result.rejected_lineage))

@@ -81,6 +81,7 @@ def validate_data(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.data_validation import validate
     from kfp_tabular.components.data_validation.options import ValidationOptions
@@ -96,8 +97,8 @@ def validate_data(
                 options=options.build(ValidationOptions, locals()),
             )
         )
-        schema.metadata.update(result.lineage["schema"])
-        statistics.metadata.update(result.lineage["statistics"])
-        anomalies.metadata.update(result.lineage["anomalies"])
+        schema.metadata.update(lineage.metadata(result.lineage["schema"]))
+        statistics.metadata.update(lineage.metadata(result.lineage["statistics"]))
+        anomalies.metadata.update(lineage.metadata(result.lineage["anomalies"]))
         result.require()
     return result.is_valid

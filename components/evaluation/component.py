@@ -89,6 +89,7 @@ def evaluate_model(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.evaluation import evaluate
     from kfp_tabular.components.evaluation.options import EvaluationOptions
@@ -106,6 +107,6 @@ def evaluate_model(
     with reported_to_user():
         evaluated = evaluate.run(request)
     kfp_metrics.log(evaluated.document, metrics, classification_metrics)
-    golden_examples.metadata.update(evaluated.lineage["golden_examples"])
-    evaluation.metadata.update(evaluated.lineage["evaluation"])
+    golden_examples.metadata.update(lineage.metadata(evaluated.lineage["golden_examples"]))
+    evaluation.metadata.update(lineage.metadata(evaluated.lineage["evaluation"]))
     return evaluated.is_blessed

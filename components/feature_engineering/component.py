@@ -77,6 +77,7 @@ def transform_features(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.feature_engineering import transform
     from kfp_tabular.components.feature_engineering.options import TransformOptions
@@ -92,6 +93,6 @@ def transform_features(
                 summary=Path(summary.path),
             )
         )
-    transform_graph.metadata.update(result.graph_lineage)
-    transformed_examples.metadata.update(result.examples_lineage)
-    summary.metadata.update(result.examples_lineage)
+    transform_graph.metadata.update(lineage.metadata(result.graph_lineage))
+    transformed_examples.metadata.update(lineage.metadata(result.examples_lineage))
+    summary.metadata.update(lineage.metadata(result.examples_lineage))

@@ -109,6 +109,7 @@ def train_model(
     """
     from pathlib import Path
 
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.common.options import build
     from kfp_tabular.components.training import train
@@ -129,5 +130,5 @@ def train_model(
         result = train.run(request)
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
-    model.metadata.update(result.lineage["model"])
-    training_logs.metadata.update(result.lineage["training_logs"])
+    model.metadata.update(lineage.metadata(result.lineage["model"]))
+    training_logs.metadata.update(lineage.metadata(result.lineage["training_logs"]))

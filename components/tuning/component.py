@@ -163,6 +163,7 @@ def tune_hyperparameters(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
+    from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.tuning import tune
     from kfp_tabular.components.tuning.options import TuningOptions
@@ -181,6 +182,6 @@ def tune_hyperparameters(
                 ),
             )
         )
-    hyperparameters.metadata.update(result.lineage)
+    hyperparameters.metadata.update(lineage.metadata(result.lineage))
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

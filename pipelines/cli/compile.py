@@ -16,5 +16,5 @@ def compile_command(pipeline: str, config: Path | None, output: Path) -> None:
     from kfp_tabular.pipelines.compile import compile_pipeline
 
     definition = find(pipeline)
-    compile_pipeline(definition, definition.configuration(config), output)
-    click.echo(f"{output}: {output.stat().st_size} bytes")
+    workflow = compile_pipeline(definition, definition.configuration(config), output)
+    click.echo(f"{output}: {output.stat().st_size} bytes. {workflow}.")

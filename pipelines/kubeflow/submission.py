@@ -17,6 +17,7 @@ from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.kubeflow import cron
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect, translated
+from kfp_tabular.pipelines.workflow_size import estimate
 
 if TYPE_CHECKING:
     import kfp
@@ -206,6 +207,9 @@ def _compiled(request: SubmissionRequest) -> Iterator[_Compiled]:
         compiled = spec.load(package)
         arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))
         parameters.require(arguments, spec.required_parameters(compiled))
+        # Long values of the run's parameters count, too.
+        platform = spec.platform(package.read_text(encoding="utf-8"))
+        estimate.check(estimate.estimate(compiled, platform, arguments))
         yield package, arguments, spec.groups(compiled)
 
 

@@ -103,8 +103,11 @@ def test_the_spec_that_ran_is_the_one_that_compile_writes(run: Run, tmp_path: Pa
 def test_the_models_lineage_goes_back_to_the_data(run: Run) -> None:
     folder = run.artifact("train-model", "")
     output = json.loads((folder / "executor_output.json").read_text())
-    lineage = output["artifacts"]["model"]["artifacts"][0]["metadata"]
+    metadata = output["artifacts"]["model"]["artifacts"][0]["metadata"]
+    lineage = json.loads((folder / "model" / "_lineage.json").read_text())
 
+    assert metadata["digest"] == lineage["digest"]
+    assert len(json.dumps(metadata)) < 500
     assert lineage["seed"] == 0
     assert lineage["versions"]["tensorflow"]
     assert lineage["versions"]["kfp-tabular"]

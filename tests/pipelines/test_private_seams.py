@@ -5,6 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kfp_tabular.components.common.task import task_process
+from kfp_tabular.pipelines import spec
 from tests.private_seams import seam
 
 
@@ -176,3 +180,38 @@ def test_a_variable_says_that_this_is_a_task() -> None:
 
         source = inspect.getsource(kfp.dsl.component_factory)
         assert "_KFP_RUNTIME=true" in source
+
+
+def test_a_command_of_our_own_passes_for_a_python_component() -> None:
+    with seam(
+        "kfp",
+        "what kfp.local.SubprocessRunner takes for a Python component, and dsl.executor.Executor",
+        user="components/common/task",
+    ):
+        from kfp import local
+        from kfp.dsl.executor import Executor
+        from kfp.local import subprocess_task_handler
+
+        command, arguments = task_process.command_line(_add)
+        runner = local.SubprocessRunner(use_venv=False)
+        handler = subprocess_task_handler.SubprocessTaskHandler
+        handler("python:3.13", [*command, *arguments], "", runner)
+        with pytest.raises(RuntimeError, match="Container Component"):
+            handler("python:3.13", command, "", runner)
+        named = inspect.signature(Executor.__init__).parameters
+        assert {"executor_input", "function_to_execute"} <= named.keys()
+        assert callable(Executor.execute)
+
+
+def test_the_specification_of_a_component_can_be_changed() -> None:
+    with seam("kfp", "component_spec of a component", user="components/common/task/component.py"):
+        from kfp import dsl
+
+        component = dsl.component(_add, base_image="python:3.13")
+        component.component_spec.implementation.container.command = ["python3"]
+        component.component_spec.inputs["a"].description = "A number."
+        document = spec.of(component)
+        (executor,) = document["deploymentSpec"]["executors"].values()
+        assert executor["container"]["command"] == ["python3"]
+        (changed,) = document["components"].values()
+        assert changed["inputDefinitions"]["parameters"]["a"]["description"] == "A number."

@@ -1,8 +1,9 @@
 """The lineage of artifacts: their digests, inputs, and the versions of the software that made them.
 
 Each directory artifact holds its lineage in `_lineage.json` (readers of partitioned data skip
-names that start with an underscore), and every artifact carries it as metadata. A lineage contains
-the lineages of the inputs, so that of a model goes back to the source data.
+names that start with an underscore). It contains the lineages of the inputs, so that of a model
+goes back to the source data. The artifact's metadata in KFP is an extract, because the Workflow
+holds it six times for each task that reads the artifact.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ FILE_NAME = "_lineage.json"
 ANCESTORS = "ancestors"
 
 _PACKAGE = "kfp-tabular"
+_SPLITS_IN_METADATA = 5
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:
@@ -121,8 +123,8 @@ def record(
     Returns:
         A JSON-serializable mapping with `digest`, `versions`, `inputs` (digests by name),
         `ancestors` (facts of all direct and indirect inputs, by digest) and, if given, `rows`,
-        `seed` and the extra facts. It fits into the metadata of a KFP artifact: each ancestor is
-        included once, even if it was used several times.
+        `seed` and the extra facts. Each ancestor is included once, even if it was used several
+        times.
 
     Example:
         >>> import tempfile
@@ -172,3 +174,28 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {"digest": digest(path)}
     lineage: dict[str, Any] = json.loads(recorded.read_text(encoding="utf-8"))
     return lineage
+
+
+def metadata(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the extract of a lineage that becomes the metadata of a KFP artifact.
+
+    It holds the artifact's digest, the digests of its inputs, and what else is short: `rows`,
+    `seed`, and the version of this package.
+
+    Args:
+        lineage: What `record` or `read` returned.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     lineage = record(directory, inputs={}, rows={"train": 10}, extra={"sources": []})
+        >>> sorted(metadata(lineage))
+        ['digest', 'inputs', 'kfp-tabular', 'rows']
+    """
+    extract = {
+        name: lineage[name] for name in ("digest", "inputs", "rows", "seed") if name in lineage
+    }
+    if len(lineage.get("rows", ())) > _SPLITS_IN_METADATA:
+        extract["rows"] = {"all splits": sum(lineage["rows"].values())}
+    version = lineage.get("versions", {}).get(_PACKAGE)
+    return {**extract, _PACKAGE: version} if version else extract
