@@ -12,7 +12,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import locked_parameters, parameters, spec
+from kfp_tabular.pipelines import destinations, locked_parameters, parameters, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
 from kfp_tabular.pipelines.local.execution import spec_runner
@@ -65,8 +65,8 @@ def run(
         task_runner: Starts the tasks.
 
     Raises:
-        UserError: If the run cannot start: unknown parameters, missing images. Nothing is written
-            then.
+        UserError: If the run cannot start: unknown parameters, missing images, a place such as
+            the model repository that cannot be written. Nothing is written then.
     """
     locked_parameters.refuse(arguments, config.locked)
     text = compiling.compile_text(pipeline, config)
@@ -81,6 +81,7 @@ def run(
         raise UserError(
             f"label {known['label']!r} is among the excluded columns; leave it out of exclude."
         )
+    destinations.check_local(compiled, given)
     spec_file = _prepare(output, text)
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()

@@ -116,6 +116,24 @@ def test_a_file_in_place_of_the_runs_folder_is_named(tmp_path: Path) -> None:
     assert output.read_text() == "mine"
 
 
+@pytest.mark.parametrize("argument", ["model_repository", "study_directory"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_runs(
+    tmp_path: Path, argument: str
+) -> None:
+    data, place = tmp_path / "data.csv", tmp_path / "place"
+    data.write_text(GOOD)
+    place.write_text("a file")
+
+    done = kfp_tabular(
+        "run",
+        *("--data", data, "--label", "label", "--output", tmp_path / "out"),
+        *("--param", f"{argument}={place}/models"),
+    )
+
+    assert f"{argument}: {place} is a file, not a directory." in _error(done)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["--data", "x.csv"], ["--data", "", "--label", "x"], ["--param", "nosuch=1"]]
 )

@@ -82,6 +82,12 @@ class GcsBucket:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
 
+    def probe_write(self, key: str) -> None:
+        """Check that an object may be written under a key, by an upload that is not started."""
+        # The session ends by itself, and leaves nothing in the bucket.
+        with self._user_errors(key):
+            self._bucket.blob(key).create_resumable_upload_session()
+
     def _delete(self, key: str) -> None:
         with self._user_errors(key), suppress(api_errors.NotFound):
             self._bucket.blob(key).delete()

@@ -75,6 +75,13 @@ class Store(Protocol):
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; missing ones are ignored."""
 
+    def probe_write(self, key: str) -> None:
+        """Check that an object may be written under a key; leave no object, and no version of one.
+
+        Raises:
+            UserError: If it may not.
+        """
+
 
 def make_room(path: Path, size: int) -> None:
     """Create a sparse file of `size` bytes.

@@ -1,5 +1,6 @@
 """Amazon S3, and stores that speak its protocol (MinIO, Ceph, SeaweedFS)."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,8 @@ _LOST = (
     boto_errors.ResponseStreamingError,
 )
 _ATTEMPTS = 5
+_logger = logging.getLogger(__name__)
+
 _READ_BYTES = 1 << 20
 
 
@@ -182,6 +185,19 @@ class S3Bucket:
         """Delete objects; missing ones are ignored."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
+
+    def probe_write(self, key: str) -> None:
+        """Check that an object may be written under a key, by an upload that is not completed."""
+        # An object that is put and deleted would stay as a version in a bucket that keeps them.
+        with self._user_errors(key):
+            started = self._client.create_multipart_upload(Bucket=self._name, Key=key)
+        upload = {"Bucket": self._name, "Key": key, "UploadId": started["UploadId"]}
+        try:
+            with self._user_errors(key):
+                self._client.abort_multipart_upload(**upload)
+        except UserError as error:
+            # No object, and the bucket's rule for incomplete uploads removes it.
+            _logger.warning("The trial upload to %s is not aborted: %s", self._uri(key), error)
 
     def _delete(self, key: str) -> None:
         # One by one: not every store supports deleting many objects with one request.

@@ -34,6 +34,7 @@ def run(request: DeploymentRequest) -> Deployment:
     if options.service:
         raise UserError("service: applies to backend 'kserve' only; leave it empty for 'local'.")
     root = local_path(options.model_repository)
+    model_repository.check_writable(root, options.model_name)
     golden = GoldenExamples.load(request.golden_examples)
     difference = largest_difference(request.model, golden)
     _logger.info(

@@ -3,7 +3,9 @@
 Versions are whole numbers from 1 on. A version appears complete, by a rename, and never changes.
 """
 
+import errno
 import fcntl
+import os
 import re
 import shutil
 import uuid
@@ -14,11 +16,14 @@ from pathlib import Path
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import writability
 
 _VERSION = re.compile(r"[0-9]+")
 _LOCK = ".lock"
 _PARTIAL = ".partial-"
+
+ARGUMENT = "model_repository"
+"""The argument that names a repository, for messages."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +88,42 @@ def publish(model: Path, root: Path, name: str) -> PublishedVersion:
         (1, True, 1, False)
     """
     directory = root.absolute() / name
+    check_writable(root, name)
+    directory.mkdir(parents=True, exist_ok=True)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise UserError(
-            f"model_repository {root}: cannot create {directory}: {error.strerror}."
-        ) from error
-    with _locked(directory):
-        for leftover in directory.glob(f"{_PARTIAL}*"):
-            files.remove(leftover)
-        return _publish(model, directory)
+        with _locked(directory):
+            for leftover in directory.glob(f"{_PARTIAL}*"):
+                files.remove(leftover)
+            return _publish(model, directory)
+    except PermissionError as error:
+        # Such as an earlier version, or what an interrupted publisher left, of another user.
+        raise writability.denied(Path(error.filename or directory), ARGUMENT, error) from error
+
+
+def check_writable(root: Path, name: str) -> None:
+    """Check that a model can be published. Leaves nothing behind.
+
+    Args:
+        root: The repository; it need not exist.
+        name: The model's name in it.
+
+    Raises:
+        UserError: If the repository cannot be written; the message names the directory or file,
+            its owner and mode, and the user of this process.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     check_writable(Path(folder), "taxi")
+        ...     list(Path(folder).iterdir())
+        []
+    """
+    directory = root.absolute() / name
+    writability.check(str(directory), ARGUMENT)
+    lock = directory / _LOCK
+    if lock.exists() and not os.access(lock, os.W_OK):
+        error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise writability.denied(lock, ARGUMENT, error)
 
 
 def _publish(model: Path, directory: Path) -> PublishedVersion:
@@ -128,11 +159,7 @@ def _claim_version(partial: Path, directory: Path) -> int:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    try:
-        stream = (directory / _LOCK).open("w")
-    except PermissionError as error:
-        raise UserError(f"model_repository: {directory} cannot be written.") from error
-    with stream:
+    with (directory / _LOCK).open("w") as stream:
         # Released when the file is closed, also when the process is killed.
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import is_remote
+from kfp_tabular.components.common.storage import is_remote, writability
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.loop import checkpoint_storage
 from kfp_tabular.components.training.loop.checkpoint_storage import KEPT, NAME
@@ -202,10 +201,5 @@ def _random_generators(model: Any) -> list[Any]:
 
 
 def _require_writable(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"checkpoint_uri: cannot write to {path}: {error.strerror}. Use a directory on a "
-            "mounted volume, or a URI of an object store."
-        ) from error
+    writability.check(str(path), "checkpoint_uri")
+    path.mkdir(parents=True, exist_ok=True)

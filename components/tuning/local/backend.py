@@ -8,6 +8,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.tuning.local import samplers, study, trial_scheduler
 from kfp_tabular.components.tuning.local.trial_training import TrialTraining
 from kfp_tabular.components.tuning.options import TuningOptions, learning_record
@@ -32,6 +33,8 @@ def run(request: TuningRequest) -> SearchResult:
         RuntimeError: If too many trials failed for other reasons.
     """
     options = request.options
+    if options.study_directory:
+        writability.check(options.study_directory, "study_directory")
     base = options.hyperparameters()
     base.check()
     goal = objective.resolve(Task.load(request.transform_graph).kind, options)

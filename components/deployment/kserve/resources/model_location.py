@@ -9,6 +9,7 @@ from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.volumes import Volume
+from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.common.storage.location import Location, parse
 from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
@@ -128,6 +129,7 @@ def _publish_here(directory: Path, target: Path, digest: str) -> None:
             _logger.info("published %s", target)
             return
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        writability.check(str(target), "model_repository")
         raise UserError(f"model_repository: cannot write {target}: {error.strerror}.") from error
     if lineage.digest(target) != digest:
         raise _occupied(str(target))

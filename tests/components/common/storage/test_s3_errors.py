@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import Folder
+from kfp_tabular.components.common.storage import Folder, writability
 
 CONTENT = b"0123456789" * 1000
 
@@ -22,7 +22,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer(self)
 
-    do_PUT = do_HEAD = do_GET
+    do_PUT = do_HEAD = do_POST = do_DELETE = do_GET
 
     def log_message(self, *_):
         pass
@@ -113,3 +113,33 @@ def test_a_broken_off_response_continues_where_it_was(store, tmp_path):
     assert asked[0] == 0
     assert len(asked) == 3
     assert asked[-1] >= 5000
+
+
+@pytest.mark.parametrize(("abort", "warned"), [(204, False), (403, True)])
+def test_a_trial_upload_that_cannot_be_aborted_is_said(store, caplog, abort, warned):
+    def answer(handler):
+        if handler.command == "POST":
+            body = b"<r><Bucket>bucket</Bucket><Key>k</Key><UploadId>u-1</UploadId></r>"
+            handler.say(200, body)
+        else:
+            handler.say(abort, b"" if abort == 204 else denied_document())
+
+    store(answer)
+    writability.check("s3://bucket/models", "model_repository")
+
+    said = "The trial upload to s3://bucket/models/.kfp-tabular-probe-" in caplog.text
+    assert said == warned
+
+
+def test_a_bucket_that_may_only_be_read_is_named_before_the_work(store):
+    store(lambda handler: handler.say(403, denied_document()))
+
+    with pytest.raises(UserError) as refused:
+        writability.check("s3://bucket/models", "model_repository")
+    assert str(refused.value).startswith(
+        "model_repository: cannot write there: s3://bucket/models: access denied. Set AWS_ACCESS"
+    )
+
+
+def denied_document():
+    return b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"

@@ -141,5 +141,5 @@ def test_a_copy_that_differs_is_not_published(tmp_path, make_model, monkeypatch)
 
 def test_a_file_in_the_way_is_named(tmp_path, make_model):
     (tmp_path / "r").write_text("a file")
-    with pytest.raises(UserError, match="cannot create"):
+    with pytest.raises(UserError, match="is a file, not a directory"):
         publish(make_model("a"), tmp_path / "r", "taxi")

@@ -99,7 +99,7 @@ def test_what_was_published_is_never_another_model(artifact: Path, tmp_path: Pat
 def test_a_repository_that_cannot_be_written_is_named(artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "r").write_text("")
 
-    with pytest.raises(UserError, match="model_repository: cannot write .*: Not a directory"):
+    with pytest.raises(UserError, match="model_repository: .* is a file, not a directory"):
         publish(artifact, tmp_path)
 
 

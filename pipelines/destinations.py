@@ -1,0 +1,86 @@
+"""The places that tasks write to late in a run, besides their artifacts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfp_tabular.components.common.storage import writability
+from kfp_tabular.components.common.storage.location import parse
+from kfp_tabular.pipelines import spec as specs
+from kfp_tabular.pipelines import task_arguments
+from kfp_tabular.pipelines.task_definitions import component_of
+
+ARGUMENTS: Mapping[str, str] = {
+    "tune-hyperparameters": "study_directory",
+    "train-model": "checkpoint_uri",
+    "deploy-model": "model_repository",
+}
+"""By component, the argument that names the place."""
+
+MODEL_NAME = "model_name"
+"""The argument that names a directory in the model repository."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A place that a task writes to.
+
+    Attributes:
+        task: The task.
+        argument: The argument that names the place.
+        uri: The place.
+    """
+
+    task: str
+    argument: str
+    uri: str
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is in an object store."""
+        return not parse(self.uri).is_local
+
+
+def of_run(spec: Mapping[str, Any], values: Mapping[str, Any]) -> list[Destination]:
+    """Return the places that the tasks of a run write to, as far as they are known before it.
+
+    Args:
+        spec: A pipeline spec.
+        values: Values of the pipeline's parameters; those left out have their defaults.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> values = {"model_repository": "/models", "model_name": "taxi"}
+        >>> of_run(specs.of(training_pipeline), values)
+        [Destination(task='deploy-model', argument='model_repository', uri='/models/taxi')]
+    """
+    found = []
+    for task in specs.tasks(spec):
+        argument = ARGUMENTS.get(component_of(task), "")
+        if not argument:
+            continue
+        given = task_arguments.of_task(spec, task, values).values
+        uri = str(given.get(argument) or "")
+        if not uri.strip():
+            continue
+        if argument == "model_repository" and given.get(MODEL_NAME):
+            uri = f"{uri.rstrip('/')}/{given[MODEL_NAME]}"
+        found.append(Destination(task, argument, uri))
+    return found
+
+
+def check_local(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Check that the tasks of a run on this machine can write where they have to.
+
+    Object stores are left to the tasks: this environment has no client for them.
+
+    Args:
+        spec: A pipeline spec.
+        values: Values of the pipeline's parameters.
+
+    Raises:
+        UserError: For the first place that cannot be written.
+    """
+    for destination in of_run(spec, values):
+        if not destination.is_remote:
+            writability.check(destination.uri, destination.argument)
