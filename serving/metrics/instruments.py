@@ -157,6 +157,11 @@ class Metrics:
             "protocol",
             "reason",
         )
+        self._bounds = counter(
+            "bounds_reached",
+            "How often a bound of connections, memory or time made the server close or refuse.",
+            "bound",
+        )
         # Looking up a labeled metric takes a lock and 1 µs, and a request needs ten of them.
         self._in_progress = cache(self._in_flight.labels)
         self._rows_by_protocol = cache(self._request_rows.labels)
@@ -284,6 +289,14 @@ class Metrics:
     def count_denial(self, reason: str, protocol: Protocol) -> None:
         """Count a denied request; for `AccessPolicy`."""
         self._denied.labels(protocol, reason).inc()
+
+    def count_bound(self, bound: str) -> None:
+        """Count that a bound was reached; for `BoundReports`.
+
+        Args:
+            bound: The bound's name, one of the server's own.
+        """
+        self._bounds.labels(bound).inc()
 
     def _finished_metrics(
         self, protocol: str, operation: str, code: str

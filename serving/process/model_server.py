@@ -1,6 +1,7 @@
 """The server of one process: the model, HTTP and gRPC, on one event loop."""
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -20,9 +21,12 @@ from kfp_tabular.serving.auth.grpc_authentication import GrpcAuthentication
 from kfp_tabular.serving.auth.http_authentication import HttpAuthentication
 from kfp_tabular.serving.auth.key_ring import KeyRing
 from kfp_tabular.serving.grpc.grpc_server import GrpcServer
+from kfp_tabular.serving.http import connection_bounds
 from kfp_tabular.serving.http.application import Application
 from kfp_tabular.serving.http.bounded_http1 import BoundedHttp1
+from kfp_tabular.serving.http.connection_bounds import ConnectionBounds, DescriptorShare
 from kfp_tabular.serving.http.request_handlers import RequestHandlers
+from kfp_tabular.serving.metrics.bound_reports import BoundReports
 from kfp_tabular.serving.metrics.grpc_metrics import GrpcMetrics
 from kfp_tabular.serving.metrics.http_metrics import HttpMetrics
 from kfp_tabular.serving.metrics.instruments import Metrics
@@ -132,9 +136,13 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         Raises:
             UserError: If another process has started to listen on the port.
         """
+        share = self._share_of_descriptors()
+        reports = BoundReports(self._metrics.count_bound)
+        bounds = ConnectionBounds(share.connections, reports.reached)
         config = uvicorn.Config(
             self._application(),
-            http=BoundedHttp1,
+            http=functools.partial(BoundedHttp1, bounds=bounds),
+            backlog=share.backlog,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -157,6 +165,17 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         self._executor.shutdown(wait=False)
         self._loading.shutdown(wait=False)
         _logger.info("stopped")
+
+    def _share_of_descriptors(self) -> DescriptorShare:
+        wanted = self._settings.max_connections
+        share = connection_bounds.share_of_descriptors(wanted, connection_bounds.descriptor_limit())
+        if share.connections < wanted:
+            _logger.warning(
+                "--max-connections is %d, but the limit of open files (ulimit -n) has room for %d",
+                wanted,
+                share.connections,
+            )
+        return share
 
     def _application(self) -> "ASGIApp":
         registries = [self._metrics.registry, prometheus_client.REGISTRY]

@@ -207,6 +207,13 @@ class ServerSettings:
         "how long a worker may be stopped or hang before the supervisor replaces it; 0 is forever",
         metavar="SECONDS",
     )
+    max_connections: int = _setting(
+        1000,
+        text_values.whole_number(1),
+        "the most HTTP connections of a process; beyond, those that wait longest for their clients "
+        "are closed",
+        metavar="CONNECTIONS",
+    )
     limits: RequestLimits = RequestLimits()
     policies: ValuePolicies = ValuePolicies()
     authentication: AuthenticationSettings = AuthenticationSettings()

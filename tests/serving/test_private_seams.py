@@ -1,97 +1,43 @@
 """What serving uses of its libraries beyond their documented interfaces."""
 
-import asyncio
 import inspect
 import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 
-from kfp_tabular.serving.http.joined_writes import JoinedWrites
+from kfp_tabular.serving.http.bounded_http1 import BoundedHttp1
 from tests.private_seams import seam
+from tests.serving.echo_application import echo
 
 _HTTP = "serving/http/bounded_http1.py"
 _GRACEFUL_SERVER = "serving/process/graceful_server.py"
 _SERVER = "serving/process/model_server.py"
 
 
-def test_uvicorns_protocol() -> None:
-    with seam("uvicorn", "HttpToolsProtocol, its methods and its attributes", user=_HTTP):
+def test_what_uvicorn_uses_of_a_protocol() -> None:
+    with seam("uvicorn", "how it creates and ends a connection", user=_HTTP):
         import uvicorn
-        import uvicorn.protocols.http.flow_control
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-        from uvicorn.server import ServerState
+        from uvicorn.server import Server, ServerState
 
-        for name in (
-            "connection_made",
-            "connection_lost",
-            "data_received",
-            "eof_received",
-            "on_message_begin",
-            "on_url",
-            "on_header",
-            "on_body",
-            "on_headers_complete",
-            "on_message_complete",
-            "_unset_keepalive_if_required",
-        ):
-            assert callable(getattr(HttpToolsProtocol, name)), name
-        config = uvicorn.Config(lambda: None, lifespan="off")
+        state = ServerState()
+        assert state.connections == set()
+        assert state.tasks == set()
+        assert state.default_headers == []
+        assert state.total_requests == 0
+        config = uvicorn.Config(echo, http=BoundedHttp1, lifespan="off", log_config=None)
         config.load()
-        loop = asyncio.new_event_loop()
-        protocol = HttpToolsProtocol(config, ServerState(), {}, _loop=loop)
-        loop.close()
-        protocol.on_message_begin()
-        assert {"parser", "cycle", "transport", "flow", "loop", "headers", "url"} <= {
-            *vars(protocol)
-        }
-        source = inspect.getsource(sys.modules[HttpToolsProtocol.__module__])
-        for name in ("more_body", "response_complete", "keep_alive"):
-            assert f"self.{name} = " in source or f"self.{name}:" in source, name
-        assert "self.read_paused = " in inspect.getsource(uvicorn.protocols.http.flow_control)
-
-
-def test_what_uvicorn_uses_of_a_transport() -> None:
-    with seam("uvicorn", "what it uses of a transport", user="serving/http/joined_writes.py"):
-        from uvicorn.protocols import utils
-        from uvicorn.protocols.http import flow_control, httptools_impl
-
-        used = {
-            name
-            for module in (httptools_impl, flow_control, utils)
-            for name in re.findall(r"transport\.([a-z_]+)\(", inspect.getsource(module))
-        }
-        # Only an upgrade to WebSocket, which is off, sets another protocol.
-        offered = {name for name in vars(JoinedWrites) if not name.startswith("_")}
-        assert used - {"set_protocol"} <= offered, used - offered
-
-
-def test_httptools_parser() -> None:
-    with seam(
-        "httptools",
-        "HttpRequestParser: an offer of another protocol, and data after `connection: close`",
-        user=_HTTP,
-    ):
-        import httptools
-
-        seen: Counter[str] = Counter()
-
-        class Protocol:
-            def on_headers_complete(self) -> None:
-                seen["upgrade"] += parser.should_upgrade()
-
-        parser = httptools.HttpRequestParser(Protocol())
-        head = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
-        try:
-            parser.feed_data(head + b"rest")
-        except httptools.HttpParserUpgrade as offer:
-            assert offer.args[0] == len(head)
-        assert seen["upgrade"] == 1
-        assert parser.get_method() == b"GET"
-        assert parser.get_http_version() == "1.1"
-        lenient = httptools.HttpRequestParser(Protocol())
-        lenient.set_dangerous_leniencies(lenient_data_after_close=True)
+        assert config.http_protocol_class is BoundedHttp1
+        assert callable(config.loaded_app)
+        assert config.asgi_version.startswith("3")
+        # A connection is created with these arguments, and closed with `shutdown()`.
+        source = inspect.getsource(Server)
+        assert re.search(
+            r"http_protocol_class\([^)]*config=config,\s+server_state=self.server_state,"
+            r"\s+app_state=self.lifespan.state,\s+_loop=_loop,\s+\)",
+            source,
+        )
+        assert set(re.findall(r"connection\.(\w+)\(", source)) == {"shutdown"}
 
 
 def test_uvicorns_server() -> None:

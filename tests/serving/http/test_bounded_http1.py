@@ -1,22 +1,30 @@
 """Heads, trailers, upgrades, half-closed and silent connections, over a real socket."""
 
 import asyncio
+import functools
 import json
 import logging
 import re
 
 import pytest
 import uvicorn
+import uvloop
 
-from kfp_tabular.serving.http.bounded_http1 import LARGEST_HEAD_BYTES, BoundedHttp1
+from kfp_tabular.serving.http.bounded_http1 import BoundedHttp1
+from kfp_tabular.serving.http.connection_bounds import ConnectionBounds, Patience
+from kfp_tabular.serving.http.request_head import LARGEST_HEAD_BYTES
 from tests.serving.echo_application import echo
 
+PATIENT = Patience()
+IMPATIENT = Patience(0.2, 0.2, linger_seconds=0.1, look_seconds=0.02)
 
-def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False):
+
+def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False, patience=PATIENT):
     """Send pieces, the last one several times more, and return the response."""
 
     async def main():
-        config = uvicorn.Config(app, http=BoundedHttp1, lifespan="off", log_config=None, port=0)
+        protocol = functools.partial(BoundedHttp1, bounds=ConnectionBounds(patience=patience))
+        config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, port=0)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:
@@ -46,7 +54,9 @@ def exchange(*pieces, again=0, until=b"", pause=0, app=echo, half=False):
         await serving
         return answer, sent
 
-    return asyncio.run(main())
+    # As in the server.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
 
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: t\r\n"
@@ -87,7 +97,7 @@ def test_a_head_just_within_the_limit_is_accepted():
 )
 def test_an_endless_head_is_cut_off(pieces):
     answer, sent = exchange(*pieces, again=3000)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
     assert sent < 12_000_000
 
 
@@ -159,11 +169,6 @@ def test_a_connection_half_closed_within_a_request_is_closed(begun):
     assert answer == b""
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr("kfp_tabular.serving.http.bounded_http1.LONGEST_SILENCE_SECONDS", 0.2)
-
-
 @pytest.mark.parametrize(
     ("pieces", "answered"),
     [
@@ -175,43 +180,41 @@ def impatient(monkeypatch):
         ([HEAD + b"Content-Length: 1\r\n\r\n1", HEAD], b"HTTP/1.1 200"),
     ],
 )
-@pytest.mark.usefixtures("impatient")
 def test_a_silent_client_times_out(pieces, answered):
     # Read to its end: the server closes the connection.
-    answer, _ = exchange(*pieces)
+    answer, _ = exchange(*pieces, patience=IMPATIENT)
     assert answer[:12] == answered
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_head_that_arrives_too_slowly_times_out():
-    answer, sent = exchange(HEAD, b"A: b\r\n", again=1000, pause=0.01)
+    answer, sent = exchange(HEAD, b"A: b\r\n", again=1000, pause=0.01, patience=IMPATIENT)
     assert answer[:12] in (b"", b"HTTP/1.1 408")
     assert sent < 1000
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_body_may_arrive_slowly():
     pieces = [HEAD + b"Content-Length: 30\r\n\r\n", *[b"x"] * 30]
-    answer, _ = exchange(*pieces, pause=0.02, until=b"\r\n\r\n30")
+    answer, _ = exchange(*pieces, pause=0.02, until=b"\r\n\r\n30", patience=IMPATIENT)
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_slow_response_does_not_time_out():
     asked = HEAD + b"Content-Length: 1\r\n\r\n1"
     last = b"Content-Length: 9\r\n\r\n123456789"
-    answer, _ = exchange(asked + asked + HEAD, last, app=slow_echo, until=b"\r\n\r\n9")
+    answer, _ = exchange(
+        asked + asked + HEAD, last, app=slow_echo, until=b"\r\n\r\n9", patience=IMPATIENT
+    )
     assert [part[-1:] for part in answer.split(b"HTTP/1.1 200")[1:]] == [b"1", b"1", b"9"]
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_rejected_client_is_disconnected():
     async def refuse(scope, receive, send):
         headers = [(b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 401, "headers": headers})
         await send({"type": "http.response.body"})
 
-    answer, _ = exchange(HEAD + b"Content-Length: 9\r\n\r\n1", b"2", pause=0.05, app=refuse)
+    begun = HEAD + b"Content-Length: 9\r\n\r\n1"
+    answer, _ = exchange(begun, b"2", pause=0.05, app=refuse, patience=IMPATIENT)
     assert answer.startswith(b"HTTP/1.1 401")
 
 
