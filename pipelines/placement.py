@@ -225,7 +225,11 @@ def _pipeline_config(own: dsl.PipelineConfig | None, config: PipelineConfig) -> 
     if config.workspace:
         merged.workspace = _workspace(config.workspace)
     if documents.seconds(config.keep_finished):
-        merged.ttl_seconds_after_finished = documents.seconds(config.keep_finished)
+        kept = documents.seconds(config.keep_finished)
+        # Kubeflow's defaults for all Workflows set each of them to an hour, and Argo prefers the
+        # last two to the first.
+        merged.ttl_seconds_after_finished = kept
+        merged.ttl_seconds_after_success = merged.ttl_seconds_after_failure = kept
     if documents.seconds(config.timeout):
         merged.active_deadline_seconds = documents.seconds(config.timeout)
     return merged

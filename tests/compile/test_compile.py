@@ -86,6 +86,12 @@ def test_a_configuration_reaches_the_spec() -> None:
     assert training["retryPolicy"]["backoffDuration"] == "120s"
     kubernetes = platform["platforms"]["kubernetes"]
     assert kubernetes["pipelineConfig"]["workspace"]["size"] == "50Gi"
+    # Argo takes what a Workflow sets before the defaults of the controller, field by field, and the
+    # seconds after success or failure before those after completion.
+    kept = {key: value for key, value in kubernetes["pipelineConfig"].items() if "Ttl" in key}
+    assert kept == dict.fromkeys(
+        ("resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure"), 7 * 86400
+    )
     pods = kubernetes["deploymentSpec"]["executors"]
     assert pods["exec-train-model"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert pods["exec-train-model"]["activeDeadlineSeconds"] == "28800"
