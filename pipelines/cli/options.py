@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -155,3 +156,19 @@ def check_shortcuts(
                 f"{option}: the pipeline {pipeline.name!r} has no parameter {parameter!r}. "
                 f"Its parameters: {', '.join(known)}."
             )
+
+
+def seconds(option: str, text: str) -> int:
+    """Return the seconds of a duration that an option gives; 0 if it is empty.
+
+    Raises:
+        UserError: For anything else; the message names the option.
+
+    Example:
+        >>> seconds("--timeout", "4h")
+        14400
+    """
+    try:
+        return documents.seconds(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text!r}: {error}.") from error

@@ -1,11 +1,12 @@
 """`kfp-tabular schedule`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.cli.options import seconds
 from kfp_tabular.pipelines.cli.server_options import (
     server_options,
     submission_options,
@@ -25,6 +26,15 @@ from kfp_tabular.pipelines.kubeflow.connection import Server
 @click.option("--catch-up", is_flag=True, help="Make up for runs missed while it was off.")
 @click.option("--disabled", is_flag=True, help="Create it, but leave it off.")
 @click.option("--replace", is_flag=True, help="Replace a schedule of this name.")
+@click.option(
+    "--running",
+    type=click.Choice(["refuse", "wait", "stop", "leave"]),
+    default="refuse",
+    show_default=True,
+    help="What --replace does if the old schedule has a run that has not ended: refuse; wait for "
+    "it; stop it; or leave it to its end and the old schedule switched off.",
+)
+@click.option("--timeout", default="", metavar="DURATION", help="The longest wait for such a run.")
 def schedule_command(
     server: Server,
     name: str,
@@ -35,12 +45,20 @@ def schedule_command(
     catch_up: bool,
     disabled: bool,
     replace: bool,
+    running: Literal["refuse", "wait", "stop", "leave"],
+    timeout: str,
     **given: Any,
 ) -> None:
     """Run a pipeline on Kubeflow Pipelines on a schedule."""
-    from kfp_tabular.pipelines.kubeflow import submission
+    from kfp_tabular.components.common.process.termination import interrupt_on_termination
+    from kfp_tabular.pipelines.kubeflow import scheduling
+    from kfp_tabular.pipelines.kubeflow.following import RunTimeoutError
+    from kfp_tabular.pipelines.kubeflow.replacement import ReplacementPolicy
 
-    when = submission.RunSchedule(
+    if not replace and (running != "refuse" or timeout):
+        raise UserError("--running and --timeout are about the old schedule: add --replace.")
+    policy = ReplacementPolicy(running, seconds("--timeout", timeout)) if replace else None
+    when = scheduling.RunSchedule(
         cron=cron,
         start=_time("--start", start),
         end=_time("--end", end),
@@ -49,11 +67,21 @@ def schedule_command(
         enabled=not disabled,
     )
     request = submission_request(name or "{pipeline}", given)
-    scheduled = submission.schedule(server, request, when, replace=replace)
+    interrupt_on_termination()
+    try:
+        scheduled = scheduling.schedule(server, request, when, policy, _say)
+    except RunTimeoutError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"schedule: {scheduled.identifier}{' (disabled)' if disabled else ''}")
     for identifier in scheduled.replaced:
         click.echo(f"replaced: {identifier}")
+    for identifier in scheduled.left:
+        click.echo(f"left:     {identifier} (disabled; its run goes on)")
     click.echo(f"page:     {scheduled.url}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _time(option: str, text: str) -> str:

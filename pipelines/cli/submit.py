@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfp_tabular.components.common import documents
-from kfp_tabular.components.common.errors import (
-    USER_ERROR_EXIT_CODE,
-    USER_ERROR_PREFIX,
-    UserError,
-)
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, USER_ERROR_PREFIX
+from kfp_tabular.pipelines.cli.options import seconds
 from kfp_tabular.pipelines.cli.server_options import (
     server_options,
     submission_options,
@@ -33,7 +29,7 @@ def submit_command(server: Server, name: str, wait: bool, timeout: str, **given:
     """Run a pipeline on Kubeflow Pipelines."""
     from kfp_tabular.pipelines.kubeflow import submission
 
-    limit = _seconds(timeout)
+    limit = seconds("--timeout", timeout)
     request = submission_request(name or f"{{pipeline}} {datetime.now():%Y-%m-%d %H:%M:%S}", given)
     submitted = submission.submit(server, request)
     click.echo(f"run:  {submitted.identifier}")
@@ -83,10 +79,3 @@ def _unknown(outcome: "RunOutcome") -> str:
         "read the tasks of a Workflow that grew beyond 1 MiB, since Argo compresses them; "
         f"{workflow} has them for as long as the Workflow is kept."
     )
-
-
-def _seconds(text: str) -> int:
-    try:
-        return documents.seconds(text)
-    except ValueError as error:
-        raise UserError(f"--timeout {text!r}: {error}.") from error

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from kfp_tabular.pipelines.kubeflow.connection import Server
@@ -21,6 +22,9 @@ _LOOKS_AFTER_END = 3
 # A run whose Workflow was deleted stays RUNNING for good; after this time without a change, its
 # pods are looked for.
 _SILENT_SECONDS = 900.0
+
+# Between this machine and the server, and a poll.
+_CLOCK_DIFFERENCE = timedelta(seconds=30)
 
 _logger = logging.getLogger(__name__)
 
@@ -109,10 +113,12 @@ def follow(
     watcher = RunWatcher(server, run_id)
     deadline = time.monotonic() + timeout if timeout else float("inf")
     reporter, silence = _Reporter(listener), _Silence(watcher)
-    looks = 0
+    looks, stopping = 0, None
     while True:
         run = watcher.look()
-        found = RunTasks(run, groups)
+        if run.state == "CANCELING" and stopping is None:
+            stopping = datetime.now(UTC) - _CLOCK_DIFFERENCE
+        found = RunTasks(run, groups, stopping)
         ended = run.state in ENDED
         states = found.states(ended=ended)
         looks += ended

@@ -46,10 +46,13 @@ class RunTasks:
     Args:
         run: The server's answer.
         groups: The conditions and loops around each of the pipeline's tasks, outermost first.
+        seen_stopping: When the run was first seen to be asked to stop, if it was: the server may
+            leave it out of the run's history.
     """
 
     run: Any
     groups: Mapping[str, Sequence[str]]
+    seen_stopping: datetime | None = None
     _entries: Mapping[str, Sequence[Any]] = field(init=False, repr=False)
     nodes: WorkflowNodes = field(init=False, repr=False)
 
@@ -77,7 +80,7 @@ class RunTasks:
             for entry in self.run.state_history or ()
             if entry.state == _STOPPING and entry.update_time
         ]
-        return min(times) if times else None
+        return min(times) if times else self.seen_stopping
 
     @property
     def has_all_ends(self) -> bool:

@@ -157,6 +157,21 @@ def test_the_request_for_a_log() -> None:
         )
 
 
+def test_the_deletion_of_a_schedule() -> None:
+    with seam(
+        "kfp",
+        "Client._recurring_run_api, and propagation_policy of its deletion",
+        user="pipelines/kubeflow/replacement.py",
+    ):
+        import kfp
+        import kfp_server_api
+
+        assert "self._recurring_run_api" in inspect.getsource(kfp.Client.__init__)
+        delete = kfp_server_api.RecurringRunServiceApi
+        source = inspect.getsource(delete.recurring_run_service_delete_recurring_run_with_http_info)
+        assert "propagation_policy" in source
+
+
 def test_types_of_parameters() -> None:
     with seam(
         "kfp-pipeline-spec",

@@ -219,6 +219,7 @@ def test_a_schedule_of_the_same_name_is_not_made_twice(server: PipelinesServer) 
     assert f"replaced: {nightly}" in replaced.output
     crons = [entry["trigger"]["cron_schedule"]["cron"] for entry in server.recurring.values()]
     assert crons == ["0 0 2 * * *", "0 0 3 * * *"]
+    assert [entry["mode"] for entry in server.recurring.values()] == ["ENABLE", "ENABLE"]
 
 
 @pytest.mark.parametrize(

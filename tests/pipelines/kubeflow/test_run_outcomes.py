@@ -1,6 +1,7 @@
 """What a person reads at the end of a run, for each way in which runs end."""
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,21 @@ def test_a_stopped_run_is_no_failed_one(server: PipelinesServer) -> None:
     ]
     assert code(result) == 1
     assert not server.read
+
+
+def test_a_stop_that_is_only_seen_in_passing_is_one(server: PipelinesServer) -> None:
+    stopping = RecordedRun("CANCELING").task("ingest-data").answer()
+    run = RecordedRun("FAILED").task("ingest-data")
+    run.clock = datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=5)
+    run.task("validate-data", "FAILED", executor=["FAILED"])
+    server.states = [stopping, run.answer()]
+
+    result = submit(server, "--wait")
+
+    assert lines(result)[-2:] == [
+        "ended: stopped",
+        "kfp-tabular: error: the run was stopped while validate-data ran.",
+    ]
 
 
 def test_a_run_that_ends_before_it_is_stopped_has_succeeded(server: PipelinesServer) -> None:
