@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task.component import short
-from kfp_tabular.pipelines import parameters, registry, spec
+from kfp_tabular.pipelines import lightweight_source, parameters, registry, spec
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.workflow_size.estimate import Estimate, check, estimate
@@ -81,6 +81,7 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         _shorten_descriptions(built.pipeline_spec)
+        lightweight_source.remove_docstrings(built.pipeline_spec)
         compiler.Compiler().compile(built, str(compiled), pipeline_parameters=defaults)
         return _with_stable_header(compiled.read_text(encoding="utf-8"))
 

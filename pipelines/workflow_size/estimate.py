@@ -92,7 +92,7 @@ def check(found: Estimate) -> None:
         kfp_tabular.components.common.errors.UserError: pipeline churn: its Workflow would take
         about 900 KB on a cluster, and at most 700 KB are safe: beyond 1 MiB, KFP loses the run's
         last tasks. Largest tasks: embed 700 KB, train 90 KB. Shorten their source (import it from
-        the image), default values and descriptions, or split the pipeline.
+        the image), default values and the run's parameters, or split the pipeline.
     """
     if found.size <= LIMIT and found.size_with_retries <= LIMIT_WITH_RETRIES:
         return
@@ -105,8 +105,8 @@ def check(found: Estimate) -> None:
     raise UserError(
         f"pipeline {found.pipeline}: its Workflow would take about {_kb(size)} {where}, and at "
         f"most {_kb(limit)} are safe: beyond 1 MiB, KFP loses the run's last tasks. Largest tasks: "
-        f"{largest}. Shorten their source (import it from the image), default values and "
-        f"descriptions{more}, or split the pipeline."
+        f"{largest}. Shorten their source (import it from the image), default values and the "
+        f"run's parameters{more}, or split the pipeline."
     )
 
 

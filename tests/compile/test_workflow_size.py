@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from google.protobuf import json_format
 from kfp import dsl
 
 from kfp_tabular import components
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import configuration, registry, spec
+from kfp_tabular.pipelines.cli import cli
 from kfp_tabular.pipelines.compile import compile_pipeline, compile_text
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.workflow_size import workflow
@@ -358,3 +360,16 @@ def test_the_limits_are_said_in_the_documentation() -> None:
         f"{MEASURED_WITHOUT_DOCSTRINGS:,}",
     ):
         assert figure in page
+
+
+def test_compile_prints_the_estimate(tmp_path: Path) -> None:
+    output = tmp_path / "training.yaml"
+
+    done = CliRunner().invoke(cli, ["compile", "--output", str(output)])
+
+    assert done.exit_code == 0
+    assert re.fullmatch(
+        rf"{re.escape(str(output))}: \d+ bytes\. "
+        r"Workflow on a cluster: about \d{3} KB of at most 700 KB\.\n",
+        done.output,
+    )

@@ -230,3 +230,25 @@ def test_the_specification_of_a_component_can_be_changed() -> None:
         assert executor["container"]["command"] == ["python3"]
         (changed,) = document["components"].values()
         assert changed["inputDefinitions"]["parameters"]["a"]["description"] == "A number."
+
+
+def test_the_source_of_a_lightweight_component_is_in_its_command() -> None:
+    with seam(
+        "kfp",
+        "the command of a lightweight component",
+        user="pipelines/lightweight_source.py",
+    ):
+        from kfp import dsl
+
+        from kfp_tabular.pipelines import lightweight_source
+
+        container = dsl.component(
+            _add, base_image="python:3.13"
+        ).component_spec.implementation.container
+        written = next(
+            index
+            for index, part in enumerate(container.command)
+            if lightweight_source._WRITES_SOURCE in part
+        )
+        assert "def _add(a: int)" in container.command[written + 1]
+        assert container.args[-2:] == [lightweight_source._FUNCTION, "_add"]

@@ -12,6 +12,9 @@ from kfp_tabular.pipelines.kubeflow.connection import TOKEN_VARIABLE, Server
 from tests.pipelines.kubeflow.commands import WHAT, call, submit
 from tests.pipelines.kubeflow.pipelines_server import EPOCH, PipelinesServer, task
 
+LONG = f'{{"{"x" * 40_000}": {{}}}}'
+"""A parameter that makes the Workflow too large."""
+
 
 def test_a_run_is_submitted(server: PipelinesServer, tmp_path: Path) -> None:
     config = tmp_path / "cluster.yaml"
@@ -175,6 +178,7 @@ def test_a_server_that_is_not_there() -> None:
         (["--data", "churn.csv", "--label", "y"], "a path on this machine"),
         ([*WHAT, "--param", "epoch=3"], "Did you mean 'epochs'"),
         ([*WHAT, "--param", "epochs"], "expected KEY=VALUE"),
+        ([*WHAT, "--param", f"feature_config={LONG}"], "and the run's parameters"),
         ([*WHAT, "--timeout", "soon"], "--timeout 'soon': expected a duration"),
         ([*WHAT, "--ca-file", "nowhere.pem"], "nowhere.pem: no such file"),
         ([*WHAT, "--token-file", "nowhere"], "nowhere: cannot be read: No such file or directory."),
@@ -226,6 +230,7 @@ def test_a_schedule_of_the_same_name_is_not_made_twice(server: PipelinesServer) 
     ("arguments", "message"),
     [
         (["--cron", "2 am"], "expected five fields"),
+        (["--cron", "0 2 * * *", "--param", f"feature_config={LONG}"], "Workflow would take"),
         (["--cron", "0 2 * * *", "--max-concurrency", "11"], "expected 1 to 10, found 11"),
         (["--cron", "0 2 * * *", "--start", "tomorrow"], "expected a time such as"),
         (["--cron", "0 2 * * *", "--end", "2030-01-01T00:00:00"], "has no zone"),
