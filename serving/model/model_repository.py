@@ -2,20 +2,23 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_tabular.components.common.artifacts.model_document import FILE_NAME
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.serving.model.version_files import Fingerprint, list_files
 
 DEFAULT_NAME = "model"
 
 _SAVED_MODEL = "saved_model.pb"
 _VERSION = re.compile(r"[0-9]+")
+_LONGEST_VERSION = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-Fingerprint = frozenset[tuple[str, int, int]]
+MOST_VERSIONS = 100
+"""How many versions are looked at, the highest ones."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class ModelVersion:
     Attributes:
         directory: Holds `saved_model.pb` and `model.json`, if it is a model at all.
         version: The directory's name if it is a version, that is, a number; else None.
-        fingerprint: Name, size and time of each file. It changes while files are written.
+        fingerprint: Name, size and time of each file, and what must not be among them. It changes
+            while files are written.
     """
 
     directory: Path
@@ -100,7 +104,10 @@ def _version_directories(directory: Path) -> Sequence[Path]:
     except OSError:
         # Removed, or not reachable for a moment: there is nothing to load.
         return []
-    return sorted(entries, key=lambda entry: (int(entry.name), entry.name), reverse=True)
+    # A number of thousands of digits takes long to compare, and is no version.
+    named = [entry for entry in entries if len(entry.name) <= _LONGEST_VERSION]
+    named.sort(key=lambda entry: (int(entry.name), entry.name), reverse=True)
+    return named[:MOST_VERSIONS]
 
 
 def _check_versions(directory: Path) -> None:
@@ -120,23 +127,5 @@ def _version(directory: Path) -> ModelVersion:
     return ModelVersion(
         directory=directory,
         version=directory.name if _VERSION.fullmatch(directory.name) else None,
-        fingerprint=frozenset(_files(directory, directory)),
+        fingerprint=list_files(directory).fingerprint,
     )
-
-
-def _files(directory: Path, root: Path) -> Iterator[tuple[str, int, int]]:
-    try:
-        entries = list(os.scandir(directory))
-    except OSError:
-        return
-    for entry in entries:
-        try:
-            if entry.is_dir():
-                yield from _files(Path(entry.path), root)
-            else:
-                status = entry.stat()
-                name = os.path.relpath(entry.path, root)
-                yield name, status.st_size, status.st_mtime_ns
-        except OSError:
-            # Removed since it was listed; the next look sees the change.
-            continue

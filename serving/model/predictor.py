@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.model_document import (
+    CLASSES,
     FILE_NAME,
+    PROBABILITIES,
     SERVING_SIGNATURE,
     ModelSpec,
 )
@@ -139,6 +141,9 @@ class Predictor:
 
         Args:
             rows: Expected batch sizes, besides a few small ones.
+
+        Raises:
+            UserError: If the predictions do not fit the model's description.
         """
         examples = {rule.input: rule.example() for rule in self.rules}
         for size in sorted({*_WARM_UP_ROWS, *rows}):
@@ -151,18 +156,27 @@ class Predictor:
                 for model_input in self.interface.spec.inputs
             }
             try:
-                self.predict(arrays)
+                outputs = self.predict(arrays)
             except RequestError:
                 _logger.warning(
                     "warm-up ended early: the model fails on example rows, so the first requests "
                     "will be slower"
                 )
                 return
+            _check_outputs(self.interface.spec, outputs, size)
 
 
 def _check(path: Path, interface: ModelInterface, signature: Any) -> None:
     """Check that `model.json` describes the SavedModel beside it."""
     spec = interface.spec
+    for what, names in (
+        ("classes", spec.classes),
+        ("inputs", [model_input.name for model_input in spec.inputs]),
+    ):
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}: {FILE_NAME}: two {what} have the same name.")
+    if not spec.inputs:
+        raise UserError(f"{path}: {FILE_NAME} describes no inputs.")
     actual = {
         name: tensor.dtype.name for name, tensor in signature.structured_input_signature[1].items()
     }
@@ -183,6 +197,34 @@ def _check(path: Path, interface: ModelInterface, signature: Any) -> None:
             f"{path}: a {spec.task} model's {SERVING_SIGNATURE} signature returns "
             f"{', '.join(map(repr, interface.outputs))}; this one lacks "
             f"{', '.join(map(repr, absent))}."
+        )
+    if PROBABILITIES in interface.outputs:
+        shape = signature.structured_outputs[PROBABILITIES].shape
+        if shape.rank is not None and (
+            shape.rank != 2 or shape[1] not in (None, len(spec.classes))
+        ):
+            raise UserError(
+                f"{path}: {FILE_NAME} lists {len(spec.classes)} classes, and {PROBABILITIES!r} has "
+                f"the shape {shape}."
+            )
+
+
+def _check_outputs(
+    spec: ModelSpec, outputs: Mapping[str, "np.ndarray[Any, Any]"], rows: int
+) -> None:
+    """Check the shapes of predictions, and their classes."""
+    for name, array in outputs.items():
+        expected = (rows, len(spec.classes)) if name == PROBABILITIES else (rows,)
+        if array.shape != expected:
+            raise UserError(
+                f"the model's {name!r} has the shape {array.shape} for {rows} rows; "
+                f"{len(spec.classes)} classes in {FILE_NAME} need {expected}."
+            )
+    known = {name.encode("utf-8") for name in spec.classes}
+    other = set(outputs[CLASSES].tolist()) - known if CLASSES in outputs else set()
+    if other:
+        raise UserError(
+            f"the model predicts a class that {FILE_NAME} does not list: {min(other)!r}."
         )
 
 

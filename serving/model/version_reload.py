@@ -15,8 +15,9 @@ from typing import TypeVar
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.model.loaded_version import LoadedVersion, VersionLoader
-from kfp_tabular.serving.model.model_repository import Fingerprint, ModelVersion, ServedModelSource
+from kfp_tabular.serving.model.model_repository import ModelVersion, ServedModelSource
 from kfp_tabular.serving.model.served_model import ServedModel
+from kfp_tabular.serving.model.version_files import Fingerprint
 
 _logger = logging.getLogger(__name__)
 

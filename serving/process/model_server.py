@@ -85,7 +85,11 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             ),
         )
         self._loader = VersionLoader(
-            self._executor, settings.batches, threads, self._metrics.observe_call
+            self._executor,
+            settings.batches,
+            threads,
+            self._metrics.observe_call,
+            settings.models,
         )
         path = settings.authentication.auth_keys
         self._keys = KeyRing(path) if path else None

@@ -18,6 +18,10 @@ ValuePolicy = Literal["reject", "count"]
 """What to do with a value outside of its domain in the schema: reject the request with status 400,
 or predict and count the value in a metric."""
 
+DigestPolicy = Literal["check", "require", "off"]
+"""What to do about the digests of a version's files: check those that there are, refuse versions
+without, or check none."""
+
 _POLICY = text_values.one_of(*get_args(ValuePolicy))
 
 
@@ -172,6 +176,31 @@ class BatchSettings:
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """What is checked before a version is served."""
+
+    digests: DigestPolicy = _setting(  # noqa: RUF009  frozen
+        "check",
+        text_values.one_of(*get_args(DigestPolicy)),
+        "check a version's files against its recorded digests, where it has some; require them; or "
+        "check none",
+        metavar="check|require|off",
+    )
+    max_model_mib: int = _setting(
+        4096,
+        text_values.whole_number(1),
+        "the largest version that is loaded, all files together, in MiB",
+        metavar="MIB",
+    )
+    load_seconds: float = _setting(
+        600.0,
+        text_values.amount("seconds"),
+        "how long checking, loading and warming up a version may take; 0 is forever",
+        metavar="SECONDS",
+    )
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """What to serve, where and how."""
 
@@ -218,6 +247,7 @@ class ServerSettings:
     policies: ValuePolicies = ValuePolicies()
     authentication: AuthenticationSettings = AuthenticationSettings()
     batches: BatchSettings = BatchSettings()
+    models: ModelSettings = ModelSettings()
     reload_seconds: float = _setting(
         10.0,
         text_values.amount("seconds"),

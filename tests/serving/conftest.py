@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kfp_tabular.components.common.artifacts import file_digests
 from kfp_tabular.components.common.artifacts.lineage import digest_file
 from kfp_tabular.components.common.artifacts.model_document import (
     EXAMPLES_SIGNATURE,
@@ -105,6 +106,7 @@ def build(directory: Path, task: TaskKind) -> Path:
         inputs=INPUTS,
         schema_digest=digest_file(schema),
     ).save(directory)
+    file_digests.write(directory)
     return directory
 
 

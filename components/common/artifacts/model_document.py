@@ -14,6 +14,8 @@ from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
 
 FILE_NAME = "model.json"
+LARGEST_BYTES = 16 * 2**20
+"""How large the file may be. A hundred thousand classes take a few MiB."""
 
 SERVING_SIGNATURE = "serving_default"
 """Signature that takes the raw features by name, tensors of shape `[batch]`."""
@@ -89,7 +91,11 @@ class ModelSpec:
         """
         file = Path(directory) / FILE_NAME
         try:
-            fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST_BYTES + 1)
+            if len(content) > LARGEST_BYTES:
+                raise UserError(f"{file}: larger than {LARGEST_BYTES // 2**20} MiB.")
+            fields: dict[str, Any] = json.loads(content.decode("utf-8"))
             _check(fields)
             return cls(
                 task=fields["task"],
@@ -130,6 +136,9 @@ def _check(fields: Mapping[str, Any]) -> None:
     number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
     if threshold is not None and not number:
         raise ValueError("decision_threshold: expected a number or null")
+    # JSON has no NaN, but Python reads it.
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError("decision_threshold: expected a number from 0 to 1")
     if not isinstance(fields["schema_digest"], str) or not _DIGEST.fullmatch(
         fields["schema_digest"]
     ):
@@ -139,3 +148,5 @@ def _check(fields: Mapping[str, Any]) -> None:
             raise ValueError(f"inputs: dtype {entry['dtype']!r} is not one of {', '.join(_DTYPES)}")
         if not isinstance(entry["name"], str) or not isinstance(entry["input"], str):
             raise TypeError("inputs: name and input are text")
+        if not isinstance(entry["required"], bool):
+            raise TypeError("inputs: required is true or false")

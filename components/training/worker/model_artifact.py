@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import file_digests, lineage
 from kfp_tabular.components.training.input.training_data import TrainingData
 from kfp_tabular.components.training.model import saved_model
 from kfp_tabular.components.training.worker_settings import WorkerSettings
@@ -28,6 +28,7 @@ def write(settings: WorkerSettings, output: Path, data: TrainingData, model: Any
     started = time.monotonic()
     with files.atomic_directory(output) as directory:
         saved_model.write(directory, model, data, settings)
+        file_digests.write(directory)
         lineage.record(
             directory,
             inputs={
