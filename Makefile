@@ -31,7 +31,7 @@ WITH_SCHEMAS := author tensorflow launcher serving
 COMPONENT_TESTS := tests/components
 TESTS_author := tests/pipelines tests/compile tests/images tests/docs
 TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
-	tuning/katib deployment/kserve)
+	tuning/katib deployment/kserve destinations)
 TESTS_tensorflow := $(COMPONENT_TESTS)
 TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)
 TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from kfp_tabular.components.data_ingestion.component import ingest_data as ingest_data
     from kfp_tabular.components.data_validation.component import validate_data as validate_data
     from kfp_tabular.components.deployment.component import deploy_model as deploy_model
+    from kfp_tabular.components.destinations.component import (
+        check_destinations as check_destinations,
+    )
     from kfp_tabular.components.evaluation.component import evaluate_model as evaluate_model
     from kfp_tabular.components.feature_engineering.component import (
         transform_features as transform_features,
@@ -29,11 +32,13 @@ COMPONENTS = {
     "train_model": "training",
     "evaluate_model": "evaluation",
     "deploy_model": "deployment",
+    "check_destinations": "destinations",
 }
 """Each component's name and the folder it lives in, in pipeline order."""
 
 __all__ = [
     "COMPONENTS",
+    "check_destinations",
     "deploy_model",
     "evaluate_model",
     "ingest_data",

@@ -27,7 +27,22 @@ IMAGES = {
     "serving": images.SERVING,
 }
 
+AUTO, ALWAYS, NEVER = "auto", "always", "never"
+
 _ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
+
+
+@dataclass(frozen=True)
+class TaskVolume(Volume):
+    """A PersistentVolumeClaim that a task's pod mounts.
+
+    Attributes:
+        prepare: Whether a task at the start of the run makes the volume writable for the group of
+            the tasks, in a pod that runs as root: for volumes that belong to root, where the
+            cluster sets no `fsGroup`.
+    """
+
+    prepare: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,8 @@ class TaskConfig(PodSettings):
         env: Environment variables. Not for secrets: the compiled spec would hold them.
         secrets: Kubernetes Secrets to use.
         volumes: PersistentVolumeClaims to mount.
+        run_as_user: The user id of the task's process, above 0; None for the image's, 10001.
+        run_as_group: Its group id; None for the image's, 0.
     """
 
     image: str = ""
@@ -61,7 +78,9 @@ class TaskConfig(PodSettings):
     caching: bool = True
     env: Mapping[str, str] = documents.mapping(check_variables)
     secrets: tuple[Secret, ...] = ()
-    volumes: tuple[Volume, ...] = ()
+    volumes: tuple[TaskVolume, ...] = ()
+    run_as_user: int | None = checked(documents.between(1), None)
+    run_as_group: int | None = checked(documents.between(0), None)
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,10 @@ class PipelineConfig:
         keep_finished: How long Kubernetes keeps a finished run's pods; a duration, empty for the
             cluster's setting. KFP's record and the artifacts stay.
         workspace: A volume for the tasks of a run.
+        check_destinations: Whether a task at the start of a run checks that the places which it
+            writes to late can be written (`model_repository`, `study_directory`,
+            `checkpoint_uri`): `auto`: where one may be on a mounted volume or in an object store;
+            `always`; `never`.
         parameters: Defaults for the pipeline's run-time parameters.
         locked: Values of parameters that no run may change: the compiled spec holds them as
             constants, and does not have these parameters. Not for secrets.
@@ -117,6 +140,7 @@ class PipelineConfig:
     timeout: str = checked(documents.duration)
     keep_finished: str = checked(documents.duration)
     workspace: Workspace | None = None
+    check_destinations: str = checked(documents.one_of(AUTO, ALWAYS, NEVER), AUTO)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     locked: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,13 +1,14 @@
 """The places that tasks write to late in a run, besides their artifacts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.common.storage.location import parse
 from kfp_tabular.pipelines import spec as specs
 from kfp_tabular.pipelines import task_arguments
+from kfp_tabular.pipelines.configuration import AUTO, NEVER, PipelineConfig, TaskConfig
 from kfp_tabular.pipelines.task_definitions import component_of
 
 ARGUMENTS: Mapping[str, str] = {
@@ -16,6 +17,9 @@ ARGUMENTS: Mapping[str, str] = {
     "deploy-model": "model_repository",
 }
 """By component, the argument that names the place."""
+
+CHECK_TASK = "check-destinations"
+"""The task that checks these places early; `destination_checks` adds it."""
 
 MODEL_NAME = "model_name"
 """The argument that names a directory in the model repository."""
@@ -67,6 +71,62 @@ def of_run(spec: Mapping[str, Any], values: Mapping[str, Any]) -> list[Destinati
             uri = f"{uri.rstrip('/')}/{given[MODEL_NAME]}"
         found.append(Destination(task, argument, uri))
     return found
+
+
+def writes_to_stores(spec: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a task of a run writes to an object store, besides its artifacts.
+
+    Args:
+        spec: A pipeline spec.
+        values: Values of the pipeline's parameters.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> writes_to_stores(specs.of(training_pipeline), {"model_repository": "s3://models"})
+        True
+    """
+    return any(destination.is_remote for destination in of_run(spec, values))
+
+
+def wants_check(config: PipelineConfig, spec: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether a run needs the check task, and its spec does not have it yet.
+
+    When a pipeline is compiled, a value that only the run sets is not known.
+
+    Args:
+        config: The configuration that the spec was compiled with.
+        spec: A pipeline spec.
+        values: Values of the pipeline's parameters.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> spec = specs.of(training_pipeline)
+        >>> wants_check(PipelineConfig(), spec, {"model_repository": "s3://models"})
+        True
+        >>> wants_check(PipelineConfig(), spec, {})
+        False
+    """
+    is_open = config.check_destinations == AUTO and CHECK_TASK not in specs.tasks(spec)
+    return is_open and writes_to_stores(spec, values)
+
+
+def local_configuration(config: PipelineConfig) -> PipelineConfig:
+    """Return a configuration for a run on this machine, which has no volumes to check or prepare.
+
+    Example:
+        >>> local_configuration(PipelineConfig()).check_destinations
+        'never'
+    """
+
+    def without_preparation(task: TaskConfig) -> TaskConfig:
+        return replace(task, volumes=tuple(replace(each, prepare=False) for each in task.volumes))
+
+    return replace(
+        config,
+        check_destinations=NEVER,
+        defaults=without_preparation(config.defaults),
+        tasks={name: without_preparation(task) for name, task in config.tasks.items()},
+    )
 
 
 def check_local(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from kfp.dsl.pipeline_context import Pipeline
 from kfp_tabular import components
 from kfp_tabular.components.common import documents, images
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines import task_definitions
+from kfp_tabular.pipelines import destination_checks, task_definitions
 from kfp_tabular.pipelines.configuration import PipelineConfig, TaskConfig, Workspace
 from kfp_tabular.pipelines.task_definitions import TaskDefinition
 
@@ -51,6 +51,10 @@ def apply(
             definition = tasks.get(name) or definition_of(task)
             if definition is not None:
                 place(task, config, definition)
+        recorded = Pipeline.get_default_pipeline().tasks
+        for task in destination_checks.add(recorded, config, pipeline):
+            # The settings of its pod are those of the tasks that it checks for.
+            _work(task, config, task_definitions.of_component("check_destinations"))
         return outputs
 
     info = pipeline.pipeline_spec.pipeline_info
@@ -129,6 +133,21 @@ def place(
         ...     print(place(task, config, definition_of(task)).container_spec.image)
         registry.example.com/ml/tensorflow:1.0
     """
+    _work(task, config, definition)
+    wanted = config.task(task.name)
+    for name, value in wanted.env.items():
+        task.set_env_variable(name, value)
+    _scheduling(task, wanted)
+    _mounts(task, wanted)
+    if wanted.run_as_user is not None or wanted.run_as_group is not None:
+        kubernetes.set_security_context(
+            task, run_as_user=wanted.run_as_user, run_as_group=wanted.run_as_group
+        )
+    return task
+
+
+def _work(task: dsl.PipelineTask, config: PipelineConfig, definition: TaskDefinition) -> None:
+    """Set a task's image, resources, retries, caching and time-out."""
     wanted = config.task(task.name)
     _image(task, config, definition)
     try:
@@ -144,12 +163,7 @@ def place(
         )
     if not wanted.caching or definition.acts_on_world:
         task.set_caching_options(False)
-    for name, value in wanted.env.items():
-        task.set_env_variable(name, value)
     _timeout(task, wanted.timeout, definition)
-    _scheduling(task, wanted)
-    _mounts(task, wanted)
-    return task
 
 
 def _image(task: dsl.PipelineTask, config: PipelineConfig, definition: TaskDefinition) -> None:

@@ -113,6 +113,8 @@ def example(interface: Interface) -> str:
             lines.append(line)
         else:
             lines += [f"    {artifact.name} = dsl.importer(", f"        {values}", "    )"]
+    if not required:
+        return "\n".join([*lines, f"    {interface.name}()"])
     lines += [f"    {interface.name}("]
     lines += [f"        {a.name}={a.name}.output," for a in artifacts]
     lines += [f"        {p.name}={p.name}," for p in parameters]

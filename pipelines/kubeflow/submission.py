@@ -5,13 +5,13 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import locked_parameters, parameters, spec
-from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines import destinations, locked_parameters, parameters, spec
+from kfp_tabular.pipelines.configuration import ALWAYS, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect, translated
 from kfp_tabular.pipelines.workflow_size import estimate
@@ -107,6 +107,10 @@ def compiled(request: SubmissionRequest) -> Iterator[Compiled]:
         compiled = spec.load(package)
         arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))
         parameters.require(arguments, spec.required_parameters(compiled))
+        if destinations.wants_check(request.config, compiled, arguments):
+            checked = replace(request.config, check_destinations=ALWAYS)
+            compiling.compile_pipeline(request.pipeline, checked, package)
+            compiled = spec.load(package)
         # Long values of the run's parameters count, too.
         platform = spec.platform(package.read_text(encoding="utf-8"))
         estimate.check(estimate.estimate(compiled, platform, arguments))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
 from kfp_tabular.pipelines import destinations, locked_parameters, parameters, spec
-from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.configuration import ALWAYS, NEVER, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
 from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
@@ -69,7 +69,8 @@ def run(
             the model repository that cannot be written. Nothing is written then.
     """
     locked_parameters.refuse(arguments, config.locked)
-    text = compiling.compile_text(pipeline, config)
+    here = destinations.local_configuration(config)
+    text = compiling.compile_text(pipeline, here)
     compiled = spec.parse(text)
     declared = spec.parameter_types(compiled)
     given = parameters.convert({**config.parameters, **arguments}, declared)
@@ -81,7 +82,11 @@ def run(
         raise UserError(
             f"label {known['label']!r} is among the excluded columns; leave it out of exclude."
         )
-    destinations.check_local(compiled, given)
+    if config.check_destinations != NEVER:
+        destinations.check_local(compiled, given)
+        if destinations.writes_to_stores(compiled, given):
+            text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
+            compiled = spec.parse(text)
     spec_file = _prepare(output, text)
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()

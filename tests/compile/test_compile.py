@@ -98,7 +98,10 @@ def test_a_configuration_reaches_the_spec() -> None:
     assert pods["exec-ingest-data"]["activeDeadlineSeconds"] == "3600"
     assert pods["exec-deploy-model"]["pvcMount"][0]["mountPath"] == "/models"
     secrets = [pod["secretAsEnv"][0]["secretName"] for pod in pods.values()]
-    assert secrets == ["mlpipeline-minio-artifact"] * len(PIPELINES["training"].tasks)
+    assert pods.keys() == {
+        f"exec-{name}" for name in [*PIPELINES["training"].tasks, "check-destinations"]
+    }
+    assert secrets == ["mlpipeline-minio-artifact"] * len(pods)
 
 
 def test_a_deployment_is_never_taken_from_the_cache() -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -12,9 +12,7 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, writability
 from kfp_tabular.components.deployment.local import model_repository
-
-USER = 54321
-"""Belongs to no account, like the user of a pod."""
+from tests.processes import USER, refusal
 
 
 @pytest.fixture
@@ -23,32 +21,6 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         yield Path(made)
-
-
-def refusal(act: Callable[[], object]) -> str:
-    """Return the message of the user error that a function raises where root's rights are gone."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(USER)
-                os.setuid(USER)
-            act()
-            code = 0
-        except UserError as error:
-            os.write(writing, str(error).encode())
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        message = stream.read()
-    _, status = os.waitpid(child, 0)
-    assert status == 0, "another exception than a user error"
-    return message
 
 
 def closed(path: Path) -> Path:

@@ -1,0 +1,1 @@
+"""Checks before the long tasks of a run that its late ones can write: volumes, buckets."""
