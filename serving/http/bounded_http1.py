@@ -93,8 +93,9 @@ class BoundedHttp1(asyncio.BufferedProtocol):
             transport.abort()
             return
         self._server_state.connections.add(self)
-        self._server = tuple(transport.get_extra_info("sockname")[:2])
-        self._client = tuple(transport.get_extra_info("peername")[:2])
+        # A client that has reset its connection has no address any more.
+        self._server = tuple(transport.get_extra_info("sockname") or ())[:2] or None
+        self._client = tuple(transport.get_extra_info("peername") or ())[:2] or None
         self._deadline = self._loop.time() + self._bounds.patience.silence_seconds
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -186,12 +187,13 @@ class BoundedHttp1(asyncio.BufferedProtocol):
         exchange, self._exchange = self._exchange, None
         if self._closing or exchange is None:
             return
-        self._bounds.clients_turn(self)
+        now = self._loop.time()
+        self._bounds.clients_turn(self, now)
         if not exchange.keep_alive or (self._ended and not self._rest):
             self._close(lingers=self._body is not None or bool(self._rest))
             return
         patience = self._bounds.patience
-        self._deadline = self._loop.time() + (
+        self._deadline = now + (
             self._config.timeout_keep_alive if self._body is None else patience.silence_seconds
         )
         self._dropped = 0
@@ -215,6 +217,11 @@ class BoundedHttp1(asyncio.BufferedProtocol):
         """Bytes of responses that the client has not taken."""
         return self._transport.get_write_buffer_size()
 
+    @property
+    def has_input(self) -> bool:
+        """Whether the client has sent something that is not read yet."""
+        return _bytes_in_kernel(self._transport, termios.FIONREAD) > 0
+
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""
         unsent = self.unsent_bytes
@@ -234,7 +241,7 @@ class BoundedHttp1(asyncio.BufferedProtocol):
         The kernel tells what it has not delivered: its own buffer holds megabytes, so this
         process's would not move for minutes while a slow client reads.
         """
-        taken = self._sent_bytes - unsent - _undelivered_bytes(self._transport)
+        taken = self._sent_bytes - unsent - _bytes_in_kernel(self._transport, termios.TIOCOUTQ)
         if taken != self._taken_bytes:
             self._taken_bytes, self.unread_since = taken, now
         elif now - self.unread_since >= self._bounds.patience.unread_seconds:
@@ -417,8 +424,9 @@ class BoundedHttp1(asyncio.BufferedProtocol):
             self._transport.close()
             return
         self._lingering, self._dropped = True, 0
-        self._deadline = self._loop.time() + self._bounds.patience.linger_seconds
-        self._bounds.clients_turn(self)
+        now = self._loop.time()
+        self._deadline = now + self._bounds.patience.linger_seconds
+        self._bounds.clients_turn(self, now)
         self._transport.write_eof()
         self._resume()
 
@@ -444,10 +452,16 @@ class BoundedHttp1(asyncio.BufferedProtocol):
         self._drained = None
 
 
-def _undelivered_bytes(transport: asyncio.Transport) -> int:
-    """Return how many bytes the kernel holds that the client has not received."""
+def _bytes_in_kernel(transport: asyncio.Transport, which: int) -> int:
+    """Return how many bytes the kernel holds for a connection.
+
+    Args:
+        transport: The connection's transport.
+        which: `TIOCOUTQ` for those that the client has not received, `FIONREAD` for those that
+            this process has not read.
+    """
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return 0
-    size: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+    size: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), which, b"\0" * 4))[0]
     return size

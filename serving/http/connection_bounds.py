@@ -7,6 +7,7 @@ kept for probes, and beyond a few of these closed at once.
 """
 
 import asyncio
+import itertools
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ MOST_UNSENT_BYTES = 64 * 2**20
 
 PROBE_CONNECTIONS = 32
 """Connections beyond the bound, for probes and metrics only."""
+
+_SLOW_SECONDS = 1.0
+"""A client that has not sent its next request for so long is slower than others."""
+_MOST_ASKED = 16
+"""How many connections are asked for input, to find one to close."""
 
 _OTHER_DESCRIPTORS = 128
 """Files, gRPC and libraries."""
@@ -98,6 +104,10 @@ class Bounded(Protocol):
     def unread_since(self) -> float:
         """When the client has last taken some of them."""
 
+    @property
+    def has_input(self) -> bool:
+        """Whether the client has sent something that is not read yet."""
+
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""
 
@@ -129,8 +139,8 @@ class ConnectionBounds:
         self._most = most
         self._open: dict[Bounded, None] = {}
         # By when the client's turn began: dictionaries keep the order of insertion.
-        self._strangers: dict[Bounded, None] = {}
-        self._waiting: dict[Bounded, None] = {}
+        self._strangers: dict[Bounded, float] = {}
+        self._waiting: dict[Bounded, float] = {}
         self._unread: dict[Bounded, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -140,7 +150,8 @@ class ConnectionBounds:
     def admit(self, connection: Bounded, loop: asyncio.AbstractEventLoop) -> Admission:
         """Take a new connection in, and close another one if there are too many."""
         admission: Admission = "open"
-        if len(self._open) >= self._most and not self._make_room():
+        now = loop.time()
+        if len(self._open) >= self._most and not self._make_room(now):
             admission = "probes" if len(self._open) < self._most + PROBE_CONNECTIONS else "refused"
         if admission == "refused":
             self.report(
@@ -149,7 +160,8 @@ class ConnectionBounds:
                 "new ones at once",
             )
             return admission
-        self._open[connection] = self._strangers[connection] = None
+        self._open[connection] = None
+        self._strangers[connection] = now
         if self._timer is None:
             self._timer = loop.call_later(self.patience.look_seconds, self._look, loop)
         return admission
@@ -159,10 +171,11 @@ class ConnectionBounds:
         for connections in (self._open, self._strangers, self._waiting, self._unread):
             connections.pop(connection, None)
 
-    def clients_turn(self, connection: Bounded) -> None:
+    def clients_turn(self, connection: Bounded, now: float) -> None:
         """Note that a connection that has asked something now waits for its client."""
         if connection in self._open:
-            self._waiting[connection] = None
+            self._waiting.pop(connection, None)
+            self._waiting[connection] = now
 
     def servers_turn(self, connection: Bounded) -> None:
         """Note that a connection's client waits for this server."""
@@ -191,21 +204,35 @@ class ConnectionBounds:
         """Bytes of responses that clients do not take."""
         return sum(connection.unsent_bytes for connection in self._unread)
 
-    def _make_room(self) -> bool:
+    def _make_room(self, now: float) -> bool:
         """Close the connection that has waited longest for its client; return whether there is one.
 
         A client that does not take its response is one that is waited for.
         """
-        for connections in (self._strangers, self._unread, self._waiting):
-            for connection in connections:
-                self.report(
-                    "connections",
-                    f"{self._most} connections (--max-connections) are open; closed those that "
-                    "have waited longest for their clients",
-                )
-                self._close(connection)
-                return True
-        return False
+        slowest = self._slowest(now)
+        if slowest is None:
+            return False
+        self.report(
+            "connections",
+            f"{self._most} connections (--max-connections) are open; closed those that have waited "
+            "longest for their clients",
+        )
+        self._close(slowest)
+        return True
+
+    def _slowest(self, now: float) -> Bounded | None:
+        for connections in (self._strangers, self._waiting):
+            connection, since = next(iter(connections.items()), (None, now))
+            if now - since >= _SLOW_SECONDS:
+                return connection
+            if self._unread:
+                return next(iter(self._unread))
+        # In a flood, all are new. Those whose request is about to be read keep their connection.
+        for connections in (self._strangers, self._waiting):
+            for connection in itertools.islice(connections, _MOST_ASKED):
+                if not connection.has_input:
+                    return connection
+        return next(iter(self._strangers), None) or next(iter(self._waiting), None)
 
     def _close(self, connection: Bounded) -> None:
         self.remove(connection)

@@ -1,6 +1,7 @@
 """Where the body of a request ends: by its length, or by its chunks (RFC 9112, 6 and 7.1)."""
 
 import re
+from http import HTTPStatus
 from typing import Protocol
 
 from kfp_tabular.serving.http.request_head import (
@@ -17,7 +18,12 @@ LARGEST_TRAILER_BYTES = 8 * 1024
 """The trailers of a body. They are checked and dropped."""
 
 CHUNKS_PER_TURN = 500
-"""How many chunks are decoded before other connections get their turn: 1 ms or less."""
+"""How many chunks are decoded before other connections get their turn: about 1 ms."""
+
+MOST_SMALL_CHUNKS = 10_000
+SMALL_CHUNK_BYTES = 64
+"""A body with more chunks than that must have this many bytes in each on average. One byte in each
+would cost this server a hundred times what it costs the client."""
 
 _CHUNK_LINE = re.compile(
     # The size, then extensions: token[=token|quoted string] (RFC 9112, 7.1.1).
@@ -91,6 +97,8 @@ class ChunkedDecoder:
         self._closes_chunk = False
         self._in_trailers = False
         self._trailer_bytes = 0
+        self._chunks = 0
+        self._content_bytes = 0
 
     def decode(self, data: bytes) -> tuple[bytes, int]:
         """Return the content of the chunks in data, and how many bytes were used."""
@@ -150,6 +158,16 @@ class ChunkedDecoder:
         if match is None:
             raise bad_request("expected the size of a chunk in hexadecimal digits")
         self._left = int(match[1], 16)
+        self._chunks += 1
+        self._content_bytes += self._left
+        if self._content_bytes < self._chunks * SMALL_CHUNK_BYTES and (
+            self._chunks > MOST_SMALL_CHUNKS
+        ):
+            raise HttpError(
+                HTTPStatus.BAD_REQUEST,
+                f"the body has more than {MOST_SMALL_CHUNKS} chunks of less than "
+                f"{SMALL_CHUNK_BYTES} bytes on average: send larger chunks.",
+            )
         self._in_trailers = self._left == 0
 
     def _read_trailer(self, line: bytes) -> None:

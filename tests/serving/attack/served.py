@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -259,3 +260,30 @@ def close_all(connections: Iterable[socket.socket]) -> None:
     """Close connections."""
     for connection in connections:
         connection.close()
+
+
+def send_unread(
+    connections: Iterable[socket.socket], data: bytes, seconds: float, most_bytes: int = 2**30
+) -> int:
+    """Send data over and over on all connections, reading nothing; return the bytes sent.
+
+    Ends after some seconds, or when the server takes no more.
+    """
+    left = {connection: memoryview(data) for connection in connections}
+    for connection in left:
+        connection.setblocking(False)
+    sent = 0
+    end = time.monotonic() + seconds
+    while left and time.monotonic() < end and sent < most_bytes:
+        _, writable, _ = select.select([], list(left), [], 0.1)
+        for connection in writable:
+            try:
+                size = connection.send(left[connection])
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                del left[connection]
+                continue
+            sent += size
+            left[connection] = left[connection][size:] or memoryview(data)
+    return sent
