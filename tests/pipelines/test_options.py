@@ -20,6 +20,7 @@ import pytest
 
 from kfp_tabular import components
 from kfp_tabular.components.common import options
+from kfp_tabular.components.common.task.component import short
 from kfp_tabular.pipelines import registry, spec
 from kfp_tabular.pipelines.catalog import interface
 from kfp_tabular.pipelines.configuration import PipelineConfig
@@ -198,6 +199,17 @@ def test_a_component_has_the_arguments_of_its_options(component: str) -> None:
     expected = of_options(option_class(component))
 
     assert differences(expected, of_component(getattr(components, component))) == []
+
+
+@pytest.mark.parametrize("component", components.COMPONENTS)
+def test_a_components_spec_has_the_beginning_of_each_description(component: str) -> None:
+    found = getattr(components, component)
+    inputs = found.component_spec.inputs
+    whole = {argument.name: argument.description for argument in interface.read(found).inputs}
+
+    for name, entry in inputs.items():
+        assert entry.description == short(whole[name])
+    assert any(len(whole[name]) > len(entry.description) for name, entry in inputs.items())
 
 
 @pytest.mark.parametrize("name", registry.PIPELINES)

@@ -26,8 +26,12 @@ def component(*, base_image: str) -> Callable[[Callable[..., Any]], Any]:
     component.
 
     Args:
-        base_image: The image that the component runs in. It holds this package, and with it the
-            function's module.
+        base_image: The image that the component runs in. It holds this package and the function's
+            module.
+
+    Raises:
+        TypeError: When decorating a function that a task could not import by name: one inside
+            another function, or of the program that runs.
 
     Example:
         >>> from kfp_tabular.components import ingest_data
@@ -41,6 +45,11 @@ def component(*, base_image: str) -> Callable[[Callable[..., Any]], Any]:
         # KFP sets the variable for a running task, where it offers no `dsl.component`.
         if os.environ.get("_KFP_RUNTIME") == "true":
             return function
+        if function.__module__ == "__main__" or "." in function.__qualname__:
+            raise TypeError(
+                f"{function.__qualname__}: a component is a function at the top of a module that "
+                "its image can import; use dsl.component for others"
+            )
         from kfp import dsl
 
         declared = dsl.component(function, base_image=base_image, install_kfp_package=False)

@@ -114,3 +114,13 @@ def test_in_a_task_a_component_is_its_function(name: str) -> None:
     program = f"import {module} as m, types; assert isinstance(m.{name}, types.FunctionType)"
 
     subprocess.run([sys.executable, "-c", program], env={"_KFP_RUNTIME": "true"}, check=True)
+
+
+def test_a_function_that_a_task_cannot_import_is_refused() -> None:
+    def inner() -> None: ...
+
+    with pytest.raises(TypeError, match=r"inner: a component is a function at the top of a module"):
+        declaration.component(base_image="registry.example.com/ml/counts:1")(inner)
+    inner.__qualname__, inner.__module__ = "inner", "__main__"
+    with pytest.raises(TypeError, match="use dsl.component for others"):
+        declaration.component(base_image="registry.example.com/ml/counts:1")(inner)
