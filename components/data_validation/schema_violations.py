@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import closest
+from kfp_tabular.components.common.statistics import lean_tfdv
 from kfp_tabular.components.common.statistics.column_summary import (
     ColumnSummary,
     SplitSummaries,
@@ -197,13 +198,12 @@ def _tolerant(feature: "schema_pb2.Feature") -> bool:
 def _tfdv_reasons(
     statistics: "statistics_pb2.DatasetFeatureStatisticsList", schema: "schema_pb2.Schema"
 ) -> dict[str, dict[str, "anomalies_pb2.AnomalyInfo.Reason"]]:
-    import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     name = anomalies_pb2.AnomalyInfo.Type.Name
     found = {}
     for part, rules in _parts(statistics, schema):
-        anomalies = tfdv.validate_statistics(part, rules, environment=schemas.environment(schema))
+        anomalies = lean_tfdv.validate_statistics(part, rules, schemas.environment(schema))
         for info in anomalies.anomaly_info.values():
             reasons = {name(reason.type): reason for reason in info.reason}
             found[".".join(info.path.step)] = reasons
@@ -212,7 +212,7 @@ def _tfdv_reasons(
 
 def _parts(
     statistics: "statistics_pb2.DatasetFeatureStatisticsList", schema: "schema_pb2.Schema"
-) -> Iterator[tuple["statistics_pb2.DatasetFeatureStatisticsList", "schema_pb2.Schema"]]:
+) -> Iterator[tuple["statistics_pb2.DatasetFeatureStatistics", "schema_pb2.Schema"]]:
     """Yield a few columns at a time: TFDV's time grows with the square of their number."""
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -235,4 +235,4 @@ def _parts(
         some = statistics_pb2.DatasetFeatureStatistics(
             num_examples=dataset.num_examples, features=[by_name[feature.name] for feature in part]
         )
-        yield statistics_pb2.DatasetFeatureStatisticsList(datasets=[some]), rules
+        yield some, rules

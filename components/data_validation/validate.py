@@ -12,7 +12,6 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.common.statistics import distances, statistics_files, tfdv_statistics
 from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import SplitSummaries, summarize
@@ -131,7 +130,6 @@ def run(request: ValidationRequest) -> ValidationResult:
     options.check(settings)
     examples = Examples(request.examples)
     thresholds = _thresholds(request, examples.schema.names)
-    import_tensorflow()
     with ExitStack() as stack:
         given, earlier = None, {}
         if settings.schema_uri:

@@ -15,6 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.process import lean_imports
+
+lean_imports.settle_arrow_without_pandas()
 
 _SPLIT_PREFIX = "split="
 

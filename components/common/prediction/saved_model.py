@@ -16,7 +16,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
     ModelSpec,
 )
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.process.tensorflow import import_tensorflow_runtime
 
 Predictions = npt.NDArray[np.float32]
 """Probabilities of shape `[rows, classes]`, or predictions of shape `[rows]`."""
@@ -37,7 +37,7 @@ class SavedModel:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.spec = ModelSpec.load(path)
-        self._tensorflow = import_tensorflow()
+        self._tensorflow = import_tensorflow_runtime()
         if not (Path(path) / "saved_model.pb").is_file():
             raise UserError(f"{path}: no saved_model.pb here; train_model writes one.")
         try:

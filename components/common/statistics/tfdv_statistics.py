@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.statistics import lean_tfdv
 from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import (
     QUANTILES,
@@ -141,6 +142,7 @@ def _as_list(column: pa.Array, whole: pa.Array) -> pa.Array:
 
 
 def _generators(columns: int) -> list[Any]:
+    lean_tfdv.load()
     from tensorflow_data_validation.statistics.generators import (
         basic_stats_generator,
         top_k_uniques_sketch_stats_generator,
@@ -175,7 +177,6 @@ def _fold(
     split: str,
     columns: Sequence[str],
 ) -> "statistics_pb2.DatasetFeatureStatisticsList":
-    from tensorflow_data_validation.statistics import stats_impl
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
     accumulators = [generator.create_accumulator() for generator in generators]
@@ -184,7 +185,7 @@ def _fold(
             generator.add_input(accumulator, batch)
             for generator, accumulator in zip(generators, accumulators, strict=True)
         ]
-    merged = stats_impl.extract_statistics_output(accumulators, list(generators))
+    merged = lean_tfdv.merged_output(generators, accumulators)
     by_name = {feature_name(feature): feature for feature in merged.datasets[0].features}
     ordered = statistics_pb2.DatasetFeatureStatistics(
         name=split, num_examples=merged.datasets[0].num_examples

@@ -5,7 +5,7 @@ pipeline, the import happens once per environment, while earlier tasks run. Ever
 process of its own, with its own memory, arguments, environment and exit code; `python_shim` passes
 the call on and waits.
 
-It is started with `--socket PATH --preload MODULE,MODULE`.
+It is started with `--socket PATH --preload MODULE,MODULE:FUNCTION`; such a function imports more.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class ForkRequest(TypedDict):
 
 
 def main() -> None:
-    """Import the modules, then serve until the standard input closes.
+    """Import the modules and call the functions, then serve until the standard input closes.
 
     The standard input is a pipe from the process that started this one, so that nothing is left
     running when that process dies, however it dies.
@@ -44,8 +44,11 @@ def main() -> None:
     parser.add_argument("--socket", required=True, type=Path)
     parser.add_argument("--preload", required=True)
     arguments = parser.parse_args()
-    for module in arguments.preload.split(","):
-        importlib.import_module(module)
+    for wanted in arguments.preload.split(","):
+        module, _, function = wanted.partition(":")
+        imported = importlib.import_module(module)
+        if function:
+            getattr(imported, function)()
     # Objects that live to the end are left out of collection: children then share their memory.
     gc.collect()
     gc.freeze()

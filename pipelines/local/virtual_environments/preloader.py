@@ -15,11 +15,11 @@ from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.environments.location import Environments
 
 MODULES = {
-    "tfdv": ("tensorflow_data_validation",),
+    "tfdv": ("kfp_tabular.components.common.statistics.lean_tfdv:load",),
     "tensorflow": ("tensorflow", "tf_keras", "tensorflow_transform.beam"),
     "serving": ("tensorflow",),
 }
-"""By image, the modules that its tasks import and that take seconds to load."""
+"""By image, what its tasks import and takes seconds to load: modules, or MODULE:FUNCTION."""
 
 _SHIM = Path(__file__).with_name("python_shim.py")
 _logger = logging.getLogger(__name__)
