@@ -35,10 +35,20 @@ def submit_command(server: Server, name: str, wait: bool, timeout: str, **given:
     click.echo(f"run:  {submitted.identifier}")
     click.echo(f"page: {submitted.url}")
     if wait:
-        _follow(server, submitted.identifier, submitted.tasks, limit)
+        follow_to_end(server, submitted.identifier, submitted.tasks, limit)
 
 
-def _follow(server: Server, run_id: str, tasks: Mapping[str, Sequence[str]], timeout: int) -> None:
+def follow_to_end(
+    server: Server, run_id: str, tasks: Mapping[str, Sequence[str]], timeout: int
+) -> None:
+    """Show a run's tasks until it ends; exit with an error if it fails.
+
+    Args:
+        server: The server of the run.
+        run_id: The run.
+        tasks: The pipeline's tasks, and the conditions and loops around each.
+        timeout: Seconds to wait at most; 0 for no limit.
+    """
     from rich.console import Console
 
     from kfp_tabular.components.common.process.termination import interrupt_on_termination

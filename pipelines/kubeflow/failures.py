@@ -14,6 +14,8 @@ ReadLog = Callable[[str], PodLog]
 
 # So many logs are read, each within bounds of its own; of further failures, none.
 _MOST_LOGS = 20
+# Of a loop, so many iterations are asked.
+_MOST_PODS = 3
 _ROLES: Sequence[Role] = ("executor", "driver")
 _ELSEWHERE: Mapping[Role, str] = {
     "executor": "See the task's executor-logs on the run's page.",
@@ -72,23 +74,14 @@ class FailureSearch:
         )
 
     def _failure(self, name: str, state: TaskState) -> TaskFailure:
-        subject = "failed" if state.role == "executor" else "its driver failed"
-        pods = self._tasks.nodes.pods(name, state.role)
-        if not pods:
-            return TaskFailure(name, state.error or f"{subject}; the server names no pod.")
-        # Earlier attempts may have failed for other reasons; the last one ended the task.
-        log = self._read(pods[-1])
-        reason = failure_reasons.find_reason(log.lines)
-        if reason is not None:
-            return TaskFailure(name, reason.text, reason.is_user_error)
-        if state.error:
-            return TaskFailure(name, state.error)
-        where = f"{subject}, and the log of its pod, {pods[-1]},"
-        if log.problem:
-            return TaskFailure(name, f"{where} {log.problem} {_ELSEWHERE[state.role]}")
-        last = next((line for line in reversed(log.lines) if line.strip()), "")
-        ends = f"it ends with: {failure_reasons.shown(last, 300)}" if last else "it is empty."
-        return TaskFailure(name, f"{where} gives no reason; {ends}")
+        logs = {}
+        for pod in self._tasks.failed_pods(name, state.role)[:_MOST_PODS]:
+            # Earlier attempts may have failed for other reasons; the last one ended the task.
+            logs[pod] = self._read(pod)
+            reason = failure_reasons.find_reason(logs[pod].lines)
+            if reason is not None:
+                return TaskFailure(name, reason.text, reason.is_user_error)
+        return TaskFailure(name, state.error or _without_reason(state.role, logs))
 
     def _unreported_reason(self, name: str) -> FailureReason | None:
         for role in _ROLES:
@@ -112,3 +105,15 @@ class FailureSearch:
             return PodLog(problem=f"was not read: at most {_MOST_LOGS} logs are.")
         self._logs += 1
         return self._read_log(pod)
+
+
+def _without_reason(role: Role, logs: Mapping[str, PodLog]) -> str:
+    subject = "failed" if role == "executor" else "its driver failed"
+    for pod, log in logs.items():
+        where = f"{subject}, and the log of its pod, {pod},"
+        if log.problem:
+            return f"{where} {log.problem} {_ELSEWHERE[role]}"
+        last = next((line for line in reversed(log.lines) if line.strip()), "")
+        ends = f"it ends with: {failure_reasons.shown(last, 300)}" if last else "it is empty."
+        return f"{where} gives no reason; {ends}"
+    return f"{subject}; the server names no pod."

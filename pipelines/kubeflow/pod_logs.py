@@ -25,10 +25,12 @@ class PodLog:
         lines: Its last lines, of at most 1 MiB.
         problem: Why it could not be read, or not to its end, as the rest of a sentence about the
             log; empty if it was.
+        status: The status of a server's refusal; 0 without one.
     """
 
     lines: tuple[str, ...] = ()
     problem: str = ""
+    status: int = 0
 
 
 def read(client: "kfp.Client", run_id: str, pod: str) -> PodLog:
@@ -57,7 +59,7 @@ def read(client: "kfp.Client", run_id: str, pod: str) -> PodLog:
         return _within_bounds(response)
     except kfp_server_api.ApiException as error:
         status = f"{error.status} {error.reason}" if error.status else str(error.reason)
-        return _unreadable(status)
+        return _unreadable(status, error.status or 0)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return _unreadable(f"{type(error).__name__}: {error}")
 
@@ -86,9 +88,9 @@ def _within_bounds(response: Any) -> PodLog:
     return PodLog(tuple(line.rstrip("\r") for line in lines), problem)
 
 
-def _unreadable(reason: str) -> PodLog:
+def _unreadable(reason: str, status: int = 0) -> PodLog:
     text = " ".join(reason.split())[:300].rstrip(".")
-    return PodLog(problem=f"cannot be read: {text}.")
+    return PodLog(problem=f"cannot be read: {text}.", status=status)
 
 
 def _refusal(line: bytes) -> str:

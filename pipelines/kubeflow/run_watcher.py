@@ -16,6 +16,8 @@ _UNREACHABLE_SECONDS = 600.0
 _UNAUTHORIZED = 401
 _TOO_MANY = 429
 _SERVER_ERROR = 500
+_LOG_RETRIES = 3
+_LOG_WAIT_SECONDS = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -79,6 +81,15 @@ class RunWatcher:
 
     def log(self, pod: str) -> PodLog:
         """Return what can be read of a pod's log."""
+        wait = _LOG_WAIT_SECONDS
+        for _ in range(_LOG_RETRIES):
+            log = pod_logs.read(self._connected(), self._run_id, pod)
+            if log.status == _UNAUTHORIZED:
+                self._client = None
+            elif log.status != _TOO_MANY and log.status < _SERVER_ERROR:
+                return log
+            time.sleep(wait)
+            wait *= 2
         return pod_logs.read(self._connected(), self._run_id, pod)
 
     def _connected(self) -> "kfp.Client":

@@ -13,6 +13,7 @@ State = KubeflowTaskStatus | Literal["waiting", "running"]
 ROOT = "root"
 
 _EXECUTOR = "executor"
+_DRIVER = "-driver"
 _ACTIVE = ("PENDING", "RUNNING", "CANCELING", "PAUSED")
 _STOPPED = "CANCELED"
 _STOPPING = "CANCELING"
@@ -97,17 +98,32 @@ class RunTasks:
         return {name: self._state(name, ended=ended) for name in self.groups}
 
     def failed_groups(self) -> dict[str, TaskState]:
-        """Return the conditions and loops, or the run's root, whose drivers failed."""
-        names = dict.fromkeys(group for groups in self.groups.values() for group in groups)
-        found = {name: self._driver(name) for name in (ROOT, *names)}
+        """Return what is no task and whose driver failed: conditions, loops, the run's root."""
+        names = (name.removesuffix(_DRIVER) for name in self._entries if name.endswith(_DRIVER))
+        found = {name: self._driver(name) for name in names if name not in self.groups}
         return {name: state for name, state in found.items() if state is not None}
+
+    def failed_pods(self, name: str, role: Role) -> tuple[str, ...]:
+        """Return the names of the pods that ended a task, the latest first.
+
+        In a loop, those of iterations that failed, if the server tells.
+        """
+        pods = self.nodes.last_pods(name, role)
+        node = _EXECUTOR if role == "executor" else f"{name}{_DRIVER}"
+        failed = {
+            child.pod_name
+            for entry in self._entries.get(node, ())
+            if entry.state == "FAILED"
+            for child in entry.child_tasks or ()
+        }
+        return tuple(reversed([pod for pod in pods if pod in failed] or pods))
 
     def active(self) -> dict[str, Role]:
         """Return the tasks, conditions and loops that a pod works for, or is about to."""
         groups = dict.fromkeys(group for groups in self.groups.values() for group in groups)
         found: dict[str, Role] = {}
         for name in (ROOT, *groups, *self.groups):
-            if self._any(f"{name}-driver", _ACTIVE):
+            if self._any(f"{name}{_DRIVER}", _ACTIVE):
                 found[name] = "driver"
             if name in self.groups and self._any(name, _ACTIVE):
                 found[name] = "executor"
@@ -143,7 +159,7 @@ class RunTasks:
 
     def _driver(self, name: str) -> TaskState | None:
         failed = [
-            entry for entry in self._entries.get(f"{name}-driver", ()) if entry.state == "FAILED"
+            entry for entry in self._entries.get(f"{name}{_DRIVER}", ()) if entry.state == "FAILED"
         ]
         return self._failure(failed[-1], "driver") if failed else None
 

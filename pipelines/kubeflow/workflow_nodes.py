@@ -69,13 +69,27 @@ class WorkflowNodes:
             task: The task's name.
             role: `executor` for the task's own pods, `driver` for its driver's.
         """
+        return tuple(node_id(self.workflow, path) for path, _ in self._pods(task, role))
+
+    def last_pods(self, task: str, role: Role = "executor") -> tuple[str, ...]:
+        """Return the names of the last pods of a task, one for each iteration of a loop.
+
+        Args:
+            task: The task's name.
+            role: `executor` for the task's own pods, `driver` for its driver's.
+        """
+        last = {node: path for path, node in self._pods(task, role)}
+        return tuple(node_id(self.workflow, path) for path in last.values())
+
+    def _pods(self, task: str, role: Role) -> list[tuple[str, str]]:
+        """Return the paths of a task's pods, and of the nodes that they are attempts of."""
         node = r"-driver" if role == "driver" else r"(?:\(\d+\))?\.executor"
         pattern = re.compile(rf"\.{re.escape(task)}{node}(\(\d+\))?$")
         matches = [match for match in map(pattern.search, self.paths) if match]
         attempts = [match for match in matches if match.group(1)]
         # A node with attempts is not a pod; its attempts are.
-        pods = attempts if attempts or self.retried else matches
-        return tuple(node_id(self.workflow, match.string) for match in pods)
+        found = attempts if attempts or self.retried else matches
+        return [(match.string, _ATTEMPT.sub("", match.string)) for match in found]
 
     def expected_pods(
         self, groups: Sequence[str], task: str, role: Role = "executor"

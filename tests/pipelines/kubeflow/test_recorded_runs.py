@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kfp_tabular.pipelines.kubeflow.workflow_nodes import WorkflowNodes
-from tests.pipelines.kubeflow.commands import submit
+from tests.pipelines.kubeflow.commands import RUN, TASKS, follow
 from tests.pipelines.kubeflow.pipelines_server import PipelinesServer
 from tests.pipelines.kubeflow.recorded_runs import DRIVER_LOG, user_error_log
 
@@ -17,15 +17,6 @@ pytestmark = pytest.mark.skipif(
     not RECORDINGS.is_dir(), reason="KFP_TABULAR_KFP_RECORDINGS names no folder of recorded runs"
 )
 
-TASKS = (
-    "ingest-data",
-    "validate-data",
-    "transform-features",
-    "tune-hyperparameters",
-    "train-model",
-    "evaluate-model",
-    "deploy-model",
-)
 CACHED, SKIPPED, NOT_RUN, UNKNOWN = "cached", "skipped", "not run", "unknown"
 WRONG_LABEL = (
     "ingest-data: label: there is no column 'churned'; there are 'transaction_id', 'card_id', "
@@ -177,28 +168,27 @@ def test_a_recorded_run_reads_well(
         text = (RECORDINGS / str(log)).read_text(encoding="utf-8") if is_file else log
         server.logs[f"kfp-tabular-training-{pod}"] = text
 
-    result = submit(server, "--wait")
+    result = follow(server)
 
     tasks = [f"  {task:<24} {state}" for task, state in zip(TASKS, states, strict=True)]
-    assert result.output.splitlines()[2:] == [*tasks, *end]
+    assert result.output.splitlines() == [*tasks, *end]
     assert getattr(result.exception, "code", 0) == code
 
 
 def test_a_recorded_run_whose_pods_are_gone(server: PipelinesServer) -> None:
     server.states = [_recorded("running-orphaned")]
 
-    result = submit(server, "--wait", "--timeout", "1s")
+    result = follow(server, timeout=1)
 
-    (run,) = server.runs
     pod = "every-minute4l7sc-1-2466746292-2436161989"
-    assert result.output.splitlines()[2:] == [
+    assert result.output.splitlines() == [
         "  ingest-data              cached",
         "  validate-data            cached",
     ]
     assert str(result.exception) == (
-        f"run {run} has not ended after 1 s; the driver of transform-features is listed as "
+        f"run {RUN} has not ended after 1 s; the driver of transform-features is listed as "
         f"running, but the log of its pod, {pod}, cannot be read: Failed to read logs for run "
-        f"{run}: object not found. The pod has not started, or is gone. If 'kubectl get workflow "
+        f"{RUN}: object not found. The pod has not started, or is gone. If 'kubectl get workflow "
         "every-minute4l7sc-1-2466746292' does not find the Workflow, it was deleted, and the run "
         "will never end."
     )

@@ -1,17 +1,14 @@
 """What a person reads at the end of a run, for each way in which runs end."""
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
-from kfp_tabular.pipelines import registry
-from kfp_tabular.pipelines.compile import compile_pipeline
-from kfp_tabular.pipelines.configuration import PipelineConfig
-from kfp_tabular.pipelines.kubeflow import failures, following, pod_logs, submission
-from tests.pipelines.kubeflow.commands import submit
+from kfp_tabular.pipelines.kubeflow import failures, following, pod_logs, run_watcher
+from tests.pipelines.kubeflow.commands import RUN, follow
 from tests.pipelines.kubeflow.pipelines_server import PipelinesServer
 from tests.pipelines.kubeflow.recorded_runs import (
     DRIVER_LOG,
@@ -26,30 +23,13 @@ LATER = ("transform-features", "tune-hyperparameters", "train-model", "evaluate-
 RETRIED = pytest.mark.parametrize("retried", [True, False], ids=["retry-strategy", "plain"])
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled training pipeline."""
-    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compile_pipeline(registry.find("training"), PipelineConfig(), path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _compiled_once(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def copy(pipeline: object, config: object, output: Path) -> None:
-        shutil.copy(package, output)
-
-    monkeypatch.setattr(submission.compiling, "compile_pipeline", copy)
-
-
-def wait(server: PipelinesServer, run: RecordedRun, *arguments: str) -> Result:
+def wait(server: PipelinesServer, run: RecordedRun, timeout: int = 0, **options: Any) -> Result:
     server.states = [run.answer()]
-    return submit(server, "--wait", *arguments)
+    return follow(server, timeout, **options)
 
 
 def lines(result: Result) -> list[str]:
-    """Return what follows the run's id and page."""
-    return result.output.splitlines()[2:]
+    return result.output.splitlines()
 
 
 def errors(result: Result) -> list[str]:
@@ -183,18 +163,71 @@ def test_a_log_that_tells_nothing_is_said_in_one_line(
     problem: str,
 ) -> None:
     monkeypatch.setattr(pod_logs, "_MOST_BYTES", 2**21)
+    monkeypatch.setattr(run_watcher, "_LOG_WAIT_SECONDS", 0.0)
     run, _ = failing("")
     if log is not None:
         server.logs[run.pod("ingest-data")] = log
 
     result = wait(server, run)
 
-    (identifier,) = server.runs
     (line,) = errors(result)
     pod = run.pod("ingest-data")
     start = f"kfp-tabular: error: ingest-data: failed, and the log of its pod, {pod}, "
-    assert line.startswith(start + problem.format(run=identifier))
+    assert line.startswith(start + problem.format(run=RUN))
     assert len(line) < 500
+    assert code(result) == 1
+
+
+def test_a_log_is_asked_for_again(
+    server: PipelinesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("first")
+    server.token = "first"
+    run, _ = failing("")
+    pod = run.pod("ingest-data")
+    server.logs[pod] = 503
+
+    def recover(seconds: float) -> None:
+        # The server is back, and the token has expired meanwhile.
+        server.logs[pod] = user_error_log("houses.csv has no rows.")
+        if server.token == "first":
+            server.token = "second"
+        else:
+            token.write_text("second")
+
+    monkeypatch.setattr(run_watcher.time, "sleep", recover)
+
+    result = wait(server, run, token_file=token)
+
+    assert errors(result) == ["kfp-tabular: error: ingest-data: houses.csv has no rows."]
+    assert code(result) == 2
+
+
+def test_the_iteration_of_a_loop_that_failed_tells_the_reason(server: PipelinesServer) -> None:
+    run = RecordedRun("FAILED")
+    loop = ["iteration-iterations(0:0)", "iteration-iterations(1:1)"]
+    for iteration, state in zip(loop, ("FAILED", "SUCCEEDED"), strict=True):
+        run.group(iteration, state).task("ingest-data", state, executor=[state], within=[iteration])
+    server.logs[run.pod("ingest-data", within=loop[:1])] = user_error_log("houses.csv has no rows.")
+    server.logs[run.pod("ingest-data", within=loop[1:])] = "done\n"
+
+    result = wait(server, run)
+
+    assert errors(result) == ["kfp-tabular: error: ingest-data: houses.csv has no rows."]
+    assert code(result) == 2
+
+
+def test_the_failed_driver_of_a_condition_is_named(server: PipelinesServer) -> None:
+    run = RecordedRun("FAILED").task("ingest-data")
+    run.task("condition-1", driver="FAILED", listed=False)
+    server.logs[run.pod("condition-1-driver")] = "F1129 main.go:106] KFP driver: no such output\n"
+
+    result = wait(server, run)
+
+    assert errors(result) == [
+        "kfp-tabular: error: condition-1: Kubeflow's driver failed: no such output"
+    ]
     assert code(result) == 1
 
 
@@ -272,7 +305,7 @@ def test_a_stop_that_is_only_seen_in_passing_is_one(server: PipelinesServer) -> 
     run.task("validate-data", "FAILED", executor=["FAILED"])
     server.states = [stopping, run.answer()]
 
-    result = submit(server, "--wait")
+    result = follow(server)
 
     assert lines(result)[-2:] == [
         "ended: stopped",
@@ -362,7 +395,7 @@ def test_the_ends_of_tasks_may_come_after_that_of_the_run(server: PipelinesServe
     run.group("condition-1").task("deploy-model", within=["condition-1"])
     server.states = [late, run.answer()]
 
-    result = submit(server, "--wait")
+    result = follow(server)
 
     assert "  deploy-model             done      10.0 s" in lines(result)
     assert lines(result)[-1] == "ended: succeeded"
@@ -381,14 +414,12 @@ def test_a_run_whose_pods_are_gone_is_noticed(
     run = orphan()
     pod = run.pod("validate-data-driver")
 
-    result = wait(server, run, "--timeout", "1s")
+    result = wait(server, run, timeout=1)
 
     known = f"the driver of validate-data is listed as running, but the log of its pod, {pod}, "
     assert known in caplog.text
     assert f"'kubectl get workflow {WORKFLOW}'" in caplog.text
-    assert str(result.exception).startswith(
-        f"run {next(iter(server.runs))} has not ended after 1 s"
-    )
+    assert str(result.exception).startswith(f"run {RUN} has not ended after 1 s")
     assert known in str(result.exception)
     assert "it continues" not in str(result.exception)
 
@@ -400,7 +431,7 @@ def test_a_run_that_works_for_long_is_left_alone(
     run = orphan()
     server.logs[run.pod("validate-data-driver")] = "I1129 main.go:96] Setting log level\n"
 
-    result = wait(server, run, "--timeout", "1s")
+    result = wait(server, run, timeout=1)
 
     assert server.read
     assert "nothing has changed" not in caplog.text
