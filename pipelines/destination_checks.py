@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kfp import dsl, kubernetes
+from kfp.dsl.constants import WORKSPACE_MOUNT_PATH
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.pipeline_channel import PipelineChannel, PipelineParameterChannel
 
@@ -93,17 +94,51 @@ def add(
     Returns:
         The new tasks, without an image and time-out of the configuration.
     """
-    names = {component_of(name) for name in tasks}
-    if config.check_destinations == NEVER or CHECK_TASK in names:
-        return []
     # As a list: new tasks join the mapping.
     before = list(tasks.values())
+    unprepared = {_key(mount) for task in before for mount in _to_prepare(task, config)}
+    names = {component_of(name) for name in tasks}
+    if config.check_destinations == NEVER or CHECK_TASK in names:
+        if unprepared:
+            why = "the pipeline has a task check-destinations of its own"
+            if config.check_destinations == NEVER:
+                why = "check_destinations is never"
+            path = min(unprepared)[1]
+            raise UserError(f"volumes: prepare: true for {path} has no effect, because {why}.")
+        return []
     checks: list[_Check] = []
     for task in before:
         wanted = _wanted(task, config, pipeline) if _upstream(task) else None
         if wanted is not None and not any(check.join(wanted) for check in checks):
             checks.append(wanted)
+    for check in checks:
+        unprepared -= {_key(mount) for mount in check.settings.get(_MOUNTS, ())}
+    for task in before:
+        mounts = [mount for mount in _to_prepare(task, config) if _key(mount) in unprepared]
+        unprepared -= {_key(mount) for mount in mounts}
+        if mounts:
+            paths = [mount["mountPath"] for mount in mounts]
+            alone = _Check({}, {**_settings(task), _MOUNTS: mounts}, {}, paths)
+            if not any(check.join(alone) for check in checks):
+                checks.append(alone)
     return [_made(check, before) for check in checks]
+
+
+def _key(mount: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what tells a mount from others: the claim and the path."""
+    return str(mount.get("constant", "")), str(mount["mountPath"])
+
+
+def _settings(task: dsl.PipelineTask) -> dict[str, Any]:
+    """Return the Kubernetes settings of a task's pod that a check of its places needs."""
+    given = task.platform_config.get(_KUBERNETES, {})
+    return {key: copy.deepcopy(value) for key, value in given.items() if key not in _LEFT_OUT}
+
+
+def _to_prepare(task: dsl.PipelineTask, config: PipelineConfig) -> list[dict[str, Any]]:
+    """Return the mounts of a task that are to be prepared."""
+    paths = {each.mount_path for each in config.task(task.name).volumes if each.prepare}
+    return [mount for mount in _settings(task).get(_MOUNTS, ()) if mount["mountPath"] in paths]
 
 
 def _wanted(
@@ -114,11 +149,7 @@ def _wanted(
     given = task.inputs.get(argument)
     if not argument or given is None or not _is_known_in_advance(given):
         return None
-    settings = {
-        key: copy.deepcopy(value)
-        for key, value in task.platform_config.get(_KUBERNETES, {}).items()
-        if key not in _LEFT_OUT
-    }
+    settings = _settings(task)
     value, is_fixed = _value(given, config, pipeline)
     mounts = _mounts_for(value, settings.pop(_MOUNTS, []))
     if mounts:
@@ -126,7 +157,8 @@ def _wanted(
     # Names of claims and Secrets that are parameters would have to be passed on.
     if re.search(r"componentInputParameter|taskOutputParameter", json.dumps(settings)):
         return None
-    if config.check_destinations != ALWAYS and not mounts and not _is_remote(value):
+    reaches_out = mounts or _is_remote(value) or _is_on_workspace(value)
+    if config.check_destinations != ALWAYS and not reaches_out:
         return None
     if is_fixed and not value:
         return None
@@ -134,9 +166,7 @@ def _wanted(
     name = task.inputs.get(MODEL_NAME)
     if name is not None and _is_known_in_advance(name):
         arguments[MODEL_NAME] = name
-    mounted = {entry["mountPath"] for entry in mounts}
-    volumes = config.task(task.name).volumes
-    prepare = [each.mount_path for each in volumes if each.prepare and each.mount_path in mounted]
+    prepare = [mount["mountPath"] for mount in _to_prepare(task, config) if mount in mounts]
     return _Check(arguments, settings, dict(task.container_spec.env or {}), prepare)
 
 
@@ -171,6 +201,11 @@ def _mounts_for(value: str, mounts: Iterable[dict[str, Any]]) -> list[dict[str, 
     return [entry for entry in mounts if path.is_relative_to(entry["mountPath"])]
 
 
+def _is_on_workspace(value: str) -> bool:
+    """Whether a place is on the volume that KFP makes for a run and mounts where it is named."""
+    return dsl.WORKSPACE_PATH_PLACEHOLDER in value or value.startswith(WORKSPACE_MOUNT_PATH)
+
+
 def _is_remote(value: str) -> bool:
     try:
         return bool(value) and not parse(value).is_local
@@ -197,8 +232,15 @@ def _made(check: _Check, tasks: Iterable[dsl.PipelineTask]) -> dsl.PipelineTask:
         # Root owns what it is to open to the group; it gets no capabilities.
         made.platform_config[_KUBERNETES].get("securityContext", {}).pop("runAsNonRoot", None)
         kubernetes.set_security_context(made, run_as_user=0)
+    prepared = {_key(mount) for mount in check.settings.get(_MOUNTS, ()) if check.prepare}
     for task in tasks:
-        # Not the first tasks: the check's pod starts beside theirs.
+        if not upstream[task.name] and prepared & {
+            _key(mount) for mount in _settings(task).get(_MOUNTS, ())
+        }:
+            # Also a first task does not start on a volume that is being opened to it.
+            task.after(made)
+            continue
+        # Other first tasks do not wait: the check's pod starts beside theirs.
         if upstream[task.name] and not any(upstream.get(name) for name in upstream[task.name]):
             task.after(made)
     return made

@@ -65,7 +65,8 @@ def of_run(spec: Mapping[str, Any], values: Mapping[str, Any]) -> list[Destinati
             continue
         given = task_arguments.of_task(spec, task, values).values
         uri = str(given.get(argument) or "")
-        if not uri.strip():
+        # A placeholder, such as that of the run's workspace, gets its value in the pod.
+        if not uri.strip() or "{{$." in uri:
             continue
         if argument == "model_repository" and given.get(MODEL_NAME):
             uri = f"{uri.rstrip('/')}/{given[MODEL_NAME]}"

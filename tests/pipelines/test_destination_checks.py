@@ -171,6 +171,59 @@ def test_a_volume_is_prepared_by_root_for_the_group_of_the_tasks() -> None:
     }
 
 
+def test_a_volume_of_a_task_that_writes_no_place_is_prepared_too() -> None:
+    """Such as one for a function of the user's own."""
+    data = {"claim": "data", "mount_path": "/data", "prepare": True}
+    document = {"tasks": {"ingest-data": {"volumes": [data]}}}
+
+    tasks, pods = compiled(document)
+
+    given = tasks[CHECK]["inputs"]["parameters"]
+    assert given == {"prepare": {"runtimeValue": {"constant": ["/data"]}}}
+    assert pods[f"exec-{CHECK}"]["securityContext"] == {"runAsUser": "0"}
+    assert tasks["ingest-data"]["dependentTasks"] == [CHECK]
+    assert (
+        tasks["validate-data"]["dependentTasks"] == ["ingest-data"]
+        or CHECK in (tasks["validate-data"]["dependentTasks"])
+    )
+
+
+def test_one_pod_prepares_a_volume_of_all_tasks() -> None:
+    document = {
+        "defaults": {"volumes": [{"claim": "all", "mount_path": "/all", "prepare": True}]},
+        "parameters": {"model_repository": "/all/models"},
+    }
+
+    tasks, pods = compiled(document)
+
+    assert f"{CHECK}-2" not in tasks
+    assert tasks[CHECK]["inputs"]["parameters"]["prepare"]["runtimeValue"]["constant"] == ["/all"]
+    assert len(pods[f"exec-{CHECK}"]["pvcMount"]) == 1
+    assert tasks["ingest-data"]["dependentTasks"] == [CHECK]
+
+
+def test_a_preparation_that_could_not_happen_is_refused() -> None:
+    document = {**deployed([{**MODELS, "prepare": True}]), "check_destinations": "never"}
+
+    with pytest.raises(UserError, match="prepare: true for /models has no effect, because check_d"):
+        compiled(document)
+
+
+def test_the_workspace_of_a_run_is_checked() -> None:
+    place = "{{$.workspace_path}}/models"
+    document = {
+        "workspace": {"size": "1Gi"},
+        "parameters": {"model_repository": place},
+        "locked": {"study_directory": place},
+    }
+
+    tasks, _ = compiled(document)
+
+    given = tasks[CHECK]["inputs"]["parameters"]
+    assert given["study_directory"] == {"runtimeValue": {"constant": place}}
+    assert "model_repository" in given
+
+
 def own(tmp_path: Path, repositories: str, claim: str = '"models"') -> str:
     path = tmp_path / "own.py"
     path.write_text(OWN_PIPELINE.replace("REPOSITORIES", repositories).replace("PVC", claim))
