@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +41,9 @@ class Batcher:
     """Combines concurrent requests to one model version into calls of the model.
 
     Use it from one event loop. Every request gets the outputs for its own rows, or the exception
-    that they cause: if a call fails, its requests are retried in halves, so a request that the
-    model fails on does not affect the others.
+    that they cause. If outputs do not pass the check, only the requests that they belong to fail.
+    If a call fails, its requests are retried in halves, so a request that the model fails on does
+    not affect the others.
 
     Args:
         predict: Takes arrays of shape `[rows, ...]` by name and returns such arrays. Called in
@@ -49,6 +52,7 @@ class Batcher:
         settings: How requests share calls.
         calls: How many calls run in parallel.
         observe_call: Called in the event loop with the rows and requests of every call.
+        check: Raises the exception for outputs that must not be returned. Called in `executor`.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class Batcher:
         settings: BatchSettings,
         calls: int,
         observe_call: Callable[[int, int], None] = lambda rows, requests: None,  # noqa: ARG005
+        check: Callable[[Arrays], None] = lambda outputs: None,  # noqa: ARG005
     ) -> None:
         self._predict = predict
+        self._check = check
         self._executor = executor
         self._settings = settings
         self._wait_seconds = settings.wait_seconds
@@ -180,7 +186,9 @@ class Batcher:
         self._running += 1
         arrays = [request.arrays for request in batch]
         try:
-            call = loop.run_in_executor(self._executor, _predict_together, self._predict, arrays)
+            call = loop.run_in_executor(
+                self._executor, _predict_together, self._predict, self._check, arrays
+            )
         except RuntimeError as error:  # The executor was shut down.
             self._running -= 1
             for request in batch:
@@ -188,7 +196,9 @@ class Batcher:
             return
         call.add_done_callback(lambda ended: self._end_call(batch, ended))
 
-    def _end_call(self, batch: list[_PendingRequest], call: "asyncio.Future[Arrays]") -> None:
+    def _end_call(
+        self, batch: list[_PendingRequest], call: "asyncio.Future[list[Arrays | Exception]]"
+    ) -> None:
         self._running -= 1
         error = (
             RuntimeError("the call of the model was cancelled")
@@ -218,27 +228,50 @@ class Batcher:
             self._queue.popleft()
 
 
-def _predict_together(predict: Callable[[Arrays], Arrays], parts: Sequence[Arrays]) -> Arrays:
-    """Predict the rows of several requests in one call; runs in a thread."""
+def _predict_together(
+    predict: Callable[[Arrays], Arrays], check: Callable[[Arrays], None], parts: Sequence[Arrays]
+) -> list[Arrays | Exception]:
+    """Predict the rows of several requests in one call; runs in a thread.
+
+    Returns:
+        The outputs of each request, or the exception of their check.
+    """
     if len(parts) == 1:
-        return predict(parts[0])
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    rows = len(next(iter(joined.values())))
-    outputs = predict(joined)
+        outputs = predict(parts[0])
+        check(outputs)
+        return [outputs]
+    lengths = [len(next(iter(part.values()))) for part in parts]
+    rows = sum(lengths)
+    outputs = predict({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     for name, output in outputs.items():
         if output.shape[:1] != (rows,):
             raise ValueError(f"output {name!r} does not have one value per row")
-    return outputs
+    ends = list(accumulate(lengths))
+    results: list[Arrays | Exception] = [
+        {name: output[end - length : end] for name, output in outputs.items()}
+        for end, length in zip(ends, lengths, strict=True)
+    ]
+    try:
+        check(outputs)
+    except Exception:  # noqa: BLE001  whatever it is, it concerns some of the requests
+        return [_checked(check, result) for result in results]
+    return results
 
 
-def _distribute(batch: Sequence[_PendingRequest], outputs: Arrays) -> None:
-    begin = 0
-    for request in batch:
-        end = begin + request.rows
-        if not request.outputs.done():
-            request.outputs.set_result(
-                outputs
-                if len(batch) == 1
-                else {name: output[begin:end] for name, output in outputs.items()}
-            )
-        begin = end
+def _checked(check: Callable[[Arrays], None], outputs: Any) -> Arrays | Exception:
+    try:
+        check(outputs)
+    except Exception as error:  # noqa: BLE001  it is raised to the request's own handler
+        return error
+    checked: Arrays = outputs
+    return checked
+
+
+def _distribute(batch: Sequence[_PendingRequest], results: Sequence[Arrays | Exception]) -> None:
+    for request, result in zip(batch, results, strict=True):
+        if request.outputs.done():
+            continue
+        if isinstance(result, Exception):
+            request.outputs.set_exception(result)
+        else:
+            request.outputs.set_result(result)

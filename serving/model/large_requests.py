@@ -21,6 +21,8 @@ from typing import Self, TypeVar
 from kfp_tabular.serving.model.memory_release import release_memory
 from kfp_tabular.serving.model.overload import OverloadedError, OverloadLog
 
+_RELEASE_AFTER_SECONDS = 1.0
+
 FREE_BYTES = 64 * 1024
 """What a request may take without being counted. uvicorn reads as much ahead of each connection."""
 
@@ -53,6 +55,7 @@ class LargeRequests:
     ) -> None:
         self.most_bytes = most_bytes
         self.held_bytes = 0
+        self._will_release = False
         self._observe = observe
         self._count_rejection = count_rejection
         # Decoding holds Python's lock, so two at once would not end sooner, and take twice as much.
@@ -74,6 +77,8 @@ class LargeRequests:
         """Count bytes more or fewer; for `Hold`."""
         self.held_bytes += size
         self._observe(self.held_bytes)
+        if size < 0:
+            self._release_soon()
 
     def overloaded(self) -> OverloadedError:
         """Return the error for a request beyond the bound, and count it."""
@@ -82,12 +87,23 @@ class LargeRequests:
         return OverloadedError("bytes")
 
     async def run_alone(self, work: Callable[[], _Result]) -> _Result:
-        """Run work on a large request in the one thread for it, then give memory back."""
-        loop = asyncio.get_running_loop()
+        """Run work on a large request in the one thread for it, after that of others."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _release_soon(self) -> None:
+        """Give memory back in a second, when the request's objects are gone, once for several."""
+        if self._will_release:
+            return
         try:
-            return await loop.run_in_executor(self._thread, work)
-        finally:
-            loop.run_in_executor(self._thread, release_memory)
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._will_release = True
+        loop.call_later(_RELEASE_AFTER_SECONDS, self._release, loop)
+
+    def _release(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._will_release = False
+        loop.run_in_executor(self._thread, release_memory)
 
 
 class Hold:

@@ -109,7 +109,12 @@ class VersionLoader:
             or lineage.content_version(digest or lineage.digest(found.directory)),
             predictor=predictor,
             batcher=Batcher(
-                predictor.predict, self.executor, self.batches, self.calls, self.observe_call
+                predictor.predict,
+                self.executor,
+                self.batches,
+                self.calls,
+                self.observe_call,
+                predictor.check,
             ),
             load_seconds=time.monotonic() - begin,
         )

@@ -114,19 +114,26 @@ class Predictor:
 
         Raises:
             RequestError: If the model's graph fails on a value, as a user's preprocessing function
-                may, or returns a number that is not finite.
+                may.
         """
         tf = self._tensorflow
         try:
             outputs = self._call(arrays)
-            results = {name: outputs[name].numpy() for name in self.interface.outputs}
+            return {name: outputs[name].numpy() for name in self.interface.outputs}
         except tf.errors.InvalidArgumentError:
             # TensorFlow's message may quote the value.
             raise RequestError(
                 "the model cannot process a value of this request.", reason="graph"
             ) from None
-        for array in results.values():
-            # JSON has no such numbers, and a class chosen by them is meaningless.
+
+    @staticmethod
+    def check(outputs: Arrays) -> None:
+        """Check outputs: JSON has no NaN, and a class that is chosen by it is meaningless.
+
+        Raises:
+            RequestError: If a number is not finite; it names the first such row.
+        """
+        for array in outputs.values():
             if array.dtype != object and not np.isfinite(array).all():
                 row = int(np.argwhere(~np.isfinite(array))[0, 0])
                 raise RequestError(
@@ -134,7 +141,6 @@ class Predictor:
                     reason="graph",
                     row=row,
                 )
-        return results
 
     def warm_up(self, rows: Iterable[int] = ()) -> None:
         """Predict example rows, so that no client waits for TensorFlow's one-time work.

@@ -68,18 +68,21 @@ def has_more_values(body: Json, most: int) -> bool:
     # Without a look at texts first: it takes 1 ms for a MiB, and is nearly always enough.
     if body.count(b",") + body.count(b"[") + body.count(b"{") < most:
         return False
-    if b"\\" in body:
-        # The order matters: in `\\"`, the quote is not escaped.
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    structure = body.translate(None, _BUT_STRUCTURE)
-    found, in_text = 1, False
-    for begin in range(0, len(structure), _SLICE_BYTES):
-        parts = structure[begin : begin + _SLICE_BYTES].split(b'"')
+    found, begin, in_text = 1, 0, False
+    # In slices: each operation on the whole body would keep other threads waiting.
+    while begin < len(body) and found <= most:
+        piece = body[begin : begin + _SLICE_BYTES]
+        if (len(piece) - len(piece.rstrip(b"\\"))) % 2:
+            # Its last backslash escapes the next byte.
+            piece += body[begin + _SLICE_BYTES : begin + _SLICE_BYTES + 1]
+        begin += len(piece)
+        if b"\\" in piece:
+            # The order matters: in `\\"`, the quote is not escaped.
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        parts = piece.translate(None, _BUT_STRUCTURE).split(b'"')
         found += sum(map(len, parts[in_text::2]))
         in_text ^= len(parts) % 2 == 0
-        if found > most:
-            return True
-    return False
+    return found > most
 
 
 def parse_json(body: Json) -> object:

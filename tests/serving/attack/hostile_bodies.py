@@ -170,12 +170,13 @@ def _documents(size: int) -> dict[str, Callable[[], bytes]]:
 
 
 def _unique_keys(size: int) -> bytes:
-    return b",".join(b'"%d":0' % number for number in range(size // 11))
+    return b",".join(b'"%d":0' % number for number in range(size // 13))
 
 
 def _binary(size: int) -> Iterator[Body]:
     """Return bodies with binary tensors."""
     empty = bytes(size)
+    texts = empty[: size // 2]
     one_text = struct.pack("<I", size) + empty
     million = size // 4
     amount = ("amount", "FP32", bytes(4))
@@ -192,9 +193,9 @@ def _binary(size: int) -> Iterator[Body]:
         ("numbers for one row", [("amount", "FP32", empty)], [1]),
         ("numbers, many rows", [("amount", "FP32", empty)], [million]),
         ("booleans for a number", [("hour", "BOOL", b"\xff" * 100)], [100]),
-        ("the same tensor twice", [("amount", "FP32", empty)] * 2, [1]),
+        ("the same tensor twice", [("amount", "FP32", empty[: size // 2])] * 2, [1]),
         ("the same tensor 1000 times", [amount] * 1000, [1]),
-        ("two names of one tensor", [("商户", "BYTES", empty), ("feature_3", "BYTES", empty)], [1]),
+        ("two names of one tensor", [("商户", "BYTES", texts), ("feature_3", "BYTES", texts)], [1]),
         ("a shape of 2**40 rows", [("amount", "FP32", empty)], [2**40]),
         ("a negative shape", [("amount", "FP32", empty)], [-1]),
         ("a shape of a thousand dimensions", [("amount", "FP32", empty)], [1] * 1000),

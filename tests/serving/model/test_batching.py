@@ -206,6 +206,30 @@ def test_only_requests_that_the_model_fails_on_fail(bad):
     run(scenario)
 
 
+def test_outputs_that_fail_their_check_cost_no_further_call():
+    def check(outputs):
+        wrong = np.flatnonzero(outputs["double"] > 10)
+        if len(wrong):
+            raise LookupError(int(wrong[0]))
+
+    async def scenario(batcher, model):
+        batcher._check = check
+        numbers = [(1, 2), (3, 99), (4,), (99,)]
+        answers = await asyncio.gather(
+            *(ask(batcher, *each) for each in numbers), return_exceptions=True
+        )
+        right(answers[0], 1, 2)
+        right(answers[2], 4)
+        # The row is that of the request, not of the batch.
+        assert [type(answers[1]), answers[1].args] == [LookupError, (1,)]
+        assert [type(answers[3]), answers[3].args] == [LookupError, (0,)]
+        assert len(model.calls) == 1
+        with pytest.raises(LookupError):
+            await ask(batcher, 50)
+
+    run(scenario)
+
+
 def test_an_output_without_a_value_per_row_fails_the_batch():
     async def scenario(batcher, model):
         predict = model.predict

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from kfp_tabular.serving.model import large_requests
 from kfp_tabular.serving.model.large_requests import FREE_BYTES, LargeRequests
 from kfp_tabular.serving.model.memory_release import release_memory
 from kfp_tabular.serving.model.overload import OverloadedError
@@ -74,6 +75,23 @@ def test_large_work_runs_one_at_a_time():
     assert max(most) == 1
 
 
-def test_memory_can_be_given_back_at_any_time():
-    release_memory()
+def test_memory_is_given_back_once_after_several_requests(monkeypatch):
+    released = []
+    monkeypatch.setattr(large_requests, "_RELEASE_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(large_requests, "release_memory", lambda: released.append(1))
+
+    async def scenario():
+        large = LargeRequests(2**20)
+        for _ in range(2):
+            for _ in range(5):
+                with large.hold() as hold:
+                    hold.add(FREE_BYTES + 1)
+            with large.hold() as hold:
+                hold.add(1)
+            while len(released) < 1:
+                await asyncio.sleep(0.01)
+            assert released == [1]
+            released.clear()
+
+    asyncio.run(scenario())
     release_memory()

@@ -49,6 +49,8 @@ def test_values_are_counted_exactly_whatever_the_texts_hold(document, ascii_only
     ("body", "values"),
     [
         (b'["' + b",[{" * 100_000 + b'"]', 2),
+        *[(b'["' + b"x" * n + b"\\\\" * 100_001 + b'",",,,"]', 3) for n in (0, 1)],
+        *[(b'["' + b"x" * n + b'\\"' * 100_001 + b'",",,,"]', 3) for n in (0, 1)],
         (b'["' + b"\\\\" * 100_001 + b'",",,,"]', 3),
         (b'["' + b'\\",' * 100_000 + b'",0]', 3),
         (b'["x' + b'",",[x' * 50_000 + b'"]', 50_002),
