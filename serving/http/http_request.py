@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from kfp_tabular.serving.http.content_encoding import PIECE_BYTES, decompress, is_compressed
 from kfp_tabular.serving.model.large_requests import FREE_BYTES, Hold
 from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.protocol.request_error import RequestError, too_large
@@ -61,16 +62,34 @@ class HttpRequest(NamedTuple):
         return [str(value, "latin-1") for found, value in self.scope["headers"] if found == name]
 
     async def body(self, max_bytes: int) -> bytes | bytearray:
-        """Read the body.
+        """Read the body, and decompress it if the client has compressed it.
 
         Args:
-            max_bytes: The largest body that is accepted.
+            max_bytes: The largest body that is accepted, compressed and decompressed.
 
         Raises:
-            RequestError: If the body is larger, or does not arrive in time.
+            RequestError: If the body is larger, does not arrive in time, or has an unknown
+                encoding.
             OverloadedError: If bodies of all requests take too much memory.
             ClientDisconnectedError: If the client disconnects.
         """
+        compressed = is_compressed(self.headers(b"content-encoding"))
+        received = await self._received(max_bytes)
+        return await self._decompressed(received, max_bytes) if compressed else received
+
+    async def _decompressed(self, body: bytes | bytearray, max_bytes: int) -> bytearray:
+        content = bytearray()
+        for piece in decompress(body):
+            if len(content) + len(piece) > max_bytes:
+                raise too_large(max_bytes)
+            self.hold.add(len(piece))
+            content += piece
+            if len(piece) == PIECE_BYTES:
+                # Others get their turn.
+                await asyncio.sleep(0)
+        return content
+
+    async def _received(self, max_bytes: int) -> bytes | bytearray:
         part, more = await self._next_part()
         if not more and len(part) <= min(max_bytes, FREE_BYTES):
             return part

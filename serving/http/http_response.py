@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from kfp_tabular.serving.http.content_encoding import ACCEPTED
 from kfp_tabular.serving.http.http_request import ClientDisconnectedError
 from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.protocol.request_error import RequestError
@@ -13,6 +14,13 @@ from kfp_tabular.serving.protocol.request_error import RequestError
 JSON = b"application/json"
 
 _CLIENT_DISCONNECTED = 499
+
+_ERROR_HEADERS: Mapping[int, tuple[tuple[bytes, bytes], ...]] = {
+    # The rest of a body that is late must not be read as the next request.
+    HTTPStatus.REQUEST_TIMEOUT: ((b"connection", b"close"),),
+    # RFC 9110, 12.5.3: what the client may use instead.
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ((b"accept-encoding", ACCEPTED.encode("ascii")),),
+}
 
 
 class HttpResponse(NamedTuple):
@@ -57,9 +65,7 @@ def error_response(error: Exception) -> HttpResponse | None:
             content["feature"] = error.feature
         if error.row is not None:
             content["row"] = error.row
-        # The rest of a body that is late must not be read as the next request.
-        late = error.status == HTTPStatus.REQUEST_TIMEOUT
-        return json_response(content, error.status, ((b"connection", b"close"),) if late else ())
+        return json_response(content, error.status, _ERROR_HEADERS.get(error.status, ()))
     if isinstance(error, OverloadedError):
         seconds = b"%d" % error.retry_after_seconds
         return json_response({"error": str(error)}, 503, ((b"retry-after", seconds),))

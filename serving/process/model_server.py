@@ -22,6 +22,7 @@ from kfp_tabular.serving.auth.http_authentication import HttpAuthentication
 from kfp_tabular.serving.auth.key_ring import KeyRing
 from kfp_tabular.serving.grpc.grpc_server import GrpcServer
 from kfp_tabular.serving.http import connection_bounds
+from kfp_tabular.serving.http.allowed_hosts import AllowedHosts
 from kfp_tabular.serving.http.application import Application
 from kfp_tabular.serving.http.bounded_http1 import BoundedHttp1
 from kfp_tabular.serving.http.connection_bounds import ConnectionBounds, DescriptorShare
@@ -187,6 +188,8 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         inner: ASGIApp = Application(handlers)
         if self._access is not None:
             inner = HttpAuthentication(inner, self._access)
+        if self._settings.allowed_hosts:
+            inner = AllowedHosts(inner, self._settings.allowed_hosts)
         return HttpMetrics(inner, self._metrics)
 
     def _interceptors(self) -> list[Any]:

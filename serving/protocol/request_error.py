@@ -30,7 +30,7 @@ class RequestError(Exception):
     The message goes to the client. It names features, rows and types, but never a value.
 
     Attributes:
-        status: The HTTP status: 400, 404, 408, 413 or 503.
+        status: The HTTP status: 400, 404, 408, 413, 415 or 503.
         reason: What is wrong with the request's content; None if what it addresses does not exist
             or is not ready.
         feature: The feature at fault, if there is one. It may be a name that the model does not

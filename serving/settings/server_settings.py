@@ -243,6 +243,14 @@ class ServerSettings:
         "are closed",
         metavar="CONNECTIONS",
     )
+    allowed_hosts: frozenset[str] = _setting(
+        frozenset(),
+        text_values.host_names,
+        "the host names that requests may use; *.NAME allows all names below; probes and requests "
+        "to the server's own address need none",
+        metavar="LIST",
+        shown_default="any",
+    )
     limits: RequestLimits = RequestLimits()
     policies: ValuePolicies = ValuePolicies()
     authentication: AuthenticationSettings = AuthenticationSettings()

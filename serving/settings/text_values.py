@@ -4,6 +4,7 @@ The readers raise `ValueError` with what was expected, which becomes part of an 
 """
 
 import math
+import re
 from collections.abc import Callable
 
 
@@ -95,6 +96,24 @@ def amount(unit: str) -> Callable[[str], float]:
         return number
 
     return read
+
+
+def host_names(value: str) -> frozenset[str]:
+    """Return the host names and addresses of a comma-separated list, in lower case.
+
+    Example:
+        >>> sorted(host_names("Fraud.example.com, *.svc.cluster.local,10.0.0.1"))
+        ['*.svc.cluster.local', '10.0.0.1', 'fraud.example.com']
+        >>> host_names("http://fraud:8080")
+        Traceback (most recent call last):
+        ValueError: host names or addresses without scheme and port, separated by commas
+    """
+    found = frozenset(word.strip().lower() for word in value.split(","))
+    for name in found:
+        is_name = re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", name)
+        if not is_name and not re.fullmatch(r"[0-9a-f:.]*:[0-9a-f:.]*", name):
+            raise ValueError("host names or addresses without scheme and port, separated by commas")
+    return found
 
 
 def one_of(*words: str) -> Callable[[str], str]:
