@@ -18,7 +18,8 @@ _MOST_LOGS = 20
 _MOST_PODS = 3
 _ROLES: Sequence[Role] = ("executor", "driver")
 _ELSEWHERE: Mapping[Role, str] = {
-    "executor": "See the task's executor-logs on the run's page.",
+    "executor": "See the task's executor-logs on the run's page, or 'kubectl describe pod' if it "
+    "never started.",
     "driver": "See the run's page.",
 }
 
@@ -75,13 +76,17 @@ class FailureSearch:
 
     def _failure(self, name: str, state: TaskState) -> TaskFailure:
         logs = {}
-        for pod in self._tasks.failed_pods(name, state.role)[:_MOST_PODS]:
+        pods = self._tasks.failed_pods(name, state.role)
+        for pod in pods[:_MOST_PODS]:
             # Earlier attempts may have failed for other reasons; the last one ended the task.
             logs[pod] = self._read(pod)
             reason = failure_reasons.find_reason(logs[pod].lines)
             if reason is not None:
                 return TaskFailure(name, reason.text, reason.is_user_error)
-        return TaskFailure(name, state.error or _without_reason(state.role, logs))
+        text = state.error or _without_reason(state.role, logs)
+        if len(pods) > _MOST_PODS:
+            text += f" Of its {len(pods)} failed pods, the logs of {_MOST_PODS} were looked at."
+        return TaskFailure(name, text)
 
     def _unreported_reason(self, name: str) -> FailureReason | None:
         for role in _ROLES:

@@ -88,6 +88,7 @@ class RunWatcher:
                 self._client = None
             elif log.status != _TOO_MANY and log.status < _SERVER_ERROR:
                 return log
+            _logger.warning("the log of %s %s Trying again.", pod, log.problem)
             time.sleep(wait)
             wait *= 2
         return pod_logs.read(self._connected(), self._run_id, pod)

@@ -107,7 +107,8 @@ def error(line: str) -> list[str]:
                 *error(
                     "train-model: failed, and the log of its pod, "
                     "kfp-tabular-training-9nn5q-3238203282, cannot be read: 404 Not Found. See the "
-                    "task's executor-logs on the run's page."
+                    "task's executor-logs on the run's page, or 'kubectl describe pod' if it never "
+                    "started."
                 ),
             ],
             1,
