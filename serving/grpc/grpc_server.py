@@ -1,6 +1,7 @@
 """The gRPC server: its options, its methods, and a shutdown that loses no call."""
 
 import asyncio
+import resource
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,13 @@ from typing import Any
 import grpc
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.grpc.inference_service import InferenceService, Method, error_status
+from kfp_tabular.serving.grpc.call_bounds import CallBounds, NoMessageError
+from kfp_tabular.serving.grpc.inference_service import (
+    InferenceService,
+    Method,
+    Status,
+    error_status,
+)
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane
 from kfp_tabular.serving.settings.server_settings import RequestLimits
 
@@ -18,6 +25,28 @@ _HEALTH = "grpc.health.v1.Health"
 _CONNECTION_AGE_SECONDS = 300
 """A client keeps to one connection, and so to one worker, pod or version. After this time it is
 asked to open another, without losing a call."""
+
+_CONNECTION_OPTIONS = (
+    ("grpc.max_connection_age_ms", _CONNECTION_AGE_SECONDS * 1000),
+    # Ends a call whose client never takes the response.
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.max_connection_idle_ms", _CONNECTION_AGE_SECONDS * 1000),
+    # Ends connections whose client is gone or does not read.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_concurrent_streams", 100),
+    # Otherwise the library lets fast clients send megabytes that nobody reads yet.
+    ("grpc.http2.bdp_probe", 0),
+)
+_MOST_CONNECTIONS = 1000
+
+_WITHOUT_MESSAGE = frozenset({"ServerLive", "ServerReady", "ServerMetadata", "Check"})
+"""Methods whose message is empty or not used. They are answered without reading it, so that nothing
+that others send keeps a probe waiting."""
+_OPEN = frozenset({"ModelReady", "ModelMetadata"})
+"""Methods that may need no key, and so must not take the place of predictions."""
 
 _QUIET_SECONDS = 0.05
 _LONGEST_WAIT_FOR_QUIET_SECONDS = 1.0
@@ -39,16 +68,20 @@ class GrpcServer:
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
         self._gate = _ResponseGate()
+        self._limits = limits
         self._server = grpc.aio.server(
             interceptors=interceptors,
             options=[
+                *_CONNECTION_OPTIONS,
+                ("grpc.max_allowed_incoming_connections", _most_connections()),
                 ("grpc.max_receive_message_length", limits.max_body_bytes),
                 ("grpc.max_send_message_length", -1),
                 # Workers share the port; `reserve_port` keeps other processes away from it.
                 ("grpc.so_reuseport", 1),
-                ("grpc.max_connection_age_ms", _CONNECTION_AGE_SECONDS * 1000),
             ],
         )
+        self._predictions = CallBounds.of(limits, limits.max_body_bytes)
+        self._descriptions = CallBounds.of(limits, limits.max_body_bytes)
         service = InferenceService(data_plane, limits)
         self._server.add_generic_rpc_handlers(
             (
@@ -100,17 +133,30 @@ class GrpcServer:
         await stopping
 
     def _handlers(self, service: str, methods: Mapping[str, Method], serializer: Any) -> Any:
+        # On the wire, one message is a stream of one, and a handler of a stream is called before
+        # its first message has come.
         return grpc.method_handlers_generic_handler(
             service,
             {
-                name: grpc.unary_unary_rpc_method_handler(
-                    self._gate.handler(name, method),
+                name: grpc.stream_unary_rpc_method_handler(
+                    self._gate.handler(name, method, self._bounds(name)),
                     request_deserializer=None,
                     response_serializer=serializer,
                 )
                 for name, method in methods.items()
             },
         )
+
+    def _bounds(self, method: str) -> CallBounds | None:
+        if method in _WITHOUT_MESSAGE:
+            return None
+        return self._descriptions if method in _OPEN else self._predictions
+
+
+def _most_connections() -> int:
+    """Return how many connections are accepted: a quarter of the descriptors at most."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if soft < 0 else max(16, min(_MOST_CONNECTIONS, soft // 4))
 
 
 class _ResponseGate:
@@ -135,20 +181,48 @@ class _ResponseGate:
             seen = self._calls
             await asyncio.sleep(seconds)
 
-    def handler(self, name: str, method: Method) -> Callable[[bytes, Any], Awaitable[Any]]:
-        """Return the handler of a method, which waits for the gate before it ends the call."""
+    def handler(
+        self, name: str, method: Method, bounds: CallBounds | None
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Return the handler of a method, which waits for the gate before it ends the call.
 
-        async def handle(content: bytes, context: Any) -> Any:
+        Args:
+            name: The method's name, for the log.
+            method: The method.
+            bounds: Reads the message; None for a method that needs none.
+        """
+
+        async def handle(_: Any, context: Any) -> Any:
             self._calls += 1
-            status = None
+            status: Status | None = None
             try:
-                response = await method(content)
+                if bounds is None:
+                    response = await method(b"")
+                else:
+                    async with bounds.message(context) as content:
+                        response = await method(content)
+            except grpc.aio.AbortError:
+                raise
+            except grpc.aio.BaseError:
+                raise _client_has_gone() from None
+            except NoMessageError:
+                status = grpc.StatusCode.INVALID_ARGUMENT, "the call has no message.", ()
             except Exception as error:  # noqa: BLE001  the outermost place to catch one
                 status = error_status(error, name)
             if not self._opened.is_set():
                 await self._opened.wait()
             if status is not None:
-                await context.abort(*status)
+                try:
+                    await context.abort(*status)
+                except grpc.aio.AbortError:
+                    raise
+                except grpc.aio.BaseError:
+                    raise _client_has_gone() from None
             return response
 
         return handle
+
+
+def _client_has_gone() -> asyncio.CancelledError:
+    # Of anything else, the library logs a traceback; any client could fill the log with them.
+    return asyncio.CancelledError("the client has gone")

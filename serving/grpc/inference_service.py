@@ -33,6 +33,7 @@ _STATUS_CODES = {
 
 Method = Callable[[bytes], Awaitable[Any]]
 Metadata = tuple[tuple[str, str | bytes], ...]
+Status = tuple[grpc.StatusCode, str, Metadata]
 
 
 class InferenceService:
@@ -118,7 +119,7 @@ class InferenceService:
         return _SERVING if await self._data_plane.ready() else _NOT_SERVING
 
 
-def error_status(error: Exception, method: str) -> tuple[grpc.StatusCode, str, Metadata]:
+def error_status(error: Exception, method: str) -> Status:
     """Return the status of a call that failed: its code, message and trailing metadata.
 
     Args:

@@ -46,6 +46,12 @@ class GrpcMetrics(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has
                 handler.request_deserializer,
                 handler.response_serializer,
             )
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(
+                self._measured(handler.stream_unary, operation),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 self._measured_stream(handler.stream_stream, operation),

@@ -79,6 +79,20 @@ class RequestLimits:
         metavar="MIB",
     )
 
+    grpc_calls: int = _setting(
+        500,
+        text_values.whole_number(1),
+        "the most gRPC calls at a time in a process, health checks apart; further ones are "
+        "rejected with RESOURCE_EXHAUSTED",
+        metavar="CALLS",
+    )
+    grpc_message_seconds: float = _setting(
+        30.0,
+        text_values.amount("seconds"),
+        "how long the message of a gRPC call may take to come; much less while other calls wait",
+        metavar="SECONDS",
+    )
+
     @property
     def max_body_bytes(self) -> int:
         """`max_body_mib` in bytes."""
