@@ -38,6 +38,20 @@ def test_a_run_is_submitted(server: PipelinesServer, tmp_path: Path) -> None:
     assert experiment["display_name"] == "kfp-tabular"
 
 
+@pytest.mark.parametrize(
+    ("repository", "is_checked"), [("s3://models", True), ("/models", False), ("", False)]
+)
+def test_a_bucket_that_only_the_run_names_is_checked_early(
+    server: PipelinesServer, repository: str, is_checked: bool
+) -> None:
+    result = submit(server, "--param", f"model_repository={repository}")
+
+    assert result.exception is None
+    (run,) = server.runs.values()
+    tasks = run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
+    assert ("check-destinations" in tasks) == is_checked
+
+
 def test_a_second_run_joins_the_experiment(server: PipelinesServer) -> None:
     submit(server, "--experiment", "churn")
     submit(server, "--experiment", "churn")
