@@ -42,9 +42,10 @@ def is_compressed(encodings: Sequence[str]) -> bool:
 
 
 def decompress(body: bytes | bytearray) -> Iterator[bytes]:
-    """Return the content of a gzip body, in pieces.
+    """Return the content of a gzip body, in pieces, an empty one after each 64 KiB of the body.
 
-    The caller bounds the sum: a megabyte of gzip can hold a gigabyte of zeros.
+    The caller bounds the sum: a megabyte of gzip can hold a gigabyte of zeros. It can also hold
+    fifty thousand members without content, so between empty pieces others get their turn.
 
     Args:
         body: The compressed body.
@@ -55,7 +56,7 @@ def decompress(body: bytes | bytearray) -> Iterator[bytes]:
     Example:
         >>> import gzip
         >>> list(decompress(gzip.compress(b"abc")))
-        [b'abc']
+        [b'abc', b'']
     """
     decoder = zlib.decompressobj(_GZIP_WINDOW)
     ended = False
@@ -73,6 +74,7 @@ def decompress(body: bytes | bytearray) -> Iterator[bytes]:
                 yield content
             ended = decoder.eof
             rest = decoder.unused_data if ended else decoder.unconsumed_tail
+        yield b""
     while not ended:
         # zlib may hold back content of which it has taken the input.
         try:

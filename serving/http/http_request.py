@@ -84,7 +84,7 @@ class HttpRequest(NamedTuple):
                 raise too_large(max_bytes)
             self.hold.add(len(piece))
             content += piece
-            if len(piece) == PIECE_BYTES:
+            if len(piece) in (0, PIECE_BYTES):
                 # Others get their turn.
                 await asyncio.sleep(0)
         return content
