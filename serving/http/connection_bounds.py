@@ -151,7 +151,9 @@ class ConnectionBounds:
         """Take a new connection in, and close another one if there are too many."""
         admission: Admission = "open"
         now = loop.time()
-        if len(self._open) >= self._most and not self._make_room(now):
+        if len(self._open) >= self._most:
+            self._make_room(now)
+        if len(self._open) >= self._most:
             admission = "probes" if len(self._open) < self._most + PROBE_CONNECTIONS else "refused"
         if admission == "refused":
             self.report(
@@ -204,21 +206,20 @@ class ConnectionBounds:
         """Bytes of responses that clients do not take."""
         return sum(connection.unsent_bytes for connection in self._unread)
 
-    def _make_room(self, now: float) -> bool:
-        """Close the connection that has waited longest for its client; return whether there is one.
+    def _make_room(self, now: float) -> None:
+        """Close the connection that has waited longest for its client, if there is one.
 
         A client that does not take its response is one that is waited for.
         """
         slowest = self._slowest(now)
         if slowest is None:
-            return False
+            return
         self.report(
             "connections",
             f"{self._most} connections (--max-connections) are open; closed those that have waited "
             "longest for their clients",
         )
         self._close(slowest)
-        return True
 
     def _slowest(self, now: float) -> Bounded | None:
         for connections in (self._strangers, self._waiting):
