@@ -74,6 +74,8 @@ def run(
     compiled = spec.parse(text)
     declared = spec.parameter_types(compiled)
     given = parameters.convert({**config.parameters, **arguments}, declared)
+    # The run's own folder is checked under the name of --output.
+    named = given if _REPOSITORY in given else {**given, _REPOSITORY: ""}
     if _REPOSITORY in declared:
         given.setdefault(_REPOSITORY, str(output / MODELS_FOLDER))
     parameters.require(given, spec.required_parameters(compiled))
@@ -83,8 +85,8 @@ def run(
             f"label {known['label']!r} is among the excluded columns; leave it out of exclude."
         )
     if config.check_destinations != NEVER:
-        destinations.check_local(compiled, given)
-        if destinations.writes_to_stores(compiled, given):
+        destinations.check_local(compiled, named)
+        if destinations.writes_to_stores(compiled, named):
             text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
             compiled = spec.parse(text)
     spec_file = _prepare(output, text)
