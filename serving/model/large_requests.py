@@ -22,6 +22,8 @@ from kfp_tabular.serving.model.memory_release import release_memory
 from kfp_tabular.serving.model.overload import OverloadedError, OverloadLog
 
 _RELEASE_AFTER_SECONDS = 1.0
+_WORTH_RELEASING_BYTES = 8 * 2**20
+"""Trimming takes 20 ms, and what it gives back is soon asked for again under such requests."""
 
 FREE_BYTES = 64 * 1024
 """What a request may take without being counted. uvicorn reads as much ahead of each connection."""
@@ -56,6 +58,7 @@ class LargeRequests:
         self.most_bytes = most_bytes
         self.held_bytes = 0
         self._will_release = False
+        self._peak_bytes = 0
         self._observe = observe
         self._count_rejection = count_rejection
         # Decoding holds Python's lock, so two at once would not end sooner, and take twice as much.
@@ -77,7 +80,8 @@ class LargeRequests:
         """Count bytes more or fewer; for `Hold`."""
         self.held_bytes += size
         self._observe(self.held_bytes)
-        if size < 0:
+        self._peak_bytes = max(self._peak_bytes, self.held_bytes)
+        if size < 0 and self._peak_bytes >= _WORTH_RELEASING_BYTES:
             self._release_soon()
 
     def overloaded(self) -> OverloadedError:
@@ -103,6 +107,7 @@ class LargeRequests:
 
     def _release(self, loop: asyncio.AbstractEventLoop) -> None:
         self._will_release = False
+        self._peak_bytes = self.held_bytes
         loop.run_in_executor(self._thread, release_memory)
 
 

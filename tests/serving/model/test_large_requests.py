@@ -81,17 +81,21 @@ def test_memory_is_given_back_once_after_several_requests(monkeypatch):
     monkeypatch.setattr(large_requests, "release_memory", lambda: released.append(1))
 
     async def scenario():
-        large = LargeRequests(2**20)
+        large = LargeRequests(2**30)
         for _ in range(2):
             for _ in range(5):
                 with large.hold() as hold:
-                    hold.add(FREE_BYTES + 1)
+                    hold.add(FREE_BYTES + 8 * 2**20)
             with large.hold() as hold:
-                hold.add(1)
+                hold.add(FREE_BYTES + 1)
             while len(released) < 1:
                 await asyncio.sleep(0.01)
             assert released == [1]
             released.clear()
+        with large.hold() as hold:
+            hold.add(FREE_BYTES + 2**20)
+        await asyncio.sleep(0.05)
+        assert released == []
 
     asyncio.run(scenario())
     release_memory()
