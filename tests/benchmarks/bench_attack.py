@@ -9,12 +9,12 @@ own, and with all of them together at the end. Good load is `--rate` single rows
 attack. A probe asks for readiness over a new connection every 50 ms. Exits with 1 where an answer
 was wrong, a good request or a probe failed, or memory was more than 1.3 times that of good load.
 
-The second compares the throughput without an attack with that of another commit, in turns.
+The second compares throughput and the server's CPU time without an attack with those of another
+commit, in turns: ratios are medians of those of the pairs.
 Server, load and attacks are processes and threads of this machine and share its CPUs.
 """
 
 import argparse
-import importlib
 import json
 import random
 import shutil
@@ -36,6 +36,8 @@ import psutil
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
+
+from attack_runner import described, families  # noqa: E402
 
 from tests.serving.attack import attack_families  # noqa: E402
 from tests.serving.attack.attack import Attack  # noqa: E402
@@ -187,22 +189,14 @@ class Bench:
             with Watch(server) as good:
                 self.load(server, min(10, self.seconds), rate=self.rate, answers=answers)
             before = server.memory_mb(), server.descriptors()
-            stop = threading.Event()
-            errors: list[str] = []
-            threads = [
-                threading.Thread(target=_run, args=(attack, server, stop, errors))
-                for attack in attacks
-            ]
+            runners = [stack.enter_context(_runner(attack.name)) for attack in attacks]
             with Watch(server) as watch, server.probing(READY) as prober:
-                for thread in threads:
-                    thread.start()
+                for runner in runners:
+                    _tell(runner, described(server, folder))
                 found = self.load(server, self.seconds, rate=self.rate, answers=answers)
-                stop.set()
-                for thread in threads:
-                    thread.join(ENDING_SECONDS)
+                errors = [_ended(runner) for runner in runners]
             time.sleep(self.settle)
             after = server.memory_mb(), server.descriptors()
-            errors += ["it did not end"] * sum(thread.is_alive() for thread in threads)
             return Result(
                 statuses=found["statuses"],
                 waiting=found["waiting"],
@@ -214,15 +208,39 @@ class Bench:
                 peak_memory=max(watch.memory),
                 memory=(before[0], after[0]),
                 descriptors=(before[1], after[1]),
-                error="; ".join(errors),
+                error="; ".join(error for error in errors if error),
             )
 
 
-def _run(attack: Attack, server: Any, stop: threading.Event, errors: list[str]) -> None:
+@contextmanager
+def _runner(name: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start a process for an attack, which has imported all it needs."""
+    command = [sys.executable, str(HERE / "attack_runner.py"), name]
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _tell(runner: "subprocess.Popen[str]", line: str) -> None:
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    runner.stdin.write(f"{line}\n")
+    runner.stdin.flush()
+    runner.stdout.readline()
+
+
+def _ended(runner: "subprocess.Popen[str]") -> str | None:
+    """End an attack, and return its error."""
     try:
-        attack.run(server, stop)
-    except Exception as error:  # noqa: BLE001  it is reported, and the others go on
-        errors.append(f"{attack.name}: {type(error).__name__}: {error}")
+        printed, _ = runner.communicate(timeout=ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "an attack did not end"
+    error: str | None = json.loads(printed or '"an attack ended early"')
+    return error
 
 
 def _whole(body: str) -> str:
@@ -230,15 +248,6 @@ def _whole(body: str) -> str:
         f"POST {PREDICT} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
         f"X-Api-Key: {attack_families.GOOD_KEY}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
-
-
-def families() -> list[Attack]:
-    """Return the attacks of the suite."""
-    found = list(attack_families.ATTACKS)
-    for file in sorted((ROOT / "tests" / "serving" / "attack").glob("test_*.py")):
-        module = importlib.import_module(f"tests.serving.attack.{file.stem}")
-        found += getattr(module, "ATTACKS", ())
-    return found
 
 
 def under_attack(bench: Bench, only: Sequence[str]) -> int:
@@ -287,8 +296,11 @@ def against(bench: Bench, commit: str, rounds: int) -> None:
     for part in ("components", "pipelines", "serving"):
         (tree / "kfp_tabular" / part).symlink_to(tree / part)
     old_environment = {"PYTHONPATH": str(tree)}
-    print(f"| throughput, requests/s | {commit} | now | now / then |")
-    print("|---|---:|---:|---:|", flush=True)
+    print(
+        f"| nobody attacks | requests/s {commit} | now | now / then | "
+        f"CPU ms each {commit} | now | now / then |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
     for name, flags, connections in (
         ("a call for each request, 16 connections", ("--batch-rows", "1"), 16),
         ("`--batch-rows 128`, 64 connections", ("--batch-rows", "128"), 64),
@@ -300,17 +312,24 @@ def against(bench: Bench, commit: str, rounds: int) -> None:
             bench.server(folders[0], flags, old_environment) as old,
             bench.server(folders[1], flags) as new,
         ):
-            rates: tuple[list[float], list[float]] = ([], [])
+            measured: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
             for turn in range(rounds + 1):
-                for server, taken in zip((old, new), rates, strict=True):
+                for server, taken in zip((old, new), measured, strict=True):
+                    before = server.cpu_seconds()
                     found = bench.load(server, bench.seconds, connections=connections)
+                    cpu = server.cpu_seconds() - before
                     if set(found["statuses"]) != {"200"}:
                         raise RuntimeError(f"{name}: answers by status: {found['statuses']}")
                     if turn:
-                        taken.append(found["statuses"]["200"] / found["seconds"])
-        then, now = map(statistics.median, rates)
-        ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))
-        print(f"| {name} | {then:,.0f} | {now:,.0f} | {ratio:.2f} |", flush=True)
+                        count = found["statuses"]["200"]
+                        taken.append((count / found["seconds"], cpu / count * 1e3))
+        columns = []
+        for column, form in ((0, ",.0f"), (1, ".3f")):
+            then, now = ([turn[column] for turn in taken] for taken in measured)
+            ratio = statistics.median(b / a for a, b in zip(then, now, strict=True))
+            medians = statistics.median(then), statistics.median(now)
+            columns += [*(format(median, form) for median in medians), f"{ratio:.2f}"]
+        print(f"| {name} | {' | '.join(columns)} |", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
