@@ -55,12 +55,8 @@ def run(request: DestinationRequest) -> None:
 
 def _places(given: DestinationOptions) -> Iterator[tuple[str, str]]:
     if given.model_repository.strip():
-        yield (
-            "model_repository",
-            "/".join(
-                part for part in (given.model_repository.rstrip("/"), given.model_name) if part
-            ),
-        )
+        repository, name = given.model_repository, given.model_name
+        yield "model_repository", f"{repository.rstrip('/')}/{name}" if name else repository
     for argument in ("study_directory", "checkpoint_uri"):
         uri = getattr(given, argument)
         if uri.strip():

@@ -49,9 +49,12 @@ def prepare(mount: Path, places: Sequence[Path] = ()) -> list[Path]:
         wanted += [path for path in (*way, place) if path.is_dir()]
         if place.is_dir():
             wanted += [path for path in sorted(place.iterdir()) if path.is_file()]
-    # A link could lead out of the volume.
-    unique = [path for path in dict.fromkeys(wanted) if not path.is_symlink()]
-    return [path for path in unique if _open(path)]
+    # A link, or `..`, could lead out of the volume, also from a directory further up.
+    root = mount.resolve()
+    own = [
+        path for path in dict.fromkeys(wanted) if path.resolve() == root / path.relative_to(mount)
+    ]
+    return [path for path in own if _open(path)]
 
 
 def _open(path: Path) -> bool:

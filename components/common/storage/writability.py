@@ -89,19 +89,33 @@ def _check_directory(path: Path, argument: str) -> None:
         try:
             found = existing.stat()
         except (FileNotFoundError, NotADirectoryError):
-            if existing == existing.parent:
-                raise
-            existing = existing.parent
+            pass
         except PermissionError as error:
             # An ancestor that this process may not enter.
             raise denied(_entered(existing), argument, error) from error
+        except (OSError, ValueError) as error:
+            # A name that is too long, links in a circle, a null character.
+            problem = getattr(error, "strerror", None) or error
+            raise UserError(f"{argument}: not a path that can be used: {problem}.") from error
         else:
             break
+        if existing.is_symlink():
+            target = existing.readlink()
+            raise UserError(f"{argument}: {existing} is a link to {target}, which does not exist.")
+        if existing == existing.parent:
+            raise UserError(f"{argument}: {path} does not exist, and nothing above it.")
+        existing = existing.parent
     if not stat.S_ISDIR(found.st_mode):
         raise UserError(f"{argument}: {existing} is a file, not a directory.")
     probe = existing / f"{PROBE}{uuid.uuid4().hex[:8]}"
     try:
-        with probe.open("xb") as stream:
+        stream = probe.open("xb")
+    except OSError as error:
+        raise denied(existing, argument, error) from error
+    # From here on there is a file to remove; before, a directory that is closed to this process
+    # would refuse that as well.
+    try:
+        with stream:
             stream.write(b"\0" * _PROBE_BYTES)
             stream.flush()
             os.fsync(stream.fileno())

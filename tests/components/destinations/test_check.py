@@ -54,6 +54,30 @@ def test_the_first_place_that_cannot_be_written_is_named(folder: Path) -> None:
         run(folder, study_directory=f"{folder}/file", checkpoint_uri=str(folder))
 
 
+def test_the_root_directory_is_a_place() -> None:
+    """Not one below the directory that the task happens to run in."""
+    places = list(check._places(DestinationOptions(model_repository="/", model_name="taxi")))
+
+    assert places == [("model_repository", "/taxi")]
+
+
+def test_what_is_outside_of_a_volume_stays_as_it_is(folder: Path) -> None:
+    mount, outside = folder / "models", folder / "outside"
+    mount.mkdir(mode=0o755)
+    (outside / "taxi").mkdir(parents=True)
+    (outside / "taxi" / "file").touch()
+    (mount / "link").symlink_to(outside)
+    for path in (folder, outside, outside / "taxi", mount):
+        path.chmod(0o755)
+
+    places = [mount / "link" / "taxi", mount / ".." / "outside" / "taxi"]
+    changed = volume.prepare(mount, places)
+
+    assert changed == [mount]
+    for path in (folder, outside, outside / "taxi"):
+        assert path.stat().st_mode & 0o7777 == 0o755
+
+
 @as_root
 def test_a_volume_of_root_is_opened_to_the_group(folder: Path) -> None:
     mount = folder / "models"

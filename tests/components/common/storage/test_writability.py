@@ -55,6 +55,39 @@ def test_a_directory_of_another_user_is_named_with_all_that_decides(
     assert content(volume) == []
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o770, 0o2770, 0o500])
+@pytest.mark.parametrize("below", ["", "taxi"])
+def test_a_directory_that_is_closed_to_others_is_named(folder: Path, mode: int, below: str) -> None:
+    """Where the probe cannot be made, it cannot be looked up either."""
+    if os.getuid() != 0:
+        pytest.skip("only root has folders that are closed to this user")
+    volume = folder / "models"
+    volume.mkdir()
+    volume.chmod(mode)
+
+    message = refusal(lambda: writability.check(str(volume / below), "x"))
+
+    assert message.startswith(f"x: cannot write to {volume}: Permission denied. It belongs to ")
+
+
+def test_a_path_that_no_directory_can_have_is_refused(folder: Path) -> None:
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "circle").symlink_to("circle")
+    cases = {
+        "gone": f"{folder}/gone is a link to nowhere, which does not exist.",
+        "gone/taxi": f"{folder}/gone is a link to nowhere, which does not exist.",
+        "circle": "not a path that can be used: Too many levels of symbolic links.",
+        "a" * 300: "not a path that can be used: File name too long.",
+        "a\0b": "not a path that can be used: embedded null byte.",
+    }
+
+    for below, problem in cases.items():
+        with pytest.raises(UserError) as caught:
+            writability.check(f"{folder}/{below}", "x")
+        assert str(caught.value) == f"x: {problem}"
+    assert content(folder) == ["circle", "gone"]
+
+
 def test_a_directory_that_cannot_be_entered_is_named(folder: Path) -> None:
     private = folder / "private"
     (private / "models").mkdir(parents=True)
