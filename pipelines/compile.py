@@ -78,6 +78,9 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
 
     built = definition.build(config)
     defaults = parameters.convert(config.parameters, parameters.types(built.pipeline_spec))
+    for name, value in defaults.items():
+        if parameters.has_null(value):
+            raise UserError(f"parameter {name!r}: a default cannot have null in it; leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
         _shorten_descriptions(built.pipeline_spec)

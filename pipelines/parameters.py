@@ -1,6 +1,8 @@
 """Run-time parameters of a pipeline: their declarations, and values from text or YAML."""
 
+import datetime
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,11 @@ _TYPES = {
     "LIST": "list",
     "STRUCT": "mapping",
 }
+
+_QUOTE = "the date {}; put it in quotes to make it text"
+_MOST_SHOWN = 100
+# A spec keeps numbers as floats of 64 bits; beyond this, not every whole number is one.
+_LARGEST_INTEGER = 2**53
 
 _OPTIONS = {"data_uri": "--data", "label": "--label"}
 
@@ -136,8 +143,8 @@ def convert(
         source: How an error begins, such as `training.yaml: `.
 
     Raises:
-        UserError: For an unknown parameter (the message names the closest) or a value that does
-            not fit.
+        UserError: For an unknown parameter (the message names the closest), or a value that does
+            not fit or that no spec can hold, such as a date, NaN or a whole number above 2^53.
 
     Example:
         >>> convert({"exclude": "a,b"}, {"exclude": "LIST"})
@@ -152,12 +159,27 @@ def convert(
             )
         try:
             converted[name] = _CONVERTERS[declared[name]](value)
-        except (TypeError, ValueError, yaml.YAMLError) as error:
+        except (TypeError, ValueError, OverflowError, yaml.YAMLError) as error:
             raise UserError(
                 f"{source}parameter {name!r}: expected {_EXPECTED[declared[name]]}, "
-                f"found {value!r}."
+                f"found {_found(value)}."
             ) from error
+        problem = _not_in_spec(converted[name])
+        if problem:
+            raise UserError(f"{source}parameter {name!r}: {problem}.")
     return converted
+
+
+def has_null(value: Any) -> bool:
+    """Whether a value has a null in it, which a run's arguments may have and a default may not.
+
+    Example:
+        >>> has_null({"a": [1, None]}), has_null({"a": ""})
+        (True, False)
+    """
+    if isinstance(value, Mapping):
+        return any(map(has_null, value.values()))
+    return any(map(has_null, value)) if isinstance(value, list) else value is None
 
 
 def require(given: Collection[str], required: Iterable[str]) -> None:
@@ -185,6 +207,45 @@ def require(given: Collection[str], required: Iterable[str]) -> None:
             )
 
 
+def _found(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return _QUOTE.format(value) if isinstance(value, datetime.date) else _cut(repr(value))
+
+
+def _not_in_spec(value: Any) -> str:
+    """Return why a spec, or the arguments of a run, cannot hold a value; empty if they can."""
+    if isinstance(value, Mapping):
+        keys = (
+            f"the key {_cut(repr(key))} is not text; put it in quotes"
+            for key in value
+            if not isinstance(key, str)
+        )
+        return next(keys, "") or _not_in_spec([*value, *value.values()])
+    if isinstance(value, list):
+        return next(filter(None, map(_not_in_spec, value)), "")
+    if isinstance(value, datetime.date):
+        return f"it has {_QUOTE.format(value)}"
+    return _not_in_json(value)
+
+
+def _not_in_json(value: Any) -> str:
+    """Return what keeps a single value out of JSON; empty for nothing."""
+    if isinstance(value, str):
+        is_unicode = not any("\ud800" <= character <= "\udfff" for character in value)
+        return "" if is_unicode else f"{_cut(repr(value))} has a character that UTF-8 cannot hold"
+    if isinstance(value, int):
+        is_exact = abs(value) <= _LARGEST_INTEGER
+        return "" if is_exact else f"{_cut(str(value))} is too large; at most {_LARGEST_INTEGER}"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is not a finite number"
+    return "" if value is None else f"{type(value).__name__} is not a type of JSON"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -200,7 +261,7 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not math.isfinite(float(value)):
         raise TypeError
     return float(value)
 

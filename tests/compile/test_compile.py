@@ -1,5 +1,6 @@
 """Compiled specs: golden files, what must not be in them, and what compiling costs."""
 
+import datetime
 import re
 import subprocess
 import sys
@@ -139,6 +140,8 @@ def test_compiling_imports_no_tensorflow(tmp_path: Path) -> None:
         ("trainning", {}, "Did you mean 'training'"),
         ("training", {"epoch": 3}, "'epoch' is unknown. Did you mean 'epochs'"),
         ("training", {"epochs": "three"}, "expected a whole number, found 'three'"),
+        ("training", {"exclude": [None]}, "'exclude': a default cannot have null in it"),
+        ("training", {"exclude": [datetime.date(2024, 1, 1)]}, "it has the date 2024-01-01"),
     ],
 )
 def test_what_cannot_be_compiled_is_said(
