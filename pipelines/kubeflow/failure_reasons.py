@@ -14,9 +14,15 @@ _EXIT_STATUS = re.compile(r"exit status (\d+)$")
 _DRIVER = re.compile(r"\] (?:KFP driver|driver): (.+)")
 _TRACEBACK = "Traceback (most recent call last):"
 _KILLED = ("signal: killed", "exit status 137")
+_SIGNAL = re.compile(r"^signal: (.+)")
 _TWICE = "two tasks have the same task name"
-# Escape sequences and other control characters would act on the terminal.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Escape sequences and other control characters would act on the terminal, and characters that
+# change the direction of text would hide what stands there.
+_CONTROL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 @dataclass(frozen=True)
@@ -90,20 +96,33 @@ def _of_kill(end: str) -> str:
 
 
 def _of_traceback(lines: Sequence[str]) -> str:
-    """Return the exception of the last traceback: the first line after its indented ones."""
+    """Return the exception of the last traceback: the first line after its indented ones.
+
+    Each line may begin like the first one, with the name of a worker or the frame that Python draws
+    around a group of exceptions.
+    """
     starts = [number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)]
     if not starts:
         return ""
-    rest = (line for line in lines[starts[-1] + 1 :] if line and not line[0].isspace())
-    return next(rest, "")
+    prefix = lines[starts[-1]].removesuffix(_TRACEBACK)
+    for line in lines[starts[-1] + 1 :]:
+        if _ENDED.search(line):
+            break
+        text = line.removeprefix(prefix)
+        if text and not text[0].isspace():
+            return text
+    return ""
 
 
 def _of_launcher(lines: Sequence[str], end: str) -> str:
     """Return the launcher's error; with the last line before it, where the task's process ended."""
     if not end:
         return ""
-    if not _EXIT_STATUS.search(end):
+    signal = _SIGNAL.search(end)
+    if not signal and not _EXIT_STATUS.search(end):
         return f"Kubeflow's launcher failed: {end}"
+    if signal:
+        end = f"the process ended by a signal, {signal.group(1)}"
     first = next(number for number, line in enumerate(lines) if _ENDED.search(line))
     last = next((line for line in reversed(lines[:first]) if line), "")
     return f"{end}; its last line is: {last}" if last else end

@@ -97,6 +97,42 @@ def failing(end: str, *log: str, attempts: int = 1) -> tuple[RecordedRun, str]:
             "the process was killed (signal: killed), most often because it ran out of memory: "
             "give the task more 'memory' in the configuration.",
         ),
+        (
+            "exit status 1",
+            [
+                "[worker-1]: Traceback (most recent call last):",
+                '[worker-1]:   File "x.py"',
+                "[worker-1]:     fit()",
+                "[worker-1]: ValueError: nan",
+                "[worker-0]: epoch 3",
+            ],
+            "ValueError: nan",
+        ),
+        (
+            "exit status 1",
+            [
+                "  + Exception Group Traceback (most recent call last):",
+                '  |   File "x.py"',
+                "  | ExceptionGroup: two (2 sub-exceptions)",
+                "  +-+---------------- 1 ----------------",
+                "    | Traceback (most recent call last):",
+                '    |   File "x.py"',
+                "    | ValueError: nan",
+                "    +------------------------------------",
+            ],
+            "ValueError: nan",
+        ),
+        (
+            "exit status 1",
+            ["Traceback (most recent call last):", '  File "x.py"'],
+            'exit status 1; its last line is: File "x.py"',
+        ),
+        (
+            "signal: illegal instruction (core dumped)",
+            ["importing tensorflow"],
+            "the process ended by a signal, illegal instruction (core dumped); its last line is: "
+            "importing tensorflow",
+        ),
         ("exit status 1", ["cannot go on"], "exit status 1; its last line is: cannot go on"),
         (
             'failed to download input artifact "examples": no such bucket',
@@ -105,7 +141,17 @@ def failing(end: str, *log: str, attempts: int = 1) -> tuple[RecordedRun, str]:
             "bucket",
         ),
     ],
-    ids=["traceback", "quoted", "killed", "silent", "launcher"],
+    ids=[
+        "traceback",
+        "quoted",
+        "killed",
+        "prefixed",
+        "group",
+        "cut",
+        "signal",
+        "silent",
+        "launcher",
+    ],
 )
 def test_a_failure_of_the_system_ends_with_1(
     server: PipelinesServer, end: str, log: list[str], reason: str
@@ -133,12 +179,12 @@ def test_the_last_attempt_tells_the_reason(server: PipelinesServer) -> None:
 def test_control_characters_of_a_log_do_not_reach_the_terminal(server: PipelinesServer) -> None:
     run, _ = failing("")
     server.logs[run.pod("ingest-data")] = user_error_log(
-        "\x1b[2J\x1b]0;x\x07red\u009b " + "y" * 5000
+        "\x1b[2J\x1b]0;x\x07\u009b31mred\u009b\u202e\x1b]8;;http://x.example\x1b\\ " + "y" * 5000
     )
 
     (line,) = errors(wait(server, run))
 
-    assert line.startswith("kfp-tabular: error: ingest-data: ]0;xred yyy")
+    assert line.startswith("kfp-tabular: error: ingest-data: red yyy")
     assert line.endswith("y...")
     assert len(line) < 2100
 
