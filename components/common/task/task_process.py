@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import sys
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -113,7 +114,10 @@ def _imported(component: str) -> Callable[..., Any]:
 
 
 def _check_arguments(function: Callable[..., Any], executor_input: Mapping[str, Any]) -> None:
-    """Check that the function takes what the spec passes: KFP's executor would drop the rest."""
+    """Check that the function takes what the spec passes: KFP's executor would drop the rest.
+
+    An output that the function does not have would be missing later, in a task that reads it.
+    """
     inputs = executor_input.get("inputs", {})
     outputs = executor_input.get("outputs", {})
     passed = {*inputs.get("parameterValues", {}), *inputs.get("artifacts", {})}
@@ -121,6 +125,13 @@ def _check_arguments(function: Callable[..., Any], executor_input: Mapping[str, 
     unknown = sorted(passed - declared.keys())
     required = {name for name, entry in declared.items() if entry.default is entry.empty}
     absent = sorted(required - passed - outputs.get("artifacts", {}).keys())
+    made = {*outputs.get("artifacts", {}), *outputs.get("parameters", {})}
+    unmade = sorted(made - declared.keys() - _returned(function))
+    if unmade:
+        raise UserError(
+            f"{function.__name__} of {_package()} in this image does not have the output "
+            f"{', '.join(unmade)}. {_REMEDY}"
+        )
     for names, problem in ((unknown, "does not have"), (absent, "requires")):
         if names:
             raise UserError(
@@ -128,6 +139,14 @@ def _check_arguments(function: Callable[..., Any], executor_input: Mapping[str, 
                 f"{', '.join(names)}{'' if names is unknown else ', which the spec lacks'}. "
                 f"{_REMEDY}"
             )
+
+
+def _returned(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the outputs that a function returns: KFP's name, or a tuple's fields."""
+    annotation = typing.get_type_hints(function).get("return", type(None))
+    if annotation is type(None):
+        return set()
+    return set(getattr(annotation, "_fields", ("Output",)))
 
 
 _REMEDY = (

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
+from kfp_tabular import components
+from kfp_tabular.components import COMPONENTS as NAMES
+from kfp_tabular.components import ingest_data
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task import task_process
+
+COMPONENTS_OF_PROJECT = [getattr(components, name) for name in NAMES]
 
 COMPONENTS = '''
 import os
@@ -117,6 +123,33 @@ def test_a_spec_of_another_version_is_refused(
     line = done.stdout.splitlines()[-1]
     assert problem in line
     assert "use the images of the version that compiled it" in line
+
+
+def test_an_output_of_another_version_is_refused() -> None:
+    """KFP's executor would leave it out, and a later task would not find it."""
+    artifacts = ("chart", "examples", "page", "rejected_rows", "summary")
+    executor_input = {
+        "inputs": {"parameterValues": {"data_uri": "a"}},
+        "outputs": {
+            "artifacts": {name: {} for name in artifacts},
+            "parameters": {"Output": {}},
+        },
+    }
+
+    with pytest.raises(UserError, match="ingest_data of .* have the output Output, chart, page"):
+        task_process._check_arguments(ingest_data.python_func, executor_input)
+
+
+@pytest.mark.parametrize("component", COMPONENTS_OF_PROJECT, ids=lambda each: each.name)
+def test_a_spec_of_this_version_is_accepted(component: Any) -> None:
+    spec = component.component_spec
+    inputs = dict.fromkeys(spec.inputs or {}, "x")
+    outputs = {name: {} for name in spec.outputs or {}}
+
+    task_process._check_arguments(
+        component.python_func,
+        {"inputs": {"parameterValues": inputs}, "outputs": {"artifacts": outputs}},
+    )
 
 
 def test_a_module_that_a_component_lacks_is_a_defect_of_the_image(tmp_path: Path) -> None:
