@@ -28,7 +28,8 @@ class Estimate:
         size: Bytes where every task succeeds at the first attempt.
         size_with_retries: Bytes where every task needs the last of its attempts.
         tasks: Bytes of `size` for each task, the largest first.
-        open_loops: Loops over a list that is known only during the run; counted as one iteration.
+        open_loops: Loops over a list that is known only during the run, or whose default is empty;
+            counted as one iteration.
     """
 
     pipeline: str

@@ -78,6 +78,19 @@ def parameters(
     }
 
 
+def passed(task: Mapping[str, Any], name: str, outside: Mapping[str, Any]) -> Any:
+    """Return what a task is given for one of its parameters, or what stands for it.
+
+    Args:
+        task: The task's specification in its DAG.
+        name: The parameter.
+        outside: Values of the parameters of that DAG.
+    """
+    source = task.get("inputs", {}).get("parameters", {}).get(name, {})
+    # A part of a value is not the value.
+    return UNKNOWN_TEXT if "parameterExpressionSelector" in source else _value(source, outside)
+
+
 def default(declared: Mapping[str, Any]) -> Any:
     """Return a parameter's default, or what stands for its value where it has none."""
     return declared.get("defaultValue", None if declared.get("isOptional") else UNKNOWN_TEXT)

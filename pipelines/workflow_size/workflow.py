@@ -64,7 +64,8 @@ class WorkflowBytes:
 
     Attributes:
         by_task: Bytes for each task, and for `FIXED`.
-        open_loops: Loops over a list that is known only during the run; counted as one iteration.
+        open_loops: Loops over a list that is known only during the run, or whose default is empty;
+            counted as one iteration.
     """
 
     by_task: Counter[str] = field(default_factory=Counter)
@@ -149,18 +150,26 @@ class _Measure:
             called = self._spec["components"][task["componentRef"]["name"]]
             iterator = task.get("parameterIterator") or task.get("artifactIterator")
             if iterator:
-                self._loop(name, task, called, scope, self._iterations(name, iterator))
+                count = self._iterations(name, task, iterator, scope)
+                self._loop(name, task, called, scope, count)
             elif "dag" in called:
                 self._sub_dag(name, task, called, scope)
             else:
                 self._leaf(name, task, called, scope)
 
-    def _iterations(self, name: str, iterator: Mapping[str, Any]) -> int:
-        items = iterator.get("items", {}).get("raw")
-        if items is None:
-            self._found.open_loops.append(name)
-            return 1
-        return max(len(json.loads(items)), 1)
+    def _iterations(
+        self, name: str, task: Mapping[str, Any], iterator: Mapping[str, Any], scope: _Scope
+    ) -> int:
+        items = iterator.get("items", {})
+        raw = items.get("raw")
+        if raw is not None:
+            return max(len(json.loads(raw)), 1)
+        # A parameter: the run's value, a locked one, or the default that the run may not change.
+        value = runtime_values.passed(task, str(items.get("inputParameter", "")), scope.values)
+        if isinstance(value, list) and value:
+            return len(value)
+        self._found.open_loops.append(name)
+        return 1
 
     def _loop(
         self,
@@ -171,15 +180,14 @@ class _Measure:
         iterations: int,
     ) -> None:
         """Count a loop: its driver, and for each iteration a driver and what it runs."""
-        values = runtime_values.parameters(called, task, scope.values)
         component, written = go_json.text(called), go_json.text(task)
         inputs = {"component": component, "task": written}
-        outer = _Scope(f"{scope.path}.{name}", name, values, scope.copies)
+        outer = _Scope(f"{scope.path}.{name}", name, scope.values, scope.copies)
         self._node(name, outer.path, "DAG", {"parent-dag-id": "1"}, {}, scope.copies)
         self._dag_driver(f"{name}.iteration", outer, inputs)
         self._store(name, task["componentRef"]["name"], component)
         path = f"{scope.path}.{name}(0).iteration-iterations(0:1)(0)"
-        each = _Scope(path, name, values, scope.copies * iterations)
+        each = _Scope(path, name, scope.values, scope.copies * iterations)
         self._node(
             name, path, "DAG", {"parent-dag-id": "1", "iteration-index": "0"}, {}, each.copies
         )

@@ -20,7 +20,7 @@ from kfp_tabular.pipelines.cli import cli
 from kfp_tabular.pipelines.compile import compile_pipeline, compile_text
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.workflow_size import workflow
-from kfp_tabular.pipelines.workflow_size.estimate import LIMIT, estimate
+from kfp_tabular.pipelines.workflow_size.estimate import LIMIT, Estimate, check, estimate
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 TASK_BYTES = 6_000
@@ -225,7 +225,7 @@ def small(text: str) -> str:
 
 
 @dsl.pipeline(name="bulk")
-def bulk(count: int = 1, texts: list = []):
+def bulk(count: int = 1, texts: list = [], word: str = ""):
     {body}
 """
 
@@ -289,6 +289,40 @@ def test_the_iterations_of_a_loop_count(tmp_path: Path) -> None:
             PipelineConfig(),
             tmp_path / "bulk.yaml",
         )
+
+
+@pytest.mark.parametrize("how", ["locked", "parameters", "arguments"])
+def test_a_loop_over_a_parameter_is_as_long_as_its_value(how: str, tmp_path: Path) -> None:
+    body = """with dsl.If(count == 1):
+        with dsl.ParallelFor(['a', 'b', 'c']):
+            with dsl.ParallelFor(texts) as item:
+                small(text=item)"""
+    definition = bulk(tmp_path, body)
+
+    def size(count: int) -> Estimate:
+        value = {"texts": list(map(str, range(count)))}
+        given = {} if how == "arguments" else {how: value}
+        text = compile_text(definition, PipelineConfig(**given))
+        arguments = value if how == "arguments" else {}
+        return estimate(spec.parse(text), spec.platform(text), arguments)
+
+    one, two, ten = map(size, (1, 2, 10))
+
+    assert one.open_loops == ten.open_loops == ()
+    assert two.tasks["small"] == pytest.approx(2 * one.tasks["small"], rel=0.1)
+    with pytest.raises(UserError, match="Largest tasks: small"):
+        check(ten)
+
+
+def test_a_long_value_counts_in_a_loop_as_outside(tmp_path: Path) -> None:
+    body = "with dsl.ParallelFor(['a', 'b']) as item:\n        small(text=texts)"
+    definition = bulk(tmp_path, body.replace("texts", "word"))
+
+    def size(word: str) -> int:
+        text = compile_text(definition, PipelineConfig(parameters={"word": word}))
+        return estimate(spec.parse(text), spec.platform(text)).tasks["small"]
+
+    assert size("x" * 10_000) - size("") > 2 * 3 * 10_000
 
 
 def test_a_loop_of_unknown_length_is_said(tmp_path: Path) -> None:
