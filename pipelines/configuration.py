@@ -265,7 +265,8 @@ def _with_defaults(document: Mapping[str, Any], source: str, known: Collection[s
     if tasks and not known:
         raise UserError(
             f"{source}: tasks: no task of the pipeline is a component of this project; set the "
-            "resources of other tasks in the pipeline's function."
+            "resources of other tasks, and of those in nested pipelines, in the pipeline's "
+            "function."
         )
     documents.check_keys(tasks, known, f"{source}: tasks")
     completed = {}

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,12 @@ from kfp.dsl.pipeline_context import Pipeline
 from kfp_tabular import components
 from kfp_tabular.components.common import documents, images
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.task import task_process
 from kfp_tabular.pipelines import destination_checks, task_definitions
 from kfp_tabular.pipelines.configuration import PipelineConfig, TaskConfig, Workspace
 from kfp_tabular.pipelines.task_definitions import TaskDefinition
+
+_logger = logging.getLogger(__name__)
 
 
 def apply(
@@ -22,7 +26,8 @@ def apply(
 ) -> GraphComponent:
     """Return a pipeline with the configuration applied to the tasks of this project's components.
 
-    Other tasks stay as they are, and so do those of pipelines that are nested in this one. The
+    Other tasks stay as they are, and so do those of pipelines that are nested in this one, which a
+    warning says where the configuration has something for all tasks. The
     configuration wins over what the pipeline's function sets on a task; where the configuration is
     silent, the function's settings stay.
 
@@ -51,6 +56,13 @@ def apply(
             definition = tasks.get(name) or definition_of(task)
             if definition is not None:
                 place(task, config, definition)
+            elif _has_components(task) and _is_for_all_tasks(config):
+                _logger.warning(
+                    "%s is a nested pipeline: registry, tag, images and defaults of the "
+                    "configuration do not reach the tasks in it. Set their images and resources "
+                    "in its function.",
+                    name,
+                )
         recorded = Pipeline.get_default_pipeline().tasks
         for task in destination_checks.add(recorded, config, pipeline):
             # The settings of its pod are those of the tasks that it checks for.
@@ -65,6 +77,16 @@ def apply(
         display_name=info.display_name or None,
         pipeline_config=_pipeline_config(pipeline.pipeline_config, config),
     )
+
+
+def _has_components(task: dsl.PipelineTask) -> bool:
+    """Whether a task is a nested pipeline with components of this project in it."""
+    nested = task.pipeline_spec
+    return nested is not None and task_process.MODULE in str(nested.deployment_spec)
+
+
+def _is_for_all_tasks(config: PipelineConfig) -> bool:
+    return bool(config.registry or config.tag or config.images or config.defaults != TaskConfig())
 
 
 def definition_of(task: dsl.PipelineTask) -> TaskDefinition | None:
