@@ -281,7 +281,10 @@ def _with_defaults(document: Mapping[str, Any], source: str, known: Collection[s
 
 def _is_reference(reference: str, source: str) -> None:
     if not images.is_reference(reference):
+        hint = ""
+        if reference.startswith("sha"):
+            hint = " A digest is sha256: and 64 hexadecimal digits; alone it is for 'images'."
         raise UserError(
             f"{source}: expected an image reference such as registry.example.com/ml/tfdv:1.0, or "
-            f"one of {', '.join(IMAGES)}; found {reference!r}."
+            f"one of {', '.join(IMAGES)}; found {reference!r}.{hint}"
         )

@@ -14,6 +14,8 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 # Container runtimes take these two algorithms, and no digest of another length.
 _DIGEST = r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"
 _REFERENCE = re.compile(
+    # A digest, whole or cut, reads like a repository with a tag.
+    r"(?!sha(?:256|512):)"
     rf"(?P<name>(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*)"
     rf"(?::(?P<tag>{_TAG}))?"
     rf"(?:@(?P<digest>{_DIGEST}))?"
@@ -92,6 +94,8 @@ def is_reference(text: str) -> bool:
     Example:
         >>> is_reference("ghcr.io/team/train:1.0"), is_reference("ghcr.io/team/Train:1.0")
         (True, False)
+        >>> is_reference("sha256:0123456789ab")
+        False
     """
     return _REFERENCE.fullmatch(text) is not None
 

@@ -24,6 +24,10 @@ BAD_FORMS = [
     f"{REPOSITORY}@{DIGEST.upper()}",
     f"{REPOSITORY}@md5:{'0' * 32}",
     f"{REPOSITORY}@{DIGEST}:1.4.0",
+    # Not an image named sha256 on Docker Hub: a digest that was cut when it was copied.
+    "sha256:0123456789ab",
+    "sha512:0123456789ab",
+    f"{DIGEST}@{DIGEST}",
 ]
 
 OWN_PIPELINE = """
@@ -85,6 +89,18 @@ def test_what_no_runtime_would_take_is_refused(image: str) -> None:
     for settings in (JobSettings, ServiceSettings):
         with pytest.raises(UserError, match="expected an image reference"):
             settings.parse({"image": image})
+
+
+def test_a_digest_alone_is_for_images_that_have_a_name() -> None:
+    for document in (
+        {"defaults": {"image": DIGEST}},
+        {"tasks": {"train-model": {"image": DIGEST}}},
+    ):
+        with pytest.raises(UserError, match="alone it is for 'images'"):
+            configuration.parse(document, "a.yaml", ["train-model"])
+    for settings in (JobSettings, ServiceSettings):
+        with pytest.raises(UserError, match="expected an image reference"):
+            settings.parse({"image": DIGEST})
 
 
 @pytest.mark.parametrize("tag", [DIGEST, f"1.4.0@{DIGEST}", f"@{DIGEST}"])
