@@ -1,7 +1,8 @@
 """Options of the subcommands that talk to a Kubeflow Pipelines server."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from kfp_tabular.pipelines.cli.options import (
 from kfp_tabular.pipelines.kubeflow.connection import COOKIES_VARIABLE, TOKEN_VARIABLE, Server
 
 if TYPE_CHECKING:
+    from kfp_tabular.pipelines.configuration import PipelineConfig
     from kfp_tabular.pipelines.kubeflow.submission import SubmissionRequest
 
 
@@ -120,14 +122,18 @@ def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
     arguments: dict[str, Any] = {}
     shortcuts: dict[str, str] = {}
     if given["data"] is not None:
-        arguments["data_uri"] = _remote(given["data"])
+        arguments["data_uri"] = given["data"]
         shortcuts["data_uri"] = "--data"
     if given["label"] is not None:
         arguments["label"] = given["label"]
         shortcuts["label"] = "--label"
     check_shortcuts(pipeline, config, shortcuts)
-    arguments |= parameters.key_values(given["params"])
+    named = parameters.key_values(given["params"])
+    arguments |= named
     check_locked(config, given["config"], arguments)
+    _check_data(
+        config, given["config"], arguments, "--param data_uri" if "data_uri" in named else "--data"
+    )
     return SubmissionRequest(
         pipeline=pipeline,
         config=config,
@@ -139,10 +145,22 @@ def submission_request(name: str, given: dict[str, Any]) -> "SubmissionRequest":
     )
 
 
-def _remote(data: str) -> str:
-    if not urlsplit(data).scheme and not data.startswith("/"):
-        raise UserError(
-            f"--data {data!r} is a path on this machine, which a pod cannot read; give gs://, "
-            "s3://, minio://, or an absolute path on a volume that the configuration mounts."
-        )
-    return data
+def _check_data(
+    config: "PipelineConfig", path: Path | None, arguments: Mapping[str, Any], option: str
+) -> None:
+    """Check that pods can read the data, wherever their address was given."""
+    for source, values in (
+        (option, arguments),
+        (f"{path}: locked: data_uri", config.locked),
+        (f"{path}: parameters: data_uri", config.parameters),
+    ):
+        data = values.get("data_uri")
+        if data is None:
+            continue
+        if isinstance(data, str) and not urlsplit(data).scheme and not data.startswith("/"):
+            raise UserError(
+                f"{source} {data!r} is a path on this machine, which a pod cannot read; give "
+                "gs://, s3://, minio://, or an absolute path on a volume that the configuration "
+                "mounts."
+            )
+        return

@@ -190,6 +190,14 @@ def test_a_server_that_is_not_there() -> None:
         (["--label", "y"], "parameter 'data_uri' is required"),
         (["--data", "", "--label", "y"], "--data: the value is empty"),
         (["--data", "churn.csv", "--label", "y"], "a path on this machine"),
+        (
+            ["--param", "data_uri=churn.csv", "--label", "y"],
+            "--param data_uri 'churn.csv' is a path",
+        ),
+        (
+            ["--data", "gs://b/a", "--param", "data_uri=a/b.csv"],
+            "--param data_uri 'a/b.csv' is a path",
+        ),
         ([*WHAT, "--param", "epoch=3"], "Did you mean 'epochs'"),
         ([*WHAT, "--param", "epochs"], "expected KEY=VALUE"),
         ([*WHAT, "--param", f"feature_config={LONG}"], "and the run's parameters"),
@@ -323,3 +331,15 @@ def test_a_pipeline_of_ones_own_is_submitted(server: PipelinesServer, tmp_path: 
     assert result.exception is None
     (run,) = server.runs.values()
     assert run["display_name"].startswith("nightly 20")
+
+
+@pytest.mark.parametrize("key", ["parameters", "locked"])
+def test_a_configuration_cannot_name_data_on_this_machine(key: str, tmp_path: Path) -> None:
+    config = tmp_path / "cluster.yaml"
+    config.write_text(f"{key}: {{data_uri: churn.csv, label: churned}}")
+    arguments = ["submit", "--host", "http://127.0.0.1:9", "--config", str(config)]
+
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+
+    message = str(result.exception)
+    assert message.startswith(f"{config}: {key}: data_uri 'churn.csv' is a path on this machine")
