@@ -117,24 +117,30 @@ def test_rows_in_a_batch_get_the_predictions_of_single_rows(server):
         for place in range(first, len(rows), 12):
             found[place] = ask(server, rows[place]).json()["predictions"][0]
 
-    before = metrics(server)
-    threads = [threading.Thread(target=client, args=(first,)) for first in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for place, expected in enumerate(alone):
-        assert found[place]["class"] == expected["class"]
-        np.testing.assert_allclose(
-            found[place]["probabilities"], expected["probabilities"], atol=1e-6
+    # A worker combines what arrives while it computes, which the clients must bring about.
+    for _ in range(20):
+        found.clear()
+        before = metrics(server)
+        threads = [threading.Thread(target=client, args=(first,)) for first in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for place, expected in enumerate(alone):
+            assert found[place]["class"] == expected["class"]
+            np.testing.assert_allclose(
+                found[place]["probabilities"], expected["probabilities"], atol=1e-6
+            )
+        after = metrics(server)
+        calls, together = (
+            after[f"kfp_tabular_batch_requests_{part}",]
+            - before[f"kfp_tabular_batch_requests_{part}",]
+            for part in ("count", "sum")
         )
-    after = metrics(server)
-    calls, together = (
-        after[f"kfp_tabular_batch_requests_{part}",] - before[f"kfp_tabular_batch_requests_{part}",]
-        for part in ("count", "sum")
-    )
-    assert together == 120
-    assert calls < 120
+        assert together == 120
+        if calls < 120:
+            return
+    raise AssertionError("no two requests were combined")
 
 
 def test_metrics_are_the_sum_of_both_workers_and_survive_a_death(server):
