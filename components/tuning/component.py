@@ -182,6 +182,8 @@ def tune_hyperparameters(
                 ),
             )
         )
-    hyperparameters.metadata.update(lineage.metadata(result.lineage))
+    # The artifact is a single file, without a lineage of its own.
+    also = ("objective", "best_trial", "searched", "algorithm", "experiment", "trial")
+    hyperparameters.metadata.update(lineage.metadata(result.lineage, also))
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)

@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return lineage
 
 
-def metadata(lineage: Mapping[str, Any]) -> dict[str, Any]:
+def metadata(lineage: Mapping[str, Any], also: Collection[str] = ()) -> dict[str, Any]:
     """Return the extract of a lineage that becomes the metadata of a KFP artifact.
 
     It holds the artifact's digest, the digests of its inputs, and what else is short: `rows`,
@@ -184,6 +184,7 @@ def metadata(lineage: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         lineage: What `record` or `read` returned.
+        also: Further facts to keep: short ones that the artifact itself does not hold.
 
     Example:
         >>> import tempfile
@@ -193,7 +194,9 @@ def metadata(lineage: Mapping[str, Any]) -> dict[str, Any]:
         ['digest', 'inputs', 'kfp-tabular', 'rows']
     """
     extract = {
-        name: lineage[name] for name in ("digest", "inputs", "rows", "seed") if name in lineage
+        name: lineage[name]
+        for name in ("digest", "inputs", "rows", "seed", *also)
+        if name in lineage
     }
     if len(lineage.get("rows", ())) > _SPLITS_IN_METADATA:
         extract["rows"] = {"all splits": sum(lineage["rows"].values())}
