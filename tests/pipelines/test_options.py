@@ -209,6 +209,15 @@ def test_a_components_spec_has_the_beginning_of_each_description(component: str)
 
     for name, entry in inputs.items():
         assert entry.description == short(whole[name])
+
+
+def test_long_descriptions_are_cut_in_the_spec() -> None:
+    inputs = components.train_model.component_spec.inputs
+    whole = {
+        argument.name: argument.description
+        for argument in interface.read(components.train_model).inputs
+    }
+
     assert any(len(whole[name]) > len(entry.description) for name, entry in inputs.items())
 
 
