@@ -1,6 +1,7 @@
 """Checks of shell commands, without running them: programs, options, parameters, files."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ _OPTIONS = {
     "kubectl": {
         *("-k", "-f", "-n", "-l", "-c", "-p", "--type", "--role", "--serviceaccount", "--as"),
         *("--tail", "--sort-by", "--dry-run", "--from-literal", "--namespace"),
+        *("--rm", "--restart", "--image", "--overrides"),
     },
 }
 """Of other people's programs: those that the pages use, and that were tried."""
@@ -44,7 +46,7 @@ _VERBS = {
     "uv": {"build"},
     "kubectl": {
         *("apply", "auth", "create", "get", "label", "logs", "describe", "patch"),
-        *("port-forward", "wait", "delete"),
+        *("port-forward", "wait", "delete", "run", "set"),
     },
 }
 
@@ -249,6 +251,13 @@ def _kubectl(words: list[str]) -> Iterator[str]:
             yaml.safe_load(words[words.index("-p") + 1])
         except yaml.YAMLError as error:
             yield f"kubectl: the patch is not JSON: {error}"
+    for word in words[1:]:
+        name, _, value = word.partition("=")
+        if value.startswith("{"):
+            try:
+                json.loads(value)
+            except ValueError as error:
+                yield f"kubectl: {name} is not JSON: {error}"
 
 
 def _docker(words: list[str]) -> Iterator[str]:
