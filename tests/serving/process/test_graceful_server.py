@@ -49,10 +49,12 @@ class Load:
         self._forgiving = forgiving
         self._stop = threading.Event()
         self._address = urlsplit(url).netloc
-        self._threads = [threading.Thread(target=self._rest) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._rest, daemon=True) for _ in range(clients)]
         if grpc_address:
             self._grpc_address = grpc_address
-            self._threads += [threading.Thread(target=self._rpc) for _ in range(clients)]
+            self._threads += [
+                threading.Thread(target=self._rpc, daemon=True) for _ in range(clients)
+            ]
         for thread in self._threads:
             thread.start()
 
