@@ -15,6 +15,8 @@ _LONGEST_NAME = 20
 _LONGEST_CONDITION = 24
 # A drawing with more layers keeps its size and scrolls, so that text stays readable.
 _FITS = 7
+# On a narrower page a drawing scrolls, too: its text would be smaller than 6 pixels.
+_LEAST_WIDTH = 640.0
 
 _BAR_HEIGHT, _ROW_HEIGHT = 18.0, 28.0
 _TIMING_WIDTH = 1080.0
@@ -202,9 +204,14 @@ def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> 
 
 
 def _figure(width: float, height: float, parts: Sequence[str], label: str) -> Markup:
-    """Put a drawing into a figure that shrinks with the page; its links stay accessible."""
+    """Put a drawing into a figure whose links stay accessible.
+
+    It shrinks with the page, and scrolls where its text would be too small to read.
+    """
     wide, high = svg.pixels(width), svg.pixels(height)
+    least = svg.pixels(min(width, _LEAST_WIDTH))
     return Markup(
-        f"<figure style='max-width:{wide}px'><svg viewBox='0 0 {wide} {high}' "
+        f"<figure class='scroll' style='max-width:{wide}px'>"
+        f"<svg viewBox='0 0 {wide} {high}' style='min-width:{least}px' "
         f"aria-label='{escape(label)}'>{''.join(parts)}</svg></figure>"
     )
