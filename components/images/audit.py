@@ -10,9 +10,11 @@ known to be vulnerable is none: an answer of "nothing known" to every question p
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,8 +92,7 @@ def findings(pins: Sequence[str], stdout: str, stderr: str) -> list[Finding]:
     try:
         listed: list[dict[str, Any]] = json.loads(stdout)["dependencies"]
     except (ValueError, KeyError) as error:
-        reason = stderr.strip().splitlines() or ["it said nothing"]
-        raise NoAnswerError(reason[-1][:_REASON_CHARACTERS]) from error
+        raise NoAnswerError(reason_of(stderr)) from error
     found = {f"{each['name']}=={each['version']}": each for each in listed if "version" in each}
     lacking = [pin for pin in pins if pin not in found]
     if lacking:
@@ -102,6 +103,19 @@ def findings(pins: Sequence[str], stdout: str, stderr: str) -> list[Finding]:
         for pin in pins
         for each in found[pin]["vulns"]
     ]
+
+
+def reason_of(stderr: str) -> str:
+    """Return why pip-audit failed: its last line or, in it, the cause of a failed connection.
+
+    Example:
+        >>> reason_of("ConnectionError: Pool(): (Caused by NewError('Host(port=1): Refused'))")
+        'Refused'
+    """
+    lines = stderr.strip().splitlines() or ["it said nothing"]
+    cause = re.search(r"\(Caused by \w+\(.*?\): (.+?)[\"']\)+$", lines[-1])
+    reason = cause[1] if cause else lines[-1]
+    return textwrap.shorten(reason.rstrip("."), _REASON_CHARACTERS, placeholder="...")
 
 
 def _say(text: str) -> None:

@@ -314,7 +314,8 @@ def test_a_source_out_of_reach_is_said(tree: Path) -> None:
     done = tool(tree, "audit", "--osv-url", url)
 
     assert done.returncode == 3, done.stderr
-    assert done.stderr.startswith("Nothing was audited: no advisories from")
+    assert done.stderr.startswith(f"Nothing was audited: no advisories from {url}: ")
+    assert "refused. Name another source with ADVISORIES=URL" in done.stderr
 
 
 def test_a_source_that_fails_midway_audits_nothing(tree: Path) -> None:
