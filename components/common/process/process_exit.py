@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -17,22 +18,22 @@ from typing import IO, Any
 
 @contextmanager
 def without_shutdown() -> Iterator[None]:
-    """Skip the interpreter's shutdown after the block, if the block succeeds.
+    """End the process after the block without the interpreter's shutdown, if the block succeeds.
 
     For a program's whole work, as its `__main__` calls it. After an exception or an exit code,
     Python ends as usual.
 
     What else Python does at the end of a process still happens: it waits for threads that are not
-    daemons, and calls what was registered with `atexit` since the block began. Then the log, the
-    output streams and all files that are still open are flushed.
+    daemons, and calls what was registered with `atexit`. Then the log, the output streams and all
+    files that are still open are flushed.
 
     Example:
         >>> import subprocess
         >>> program = '''
         ... import atexit
         ... from kfp_tabular.components.common.process.process_exit import without_shutdown
+        ... atexit.register(print, "cleaned up")
         ... with without_shutdown():
-        ...     atexit.register(print, "cleaned up")
         ...     print("written")
         ... '''
         >>> print(subprocess.check_output([sys.executable, "-c", program], text=True).strip())
@@ -40,19 +41,13 @@ def without_shutdown() -> Iterator[None]:
         cleaned up
     """
     # Measured or debugged: such tools write what they found when the interpreter shuts down.
-    if "coverage" in sys.modules or sys.gettrace() is not None:
-        yield
-        return
-    succeeded = False
-
-    def end() -> None:
-        if succeeded:
-            _end()
-
-    # The first to be registered is the last to be called.
-    atexit.register(end)
+    shuts_down = "coverage" in sys.modules or sys.gettrace() is not None
     yield
-    succeeded = True
+    if not shuts_down:
+        # Python's own first steps at its end; it does not repeat them if _end returns.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        _end()
 
 
 def _end() -> None:

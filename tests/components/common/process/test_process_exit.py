@@ -36,6 +36,11 @@ def run(body: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def path_with(folder: Path) -> str:
+    """Return PYTHONPATH with this folder first."""
+    return os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+
+
 def test_ends_at_once_with_everything_written(tmp_path: Path) -> None:
     ended = run(
         f"""
@@ -65,6 +70,39 @@ logging.info("work done")
 
     assert ended.stdout.splitlines() == ["work done", "thread", "exit function"]
     assert (ended.returncode, list(tmp_path.iterdir())) == (0, [])
+
+
+def test_exit_functions_of_before_the_program_are_called(tmp_path: Path) -> None:
+    """Python imports `sitecustomize` first: where an agent that observes a process begins."""
+    (tmp_path / "sitecustomize.py").write_text(
+        """
+import atexit
+
+atexit.register(print, "agent's report", end="")
+atexit.register(lambda: 1 / 0)
+atexit.register(print, "agent")
+"""
+    )
+
+    ended = run("atexit.register(print, 'program')\nprint('work')", PYTHONPATH=path_with(tmp_path))
+
+    assert (ended.returncode, ended.stdout) == (0, "work\nprogram\nagent\nagent's report")
+    assert "Exception ignored in atexit callback" in ended.stderr
+    assert "ZeroDivisionError" in ended.stderr
+
+
+def test_exit_functions_are_called_once_where_output_cannot_be_written(tmp_path: Path) -> None:
+    called = tmp_path / "called"
+    ended = run(
+        f"""
+stream = open("/dev/full", "w")
+stream.write("lost")
+atexit.register(lambda: open({str(called)!r}, "a").write("once "))
+"""
+    )
+
+    assert called.read_text() == "once "
+    assert ended.stdout == "shut down\n"
 
 
 @pytest.mark.parametrize(
