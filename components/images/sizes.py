@@ -27,14 +27,13 @@ _SHOWN = 6
 _STARTS = 3
 _SITE_PACKAGES = "/opt/kfp-tabular/lib/python3*/site-packages"
 _TASK = """
-from kfp import dsl
 def task() -> None:
     print("FIRST LINE", flush=True)
 """
 _INPUT = {"inputs": {}, "outputs": {"outputFile": "/tmp/output.json"}}  # noqa: S108 - in a container
 _START = (
-    'printf "%s" "$0" >/tmp/task.py; _KFP_RUNTIME=true exec python3 -m kfp.dsl.executor_main '
-    '--component_module_path /tmp/task.py --executor_input "$1" --function_to_execute task'
+    'printf "%s" "$0" >/tmp/started.py; PYTHONPATH=/tmp exec python3 '
+    '-m kfp_tabular.components.common.task --component started:task --executor_input "$1"'
 )
 
 
