@@ -7,8 +7,10 @@ one read of what follows is kept, and TCP makes the client wait.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import math
+import socket
 import struct
 import termios
 from http import HTTPStatus
@@ -219,8 +221,10 @@ class BoundedHttp1(asyncio.BufferedProtocol):
 
     @property
     def has_input(self) -> bool:
-        """Whether the client has sent something that is not read yet."""
-        return _bytes_in_kernel(self._transport, termios.FIONREAD) > 0
+        """Whether the client has sent something that is still to be parsed."""
+        return not self._closing and (
+            self._will_advance or _bytes_in_kernel(self._transport, termios.FIONREAD) > 0
+        )
 
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""
@@ -233,6 +237,7 @@ class BoundedHttp1(asyncio.BufferedProtocol):
     def make_room(self) -> None:
         """Close at once, for another connection."""
         self._closing = True
+        self._end_responses()
         self._transport.abort()
 
     def _look_for_progress(self, now: float, unsent: int) -> None:
@@ -253,7 +258,11 @@ class BoundedHttp1(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _time_out(self) -> None:
+        if self.has_input:
+            # It came while the event loop was busy, and is read in this turn.
+            return
         if self._closing or (not self._in_head and self._body is None):
+            self._end_responses()
             self._close()
             return
         self._bounds.report(
@@ -429,6 +438,19 @@ class BoundedHttp1(asyncio.BufferedProtocol):
         self._bounds.clients_turn(self, now)
         self._transport.write_eof()
         self._resume()
+
+    def _end_responses(self) -> None:
+        """Tell the client now that no response follows, so that it sends no other request.
+
+        The transport closes its socket in the event loop's next turn, after hundreds of other
+        connections may have been accepted.
+        """
+        connection = self._transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return
+        # The client may have closed the connection.
+        with contextlib.suppress(OSError), connection.dup() as own:
+            own.shutdown(socket.SHUT_WR)
 
     def _advance_soon(self) -> None:
         """Parse the rest in the event loop's next turn, after other connections."""

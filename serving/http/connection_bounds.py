@@ -2,8 +2,9 @@
 
 A connection is a file descriptor and up to 128 KiB of memory, whoever holds it. At the bound, the
 connection that has waited longest for its client makes room for a new one: first those that never
-sent a complete request. Only where every client waits for this server instead, new connections are
-kept for probes, and beyond a few of these closed at once.
+sent a complete request. A client whose request has come waits for this server, whether or not the
+request has been read. Only where every client does, new connections are kept for probes, and beyond
+a few of these closed at once.
 """
 
 import asyncio
@@ -106,7 +107,7 @@ class Bounded(Protocol):
 
     @property
     def has_input(self) -> bool:
-        """Whether the client has sent something that is not read yet."""
+        """Whether the client has sent something that is still to be parsed."""
 
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""
@@ -222,18 +223,21 @@ class ConnectionBounds:
         self._close(slowest)
 
     def _slowest(self, now: float) -> Bounded | None:
+        # A client whose request is about to be read does not keep this server waiting.
         for connections in (self._strangers, self._waiting):
-            connection, since = next(iter(connections.items()), (None, now))
-            if now - since >= _SLOW_SECONDS:
-                return connection
+            for connection, since in itertools.islice(connections.items(), _MOST_ASKED):
+                if now - since < _SLOW_SECONDS:
+                    break
+                if not connection.has_input:
+                    return connection
             if self._unread:
                 return next(iter(self._unread))
-        # In a flood, all are new. Those whose request is about to be read keep their connection.
+        # In a flood, all are new.
         for connections in (self._strangers, self._waiting):
             for connection in itertools.islice(connections, _MOST_ASKED):
                 if not connection.has_input:
                     return connection
-        return next(iter(self._strangers), None) or next(iter(self._waiting), None)
+        return next(iter(self._strangers), None)
 
     def _close(self, connection: Bounded) -> None:
         self.remove(connection)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import select
 import socket
 
 import pytest
@@ -28,10 +29,10 @@ class Server:
 
     def __init__(self, most=1000, patience=Patience()):  # noqa: B008  frozen
         self.reports = []
+        self.at_report = lambda: None
         self.released = asyncio.Event()
         self.asked = 0
-        report = lambda bound, _: self.reports.append(bound)  # noqa: E731
-        self.bounds = ConnectionBounds(most, report, patience)
+        self.bounds = ConnectionBounds(most, self._report, patience)
         protocol = functools.partial(BoundedHttp1, bounds=self.bounds)
         config = uvicorn.Config(
             self._app,
@@ -43,6 +44,10 @@ class Server:
             backlog=100,
         )
         self._server = uvicorn.Server(config)
+
+    def _report(self, bound, _):
+        self.reports.append(bound)
+        self.at_report()
 
     async def _app(self, scope, receive, send):
         self.asked += 1
@@ -64,6 +69,15 @@ class Server:
         self.released.set()
         self._server.should_exit = True
         await self._serving
+
+    @property
+    def protocols(self):
+        """The connections as the server sees them."""
+        return self._server.server_state.connections
+
+    def connect_in_one_turn(self):
+        """Return a new connection. The server, in the same thread, gets no turn meanwhile."""
+        return socket.create_connection(self._address)
 
     async def connect(self, sent=b"", receive_buffer=None):
         connection = socket.socket()
@@ -124,6 +138,78 @@ def test_the_longest_idle_connection_makes_room():
         assert await read(idle[1]) == b""
 
     run(main, most=3)
+
+
+def test_an_idle_connection_whose_next_request_has_come_is_kept(monkeypatch):
+    monkeypatch.setattr("kfp_tabular.serving.http.connection_bounds._SLOW_SECONDS", 0.0)
+
+    async def main(server):
+        idle = []
+        for _ in range(3):
+            idle.append(await server.connect(LIVE))
+            assert statuses(await read(idle[-1])) == [200]
+        # While the first of two new connections is admitted, the second idle one asks again.
+        server.at_report = lambda: idle[1].send(LIVE) if len(server.reports) == 1 else None
+        new = [server.connect_in_one_turn() for _ in range(2)]
+        assert statuses(await read(idle[1])) == [200]
+        assert await read(idle[0]) == await read(idle[2]) == b""
+        assert server.reports == ["connections"] * 2
+        for connection in new:
+            connection.close()
+
+    run(main, most=3)
+
+
+def test_a_pipelined_request_that_is_still_to_be_parsed_keeps_its_connection():
+    async def main(server):
+        connection = await server.connect(SLOW + LIVE)
+        (protocol,) = server.protocols
+        parsed_later = []
+        response_sent = protocol.response_sent
+
+        def look_after_response():
+            response_sent()
+            parsed_later.append(protocol.has_input)
+
+        protocol.response_sent = look_after_response
+        server.released.set()
+        assert statuses(await read(connection)) == [200]
+        assert statuses(await read(connection)) == [200]
+        assert parsed_later == [True, False]
+        connection.close()
+
+    run(main)
+
+
+def test_a_client_whose_connection_makes_room_is_told_at_once():
+    async def main(server):
+        connection = await server.connect(LIVE)
+        assert statuses(await read(connection)) == [200]
+        (protocol,) = server.protocols
+        protocol.make_room()
+        # The event loop, in which the transport closes the socket, gets no turn meanwhile.
+        assert select.select([connection], [], [], 5)[0]
+        assert connection.recv(1) == b""
+        connection.close()
+
+    run(main)
+
+
+def test_an_idle_connection_whose_request_came_at_the_end_of_its_time_is_answered():
+    async def main(server):
+        connection = await server.connect(LIVE)
+        assert statuses(await read(connection)) == [200]
+        (protocol,) = server.protocols
+        now = asyncio.get_running_loop().time()
+        connection.send(LIVE)
+        # The event loop looks before it reads what has come since its last turn.
+        protocol.look(now + 10)
+        assert statuses(await read(connection)) == [200]
+        protocol.look(now + 20)
+        assert await read(connection) == b""
+        connection.close()
+
+    run(main)
 
 
 def test_a_connection_that_waits_for_the_server_is_kept_and_probes_are_answered():
