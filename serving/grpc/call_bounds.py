@@ -8,7 +8,6 @@ their heads, and are read in a millisecond; a call whose message does not come g
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,14 +15,12 @@ from typing import Any
 
 import grpc
 
+from kfp_tabular.serving.metrics.bound_reports import Report
 from kfp_tabular.serving.settings.server_settings import RequestLimits
-
-_logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 0.02
 _TURNS_WHILE_OTHERS_WAIT = 3
 """Turns of the event loop, not time: after a blocked loop, no message had a chance to be read."""
-_LOG_SECONDS = 60.0
 
 
 class NoMessageError(Exception):
@@ -48,31 +45,33 @@ class CallBounds:
         most_calls: How many calls there may be at a time.
         most_readings: How many messages are read at a time.
         message_seconds: How long reading a message may take.
+        report: Called when a bound is reached.
     """
 
     most_calls: int
     most_readings: int
     message_seconds: float
+    report: Report = lambda bound, text: None  # noqa: ARG005
     _calls: int = 0
     _readings: list[_Reading] = field(default_factory=list)
     _waiting: int = 0
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _turning: asyncio.Task[None] | None = None
-    _logged: float = float("-inf")
 
     @classmethod
-    def of(cls, limits: RequestLimits, message_bytes: int) -> "CallBounds":
-        """Return the bounds for messages of a size.
+    def of(cls, limits: RequestLimits, report: Report) -> "CallBounds":
+        """Return the bounds that follow from the server's limits.
 
         Args:
-            limits: The server's limits.
-            message_bytes: How large a message may be.
+            limits: The limits.
+            report: Called when a bound is reached.
         """
         pending = 4 * limits.max_pending_mib * 2**20
         return cls(
             limits.grpc_calls,
-            int(min(64, max(4, pending // message_bytes))),
+            int(min(64, max(4, pending // limits.max_body_bytes))),
             limits.grpc_message_seconds,
+            report,
         )
 
     @contextlib.asynccontextmanager
@@ -90,7 +89,11 @@ class CallBounds:
             grpc.aio.AbortError: If there are too many calls, or the message did not come in time.
         """
         if self._calls >= self.most_calls:
-            self._log(f"more than {self.most_calls} calls at a time (--grpc-calls)")
+            self.report(
+                "grpc_calls",
+                f"{self.most_calls} gRPC calls at a time (--grpc-calls) are in progress; rejected "
+                "further ones",
+            )
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"too many calls at a time; this server accepts {self.most_calls}.",
@@ -143,15 +146,9 @@ class CallBounds:
                     self._drop(reading, "its message did not come while other calls waited")
 
     def _drop(self, reading: _Reading, why: str) -> None:
-        self._log(f"a call was ended: {why} (--grpc-message-seconds)")
+        self.report("grpc_message", f"ended gRPC calls: {why} (--grpc-message-seconds)")
         # Not waited for: a client that does not read may delay it.
         reading.dropping = asyncio.get_running_loop().create_task(_end(reading.context, why))
-
-    def _log(self, what: str) -> None:
-        now = time.monotonic()
-        if now - self._logged >= _LOG_SECONDS:
-            self._logged = now
-            _logger.warning("gRPC: %s; further ones are not logged for a minute", what)
 
 
 async def _end(context: Any, why: str) -> None:

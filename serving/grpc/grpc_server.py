@@ -16,6 +16,7 @@ from kfp_tabular.serving.grpc.inference_service import (
     Status,
     error_status,
 )
+from kfp_tabular.serving.metrics.bound_reports import Report
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane
 from kfp_tabular.serving.settings.server_settings import RequestLimits
 
@@ -59,6 +60,7 @@ class GrpcServer:
         data_plane: Holds the models.
         limits: The largest request that is accepted.
         interceptors: See every call before the methods do, the first one first.
+        report: Called when a bound is reached.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class GrpcServer:
         data_plane: ReadyDataPlane,
         limits: RequestLimits,
         interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+        report: Report = lambda bound, text: None,  # noqa: ARG005
     ) -> None:
         self._gate = _ResponseGate()
         self._limits = limits
@@ -80,8 +83,8 @@ class GrpcServer:
                 ("grpc.so_reuseport", 1),
             ],
         )
-        self._predictions = CallBounds.of(limits, limits.max_body_bytes)
-        self._descriptions = CallBounds.of(limits, limits.max_body_bytes)
+        self._predictions = CallBounds.of(limits, report)
+        self._descriptions = CallBounds.of(limits, report)
         service = InferenceService(data_plane, limits)
         self._server.add_generic_rpc_handlers(
             (

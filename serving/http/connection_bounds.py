@@ -10,9 +10,10 @@ a few of these closed at once.
 import asyncio
 import itertools
 import resource
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from kfp_tabular.serving.metrics.bound_reports import Report
 
 READ_BYTES = 64 * 1024
 """The most that is read at once. A pipeline holds this much for each connection."""
@@ -34,9 +35,6 @@ _LONGEST_BACKLOG = 2048
 
 Admission = Literal["open", "probes", "refused"]
 """Whether a connection may ask everything, probes and metrics only, or is closed."""
-
-Report = Callable[[str, str], None]
-"""Counts and logs that a bound was reached: its name as a metric's label, and a sentence."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,45 @@ import threading
 import time
 from collections.abc import Callable
 
+from kfp_tabular.serving.metrics.instruments import BOUNDS
+
 _logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 60.0
+
+Report = Callable[[str, str], None]
+"""Counts and logs that a bound was reached: its name as a metric's label, and a sentence."""
+
+
+class RepeatedWarning:
+    """A line in the log for what may happen thousands of times a second: one a minute.
+
+    Any thread may use it.
+
+    Args:
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._times = 0
+        self._next_at = float("-inf")
+
+    def log(self, text: str) -> None:
+        """Count, and log if the last line is a minute old.
+
+        Args:
+            text: What happened, and the flag that sets the bound.
+        """
+        with self._lock:
+            self._times += 1
+            now = self._clock()
+            if now < self._next_at:
+                return
+            times, self._times = self._times, 0
+            self._next_at = now + _SECONDS_BETWEEN_LINES
+        _logger.warning("%s; %d since the last line like this", text, times)
 
 
 class BoundReports:
@@ -24,26 +60,14 @@ class BoundReports:
         self, count: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._count = count
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._logged: dict[str, float] = {}
-        self._unlogged: dict[str, int] = {}
+        self._warnings = {bound: RepeatedWarning(clock) for bound in BOUNDS}
 
     def reached(self, bound: str, text: str) -> None:
         """Report that a bound was reached.
 
         Args:
-            bound: Its name, as the metric's label.
-            text: What happened, and the flag that sets the bound. Logged if the last line about
-                this bound is a minute old.
+            bound: One of `BOUNDS`.
+            text: What happened, and the flag that sets the bound.
         """
         self._count(bound)
-        with self._lock:
-            now = self._clock()
-            times = self._unlogged.get(bound, 0) + 1
-            last = self._logged.get(bound)
-            if last is not None and now - last < _SECONDS_BETWEEN_LINES:
-                self._unlogged[bound] = times
-                return
-            self._logged[bound], self._unlogged[bound] = now, 0
-        _logger.warning("%s; %d since the last line like this", text, times)
+        self._warnings[bound].log(text)

@@ -31,6 +31,11 @@ NO_CLASS = "value"
 
 REASONS = ("unknown", "missing", "type", "range", "domain", "size", "malformed", "graph")
 
+BOUNDS = (
+    *("connections", "connections_refused", "slow_request", "unread_response", "unread_bytes"),
+    *("grpc_calls", "grpc_message"),
+)
+
 _PREFIX = "kfp_tabular"
 
 
@@ -162,6 +167,9 @@ class Metrics:
             "How often a bound of connections, memory or time made the server close or refuse.",
             "bound",
         )
+        # A counter that starts at 0 shows its first increase in a rate.
+        for bound in BOUNDS:
+            self._bounds.labels(bound)
         # Looking up a labeled metric takes a lock and 1 µs, and a request needs ten of them.
         self._in_progress = cache(self._in_flight.labels)
         self._rows_by_protocol = cache(self._request_rows.labels)
@@ -294,7 +302,7 @@ class Metrics:
         """Count that a bound was reached; for `BoundReports`.
 
         Args:
-            bound: The bound's name, one of the server's own.
+            bound: One of `BOUNDS`.
         """
         self._bounds.labels(bound).inc()
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.serving.model.overload import OverloadedError, OverloadLog
+from kfp_tabular.serving.metrics.bound_reports import RepeatedWarning
+from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.protocol.model_interface import Arrays
 from kfp_tabular.serving.settings.server_settings import BatchSettings
 
@@ -78,10 +79,7 @@ class Batcher:
         self._starting = False
         self._alarm: asyncio.TimerHandle | None = None
         self._draining = False
-        self._log = OverloadLog(
-            f"{settings.queued_rows} rows wait for the model, the bound of this process: see "
-            "--queued-rows"
-        )
+        self._overload = RepeatedWarning()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -108,7 +106,10 @@ class Batcher:
         if self._draining:
             raise DrainedError("this model version accepts no more requests")
         if self._queued_rows and self._queued_rows + rows > self._settings.queued_rows:
-            self._log.count()
+            self._overload.log(
+                f"{self._settings.queued_rows} rows wait for the model, the bound of this process "
+                "(--queued-rows); rejected requests"
+            )
             raise OverloadedError
         loop = asyncio.get_running_loop()
         request = _PendingRequest(arrays, rows, loop.create_future(), loop.time())

@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
+from kfp_tabular.serving.metrics.bound_reports import RepeatedWarning
 from kfp_tabular.serving.model.memory_release import release_memory
-from kfp_tabular.serving.model.overload import OverloadedError, OverloadLog
+from kfp_tabular.serving.model.overload import OverloadedError
 
 _RELEASE_AFTER_SECONDS = 1.0
 _WORTH_RELEASING_BYTES = 8 * 2**20
@@ -63,10 +64,7 @@ class LargeRequests:
         self._count_rejection = count_rejection
         # Decoding holds Python's lock, so two at once would not end sooner, and take twice as much.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large")
-        self._log = OverloadLog(
-            f"{most_bytes / 2**20:g} MiB of bodies and responses are in memory, the bound of this "
-            "process: see --max-pending-mib"
-        )
+        self._overload = RepeatedWarning()
 
     def hold(self) -> "Hold":
         """Return what one request holds; nothing yet."""
@@ -87,7 +85,10 @@ class LargeRequests:
     def overloaded(self) -> OverloadedError:
         """Return the error for a request beyond the bound, and count it."""
         self._count_rejection()
-        self._log.count()
+        self._overload.log(
+            f"{self.most_bytes / 2**20:g} MiB of bodies and responses are in memory, the bound of "
+            "this process (--max-pending-mib); rejected requests"
+        )
         return OverloadedError("bytes")
 
     async def run_alone(self, work: Callable[[], _Result]) -> _Result:

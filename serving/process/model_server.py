@@ -77,6 +77,7 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._metrics = Metrics(CollectorRegistry())
+        self._reports = BoundReports(self._metrics.count_bound)
         self.dataplane = ReadyDataPlane(
             self.registered_models,
             LargeRequests(
@@ -142,8 +143,7 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             UserError: If another process has started to listen on the port.
         """
         share = self._share_of_descriptors()
-        reports = BoundReports(self._metrics.count_bound)
-        bounds = ConnectionBounds(share.connections, reports.reached)
+        bounds = ConnectionBounds(share.connections, self._reports.reached)
         config = uvicorn.Config(
             self._application(),
             http=functools.partial(BoundedHttp1, bounds=bounds),
@@ -204,7 +204,12 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
         heartbeat: int | None,
     ) -> None:
         grpc_server = (
-            GrpcServer(self.dataplane, self._settings.limits, self._interceptors())
+            GrpcServer(
+                self.dataplane,
+                self._settings.limits,
+                self._interceptors(),
+                self._reports.reached,
+            )
             if self.grpc_port is not None
             else None
         )

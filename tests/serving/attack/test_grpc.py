@@ -116,6 +116,7 @@ def test_calls_without_a_message_end_and_keep_no_one_waiting(server, method):
     assert "its message did not come while other calls waited." in words
     assert seconds < MESSAGE_SECONDS + 30
     assert "(--grpc-message-seconds)" in server.log
+    assert server.metric("kfp_tabular_bounds_reached_total", bound="grpc_message") >= len(calls)
     wait_until(
         lambda: server.metric("kfp_tabular_requests_in_flight", protocol="grpc") == 0, "all ended"
     )

@@ -4,11 +4,19 @@ import asyncio
 
 import grpc
 import pytest
+from prometheus_client import CollectorRegistry
 
 from kfp_tabular.serving.grpc.call_bounds import CallBounds, NoMessageError
+from kfp_tabular.serving.metrics.bound_reports import BoundReports
+from kfp_tabular.serving.metrics.instruments import Metrics
 from kfp_tabular.serving.settings.server_settings import RequestLimits
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.fixture
+def metrics():
+    return Metrics(CollectorRegistry())
 
 
 async def serve(bounds, client, seconds=0.0):
@@ -41,6 +49,10 @@ async def code(call):
     return None
 
 
+def bounds_reached(metrics, bound):
+    return metrics.registry.get_sample_value("kfp_tabular_bounds_reached_total", {"bound": bound})
+
+
 async def silence():
     await asyncio.sleep(30)
     yield b""
@@ -50,7 +62,7 @@ def silent(channel):
     return channel.stream_unary("/s/m")(silence())
 
 
-def test_further_calls_are_rejected_at_once(caplog):
+def test_further_calls_are_rejected_at_once(caplog, metrics):
     async def client(channel):
         ask = channel.unary_unary("/s/m")
         answers = await asyncio.gather(*(code(ask(b"x", timeout=30)) for _ in range(7)))
@@ -58,16 +70,20 @@ def test_further_calls_are_rejected_at_once(caplog):
         assert sorted(answers, key=str) == sorted([None] * 3 + [refused] * 4, key=str)
         assert await code(ask(b"x", timeout=30)) is None
 
-    asyncio.run(serve(CallBounds(3, 2, 30), client, seconds=0.5))
-    assert caplog.text.count("gRPC: more than 3 calls at a time (--grpc-calls)") == 1
+    report = BoundReports(metrics.count_bound).reached
+    asyncio.run(serve(CallBounds(3, 2, 30, report), client, seconds=0.5))
+    assert caplog.text.count("3 gRPC calls at a time (--grpc-calls) are in progress") == 1
+    assert bounds_reached(metrics, "grpc_calls") == 4
 
 
-def test_a_message_that_does_not_come_ends_the_call(caplog):
+def test_a_message_that_does_not_come_ends_the_call(caplog, metrics):
     async def client(channel):
         assert await code(silent(channel)) == (EXHAUSTED, "no message came within 0.2 s.")
 
-    asyncio.run(serve(CallBounds(10, 2, 0.2), client))
+    report = BoundReports(metrics.count_bound).reached
+    asyncio.run(serve(CallBounds(10, 2, 0.2, report), client))
     assert "(--grpc-message-seconds)" in caplog.text
+    assert bounds_reached(metrics, "grpc_message") == 1
 
 
 def test_silent_calls_give_way_to_others():
@@ -116,4 +132,4 @@ def test_a_cancelled_call_frees_its_place():
 @pytest.mark.parametrize(("size_mib", "readings"), [(32, 8), (1, 64), (2047, 4)])
 def test_few_large_messages_are_read_at_a_time(size_mib, readings):
     limits = RequestLimits(max_body_mib=size_mib, max_pending_mib=64)
-    assert CallBounds.of(limits, limits.max_body_bytes).most_readings == readings
+    assert CallBounds.of(limits, lambda *_: None).most_readings == readings
