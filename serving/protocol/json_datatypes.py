@@ -5,10 +5,10 @@ The protocol says a datatype for each tensor, and JSON has only numbers, so a cl
 number may be written `3.0`, as JavaScript and pandas do.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
-from kfp_tabular.components.common.prediction.instances import described
+from kfp_tabular.components.common.prediction.instances import FLOAT32_OVERFLOW, described
 from kfp_tabular.serving.protocol.request_error import RequestError
 
 
@@ -28,7 +28,7 @@ class _Datatype(NamedTuple):
     expected: str
 
 
-def check_values(values: Sequence[Any], datatype: str, name: str) -> None:
+def check_values(values: Sequence[Any], datatype: str, name: str) -> Set[type]:
     """Check values against their tensor's datatype.
 
     Args:
@@ -36,21 +36,24 @@ def check_values(values: Sequence[Any], datatype: str, name: str) -> None:
         datatype: The datatype, in upper case.
         name: The tensor's name.
 
+    Returns:
+        The types of the values.
+
     Raises:
         RequestError: For the first value that the datatype does not allow.
 
     Example:
-        >>> check_values([7, 8.0, None], "INT64", "hour")
+        >>> check_values([7, 8], "INT64", "hour")
+        {<class 'int'>}
         >>> check_values([7, 300], "UINT8", "hour")
         Traceback (most recent call last):
         kfp_tabular.serving.protocol.request_error.RequestError: instance 1: feature 'hour':
         expected a whole number from 0 to 255 (UINT8), found a number out of range.
     """
     kind = _DATATYPES[datatype]
-    if set(map(type, values)) <= kind.types and (
-        kind.fits is None or all(map(kind.fits, _extremes(values)))
-    ):
-        return
+    types = set(map(type, values))
+    if types <= kind.types and (kind.fits is None or _extremes_fit(values, types, kind.fits)):
+        return types
     for row, value in enumerate(values):
         if value is None:
             continue
@@ -65,12 +68,14 @@ def check_values(values: Sequence[Any], datatype: str, name: str) -> None:
             feature=name,
             row=row,
         )
+    return types
 
 
-def _extremes(values: Sequence[Any]) -> Iterable[Any]:
-    """Return the least and the greatest value; NaN, which only gRPC has, passes every check."""
-    given: Sequence[Any] = [value for value in values if value is not None]
-    return (min(given), max(given)) if given else ()
+def _extremes_fit(values: Sequence[Any], types: Set[type], fits: Callable[[Any], bool]) -> bool:
+    """Return whether the least and the greatest value fit; NaN, which only gRPC has, does."""
+    if type(None) in types:
+        values = [value for value in values if value is not None]
+    return not values or (fits(min(values)) and fits(max(values)))
 
 
 def _never(_: Any) -> bool:
@@ -89,16 +94,19 @@ def _integers(low: int, high: int) -> _Datatype:
     )
 
 
-def _floats(beyond: float) -> _Datatype:
-    """Return a datatype of numbers whose amount is below `beyond`, which rounds to infinity."""
+def _floats(fits: Callable[[float], bool] | None) -> _Datatype:
+    numbers: frozenset[type] = frozenset((int, float, type(None)))
+    return _Datatype(numbers, fits, _never, "a number in the datatype's range")
+
+
+def _rounds_below(beyond: float) -> Callable[[float], bool]:
+    """Return the check for numbers whose amount is below `beyond`, which rounds to infinity."""
 
     def fits(value: float) -> bool:
         # Infinity and NaN come over gRPC only. The model's type decides about them.
         return not beyond <= abs(value) < _INFINITY
 
-    return _Datatype(
-        frozenset((int, float, type(None))), fits, _never, "a number in the datatype's range"
-    )
+    return fits
 
 
 _INFINITY = float("inf")
@@ -106,11 +114,9 @@ _BITS = (8, 16, 32, 64)
 _DATATYPES: Mapping[str, _Datatype] = {
     "BOOL": _Datatype(frozenset((bool, type(None))), None, _never, "true or false"),
     "BYTES": _Datatype(frozenset((str, bytes, type(None))), None, _never, "text"),
-    **{
-        f"INT{bits}": _integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)
-    },
+    **{f"INT{bits}": _integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in _BITS},
     **{f"UINT{bits}": _integers(0, 2**bits - 1) for bits in _BITS},
-    "FP16": _floats(65_520.0),
-    "FP32": _floats(2.0**128 - 2.0**103),
-    "FP64": _floats(_INFINITY),
+    "FP16": _floats(_rounds_below(65_520.0)),
+    "FP32": _floats(_rounds_below(FLOAT32_OVERFLOW)),
+    "FP64": _floats(None),
 }

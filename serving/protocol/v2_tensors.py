@@ -384,14 +384,15 @@ def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[A
     name = model_input.name
     if isinstance(data, BinaryData):
         values: list[Any] = unpack(data, tensor.datatype, name, rows).tolist()
+        encoded = tensor.datatype == "BYTES"
     elif len(data) != rows:
         raise _other_length(name, rows, len(data))
     else:
         values = list(data)
         if len(tensor.shape) == 2 and all(isinstance(value, list) for value in values):
             values = [value[0] if len(value) == 1 else value for value in values]
-        check_values(values, tensor.datatype, name)
-    if model_input.dtype == "string":
+        encoded = bytes in check_values(values, tensor.datatype, name)
+    if encoded:
         return [
             _decode_text(value, row, name) if isinstance(value, bytes) else value
             for row, value in enumerate(values)

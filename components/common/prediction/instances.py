@@ -323,7 +323,10 @@ EXPECTED: Mapping[DType, str] = {
 }
 """The values that a feature of each type accepts, for messages."""
 
-_LARGEST_FLOAT = math.nextafter(2.0**128 - 2.0**103, 0.0)
+FLOAT32_OVERFLOW = 2.0**128 - 2.0**103
+"""The least number that rounds to infinity in float32."""
+
+_LARGEST_FLOAT = math.nextafter(FLOAT32_OVERFLOW, 0.0)
 """The largest number that rounds to a finite float32.
 
 It exceeds the largest float32, whose shortest decimal form, `3.4028235e38`, is slightly larger."""
