@@ -8,11 +8,10 @@ from pathlib import Path
 
 from kfp_tabular.components.common.artifacts.model_document import FILE_NAME
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.model.version_files import Fingerprint, list_files
+from kfp_tabular.serving.model.version_files import SAVED_MODEL, Fingerprint, list_files
 
 DEFAULT_NAME = "model"
 
-_SAVED_MODEL = "saved_model.pb"
 _VERSION = re.compile(r"[0-9]+")
 _LONGEST_VERSION = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -95,7 +94,7 @@ def find_model_source(path: str | os.PathLike[str], name: str = "") -> ServedMod
 
 
 def _is_model(directory: Path) -> bool:
-    return (directory / _SAVED_MODEL).is_file() or (directory / FILE_NAME).is_file()
+    return (directory / SAVED_MODEL).is_file() or (directory / FILE_NAME).is_file()
 
 
 def _version_directories(directory: Path) -> Sequence[Path]:
@@ -118,7 +117,7 @@ def _check_versions(directory: Path) -> None:
     models = sorted({file.parent.parent.name for file in directory.glob(f"*/[0-9]*/{FILE_NAME}")})
     hint = f" Choose one of its models: {', '.join(models[:5])}." if models else ""
     raise UserError(
-        f"{directory}: no model found. Expected {_SAVED_MODEL} and {FILE_NAME}, or a directory "
+        f"{directory}: no model found. Expected {SAVED_MODEL} and {FILE_NAME}, or a directory "
         f"per version.{hint}"
     )
 

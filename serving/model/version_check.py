@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +12,16 @@ from typing import Any
 from kfp_tabular.components.common.artifacts import file_digests, lineage, model_document
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.serving.model.version_files import VersionFile, list_files, read_whole
+from kfp_tabular.serving.model.version_files import (
+    SAVED_MODEL,
+    VersionFile,
+    list_files,
+    open_file,
+    read_whole,
+)
 from kfp_tabular.serving.settings.server_settings import DigestPolicy
 
 _logger = logging.getLogger(__name__)
-
-SAVED_MODEL = "saved_model.pb"
 
 LARGEST_BYTES: Mapping[str, int] = {
     model_document.FILE_NAME: model_document.LARGEST_BYTES,
@@ -80,8 +83,12 @@ class VersionCheck:
         return "" if self.digests == "off" else self._verify(directory, by_name, until)
 
     def _verify(self, directory: Path, by_name: Mapping[str, VersionFile], until: float) -> str:
-        hashed = {name: _hash(file, until) for name, file in by_name.items() if name[0] not in "_."}
-        whole = _whole(hashed)
+        hashed = {
+            name: _hash(file, until)
+            for name, file in by_name.items()
+            if not lineage.is_bookkeeping(name)
+        }
+        whole = lineage.combine(hashed)
         if file_digests.FILE_NAME in by_name:
             _compare(directory, _recorded_files(by_name[file_digests.FILE_NAME]), hashed)
             return whole
@@ -148,24 +155,14 @@ def _is_read(name: str) -> bool:
 
 
 def _hash(file: VersionFile, until: float) -> str:
+    """Return what `lineage.digest_file` gives for a file, unless reading takes too long."""
     digest = hashlib.sha256()
-    try:
-        with os.fdopen(os.open(file.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            while piece := stream.read(_PIECE_BYTES):
-                digest.update(piece)
-                if time.monotonic() > until:
-                    raise UserError(f"{file.path}: reading it took too long.")
-    except OSError as error:
-        raise UserError(f"{file.path}: cannot be read: {error.strerror}.") from error
-    return digest.hexdigest()
-
-
-def _whole(hashed: Mapping[str, str]) -> str:
-    """Return what `lineage.digest` gives for these files."""
-    whole = hashlib.sha256()
-    for name in sorted(hashed, key=lambda name: name.split("/")):
-        whole.update(f"{name}\0sha256:{hashed[name]}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
+    with open_file(file) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            digest.update(piece)
+            if time.monotonic() > until:
+                raise UserError(f"{file.path}: reading it took too long.")
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _check_assets(file: VersionFile) -> None:

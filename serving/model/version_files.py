@@ -15,10 +15,14 @@ files that nobody published. Names that start with a dot belong to the tool that
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from kfp_tabular.components.common.errors import UserError
+
+SAVED_MODEL = "saved_model.pb"
 
 MOST_FILES = 10_000
 
@@ -172,6 +176,21 @@ def _entries(directory: Path) -> list["os.DirEntry[str]"]:
         return []
 
 
+@contextmanager
+def open_file(file: VersionFile) -> Iterator[BinaryIO]:
+    """Open a file for reading.
+
+    Raises:
+        UserError: If it cannot be opened, or not be read within the block.
+    """
+    try:
+        # Not blocking, should a named pipe have taken its place.
+        with os.fdopen(os.open(file.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            yield stream
+    except OSError as error:
+        raise UserError(f"{file.path}: cannot be read: {error.strerror}.") from error
+
+
 def read_whole(file: VersionFile, most_bytes: int) -> bytes:
     """Return a small file's content.
 
@@ -182,12 +201,8 @@ def read_whole(file: VersionFile, most_bytes: int) -> bytes:
     Raises:
         UserError: If it is larger, or cannot be read.
     """
-    try:
-        # Not blocking, should a named pipe have taken its place.
-        with os.fdopen(os.open(file.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            content = stream.read(most_bytes + 1)
-    except OSError as error:
-        raise UserError(f"{file.path}: cannot be read: {error.strerror}.") from error
+    with open_file(file) as stream:
+        content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise UserError(f"{file.path}: larger than {most_bytes // 2**20} MiB.")
     return content

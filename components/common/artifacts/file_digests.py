@@ -21,8 +21,6 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 def write(directory: str | os.PathLike[str]) -> None:
     """Write the digests of the files in a directory, which is complete except for bookkeeping.
 
-    Entries directly inside it whose names start with `_` or `.` are left out.
-
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as directory:
@@ -31,18 +29,16 @@ def write(directory: str | os.PathLike[str]) -> None:
         ...     [*parse((Path(directory) / FILE_NAME).read_bytes(), FILE_NAME)]
         ['model.json']
     """
-    root = Path(directory)
-    found = {}
-    for file in sorted(root.rglob("*")):
-        relative = file.relative_to(root)
-        if file.is_file() and relative.parts[0][0] not in "_.":
-            found[relative.as_posix()] = lineage.digest_file(file).rpartition(":")[2]
+    found = {
+        name: digest.removeprefix(f"{_ALGORITHM}:")
+        for name, digest in lineage.digest_files(directory).items()
+    }
     text = json.dumps({_ALGORITHM: found}, indent=2, ensure_ascii=False)
-    files.write_text(root / FILE_NAME, text)
+    files.write_text(Path(directory) / FILE_NAME, text)
 
 
 def parse(content: bytes, source: object) -> Mapping[str, str]:
-    """Return the hexadecimal SHA-256 by relative name.
+    """Return the digest of each file, as `lineage.digest_files` gives it.
 
     Args:
         content: What `write` wrote.
@@ -58,4 +54,4 @@ def parse(content: bytes, source: object) -> Mapping[str, str]:
             raise ValueError("not a SHA-256")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise UserError(f"{source}: not a list of digests: {error!r}.") from error
-    return dict(found)
+    return {name: f"{_ALGORITHM}:{digest}" for name, digest in found.items()}

@@ -61,11 +61,39 @@ def digest(path: str | os.PathLike[str]) -> str:
     root = Path(path)
     if not root.is_dir():
         return digest_file(root)
+    return combine(digest_files(root))
+
+
+def digest_files(directory: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the digests of the files in a directory that are not bookkeeping, by relative name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     files.write_text(f"{directory}/_lineage.json", "{}")
+        ...     files.write_text(f"{directory}/assets/names", "")
+        ...     digest_files(directory)
+        {'assets/names': 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'}
+    """
+    root = Path(directory)
+    names = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*"))}
+    return {
+        name: digest_file(file)
+        for name, file in names.items()
+        if not is_bookkeeping(name) and file.is_file()
+    }
+
+
+def is_bookkeeping(name: str) -> bool:
+    """Return whether a name, relative to its artifact, is not part of the artifact's content."""
+    return name[0] in "_."
+
+
+def combine(digests: Mapping[str, str]) -> str:
+    """Return the digest of a directory from those of its files by relative name."""
     whole = hashlib.sha256()
-    for file in sorted(root.rglob("*")):
-        relative = file.relative_to(root)
-        if file.is_file() and relative.parts[0][0] not in "_.":
-            whole.update(f"{relative.as_posix()}\0{digest_file(file)}\n".encode())
+    for name in sorted(digests, key=lambda name: name.split("/")):
+        whole.update(f"{name}\0{digests[name]}\n".encode())
     return f"sha256:{whole.hexdigest()}"
 
 
