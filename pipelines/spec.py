@@ -1,6 +1,7 @@
 """Reading a compiled pipeline spec."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,26 @@ if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
 
 _COMPONENT_PREFIX = "comp-"
+
+
+@dataclass(frozen=True)
+class SpecTask:
+    """A task that runs something itself: not a condition, a loop or a nested pipeline.
+
+    Attributes:
+        name: Its name, which no other task of the spec has.
+        node: Its name where it is called, as Kubeflow shows it. Tasks of nested pipelines may share
+            one.
+        component: Its component.
+        groups: The names of the conditions, loops and pipelines around it, the outermost first.
+        calls: The specification of each of those, and its own as the last.
+    """
+
+    name: str
+    node: str
+    component: Mapping[str, Any]
+    groups: tuple[str, ...]
+    calls: tuple[Mapping[str, Any], ...]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -81,7 +102,8 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
         spec: A pipeline spec.
 
     Returns:
-        The image reference by the task's name, tasks inside conditions included.
+        The image reference by the task's name, tasks inside conditions included. Importers, which
+        run in no image, are left out.
 
     Example:
         >>> from kfp_tabular.pipelines.validation.pipeline import validation_pipeline
@@ -89,23 +111,29 @@ def tasks(spec: Mapping[str, Any]) -> dict[str, str]:
         ['ingest-data', 'validate-data']
     """
     executors = spec["deploymentSpec"]["executors"]
+    found = {task.name: executors[task.component["executorLabel"]] for task in walk(spec)}
     return {
-        name: executors[spec["components"][f"{_COMPONENT_PREFIX}{name}"]["executorLabel"]][
-            "container"
-        ]["image"]
-        for name, _ in _leaves(spec, spec["root"]["dag"]["tasks"])
+        name: executor["container"]["image"]
+        for name, executor in found.items()
+        if "container" in executor
     }
 
 
 def groups(spec: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return a spec's tasks and the conditions and loops around each, the outermost first.
+    """Return what Kubeflow shows of a spec's tasks: their names, and the groups around each.
+
+    Groups are conditions, loops and nested pipelines, the outermost first. Of tasks that share a
+    name, the last one tells the groups.
+
+    Args:
+        spec: A pipeline spec.
 
     Example:
         >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
         >>> groups(of(training_pipeline))["deploy-model"]
         ('condition-1',)
     """
-    return dict(_leaves(spec, spec["root"]["dag"]["tasks"]))
+    return {task.node: task.groups for task in walk(spec)}
 
 
 def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
@@ -119,6 +147,21 @@ def component(spec: Mapping[str, Any], task: str) -> Mapping[str, Any]:
     """
     found: Mapping[str, Any] = spec["components"][f"{_COMPONENT_PREFIX}{task}"]
     return found
+
+
+def walk(spec: Mapping[str, Any]) -> Iterator[SpecTask]:
+    """Yield a spec's tasks in an order in which they may run, those inside groups included.
+
+    Args:
+        spec: A pipeline spec.
+
+    Example:
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> *_, last = walk(of(training_pipeline))
+        >>> last.name, last.groups, [call["taskInfo"]["name"] for call in last.calls]
+        ('deploy-model', ('condition-1',), ['blessed', 'deploy-model'])
+    """
+    yield from _within(spec, spec["root"]["dag"]["tasks"], (), ())
 
 
 def parameter_types(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -159,21 +202,26 @@ def parameters(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _leaves(
-    spec: Mapping[str, Any], within: Mapping[str, Any], groups: tuple[str, ...] = ()
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _within(
+    spec: Mapping[str, Any],
+    tasks: Mapping[str, Any],
+    groups: tuple[str, ...],
+    calls: tuple[Mapping[str, Any], ...],
+) -> Iterator[SpecTask]:
     done: set[str] = set()
-    while len(done) < len(within):
+    while len(done) < len(tasks):
         ready = [
             name
-            for name, task in within.items()
+            for name, task in tasks.items()
             if name not in done and done.issuperset(task.get("dependentTasks", ()))
         ]
         for name in ready:
-            reference = within[name]["componentRef"]["name"]
-            inner = spec["components"][reference].get("dag")
-            if inner:
-                yield from _leaves(spec, inner["tasks"], (*groups, name))
+            reference = tasks[name]["componentRef"]["name"]
+            called = spec["components"][reference]
+            path = (*calls, tasks[name])
+            if "dag" in called:
+                yield from _within(spec, called["dag"]["tasks"], (*groups, name), path)
             else:
-                yield reference.removeprefix(_COMPONENT_PREFIX), groups
+                own = reference.removeprefix(_COMPONENT_PREFIX)
+                yield SpecTask(own, name, called, groups, path)
         done.update(ready)

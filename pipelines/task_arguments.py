@@ -1,10 +1,11 @@
 """The arguments that a task of a pipeline is called with, read from the pipeline's spec."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines import spec as specs
 
 RUN_ID_PLACEHOLDER = "{{$.pipeline_job_uuid}}"
 """`dsl.PIPELINE_JOB_ID_PLACEHOLDER`, which KFP replaces with the run's id when a task starts."""
@@ -31,7 +32,7 @@ def of_task(
 
     Args:
         spec: A pipeline spec.
-        task: The task's name; it may be inside conditions.
+        task: The task's name, as `spec.tasks` has it.
         values: Values of the pipeline's parameters; those left out have their defaults.
         run_id: The value to use for the run's id.
 
@@ -45,27 +46,16 @@ def of_task(
         >>> found.values["workers"], found.values["backend"]
         (3, 'local')
     """
-    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    found = {entry.name: entry for entry in specs.walk(spec)}
+    if task not in found:
+        raise UserError(f"the pipeline has no task {task!r}, only {', '.join(sorted(found))}.")
+    declared = specs.parameters(spec)
     given = {name: entry["defaultValue"] for name, entry in declared.items() if _has_default(entry)}
-    names = []
-    for name, component, found in _tasks(spec, spec["root"]["dag"], {**given, **values}, run_id):
-        if name == task:
-            return _with_defaults(component, found)
-        names.append(name)
-    raise UserError(f"the pipeline has no task {task!r}, only {', '.join(sorted(names))}.")
-
-
-def _tasks(
-    spec: Mapping[str, Any], dag: Mapping[str, Any], scope: Mapping[str, Any], run_id: str
-) -> Iterator[tuple[str, Mapping[str, Any], TaskArguments]]:
-    """Yield each task's name, component and arguments."""
-    for name, task in dag["tasks"].items():
-        component = spec["components"][task["componentRef"]["name"]]
-        found = _given(task.get("inputs", {}).get("parameters", {}), scope, run_id)
-        if "dag" in component:
-            yield from _tasks(spec, component["dag"], found.values, run_id)
-        else:
-            yield name, component, found
+    arguments = TaskArguments({**given, **values}, frozenset())
+    for call in found[task].calls:
+        inputs = call.get("inputs", {}).get("parameters", {})
+        arguments = _given(inputs, arguments.values, run_id)
+    return _with_defaults(found[task].component, arguments)
 
 
 def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> TaskArguments:

@@ -296,6 +296,31 @@ def test_a_task_without_times_took_no_time(server: PipelinesServer) -> None:
     assert heard == [following.KubeflowTaskOutcome("a", "skipped", 0.0)]
 
 
+def test_a_pipeline_with_an_importer_and_pipelines_inside_is_submitted(
+    server: PipelinesServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "nightly.py"
+    file.write_text(
+        "from kfp import dsl\nfrom kfp_tabular.components import check_destinations, ingest_data\n"
+        '@dsl.component(base_image="registry.example.com/ml/look:1")\n'
+        "def look(data: dsl.Input[dsl.Dataset]):\n    print(data.uri)\n"
+        "@dsl.pipeline\ndef inner(repository: str):\n"
+        "    check_destinations(model_repository=repository)\n"
+        "@dsl.pipeline\ndef nightly(repository: str):\n"
+        '    data = dsl.importer(artifact_uri="gs://b/d", artifact_class=dsl.Dataset)\n'
+        "    look(data=data.output)\n    ingest_data(data_uri=repository)\n"
+        "    inner(repository=repository)\n    inner(repository=repository)\n"
+    )
+
+    result = call(
+        server,
+        *("submit", "--pipeline", f"{file}:nightly", "--param", "repository=s3://models"),
+    )
+
+    assert result.exception is None
+    assert len(server.runs) == 1
+
+
 def test_any_pipeline_is_scheduled_under_its_own_name(server: PipelinesServer) -> None:
     result = call(
         server,
