@@ -47,7 +47,7 @@ def compile_pipeline(
     """
     definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
     text = compile_text(definition, config)
-    workflow = estimate(spec.parse(text), spec.platform(text))
+    workflow = estimate(*spec.documents(text))
     check(workflow)
     try:
         files.write_text(output, text)

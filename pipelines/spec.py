@@ -61,20 +61,18 @@ def parse(text: str) -> dict[str, Any]:
     return document
 
 
-def platform(text: str) -> dict[str, Any]:
-    """Return the platform document after the pipeline spec; empty where there is none.
+def documents(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pipeline spec and the platform document after it; that is empty if there is none.
 
     Example:
-        >>> platform('''pipelineInfo: {name: churn}
+        >>> documents('''pipelineInfo: {name: churn}
         ... ---
         ... platforms: {kubernetes: {}}
         ... ''')
-        {'platforms': {'kubernetes': {}}}
+        ({'pipelineInfo': {'name': 'churn'}}, {'platforms': {'kubernetes': {}}})
     """
-    documents = yaml.load_all(text, Loader=_Loader)
-    next(documents)
-    found: dict[str, Any] = next(documents, {})
-    return found
+    document, *others = yaml.load_all(text, Loader=_Loader)
+    return document, next(iter(others), {})
 
 
 def of(pipeline: "GraphComponent") -> dict[str, Any]:

@@ -100,21 +100,21 @@ def compiled(request: SubmissionRequest) -> Iterator[Compiled]:
     Raises:
         UserError: For parameters that do not fit, or a run that would be too large.
     """
+    locked_parameters.refuse(request.arguments, request.config.locked)
+    text = compiling.compile_text(request.pipeline, request.config)
+    document, platform = spec.documents(text)
+    arguments = parameters.convert(request.arguments, spec.parameter_types(document))
+    parameters.require(arguments, spec.required_parameters(document))
+    if destinations.wants_check(request.config, document, arguments):
+        checked = replace(request.config, check_destinations=ALWAYS)
+        text = compiling.compile_text(request.pipeline, checked)
+        document, platform = spec.documents(text)
+    # Long values of the run's parameters count, too.
+    estimate.check(estimate.estimate(document, platform, arguments))
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
         package = Path(folder) / "pipeline.yaml"
-        locked_parameters.refuse(request.arguments, request.config.locked)
-        compiling.compile_pipeline(request.pipeline, request.config, package)
-        compiled = spec.load(package)
-        arguments = parameters.convert(request.arguments, spec.parameter_types(compiled))
-        parameters.require(arguments, spec.required_parameters(compiled))
-        if destinations.wants_check(request.config, compiled, arguments):
-            checked = replace(request.config, check_destinations=ALWAYS)
-            compiling.compile_pipeline(request.pipeline, checked, package)
-            compiled = spec.load(package)
-        # Long values of the run's parameters count, too.
-        platform = spec.platform(package.read_text(encoding="utf-8"))
-        estimate.check(estimate.estimate(compiled, platform, arguments))
-        yield package, arguments, spec.groups(compiled)
+        package.write_text(text, encoding="utf-8")
+        yield package, arguments, spec.groups(document)
 
 
 def experiment_id(client: "kfp.Client", server: Server, request: SubmissionRequest) -> str:

@@ -195,7 +195,7 @@ def test_a_spec_holds_no_source_and_one_line_for_each_parameter(path: Path) -> N
 def test_every_golden_workflow_is_below_the_limit(path: Path) -> None:
     text = path.read_text()
 
-    assert estimate(spec.parse(text), spec.platform(text)).size < LIMIT
+    assert estimate(*spec.documents(text)).size < LIMIT
 
 
 def test_retries_on_every_task_stay_below_the_limit(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_loop_over_a_parameter_is_as_long_as_its_value(how: str, tmp_path: Pat
         given = {} if how == "arguments" else {how: value}
         text = compile_text(definition, PipelineConfig(**given))
         arguments = value if how == "arguments" else {}
-        return estimate(spec.parse(text), spec.platform(text), arguments)
+        return estimate(*spec.documents(text), arguments)
 
     one, two, ten = map(size, (1, 2, 10))
 
@@ -320,7 +320,7 @@ def test_a_long_value_counts_in_a_loop_as_outside(tmp_path: Path) -> None:
 
     def size(word: str) -> int:
         text = compile_text(definition, PipelineConfig(parameters={"word": word}))
-        return estimate(spec.parse(text), spec.platform(text)).tasks["small"]
+        return estimate(*spec.documents(text)).tasks["small"]
 
     assert size("x" * 10_000) - size("") > 2 * 3 * 10_000
 
