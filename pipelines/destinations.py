@@ -8,7 +8,7 @@ from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.common.storage.location import parse
 from kfp_tabular.pipelines import spec as specs
 from kfp_tabular.pipelines import task_arguments
-from kfp_tabular.pipelines.configuration import AUTO, NEVER, PipelineConfig, TaskConfig
+from kfp_tabular.pipelines.configuration import NEVER, PipelineConfig, TaskConfig
 from kfp_tabular.pipelines.task_definitions import component_of
 
 ARGUMENTS: Mapping[str, str] = {
@@ -74,28 +74,13 @@ def of_run(spec: Mapping[str, Any], values: Mapping[str, Any]) -> list[Destinati
     return found
 
 
-def writes_to_stores(spec: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a task of a run writes to an object store, besides its artifacts.
-
-    Args:
-        spec: A pipeline spec.
-        values: Values of the pipeline's parameters.
-
-    Example:
-        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
-        >>> writes_to_stores(specs.of(training_pipeline), {"model_repository": "s3://models"})
-        True
-    """
-    return any(destination.is_remote for destination in of_run(spec, values))
-
-
 def wants_check(config: PipelineConfig, spec: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Whether a run needs the check task, and its spec does not have it yet.
+    """Whether a run writes to an object store and needs the check task, which its spec lacks.
 
     When a pipeline is compiled, a value that only the run sets is not known.
 
     Args:
-        config: The configuration that the spec was compiled with.
+        config: The configuration.
         spec: A pipeline spec.
         values: Values of the pipeline's parameters.
 
@@ -107,8 +92,8 @@ def wants_check(config: PipelineConfig, spec: Mapping[str, Any], values: Mapping
         >>> wants_check(PipelineConfig(), spec, {})
         False
     """
-    is_open = config.check_destinations == AUTO and CHECK_TASK not in specs.tasks(spec)
-    return is_open and writes_to_stores(spec, values)
+    is_open = config.check_destinations != NEVER and CHECK_TASK not in specs.tasks(spec)
+    return is_open and any(destination.is_remote for destination in of_run(spec, values))
 
 
 def local_configuration(config: PipelineConfig) -> PipelineConfig:

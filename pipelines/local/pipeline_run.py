@@ -86,9 +86,9 @@ def run(
         )
     if config.check_destinations != NEVER:
         destinations.check_local(compiled, named)
-        if destinations.writes_to_stores(compiled, named):
-            text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
-            compiled = spec.parse(text)
+    if destinations.wants_check(config, compiled, named):
+        text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
+        compiled = spec.parse(text)
     spec_file = _prepare(output, text)
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
