@@ -10,7 +10,7 @@ container's command and the executor's input; it is also the input of the execut
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kfp_tabular.pipelines.workflow_size import go_json, runtime_values
@@ -47,15 +47,46 @@ class _Scope:
 
     Attributes:
         path: The name of its node.
-        owner: The task that its own bytes are counted for.
         values: The values of its parameters.
         copies: How often it runs, more than once inside loops.
     """
 
     path: str
-    owner: str
     values: Mapping[str, Any]
     copies: int = 1
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A task in the scope that it runs in.
+
+    Attributes:
+        name: The last part of its node's name.
+        owner: The task that its bytes are counted for.
+        task: Its specification in its DAG.
+        called: Its component.
+        scope: Where its DAG runs.
+    """
+
+    name: str
+    owner: str
+    task: Mapping[str, Any]
+    called: Mapping[str, Any]
+    scope: _Scope
+
+    @property
+    def path(self) -> str:
+        """The name of its node."""
+        return f"{self.scope.path}.{self.name}"
+
+    @property
+    def component_name(self) -> str:
+        """The name of its component."""
+        return str(self.task["componentRef"]["name"])
+
+    def inputs(self) -> dict[str, str]:
+        """Return the inputs that all drivers and importers have."""
+        return {"component": go_json.text(self.called), "task": go_json.text(self.task)}
 
 
 @dataclass
@@ -125,14 +156,11 @@ class _Measure:
         self._add(FIXED, _FRAME_BYTES)
         self._store(FIXED, "root", go_json.text(root))
         runtime = go_json.text({"parameterValues": values})
-        self._dag_driver(
-            "root",
-            _Scope(entry, FIXED, values),
-            {"component": go_json.text(root), "runtime-config": runtime},
-        )
+        inputs = {"component": go_json.text(root), "runtime-config": runtime}
+        self._dag_driver(FIXED, f"{entry}.root", inputs)
         self._node(FIXED, entry, "DAG", {}, {})
         self._node(FIXED, f"{entry}(0).root", "DAG", {"parent-dag-id": "1"}, {})
-        self._dag(root, _Scope(f"{entry}(0).root(0)", FIXED, values))
+        self._dag(root, _Scope(f"{entry}(0).root(0)", values))
         self._add(FIXED, sum(_TEMPLATE_BYTES[name] for name in self._templates))
         return self._found
 
@@ -148,80 +176,67 @@ class _Measure:
     def _dag(self, component: Mapping[str, Any], scope: _Scope) -> None:
         for name, task in component["dag"]["tasks"].items():
             called = self._spec["components"][task["componentRef"]["name"]]
+            call = _Call(name, name, task, called, scope)
             iterator = task.get("parameterIterator") or task.get("artifactIterator")
             if iterator:
-                count = self._iterations(name, task, iterator, scope)
-                self._loop(name, task, called, scope, count)
-            elif "dag" in called:
-                self._sub_dag(name, task, called, scope)
+                self._loop(call, self._iterations(call, iterator))
             else:
-                self._leaf(name, task, called, scope)
+                self._run_task(call)
 
-    def _iterations(
-        self, name: str, task: Mapping[str, Any], iterator: Mapping[str, Any], scope: _Scope
-    ) -> int:
+    def _run_task(self, call: _Call) -> None:
+        if "dag" in call.called:
+            self._sub_dag(call)
+            return
+        executor = self._executors[call.called["executorLabel"]]
+        if "container" in executor:
+            self._container(call, executor["container"])
+        else:
+            ((_, importer),) = executor.items()
+            self._importer(call, importer)
+
+    def _iterations(self, call: _Call, iterator: Mapping[str, Any]) -> int:
         items = iterator.get("items", {})
         raw = items.get("raw")
         if raw is not None:
             return max(len(json.loads(raw)), 1)
         # A parameter: the run's value, a locked one, or the default that the run may not change.
-        value = runtime_values.passed(task, str(items.get("inputParameter", "")), scope.values)
+        name = str(items.get("inputParameter", ""))
+        value = runtime_values.passed(call.task, name, call.scope.values)
         if isinstance(value, list) and value:
             return len(value)
-        self._found.open_loops.append(name)
+        self._found.open_loops.append(call.name)
         return 1
 
-    def _loop(
-        self,
-        name: str,
-        task: Mapping[str, Any],
-        called: Mapping[str, Any],
-        scope: _Scope,
-        iterations: int,
-    ) -> None:
+    def _loop(self, loop: _Call, iterations: int) -> None:
         """Count a loop: its driver, and for each iteration a driver and what it runs."""
-        component, written = go_json.text(called), go_json.text(task)
-        inputs = {"component": component, "task": written}
-        outer = _Scope(f"{scope.path}.{name}", name, scope.values, scope.copies)
-        self._node(name, outer.path, "DAG", {"parent-dag-id": "1"}, {}, scope.copies)
-        self._dag_driver(f"{name}.iteration", outer, inputs)
-        self._store(name, task["componentRef"]["name"], component)
-        path = f"{scope.path}.{name}(0).iteration-iterations(0:1)(0)"
-        each = _Scope(path, name, scope.values, scope.copies * iterations)
-        self._node(
-            name, path, "DAG", {"parent-dag-id": "1", "iteration-index": "0"}, {}, each.copies
-        )
-        self._sub_dag("iteration-item", task, called, each, name)
+        name, inputs, copies = loop.owner, loop.inputs(), loop.scope.copies
+        parent = {"parent-dag-id": "1"}
+        self._node(name, loop.path, "DAG", parent, {}, copies)
+        self._dag_driver(name, f"{loop.path}.{name}.iteration", inputs, copies)
+        self._store(name, loop.component_name, inputs["component"])
+        path = f"{loop.path}(0).iteration-iterations(0:1)(0)"
+        each = _Scope(path, loop.scope.values, copies * iterations)
+        self._node(name, path, "DAG", {**parent, "iteration-index": "0"}, {}, each.copies)
+        self._run_task(replace(loop, name="iteration-item", scope=each))
 
-    def _sub_dag(
-        self,
-        name: str,
-        task: Mapping[str, Any],
-        called: Mapping[str, Any],
-        scope: _Scope,
-        owner: str = "",
-    ) -> None:
+    def _sub_dag(self, call: _Call) -> None:
         """Count a condition, an iteration or a nested pipeline, with what it runs."""
-        owner = owner or name
-        if "dag" not in called:
-            self._leaf(name, task, called, scope, owner)
-            return
-        values = runtime_values.parameters(called, task, scope.values)
-        component, written = go_json.text(called), go_json.text(task)
-        self._store(owner, task["componentRef"]["name"], component)
-        within = _Scope(f"{scope.path}.{name}", owner, values, scope.copies)
-        inputs = {"component": component, "task": written, "task-name": owner}
-        self._dag_driver(name, _Scope(scope.path, owner, values, scope.copies), inputs)
-        self._node(owner, within.path, "DAG", {"parent-dag-id": "1"}, {}, scope.copies)
-        self._dag(called, _Scope(f"{within.path}(0)", owner, values, scope.copies))
+        owner, inputs, copies = call.owner, call.inputs(), call.scope.copies
+        values = runtime_values.parameters(call.called, call.task, call.scope.values)
+        self._store(owner, call.component_name, inputs["component"])
+        self._dag_driver(owner, call.path, {**inputs, "task-name": owner}, copies)
+        self._node(owner, call.path, "DAG", {"parent-dag-id": "1"}, {}, copies)
+        self._dag(call.called, _Scope(f"{call.path}(0)", values, copies))
 
-    def _dag_driver(self, name: str, scope: _Scope, inputs: Mapping[str, str]) -> None:
+    def _dag_driver(
+        self, owner: str, path: str, inputs: Mapping[str, str], copies: int = 1
+    ) -> None:
+        """Count the driver of the DAG whose node has a path."""
         self._templates.add("system-dag-driver")
         given = {"parent-dag-id": "0", "iteration-index": "-1", "driver-type": "DAG", **inputs}
         outputs = {"execution-id": "1", "iteration-count": "0", "condition": "true"}
-        path = f"{scope.path}.{name}-driver"
-        self._node(scope.owner, path, "Pod", given, outputs, scope.copies)
-        self._task(scope.owner, inputs)
+        self._node(owner, f"{path}-driver", "Pod", given, outputs, copies)
+        self._task(owner, inputs)
 
     def _task(self, owner: str, inputs: Mapping[str, str]) -> None:
         """Count a driver's and its executor's entries in the template of their DAG.
@@ -231,65 +246,43 @@ class _Measure:
         written = {"name": "task", "value": inputs.get("task", inputs.get("runtime-config", ""))}
         self._add(owner, go_json.size(written) + 1400)
 
-    def _leaf(
-        self,
-        name: str,
-        task: Mapping[str, Any],
-        called: Mapping[str, Any],
-        scope: _Scope,
-        owner: str = "",
-    ) -> None:
-        owner = owner or name
-        executor = self._executors[called["executorLabel"]]
-        if "container" in executor:
-            self._container(name, task, called, executor["container"], scope, owner)
-            return
-        ((_, written),) = executor.items()
-        component, text = go_json.text(called), go_json.text(written)
-        self._store(owner, task["componentRef"]["name"], component)
-        self._store(owner, f"implementation of {task['componentRef']['name']}", text)
-        inputs = {"task": go_json.text(task), "component": component, "importer": text}
+    def _importer(self, call: _Call, importer: Mapping[str, Any]) -> None:
+        owner, name = call.owner, call.component_name
+        inputs = {**call.inputs(), "importer": go_json.text(importer)}
+        self._store(owner, name, inputs["component"])
+        self._store(owner, f"implementation of {name}", inputs["importer"])
         self._templates.add("system-importer")
-        self._node(owner, f"{scope.path}.{name}", "Pod", inputs, {}, scope.copies)
+        self._node(owner, call.path, "Pod", inputs, {}, call.scope.copies)
         self._task(owner, inputs)
 
-    def _container(
-        self,
-        name: str,
-        task: Mapping[str, Any],
-        called: Mapping[str, Any],
-        container: Mapping[str, Any],
-        scope: _Scope,
-        owner: str,
-    ) -> None:
-        kubernetes = self._kubernetes.get(called["executorLabel"], {})
-        component, text = go_json.text(called), go_json.text(container)
-        self._store(owner, f"component of {text}", component)
-        self._store(owner, f"implementation of {text}", text)
+    def _container(self, call: _Call, container: Mapping[str, Any]) -> None:
+        owner, path, copies = call.owner, call.path, call.scope.copies
+        label = call.called["executorLabel"]
+        kubernetes = self._kubernetes.get(label, {})
+        text = go_json.text(container)
         inputs = {
-            "component": component,
-            "task": go_json.text(task),
+            **call.inputs(),
             "container": text,
             "task-name": owner,
             "parent-dag-id": "12",
             "iteration-index": "-1",
             "kubernetes-config": go_json.text(kubernetes) if kubernetes else "",
         }
+        self._store(owner, f"component of {text}", inputs["component"])
+        self._store(owner, f"implementation of {text}", text)
         if kubernetes:
-            self._store(
-                owner, f"kubernetes of {called['executorLabel']}", inputs["kubernetes-config"]
-            )
-        place = f"{self._name}/{owner}"
-        given = runtime_values.executor_input(called, task, scope.values, place, self._metadata)
-        patch = _pod_spec_patch(container, called, given, kubernetes)
+            self._store(owner, f"kubernetes of {label}", inputs["kubernetes-config"])
+        given = runtime_values.executor_input(
+            call.called, call.task, call.scope.values, f"{self._name}/{owner}", self._metadata
+        )
+        patch = _pod_spec_patch(container, call.called, given, kubernetes)
         outputs = {"pod-spec-patch": patch, "cached-decision": "false", "condition": "true"}
-        path, copies = f"{scope.path}.{name}", scope.copies
         self._templates.add("system-container-driver")
         self._node(owner, f"{path}-driver", "Pod", inputs, outputs, copies)
         self._task(owner, inputs)
-        passed = {"pod-spec-patch": patch, **self._executor_inputs(task, kubernetes)}
+        passed = {"pod-spec-patch": patch, **self._executor_inputs(call.task, kubernetes)}
         self._node(owner, path, "DAG", {**passed, "cached-decision": "false"}, {}, copies)
-        retries = int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
+        retries = int(call.task.get("retryPolicy", {}).get("maxRetryCount", 0))
         attempts = 1 + retries if self._retried else 1
         self._node(owner, f"{path}(0).executor", "Pod", passed, {}, copies, attempts)
 
