@@ -19,6 +19,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from kfp_tabular.components.images.locks import FOLDER, VARIANTS, Locked, packages_of
 
 RECORDED = FOLDER / "licenses.txt"
@@ -156,7 +158,7 @@ def _installed(folders: Sequence[Path]) -> dict[str, importlib.metadata.Distribu
     found: dict[str, importlib.metadata.Distribution] = {}
     for folder in folders:
         for distribution in importlib.metadata.distributions(path=[str(folder)]):
-            name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
+            name = canonicalize_name(distribution.metadata["Name"])
             found.setdefault(f"{name}=={distribution.version}", distribution)
     return found
 

@@ -93,9 +93,7 @@ def document(image: str, built: Built | None, made: datetime, revision: str) -> 
         made: The time of the commit.
         revision: The commit.
     """
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    version = setup["metadata"]["version"]
+    version = _version()
     known = Licenses.load()
     locked = packages_of(image)
     root = Component(
@@ -141,6 +139,13 @@ def document(image: str, built: Built | None, made: datetime, revision: str) -> 
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, content)
     text: str = make_outputter(bom, OutputFormat.JSON, VERSION).output_as_string(indent=2)
     return f"{text}\n"
+
+
+def _version() -> str:
+    # The tools' environment does not hold the package.
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return setup["metadata"]["version"]
 
 
 def lock_digest(image: str) -> str:
@@ -252,10 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     commit = (_run(["git", "log", "-1", "--format=%ct %H"]) or "315532800 unknown").split()
     made = datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH") or commit[0]), UTC)
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg")
     registry = os.environ.get("REGISTRY") or "ghcr.io/kfp-tabular"
-    tag = os.environ.get("TAG") or setup["metadata"]["version"]
+    tag = os.environ.get("TAG") or _version()
     engine = _engine()
     options.output.mkdir(parents=True, exist_ok=True)
     for image in options.names or VARIANTS:
