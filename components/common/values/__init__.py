@@ -1,0 +1,8 @@
+"""How the values of a column are written: the formats of numbers, times, booleans and text.
+
+- `column_format`: the format of a column, and `columns.json`, which carries the formats of all
+  columns with the examples to the model and its endpoint.
+
+Ingestion decides the formats from all values and converts with them; the served model reads every
+spelling with the same ones.
+"""
