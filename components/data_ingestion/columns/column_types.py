@@ -28,8 +28,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.data_ingestion.columns import arrays
-from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.columns.missing_values import without_markers
 
 _BOOLEANS = arrays.from_texts(["true", "True", "TRUE", "false", "False", "FALSE"])

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.columns import arrays
+from kfp_tabular.components.common.values import arrays
 
 MISSING_MARKERS = (
     "",

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.columns import arrays, column_types
-from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
+from kfp_tabular.components.data_ingestion.columns import column_types
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
 
 _SCALARS = (

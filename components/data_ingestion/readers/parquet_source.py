@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.columns import arrays, column_types, typed_columns
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.data_ingestion.columns import column_types, typed_columns
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.readers.source import (

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 
 MOST_TEXT = 10_000

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.columns import arrays, typed_columns
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.data_ingestion.columns import typed_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
 

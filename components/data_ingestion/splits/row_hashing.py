@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.data_ingestion.columns import arrays
+from kfp_tabular.components.common.values import arrays
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 

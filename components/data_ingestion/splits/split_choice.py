@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.data_ingestion.columns.arrays import Doubles
+from kfp_tabular.components.common.values.arrays import Doubles
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.options import (

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.data_ingestion.columns import arrays
+from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.splits.split_names import limits
 
 

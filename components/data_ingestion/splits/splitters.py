@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.columns import arrays
-from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.splits.row_hashing import hash_rows
 from kfp_tabular.components.data_ingestion.splits.split_times import time_keys
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.data_ingestion.columns import arrays
-from kfp_tabular.components.data_ingestion.columns.arrays import Mask
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.readers.source import Block, ParsedBlock, RejectedRow
 from kfp_tabular.components.data_ingestion.splits.splitters import Splitter, names_of

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+
 from kfp_tabular.components.common.artifacts import findings
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError

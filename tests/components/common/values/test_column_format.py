@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.common.values.column_format import (
