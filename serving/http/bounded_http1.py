@@ -155,10 +155,13 @@ class BoundedHttp1(asyncio.BufferedProtocol):
 
     def shutdown(self) -> None:
         """Close after the response in progress, or at once if there is none."""
-        if self._exchange is None or self._closing:
-            self._close()
-        else:
+        if self._exchange is not None and not self._closing:
             self._exchange.keep_alive = False
+        elif self.has_input:
+            # The event loop reads it first; what is no whole request then is not waited for.
+            self._loop.call_soon(self.shutdown)
+        else:
+            self._close()
 
     # What the exchange calls.
 
@@ -206,8 +209,7 @@ class BoundedHttp1(asyncio.BufferedProtocol):
 
     def fail(self) -> None:
         """Answer with status 500, or close within a response."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None and not exchange.response_started:
+        if self._exchange is not None and not self._exchange.response_started:
             self._reject(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error."))
         else:
             self._transport.abort()
@@ -221,10 +223,12 @@ class BoundedHttp1(asyncio.BufferedProtocol):
 
     @property
     def has_input(self) -> bool:
-        """Whether the client has sent something that is still to be parsed."""
-        return not self._closing and (
-            self._will_advance or _bytes_in_kernel(self._transport, termios.FIONREAD) > 0
-        )
+        """Whether the client has sent something that the event loop's next turn parses."""
+        if self._closing:
+            return False
+        if self._will_advance:
+            return True
+        return self._reading and _bytes_in_kernel(self._transport, termios.FIONREAD) > 0
 
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""

@@ -105,7 +105,7 @@ class Bounded(Protocol):
 
     @property
     def has_input(self) -> bool:
-        """Whether the client has sent something that is still to be parsed."""
+        """Whether the client has sent something that the event loop's next turn parses."""
 
     def look(self, now: float) -> None:
         """Close, if the client has let this server wait for too long."""

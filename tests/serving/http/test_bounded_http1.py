@@ -218,6 +218,18 @@ def test_a_rejected_client_is_disconnected():
     assert answer.startswith(b"HTTP/1.1 401")
 
 
+@pytest.mark.parametrize("body", [b"12345678", b"1"], ids=["whole", "begun"])
+def test_an_application_that_fails_before_its_response_is_answered(caplog, body):
+    async def broken(scope, receive, send):
+        raise LookupError
+
+    sent = HEAD + b"Content-Length: 8\r\n\r\n" + body
+    answer, _ = exchange(sent, app=broken, patience=IMPATIENT)
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert b"internal error." in answer
+    assert "the application failed" in caplog.text
+
+
 def test_malformed_http_is_rejected_and_not_logged(caplog):
     answer, _ = exchange(b"\x16\x03\x01 hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400")

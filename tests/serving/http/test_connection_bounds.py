@@ -212,6 +212,40 @@ def test_an_idle_connection_whose_request_came_at_the_end_of_its_time_is_answere
     run(main)
 
 
+def test_a_request_that_arrived_before_a_shutdown_was_noticed_is_answered():
+    async def main(server):
+        connections = [await server.connect(LIVE) for _ in range(3)]
+        for connection in connections:
+            assert statuses(await read(connection)) == [200]
+        asking, begun, idle = connections
+        asking.send(LIVE)
+        begun.send(LIVE[:20])
+        for protocol in list(server.protocols):
+            protocol.shutdown()
+        answer = await read(asking)
+        assert statuses(answer) == [200]
+        assert await read(asking) == await read(begun) == await read(idle) == b""
+        assert len(server.bounds) == 0
+
+    run(main)
+
+
+def test_a_shutdown_does_not_wait_for_a_client_that_never_reads():
+    async def main(server):
+        connection = await server.connect(LARGE * 5000, 4096)
+        (protocol,) = server.protocols
+        await asyncio.sleep(0.2)
+        assert protocol.unsent_bytes
+        # Its further requests are in the kernel's buffer, and stay there.
+        assert not protocol.has_input
+        protocol.shutdown()
+        connection.close()
+        await asyncio.sleep(0.2)
+        assert len(server.bounds) == 0
+
+    run(main)
+
+
 def test_a_connection_that_waits_for_the_server_is_kept_and_probes_are_answered():
     async def main(server):
         busy = [await server.connect(SLOW) for _ in range(3)]
