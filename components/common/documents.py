@@ -16,6 +16,9 @@ from kfp_tabular.components.common.errors import UserError, closest
 T = TypeVar("T")
 
 Check = Callable[[Any], None]
+"""Takes a value; raises `ValueError` with what was expected where the value does not fit.
+
+An attribute `hint` of the error, with a leading space, is appended to the message."""
 
 
 class NotAllowedError(ValueError):
@@ -28,7 +31,9 @@ class NotAllowedError(ValueError):
     """
 
     def __init__(self, value: Any, allowed: Collection[str]) -> None:
-        super().__init__(f"expected one of {', '.join(allowed)}")
+        *others, last = allowed
+        choice = f"{', '.join(others)} or {last}" if others else last
+        super().__init__(f"expected {choice}")
         self.allowed = tuple(allowed)
         self.hint = closest(str(value), allowed)
 
@@ -174,15 +179,15 @@ def _misfit(source: str, expected: str, given: Any) -> UserError:
 
 
 def one_of(*allowed: str) -> Check:
-    """Return a check that a value is one of those allowed.
+    """Return a check that a value is one of those allowed; it suggests the closest.
 
     Example:
-        >>> check = one_of("Always", "Never")
-        >>> check("Never")
-        >>> check("Allways")
+        >>> check = one_of("error", "warning", "never")
+        >>> check("never")
+        >>> check("warnings")
         Traceback (most recent call last):
         ...
-        kfp_tabular.components.common.documents.NotAllowedError: expected one of Always, Never
+        kfp_tabular.components.common.documents.NotAllowedError: expected error, warning or never
     """
 
     def check(value: Any) -> None:

@@ -6,17 +6,13 @@ signatures in `component.py` and `pipeline.py`; a test compares those with the d
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.documents import Check
+from kfp_tabular.components.common.errors import UserError
 
 T = TypeVar("T")
-
-Check = Callable[[Any], None]
-"""Takes a value; raises `ValueError` with what was expected where the value does not fit.
-
-An attribute `hint` of the error, with a leading space, is appended to the message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +113,7 @@ def problems(options: Any) -> list[str]:
     """Return what is wrong with the values of a dataclass of options, one line each.
 
     Example:
+        >>> from kfp_tabular.components.common.documents import one_of
         >>> @dataclasses.dataclass(frozen=True)
         ... class Search:
         ...     goal: str = option("max", "Direction.", check=one_of("max", "min"))
@@ -141,25 +138,6 @@ def problems(options: Any) -> list[str]:
     return found
 
 
-def one_of(*choices: str) -> Check:
-    """Return a check that accepts these texts only, and suggests the closest one.
-
-    Example:
-        >>> one_of("error", "warning", "never")("warnings")
-        Traceback (most recent call last):
-        ValueError: expected error, warning or never
-    """
-
-    def check(value: Any) -> None:
-        if value not in choices:
-            expected = f"expected {', '.join(choices[:-1])} or {choices[-1]}"
-            error = ValueError(expected)
-            error.hint = closest(str(value), choices)  # type: ignore[attr-defined]
-            raise error
-
-    return check
-
-
 def check(options: Any) -> None:
     """Check the values of a dataclass of options.
 
@@ -167,6 +145,7 @@ def check(options: Any) -> None:
         UserError: For the first value that does not fit its option's check.
 
     Example:
+        >>> from kfp_tabular.components.common.documents import one_of
         >>> @dataclasses.dataclass(frozen=True)
         ... class Search:
         ...     goal: str = option("max", "Direction.", check=one_of("max", "min"))

@@ -5,7 +5,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_tabular.components.common.options import one_of, option
+from kfp_tabular.components.common.documents import one_of
+from kfp_tabular.components.common.options import option
 
 CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
 AUTO = "auto"

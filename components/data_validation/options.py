@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.options import one_of, option
+from kfp_tabular.components.common.documents import one_of
+from kfp_tabular.components.common.options import option
 
 FAIL_ON = ("error", "warning", "never")
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
-from kfp_tabular.components.common.options import one_of, option
+from kfp_tabular.components.common.documents import one_of
+from kfp_tabular.components.common.options import option
 from kfp_tabular.components.feature_engineering.features.feature_config import (
     BUCKETS,
     HASH_BUCKETS,

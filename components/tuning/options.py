@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.documents import at_least
-from kfp_tabular.components.common.options import one_of, option
+from kfp_tabular.components.common.documents import at_least, one_of
+from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.training_job.job_kinds import JOB_KINDS
 from kfp_tabular.components.common.training_options import BaseHyperparameters, LearningOptions
 

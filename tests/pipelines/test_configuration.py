@@ -74,7 +74,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ({"defaults": {"secrets": [{"env": {}}]}}, "secrets[0]: 'name' is missing"),
         ({"defaults": {"volumes": [{"claim": "Data", "mount_path": "/d"}]}}, "volumes[0].claim"),
         ({"defaults": {"volumes": [{"claim": "d", "mount_path": "d"}]}}, "an absolute path"),
-        ({"defaults": {"tolerations": [{"effect": "Never"}]}}, "effect: expected one of NoSched"),
+        ({"defaults": {"tolerations": [{"effect": "Never"}]}}, "effect: expected NoSchedule, Pref"),
         ({"defaults": {"tolerations": [{"value": "a"}]}}, "operator Equal needs a key"),
         ({"defaults": {"env": {"1A": "1"}}}, "'1A' is not a valid name for an environment"),
         ({"defaults": {"memory": 4}}, "defaults.memory: expected a size with its unit"),

@@ -265,7 +265,7 @@ def test_what_is_known_only_later_is_left_to_the_task(
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"check_destinations": "sometimes"}, "check_destinations: expected one of auto, always"),
+        ({"check_destinations": "sometimes"}, "check_destinations: expected auto, always or never"),
         ({"defaults": {"run_as_user": 0}}, "defaults.run_as_user: expected 1 to"),
         ({"defaults": {"run_as_group": -1}}, "defaults.run_as_group: expected 0 to"),
         ({"defaults": {"volumes": [{**MODELS, "prepare": "yes"}]}}, "prepare: expected true or"),

@@ -212,7 +212,7 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
         (
             "tfjob",
             {"class_weights": "even"},
-            "class_weights: expected one of none, balanced, found 'even'",
+            "class_weights: expected none or balanced, found 'even'",
         ),
         ("experiment", {}, "max_trials is 0, so the pipeline would not search"),
         ("experiment", {"max_trials": 3}, "task is auto, so the data decides"),

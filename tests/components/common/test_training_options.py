@@ -83,7 +83,7 @@ def test_defaults_are_those_of_the_hyperparameters():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class_weights": "balance"}, "expected one of none, balanced, found.*'balanced'"),
+        ({"class_weights": "balance"}, "expected none or balanced, found.*'balanced'"),
         ({"early_stopping_patience": -1}, "early_stopping_patience: expected at least 0"),
         ({"seed": -1}, "seed: expected at least 0, found -1"),
     ],

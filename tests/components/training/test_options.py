@@ -73,7 +73,7 @@ def test_every_worker_option_is_known_to_the_rendered_configuration():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backend": "tfjobs"}, "backend: expected one of local, tfjob, trainjob.*'tfjob'"),
+        ({"backend": "tfjobs"}, "backend: expected local, tfjob or trainjob.*'tfjob'"),
         ({"workers": 0}, "workers: expected at least 1, found 0"),
         ({"decision_threshold": 1.0}, "decision_threshold: expected a number between 0 and 1"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),

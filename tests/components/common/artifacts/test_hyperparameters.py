@@ -96,10 +96,13 @@ def test_the_file_is_a_plain_json_object(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "dcn"}, "model_type: expected one of .*, found 'dcn'.*'dcn_v2'"),
+        (
+            {"model_type": "dcn"},
+            "model_type: expected linear, dnn, wide_and_deep or dcn_v2, found 'dcn'.*'dcn_v2'",
+        ),
         (
             {"learning_rate_schedule": "linear"},
-            "learning_rate_schedule: expected one of constant, cosine, exponential",
+            "learning_rate_schedule: expected constant, cosine or exponential",
         ),
         ({"learning_rate": 0}, "learning_rate: expected a number above 0, found 0"),
         ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0"),

@@ -136,7 +136,7 @@ def wait_until(holds, seconds=30.0):
     [
         (
             {"backend": "kubeflow"},
-            "backend: expected one of local, tfjob, trainjob, found 'kubeflow'",
+            "backend: expected local, tfjob or trainjob, found 'kubeflow'",
         ),
         ({"workers": 0}, "workers: expected at least 1, found 0"),
     ],

@@ -79,7 +79,7 @@ def test_a_wrong_command_line_exits_with_2(flags, capsys):
     ("flag", "message"),
     [
         ("--epochs=1.5", "hyperparameter epochs: expected a whole number, found '1.5'"),
-        ("--class-weights=some", "class_weights: expected one of none, balanced, found 'some'"),
+        ("--class-weights=some", "class_weights: expected none or balanced, found 'some'"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_user_error(flag, message, caplog):
@@ -94,7 +94,7 @@ def test_a_value_that_does_not_fit_is_a_user_error(flag, message, caplog):
     [
         (
             {"class_weights": "balance"},
-            "class_weights: expected one of none, balanced.*Did you mean 'balanced'",
+            "class_weights: expected none or balanced.*Did you mean 'balanced'",
         ),
         ({"seed": -1}, "seed: expected at least 0"),
         ({"early_stopping_patience": -3}, "early_stopping_patience"),
