@@ -21,8 +21,9 @@ from kfp.dsl.pipeline_channel import PipelineChannel, PipelineParameterChannel
 from kfp_tabular import components
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import parse
+from kfp_tabular.components.destinations.places import MODEL_NAME
 from kfp_tabular.pipelines.configuration import ALWAYS, NEVER, PipelineConfig
-from kfp_tabular.pipelines.destinations import ARGUMENTS, CHECK_TASK, MODEL_NAME
+from kfp_tabular.pipelines.destinations import ARGUMENTS, CHECK_TASK
 from kfp_tabular.pipelines.task_definitions import component_of
 
 _KUBERNETES = "kubernetes"

@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.common.storage.location import parse
+from kfp_tabular.components.destinations import places
 from kfp_tabular.pipelines import spec as specs
 from kfp_tabular.pipelines import task_arguments
 from kfp_tabular.pipelines.configuration import NEVER, PipelineConfig, TaskConfig
@@ -14,15 +15,12 @@ from kfp_tabular.pipelines.task_definitions import component_of
 ARGUMENTS: Mapping[str, str] = {
     "tune-hyperparameters": "study_directory",
     "train-model": "checkpoint_uri",
-    "deploy-model": "model_repository",
+    "deploy-model": places.MODEL_REPOSITORY,
 }
 """By component, the argument that names the place."""
 
 CHECK_TASK = "check-destinations"
 """The task that checks these places early; `destination_checks` adds it."""
-
-MODEL_NAME = "model_name"
-"""The argument that names a directory in the model repository."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,10 @@ def of_run(spec: Mapping[str, Any], values: Mapping[str, Any]) -> list[Destinati
         if not argument:
             continue
         given = task_arguments.of_task(spec, task, values).values
-        uri = str(given.get(argument) or "")
+        uri = places.of_argument(argument, given)
         # A placeholder, such as that of the run's workspace, gets its value in the pod.
-        if not uri.strip() or "{{$." in uri:
-            continue
-        if argument == "model_repository" and given.get(MODEL_NAME):
-            uri = f"{uri.rstrip('/')}/{given[MODEL_NAME]}"
-        found.append(Destination(task, argument, uri))
+        if uri and "{{$." not in uri:
+            found.append(Destination(task, argument, uri))
     return found
 
 
