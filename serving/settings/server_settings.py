@@ -19,8 +19,8 @@ ValuePolicy = Literal["reject", "count"]
 or predict and count the value in a metric."""
 
 DigestPolicy = Literal["check", "require", "off"]
-"""What to do about the digests of a version's files: check those that there are, refuse versions
-without, or check none."""
+"""What to do about the digests of a version's files: check those that it has, also refuse a version
+that has none, or check nothing."""
 
 _POLICY = text_values.one_of(*get_args(ValuePolicy))
 

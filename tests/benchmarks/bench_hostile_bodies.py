@@ -106,7 +106,7 @@ def server(model: Path, options: Sequence[str] = ()) -> Iterator[tuple[Served, M
             child.wait()
             if url:
                 reading.join()
-                seen = Counter(re.sub(r"^.*? WARNING|; \d+ rejected", "", line) for line in lines)
+                seen = Counter(re.sub(r"^.*? WARNING|; \d+ since.*", "", line) for line in lines)
                 for line, times in seen.items():
                     if "--max" in line or "Traceback" in line:
                         print(f"log, {times} times: {line.strip()}")
