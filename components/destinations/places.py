@@ -20,7 +20,8 @@ def of_argument(argument: str, values: Mapping[str, Any]) -> str:
         values: The values of all arguments that are given.
 
     Example:
-        >>> of_argument("model_repository", {"model_repository": "s3://models/", "model_name": "taxi"})
+        >>> given = {"model_repository": "s3://models/", "model_name": "taxi"}
+        >>> of_argument("model_repository", given)
         's3://models/taxi'
         >>> of_argument("study_directory", {"study_directory": " "})
         ''

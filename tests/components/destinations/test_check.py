@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.destinations import check, volume
+from kfp_tabular.components.destinations import check, places, volume
 from kfp_tabular.components.destinations.options import DestinationOptions
 from tests.processes import refusal
 
@@ -56,9 +56,9 @@ def test_the_first_place_that_cannot_be_written_is_named(folder: Path) -> None:
 
 def test_the_root_directory_is_a_place() -> None:
     """Not one below the directory that the task happens to run in."""
-    places = list(check._places(DestinationOptions(model_repository="/", model_name="taxi")))
+    given = {"model_repository": "/", "model_name": "taxi"}
 
-    assert places == [("model_repository", "/taxi")]
+    assert places.of_argument("model_repository", given) == "/taxi"
 
 
 def test_what_is_outside_of_a_volume_stays_as_it_is(folder: Path) -> None:
