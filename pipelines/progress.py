@@ -1,4 +1,7 @@
-"""The progress of a run's tasks: a live table on a terminal, plain lines elsewhere."""
+"""The progress of a run's tasks: a live table on a terminal, plain lines elsewhere.
+
+The findings of a task are printed when it ends.
+"""
 
 import re
 import time
@@ -10,6 +13,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from kfp_tabular.components.common.artifacts.findings import Finding, Severity
+from kfp_tabular.pipelines import task_findings
 
 TaskStatus = Literal["succeeded", "failed", "skipped"]
 """`skipped`: the task did not run, for its condition, the cache, or a task that failed before."""
@@ -36,6 +43,7 @@ _WORDS: Mapping[KubeflowTaskStatus, tuple[str, str]] = {
 """The words on plain lines, and in the table."""
 _TIMELESS = ("skipped", "cached", "not run", "unknown")
 """The ends of tasks that did not work, as far as is known."""
+_STYLES: Mapping[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 class TaskOutcome(Protocol):
@@ -52,6 +60,10 @@ class TaskOutcome(Protocol):
     @property
     def seconds(self) -> float:
         """Its duration."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What it found that a person should know."""
 
 
 class Progress:
@@ -108,6 +120,12 @@ class Progress:
         if not self._console.is_terminal:
             state = _WORDS[result.status][0]
             self._console.print(f"  {result.name:<24} {state:<7} {_duration(result):>8}".rstrip())
+        elif result.findings:
+            self._console.print(f"  {result.name}", style="bold", markup=False)
+        for severity, text in task_findings.console_lines(result.findings):
+            # Long lines are left to the terminal, so that they can be searched and copied.
+            line = Text.assemble("    ", (f"{severity}:", _STYLES[severity]), " ", text)
+            self._console.print(line, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2), show_header=False)

@@ -1,12 +1,14 @@
 """Anomalies, and the artifact that lists them."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.statistics.distances import Distance, Measure
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ FILE_NAME = "anomalies.pbtxt"
 LIST_FILE = "anomalies.json"
 
 _DATASET = ""
+_WORDS = re.compile(r"[a-z0-9]+")
+_OPTIONS = {"skew": "skew_thresholds", "drift": "drift_thresholds"}
 
 _DISTANCE_REASONS: Mapping[Measure, str] = {
     "L_INFTY": "COMPARATOR_L_INFTY_HIGH",
@@ -92,6 +96,27 @@ def from_distance(distance: Distance) -> Anomaly:
         found=f"{distance.value:.4g}",
         reason=_DISTANCE_REASONS[distance.measure],
     )
+
+
+def findings(anomalies: Iterable[Anomaly]) -> list[Finding]:
+    """Return anomalies as findings of the task; splits with the same one share a finding.
+
+    Example:
+        >>> warning = Anomaly("warning", "note", "", "no values", "some", "every row empty", 90, 90)
+        >>> (found,) = findings([warning])
+        >>> print(f"{found.code}: {found.message}")
+        no-values: Column 'note': no values: expected some, found every row empty (90 of 90 rows).
+    """
+    return [
+        Finding(
+            severity=anomaly.severity,
+            code="-".join(_WORDS.findall(anomaly.kind.lower())),
+            message=f"{anomaly.message[0].upper()}{anomaly.message[1:]}.",
+            column=anomaly.column,
+            option=_OPTIONS.get(anomaly.kind.partition(" ")[0], ""),
+        )
+        for anomaly in by_severity(_over_splits(anomalies))
+    ]
 
 
 def is_valid(anomalies: Iterable[Anomaly], fail_on: str) -> bool:

@@ -1,6 +1,5 @@
 """Validates examples: computes statistics, infers or checks the schema, and finds anomalies."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics import distances, statistics_files, tfdv_statistics
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 LIBRARIES = ("tensorflow-data-validation", "tensorflow-metadata", "pyarrow")
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class ValidationResult:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Examination:
     """What the validation found; the outputs are written from it.
 
     Attributes:
@@ -138,14 +136,14 @@ def run(request: ValidationRequest) -> ValidationResult:
         if settings.previous_statistics_uri:
             path = stack.enter_context(local_copy(settings.previous_statistics_uri))
             earlier = {s: summarize(proto) for s, proto in statistics_files.read(path).items()}
-        findings = _examine(settings, examples, given, earlier, thresholds)
-    is_valid = anomalies.is_valid(findings.anomalies, settings.fail_on)
-    for found in findings.anomalies[:20]:
-        level = logging.ERROR if found.severity == "error" else logging.WARNING
-        _logger.log(level, "%s", found.message)
-    recorded = _write(request, findings, is_valid)
-    failure = anomalies.failure(findings.anomalies, settings.fail_on)
-    return ValidationResult(is_valid, findings.anomalies, failure, recorded)
+        examined = _examine(settings, examples, given, earlier, thresholds)
+    is_valid = anomalies.is_valid(examined.anomalies, settings.fail_on)
+    found = Findings()
+    for finding in anomalies.findings(examined.anomalies):
+        found.add(finding)
+    recorded = _write(request, examined, found, is_valid)
+    failure = anomalies.failure(examined.anomalies, settings.fail_on)
+    return ValidationResult(is_valid, examined.anomalies, failure, recorded)
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def _examine(
     given: "schema_pb2.Schema | None",
     earlier: SplitSummaries,
     thresholds: _Thresholds,
-) -> Findings:
+) -> Examination:
     types = TypeFit({}, {}) if given is None else schema_types.compare_types(examples, given)
     scan = BatchScan()
     protos = tfdv_statistics.compute(examples, types.casts, scan)
@@ -200,7 +198,7 @@ def _examine(
     found = data_checks.run(examples, summaries, settings.label, restricted)
     found += schema_violations.find(examples, schema, protos, summaries, types, given is not None)
     found += [anomalies.from_distance(distance) for distance in measured if distance.is_too_far]
-    return Findings(
+    return Examination(
         examples=examples,
         label=settings.label,
         schema=schema,
@@ -255,36 +253,37 @@ def _drift(
 
 
 def _write(
-    request: ValidationRequest, findings: Findings, is_valid: bool
+    request: ValidationRequest, examined: Examination, found: Findings, is_valid: bool
 ) -> dict[str, Mapping[str, Any]]:
     from google.protobuf import text_format
 
-    rows = {split: proto.datasets[0].num_examples for split, proto in findings.protos.items()}
+    rows = {split: proto.datasets[0].num_examples for split, proto in examined.protos.items()}
     source = {"examples": request.examples}
     recorded: dict[str, Mapping[str, Any]] = {}
     with files.atomic_directory(request.statistics) as directory:
-        statistics_files.write(directory, findings.protos)
+        statistics_files.write(directory, examined.protos)
         recorded["statistics"] = lineage.record(
             directory, inputs=source, rows=rows, libraries=LIBRARIES
         )
     with files.atomic_directory(request.schema) as directory:
-        text = text_format.MessageToString(findings.schema, as_utf8=True)
+        text = text_format.MessageToString(examined.schema, as_utf8=True)
         files.write_text(directory / SCHEMA_FILE, text)
         recorded["schema"] = lineage.record(
             directory,
             inputs=source,
             rows=rows,
             libraries=LIBRARIES,
-            extra={"schema_uri": findings.schema_uri},
+            extra={"schema_uri": examined.schema_uri},
         )
     with files.atomic_directory(request.anomalies) as directory:
         by_split = {
-            split: distances.to_protos([d for d in findings.distances if d.split == split])
-            for split in findings.summaries
+            split: distances.to_protos([d for d in examined.distances if d.split == split])
+            for split in examined.summaries
         }
-        splits = list(findings.summaries)
-        anomalies.write(directory, findings.schema, findings.anomalies, splits, by_split)
-        severities = [found.severity for found in findings.anomalies]
+        splits = list(examined.summaries)
+        anomalies.write(directory, examined.schema, examined.anomalies, splits, by_split)
+        found.write(directory)
+        severities = [anomaly.severity for anomaly in examined.anomalies]
         recorded["anomalies"] = lineage.record(
             directory,
             inputs={**source, "schema": request.schema, "statistics": request.statistics},
@@ -300,16 +299,16 @@ def _write(
         request.report,
         validation_report.page(
             validation_report.ReportContent(
-                label=findings.label,
+                label=examined.label,
                 rows=rows,
-                columns=findings.examples.schema.names,
-                schema=findings.schema,
-                schema_uri=findings.schema_uri,
-                summaries=findings.summaries,
-                samples=findings.scan.samples,
-                changes=findings.changes,
-                distances=findings.distances,
-                anomalies=findings.anomalies,
+                columns=examined.examples.schema.names,
+                schema=examined.schema,
+                schema_uri=examined.schema_uri,
+                summaries=examined.summaries,
+                samples=examined.scan.samples,
+                changes=examined.changes,
+                distances=examined.distances,
+                anomalies=examined.anomalies,
                 is_valid=is_valid,
             )
         ),

@@ -92,12 +92,18 @@ def run_command(
 
 def _show(outcome: "LocalRunOutcome") -> None:
     """Print the results; exit with an error where the run failed."""
+    from kfp_tabular.pipelines import task_findings
+
     summary = outcome.summary
     if summary.status != "succeeded":
         failed = next(task for task in summary.tasks if task.error)
+        if summary.findings:
+            click.echo(f"findings: {task_findings.counts(summary.findings)}", err=True)
         click.echo(f"report: {summary.report}", err=True)
         click.echo(f"kfp-tabular: error: {failed.name}: {failed.error}", err=True)
         sys.exit(USER_ERROR_EXIT_CODE if outcome.user_error else 1)
+    if summary.findings:
+        click.echo(f"findings: {task_findings.counts(summary.findings)}")
     if summary.metrics:
         figures = [
             f"{key} {summary.metrics[key]:.4f}" for key in _KEY_FIGURES if key in summary.metrics
@@ -105,6 +111,8 @@ def _show(outcome: "LocalRunOutcome") -> None:
         click.echo(f"metrics: {', '.join(figures)}")
     if summary.blessed is not None:
         click.echo(f"blessed: {'yes' if summary.blessed else 'no'}")
+        if summary.why:
+            click.echo(f"why:     {summary.why}")
     elif summary.valid is not None:
         click.echo(f"valid:   {'yes' if summary.valid else 'no'}")
     if summary.model is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.pipelines.kubeflow.connection import Server
 from kfp_tabular.pipelines.kubeflow.failures import FailureSearch, TaskFailure
 from kfp_tabular.pipelines.kubeflow.run_watcher import RunWatcher
@@ -38,12 +39,14 @@ class KubeflowTaskOutcome:
         status: Its status.
         seconds: Its duration.
         error: The reason of its failure, where it is known already.
+        findings: The errors and warnings among its findings, from its pod's log.
     """
 
     name: str
     status: KubeflowTaskStatus
     seconds: float
     error: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 class RunListener(Protocol):

@@ -22,6 +22,7 @@ from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
 from kfp_tabular.pipelines.local.report import run_report
 from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
 from kfp_tabular.pipelines.progress import Progress
+from kfp_tabular.pipelines.task_findings import TaskFinding
 
 SPEC_FILE = "pipeline.yaml"
 SUMMARY_FILE = "summary.json"
@@ -107,6 +108,12 @@ def run(
         tasks=_records(names, results),
         metrics=_metrics(outputs.get(results_of.metrics, TaskOutputs())),
         blessed=_decision(outputs.get(results_of.metrics, TaskOutputs())),
+        why=_why(outputs.get(results_of.metrics, TaskOutputs())),
+        findings=tuple(
+            TaskFinding.of(result.name, finding)
+            for result in results
+            for finding in result.findings
+        ),
         valid=_decision(outputs.get(results_of.validity, TaskOutputs())),
         model=_model(outputs, results_of),
         report=str(output / REPORT_FILE),
@@ -172,6 +179,11 @@ def _metrics(outputs: TaskOutputs) -> dict[str, float]:
 def _decision(outputs: TaskOutputs) -> bool | None:
     decision: bool | None = outputs.parameters.get("Output")
     return decision
+
+
+def _why(outputs: TaskOutputs) -> str:
+    evaluation = outputs.artifacts.get("evaluation")
+    return "" if evaluation is None else str(evaluation.metadata.get("why", ""))
 
 
 def _model(outputs: Mapping[str, TaskOutputs], results_of: ResultTasks) -> str | None:

@@ -9,7 +9,8 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -26,6 +27,9 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 _logger = logging.getLogger(__name__)
+_LOG_LINE = re.compile(
+    r"(?:^|\]: )(?P<severity>error|warning|note) \[(?P<code>[a-z0-9-]+)\]: (?P<text>.*)$"
+)
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "note": logging.INFO}
 
 
@@ -48,7 +52,13 @@ class Finding:
     option: str = ""
 
     def __str__(self) -> str:
-        return f"{self.message} Option: {self.option}." if self.option else self.message
+        option = f" Option: {self.option}." if self.option else ""
+        return one_line(f"{self.message}{option}")
+
+    @property
+    def log_line(self) -> str:
+        """The line of a task's log, which `find_in_log` reads again."""
+        return f"{self.severity} [{self.code}]: {self}"
 
 
 class Findings:
@@ -66,7 +76,7 @@ class Findings:
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield the findings: errors, then warnings, then notes."""
-        return iter(sorted(self._found, key=lambda finding: SEVERITIES.index(finding.severity)))
+        return iter(by_severity(self._found))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -87,13 +97,48 @@ class Findings:
         """Add a finding; the same one again has no effect."""
         if finding not in self._found:
             self._found[finding] = None
-            _logger.log(_LEVELS[finding.severity], "%s", finding)
+            _logger.log(_LEVELS[finding.severity], "%s", finding.log_line)
 
     def write(self, directory: str | os.PathLike[str]) -> None:
         """Write `findings.json` to an existing directory, even if there are none."""
         document = [dataclasses.asdict(finding) for finding in self]
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         files.write_text(Path(directory, FILE_NAME), text)
+
+
+def one_line(text: str) -> str:
+    r"""Return text that a terminal or a log shows as one line, whatever the data hold.
+
+    Example:
+        >>> one_line("region 'EU\n\x1b[31m'")
+        "region 'EU\\n\\x1b[31m'"
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )
+
+
+def find_in_log(lines: Iterable[str]) -> list[Finding]:
+    """Return the findings that the log of a task holds, errors first; options stay in the message.
+
+    Example:
+        >>> line = "[KFP Executor 2026-11-30 12:00:00 WARNING]: warning [leak]: 'refund' leaks."
+        >>> find_in_log(["Reading.", line])
+        [Finding(severity='warning', code='leak', message="'refund' leaks.", column='', option='')]
+    """
+    matches = filter(None, map(_LOG_LINE.search, lines))
+    found = {
+        Finding(_severity(match["severity"]), match["code"], match["text"]): None
+        for match in matches
+    }
+    return by_severity(found)
+
+
+def by_severity(found: Iterable[Finding]) -> list[Finding]:
+    """Sort findings: errors, then warnings, then notes; otherwise in the order given."""
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def read(directory: str | os.PathLike[str]) -> list[Finding]:
@@ -115,6 +160,22 @@ def read(directory: str | os.PathLike[str]) -> list[Finding]:
     if not file.exists():
         return []
     try:
-        return [Finding(**entry) for entry in json.loads(file.read_text(encoding="utf-8"))]
+        document = json.loads(file.read_text("utf-8"))
+        if not isinstance(document, list):
+            raise TypeError("not a list")
+        return [_checked(Finding(**entry)) for entry in document]
     except (ValueError, TypeError) as error:
         raise UserError(f"{file}: not a list of findings: {error}") from error
+
+
+def _severity(word: str) -> Severity:
+    return next(severity for severity in SEVERITIES if severity == word)
+
+
+def _checked(finding: Finding) -> Finding:
+    if finding.severity not in SEVERITIES:
+        raise ValueError(f"severity {finding.severity!r}")
+    for name, value in dataclasses.asdict(finding).items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is not text: {value!r}")
+    return finding

@@ -54,6 +54,7 @@ caption{text-align:left;color:var(--soft);padding:0 0 6px}
 th,td{padding:6px 14px 6px 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--rule)}
 td{overflow-wrap:break-word;max-width:64ch}
+.option{color:var(--soft)}.option code{overflow-wrap:anywhere}
 th{font-size:12px;font-weight:600;color:var(--soft);white-space:nowrap}
 tbody tr:hover{background:var(--stripe)}
 tbody tr:last-child td{border-bottom:0}

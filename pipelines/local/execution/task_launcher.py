@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
 from kfp_tabular.components.common.process.child_process import stop
+from kfp_tabular.pipelines import task_findings
 from kfp_tabular.pipelines.local.execution.task_runner import Starter, TaskCall, TaskProcess
 from kfp_tabular.pipelines.progress import TaskStatus
 
@@ -54,6 +57,11 @@ class TaskResult:
     def status(self) -> TaskStatus:
         """Its status in the summary of the run."""
         return "succeeded" if self.succeeded else "failed"
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings in its outputs, errors first."""
+        return task_findings.read(self.folder)
 
     @property
     def user_error(self) -> bool:

@@ -1,4 +1,4 @@
-"""The `report.html` of a run: the graph of tasks, timings, and links to the tasks' outputs."""
+"""The `report.html` of a run: findings, results, the graph of tasks, timings, links to outputs."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kfp_tabular.components.common import files, html
+from kfp_tabular.components.common.artifacts import findings_page
 from kfp_tabular.components.common.artifacts.lineage import FILE_NAME as LINEAGE_FILE
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.components.common.html.blocks import Tone
@@ -127,6 +128,11 @@ def _sections(
     failed = [task for task in summary.tasks if task.status == "failed"]
     if failed:
         yield Section("What went wrong", tuple(b for task in failed for b in _failure(task, home)))
+    found = findings_page.section(
+        summary.findings, [_task_link(finding.task) for finding in summary.findings]
+    )
+    if found is not None:
+        yield found
     yield Section("Result", tuple(_result(summary, home)))
     tasks = {task.name: task for task in summary.tasks}
     yield Section(
@@ -144,6 +150,10 @@ def _sections(
         yield Section("All metrics", (html.table(("metric", "value"), rows),), collapsed=True)
     yield Section("Parameters", tuple(_parameters(summary, spec)))
     yield Section("Versions", (html.facts(summary.versions),), collapsed=True)
+
+
+def _task_link(task: str) -> Markup:
+    return html.link(task, f"#{anchor(task)}")
 
 
 def _failure(task: TaskRecord, home: Path) -> Iterator[Markup]:
@@ -180,15 +190,14 @@ def _result(summary: RunSummary, home: Path) -> Iterator[Markup]:
         if name in summary.metrics
     )
     yield html.facts(tiles)
+    if summary.why:
+        yield html.paragraph(summary.why)
     if summary.model:
         model = Path(summary.model)
         shown = html.link(model, _target(model, home)) if model.exists() else summary.model
         yield html.paragraph(Markup(f"Model: {html.escape(shown)}"))
     if summary.blessed is False:
-        yield html.paragraph(
-            "The model did not pass its evaluation, so it was not deployed. "
-            "The report of the evaluation shows the reason."
-        )
+        yield html.paragraph("The model did not pass its evaluation, so it was not deployed.")
 
 
 def _task_table(

@@ -1,6 +1,7 @@
 """The summary of a run, `summary.json`, for scripts.
 
-The keys `status`, `tasks`, `metrics`, `blessed`, `model` and `report` are fixed: scripts read them.
+The keys `status`, `tasks`, `findings`, `metrics`, `blessed`, `why`, `model` and `report` are fixed:
+scripts read them.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from kfp_tabular.components.common import files
 from kfp_tabular.pipelines.progress import TaskStatus
+from kfp_tabular.pipelines.task_findings import TaskFinding
 
 RunStatus = Literal["succeeded", "failed"]
 
@@ -53,6 +55,9 @@ class RunSummary:
         metrics: The model's metrics on the split that it was evaluated on: `auc`, `pr_auc`,
             `accuracy`, `log_loss`, `r2`, `rmse`, `mae` and others. Empty without an evaluation.
         blessed: Whether the model passed its evaluation; None without an evaluation.
+        why: Why the model is blessed or not, in a sentence; empty without an evaluation.
+        findings: What the tasks found that a person should know, in the order of the tasks, errors
+            before warnings before notes.
         model: The address of the published model or, if none was published, of the trained one;
             None without a model.
         report: The page for readers.
@@ -73,6 +78,8 @@ class RunSummary:
     valid: bool | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    findings: tuple[TaskFinding, ...] = ()
 
     def to_json(self) -> str:
         """Return the document as text. JSON has finite numbers only; others become null.

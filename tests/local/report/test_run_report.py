@@ -12,6 +12,7 @@ from kfp_tabular.components.common.html.style import STYLE
 from kfp_tabular.pipelines.local.report.run_report import ArtifactLink, write_report
 from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
 from kfp_tabular.pipelines.local.report.svg_drawing import duration
+from kfp_tabular.pipelines.task_findings import TaskFinding
 
 STARTED = 1_763_865_000.0
 
@@ -225,6 +226,21 @@ def test_a_failure_without_a_log(folder, spec):
     assert "lines of its log" not in page.text
     # Tasks of the spec without a record never ran.
     assert page.source.count("class='task skipped") == 3
+
+
+def test_findings_come_before_results_and_times_with_errors_shown_and_notes_folded(folder, spec):
+    found = (
+        TaskFinding(
+            "error", "leak", "'<x>' alone predicts the label.", "<x>", "exclude", "ingest-data"
+        ),
+        TaskFinding("note", "day-first", "'when' is read day first.", "when", "", "ingest-data"),
+    )
+    page = write(folder, spec, summary(folder, findings=found, why="auc is 0.93."))
+    order = [page.text.index(part) for part in ("Findings", "'<x>' alone", "day first", "took")]
+    assert order == sorted(order)
+    assert "<span class='badge error'>error</span>" in page.source
+    assert "#task-ingest-data" in page.links or "#ingest-data" in page.links
+    assert "auc is 0.93." in page.text
 
 
 def test_an_unblessed_model_is_said_not_to_be_deployed(folder, spec):

@@ -1,7 +1,9 @@
 import json
 import math
 
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
+from kfp_tabular.pipelines.task_findings import TaskFinding
 
 
 def summary(**changes):
@@ -57,3 +59,21 @@ def test_numbers_that_json_lacks_are_null():
         "rmse": None,
         "mae": 1.5,
     }
+
+
+def test_findings_have_their_task_and_severity():
+    leak = Finding("error", "leak", "'refund' alone predicts the label.", "refund", "exclude")
+    found = (TaskFinding.of("validate-data", leak),)
+    document = json.loads(summary(findings=found, why="auc is 0.93.").to_json())
+    assert document["findings"] == [
+        {
+            "severity": "error",
+            "code": "leak",
+            "message": "'refund' alone predicts the label.",
+            "column": "refund",
+            "option": "exclude",
+            "task": "validate-data",
+        }
+    ]
+    assert document["why"] == "auc is 0.93."
+    assert json.loads(summary().to_json())["findings"] == []
