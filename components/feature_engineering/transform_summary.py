@@ -27,8 +27,8 @@ def derived(plan: FeaturePlan, task: Task) -> dict[str, Any]:
     Returns:
         `label`, `task`; `preprocessing_fn`, null; `raw_features`, the inputs of the graph (`name`,
         `dtype`, `required`); `features`, the derived features (`column`, `kind`, `why`,
-        `settings`, `outputs`); `outputs`, all transformed columns (`name`, and `size`, null for a
-        number); `dropped` (`column`, `why`).
+        `settings`, `outputs`); `outputs`, all transformed columns (`name`, `size`, null for
+        numbers, and the `width` of a vector); `dropped` (`column`, `why`).
 
     Example:
         >>> dropped = DroppedColumn("id", "identifier: 90 rows, almost all values distinct")
@@ -81,9 +81,14 @@ def _document(
         "preprocessing_fn": function,
         "raw_features": [asdict(feature) for feature in raw],
         "features": features,
-        "outputs": [asdict(output) for output in outputs],
+        "outputs": [_described(output) for output in outputs],
         "dropped": [{"column": column.name, "why": column.why} for column in dropped],
     }
+
+
+def _described(output: TransformedColumn) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": output.name, "size": output.size}
+    return described if output.width is None else described | {"width": output.width}
 
 
 def as_json(document: Mapping[str, Any]) -> str:
@@ -111,7 +116,7 @@ def markdown(document: Mapping[str, Any], written: TransformedRows) -> str:
         | train | 90 | 2 |
         ...
     """
-    sizes = {output["name"]: output["size"] for output in document["outputs"]}
+    sizes = {output["name"]: _size(output) for output in document["outputs"]}
     rows = sum(written.rows.values())
     lines = [
         "# Features",
@@ -175,9 +180,14 @@ def _code(name: str) -> str:
     return f"`` {name} ``" if "`" in name else f"`{name}`"
 
 
-def _output(name: str, sizes: Mapping[str, int | None]) -> str:
-    size = sizes[name]
-    return _code(name) if size is None else f"{_code(name)} ({size} ids)"
+def _size(output: Mapping[str, Any]) -> str:
+    if "width" in output:
+        return f" ({output['width']} numbers)"
+    return "" if output["size"] is None else f" ({output['size']} ids)"
+
+
+def _output(name: str, sizes: Mapping[str, str]) -> str:
+    return _code(name) + sizes[name]
 
 
 def _shown(value: Any) -> str:

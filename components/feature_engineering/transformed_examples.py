@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
@@ -20,6 +22,7 @@ from kfp_tabular.components.feature_engineering.features.column_facts import bat
 from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
 
 _BATCH_ROWS = 32_768
+_VECTOR_CELLS = 4_000_000
 _THREADS = 2
 
 _logger = logging.getLogger(__name__)
@@ -63,6 +66,9 @@ def write(
     apply = _Transform(graph, features, outputs, task)
     schema = apply.schema
     size = batch_rows(len(features) + len(outputs), _BATCH_ROWS)
+    cells = sum(output.cells for output in outputs)
+    if cells > len(outputs):
+        size = min(size, batch_rows(cells, _BATCH_ROWS, _VECTOR_CELLS))
     unlabelled = dict.fromkeys(examples.splits, 0)
     with (
         ExamplesWriter(destination, schema, examples.splits) as writer,
@@ -114,12 +120,7 @@ class _Transform:
         label = TransformedColumn(
             self._task.label, None if self._task.kind == "regression" else len(self._task.classes)
         )
-        return pa.schema(
-            [
-                (output.name, pa.float32() if output.size is None else pa.int64())
-                for output in [*self._outputs, label]
-            ]
-        )
+        return pa.schema([(output.name, _arrow_type(output)) for output in [*self._outputs, label]])
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
         """Return the transformed batch, and the number of rows before rows were left out."""
@@ -134,9 +135,22 @@ class _Transform:
             for index, feature in enumerate(self._features)
         }
         found = self._function(raw)
-        arrays = [pa.array(found[output.name].numpy().reshape(-1)) for output in self._outputs]
+        arrays = [_array(found[output.name].numpy(), output) for output in self._outputs]
         arrays.append(pa.array(target_encoding.encode(label, self._task)))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema), given
+
+
+def _arrow_type(output: TransformedColumn) -> pa.DataType:
+    if output.width is not None:
+        return pa.list_(pa.float16() if output.compact else pa.float32(), output.width)
+    return pa.float32() if output.size is None else pa.int64()
+
+
+def _array(values: "np.ndarray[Any, Any]", output: TransformedColumn) -> pa.Array:
+    if output.width is None:
+        return pa.array(values.reshape(-1))
+    numbers = values.reshape(-1).astype(np.float16 if output.compact else np.float32, copy=False)
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers), output.width)
 
 
 def _in_order(

@@ -98,15 +98,19 @@ def _data(facts: Mapping[str, Any]) -> tuple[html.Markup, ...]:
                 caption=f"Classes of {facts['label']}",
             )
         )
+    # Records of earlier versions have no vectors.
+    vectors = facts.get("vectors", {})
+    more = f", and {len(vectors)} vectors" if vectors else ""
     blocks.append(
         html.table(
             ("input", "kind", "values"),
             [
                 *((name, "categorical", size) for name, size in facts["categorical"].items()),
                 *((name, "number", "") for name in facts["numeric"]),
+                *((name, "vector", f"{width} numbers") for name, width in vectors.items()),
             ],
             caption=f"{len(facts['categorical'])} categorical and {len(facts['numeric'])} numeric "
-            "inputs of the network",
+            f"inputs of the network{more}",
         )
     )
     return tuple(blocks)

@@ -52,7 +52,7 @@ def derive(
         >>> facts = ColumnFacts(rows=90, missing=0, distinct=2, counts={"north": 60, "south": 30})
         >>> plan = derive([zone], {"zone": facts}, {}, label="tip")
         >>> plan.features[0].vocabulary, plan.outputs
-        (('north', 'south'), [TransformedColumn(name='zone', size=3)])
+        (('north', 'south'), [TransformedColumn(name='zone', size=3, width=None, compact=False)])
     """
     kept: list[PlannedFeature] = []
     out = list(dropped)

@@ -10,15 +10,25 @@ from kfp_tabular.components.feature_engineering.features.feature_config import C
 
 @dataclass(frozen=True)
 class TransformedColumn:
-    """A transformed column.
+    """A transformed column: a number, an id, or a vector of numbers.
 
     Attributes:
         name: The column's name.
-        size: The number of ids, which start at 0; None for a number.
+        size: The number of ids, which start at 0; None for numbers.
+        width: The length of a vector, the same in every row; None for one value per row.
+        compact: Whether a vector is stored as float16, which keeps three digits of numbers up to
+            65,504 in half the space.
     """
 
     name: str
     size: int | None = None
+    width: int | None = None
+    compact: bool = False
+
+    @property
+    def cells(self) -> int:
+        """The number of values per row."""
+        return self.width or 1
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def write_schemas(
     label = TransformedColumn(task.label, None if task.kind == "regression" else len(task.classes))
     for output in [*outputs, label]:
         if output.size is None:
-            _add(transformed, output.name, schema_pb2.FLOAT)
+            _add(transformed, output.name, schema_pb2.FLOAT, output.width)
             continue
         domain = _add(transformed, output.name, schema_pb2.INT).int_domain
         domain.min, domain.max, domain.is_categorical = 0, output.size - 1, True
@@ -143,8 +143,12 @@ def _forget_uuid(file: Path) -> None:
     file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
-def _add(schema: "schema_pb2.Schema", name: str, kind: int) -> "schema_pb2.Feature":
+def _add(
+    schema: "schema_pb2.Schema", name: str, kind: int, width: int | None = None
+) -> "schema_pb2.Feature":
     feature = schema.feature.add(name=name, type=kind)
     feature.presence.min_fraction = 1.0
     feature.shape.SetInParent()
+    if width is not None:
+        feature.shape.dim.add(size=width)
     return feature

@@ -167,11 +167,19 @@ class _Checked:
                 "tensor, for example with tft.sparse_tensor_to_dense_with_shape."
             )
         shape = value.shape
-        if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] != 1):
-            raise UserError(f"{where}: expected shape [batch] or [batch, 1], found {shape}.")
+        if shape.rank not in (1, 2) or (shape.rank == 2 and not shape[1]):
+            raise UserError(
+                f"{where}: expected shape [batch], or [batch, width] with a fixed width, found "
+                f"{shape}."
+            )
         if value.dtype.is_floating or value.dtype == tf.bool:
             return tf.cast(value, tf.float32)
         if value.dtype.is_integer:
+            if shape.rank == 2 and shape[1] != 1:
+                raise UserError(
+                    f"{where}: expected one id per row, found shape {shape}. Cast numbers to "
+                    "float32, or return each column of ids as an output of its own."
+                )
             return tf.cast(value, tf.int64)
         raise UserError(
             f"{where}: expected numbers or ids, found {value.dtype.name}. Convert text to ids, for "
@@ -187,7 +195,8 @@ def _outputs(directory: Path) -> tuple[TransformedColumn, ...]:
     outputs = []
     for feature in schema.feature:
         if feature.type == schema_pb2.FLOAT:
-            outputs.append(TransformedColumn(feature.name))
+            width = feature.shape.dim[0].size if feature.shape.dim else 1
+            outputs.append(TransformedColumn(feature.name, width=width if width > 1 else None))
             continue
         domain = feature.int_domain
         if not feature.HasField("int_domain") or domain.min < 0:

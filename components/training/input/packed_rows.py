@@ -1,10 +1,12 @@
 """Transformed columns packed into two matrices, one of numbers and one of category ids.
 
+The numbers are those of numeric columns, one each, then those of vector columns, side by side.
+
 Forty inputs of one column each cost forty small operations per step; two matrices cost two. Models,
 the input and the export all follow this layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,36 +36,68 @@ class Categorical:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """A transformed column that holds several numbers in every row.
+
+    Attributes:
+        name: The column's name.
+        width: How many numbers.
+    """
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
 class ColumnLayout:
     """The transformed columns in the order in which they are packed.
 
     Attributes:
         label: The label's column.
-        numeric: Columns of the float32 matrix, shape `[rows, len(numeric)]`.
+        numeric: The first columns of the float32 matrix, shape `[rows, width]`.
         categorical: Columns of the int32 matrix, shape `[rows, len(categorical)]`; every id there
             counts from 0.
+        vectors: The other columns of the float32 matrix, `width` for each vector.
     """
 
     label: str
     numeric: tuple[str, ...]
     categorical: tuple[Categorical, ...]
+    vectors: tuple[Vector, ...] = ()
 
     @property
     def columns(self) -> list[str]:
         """The columns to read: features first, the label last."""
-        return [*self.numeric, *(column.name for column in self.categorical), self.label]
+        ids = [column.name for column in self.categorical]
+        vectors = [vector.name for vector in self.vectors]
+        return [*self.numeric, *ids, *vectors, self.label]
+
+    @property
+    def width(self) -> int:
+        """The number of columns of the float32 matrix."""
+        return len(self.numeric) + sum(vector.width for vector in self.vectors)
 
     @property
     def row_bytes(self) -> int:
         """The size of a packed row with its label, in bytes."""
-        return 4 * len(self.columns)
+        return 4 * (self.width + len(self.categorical) + 1)
+
+    def vector_slices(self) -> list[tuple[Vector, slice]]:
+        """Return each vector with its columns of the float32 matrix.
+
+        Example:
+            >>> layout = ColumnLayout("tip", ("fare",), (), (Vector("note", 8), Vector("tags", 2)))
+            >>> [(part.start, part.stop) for _, part in layout.vector_slices()]
+            [(1, 9), (9, 11)]
+        """
+        return slices(len(self.numeric), self.vectors)
 
 
 class PackedRows:
     """Packed rows.
 
     Attributes:
-        numeric: float32, shape `[rows, numeric columns]`.
+        numeric: float32, shape `[rows, numeric columns and widths of vectors]`.
         categorical: int32, shape `[rows, categorical columns]`.
         label: int32 class indices or float32 targets, shape `[rows]`.
     """
@@ -91,7 +125,7 @@ class PackedRows:
     def empty(cls, layout: ColumnLayout, rows: int, *, regression: bool) -> "PackedRows":
         """Return room for a number of rows, not initialized."""
         return cls(
-            np.empty((rows, len(layout.numeric)), np.float32),
+            np.empty((rows, layout.width), np.float32),
             np.empty((rows, len(layout.categorical)), np.int32),
             np.empty(rows, np.float32 if regression else np.int32),
         )
@@ -108,19 +142,28 @@ class PackedRows:
         )
 
 
+def slices(first: int, vectors: Iterable[Vector]) -> list[tuple[Vector, slice]]:
+    """Return each vector with its columns of a matrix in which the first one starts at `first`."""
+    found = []
+    for vector in vectors:
+        found.append((vector, slice(first, first + vector.width)))
+        first += vector.width
+    return found
+
+
 def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
     """Return the layout for a schema of transformed columns.
 
-    FLOAT columns are numeric. INT columns with an `int_domain` are categorical; those without one
-    are numeric.
+    FLOAT columns are numeric, or vectors if they have a width. INT columns with an `int_domain` are
+    categorical; those without one are numeric.
 
     Args:
         schema: `TFTransformOutput(...).transformed_metadata.schema`.
         label: The label's column.
 
     Raises:
-        UserError: If the label or every feature is missing, or a column is text or does not have
-            one value per row.
+        UserError: If the label or every feature is missing, or a column is text, or does not have
+            one value or one vector per row.
 
     Example:
         >>> from google.protobuf import text_format
@@ -134,7 +177,7 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
         >>> layout.numeric, layout.categorical
         (('fare',), (Categorical(name='day', minimum=0, size=7),))
     """
-    numeric, categorical = [], []
+    numeric, categorical, vectors = [], [], []
     names = [feature.name for feature in schema.feature]
     if label not in names:
         raise UserError(
@@ -144,21 +187,25 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
     for feature in schema.feature:
         if feature.name == label:
             continue
-        _require_scalar(feature)
+        width = _width(feature)
+        if width is not None:
+            vectors.append(Vector(feature.name, width))
+            continue
         # Without a maximum, the number of ids is unknown.
         domain = feature.int_domain
         if feature.HasField("int_domain") and domain.HasField("max"):
             categorical.append(Categorical(feature.name, domain.min, domain.max - domain.min + 1))
         else:
             numeric.append(feature.name)
-    if not numeric and not categorical:
+    if not numeric and not categorical and not vectors:
         raise UserError(
             f"{_TRANSFORM} has no column but the label {label!r}; a model needs a feature."
         )
-    return ColumnLayout(label, tuple(numeric), tuple(categorical))
+    return ColumnLayout(label, tuple(numeric), tuple(categorical), tuple(vectors))
 
 
-def _require_scalar(feature: Any) -> None:
+def _width(feature: Any) -> int | None:
+    """Return the width of a vector; None for a column of one value per row."""
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     if feature.type == schema_pb2.BYTES:
@@ -166,28 +213,33 @@ def _require_scalar(feature: Any) -> None:
             f"{_TRANSFORM}: column {feature.name!r} is text. Map it to numbers in the "
             "preprocessing function, as with tft.compute_and_apply_vocabulary."
         )
-    if not feature.HasField("shape") or feature.shape.dim:
-        raise UserError(
-            f"{_TRANSFORM}: column {feature.name!r} does not have one value per row. Return "
-            "tensors of shape [batch] from the preprocessing function."
-        )
+    dims = [dim.size for dim in feature.shape.dim]
+    if feature.HasField("shape") and not dims:
+        return None
+    if len(dims) == 1 and dims[0] > 0 and feature.type == schema_pb2.FLOAT:
+        return int(dims[0])
+    raise UserError(
+        f"{_TRANSFORM}: column {feature.name!r} does not have one value or one vector of numbers "
+        "per row. Return tensors of shape [batch], or float32 [batch, width], from the "
+        "preprocessing function."
+    )
 
 
 def pack(values: Mapping[str, Any], layout: ColumnLayout) -> tuple[Any, Any]:
     """Pack transformed tensors into the two matrices, inside a TensorFlow graph.
 
     Args:
-        values: Tensors of shape `[batch]` by column.
+        values: Tensors by column: of shape `[batch]`, and `[batch, width]` for vectors.
         layout: The columns and their order.
 
     Returns:
-        float32 `[batch, numeric columns]` and int32 `[batch, categorical columns]`.
+        float32 `[batch, layout.width]` and int32 `[batch, categorical columns]`.
     """
     import tensorflow as tf
 
     def matrix(names: list[str], dtype: Any) -> Any:
         if not names:
-            rows = tf.size(next(iter(values.values())))
+            rows = tf.shape(next(iter(values.values())))[0]
             return tf.zeros([rows, 0], dtype)
         # The transform graph loses the static shape of vocabulary lookups.
         return tf.stack([tf.reshape(tf.cast(values[name], dtype), [-1]) for name in names], axis=1)
@@ -196,4 +248,11 @@ def pack(values: Mapping[str, Any], layout: ColumnLayout) -> tuple[Any, Any]:
     minima = [column.minimum for column in layout.categorical]
     if any(minima):
         ids -= tf.constant(minima, tf.int32)
-    return matrix(list(layout.numeric), tf.float32), ids
+    numbers = matrix(list(layout.numeric), tf.float32)
+    if layout.vectors:
+        wide = [
+            tf.reshape(tf.cast(values[vector.name], tf.float32), [-1, vector.width])
+            for vector in layout.vectors
+        ]
+        numbers = tf.concat([numbers, *wide], axis=1)
+    return numbers, ids

@@ -14,12 +14,17 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows, Vector
 
 TRAIN_SPLIT = "train"
 EVAL_SPLIT = "eval"
 
 READ_ROWS = 1 << 16
+
+SAMPLE_BYTES = 256 << 20
+"""Packed rows of a sample take at most this much memory."""
+
+_READ_BYTES = 64 << 20
 
 _SAME_TASK = (
     "Give the transformed examples and the transform graph of the same transform_features task."
@@ -113,6 +118,11 @@ class Reader:
         self._scale = target_scale
         self._ensure = ensure
 
+    @property
+    def row_bytes(self) -> int:
+        """The size of a packed row, in bytes."""
+        return self._layout.row_bytes
+
     def read(self, share: Sequence[Piece]) -> PackedRows:
         """Read pieces into one block, in their order; those of a file are adjacent.
 
@@ -126,7 +136,8 @@ class Reader:
             self._layout, sum(piece.rows for piece in share), regression=regression
         )
         position = 0
-        for file, batch in batches(share, self._layout.columns):
+        size = max(1, min(READ_ROWS, _READ_BYTES // self._layout.row_bytes))
+        for file, batch in batches(share, self._layout.columns, size):
             self._pack(batch, rows, position, file)
             position += batch.num_rows
         return rows
@@ -135,6 +146,8 @@ class Reader:
         target = slice(position, position + batch.num_rows)
         for index, name in enumerate(self._layout.numeric):
             rows.numeric[target, index] = dense(batch, name, file)
+        for vector, part in self._layout.vector_slices():
+            rows.numeric[target, part] = dense_vectors(batch, vector, file)
         self._require_finite(rows.numeric[target], file)
         for index, column in enumerate(self._layout.categorical):
             ids = dense(batch, column.name, file)
@@ -159,17 +172,26 @@ class Reader:
         finite = np.isfinite(numeric)
         if not finite.all():
             column = int((~finite).any(axis=0).argmax())
+            names = [
+                *self._layout.numeric,
+                *(vector.name for vector in self._layout.vectors for _ in range(vector.width)),
+            ]
             raise UserError(
-                f"{file}: column {self._layout.numeric[column]!r} holds NaN or infinity in "
+                f"{file}: column {names[column]!r} holds NaN or infinity in "
                 f"{int((~finite[:, column]).sum())} of {len(numeric)} rows. Fill or clip it in the "
                 "preprocessing function."
             )
 
 
 def batches(
-    share: Sequence[Piece], columns: Sequence[str]
+    share: Sequence[Piece], columns: Sequence[str], size: int = READ_ROWS
 ) -> Iterator[tuple[Path, pa.RecordBatch]]:
     """Yield columns of pieces with their file, in their order; those of a file are adjacent.
+
+    Args:
+        share: The pieces.
+        columns: The columns to read.
+        size: The largest number of rows of a batch.
 
     Raises:
         UserError: If a column is missing.
@@ -184,22 +206,22 @@ def batches(
     """
     for file in dict.fromkeys(piece.file for piece in share):
         own = [piece for piece in share if piece.file == file]
-        for batch in _batches(file, own, columns):
+        for batch in _batches(file, own, columns, size):
             yield file, batch
 
 
 def _batches(
-    file: Path, share: Sequence[Piece], columns: Sequence[str]
+    file: Path, share: Sequence[Piece], columns: Sequence[str], size: int
 ) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(file, memory_map=True) as parquet:
         require_columns(parquet, columns, file)
         for whole, run in itertools.groupby(share, lambda piece: _is_whole(piece, parquet)):
             if whole:
                 groups = [piece.group for piece in run]
-                yield from parquet.iter_batches(READ_ROWS, groups, list(columns))
+                yield from parquet.iter_batches(size, groups, list(columns))
                 continue
             for piece in run:
-                found = parquet.iter_batches(READ_ROWS, [piece.group], list(columns))
+                found = parquet.iter_batches(size, [piece.group], list(columns))
                 yield from _cut(found, piece.start, piece.start + piece.rows)
 
 
@@ -236,15 +258,42 @@ def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]
         values. Transformed columns must have none: fill them in the preprocessing function.
     """
     column = batch.column(name)
-    if column.null_count:
-        raise UserError(
-            f"{file}: column {name!r} has {column.null_count} missing values. Transformed columns "
-            "must have none: fill them in the preprocessing function."
-        )
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise UserError(
             f"{file}: column {name!r} is {column.type}, not a number. Encode it in the "
             "preprocessing function."
+        )
+    return _numbers(column, name, file)
+
+
+def dense_vectors(batch: pa.RecordBatch, vector: Vector, file: Path) -> "np.ndarray[Any, Any]":
+    """Return a column of vectors as a matrix, shape `[rows, width]`.
+
+    Raises:
+        UserError: If it holds nulls, or no vectors of that width.
+
+    Example:
+        >>> column = pa.array([[0.5, 1.5], [2.5, 3.5]], pa.list_(pa.float32(), 2))
+        >>> batch = pa.record_batch({"note": column})
+        >>> dense_vectors(batch, Vector("note", 2), Path("train.parquet")).tolist()
+        [[0.5, 1.5], [2.5, 3.5]]
+    """
+    column = batch.column(vector.name)
+    kind = column.type
+    if not pa.types.is_fixed_size_list(kind) or kind.list_size != vector.width:
+        raise UserError(
+            f"{file}: column {vector.name!r} is {kind}, not a vector of {vector.width} numbers. "
+            f"{_SAME_TASK}"
+        )
+    # `values` ignores the offset of a slice, `flatten` does not.
+    return _numbers(column.flatten(), vector.name, file).reshape(-1, vector.width)
+
+
+def _numbers(column: pa.Array, name: str, file: Path) -> "np.ndarray[Any, Any]":
+    if column.null_count:
+        raise UserError(
+            f"{file}: column {name!r} has {column.null_count} missing values. Transformed columns "
+            "must have none: fill them in the preprocessing function."
         )
     # to_numpy would import pandas, which takes longer than reading a million rows.
     width = column.type.bit_width // 8
@@ -266,7 +315,7 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
     Args:
         reader: Reads the pieces.
         files: The split's files.
-        most: Largest number of rows.
+        most: Largest number of rows. Rows with wide vectors are fewer, see `SAMPLE_BYTES`.
         groups: Largest number of row groups to read from a split with more rows than `most`.
 
     Example:
@@ -279,14 +328,22 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
         array([0., 4., 8.], dtype=float32)
     """
     share = pieces(files)
-    if sum(piece.rows for piece in share) <= most:
+    room = max(1, SAMPLE_BYTES // reader.row_bytes)
+    most = min(most, room)
+    total = sum(piece.rows for piece in share)
+    if total <= most:
         return reader.read(share)
+    # Reading all of a large split, only to take a part, would need too much memory.
+    is_large = total > 2 * room
+    if is_large:
+        groups = max(groups, -(-most * len(share) // total))
     if len(share) > groups:
         picked = np.unique(np.linspace(0, len(share) - 1, groups).round().astype(int))
         # Row groups may be tiny; then read all of them.
-        if sum(share[index].rows for index in picked) >= most:
+        if is_large or sum(share[index].rows for index in picked) >= most:
             share = [share[index] for index in picked]
     rows = reader.read(share)
+    most = min(most, len(rows))
     return rows.take(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
 
 

@@ -162,6 +162,7 @@ def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
         units=len(data.task.classes) if kind == "multiclass" else 1,
         numeric=data.columns.numeric,
         categorical=data.columns.categorical,
+        vectors=data.columns.vectors,
         hyperparameters=settings.hyperparameters,
         seed=settings.seed,
         prior=label_statistics.prior(

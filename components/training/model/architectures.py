@@ -2,7 +2,7 @@
 
 All are functional tf_keras models of two inputs, `numeric` and `categorical`, that return logits
 `[batch, units]`. Categorical columns share one table per embedding width; each column's offset is
-added to its ids.
+added to its ids. The wide part sees every number of a vector column, the deep part a projection.
 """
 
 import logging
@@ -12,10 +12,11 @@ from typing import Any
 from kfp_tabular.components.common.artifacts.hyperparameters import (
     layer_widths,
 )
-from kfp_tabular.components.training.input.packed_rows import Categorical
+from kfp_tabular.components.training.input.packed_rows import Categorical, slices
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC, ModelContext
 
 _LARGEST_EMBEDDING = 8
+_LARGEST_PROJECTION = 64
 _ROWS_TO_TRUST_AN_ID = 40
 _HIGHEST_COLUMN_DROPOUT = 0.9
 _LINEAR_GAIN = 20.0
@@ -65,6 +66,18 @@ def column_dropout(size: int, rows: int) -> float:
     """
     wanted = _ROWS_TO_TRUST_AN_ID / (_ROWS_TO_TRUST_AN_ID + rows / size)
     return min(wanted, _HIGHEST_COLUMN_DROPOUT)
+
+
+def projection_width(width: int) -> int:
+    """Return the width to which the deep part projects a vector column.
+
+    Vectors of at most 64 numbers are not projected. The wide part sees all numbers in any case.
+
+    Example:
+        >>> projection_width(1024), projection_width(16)
+        (64, 16)
+    """
+    return min(width, _LARGEST_PROJECTION)
 
 
 def build(context: ModelContext) -> Any:
@@ -162,7 +175,7 @@ def _features(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
     for index, column in enumerate(context.categorical):
         width = embedding_width(column.size, context.hyperparameters.embedding_dimension)
         by_width.setdefault(width, []).append(index)
-    parts = [inputs[NUMERIC]] if context.numeric else []
+    parts = _numbers(context, inputs[NUMERIC])
     for width, indices in sorted(by_width.items()):
         columns = [context.categorical[index] for index in indices]
         ids = tf.gather(inputs[CATEGORICAL], indices, axis=1)
@@ -174,6 +187,24 @@ def _features(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
             vectors = _drop_columns(vectors, rates, f"column_dropout_{width}")
         parts.append(tf_keras.layers.Reshape((width * len(columns),))(vectors))
     return parts[0] if len(parts) == 1 else tf_keras.layers.Concatenate(name="features")(parts)
+
+
+def _numbers(context: ModelContext, numbers: Any) -> list[Any]:
+    """Return the numeric columns, and a projection of each vector column."""
+    import tf_keras
+
+    if not context.vectors:
+        return [numbers] if context.numeric else []
+    first = len(context.numeric)
+    parts = [numbers[:, :first]] if first else []
+    for index, (vector, part) in enumerate(slices(first, context.vectors)):
+        values = numbers[:, part]
+        if vector.width > projection_width(vector.width):
+            values = tf_keras.layers.Dense(
+                projection_width(vector.width), activation="relu", name=f"vector_{index}"
+            )(values)
+        parts.append(values)
+    return parts
 
 
 def _drop_columns(vectors: Any, rates: Sequence[float], name: str) -> Any:

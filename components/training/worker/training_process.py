@@ -281,6 +281,7 @@ def _facts(training: _Training) -> dict[str, Any]:
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),
         "numeric": list(data.columns.numeric),
         "categorical": {column.name: column.size for column in data.columns.categorical},
+        "vectors": {vector.name: vector.width for vector in data.columns.vectors},
         "parameters": int(model.model.count_params()),
         "schedule": asdict(model.schedule),
         "workers": training.replica.workers,

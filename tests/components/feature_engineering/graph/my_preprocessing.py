@@ -22,6 +22,7 @@ def good(inputs):
         "hour": category(tf.expand_dims(fill_missing(inputs["hour"], 0), 1), 24),
         "weighted": fare - tft.mean(tf.cast(inputs["weight"], tf.float32)),
         "late": inputs["hour"] > 20,
+        "powers": tf.stack([fare, fare**2], axis=1),
     }
 
 
@@ -45,8 +46,12 @@ def returns_sparse(inputs):
     return {"zone": tf.sparse.from_dense(tf.expand_dims(inputs["fare"], 1))}
 
 
-def returns_a_matrix(inputs):
-    return {"fare": tf.stack([inputs["fare"], inputs["fare"]], 1)}
+def returns_two_ids_per_row(inputs):
+    return {"hour": tf.stack([inputs["hour"], inputs["hour"]], 1)}
+
+
+def returns_a_cube(inputs):
+    return {"fare": tf.reshape(inputs["fare"], [-1, 1, 1])}
 
 
 def returns_a_scalar(inputs):

@@ -60,7 +60,12 @@ def test_a_function_replaces_what_would_be_derived(run, table):
         "hour": 24,
         "weighted": None,
         "late": None,
+        "powers": None,
     }
+    powers = done.table()["powers"]
+    assert powers.type == pa.list_(pa.float32(), 2)
+    np.testing.assert_allclose(powers.to_pylist(), np.stack([fare, fare**2], 1), rtol=1e-5)
+    assert "`powers` (2 numbers)" in done.summary
     assert done.features["preprocessing_fn"] == f"{MODULE}:good"
     assert f"Computed by `{MODULE}:good`" in done.summary
     # Serving does not need columns that only the analysis reads, or unused ones.
@@ -82,11 +87,9 @@ def test_nothing_to_analyze(run, table):
         ("returns_text", "output 'zone': expected numbers or ids, found string"),
         ("returns_undeclared_ids", "output 'hour': whole numbers without a range of ids"),
         ("returns_sparse", "output 'zone': expected a dense tensor, found SparseTensor"),
-        (
-            "returns_a_matrix",
-            "output 'fare': expected shape [batch] or [batch, 1], found (None, 2)",
-        ),
-        ("returns_a_scalar", "output 'fare': expected shape [batch] or [batch, 1], found ()"),
+        ("returns_two_ids_per_row", "output 'hour': expected one id per row, found shape (None, 2"),
+        ("returns_a_cube", "output 'fare': expected shape [batch], or [batch, width] with a fixed"),
+        ("returns_a_scalar", "output 'fare': expected shape [batch], or [batch, width]"),
         ("returns_the_label", "output 'y': this is the name of the label"),
         ("returns_nothing", "expected a non-empty dict of tensors by name"),
         ("returns_constants", "the outputs do not depend on any feature"),

@@ -29,6 +29,26 @@ def test_columns_by_type():
     assert found.columns == ["x", "n", "city", "y"]
 
 
+def test_vectors_follow_the_numbers():
+    found = packed_rows.from_schema(
+        schema(
+            'feature { name: "note" type: FLOAT shape { dim { size: 3 } } }',
+            f'feature {{ name: "x" type: FLOAT {SCALAR} }}',
+            LABEL,
+        ),
+        "y",
+    )
+    assert found.vectors == (packed_rows.Vector("note", 3),)
+    assert (found.width, found.row_bytes) == (4, 20)
+    assert found.columns == ["x", "note", "y"]
+    note = np.arange(6, dtype=np.float32).reshape(2, 3)
+    numbers, ids = packed_rows.pack({"note": note, "x": np.array([8.0, 9.0], np.float32)}, found)
+    np.testing.assert_array_equal(numbers, [[8, 0, 1, 2], [9, 3, 4, 5]])
+    assert ids.shape == (2, 0)
+    alone = packed_rows.ColumnLayout("y", (), (), found.vectors)
+    np.testing.assert_array_equal(packed_rows.pack({"note": note}, alone)[0], note)
+
+
 @pytest.mark.parametrize(
     ("features", "message"),
     [
@@ -39,10 +59,14 @@ def test_columns_by_type():
         ([LABEL], "no column but the label"),
         ([LABEL, f'feature {{ name: "t" type: BYTES {SCALAR} }}'], "'t' is text"),
         (
-            [LABEL, 'feature { name: "v" type: FLOAT shape { dim { size: 3 } } }'],
-            "'v' does not have one value per row",
+            [LABEL, 'feature { name: "v" type: FLOAT shape { dim { size: 3 } dim { size: 2 } } }'],
+            "'v' does not have one value or one vector",
         ),
-        ([LABEL, 'feature { name: "s" type: FLOAT }'], "'s' does not have one value per row"),
+        (
+            [LABEL, 'feature { name: "v" type: INT shape { dim { size: 3 } } }'],
+            "'v' does not have one value or one vector",
+        ),
+        ([LABEL, 'feature { name: "s" type: FLOAT }'], "'s' does not have one value or one vector"),
     ],
 )
 def test_what_does_not_fit(features, message):

@@ -9,7 +9,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import parquet_reader
-from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout, Vector
 from kfp_tabular.components.training.input.shuffling import TrainingInput
 
 LAYOUT = ColumnLayout("y", ("x",), (Categorical("c", 1, 4),))
@@ -47,6 +47,49 @@ def second_file(tmp_path_factory):
 
 def seen(rows):
     return rows.numeric[:, 0].astype(int).tolist()
+
+
+@pytest.mark.parametrize("number", [pa.float16(), pa.float32()])
+def test_vectors_are_packed_behind_the_numbers(tmp_path, number):
+    wanted = np.arange(500, dtype=np.float32).reshape(250, 2)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(wanted.ravel()).cast(number), 2)
+    file = write(tmp_path, [70, 1, 50, 129], note=column)
+    layout = ColumnLayout("y", ("x",), (), (Vector("note", 2),))
+    reader = parquet_reader.Reader(layout, BINARY)
+    # A worker's share starts in the middle of a row group.
+    share = parquet_reader.pieces([file], worker=1, workers=3)
+    rows = reader.read(share)
+    first = int(rows.numeric[0, 0])
+    np.testing.assert_array_equal(rows.numeric[:, 1:], wanted[first : first + len(rows)])
+    with TrainingInput(reader, share, seed=3) as stream:
+        taken = stream.take(60).numeric
+    np.testing.assert_array_equal(taken[:, 1:], wanted[taken[:, 0].astype(int)])
+
+
+def test_vectors_that_do_not_fit(tmp_path):
+    layout = ColumnLayout("y", ("x",), (), (Vector("note", 2),))
+    reader = parquet_reader.Reader(layout, BINARY)
+    kind = pa.list_(pa.float32(), 2)
+    cases = {
+        "not a vector of 2 numbers": pa.array([[1.0, 2.0, 3.0]] * 4, pa.list_(pa.float32(), 3)),
+        "has 1 missing values": pa.array([[None, 2.0], *[[1.0, 2.0]] * 3], kind),
+        "column 'note' holds NaN": pa.array([[1.0, float("nan")]] * 4, kind),
+    }
+    for message, column in cases.items():
+        file = write(tmp_path, [4], note=column)
+        with pytest.raises(UserError, match=message):
+            reader.read(parquet_reader.pieces([file]))
+
+
+def test_a_sample_of_wide_rows_is_bounded(tmp_path, monkeypatch):
+    file = write(tmp_path, [10] * 25)
+    reader = parquet_reader.Reader(LAYOUT, BINARY)
+    monkeypatch.setattr(parquet_reader, "SAMPLE_BYTES", 60 * reader.row_bytes)
+    read = []
+    monkeypatch.setattr(reader, "_ensure", read.extend)
+    rows = seen(parquet_reader.sample(reader, [file], most=200))
+    assert (len(rows), sum(piece.rows for piece in read)) == (60, 80)
+    assert rows == sorted(rows) and rows[0] < 10 and rows[-1] >= 240
 
 
 def test_columns_are_packed_in_order(file):

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
-from kfp_tabular.components.training.input.packed_rows import Categorical
+from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.training.input.packed_rows import Categorical, Vector
 from kfp_tabular.components.training.model import ModelContext, architectures
 
 
@@ -22,6 +23,28 @@ def test_columns_of_rare_ids_are_dropped_more_often():
     assert architectures.column_dropout(32, 10**7) < 0.001
     rates = [architectures.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
     assert rates == sorted(rates)
+
+
+@pytest.mark.parametrize("kind", MODEL_TYPES)
+def test_every_architecture_takes_vectors(kind):
+    context = ModelContext(
+        task="multiclass",
+        units=3,
+        numeric=("x",),
+        categorical=(Categorical("c", 0, 4),),
+        hyperparameters=Hyperparameters(model_type=kind),
+        seed=0,
+        prior=(0.0, 0.0, 0.0),
+        rows=800,
+        vectors=(Vector("note", 300), Vector("tags", 5)),
+    )
+    model = architectures.build(context)
+    rows = {"numeric": np.zeros((2, 306), np.float32), "categorical": np.zeros((2, 1), np.int32)}
+    assert model(rows).shape == (2, 3)
+    projected = [layer.units for layer in model.layers if layer.name.startswith("vector_")]
+    assert projected == ([] if kind == "linear" else [64])
+    by_name = context.columns(rows)
+    assert (by_name["note"].shape, by_name["tags"].shape) == ((2, 300), (2, 5))
 
 
 def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
