@@ -8,9 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.real_tables import dates, dialects, labels, numbers, sources  # noqa: F401 - register their cases
+from tests.benchmarks.real_tables import dates, dialects, labels, lookalikes, numbers, sources
 from tests.benchmarks.real_tables.case import CASES, Case
 from tests.benchmarks.real_tables.outcome import Outcome
+
+# Importing a subject registers its cases.
+_SUBJECTS = (dates, dialects, labels, lookalikes, numbers, sources)
 
 _ENVIRONMENTS = Path(sys.executable).parents[2]
 
