@@ -71,7 +71,12 @@ class ColumnFormat:
         number: How numbers are written; None for plain ones and for other kinds.
         time: How times are written; None for other kinds.
         boolean: How booleans are written; None for other kinds.
-        missing: Texts that are taken as missing, in addition to the empty one.
+        missing: Texts that are taken as missing, in addition to the empty one and, where the
+            column does not hold text, to the usual markers (`missing_markers`).
+        verbatim: Whether text is taken as it is, with the blanks around it.
+        derived_from: The column whose text this column is derived from; empty for a column of the
+            data.
+        part: What of that text it holds, see `reading.read_part`.
     """
 
     kind: Kind
@@ -79,6 +84,9 @@ class ColumnFormat:
     time: TimeFormat | None = None
     boolean: BooleanFormat | None = None
     missing: tuple[str, ...] = ()
+    verbatim: bool = False
+    derived_from: str = ""
+    part: Literal["", "limit", "unit", "odd"] = ""
 
 
 def write(formats: Mapping[str, ColumnFormat], directory: str | os.PathLike[str]) -> None:
@@ -151,7 +159,8 @@ def from_document(document: Mapping[str, Any]) -> ColumnFormat:
         for name, kind in kinds.items()
         if name in document
     }
-    return ColumnFormat(document["kind"], missing=tuple(document.get("missing", ())), **parts)
+    plain = {name: _frozen(value) for name, value in document.items() if name not in kinds}
+    return ColumnFormat(**plain, **parts)
 
 
 def _plain(value: Any) -> Any:
