@@ -1,5 +1,6 @@
 """The SavedModel: takes raw features, returns probabilities and classes, or a prediction."""
 
+import keyword
 import logging
 import re
 import shutil
@@ -25,6 +26,9 @@ from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 _LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform")
 
+_RESERVED = ("self", "args", "kwargs")
+"""Arguments of the functions that TensorFlow calls with the inputs as arguments."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -32,8 +36,9 @@ def input_names(features: Iterable[str]) -> dict[str, str]:
     """Return the name of each feature's input in the signatures.
 
     An input's name is a Python argument and a graph operation: ASCII letters, digits and
-    underscores, starting with a letter. Names that fit are kept. Others get underscores, and a
-    number if two names would be equal.
+    underscores, starting with a letter, not a Python keyword. TensorFlow also reserves some, and
+    does not tell names apart by case. Names that fit are kept. Others get underscores, and a number
+    if two names would be equal.
 
     Args:
         features: The features' names, distinct.
@@ -42,12 +47,16 @@ def input_names(features: Iterable[str]) -> dict[str, str]:
         Distinct input names by feature, in the order given.
 
     Example:
-        >>> input_names(["age", "distance (km)", "distance-km"])
-        {'age': 'age', 'distance (km)': 'distance_km', 'distance-km': 'distance_km_2'}
+        >>> input_names(["age", "Age", "class", "distance (km)"])
+        {'age': 'age', 'Age': 'Age_2', 'class': 'class_2', 'distance (km)': 'distance_km'}
     """
     features = list(features)
-    names = {name: name for name in features if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)}
-    taken = {name.casefold() for name in names}
+    names: dict[str, str] = {}
+    taken = {name.casefold() for name in [*keyword.kwlist, *_RESERVED]}
+    for name in features:
+        if re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) and name.casefold() not in taken:
+            names[name] = name
+            taken.add(name.casefold())
     for feature in features:
         if feature in names:
             continue

@@ -24,8 +24,8 @@ from kfp_tabular.components.training.training_request import TrainingRequest
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 ROWS = {"train": 1500, "eval": 600, "test": 300}
-DISTANCE, CITY, SINCE = "distance (km)", "città", "since"
-# A name each that a signature can take as it is, and some that it cannot.
+# Besides `count`, names that a signature cannot take as they are.
+DISTANCE, CITY, SINCE = "distance (km)", "città", "Count"
 RAW = {DISTANCE: "float32", "count": "int64", CITY: "string", SINCE: "int64"}
 LABELS = {"sold": "binary", "grade": "multiclass", "price": "regression"}
 CITIES = ("Roma", "Milano", "Αθήνα", "New York")

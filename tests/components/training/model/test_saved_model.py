@@ -1,21 +1,28 @@
 """Names of the SavedModel's inputs."""
 
+import keyword
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.training.model import saved_model
 
 
-@given(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=30))
+WORDS = st.sampled_from(["class", "from", "None", "Age", "age", "AGE", "self", "a b", "a_b", "é"])
+
+
+@given(st.lists(WORDS | st.text(max_size=12), unique=True, max_size=30))
 def test_input_names_are_distinct_and_fit(names):
     found = saved_model.input_names(names)
     assert list(found) == names
-    assert len({name.casefold() for name in found.values()}) >= len(
-        {name for name in names if not name.isidentifier()}
-    )
-    assert len(set(found.values())) == len(names)
-    for name, given_name in found.items():
-        assert given_name.isascii()
-        assert given_name.isidentifier()
-        if name.isascii() and name.isidentifier() and name[0] != "_":
-            assert given_name == name
+    assert len({name.casefold() for name in found.values()}) == len(names)
+    for name in found.values():
+        assert name.isascii()
+        assert name.isidentifier()
+        assert not keyword.iskeyword(name)
+        assert name not in {"self", "args", "kwargs"}
+
+
+def test_names_that_fit_are_kept():
+    names = ["age", "a_b", "probabilities", "examples", "input_1"]
+    assert saved_model.input_names(names) == {name: name for name in names}

@@ -90,7 +90,7 @@ def test_the_model_says_what_it_takes(made, inputs, trained):
         made.DISTANCE: "distance_km",
         "count": "count",
         made.CITY: "citt",
-        made.SINCE: "since",
+        made.SINCE: "Count_2",
     }
     assert {entry.name: entry.dtype for entry in spec.inputs} == made.RAW
     assert [entry.name for entry in spec.inputs if not entry.required] == [made.DISTANCE]
