@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
 from kfp_tabular.components.common.statistics.text_times import TextTimeFormat
+from kfp_tabular.components.common.values.codes import are_codes
 from kfp_tabular.components.data_validation.schema_features import SERVING, TRAINING
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _PLACEHOLDERS = {"__BYTES_VALUE__", "__LARGE_BYTES__"}
 
 # With fewer rows per value, the next file is likely to hold a value that this one lacks.
 _ROWS_PER_TEXT = 2
-_ROWS_PER_CODE = 10
-_SPARSE_CODES = 20
 
 _TIME_NAME = re.compile(
     r"(^|[^a-z])(ts|time|timestamp|datetime|date|epoch|at|when|created|updated|modified)([^a-z]|$)"
@@ -80,8 +79,8 @@ def infer(columns: Iterable[ColumnEvidence], label: str) -> "schema_pb2.Schema":
 
         - texts with at most 100 distinct values that repeat: a `string_domain`;
         - whole numbers 0 and 1: a `bool_domain`;
-        - whole numbers with few distinct values that repeat, close together or at most 20: an
-          `int_domain` with `is_categorical`;
+        - whole numbers that are codes, by their name or by few values with gaps: an `int_domain`
+          with `is_categorical`; quantities, such as ages, get none;
         - ISO dates and times in text, or Unix times in whole numbers in a column whose name
           suggests a time: a `time_domain`.
 
@@ -137,7 +136,7 @@ def _add_domain(feature: "schema_pb2.Feature", column: ColumnEvidence) -> None:
         feature.time_domain.integer_format = units.Value(unit)
     elif codes == [0, 1]:
         feature.bool_domain.SetInParent()
-    elif codes and _look_like_codes(codes, column.present):
+    elif are_codes(column.name, codes, column.present):
         feature.int_domain.name = column.name
         feature.int_domain.min, feature.int_domain.max = codes[0], codes[-1]
         feature.int_domain.is_categorical = True
@@ -157,11 +156,6 @@ def _codes(column: ColumnEvidence) -> list[int]:
     if any(summary.present and not summary.ranked for summary in column.splits):
         return []
     return sorted({int(value) for summary in column.splits for value, _ in summary.ranked})
-
-
-def _look_like_codes(values: Sequence[int], rows: int) -> bool:
-    close = values[-1] - values[0] < 2 * len(values)
-    return rows >= _ROWS_PER_CODE * len(values) and (close or len(values) <= _SPARSE_CODES)
 
 
 def _epoch_unit(column: ColumnEvidence) -> str:

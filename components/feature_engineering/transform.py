@@ -10,6 +10,7 @@ from typing import Any
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.raw_features import (
     SCHEMA_FILE,
     RawFeature,
@@ -18,6 +19,7 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.feature_engineering import (
+    plan_findings,
     task_resolution,
     transform_summary,
     transformed_examples,
@@ -98,18 +100,20 @@ def run(request: TransformRequest) -> TransformResult:
     if not examples.rows().get(TRAIN):
         examples.require(TRAIN)
         raise UserError(f"{request.examples}: the train split has no rows. Choose other splits.")
+    found = Findings()
     task = task_resolution.resolve(examples, settings.label, settings.task)
     _logger.info("task: %s, label %r", task.kind, task.label)
     candidates, dropped = _candidates(
         settings, examples, schema_columns(read_schema(request.schema))
     )
-    inputs = _Inputs(settings, examples, task, candidates, dropped)
+    inputs = _Inputs(settings, examples, task, candidates, dropped, found)
     with files.atomic_directory(request.transform_graph) as directory:
         if settings.preprocessing_fn:
             made = _from_function(inputs, directory)
         else:
             made = _from_plan(inputs, directory)
         task.save(directory)
+        found.write(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
         files.write_text(
             directory / transform_summary.FILE_NAME, transform_summary.as_json(made.document)
@@ -147,6 +151,7 @@ class _Inputs:
     task: Task
     candidates: Sequence[SchemaColumn]
     dropped: Sequence[DroppedColumn]
+    found: Findings
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ class _WrittenGraph:
 
 def _from_plan(inputs: _Inputs, directory: Path) -> _WrittenGraph:
     plan = _plan(inputs)
+    plan_findings.add(plan, inputs.found)
     transform_graph.write(plan, inputs.task, directory)
     features = [feature.feature for feature in plan.features]
     return _WrittenGraph(features, plan.outputs, transform_summary.derived(plan, inputs.task))
@@ -230,9 +236,9 @@ def _candidates(
         if name in settings.exclude:
             dropped.append(DroppedColumn(name, "excluded"))
         elif column is None:
-            dropped.append(DroppedColumn(name, "not in the schema"))
+            dropped.append(DroppedColumn(name, "not in the schema", "not-in-schema"))
         elif name not in present:
-            dropped.append(DroppedColumn(name, "in the schema, but not in the data"))
+            dropped.append(DroppedColumn(name, "in the schema, but not in the data", "absent"))
         elif not column.live:
             dropped.append(DroppedColumn(name, "not in use: lifecycle_stage in the schema"))
         else:

@@ -51,6 +51,7 @@ _BATCH_CELLS = 16_000_000
 _COMPACT_ROWS = 50_000
 _THREADS = 2
 _LOGGED_ROWS = 1_000_000
+_LARGEST_WHOLE = 2.0**53  # Doubles are exact up to here.
 
 Numbers = npt.NDArray[np.float64]
 
@@ -76,7 +77,8 @@ class Moments:
 class ColumnFacts:
     """Facts about a column of the train split.
 
-    A value is missing if the raw feature is: null, NaN, or the empty text.
+    A value is missing if the raw feature is: null, NaN, or the empty text. Whole numbers are
+    counted as such even if they are stored as floats, which their features round to float32.
 
     Attributes:
         rows: All rows.
@@ -90,6 +92,7 @@ class ColumnFacts:
         log_moments: The moments of `log(1 + x)`; None if a number is negative.
         sample: The numbers of some rows, sorted, as float64.
         texts: The first texts, at most `SHOWN_TEXTS`.
+        whole: Whether all numbers are whole.
     """
 
     rows: int
@@ -102,6 +105,7 @@ class ColumnFacts:
     log_moments: Moments | None = None
     sample: Numbers = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     texts: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def present(self) -> int:
@@ -111,7 +115,7 @@ class ColumnFacts:
     @property
     def are_whole(self) -> bool:
         """Whether all numbers are known and whole."""
-        return self.counts is not None and all(value == int(value) for value in self.counts)
+        return self.counts is not None and self.whole
 
 
 def batch_rows(columns: int, most: int = _BATCH_ROWS, cells: int = _BATCH_CELLS) -> int:
@@ -294,6 +298,9 @@ class _Column:
         self._rows = 0
         self._missing = 0
         self._values = _Values(counted)
+        # The same values as whole numbers, until one is not.
+        whole = feature.dtype == "float32"
+        self._wholes = _Values(max(counted, COUNTED_VALUES)) if whole else None
         self._moments = _Moments()
         self._log_moments: _Moments | None = _Moments()
         self._low = math.inf
@@ -314,8 +321,20 @@ class _Column:
             if len(self._texts) < SHOWN_TEXTS:
                 self._texts += present[: SHOWN_TEXTS - len(self._texts)].to_pylist()
         else:
+            if self._wholes is not None:
+                self._add_wholes(column.filter(mask))
             self._add_numbers(_numpy(present))
             self._sample.append(_numpy(dense.filter(pc.and_(mask, sample))))
+
+    def _add_wholes(self, present: pa.Array) -> None:
+        numbers = _numpy(present).astype(np.float64)
+        whole = np.abs(numbers).max() <= _LARGEST_WHOLE and bool(
+            np.all(np.rint(numbers) == numbers)
+        )
+        if self._wholes is not None and whole:
+            self._wholes.add(pa.array(numbers.astype(np.int64)), estimated=True)
+        else:
+            self._wholes = None
 
     def _add_numbers(self, present: npt.NDArray[Any]) -> None:
         numbers = present.astype(np.float64)
@@ -328,7 +347,8 @@ class _Column:
             self._log_moments.add(np.log1p(numbers))
 
     def facts(self) -> ColumnFacts:
-        distinct, counts = self._values.facts()
+        counted = self._values if self._wholes is None else self._wholes
+        distinct, counts = counted.facts()
         if self.feature.dtype == "string" or not self._sample:
             texts = tuple(self._texts)
             return ColumnFacts(self._rows, self._missing, distinct, counts, texts=texts)
@@ -343,6 +363,7 @@ class _Column:
             moments=self._moments.facts(varies=varies),
             log_moments=self._log_moments.facts(varies=varies) if self._log_moments else None,
             sample=np.sort(np.concatenate(self._sample).astype(np.float64)),
+            whole=self.feature.dtype == "int64" or self._wholes is not None,
         )
 
 

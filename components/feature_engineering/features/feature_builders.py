@@ -36,6 +36,9 @@ SKEWED = 2.0
 """A non-negative number of at least this skewness goes through `log(1 + x)`. An exponential
 distribution has exactly 2."""
 
+_MOST_OWN_BUCKETS = 100
+_ROWS_PER_BUCKET = 10
+
 
 class OutputNames:
     """Names of transformed columns, each used once.
@@ -126,7 +129,7 @@ def _numeric(given: FeatureEvidence) -> Numeric:
             "its logarithm does not exist. Remove 'log'."
         )
     moments = logged if log and logged is not None else plain
-    boundaries = _boundaries(facts, given.options.get("buckets", BUCKETS))
+    boundaries = _boundaries(facts, given.options.get("buckets"))
     flag = given.derived("missing") if facts.missing else None
     size = len(boundaries) + 1 + (flag is not None)
     return Numeric(
@@ -142,13 +145,31 @@ def _numeric(given: FeatureEvidence) -> Numeric:
     )
 
 
-def _boundaries(facts: ColumnFacts, buckets: int) -> tuple[float, ...]:
-    if buckets < 2 or not len(facts.sample) or (facts.counts is not None and facts.distinct < 3):
+def _boundaries(facts: ColumnFacts, buckets: int | None) -> tuple[float, ...]:
+    few = facts.counts is not None and facts.distinct < 3
+    if not len(facts.sample) or few or (buckets is not None and buckets < 2):
         return ()
+    if buckets is None and facts.are_whole and facts.distinct <= _MOST_OWN_BUCKETS:
+        return _own_buckets(facts.counts or {})
+    parts = buckets or BUCKETS
     last = len(facts.sample) - 1
-    picked = {float(facts.sample[round(last * part / buckets)]) for part in range(1, buckets)}
+    picked = {float(facts.sample[round(last * part / parts)]) for part in range(1, parts)}
     # No value is below the smallest one.
     return tuple(sorted(boundary for boundary in picked if boundary > (facts.minimum or 0)))
+
+
+def _own_buckets(counts: Mapping[Any, int]) -> tuple[float, ...]:
+    """Return boundaries that give every frequent number a bucket of its own.
+
+    Rare numbers share the bucket of the next smaller one.
+    """
+    boundaries, rows = [], 0
+    for value in sorted(counts, reverse=True)[:-1]:
+        rows += counts[value]
+        if rows >= _ROWS_PER_BUCKET:
+            boundaries.append(float(value))
+            rows = 0
+    return tuple(reversed(boundaries))
 
 
 def _categorical(given: FeatureEvidence) -> Categorical | DroppedColumn:

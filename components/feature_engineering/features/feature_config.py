@@ -14,7 +14,8 @@ CalendarPart = Literal["month", "day", "weekday", "hour", "minute", "elapsed"]
 PARTS: tuple[CalendarPart, ...] = get_args(CalendarPart)
 
 BUCKETS = 32
-"""Quantile buckets of a numeric feature, unless configured."""
+"""Quantile buckets of a numeric feature, unless configured. Whole numbers with at most a hundred
+distinct values get a bucket for each value instead."""
 
 TOP_K = 10_000
 """Size of the largest vocabulary, unless configured. Text with more distinct values is hashed."""

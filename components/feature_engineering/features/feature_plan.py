@@ -13,7 +13,10 @@ from kfp_tabular.components.feature_engineering.features.feature_builders import
     OutputNames,
 )
 from kfp_tabular.components.feature_engineering.features.feature_config import FeatureOptions
-from kfp_tabular.components.feature_engineering.features.kind_choice import choose_kind
+from kfp_tabular.components.feature_engineering.features.kind_choice import (
+    IDENTIFIER,
+    choose_kind,
+)
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     DroppedColumn,
     FeaturePlan,
@@ -78,15 +81,20 @@ def _derive(
 ) -> PlannedFeature | DroppedColumn:
     name = column.feature.name
     if not facts.present:
-        return DroppedColumn(name, "no value in the train split")
+        return DroppedColumn(name, "no value in the train split", "no-value")
     if facts.counts is not None and facts.distinct == 1 and options.kind != "presence":
         return _constant(column, facts, names)
     kind, why = choose_kind(column, facts) if options.kind is None else (options.kind, "configured")
     if kind == "drop":
-        return DroppedColumn(name, why)
+        code = "identifier" if why.startswith(IDENTIFIER) else "no-pattern"
+        return DroppedColumn(name, why, code, "hash" if _is_text(column) else "numeric")
     configured = feature_config.checked(name, kind, options.options)
     evidence = FeatureEvidence(column, facts, configured, why, names)
     return feature_builders.build(kind, evidence)
+
+
+def _is_text(column: SchemaColumn) -> bool:
+    return column.feature.dtype == "string"
 
 
 def _constant(
@@ -97,7 +105,7 @@ def _constant(
     share = facts.missing / facts.rows
     if min(share, 1 - share) < _PRESENCE:
         missing = f" or missing ({facts.missing} of {facts.rows} rows)" if facts.missing else ""
-        return DroppedColumn(name, f"constant: always {_short(value)}{missing}")
+        return DroppedColumn(name, f"constant: always {_short(value)}{missing}", "constant")
     why = f"one value only, {_short(value)}, in {1 - share:.1%} of the rows"
     return Presence(column.feature, why, TransformedColumn(names.derived(name, "missing")))
 

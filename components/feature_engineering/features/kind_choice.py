@@ -1,7 +1,9 @@
 """Chooses the kind of a feature from its schema and the facts about its values."""
 
-import re
+import numpy as np
 
+from kfp_tabular.components.common.values import codes, identifiers
+from kfp_tabular.components.common.values.column_names import suggests_code
 from kfp_tabular.components.feature_engineering.features import timestamp_formats
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_config import (
@@ -12,19 +14,11 @@ from kfp_tabular.components.feature_engineering.features.feature_config import (
 from kfp_tabular.components.feature_engineering.features.schema_columns import SchemaColumn
 from kfp_tabular.components.feature_engineering.features.timestamp_formats import READABLE
 
-SMALL_DOMAIN = 100
-"""Whole numbers with at most this many distinct values are categories..."""
-
-ROWS_PER_VALUE = 10
-"""...if there are at least this many rows for each value."""
-
-IDENTIFIER_ROWS = 100
-"""With fewer rows, distinct values in all of them do not suggest an identifier."""
+IDENTIFIER = "identifier"
+CODES = "codes without an order"
+"""How the reasons for these decisions begin."""
 
 _UNIQUE_TEXT = 0.9
-_UNIQUE_ESTIMATE = 0.95  # Leaves room for the sketch's error.
-_IDENTIFIER_WORDS = {"id", "ids", "identifier", "uuid", "guid", "key", "pk", "rowid", "index"}
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def choose_kind(column: SchemaColumn, facts: ColumnFacts) -> tuple[FeatureKind, str]:
@@ -45,10 +39,10 @@ def choose_kind(column: SchemaColumn, facts: ColumnFacts) -> tuple[FeatureKind, 
     if _is_time(column, facts):
         return "timestamp", f"the schema says time, {column.time}"
     if dtype == "string":
-        return _kind_of_text(facts)
+        return _kind_of_text(column.feature.name, facts)
     if column.categorical and (dtype == "int64" or facts.are_whole):
         return "categorical", "the schema says codes"
-    if dtype == "float32":
+    if not facts.whole:
         return "numeric", "fractional number"
     return _kind_of_whole(column.feature.name, facts)
 
@@ -60,9 +54,12 @@ def _is_time(column: SchemaColumn, facts: ColumnFacts) -> bool:
     return bool(column.time) and written is not None and written.share_of(facts.texts) >= READABLE
 
 
-def _kind_of_text(facts: ColumnFacts) -> tuple[FeatureKind, str]:
+def _kind_of_text(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:
+    identified = _identified(name, facts)
+    if identified:
+        return "drop", identified
     unique = facts.distinct >= _UNIQUE_TEXT * facts.present
-    if unique and facts.present >= IDENTIFIER_ROWS:
+    if unique and facts.present >= identifiers.FEWEST_ROWS:
         # An estimate may exceed the rows.
         distinct = min(facts.distinct, facts.present)
         return "drop", (
@@ -76,24 +73,37 @@ def _kind_of_text(facts: ColumnFacts) -> tuple[FeatureKind, str]:
 
 
 def _kind_of_whole(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:
-    named = bool(_IDENTIFIER_WORDS & {word.lower() for word in _WORDS.findall(name)})
-    if facts.present >= IDENTIFIER_ROWS and _is_identifier(facts, named=named):
-        return "drop", f"identifier: {facts.present} rows, almost all values distinct"
-    usual = facts.present >= ROWS_PER_VALUE * facts.distinct
-    if facts.counts is not None and facts.distinct <= SMALL_DOMAIN and usual:
-        return "categorical", f"whole number, {facts.distinct} distinct values"
-    if named and usual:
-        if facts.counts is not None and facts.distinct <= TOP_K:
-            return "categorical", f"identifier by its name, {facts.distinct} distinct values"
-        return "hash", f"identifier by its name, {facts.distinct} distinct values"
-    return "numeric", "whole number"
+    identified = _identified(name, facts)
+    if identified:
+        return "drop", identified
+    values = f"{facts.distinct} distinct values"
+    if facts.counts is not None and codes.are_codes(name, sorted(facts.counts), facts.present):
+        return "categorical" if facts.distinct <= TOP_K else "hash", f"{CODES}, {values}"
+    usual = facts.present >= codes.ROWS_PER_CODE * facts.distinct
+    if facts.counts is None and usual and suggests_code(name):
+        return "hash", f"{CODES}, {values}"
+    return "numeric", f"whole number, {values}"
 
 
-def _is_identifier(facts: ColumnFacts, *, named: bool) -> bool:
-    rows, span = facts.present, (facts.maximum or 0) - (facts.minimum or 0) + 1
-    if facts.counts is None:
-        # Drawn at random from a span four times as wide, 88 % of the values would be distinct.
-        unique = facts.distinct >= _UNIQUE_ESTIMATE * rows
-        return unique and (named or span <= 4 * rows)
-    # Drawn at random from a wider span, at least ten pairs of values would be equal.
-    return facts.distinct == rows and (named or span <= rows**2 / 20)
+def _identified(name: str, facts: ColumnFacts) -> str:
+    """Return why a column is an identifier; empty if it is not."""
+    # The sample of floats is rounded to float32, the counted values are not.
+    counted = facts.counts is not None and facts.whole
+    evidence = identifiers.ValueEvidence(
+        name,
+        facts.present,
+        facts.distinct,
+        exact=facts.counts is not None,
+        numbers=np.fromiter(facts.counts or (), np.float64) if counted else facts.sample,
+        low=facts.minimum or 0.0,
+        high=facts.maximum or 0.0,
+        texts=facts.texts,
+    )
+    distinct = min(facts.distinct, facts.present)  # An estimate may exceed the rows.
+    values = f"{distinct:,} distinct values in {facts.present:,} rows"
+    match identifiers.recognize(evidence):
+        case "row":
+            return f"{IDENTIFIER}: {values}"
+        case "entity":
+            return f"{IDENTIFIER} with a few rows each: {values}"
+    return ""

@@ -219,10 +219,14 @@ class DroppedColumn:
     Attributes:
         name: The column.
         why: The reason.
+        code: The code of the finding that reports it; empty where the user asked for it.
+        instead: The kind with which `feature_config` would keep it; empty for none.
     """
 
     name: str
     why: str
+    code: str = ""
+    instead: str = ""
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,8 @@ def test_taxi_trips(chicago_taxi, write_examples, validated):
     by_name = {feature.name: feature for feature in done.schema.feature}
     assert by_name["trip_start_timestamp"].WhichOneof("domain_info") == "time_domain"
     assert by_name["big_tipper"].WhichOneof("domain_info") == "bool_domain"
-    assert by_name["trip_start_hour"].int_domain.is_categorical
+    assert by_name["pickup_community_area"].int_domain.is_categorical
+    assert by_name["trip_start_hour"].WhichOneof("domain_info") is None
     assert by_name["payment_type"].WhichOneof("domain_info") == "string_domain"
     assert by_name["fare"].WhichOneof("domain_info") is None
     listed = json.loads((done.folder / "anomalies" / "anomalies.json").read_text())

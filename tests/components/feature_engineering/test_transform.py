@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import findings, lineage
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 
@@ -144,6 +144,34 @@ def test_every_column_is_accounted_for(done):
     assert done.column("y").tolist() == train["y"].to_pylist()
     counts = np.bincount(train["y"].to_numpy())
     assert Task.load(done.graph) == Task("binary", "y", ("0", "1"), tuple(counts.tolist()))
+
+
+def test_what_was_decided_is_found(run):
+    whole = np.arange(300)
+    columns = {
+        "account": np.where(whole % 100 == 7, np.nan, 10_000_123.0 + whole),
+        "customer": RANDOM.permutation(np.repeat(whole[:100], 3)) + 5_000_000,
+        "same": np.full(300, "x"),
+        "zip": RANDOM.choice([10115, 10117, 20095], 300),
+        "tenure": whole % 30,
+        "label": RANDOM.choice(["a", "b"], 300),
+    }
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    done = run(table, label="label")
+
+    found = {(each.severity, each.code, each.column): each for each in findings.read(done.graph)}
+    assert set(found) == {
+        ("note", "identifier", "account"),
+        ("note", "identifier", "customer"),
+        ("note", "constant", "same"),
+        ("note", "codes", "zip"),
+    }
+    account = found["note", "identifier", "account"]
+    assert str(account) == (
+        "'account' is not a feature: identifier: 297 distinct values in 297 rows. "
+        'Option: feature_config={"account": {"kind": "numeric"}}.'
+    )
+    assert done.kinds == {"zip": "categorical", "tenure": "numeric"}
 
 
 def test_a_column_is_dropped_by_configuration(run):

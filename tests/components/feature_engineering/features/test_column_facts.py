@@ -20,10 +20,14 @@ TEXT = RawFeature("x", "string", False)
 
 @pytest.fixture
 def facts(tmp_path):
+    count = iter(range(9))
+
     def _facts(values, feature, **settings):
         types = {"float32": pa.float64(), "int64": pa.int64(), "string": pa.string()}
         column = pa.array(values, types[feature.dtype], from_pandas=False)
-        examples = write_examples(tmp_path / "examples", {"train": pa.table({"x": column})})
+        examples = write_examples(
+            tmp_path / f"examples{next(count)}", {"train": pa.table({"x": column})}
+        )
         return column_facts.collect(Examples(examples), [feature], **settings)["x"]
 
     return _facts
@@ -35,6 +39,21 @@ def test_nan_and_null_are_missing(facts):
     assert found.moments.mean == 2
     assert (found.minimum, found.maximum) == (1, 3)
     assert list(found.sample) == [1, 3]
+
+
+def test_whole_floats_are_counted_exactly_and_as_whole(facts):
+    # In float32, these are equal in pairs, and more than a thousand floats are not counted.
+    values = [90_000_001.0 + number for number in range(3_000)]
+    found = facts([*values, None], NUMBER)
+    assert found.whole
+    assert (found.distinct, len(found.counts), found.missing) == (3_000, 3_000, 1)
+
+
+def test_one_fraction_makes_a_column_fractional(facts):
+    found = facts([1.0, 2.0, 2.5, None], NUMBER)
+    assert not found.whole
+    assert found.counts == {1.0: 1, 2.0: 1, 2.5: 1}
+    assert facts([1, 2, None], WHOLE).whole
 
 
 def test_the_empty_text_is_missing(facts):

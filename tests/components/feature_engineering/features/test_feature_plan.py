@@ -42,6 +42,7 @@ def numbers(values, *, missing=0, counted=True):
         moments=moments(values),
         log_moments=None if values.min() < 0 else moments(np.log1p(values)),
         sample=np.sort(values),
+        whole=bool(np.all(values == np.rint(values))),
     )
 
 
@@ -130,16 +131,29 @@ class TestNumbers:
 
 
 class TestWholeNumbers:
-    def test_few_values_with_many_rows_each_are_categories(self):
-        feature = derive(numbers(list(range(24)) * 10), "int64")
+    @pytest.mark.parametrize("dtype", ["int64", "float32"])
+    @pytest.mark.parametrize("values", [range(24), range(72), [*range(10), *range(12, 24)]])
+    def test_quantities_are_numbers_with_a_bucket_for_each_value(self, values, dtype):
+        feature = derive(numbers(list(values) * 20), dtype)
+        assert isinstance(feature, planned_features.Numeric)
+        assert feature.boundaries == tuple(values)[1:]
+
+    def test_rare_values_share_a_bucket(self):
+        feature = derive(numbers([0] * 50 + [1] * 40 + [2] * 9 + [3] * 5 + [9]), "int64")
+        assert feature.boundaries == (1, 2)
+        assert derive(numbers(list(range(150)) * 20)).bucket.size == feature_config.BUCKETS
+
+    @pytest.mark.parametrize("dtype", ["int64", "float32"])
+    def test_codes_by_their_name_are_categories(self, dtype):
+        feature = derive(numbers(list(range(24)) * 10), dtype, "product_type")
         assert isinstance(feature, planned_features.Categorical)
         assert feature.vocabulary[:3] == ("0", "1", "2")
+        assert derive(numbers(list(range(24)) * 9), dtype, "product_type").kind == "numeric"
 
-    def test_few_rows_for_each_value_are_a_number(self):
-        assert derive(numbers(list(range(24)) * 9), "int64").kind == "numeric"
-
-    def test_many_values_are_a_number(self):
-        assert derive(numbers(list(range(101)) * 20), "int64").kind == "numeric"
+    def test_entities_are_identifiers(self):
+        values = np.repeat(RANDOM.choice(10**8, 500, replace=False), 3)
+        dropped = derive(numbers(values), "float32", "customer_id")
+        assert dropped.why == ("identifier with a few rows each: 500 distinct values in 1,500 rows")
 
     def test_codes_are_categories_however_many(self):
         facts = numbers(list(range(500)) * 2)

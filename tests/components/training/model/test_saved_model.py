@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.training.model import saved_model
 
-
 WORDS = st.sampled_from(["class", "from", "None", "Age", "age", "AGE", "self", "a b", "a_b", "é"])
 
 

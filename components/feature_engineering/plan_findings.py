@@ -1,0 +1,70 @@
+"""Reports what a feature plan decided about columns: dropped ones, and numbers taken as codes."""
+
+import json
+from collections.abc import Iterable
+
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.feature_engineering.features.kind_choice import CODES
+from kfp_tabular.components.feature_engineering.features.planned_features import (
+    DroppedColumn,
+    FeaturePlan,
+)
+
+_EACH = 3
+"""Up to this many columns of a kind are reported one by one, more of them in one line."""
+
+_NAMED = 5
+
+
+def add(plan: FeaturePlan, found: Findings) -> None:
+    """Add a note for what the plan decided on its own.
+
+    Args:
+        plan: The plan.
+        found: The findings of the task.
+
+    Example:
+        >>> found = Findings()
+        >>> dropped = DroppedColumn("id", "identifier: 90 distinct values in 90 rows", "identifier")
+        >>> add(FeaturePlan((), (dropped,)), found)
+        >>> next(iter(found)).message
+        "'id' is not a feature: identifier: 90 distinct values in 90 rows."
+    """
+    by_code: dict[str, list[DroppedColumn]] = {}
+    for column in plan.dropped:
+        if column.code:
+            by_code.setdefault(column.code, []).append(column)
+    for code, columns in by_code.items():
+        if len(columns) <= _EACH:
+            for column in columns:
+                found.note(
+                    code,
+                    f"{column.name!r} is not a feature: {column.why}.",
+                    column=column.name,
+                    option=_option(column.name, column.instead) if column.instead else "",
+                )
+            continue
+        found.note(
+            code,
+            f"{len(columns)} columns are not features, such as {columns[0].name!r}: "
+            f"{columns[0].why}. The others: {_listed(column.name for column in columns[1:])}.",
+        )
+    coded = [feature.feature.name for feature in plan.features if feature.why.startswith(CODES)]
+    if coded:
+        found.note(
+            "codes",
+            f"Whole numbers taken as codes without an order, by their name or their gaps: "
+            f"{_listed(coded)}.",
+            column=coded[0] if len(coded) == 1 else "",
+            option=_option(coded[0], "numeric"),
+        )
+
+
+def _option(name: str, kind: str) -> str:
+    return f"feature_config={json.dumps({name: {'kind': kind}}, ensure_ascii=False)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    named = [repr(name) for name in names]
+    more = len(named) - _NAMED
+    return ", ".join(named[:_NAMED]) + (f" and {more} more" if more > 0 else "")
