@@ -1,6 +1,6 @@
 """The KFP interface of data validation."""
 
-from typing import Dict
+from typing import Dict, List
 
 from kfp import dsl
 
@@ -20,6 +20,7 @@ def validate_data(
     previous_statistics_uri: str = "",
     skew_thresholds: Dict[str, float] = {},
     drift_thresholds: Dict[str, float] = {},
+    exclude: List[str] = [],
     fail_on: str = "error",
 ) -> bool:
     """Compute statistics of examples, infer or check their schema, and find anomalies.
@@ -34,6 +35,10 @@ def validate_data(
     distances above a threshold. Warnings: columns that have no values or that the given schema
     lacks, rows without a label, and values that the train split lacks in at least 1 % of another
     split's rows.
+
+    With a label, a column that alone predicts it as nothing known in advance could, such as a copy
+    of the label, is an error among the findings, and one that nearly does a warning. Findings do
+    not fail the task.
 
     Args:
         examples: What `ingest_data` writes: Parquet by split.
@@ -61,6 +66,8 @@ def validate_data(
             the given schema, if any. The report shows all distances.
         drift_thresholds: The same between the earlier statistics and each split's, with the
             schema's `drift_comparator`.
+        exclude: Columns that the model must not see, such as those that are known only after the
+            label.
         fail_on: The least severity of an anomaly that fails the task: `error`, `warning` or
             `never`.
 

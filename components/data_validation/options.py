@@ -38,6 +38,11 @@ class ValidationOptions:
         """The same between the earlier statistics and each split's, with the schema's
         `drift_comparator`.""",
     )
+    exclude: list[str] = option(
+        [],
+        """Columns that the model must not see, such as those that are known only after the
+        label.""",
+    )
     fail_on: str = option(
         "error",
         "The least severity of an anomaly that fails the task: `error`, `warning` or `never`.",

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.statistics import distances, statistics_files, tfdv_statistics
+from kfp_tabular.components.common.statistics import (
+    distances,
+    leaks,
+    statistics_files,
+    tfdv_statistics,
+)
 from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import SplitSummaries, summarize
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
@@ -139,7 +144,7 @@ def run(request: ValidationRequest) -> ValidationResult:
         examined = _examine(settings, examples, given, earlier, thresholds)
     is_valid = anomalies.is_valid(examined.anomalies, settings.fail_on)
     found = Findings()
-    for finding in anomalies.findings(examined.anomalies):
+    for finding in [*anomalies.findings(examined.anomalies), *_leaks(settings, examples)]:
         found.add(finding)
     recorded = _write(request, examined, found, is_valid)
     failure = anomalies.failure(examined.anomalies, settings.fail_on)
@@ -220,6 +225,15 @@ def _evidence(
         yield schema_inference.ColumnEvidence(
             name, types.casts.get(name, kind), splits, scan.times.get(name, ())
         )
+
+
+def _leaks(settings: ValidationOptions, examples: Examples) -> list[Finding]:
+    """Search the columns that a model may use for some that give the label away."""
+    label = settings.label
+    if not label:
+        return []
+    columns = [name for name in examples.schema.names if name not in settings.exclude]
+    return leaks.scan(examples, leaks.kind_of(examples, label), label, columns).findings()
 
 
 def _skew(
@@ -309,6 +323,7 @@ def _write(
                 changes=examined.changes,
                 distances=examined.distances,
                 anomalies=examined.anomalies,
+                findings=list(found),
                 is_valid=is_valid,
             )
         ),

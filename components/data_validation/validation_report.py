@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts import findings_page
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary, SplitSummaries
 from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.data_validation import schema_features as schemas
@@ -45,6 +47,7 @@ class ReportContent:
         distances: Skew and drift.
         anomalies: The anomalies found, most severe first.
         is_valid: Whether the data are valid.
+        findings: What a person should know, from anomalies and beyond them.
     """
 
     label: str
@@ -58,11 +61,16 @@ class ReportContent:
     distances: Sequence[Distance]
     anomalies: Sequence[Anomaly]
     is_valid: bool
+    findings: Sequence[Finding] = ()
 
 
 def page(content: ReportContent) -> str:
     """Return the page as a self-contained HTML document."""
-    sections = [_summary(content), _anomalies(content)]
+    sections = [
+        *findings_page.sections(content.findings),
+        _summary(content),
+        _anomalies(content),
+    ]
     if content.schema_uri:
         sections.append(_changes(content))
     if content.distances:

@@ -270,6 +270,7 @@ def training_pipeline(
         previous_statistics_uri=previous_statistics_uri,
         skew_thresholds=skew_thresholds,
         drift_thresholds=drift_thresholds,
+        exclude=exclude,
         fail_on=fail_on,
     )
     features = transform_features(
