@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.values import arrays, missing_markers
+from kfp_tabular.components.common.values import arrays, missing_markers, time_text
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import (
     BooleanFormat,
@@ -30,6 +30,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 Part = Literal["limit", "unit", "odd"]
 
+_AS_TEXT = ("text", "bag")
 _PLAIN = NumberFormat()
 _INT64 = (-(2**63), 2**63 - 1)
 _BLANK = "[ \t\u00a0\u2007\u2009\u202f]"
@@ -76,7 +77,7 @@ def read(text: pa.StringArray, given: ColumnFormat) -> Readings:
         plain = _read_plain(text, given)
         if plain is not None:
             return plain
-    if given.kind not in ("boolean", "integer", "number", "missing"):
+    if given.kind in _AS_TEXT or (given.kind == "time" and given.time is None):
         return Readings(_without_missing(text if given.verbatim else trim(text), given))
     trimmed = _without_missing(trim(text), given)
     if given.kind == "boolean":
@@ -84,10 +85,14 @@ def read(text: pa.StringArray, given: ColumnFormat) -> Readings:
     if given.kind == "missing":
         present = arrays.to_valid(trimmed)
         return Readings(pa.nulls(len(text), pa.string()), present if present.any() else None)
+    if given.time is not None:
+        return Readings(*time_text.read(trimmed, given.time))
     return _read_numbers(trimmed, given.number or _PLAIN, given.kind == "integer")
 
 
-def read_one(text: str, given: ColumnFormat) -> tuple[int | float | str | None, bool]:
+def read_one(  # noqa: PLR0911 - one per kind
+    text: str, given: ColumnFormat
+) -> tuple[int | float | str | None, bool]:
     """Read a single value.
 
     Returns:
@@ -98,7 +103,7 @@ def read_one(text: str, given: ColumnFormat) -> tuple[int | float | str | None, 
         >>> read_one("45,1 %", share), read_one("n/d", share), read_one("many", share)
         ((0.451, False), (None, False), (None, True))
     """
-    if given.kind not in ("boolean", "integer", "number", "missing"):
+    if given.kind in _AS_TEXT or (given.kind == "time" and given.time is None):
         plain = text if given.verbatim else text.strip(BLANKS)
         return (None if plain == "" or plain in given.missing else plain), False
     trimmed = text.strip(BLANKS)
@@ -111,6 +116,9 @@ def read_one(text: str, given: ColumnFormat) -> tuple[int | float | str | None, 
         if trimmed in spellings(words.true):
             return 1, False
         return (0, False) if trimmed in spellings(words.false) else (None, True)
+    if given.time is not None:
+        moment = time_text.read_one(trimmed, given.time)
+        return moment, moment is None
     value = _number_of(trimmed, given.number or _PLAIN, given.kind == "integer")
     return value, value is None
 
@@ -218,7 +226,7 @@ def _markers(missing: tuple[str, ...], text_only: bool) -> pa.StringArray:
 
 
 def _without_missing(text: pa.StringArray, given: ColumnFormat) -> pa.StringArray:
-    text_only = given.kind not in ("boolean", "integer", "number", "missing")
+    text_only = given.kind in _AS_TEXT
     missing = arrays.to_mask(pc.is_in(text, _markers(given.missing, text_only)))
     return arrays.null_where(missing, text) if missing.any() else text
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.values import time_patterns, time_text
-from kfp_tabular.components.common.values.column_format import TimeFormat
+from kfp_tabular.components.common.values import reading, time_patterns, time_text
+from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
 from tests.components.common.values import time_spellings
 
 CANONICAL = [
@@ -108,3 +108,13 @@ def test_a_form_is_a_format_of_its_own(form):
 @pytest.mark.parametrize("written", ["%H:%M", "%Y-%m", "%Q", "%Y %y %m %d", "%Y-%m-%d %j"])
 def test_a_format_without_a_date_is_none(written):
     assert time_patterns.pattern_of(written) is None
+
+
+def test_a_column_of_times_has_markers_and_odd_texts():
+    given = ColumnFormat("time", time=TimeFormat(("%d/%m/%Y",), canonical="%Y-%m-%d"))
+    found = reading.read(pa.array([" 31/12/2023\u00a0", "NULL", "0000-00-00", None]), given)
+    assert found.values.to_pylist() == ["2023-12-31", None, None, None]
+    assert found.odd.tolist() == [False, False, True, False]
+    assert reading.read_one("31/12/2023 ", given) == ("2023-12-31", False)
+    assert reading.read_one("NULL", given) == (None, False)
+    assert reading.read_one("0000-00-00", given) == (None, True)
