@@ -50,15 +50,18 @@ def ingest_data(
         label: The label's column. It must have more than one value; rows without a label are
             rejected. Empty: no label.
         split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
-            order. `time`: the earliest rows by `split_column` go to the first split, and rows of
-            the same time stay together. `column`: `split_column` names the split of each row and
-            is left out of the examples.
-        split_fractions: Relative weights by split, for `hash` and `time`. For `time`, the order
-            is train, eval, test, then others by name.
+            order; rows with equal keys stay together. `row`: by the same hash and the row's number
+            among those with equal keys, for data of a few kinds of row. `time`: the earliest rows
+            by `split_column` go to the first split, and rows of the same time stay together.
+            `column`: `split_column` names the split of each row and is left out of the examples.
+        split_fractions: Relative weights by split, for `hash`, `row` and `time`. For `time`, the
+            order is train, eval, test, then others by name.
         split_column: For `time`, a column of numbers or ISO 8601 text; for `column`, a column of
             split names.
-        split_keys: Columns whose values together decide the split, for example to keep all rows
-            of a customer in one split. Empty: the whole row.
+        split_keys: Columns whose values together decide the split, for example to keep all rows of
+            a customer in one split. Empty: for `hash`, all columns but the label and identifiers,
+            or `row` where there are too few kinds of row to keep equal ones together; for `row`,
+            all columns.
         split_salt: A different text gives a different split by hash.
         split_time_format: The format of text in a time column, in `strptime` directives
             (`%d/%m/%Y %H:%M`). Empty: ISO 8601.

@@ -11,6 +11,7 @@ from typing import Any
 
 from kfp_tabular.components.common import files, options, storage
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion import ingestion_summary
@@ -18,7 +19,7 @@ from kfp_tabular.components.data_ingestion.columns.column_names import require_c
 from kfp_tabular.components.data_ingestion.columns.column_types import parse_column_types
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.readers.file_formats import open_source
-from kfp_tabular.components.data_ingestion.splits import split_choice
+from kfp_tabular.components.data_ingestion.splits import split_choice, split_hints
 from kfp_tabular.components.data_ingestion.writing import passes
 from kfp_tabular.components.data_ingestion.writing.passes import WrittenExamples
 from kfp_tabular.components.data_ingestion.writing.prepared_block import missing_label
@@ -91,14 +92,18 @@ def run(request: IngestionRequest) -> IngestionResult:
         if settings.label:
             require_columns([settings.label], source.columns, "label")
         require_columns(list(forced), source.columns, "column_types")
-        splitter = split_choice.choose(settings.split, source, settings.label)
+        splitting = split_choice.choose(settings.split, source, settings.label)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
             files.atomic_directory(request.examples) as examples,
         ):
-            written = passes.write(source, splitter, settings.label, examples, rejected)
+            written = passes.write(source, splitting, settings.label, examples, rejected)
             _check_written(settings, written)
-            facts = _facts(settings, found, digests.result(), written)
+            split = split_hints.record(settings.split, splitting, list(written.column_types))
+            findings = Findings()
+            split_hints.add_findings(findings, splitting, split)
+            findings.write(examples)
+            facts = _facts(found, digests.result(), written, split)
             examples_lineage = lineage.record(
                 examples, inputs={}, rows=written.rows, libraries=_LIBRARIES, extra=facts
             )
@@ -147,10 +152,10 @@ def _check_label(label: str, written: WrittenExamples) -> None:
 
 
 def _facts(
-    settings: IngestionOptions,
     found: Sequence[LocalFile],
     digests: Sequence[str],
     written: WrittenExamples,
+    split: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the lineage of the examples holds in addition to the usual fields."""
     listed = [
@@ -158,19 +163,11 @@ def _facts(
         for file, digest in zip(found, digests, strict=True)
     ]
     whole = hashlib.sha256("\n".join(digests).encode())
-    split = settings.split
     return {
         # Metadata is kept in a database, so a thousand shards are counted rather than listed.
         "sources": listed[:_MOST_LISTED_SOURCES],
         "source_files": len(listed),
         "source_digest": f"sha256:{whole.hexdigest()}",
         "rejected": sum(written.rejected.values()),
-        "split": {
-            "method": split.split_method,
-            "fractions": dict(split.split_fractions),
-            "column": split.split_column,
-            "keys": list(split.split_keys),
-            "salt": split.split_salt,
-            "time_format": split.split_time_format,
-        },
+        "split": split,
     }

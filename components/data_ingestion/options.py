@@ -12,8 +12,9 @@ CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
 AUTO = "auto"
 DATA_FORMATS = (AUTO, CSV, PARQUET, TFRECORD)
 
-BY_HASH, BY_TIME, BY_COLUMN = "hash", "time", "column"
-SPLIT_METHODS = (BY_HASH, BY_TIME, BY_COLUMN)
+BY_HASH, BY_ROW, BY_TIME, BY_COLUMN = "hash", "row", "time", "column"
+SPLIT_METHODS = (BY_HASH, BY_ROW, BY_TIME, BY_COLUMN)
+USING_KEYS = (BY_HASH, BY_ROW)
 
 # A form cannot hold a tabulator itself.
 _DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
@@ -55,16 +56,17 @@ class SplitOptions:
 
     split_method: str = option(
         BY_HASH,
-        """`hash`: by a hash of `split_keys`, the same on every machine and in any row order.
-        `time`: the earliest rows by `split_column` go to the first split, and rows of the same
-        time stay together. `column`: `split_column` names the split of each row and is left out
-        of the examples.""",
+        """`hash`: by a hash of `split_keys`, the same on every machine and in any row order; rows
+        with equal keys stay together. `row`: by the same hash and the row's number among those
+        with equal keys, for data of a few kinds of row. `time`: the earliest rows by
+        `split_column` go to the first split, and rows of the same time stay together. `column`:
+        `split_column` names the split of each row and is left out of the examples.""",
         check=one_of(*SPLIT_METHODS),
     )
     split_fractions: dict[str, float] = option(
         {"train": 0.7, "eval": 0.15, "test": 0.15},
-        """Relative weights by split, for `hash` and `time`. For `time`, the order is train, eval,
-        test, then others by name.""",
+        """Relative weights by split, for `hash`, `row` and `time`. For `time`, the order is train,
+        eval, test, then others by name.""",
     )
     split_column: str = option(
         "",
@@ -74,7 +76,9 @@ class SplitOptions:
     split_keys: list[str] = option(
         [],
         """Columns whose values together decide the split, for example to keep all rows of a
-        customer in one split. Empty: the whole row.""",
+        customer in one split. Empty: for `hash`, all columns but the label and identifiers, or
+        `row` where there are too few kinds of row to keep equal ones together; for `row`, all
+        columns.""",
     )
     split_salt: str = option("", "A different text gives a different split by hash.")
     split_time_format: str = option(

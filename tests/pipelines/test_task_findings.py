@@ -46,10 +46,10 @@ def test_findings_come_from_all_artifacts_once_and_errors_first(tmp_path):
 
 def test_another_document_of_that_name_is_a_warning(tmp_path):
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "findings.json").write_text("{}")
+    (tmp_path / "model" / "_findings.json").write_text("{}")
     (found,) = task_findings.read(tmp_path)
     assert (found.severity, found.code) == ("warning", "unreadable-findings")
-    assert "findings.json: not a list of findings" in found.message
+    assert "_findings.json: not a list of findings" in found.message
 
 
 def test_plain_lines_have_the_findings_of_a_task_below_it():

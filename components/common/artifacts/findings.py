@@ -1,6 +1,6 @@
 """What a task found that a person should know: what it decided, dropped or cannot vouch for.
 
-A task collects findings, logs each as one line, and writes them to `findings.json` in its main
+A task collects findings, logs each as one line, and writes them to `_findings.json` in its main
 output. A local run shows those of all tasks on the console, first in its report, and in
 `summary.json`.
 """
@@ -18,7 +18,8 @@ from typing import Literal, get_args
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 
-FILE_NAME = "findings.json"
+FILE_NAME = "_findings.json"
+"""The underscore keeps readers of partitioned data from taking it for data."""
 
 Severity = Literal["error", "warning", "note"]
 """`error`: do not trust the result, such as a leak. `warning`: look at it, such as lost values.
@@ -100,7 +101,7 @@ class Findings:
             _logger.log(_LEVELS[finding.severity], "%s", finding.log_line)
 
     def write(self, directory: str | os.PathLike[str]) -> None:
-        """Write `findings.json` to an existing directory, even if there are none."""
+        """Write `_findings.json` to an existing directory, even if there are none."""
         document = [dataclasses.asdict(finding) for finding in self]
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         files.write_text(Path(directory, FILE_NAME), text)
@@ -142,7 +143,7 @@ def by_severity(found: Iterable[Finding]) -> list[Finding]:
 
 
 def read(directory: str | os.PathLike[str]) -> list[Finding]:
-    """Return the findings that an artifact holds; none where it has no `findings.json`.
+    """Return the findings that an artifact holds; none where it has no `_findings.json`.
 
     Raises:
         UserError: The file is not a list of findings.

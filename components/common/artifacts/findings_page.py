@@ -84,7 +84,7 @@ def _table(rows: Sequence[_Row]) -> Markup:
         cells.append([badge, *([] if row.task is None else [row.task]), text])
     headers = ["severity", *(["task"] if any(row.task for row in rows) else []), "finding"]
     more = len(rows) - _MOST_ROWS
-    caption = f"The first {_MOST_ROWS}; {more} more are in findings.json." if more > 0 else ""
+    caption = f"The first {_MOST_ROWS}; {more} more are in _findings.json." if more > 0 else ""
     return html.table(headers, cells, caption=caption)
 
 

@@ -1,6 +1,6 @@
 """What the values of a column are, and how they are written.
 
-- `column_format`: the format of a column, and `columns.json`, which carries the formats of all
+- `column_format`: the format of a column, and `_columns.json`, which carries the formats of all
   columns with the examples to the model and its endpoint;
 - `reading`: reads text in a format, a column at once or a single value;
 - `missing_markers`: the texts that mean missing;

@@ -1,4 +1,4 @@
-"""The format of a column, as ingestion decided it, and its document `columns.json`."""
+"""The format of a column, as ingestion decided it, and its document `_columns.json`."""
 
 import dataclasses
 import json
@@ -11,7 +11,8 @@ from typing import Any, Literal
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 
-FILE_NAME = "columns.json"
+FILE_NAME = "_columns.json"
+"""The underscore keeps readers of partitioned data from taking it for data."""
 
 Kind = Literal["missing", "boolean", "integer", "number", "time", "text", "bag"]
 """What a column holds. `missing`: nothing. `bag`: any number of values per row."""
@@ -90,7 +91,7 @@ class ColumnFormat:
 
 
 def write(formats: Mapping[str, ColumnFormat], directory: str | os.PathLike[str]) -> None:
-    """Write `columns.json` to an existing directory.
+    """Write `_columns.json` to an existing directory.
 
     Example:
         >>> import tempfile
@@ -108,7 +109,7 @@ def write(formats: Mapping[str, ColumnFormat], directory: str | os.PathLike[str]
 
 
 def read(directory: str | os.PathLike[str]) -> dict[str, ColumnFormat]:
-    """Return the formats that an artifact holds; none where it has no `columns.json`.
+    """Return the formats that an artifact holds; none where it has no `_columns.json`.
 
     Raises:
         UserError: The file is not such a document.

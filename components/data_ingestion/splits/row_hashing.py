@@ -20,7 +20,8 @@ Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MISSING = np.uint64(0x6A09E667F3BCC909)
+MISSING = np.uint64(0x6A09E667F3BCC909)
+"""The hash of a missing value."""
 
 
 def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
@@ -37,15 +38,25 @@ def hash_rows(columns: Mapping[str, pa.Array], salt: str = "") -> Hashes:
         >>> [hex(value) for value in hash_rows({"x": pa.array([1, 1, 2])})]
         ['0xd5b04b3271bf775', '0xd5b04b3271bf775', '0xf518725a17161851']
     """
+    return combine({name: hash_values(values) for name, values in columns.items()}, salt)
+
+
+def combine(hashed: Mapping[str, Hashes], salt: str = "") -> Hashes:
+    """Return a hash of each row from the hashes of its values; `hash_rows` in two steps.
+
+    Args:
+        hashed: What `hash_values` returned, by column; at least one.
+        salt: A different salt gives unrelated hashes.
+    """
     seed = hash_text(arrays.from_texts([salt]))[0]
-    hashes = np.full(len(next(iter(columns.values()))), seed, np.uint64)
-    for name in sorted(columns):
+    hashes = np.full(len(next(iter(hashed.values()))), seed, np.uint64)
+    for name in sorted(hashed):
         # Each step is a bijection of the hash so far, so rows that differ in one column only
         # never collide.
-        hashes ^= _hash_values(columns[name])
+        hashes ^= hashed[name]
         hashes *= _GOLDEN
         hashes ^= hashes >> np.uint64(32)
-    return _finish(hashes)
+    return mix(hashes)
 
 
 def hash_text(text: pa.StringArray) -> Hashes:
@@ -84,19 +95,60 @@ def hash_text(text: pa.StringArray) -> Hashes:
     return hashes
 
 
-def _hash_values(values: pa.Array) -> Hashes:
+def hash_values(values: pa.Array) -> Hashes:
+    """Return a hash of each value of a column, shape `[rows]`.
+
+    Distinct numbers have distinct hashes, but their bits are not spread evenly; `mix` does that.
+    """
     if pa.types.is_string(values.type):
         hashes = hash_text(values)
     else:
         # Adding zero turns -0.0 into 0.0.
         hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
     if values.null_count:
-        hashes[~arrays.to_valid(values)] = _MISSING
+        hashes[~arrays.to_valid(values)] = MISSING
     return hashes
 
 
-def _finish(hashes: Hashes) -> Hashes:
+def mix(hashes: Hashes) -> Hashes:
+    """Return hashes with their bits spread evenly; distinct ones stay distinct."""
     hashes = (hashes ^ (hashes >> np.uint64(30))) * _FIRST
     hashes = (hashes ^ (hashes >> np.uint64(27))) * _SECOND
     finished: Hashes = hashes ^ (hashes >> np.uint64(31))
     return finished
+
+
+class RowNumbers:
+    """Numbers equal rows 0, 1, 2, ... in the order in which they come.
+
+    Rows are told apart by the first bits of their hash, so memory is bounded: beyond a million
+    distinct rows, some share their numbers.
+
+    Example:
+        >>> numbers = RowNumbers()
+        >>> cash, card = np.uint64(1 << 63), np.uint64(1 << 62)
+        >>> numbers.of(np.array([cash, card, cash])).tolist(), numbers.of(np.array([cash])).tolist()
+        ([0, 0, 1], [2])
+    """
+
+    _BITS = 20
+
+    def __init__(self) -> None:
+        self._seen = np.zeros(1 << self._BITS, np.int64)
+
+    def of(self, hashes: Hashes) -> "np.ndarray[Any, np.dtype[np.int64]]":
+        """Return the number of each row among the equal ones so far, shape `[rows]`."""
+        slots = (hashes >> np.uint64(64 - self._BITS)).astype(np.int64)
+        order = np.argsort(slots, kind="stable")
+        ordered = slots[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        counts = np.diff(starts, append=len(slots))
+        numbers = np.empty(len(slots), np.int64)
+        numbers[order] = np.arange(len(slots)) - np.repeat(starts, counts)
+        numbers += self._seen[slots]
+        self._seen[ordered[starts]] += counts
+        return numbers
+
+    def tell_apart(self, hashes: Hashes) -> Hashes:
+        """Return hashes of rows that depend on their numbers, too."""
+        return mix(hashes ^ mix(self.of(hashes).astype(np.uint64)))

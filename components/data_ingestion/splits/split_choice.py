@@ -13,18 +13,24 @@ from kfp_tabular.components.data_ingestion.columns.column_names import require_c
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.options import (
     BY_COLUMN,
-    BY_HASH,
+    BY_ROW,
     BY_TIME,
+    USING_KEYS,
     SplitOptions,
 )
 from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, Source
 from kfp_tabular.components.data_ingestion.splits import split_names, split_times
+from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
 from kfp_tabular.components.data_ingestion.splits.splitters import (
     ColumnSplitter,
     HashSplitter,
-    Splitter,
     TimeSplitter,
+)
+from kfp_tabular.components.data_ingestion.splits.splitting import (
+    GivenSplit,
+    RowSplit,
+    Splitting,
 )
 
 _AHEAD = 8
@@ -47,21 +53,22 @@ def check(options: SplitOptions) -> None:
     method = options.split_method
     if method != BY_COLUMN:
         split_names.parse_fractions(options.split_fractions)
-    if method == BY_HASH and options.split_column:
+    if method in USING_KEYS and options.split_column:
         raise UserError(
-            f"split_column: {options.split_column!r} has no effect with split_method 'hash'. Set "
-            "split_method to 'time' or 'column', or use split_keys."
+            f"split_column: {options.split_column!r} has no effect with split_method {method!r}. "
+            "Set split_method to 'time' or 'column', or use split_keys."
         )
-    if method != BY_HASH and not options.split_column:
+    if method not in USING_KEYS and not options.split_column:
         raise UserError(f"split_column: split_method {method!r} needs a column; none is set.")
-    if method != BY_HASH and options.split_keys:
+    if method not in USING_KEYS and options.split_keys:
         raise UserError(
-            f"split_keys: has no effect with split_method {method!r}; only 'hash' uses keys."
+            f"split_keys: has no effect with split_method {method!r}; only 'hash' and 'row' use "
+            "keys."
         )
 
 
-def choose(options: SplitOptions, source: Source, label: str) -> Splitter:
-    """Return the splitter that the options ask for.
+def choose(options: SplitOptions, source: Source, label: str) -> Splitting:
+    """Return the splitting that the options ask for.
 
     Args:
         options: Checked options.
@@ -71,17 +78,26 @@ def choose(options: SplitOptions, source: Source, label: str) -> Splitter:
     Raises:
         UserError: A column does not exist, or its values cannot be used.
     """
-    if options.split_method == BY_HASH:
-        require_columns(options.split_keys, source.columns, "split_keys")
-        shares = split_names.parse_fractions(options.split_fractions)
-        limits = split_names.limits(list(shares.values()))
-        return HashSplitter(tuple(shares), limits, tuple(options.split_keys), options.split_salt)
+    if options.split_method in USING_KEYS:
+        return _by_hash(options, source, label)
     require_columns([options.split_column], source.columns, "split_column")
     if options.split_method == BY_TIME:
-        return _by_time(options, source)
+        return GivenSplit(_by_time(options, source))
     if options.split_column == label:
         raise UserError(f"split_column: {label!r} is the label. Choose another column.")
-    return _by_column(options.split_column, source)
+    return GivenSplit(_by_column(options.split_column, source))
+
+
+def _by_hash(options: SplitOptions, source: Source, label: str) -> Splitting:
+    keys, salt = tuple(options.split_keys), options.split_salt
+    require_columns(keys, source.columns, "split_keys")
+    shares = split_names.parse_fractions(options.split_fractions)
+    names, limits = tuple(shares), split_names.limits(list(shares.values()))
+    if options.split_method == BY_ROW:
+        return RowSplit(names, limits, keys, salt)
+    if keys:
+        return GivenSplit(HashSplitter(names, limits, keys, salt))
+    return ChosenSplit(names, limits, label, salt)
 
 
 def _by_time(options: SplitOptions, source: Source) -> TimeSplitter:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
-from kfp_tabular.components.data_ingestion.splits.row_hashing import hash_rows
+from kfp_tabular.components.data_ingestion.splits.row_hashing import Hashes, hash_rows
 from kfp_tabular.components.data_ingestion.splits.split_times import time_keys
 
 Assigned = np.ndarray[Any, np.dtype[np.intp]]
@@ -74,9 +74,7 @@ class HashSplitter:
     def assign(self, columns: Mapping[str, pa.Array]) -> Assignment:
         """Assign rows."""
         key = {name: columns[name] for name in self.keys} if self.keys else columns
-        # The upper 53 bits make an exact double in [0, 1).
-        share = (hash_rows(key, self.salt) >> np.uint64(11)) * 2.0**-53
-        return Assignment(np.searchsorted(np.asarray(self.limits[:-1]), share, side="right"))
+        return Assignment(splits_of(hash_rows(key, self.salt), self.limits))
 
 
 @dataclass(frozen=True)
@@ -140,6 +138,18 @@ class ColumnSplitter:
         missing = ~arrays.to_valid(indices)
         splits = arrays.to_integers(pc.cast(indices, pa.int64())).astype(np.intp)
         return Assignment(splits, missing if missing.any() else None)
+
+
+def splits_of(hashes: Hashes, limits: Sequence[float]) -> Assigned:
+    """Return the split of each row, as an index, from the hash that decides it.
+
+    Args:
+        hashes: Evenly spread bits for each row.
+        limits: The cumulative shares of the splits, ascending; the last is 1.0.
+    """
+    # The upper 53 bits make an exact double in [0, 1).
+    share = (hashes >> np.uint64(11)) * 2.0**-53
+    return np.searchsorted(np.asarray(limits[:-1]), share, side="right")
 
 
 def names_of(splits: Assigned, names: Sequence[str]) -> Iterator[tuple[str, Assigned]]:

@@ -12,10 +12,11 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, RejectedRow, Source
-from kfp_tabular.components.data_ingestion.splits.splitters import Splitter
+from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
     LabelFacts,
     PreparedBlock,
+    cut,
     prepare,
 )
 from kfp_tabular.components.data_ingestion.writing.rejected_rows import RejectedWriter
@@ -51,7 +52,7 @@ class WrittenExamples:
 
 
 def write(
-    source: Source, splitter: Splitter, label: str, examples: Path, rejected: Path
+    source: Source, splitting: Splitting, label: str, examples: Path, rejected: Path
 ) -> WrittenExamples:
     """Write a source as examples.
 
@@ -61,31 +62,37 @@ def write(
 
     Args:
         source: What to read.
-        splitter: Assigns rows to splits.
+        splitting: Assigns rows to splits.
         label: The label's column; empty for no label.
         examples: An existing, empty directory for the examples.
         rejected: An existing, empty directory for the rejected rows.
     """
     least: Mapping[str, ColumnType] = {}
     while True:
-        with _Pass(source, splitter, label, examples, rejected, least) as attempt:
+        with _Pass(source, splitting, label, examples, rejected, least) as attempt:
             attempt.run()
         if attempt.written is not None:
             return attempt.written
         least = attempt.column_types
-        _logger.info("A type widened after rows were written; reading again")
+        _logger.info("%s after rows were written; reading again", attempt.why_again)
         for directory in (examples, rejected):
             for entry in directory.iterdir():
                 files.remove(entry)
 
 
 class _Pass:
-    """One pass over the source; `written` stays None if a type widens after rows were written."""
+    """One pass over the source; `written` stays None if the rows have to be written again.
+
+    Attributes:
+        column_types: The types so far.
+        written: What was written; None if it turned out to be wrong.
+        why_again: What was wrong with it.
+    """
 
     def __init__(
         self,
         source: Source,
-        splitter: Splitter,
+        splitting: Splitting,
         label: str,
         examples: Path,
         rejected: Path,
@@ -93,8 +100,9 @@ class _Pass:
     ) -> None:
         self.column_types = dict(least)
         self.written: WrittenExamples | None = None
+        self.why_again = "A type widened"
         self._source = source
-        self._splitter = splitter
+        self._splitting = splitting
         self._label = label
         self._examples = examples
         self._rejected = RejectedWriter(rejected)
@@ -112,14 +120,17 @@ class _Pass:
             self._row_groups.close()
 
     def run(self) -> None:
+        self._splitting.start()
         start = said = time.monotonic()
         window = Window[Block, PreparedBlock | Mapping[str, ColumnType]](threads(), _AHEAD)
         with window:
             for block, result in window.map(self._work, self._source.blocks()):
                 if self._row_groups is None and not self._stale:
                     # Nothing is written yet, so widening for the next blocks costs nothing.
-                    for other in window.waiting():
+                    first = [result, *window.waiting()]
+                    for other in first:
                         self._widen(_types_of(other))
+                    self._choose_split(first)
                 self._take(block, result)
                 if time.monotonic() - said > _SECONDS_BETWEEN_MESSAGES:
                     said = time.monotonic()
@@ -129,6 +140,9 @@ class _Pass:
         if self._row_groups is None:
             self._row_groups = self._open()
         self._row_groups.flush()
+        if self._read and not self._splitting.is_settled():
+            self.why_again = "The columns that decide the split changed"
+            return
         self.written = WrittenExamples(
             column_types=self.column_types,
             rows=self._row_groups.rows,
@@ -142,7 +156,7 @@ class _Pass:
     def _work(self, block: Block) -> "PreparedBlock | Mapping[str, ColumnType]":
         if self._stale:
             return block.parse(self.column_types).column_types
-        return prepare(block, self.column_types, self._splitter, self._label)
+        return prepare(block, self.column_types, self._splitting, self._label)
 
     def _take(self, block: Block, result: "PreparedBlock | Mapping[str, ColumnType]") -> None:
         self._widen(_types_of(result))
@@ -151,7 +165,7 @@ class _Pass:
         while dict(result.column_types) != self.column_types:
             # The block was parsed before another one widened a column.
             before = self.column_types
-            result = prepare(block, before, self._splitter, self._label)
+            result = prepare(block, before, self._splitting, self._label)
             self._widen(result.column_types)
             if self._stale:
                 return
@@ -169,23 +183,31 @@ class _Pass:
             self.column_types = wider
             self._stale = self._row_groups is not None
 
+    def _choose_split(self, first: "list[PreparedBlock | Mapping[str, ColumnType]]") -> None:
+        blocks = [block for block in first if isinstance(block, PreparedBlock)]
+        self._splitting.choose(
+            [block.looked_at for block in blocks], [block.columns for block in blocks]
+        )
+
     def _write(self, prepared: PreparedBlock) -> None:
         if self._row_groups is None:
             self._row_groups = self._open()
+        assignment = self._splitting.assign(prepared.looked_at, prepared.columns)
+        split = prepared.split or cut(prepared, assignment, self._splitting, self._label)
         self._read += prepared.rows
-        self._seen = self._seen.with_other(prepared.label)
+        self._seen = self._seen.with_other(split.label)
         self._rejected.add(prepared.rejected)
-        for split, batch in prepared.splits.items():
-            self._row_groups.add(split, batch)
+        for name, batch in split.splits.items():
+            self._row_groups.add(name, batch)
 
     def _open(self) -> "RowGroups":
         fields = [
             pa.field(name, column_type.arrow)
             for name, column_type in self.column_types.items()
-            if name != self._splitter.drops
+            if name != self._splitting.drops
         ]
         schema = pa.schema(fields)
-        return RowGroups(self._examples, schema, self._splitter.names)
+        return RowGroups(self._examples, schema, self._splitting.names)
 
 
 def _types_of(result: "PreparedBlock | Mapping[str, ColumnType]") -> Mapping[str, ColumnType]:

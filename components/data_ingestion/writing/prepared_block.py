@@ -1,7 +1,9 @@
 """Prepares a block of rows for writing: checks it, and assigns rows to splits."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,8 @@ from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.readers.source import Block, ParsedBlock, RejectedRow
-from kfp_tabular.components.data_ingestion.splits.splitters import Splitter, names_of
+from kfp_tabular.components.data_ingestion.splits.splitters import Assignment, names_of
+from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 
 
 @dataclass(frozen=True)
@@ -35,27 +38,44 @@ class LabelFacts:
 
 @dataclass(frozen=True)
 class PreparedBlock:
-    """A block that is ready to be written.
+    """A block that is checked and ready to be split.
 
     Attributes:
         column_types: The types of its columns.
         rows: The number of rows in the block, including rejected ones.
-        splits: The accepted rows of each split that has any, in order.
+        columns: The values by column, including those of rejected rows.
+        accepted: A mask of the rows that are not rejected; None for all.
         rejected: The rejected rows, in order.
-        label: Facts about the labels of the accepted rows.
+        looked_at: What the splits depend on.
+        split: The block's rows by split, where that depends on the block only.
     """
 
     column_types: Mapping[str, ColumnType]
     rows: int
-    splits: Mapping[str, pa.RecordBatch]
+    columns: Mapping[str, pa.Array]
+    accepted: Mask | None
     rejected: list[RejectedRow]
+    looked_at: Any
+    split: "SplitBlock | None" = None
+
+
+@dataclass(frozen=True)
+class SplitBlock:
+    """The accepted rows of a block by split.
+
+    Attributes:
+        splits: The rows of each split that has any, in order.
+        label: Facts about the labels.
+    """
+
+    splits: Mapping[str, pa.RecordBatch]
     label: LabelFacts
 
 
 def prepare(
-    block: Block, least: Mapping[str, ColumnType], splitter: Splitter, label: str
+    block: Block, least: Mapping[str, ColumnType], splitting: Splitting, label: str
 ) -> PreparedBlock:
-    """Parse a block and assign its rows to splits.
+    """Parse a block, check its rows, and assign them to splits where that is possible already.
 
     Rejects rows that cannot be parsed, that have no label, that hold an infinite number, or that
     cannot be assigned to a split.
@@ -63,20 +83,25 @@ def prepare(
     Args:
         block: The rows.
         least: As for `Block.parse`.
-        splitter: Assigns rows to splits.
+        splitting: Assigns rows to splits.
         label: The label's column; empty for no label.
 
     Example:
         >>> from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
         >>> from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter
+        >>> from kfp_tabular.components.data_ingestion.splits.splitting import GivenSplit
         >>> rows = pa.RecordBatch.from_pydict({"fare": [5.5, 7.0], "tip": [1, None]})
         >>> block = TypedBlock(rows, "taxi.parquet", first_row=1, forced={})
-        >>> prepared = prepare(block, {}, HashSplitter(["train"], [1.0], [], ""), label="tip")
-        >>> prepared.splits["train"].to_pydict(), [row.reason for row in prepared.rejected]
-        ({'fare': [5.5], 'tip': [1]}, ["label 'tip' is missing"])
+        >>> splitting = GivenSplit(HashSplitter(["train"], [1.0], [], ""))
+        >>> prepared = prepare(block, {}, splitting, label="tip")
+        >>> [row.reason for row in prepared.rejected]
+        ["label 'tip' is missing"]
+        >>> prepared.split.splits["train"].to_pydict()
+        {'fare': [5.5], 'tip': [1]}
     """
     parsed = block.parse(least)
-    assignment = splitter.assign(parsed.columns)
+    looked_at = splitting.look(parsed.columns)
+    assignment: Assignment | None = looked_at.assignment
     reasons = list(parsed.faults)
     for name, values in parsed.columns.items():
         infinite = _infinite(values)
@@ -85,33 +110,55 @@ def prepare(
     if label and parsed.columns[label].null_count:
         missing = ~arrays.to_valid(parsed.columns[label])
         reasons.append((missing, missing_label(label)))
-    if assignment.missing is not None:
+    if assignment is not None and assignment.missing is not None:
         reasons.append(
             (
                 assignment.missing,
-                f"column {splitter.decides!r}, which decides the split, is missing",
+                f"column {splitting.decides!r}, which decides the split, is missing",
             )
         )
 
     rejected = list(parsed.unreadable)
-    splits = assignment.splits
+    accepted = None
     if reasons:
         why = _first_reason(reasons, parsed.rows)
         rejected += _reject(parsed, why, [reason for _, reason in reasons])
-        splits = np.where(why >= 0, -1, splits)
-    names = [name for name in parsed.columns if name != splitter.drops]
-    batch = pa.RecordBatch.from_arrays([parsed.columns[name] for name in names], names)
-    by_split = {
-        name: batch if len(rows) == batch.num_rows else batch.take(arrays.from_integers(rows))
-        for name, rows in names_of(splits, splitter.names)
-    }
-    return PreparedBlock(
+        accepted = why < 0
+    prepared = PreparedBlock(
         column_types=parsed.column_types,
         rows=parsed.rows + len(parsed.unreadable),
-        splits=by_split,
+        columns=parsed.columns,
+        accepted=accepted,
         rejected=sorted(rejected, key=lambda row: row.line),
-        label=_label_facts(by_split, label),
+        looked_at=looked_at,
     )
+    if assignment is None:
+        return prepared
+    split = cut(prepared, assignment, splitting, label)
+    return dataclasses.replace(prepared, columns={}, accepted=None, split=split)
+
+
+def cut(
+    prepared: PreparedBlock, assignment: Assignment, splitting: Splitting, label: str
+) -> SplitBlock:
+    """Return the accepted rows of a block by split.
+
+    Args:
+        prepared: The block.
+        assignment: The split of each of its rows.
+        splitting: What assigned them.
+        label: The label's column; empty for no label.
+    """
+    splits = assignment.splits
+    if prepared.accepted is not None:
+        splits = np.where(prepared.accepted, splits, -1)
+    names = [name for name in prepared.columns if name != splitting.drops]
+    batch = pa.RecordBatch.from_arrays([prepared.columns[name] for name in names], names)
+    by_split = {
+        name: batch if len(rows) == batch.num_rows else batch.take(arrays.from_integers(rows))
+        for name, rows in names_of(splits, splitting.names)
+    }
+    return SplitBlock(by_split, _label_facts(by_split, label))
 
 
 def missing_label(label: str) -> str:

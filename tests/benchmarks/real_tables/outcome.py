@@ -39,7 +39,7 @@ class Outcome:
     @cached_property
     def columns(self) -> Mapping[str, Any]:
         """The format of each column, as ingestion decided it."""
-        return dict(self._document("ingest-data", "columns.json").get("columns", {}))
+        return dict(self._document("ingest-data", "_columns.json").get("columns", {}))
 
     @cached_property
     def features(self) -> Mapping[str, str]:

@@ -53,6 +53,6 @@ def test_the_log_of_a_task_holds_its_findings_whatever_the_data_hold(caplog):
     ],
 )
 def test_another_document_is_refused(tmp_path, text):
-    (tmp_path / "findings.json").write_text(text)
+    (tmp_path / "_findings.json").write_text(text)
     with pytest.raises(UserError, match=r"findings\.json: not a list of findings"):
         findings.read(tmp_path)

@@ -42,5 +42,5 @@ def test_very_many_findings_are_counted():
     many = [Finding("warning", "odd", f"value {number}") for number in range(600)]
     (table,) = findings_page.section(many).blocks
     assert table.count("<tr>") == 501
-    assert "The first 500; 100 more are in findings.json." in table
+    assert "The first 500; 100 more are in _findings.json." in table
     assert findings_page.markdown(many).splitlines()[-1] == "- And 100 more."

@@ -35,6 +35,6 @@ def test_an_artifact_without_the_document_has_no_formats(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"columns": {"a": {}}}', '{"columns": {"a": 1}}'])
 def test_another_document_is_refused(tmp_path, text):
-    (tmp_path / "columns.json").write_text(text)
+    (tmp_path / "_columns.json").write_text(text)
     with pytest.raises(UserError, match=r"columns\.json: not a document"):
         column_format.read(tmp_path)

@@ -1,0 +1,191 @@
+"""Splits by a hash of columns that are chosen from the data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from kfp_tabular.components.data_ingestion.splits import key_choice
+from kfp_tabular.components.data_ingestion.splits.key_choice import KeyChoice
+from kfp_tabular.components.data_ingestion.splits.row_hashing import (
+    Hashes,
+    RowNumbers,
+    combine,
+    hash_values,
+)
+from kfp_tabular.components.data_ingestion.splits.split_evidence import (
+    ColumnEvidence,
+    Kinds,
+    SplitEvidence,
+    sampled_rows,
+)
+from kfp_tabular.components.data_ingestion.splits.splitters import Assigned, Assignment, splits_of
+
+_MERGED_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class EvidenceLookedAt:
+    """What a block of rows shows, and what its splits depend on.
+
+    Attributes:
+        choice: The choice that was known; None before the first.
+        keys: The columns that `kinds` of the evidence is about.
+        evidence: What the rows show.
+        splits: The split of each row if rows of the same kind stay together.
+        row_hashes: The hash of each whole row, for a split by row; None for other splits.
+    """
+
+    choice: KeyChoice | None
+    keys: tuple[str, ...]
+    evidence: SplitEvidence
+    splits: Assigned
+    row_hashes: Hashes | None = None
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """The splits, where they depend on neither a choice to come nor the rows before."""
+        ready = self.choice is not None and not self.choice.by_row
+        return Assignment(self.splits) if ready else None
+
+
+class ChosenSplit:
+    """Chooses the key of a split by hash, and splits by it.
+
+    The first blocks give a choice, by which rows are split while evidence goes on. Where all of the
+    evidence gives another choice, the rows have to be split again by that one.
+
+    Args:
+        names: The splits.
+        limits: The cumulative shares, ascending; the last is 1.0.
+        label: The label's column; empty for no label.
+        salt: A different salt gives a different split.
+
+    Attributes:
+        choice: The choice so far.
+        drops: No column is left out of the examples.
+        decides: Any row can be assigned.
+
+    Example:
+        >>> split = ChosenSplit(["train", "test"], [0.5, 1.0], label="paid", salt="")
+        >>> block = {"x": pa.array(range(9)), "paid": pa.array([0, 1, 0] * 3)}
+        >>> looked_at = split.look(block)
+        >>> split.choose([looked_at], [block])
+        >>> split.choice, split.assign(looked_at, block).splits.tolist()
+        (KeyChoice(keys=('x',), by_row=False), [0, 0, 1, 0, 1, 1, 0, 1, 1])
+    """
+
+    drops: None = None
+    decides: None = None
+
+    def __init__(
+        self, names: Sequence[str], limits: Sequence[float], label: str, salt: str
+    ) -> None:
+        self.names = names
+        self.choice: KeyChoice | None = None
+        self._limits = limits
+        self._label = label
+        self._salt = salt
+        self._keys: tuple[str, ...] | None = None
+        self._parts: list[SplitEvidence] = []
+        self._numbers = RowNumbers()
+
+    @property
+    def evidence(self) -> SplitEvidence:
+        """The evidence of all rows that were assigned."""
+        return SplitEvidence.merge(self._parts)
+
+    def start(self) -> None:
+        """Begin to split all rows, or begin again: drops the evidence, keeps the choice."""
+        self._parts.clear()
+        self._numbers = RowNumbers()
+
+    def look(self, columns: Mapping[str, pa.Array]) -> EvidenceLookedAt:
+        """Collect the evidence of a block, and hash its rows. May run in any thread."""
+        candidates = [name for name in columns if name != self._label] or list(columns)
+        hashed = {name: hash_values(columns[name]) for name in candidates}
+        expected = sampled_rows(len(candidates))
+        shown = {
+            name: ColumnEvidence.of(columns[name], hashed[name], expected) for name in candidates
+        }
+        choice = self.choice
+        keys = choice.keys if choice else self._keys or tuple(candidates)
+        return self._kinds(columns, hashed, shown, keys, choice)
+
+    def choose(
+        self, first: Sequence[EvidenceLookedAt], blocks: Sequence[Mapping[str, pa.Array]]
+    ) -> None:
+        """Choose from the first blocks, unless a choice is known from an earlier attempt."""
+        if self.choice is not None:
+            return
+        names = first[0].evidence.columns
+        columns = {
+            name: ColumnEvidence.merge([seen.evidence.columns[name] for seen in first])
+            for name in names
+        }
+        keys = self._keys or key_choice.features_among(columns)
+        kinds = Kinds.merge(
+            [
+                self._again(seen, block, KeyChoice(keys)).evidence.kinds
+                for seen, block in zip(first, blocks, strict=True)
+            ]
+        )
+        self.choice = KeyChoice(keys, by_row=not self._keeps_together(kinds))
+
+    def assign(self, looked_at: EvidenceLookedAt, columns: Mapping[str, pa.Array]) -> Assignment:
+        """Return the split of each row of a block. Takes the blocks in their order."""
+        if self.choice is None:
+            raise AssertionError("rows are assigned before there is a choice")
+        looked_at = self._again(looked_at, columns, self.choice)
+        self._parts.append(looked_at.evidence)
+        if len(self._parts) >= _MERGED_AT_ONCE:
+            self._parts = [self.evidence]
+        if looked_at.row_hashes is None:
+            return Assignment(looked_at.splits)
+        return Assignment(splits_of(self._numbers.tell_apart(looked_at.row_hashes), self._limits))
+
+    def is_settled(self) -> bool:
+        """Return whether all of the evidence gives the same choice. Otherwise, split again."""
+        evidence, choice = self.evidence, self.choice
+        if choice is None:
+            raise AssertionError("there is no choice to settle")
+        keys = key_choice.features_among(evidence.columns)
+        if keys != choice.keys:
+            # How many kinds of row there are by this key is not known yet.
+            self._keys, self.choice = keys, None
+            return False
+        by_row = not self._keeps_together(evidence.kinds)
+        self.choice = KeyChoice(keys, by_row)
+        return by_row == choice.by_row
+
+    def _keeps_together(self, kinds: Kinds) -> bool:
+        return key_choice.keeps_together(kinds, np.diff([0.0, *self._limits]).tolist())
+
+    def _again(
+        self, looked_at: EvidenceLookedAt, columns: Mapping[str, pa.Array], choice: KeyChoice
+    ) -> EvidenceLookedAt:
+        """Look at a block by another choice, where that makes a difference."""
+        rows_hashed = looked_at.row_hashes is not None
+        if looked_at.keys == choice.keys and rows_hashed == choice.by_row:
+            return looked_at
+        wanted = columns if choice.by_row else choice.keys
+        hashed = {name: hash_values(columns[name]) for name in wanted}
+        return self._kinds(columns, hashed, looked_at.evidence.columns, choice.keys, choice)
+
+    def _kinds(
+        self,
+        columns: Mapping[str, pa.Array],
+        hashed: Mapping[str, Hashes],
+        shown: Mapping[str, ColumnEvidence],
+        keys: tuple[str, ...],
+        choice: KeyChoice | None,
+    ) -> EvidenceLookedAt:
+        key_hashes = combine({name: hashed[name] for name in keys}, self._salt)
+        splits = splits_of(key_hashes, self._limits)
+        kinds = Kinds.of(key_hashes, splits, len(self.names))
+        row_hashes = None
+        if choice and choice.by_row:
+            rest = {name: hash_values(columns[name]) for name in columns if name not in hashed}
+            row_hashes = combine({**hashed, **rest}, self._salt)
+        return EvidenceLookedAt(choice, keys, SplitEvidence(shown, kinds), splits, row_hashes)

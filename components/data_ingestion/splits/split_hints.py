@@ -1,0 +1,128 @@
+"""Says how the rows were split, and what may be wrong with it."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.values.column_names import suggests_identifier
+from kfp_tabular.components.data_ingestion.options import BY_HASH, BY_ROW, SplitOptions
+from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
+from kfp_tabular.components.data_ingestion.splits.split_evidence import ColumnEvidence, Kinds
+from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
+
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:.*)?")
+_TIME_NAME = re.compile(r"(?i)(?:^|_|\b)(time|timestamp|date|datetime|at|on)$|[a-z](Time|Date|At)$")
+_EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990-01-01 and 2100-01-01
+_MOST_NAMED = 6
+
+
+def record(options: SplitOptions, splitting: Splitting, columns: Sequence[str]) -> dict[str, Any]:
+    """Return how the rows were split, for the lineage of the examples.
+
+    Args:
+        options: The options.
+        splitting: What split the rows.
+        columns: All columns of the data.
+    """
+    found = {
+        "method": options.split_method,
+        "fractions": dict(options.split_fractions),
+        "column": options.split_column,
+        "keys": list(options.split_keys),
+        "salt": options.split_salt,
+        "time_format": options.split_time_format,
+    }
+    if isinstance(splitting, ChosenSplit) and splitting.choice:
+        by_row = splitting.choice.by_row
+        found["method"] = BY_ROW if by_row else BY_HASH
+        found["keys"] = list(columns if by_row else splitting.choice.keys)
+    return found
+
+
+def add_findings(found: Findings, splitting: Splitting, recorded: Mapping[str, Any]) -> None:
+    """Add what a person should know about a split whose columns were chosen.
+
+    Args:
+        found: Where to add it.
+        splitting: What split the rows.
+        recorded: What `record` returned.
+    """
+    if not isinstance(splitting, ChosenSplit) or splitting.choice is None:
+        return
+    evidence = splitting.evidence
+    left_out = [name for name in evidence.columns if name not in splitting.choice.keys]
+    _say_keys(found, evidence.kinds, recorded, left_out, splitting.names)
+    for name in left_out:
+        if evidence.columns[name].identifies(name) == "entity":
+            _hint_at_entity(found, name, evidence.columns[name])
+    _hint_at_time(found, evidence.columns)
+
+
+def _say_keys(
+    found: Findings,
+    kinds: Kinds,
+    recorded: Mapping[str, Any],
+    left_out: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    line = f"split_keys={json.dumps(recorded['keys'], ensure_ascii=False)}"
+    amount = f"{'' if kinds.is_exact else 'about '}{kinds.distinct:,}"
+    without = f" without {_named(left_out)}," if left_out else ""
+    if recorded["method"] == BY_ROW:
+        found.note(
+            "split-by-row",
+            f"Only {amount} kinds of row among {kinds.rows:,}: too few to keep equal rows "
+            f"together, so the {len(names)} splits share them. To keep each row in its split as "
+            "data are added, give split_method and split_keys.",
+            option=f"split_method=row, {line}",
+        )
+        return
+    found.note(
+        "split-keys",
+        f"Rows with equal features stay in one split:{without} {amount} of {kinds.rows:,} rows "
+        "differ. To keep each row in its split as columns are added, give split_keys.",
+        option=line,
+    )
+
+
+def _hint_at_entity(found: Findings, name: str, shown: ColumnEvidence) -> None:
+    sample = shown.sample
+    if sample is None or not sample.distinct:
+        return
+    message = (
+        f"{name!r} looks like what several rows belong to, as a customer: {sample.distinct:,} "
+        f"values with {sample.rows / sample.distinct:.1f} rows each. Rows of one are in several "
+        "splits, so the evaluation may be too good."
+    )
+    add = found.warning if suggests_identifier(name) else found.note
+    add("entity", message, column=name, option=f"split_keys={json.dumps([name])}")
+
+
+def _hint_at_time(found: Findings, columns: Mapping[str, ColumnEvidence]) -> None:
+    times = [name for name, shown in columns.items() if _is_time(name, shown)]
+    if len(times) == 1:
+        found.note(
+            "time-column",
+            f"{times[0]!r} is a time. If the model will predict later rows, a split by time is the "
+            "honest test.",
+            column=times[0],
+            option=f"split_method=time, split_column={times[0]}",
+        )
+
+
+def _is_time(name: str, shown: ColumnEvidence) -> bool:
+    if shown.is_text:
+        return bool(shown.texts) and all(map(_ISO_TIME.fullmatch, shown.texts.values()))
+    values = shown.numbers
+    low, high = _EPOCH_SECONDS
+    named = _TIME_NAME.search(name) is not None
+    return bool(named and len(values) and low <= values[0] and values[-1] <= high)
+
+
+def _named(names: Collection[str]) -> str:
+    shown: Iterable[str] = list(names)[:_MOST_NAMED]
+    more = len(names) - _MOST_NAMED
+    text = ", ".join(repr(name) for name in shown)
+    return text if more <= 0 else f"{text} and {more} more identifiers"
