@@ -17,6 +17,7 @@ def transform_features(
     summary: dsl.Output[dsl.Markdown],
     label: str,
     task: str = "auto",
+    positive_class: str = "",
     exclude: List[str] = [],
     feature_config: Dict[str, Any] = {},
     preprocessing_fn: str = "",
@@ -49,6 +50,8 @@ def transform_features(
         label: The label's column.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary;
             text, or at most 20 distinct whole numbers, multiclass; everything else regression.
+        positive_class: The positive class of a binary task. Empty: the second of 0 and 1, no and
+            yes, false and true and the like, the larger of two numbers, otherwise the rarer class.
         exclude: Columns that the model must not see, such as those that are known only after the
             label.
         feature_config: By feature, an object with `kind` (`numeric`, `categorical`, `hash`,

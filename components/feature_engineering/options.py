@@ -30,6 +30,11 @@ class TransformOptions:
         or at most 20 distinct whole numbers, multiclass; everything else regression.""",
         check=one_of(*TASKS),
     )
+    positive_class: str = option(
+        "",
+        """The positive class of a binary task. Empty: the second of 0 and 1, no and yes, false and
+        true and the like, the larger of two numbers, otherwise the rarer class.""",
+    )
     exclude: list[str] = option(
         [],
         """Columns that the model must not see, such as those that are known only after the

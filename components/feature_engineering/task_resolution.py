@@ -1,18 +1,17 @@
 """Finds the supervised task that a label defines."""
 
-import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.supervised_task import Task, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.feature_engineering import label_findings, positive_class
 from kfp_tabular.components.feature_engineering.target_encoding import class_text, present
-
-_logger = logging.getLogger(__name__)
 
 TRAIN = "train"
 
@@ -22,21 +21,32 @@ MOST_INTEGER_CLASSES = 20
 MOST_CLASSES = 1_000
 """A text label with more distinct values is rejected as a mistake."""
 
+_SHOWN = 100
+"""Up to this many whole numbers are explained; more are a quantity beyond doubt."""
 
-def resolve(examples: Examples, label: str, task: str) -> Task:
+
+def resolve(
+    examples: Examples,
+    label: str,
+    task: str,
+    positive: str = "",
+    found: Findings | None = None,
+) -> Task:
     """Find the task that a label defines.
 
     A class that is too rare to occur in the train split is still a class: the model cannot learn
     it, and the evaluation counts it.
 
     With `auto`, two distinct values define a binary task; text, or at most `MOST_INTEGER_CLASSES`
-    distinct whole numbers, a multiclass one; everything else regression. Missing, NaN and infinite
-    labels do not count.
+    distinct whole numbers of whatever type, a multiclass one; everything else regression. Missing,
+    NaN and infinite labels do not count.
 
     Args:
         examples: The examples to read.
         label: The label's column.
         task: `auto`, or the task to check the label against.
+        positive: The positive class of a binary task; empty to choose.
+        found: The findings of the task.
 
     Raises:
         UserError: The column or the task does not exist, or the label is missing or constant in
@@ -53,6 +63,7 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
         ...     resolve(Examples(Path(folder)), "tip", "auto")
         Task(kind='binary', label='tip', classes=('no', 'yes'), class_counts=(2, 1))
     """
+    found = Findings() if found is None else found
     names = examples.schema.names
     if label not in names:
         raise UserError(f"label: the data have no column {label!r}.{closest(label, names)}")
@@ -65,19 +76,26 @@ def resolve(examples: Examples, label: str, task: str) -> Task:
             f"label {label!r}: always {value!r} in the train split, so there is nothing to learn. "
             "Choose another column, or other splits."
         )
-    values = set(counts).union(*(_counts(examples, label, split) for split in examples.splits))
+    splits = {split: _counts(examples, label, split) for split in examples.splits if split != TRAIN}
+    values = set(counts).union(*splits.values())
     kind = _kind(label, values, examples.schema.field(label).type, task)
+    if positive and kind != "binary":
+        raise UserError(
+            f"positive_class: label {label!r} makes a {kind} task; only a binary one has a "
+            "positive class. Remove it."
+        )
+    if task == "auto" and len(values) <= _SHOWN and _are_whole(values):
+        label_findings.add_whole_numbers(label, sorted(values), kind, found)
     if kind == "regression":
         return Task(kind, label)
     if len(values) > MOST_CLASSES:
-        raise UserError(
-            f"label {label!r}: more than {MOST_CLASSES} distinct values are too many classes. "
-            "Choose another column, or task=regression for numbers."
-        )
-    unseen = sorted(values - set(counts))
-    if unseen:
-        _logger.warning("label %r: the train split has no row of class %s", label, _listed(unseen))
+        raise UserError(_too_many_classes(label, values))
+    by_split = {TRAIN: counts, **splits}
     classes = sorted(values)
+    if kind == "binary":
+        rows = {value: counts.get(value, 0) for value in classes}
+        classes = list(positive_class.order(rows, label, positive, found))
+    label_findings.add_classes(label, classes, by_split, found)
     return Task(
         kind,
         label,
@@ -99,16 +117,48 @@ def _kind(label: str, values: Set[Any], kind: pa.DataType, task: str) -> TaskKin
         return "multiclass"
     if task == "regression":
         if text:
-            raise UserError(f"label {label!r}: task=regression needs numbers, found text.")
+            others = sorted(value for value in values if not _is_number(value))
+            raise UserError(
+                f"label {label!r}: task=regression needs numbers, found text such as "
+                f"{_listed(others or sorted(values), 3)}. To take such values as missing, ingest "
+                f'with column_types={{"{label}": "number"}}.'
+            )
         return "regression"
     if len(values) == 2:
         return "binary"
-    if text or (pa.types.is_integer(kind) and len(values) <= MOST_INTEGER_CLASSES):
+    if text or (len(values) <= MOST_INTEGER_CLASSES and _are_whole(values)):
         return "multiclass"
     return "regression"
 
 
-def _counts(examples: Examples, label: str, split: str) -> dict[Any, int]:
+def _are_whole(values: Set[Any]) -> bool:
+    return all(not isinstance(value, str) and value == int(value) for value in values)
+
+
+def _too_many_classes(label: str, values: Set[Any]) -> str:
+    where = f"label {label!r}: more than {MOST_CLASSES} distinct values are too many classes."
+    others = sorted(value for value in values if isinstance(value, str) and not _is_number(value))
+    if any(isinstance(value, str) for value in values) and len(others) <= len(values) / 2:
+        return (
+            f"{where} Most are numbers, but {_listed(others)} are not. For regression, ingest them "
+            f'as missing: column_types={{"{label}": "number"}} with odd_values=missing, or '
+            "missing_values."
+        )
+    return (
+        f"{where} Is it an identifier or free text? Choose another column, or group the values to "
+        "fewer classes. For numbers, choose task=regression."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _counts(examples: Examples, label: str, split: str) -> Mapping[Any, int]:
     """Return rows by value. Stops soon after `MOST_CLASSES` values, which are too many."""
     counts: dict[Any, int] = {}
     for batch in examples.batches(split, [label]):

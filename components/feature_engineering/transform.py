@@ -101,7 +101,9 @@ def run(request: TransformRequest) -> TransformResult:
         examples.require(TRAIN)
         raise UserError(f"{request.examples}: the train split has no rows. Choose other splits.")
     found = Findings()
-    task = task_resolution.resolve(examples, settings.label, settings.task)
+    task = task_resolution.resolve(
+        examples, settings.label, settings.task, settings.positive_class, found
+    )
     _logger.info("task: %s, label %r", task.kind, task.label)
     candidates, dropped = _candidates(
         settings, examples, schema_columns(read_schema(request.schema))

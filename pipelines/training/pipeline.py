@@ -20,6 +20,7 @@ def training_pipeline(
     data_uri: str,
     label: str,
     task: str = "auto",
+    positive_class: str = "",
     exclude: list[str] = [],
     data_format: str = "auto",
     split_method: str = "hash",
@@ -94,6 +95,8 @@ def training_pipeline(
         label: The column to predict.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
             or at most 20 distinct whole numbers, multiclass; everything else regression.
+        positive_class: The positive class of a binary task. Empty: the second of 0 and 1, no and
+            yes, false and true and the like, the larger of two numbers, otherwise the rarer class.
         exclude: Columns that the model must not see, such as those that are known only after the
             label.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
@@ -281,6 +284,7 @@ def training_pipeline(
         schema=validation.outputs["schema"],
         label=label,
         task=task,
+        positive_class=positive_class,
         exclude=exclude,
         feature_config=feature_config,
         preprocessing_fn=preprocessing_fn,

@@ -22,9 +22,9 @@ class Task:
     Attributes:
         kind: `binary`, `multiclass` or `regression`.
         label: The label's column.
-        classes: The classes as text, sorted (integers by value, text by code point); the
-            transformed label is an index into them. The second class of a binary task is the
-            positive one. Empty for regression.
+        classes: The classes as text; the transformed label is an index into them. The second class
+            of a binary task is the positive one; those of a multiclass task are sorted (numbers by
+            value, text by code point). Empty for regression.
         class_counts: Rows of the train split by class, in the order of `classes`.
 
     Example:
