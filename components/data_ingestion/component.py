@@ -23,6 +23,9 @@ def ingest_data(
     split_salt: str = "",
     split_time_format: str = "",
     max_rejected_fraction: float = 0.01,
+    exclude: List[str] = [],
+    keep: List[str] = [],
+    nested: Dict[str, str] = {},
     column_types: Dict[str, str] = {},
     csv_delimiter: str = ",",
     csv_encoding: str = "utf-8",
@@ -67,6 +70,14 @@ def ingest_data(
             (`%d/%m/%Y %H:%M`). Empty: ISO 8601.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
             1.
+        exclude: Columns that are not read, such as nested ones and those that the model must not
+            see. `split_keys`, `split_column` and `keep` are read all the same.
+        keep: Columns to read although `exclude` names them, or crosses of them (`a,b`), such as
+            the evaluation's `slice_columns`.
+        nested: How Parquet columns and TFRecord features with several values per row become
+            columns, by column. `flatten`: a column per field (`address.city`), per position of a
+            list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
+            texts stay together as one column.
         column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
             that do not fit are rejected.
         csv_delimiter: The character between fields; `tab` for a tabulator.

@@ -14,10 +14,12 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.data_ingestion import ingestion_summary
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import parse_column_types
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
+from kfp_tabular.components.data_ingestion.readers import column_selection
 from kfp_tabular.components.data_ingestion.readers.file_formats import open_source
 from kfp_tabular.components.data_ingestion.splits import split_choice, split_hints
 from kfp_tabular.components.data_ingestion.writing import passes
@@ -88,7 +90,12 @@ def run(request: IngestionRequest) -> IngestionResult:
     start = time.monotonic()
     with storage.local_files(settings.data_uri) as found, ThreadPoolExecutor(1) as background:
         digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
-        source = open_source(found, settings.data_format, settings.csv, forced)
+        selection = column_selection.select(settings, found)
+        source = open_source(found, settings.data_format, settings.csv, forced, selection)
+        selection.check(source.known)
+        findings = Findings()
+        for note in (*selection.notes, *source.notes):
+            findings.add(note)
         if settings.label:
             require_columns([settings.label], source.columns, "label")
         require_columns(list(forced), source.columns, "column_types")
@@ -100,10 +107,14 @@ def run(request: IngestionRequest) -> IngestionResult:
             written = passes.write(source, splitting, settings.label, examples, rejected)
             _check_written(settings, written)
             split = split_hints.record(settings.split, splitting, list(written.column_types))
-            findings = Findings()
             split_hints.add_findings(findings, splitting, split)
             findings.write(examples)
-            facts = _facts(found, digests.result(), written, split)
+            if source.bags:
+                column_format.write(source.bags, examples)
+            facts = {
+                **_facts(found, digests.result(), written, split),
+                "excluded": sorted(selection.exclude),
+            }
             examples_lineage = lineage.record(
                 examples, inputs={}, rows=written.rows, libraries=_LIBRARIES, extra=facts
             )

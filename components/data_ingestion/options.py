@@ -50,6 +50,12 @@ def _check_share(value: Any) -> None:
         raise ValueError("expected a share from 0 to 1")
 
 
+def _check_nested(value: Any) -> None:
+    for way in value.values():
+        if way not in NESTED_WAYS:
+            raise ValueError("expected bag or flatten for each column")
+
+
 @dataclass(frozen=True)
 class SplitOptions:
     """How to assign rows to splits."""
@@ -133,6 +139,24 @@ class IngestionOptions:
         0.01,
         "The task fails if a larger share of the rows is rejected, from 0 to 1.",
         check=_check_share,
+    )
+    exclude: list[str] = option(
+        [],
+        """Columns that are not read, such as nested ones and those that the model must not see.
+        `split_keys`, `split_column` and `keep` are read all the same.""",
+    )
+    keep: list[str] = option(
+        [],
+        """Columns to read although `exclude` names them, or crosses of them (`a,b`), such as the
+        evaluation's `slice_columns`.""",
+    )
+    nested: dict[str, str] = option(
+        {},
+        """How Parquet columns and TFRecord features with several values per row become columns, by
+        column. `flatten`: a column per field (`address.city`), per position of a list (`scores_0`)
+        or per key of a map (`settings.theme`). `bag`: lists of numbers or texts stay together as
+        one column.""",
+        check=_check_nested,
     )
     column_types: dict[str, str] = option(
         {},

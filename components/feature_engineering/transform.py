@@ -222,7 +222,8 @@ def _candidates(
     settings: TransformOptions, examples: Examples, schema: Mapping[str, SchemaColumn]
 ) -> tuple[list[SchemaColumn], list[DroppedColumn]]:
     present = examples.schema.names
-    known = [*present, *(name for name in schema if name not in present)]
+    excluded = lineage.read(examples.path).get("excluded", [])
+    known = list(dict.fromkeys([*present, *schema, *excluded]))
     for name in settings.exclude:
         if name == settings.label:
             raise UserError(f"exclude: {name!r} is the label. Remove it from the list.")
@@ -235,7 +236,7 @@ def _candidates(
         column = schema.get(name)
         if name == settings.label:
             continue
-        if name in settings.exclude:
+        if name in settings.exclude or name in excluded:
             dropped.append(DroppedColumn(name, "excluded"))
         elif column is None:
             dropped.append(DroppedColumn(name, "not in the schema", "not-in-schema"))

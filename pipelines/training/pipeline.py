@@ -29,6 +29,7 @@ def training_pipeline(
     split_keys: list[str] = [],
     split_salt: str = "",
     split_time_format: str = "",
+    nested: dict[str, str] = {},
     column_types: dict[str, str] = {},
     csv_delimiter: str = ",",
     csv_encoding: str = "utf-8",
@@ -97,8 +98,9 @@ def training_pipeline(
             or at most 20 distinct whole numbers, multiclass; everything else regression.
         positive_class: The positive class of a binary task. Empty: the second of 0 and 1, no and
             yes, false and true and the like, the larger of two numbers, otherwise the rarer class.
-        exclude: Columns that the model must not see, such as those that are known only after the
-            label.
+        exclude: Columns that are not read, such as nested ones and those that are known only after
+            the label. Those in `split_keys`, `split_column` and `slice_columns` are read, but the
+            model does not see them.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
@@ -117,6 +119,10 @@ def training_pipeline(
         split_salt: A different text gives a different split by hash.
         split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
             %H:%M`). Empty: ISO 8601.
+        nested: How Parquet columns and TFRecord features with several values per row become
+            columns, by column. `flatten`: a column per field (`address.city`), per position of a
+            list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
+            texts stay together as one column.
         column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
             that do not fit are rejected.
         csv_delimiter: The character between fields; `tab` for a tabulator.
@@ -262,6 +268,9 @@ def training_pipeline(
         split_keys=split_keys,
         split_salt=split_salt,
         split_time_format=split_time_format,
+        exclude=exclude,
+        keep=slice_columns,
+        nested=nested,
         column_types=column_types,
         csv_delimiter=csv_delimiter,
         csv_encoding=csv_encoding,

@@ -21,6 +21,8 @@ def validation_pipeline(
     split_keys: list[str] = [],
     split_salt: str = "",
     split_time_format: str = "",
+    exclude: list[str] = [],
+    nested: dict[str, str] = {},
     column_types: dict[str, str] = {},
     csv_delimiter: str = ",",
     csv_encoding: str = "utf-8",
@@ -67,6 +69,12 @@ def validation_pipeline(
         split_salt: A different text gives a different split by hash.
         split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
             %H:%M`). Empty: ISO 8601.
+        exclude: Columns that are not read, such as nested ones and those that the model must not
+            see. `split_keys`, `split_column` and `keep` are read all the same.
+        nested: How Parquet columns and TFRecord features with several values per row become
+            columns, by column. `flatten`: a column per field (`address.city`), per position of a
+            list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
+            texts stay together as one column.
         column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
             that do not fit are rejected.
         csv_delimiter: The character between fields; `tab` for a tabulator.
@@ -86,6 +94,8 @@ def validation_pipeline(
         split_keys=split_keys,
         split_salt=split_salt,
         split_time_format=split_time_format,
+        exclude=exclude,
+        nested=nested,
         column_types=column_types,
         csv_delimiter=csv_delimiter,
         csv_encoding=csv_encoding,

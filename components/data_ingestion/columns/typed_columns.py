@@ -85,6 +85,26 @@ def fit(values: pa.Array, least: ColumnType, forced: ColumnType | None = None) -
     return Fitted(_widen(plain, column_type, wider), wider, undecodable)
 
 
+def infer(values: pa.Array, least: ColumnType, forced: ColumnType | None = None) -> Fitted:
+    """Convert part of a column whose type follows from its values as text, as in CSV.
+
+    Args:
+        values: Of a type for which `is_scalar` holds.
+        least: The narrowest type that the rest of the column is known to fit.
+        forced: The type that it must have, if any.
+
+    Example:
+        >>> infer(pa.array(["7", None]), ColumnType.NOTHING).values.to_pylist()
+        [7, None]
+    """
+    plain, column_type, undecodable = _plain(values)
+    text = _widen(plain, column_type, ColumnType.TEXT)
+    converted = (
+        column_types.infer(text, least) if forced is None else column_types.force(text, forced)
+    )
+    return Fitted(converted.values, converted.column_type, undecodable, converted.misfits)
+
+
 def _plain(  # noqa: PLR0911 - one per type
     values: pa.Array,
 ) -> tuple[pa.Array, ColumnType, Mask | None]:

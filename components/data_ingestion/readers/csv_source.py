@@ -8,16 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns import column_types
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
-from kfp_tabular.components.data_ingestion.readers import csv_rows
+from kfp_tabular.components.data_ingestion.readers import csv_rows, partitions
+from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
 from kfp_tabular.components.data_ingestion.readers.csv_header import read_header
 from kfp_tabular.components.data_ingestion.readers.csv_rows import Piece
 from kfp_tabular.components.data_ingestion.readers.csv_stream import open_utf8, skip
+from kfp_tabular.components.data_ingestion.readers.partitions import Partition
 from kfp_tabular.components.data_ingestion.readers.source import (
     MOST_TEXT,
     ParsedBlock,
@@ -39,6 +43,13 @@ class CsvSource:
         files: The files, at least one. Files of zero bytes are skipped.
         dialect: How the text is written.
         forced: Types by column that are given rather than inferred.
+        selection: Which columns to read. Default: all.
+
+    Attributes:
+        columns: The columns that are read.
+        known: All columns that options may name, with excluded ones.
+        bags: The formats of the columns that are read as bags: none.
+        notes: What was decided about types: nothing yet.
 
     Raises:
         UserError: All files are empty, a header cannot be read, two columns have the same name,
@@ -46,25 +57,52 @@ class CsvSource:
     """
 
     def __init__(
-        self, files: Sequence[LocalFile], dialect: CsvDialect, forced: Mapping[str, ColumnType]
+        self,
+        files: Sequence[LocalFile],
+        dialect: CsvDialect,
+        forced: Mapping[str, ColumnType],
+        selection: ColumnSelection | None = None,
     ) -> None:
         self._dialect = dialect
-        self._forced = forced
+        self._selection = selection = selection or ColumnSelection()
         headers = {file: read_header(file, dialect) for file in files}
         self._headers = {file: header for file, header in headers.items() if header is not None}
         if not self._headers:
             raise UserError(f"{files[0].uri}: the file is empty. Expected a header and rows.")
         self._first = next(iter(self._headers))
-        self.columns: Sequence[str] = self._headers[self._first].columns
-        for file, header in self._headers.items():
-            check_same_columns(self._first.uri, self.columns, file.uri, header.columns)
+        first = self._columns(self._first)
+        self.columns: Sequence[str] = first
+        for file in self._headers:
+            check_same_columns(self._first.uri, first, file.uri, self._columns(file))
+        self.known: Sequence[str] = list(
+            dict.fromkeys(
+                name
+                for file, header in self._headers.items()
+                for name in (*header.columns, *selection.partitions.get(file.uri, ()))
+            )
+        )
+        self._forced = forced
+        self.bags: Mapping[str, ColumnFormat] = {}
+        self.notes: Sequence[Finding] = ()
+        for name in selection.nested:
+            raise UserError(
+                f"nested: {name!r} is a column of CSV, which has one value per row. For values with "
+                f'separators, use feature_config={{"{name}": {{"kind": "bag", "separator": ";"}}}}.'
+            )
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator["CsvBlock"]:
         """Yield the files as blocks of whole rows, in order."""
         wanted = self.columns if columns is None else columns
         piece_bytes = max(PIECE_BYTES, len(self.columns) * _BYTES_PER_COLUMN)
         for file, header in self._headers.items():
-            reading = _Reading(file.uri, header.columns, tuple(wanted), self._dialect, self._forced)
+            reading = _Reading(
+                file.uri,
+                header.columns,
+                tuple(wanted),
+                self._dialect,
+                self._forced,
+                self._selection.partition(file, header.columns),
+            )
             with open_utf8(file, self._dialect) as stream:
                 skip(stream, header.size)
                 for piece in csv_rows.cut(
@@ -76,6 +114,10 @@ class CsvSource:
                 ):
                     yield CsvBlock(piece, reading)
 
+    def _columns(self, file: LocalFile) -> list[str]:
+        own = self._headers[file].columns
+        return [*self._selection.kept(own), *self._selection.partition(file, own)]
+
 
 @dataclass(frozen=True)
 class _Reading:
@@ -86,13 +128,16 @@ class _Reading:
     wanted: tuple[str, ...]
     dialect: CsvDialect
     forced: Mapping[str, ColumnType]
+    partition: Partition
 
     @cached_property
     def convert_options(self) -> pacsv.ConvertOptions:
-        # Read everything as text: the type of a column is known only after the last block.
+        # Read everything as text: the type of a column is known only after the last block. Without
+        # a column of its own, a file still has a number of rows.
+        read = [name for name in self.wanted if name not in self.partition] or self.columns[:1]
         return pacsv.ConvertOptions(
-            column_types=dict.fromkeys(self.wanted, pa.string()),
-            include_columns=list(self.wanted),
+            column_types=dict.fromkeys(read, pa.string()),
+            include_columns=list(read),
             check_utf8=False,
             strings_can_be_null=True,
             null_values=["", *self.dialect.missing_values],
@@ -164,7 +209,11 @@ class CsvBlock:
     def _convert(self, table: pa.Table, least: Mapping[str, ColumnType]) -> dict[str, Converted]:
         converted = {}
         for name in self.reading.wanted:
-            text = _one_chunk(table.column(name))
+            text = (
+                partitions.repeated(self.reading.partition[name], table.num_rows)
+                if name in self.reading.partition
+                else _one_chunk(table.column(name))
+            )
             forced = self.reading.forced.get(name)
             converted[name] = (
                 column_types.infer(text, least.get(name, ColumnType.NOTHING))

@@ -9,6 +9,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.options import AUTO, CSV, PARQUET, TFRECORD, CsvOptions
+from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
@@ -35,6 +36,7 @@ def open_source(
     data_format: str,
     options: CsvOptions,
     forced: Mapping[str, ColumnType],
+    selection: ColumnSelection | None = None,
 ) -> Source:
     r"""Open files as one source.
 
@@ -43,6 +45,8 @@ def open_source(
         data_format: `csv`, `parquet`, `tfrecord`, or `auto`.
         options: How to read CSV.
         forced: Types by column that are given rather than inferred.
+        selection: Which columns to read, and how those with several values become columns.
+            Default: all, and none with several values.
 
     Raises:
         UserError: A file has another format, or the source cannot read it.
@@ -54,7 +58,7 @@ def open_source(
         ...     path = Path(folder, "taxi.csv")
         ...     _ = path.write_text("fare,tip\n5.5,1\n")
         ...     open_source([LocalFile("taxi.csv", path)], "auto", CsvOptions(), {}).columns
-        ('fare', 'tip')
+        ['fare', 'tip']
     """
     found = {file: detect(file) for file in files}
     wanted = found[files[0]] if data_format == AUTO else data_format
@@ -68,13 +72,13 @@ def open_source(
     if wanted == PARQUET:
         from kfp_tabular.components.data_ingestion.readers.parquet_source import ParquetSource
 
-        return ParquetSource(files, forced)
+        return ParquetSource(files, forced, selection)
     if wanted == TFRECORD:
         # The decoder of tf.Example takes a second to import.
         from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
 
-        return TfRecordSource(files, forced)
-    return CsvSource(files, CsvDialect.of(options), forced)
+        return TfRecordSource(files, forced, selection)
+    return CsvSource(files, CsvDialect.of(options), forced, selection)
 
 
 def detect(file: LocalFile) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,15 +14,22 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
-from kfp_tabular.components.data_ingestion.columns import column_types, typed_columns
+from kfp_tabular.components.data_ingestion.columns import (
+    column_types,
+    nested_columns,
+    typed_columns,
+)
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
+from kfp_tabular.components.data_ingestion.options import FLATTEN
+from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.source import (
     MOST_TEXT,
     ParsedBlock,
     RowNumbers,
     SourceLine,
 )
+from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout
 
 _MOST_ROWS = 65_536
 _VALUES_PER_BLOCK = 4 << 20
@@ -34,47 +43,165 @@ class ParquetSource:
     Args:
         files: The files, at least one.
         forced: Types by column that are given rather than inferred.
+        selection: Which columns to read, and how nested ones become columns. Default: all, and no
+            nested ones.
+
+    Attributes:
+        columns: The columns that are read.
+        known: All columns that options may name: excluded and nested ones too.
+        bags: The formats of the columns that are read as bags.
+        notes: What was decided about types.
 
     Raises:
-        UserError: A file cannot be read, a column is nested, two columns have the same name, or
-            the files' columns differ.
+        UserError: A file cannot be read, a column is nested and `selection` does not say what to
+            do with it, two columns have the same name, or the files' columns differ.
     """
 
-    def __init__(self, files: Sequence[LocalFile], forced: Mapping[str, ColumnType]) -> None:
-        self._files = files
-        self._forced = forced
-        first = _columns(files[0])
+    def __init__(
+        self,
+        files: Sequence[LocalFile],
+        forced: Mapping[str, ColumnType],
+        selection: ColumnSelection | None = None,
+    ) -> None:
+        self._selection = selection = selection or ColumnSelection()
+        self._types = {file: _types(file) for file in files}
+        self._partitions = {
+            file: selection.partition(file, found) for file, found in self._types.items()
+        }
+        inferred = {name for partition in self._partitions.values() for name in partition}
+        kept = [
+            {name: found[name] for name in selection.kept(found)} for found in self._types.values()
+        ]
+        self._check_nested(kept)
+        self._layout = ColumnLayout.of(selection.nested, kept, inferred)
+        self._forced = self._layout.forced(forced)
+        self._parts = self._flattened()
+        first = self._columns(files[0])
         self.columns: Sequence[str] = first
         for file in files[1:]:
-            check_same_columns(files[0].uri, first, file.uri, _columns(file))
+            check_same_columns(files[0].uri, first, file.uri, self._columns(file))
+        self.bags = self._layout.bags
+        self.known: Sequence[str] = list(
+            dict.fromkeys(
+                name
+                for names in (
+                    *self._types.values(),
+                    *selection.partitions.values(),
+                    *self._parts.values(),
+                )
+                for name in names
+            )
+        )
+        self.notes = self._layout.notes([(file.uri, self._types[file]) for file in files])
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator["TypedBlock"]:
         """Yield the files as blocks, in order."""
         wanted = list(self.columns if columns is None else columns)
         rows = max(min(_MOST_ROWS, _VALUES_PER_BLOCK // len(wanted)), 1)
-        for file in self._files:
+        whole = {part: name for name, parts in self._parts.items() for part in parts}
+        for file, types in self._types.items():
+            partition = self._partitions[file]
+            read = [whole.get(name, name) for name in wanted if name not in partition]
+            # Without a column of its own, a file still has a number of rows.
+            read = list(dict.fromkeys(read)) or list(types)[:1]
+            columns_of = partial(self._layout.columns, wanted=wanted, partition=partition)
             with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
                 first_row = 1
-                for batch in parquet.iter_batches(batch_size=rows, columns=wanted):
-                    yield TypedBlock(batch.select(wanted), file.uri, first_row, self._forced)
+                for batch in parquet.iter_batches(batch_size=rows, columns=read):
+                    yield TypedBlock(
+                        batch.select(read),
+                        file.uri,
+                        first_row,
+                        self._forced,
+                        self._layout.inferred,
+                        columns_of,
+                    )
                     first_row += batch.num_rows
+
+    def _check_nested(self, kept: Sequence[Mapping[str, pa.DataType]]) -> None:
+        for file, types in zip(self._types, kept, strict=True):
+            unclear = {
+                name: found
+                for name, found in types.items()
+                if name not in self._selection.nested and not typed_columns.is_scalar(found)
+            }
+            if unclear:
+                name, found = next(iter(unclear.items()))
+                raise UserError(
+                    f"{file.uri}: column {name!r} has type {found}, several values per row. "
+                    + nested_columns.advice(unclear)
+                )
+
+    def _flattened(self) -> dict[str, list[str]]:
+        """Return the columns that each flattened column becomes."""
+        return {
+            name: self._flat_names(name)
+            for name, way in self._selection.nested.items()
+            if way == FLATTEN and any(name in types for types in self._types.values())
+        }
+
+    def _flat_names(self, name: str) -> list[str]:
+        found: dict[str, None] = {}
+        for file, types in self._types.items():
+            if name not in types:
+                continue
+            names = nested_columns.flat_names(name, types[name])
+            if names is not None:
+                found.update(dict.fromkeys(names))
+                continue
+            # The longest list, or the keys of a map: only the values tell.
+            with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
+                for batch in parquet.iter_batches(columns=[name]):
+                    found.update(dict.fromkeys(nested_columns.flatten(name, batch.column(name))))
+        return sorted(found, key=_naturally)
+
+    def _columns(self, file: LocalFile) -> list[str]:
+        """Return the columns that a file has in the end."""
+        names = [
+            part
+            for name in self._selection.kept(self._types[file])
+            for part in self._selection.kept(self._parts.get(name, [name]))
+        ]
+        names += self._partitions[file]
+        _check_distinct(file, names)
+        if not names:
+            raise UserError(f"{file.uri}: the file has no columns.")
+        return names
+
+
+ColumnsOf = Callable[[pa.RecordBatch], Mapping[str, pa.Array]]
 
 
 @dataclass(frozen=True)
 class TypedBlock:
-    """Rows with types; a `source.Block`."""
+    """Rows with types; a `source.Block`.
+
+    Attributes:
+        batch: The rows as the file has them.
+        file: The URI of the file.
+        first_row: The number of the first row, counted from 1.
+        forced: Types by column that are given rather than inferred.
+        inferred: Columns that get their type from their values as text.
+        columns_of: Returns the columns of the batch; None for those that it has.
+    """
 
     batch: pa.RecordBatch
     file: str
     first_row: int
     forced: Mapping[str, ColumnType]
+    inferred: frozenset[str] = frozenset()
+    columns_of: ColumnsOf | None = None
 
     def parse(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
         """Convert the columns."""
         columns, found, faults = {}, {}, []
-        for name, values in zip(self.batch.schema.names, self.batch.columns, strict=True):
-            fitted = typed_columns.fit(
-                values, least.get(name, ColumnType.NOTHING), self.forced.get(name)
+        given = self._given()
+        for name, values in given.items():
+            narrowest, forced = least.get(name, ColumnType.NOTHING), self.forced.get(name)
+            fitted = (
+                typed_columns.infer(values, narrowest, forced)
+                if name in self.inferred
+                else typed_columns.fit(values, narrowest, forced)
             )
             columns[name] = fitted.values
             found[name] = fitted.column_type
@@ -85,6 +212,11 @@ class TypedBlock:
         return ParsedBlock(
             columns, found, self.batch.num_rows, self.file, self._source_lines, faults=faults
         )
+
+    def _given(self) -> Mapping[str, pa.Array]:
+        if self.columns_of is not None:
+            return self.columns_of(self.batch)
+        return dict(zip(self.batch.schema.names, self.batch.columns, strict=True))
 
     def _source_lines(self, rows: RowNumbers) -> list[SourceLine]:
         records = self.batch.take(arrays.from_integers(rows)).to_pylist()
@@ -102,26 +234,32 @@ def _readable(file: LocalFile) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        if "Expected all lists to be of size" in str(error):
+            # Arrow writes such files, and does not read them.
+            raise UserError(
+                f"{file.uri}: a column of lists with a fixed size has missing values, which pyarrow "
+                "cannot read. Write it as lists of any size, or exclude it."
+            ) from error
         raise UserError(f"{file.uri}: the Parquet file is damaged: {error}") from error
 
 
-def _columns(file: LocalFile) -> list[str]:
+def _types(file: LocalFile) -> dict[str, pa.DataType]:
+    """Return the types of a file's columns, without the index that pandas writes."""
     with _readable(file):
         schema = pq.read_schema(file.path, memory_map=True)
-    for column in schema:
-        if not typed_columns.is_scalar(column.type):
-            raise UserError(
-                f"{file.uri}: column {column.name!r} has type {column.type}, which is not "
-                "supported. A column must hold one number, text, boolean, date or time per row. "
-                "Drop or flatten it."
-            )
-        if schema.names.count(column.name) > 1:
-            raise UserError(
-                f"{file.uri}: the file has more than one column {column.name!r}. Rename one of "
-                "them."
-            )
-    # Skip the index that pandas writes.
-    names = [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
-    if not names:
-        raise UserError(f"{file.uri}: the file has no columns.")
-    return names
+    _check_distinct(file, schema.names)
+    return {field.name: field.type for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
+
+
+def _check_distinct(file: LocalFile, names: Sequence[str]) -> None:
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise UserError(
+            f"{file.uri}: the file has more than one column {name!r}. Rename one of them."
+        )
+
+
+def _naturally(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts `scores_10` after `scores_9`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.values.arrays import Mask
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 
 MOST_TEXT = 10_000
@@ -90,7 +92,19 @@ class Source(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The names of the columns, in the order of the first file."""
+        """The names of the columns that are read, in the order of the first file."""
+
+    @property
+    def known(self) -> Sequence[str]:
+        """All names of columns that options may use: excluded and nested ones too."""
+
+    @property
+    def bags(self) -> Mapping[str, ColumnFormat]:
+        """The formats of the columns that are read as bags."""
+
+    @property
+    def notes(self) -> Sequence[Finding]:
+        """What was decided about the columns."""
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
         """Yield the files as blocks, in order. Can be called several times.

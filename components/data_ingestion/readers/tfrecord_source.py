@@ -4,7 +4,9 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -14,9 +16,12 @@ import pyarrow.compute as pc
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
-from kfp_tabular.components.data_ingestion.columns import typed_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
+from kfp_tabular.components.data_ingestion.columns import nested_columns
+from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
+from kfp_tabular.components.data_ingestion.options import FLATTEN
+from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
+from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout
 
 _RECORDS_PER_BLOCK = 8192
 _HEADER = struct.Struct("<QI")
@@ -25,7 +30,7 @@ _MASK_DELTA = 0xA282EAD8  # tensorflow/core/lib/hash/crc32c.h
 
 
 class TfRecordSource:
-    """TFRecord files of tf.Example whose features have at most one value.
+    """TFRecord files of tf.Example.
 
     A feature that an example lacks is null. The columns are known only after reading all examples,
     so the constructor reads the files once.
@@ -33,49 +38,100 @@ class TfRecordSource:
     Args:
         files: The files, at least one.
         forced: Types by column that are given rather than inferred.
+        selection: Which columns to read, and how features with several values become columns.
+            Default: all, and none with several values.
+
+    Attributes:
+        columns: The columns that are read.
+        known: All columns that options may name: excluded and nested ones too.
+        bags: The formats of the columns that are read as bags.
+        notes: What was decided about types.
 
     Raises:
-        UserError: A file cannot be read, a record is not a tf.Example, or a feature has several
-            values or more than one type.
+        UserError: A file cannot be read, a record is not a tf.Example, a feature has more than one
+            type in a file, or several values and `selection` does not say what to do with them.
     """
 
-    def __init__(self, files: Sequence[LocalFile], forced: Mapping[str, ColumnType]) -> None:
+    def __init__(
+        self,
+        files: Sequence[LocalFile],
+        forced: Mapping[str, ColumnType],
+        selection: ColumnSelection | None = None,
+    ) -> None:
         self._files = files
-        self._forced = forced
-        self._column_types: dict[str, ColumnType] = {}
-        self._types: dict[str, pa.DataType] = {}
+        self._selection = selection = selection or ColumnSelection()
+        seen = {file: _Seen(file) for file in files}
         for file, _, batch in self._batches():
-            for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                known = self._types.setdefault(name, values.type)
-                if pa.types.is_null(known):
-                    self._types[name] = values.type
-                elif values.type != known and not pa.types.is_null(values.type):
-                    raise UserError(
-                        f"{file.uri}: feature {name!r} is {values.type} here and {known} before. "
-                        "A feature must have one type."
-                    )
-                found = typed_columns.fit(values, ColumnType.NOTHING).column_type
-                self._column_types[name] = join(
-                    self._column_types.get(name, ColumnType.NOTHING), found
-                )
-        if not self._types:
+            seen[file].add(batch)
+        types = [dict(sorted(seen[file].types.items())) for file in files]
+        own = sorted({name for found in types for name in found})
+        if not own:
             raise UserError(f"{files[0].uri}: the file has no examples with features.")
-        self.columns: Sequence[str] = sorted(self._types)
+        self._partitions = {file: selection.partition(file, own) for file in files}
+        partitioned = sorted({name for found in self._partitions.values() for name in found})
+        self._check_nested(seen)
+        kept = [{name: found[name] for name in selection.kept(found)} for found in types]
+        self._layout = ColumnLayout.of(selection.nested, kept, partitioned)
+        self._forced = self._layout.forced(forced)
+        self._parts = {
+            name: [
+                f"{name}_{position}"
+                for position in range(max(found.longest.get(name, 0) for found in seen.values()))
+            ]
+            for name in own
+            if selection.nested.get(name) == FLATTEN
+        }
+        flat = [part for name in selection.kept(own) for part in self._parts.get(name, [name])]
+        self.columns: Sequence[str] = [*selection.kept(flat), *partitioned]
+        self.bags = self._layout.bags
+        self.known: Sequence[str] = list(
+            dict.fromkeys(
+                [*own, *flat, *(name for found in selection.partitions.values() for name in found)]
+            )
+        )
+        self.notes = self._layout.notes(
+            [(file.uri, found) for file, found in zip(files, types, strict=True)]
+        )
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator[TypedBlock]:
         """Yield the files as blocks, in order."""
-        wanted = self.columns if columns is None else columns
+        wanted = list(self.columns if columns is None else columns)
+        whole = {part: name for name, parts in self._parts.items() for part in parts}
         for file, first_row, batch in self._batches():
-            arrays = [
-                batch.column(name)
-                if name in batch.schema.names
-                else pa.nulls(batch.num_rows, self._types[name])
-                for name in wanted
-            ]
-            whole = pa.RecordBatch.from_arrays(arrays, list(wanted))
-            yield TypedBlock(whole, file.uri, first_row, self._forced)
+            partition = self._partitions[file]
+            read = [whole.get(name, name) for name in wanted if name not in partition]
+            read = [name for name in dict.fromkeys(read) if name in batch.schema.names]
+            values = [self._values(batch, name) for name in read]
+            rows = pa.RecordBatch.from_arrays(values, read) if values else batch.select([])
+            yield TypedBlock(
+                rows,
+                file.uri,
+                first_row,
+                self._forced,
+                self._layout.inferred,
+                partial(self._layout.columns, wanted=wanted, partition=partition),
+            )
+
+    def _values(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        values = batch.column(name)
+        return values if name in self._selection.nested else _scalar(values)
+
+    def _check_nested(self, seen: Mapping[LocalFile, "_Seen"]) -> None:
+        for file, found in seen.items():
+            unclear = {
+                name: pa.list_(found.types[name])
+                for name in self._selection.kept(found.types)
+                if found.longest[name] > 1 and name not in self._selection.nested
+            }
+            if unclear:
+                name = next(iter(unclear))
+                raise UserError(
+                    f"{file.uri}: feature {name!r} has {found.longest[name]} values in an example. "
+                    + nested_columns.advice(unclear)
+                )
 
     def _batches(self) -> Iterator[tuple[LocalFile, int, pa.RecordBatch]]:
+        """Yield the features of examples, each a list."""
         from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
         decoder = ExamplesToRecordBatchDecoder()
@@ -90,8 +146,39 @@ class TfRecordSource:
                         f"{file.uri}: records {first_row} to {first_row + len(chunk) - 1} are not "
                         f"tf.Example with one type per feature: {error}"
                     ) from error
-                yield file, first_row, _scalars(lists, len(chunk), file)
+                if not lists.num_columns:
+                    lists = pa.RecordBatch.from_arrays([pa.nulls(len(chunk))], [""]).select([])
+                yield file, first_row, lists
                 first_row += len(chunk)
+
+
+class _Seen:
+    """The features of a file.
+
+    Attributes:
+        types: The types of single values by feature.
+        longest: The number of values in the example that has most, by feature.
+    """
+
+    def __init__(self, file: LocalFile) -> None:
+        self.types: dict[str, pa.DataType] = {}
+        self.longest: dict[str, int] = {}
+        self._file = file
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        for name, values in zip(batch.schema.names, batch.columns, strict=True):
+            empty = pa.types.is_null(values.type)
+            found = pa.null() if empty else values.type.value_type
+            known = self.types.setdefault(name, found)
+            if pa.types.is_null(known):
+                self.types[name] = found
+            elif found != known and not empty:
+                raise UserError(
+                    f"{self._file.uri}: feature {name!r} is {found} here and {known} before. "
+                    "A feature must have one type in a file."
+                )
+            longest = 0 if empty else int(_lengths(values).max(initial=0))
+            self.longest[name] = max(self.longest.get(name, 0), longest)
 
 
 def _records(file: LocalFile) -> Iterator[bytes]:
@@ -135,28 +222,17 @@ def _damaged(file: LocalFile, number: int, why: str) -> str:
     return f"{file.uri}: record {number} is damaged: {why}. Copy or write the file again."
 
 
-def _scalars(batch: pa.RecordBatch, rows: int, file: LocalFile) -> pa.RecordBatch:
+def _scalar(values: pa.Array) -> pa.Array:
     """Convert lists of at most one value to values."""
-    if not batch.num_columns:
-        return pa.RecordBatch.from_arrays([pa.nulls(rows)], [""]).select([])
-    arrays = [
-        _scalar(values, name, file)
-        for name, values in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
-
-
-def _scalar(values: pa.Array, name: str, file: LocalFile) -> pa.Array:
     if pa.types.is_null(values.type):
         return values
-    lengths = arrays.to_integers(pc.cast(pc.list_value_length(values), pa.int64()))
-    if lengths.max(initial=0) > 1:
-        raise UserError(
-            f"{file.uri}: feature {name!r} has {lengths.max()} values in an example. Only features "
-            "with one value are supported."
-        )
+    lengths = _lengths(values)
     flat = values.flatten()
     if len(flat) == len(values):
         return flat
     positions = arrays.from_integers(np.cumsum(lengths) - 1)
     return flat.take(arrays.null_where(lengths == 0, positions))
+
+
+def _lengths(values: pa.Array) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    return arrays.to_integers(pc.cast(pc.list_value_length(values), pa.int64()))

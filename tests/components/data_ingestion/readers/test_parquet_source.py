@@ -3,10 +3,13 @@ import decimal
 import json
 
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from kfp_tabular.components.common.artifacts import findings
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values import column_format
 
 UTC = datetime.UTC
 
@@ -147,14 +150,261 @@ def test_a_split_by_time_of_timestamps(run, parquet):
     assert got.split("test")["x"].to_pylist() == list(range(80, 100))
 
 
+NESTED = {
+    "x": [1, 2, 3],
+    "tags": [["red", "b,\"c"], [], None],
+    "point": [{"lat": 1.5, "at": {"zone": "a"}}, None, {"lat": None, "at": {"zone": "b"}}],
+    "scores": [[1.5, None], [2.0], None],
+    "theme": pa.array([[("k", 1)], [("j", 2), ("k", 3)], None], pa.map_(pa.string(), pa.int64())),
+    "pair": pa.array([[1, 2], [None, 0], [3, 4]], pa.list_(pa.int64(), 2)),
+}
+
+
 @pytest.mark.parametrize(
-    "values",
-    [[[1, 2]], [{"a": 1}], pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))],
-    ids=["list", "struct", "map"],
+    ("values", "way"),
+    [
+        ([[1, 2]], "bag"),
+        ([{"a": 1}], "flatten"),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), "flatten"),
+        ([[[1]]], "flatten"),
+    ],
+    ids=["list", "struct", "map", "lists"],
 )
-def test_nested_columns(run, parquet, values):
-    with pytest.raises(UserError, match=r"data\.parquet: column 'deep' has type"):
+def test_nested_columns_are_named_with_the_options(run, parquet, values, way):
+    with pytest.raises(UserError) as failure:
         run(parquet({"a": [1], "deep": values}))
+    assert "data.parquet: column 'deep' has type" in str(failure.value)
+    assert f'exclude=["deep"], or nested={{"deep": "{way}"}}' in str(failure.value)
+
+
+def test_excluded_columns_are_not_read(run, parquet):
+    nested = [name for name in NESTED if name != "x"]
+    got = run(parquet(NESTED), exclude=nested)
+    assert got.table.to_pydict() == {"x": [1, 2, 3]}
+    assert got.result.examples_lineage["excluded"] == sorted(nested)
+
+
+def test_nested_columns_are_flattened(run, parquet):
+    got = run(
+        parquet(NESTED),
+        exclude=["tags", "point.lat"],
+        nested=dict.fromkeys(["point", "scores", "theme", "pair"], "flatten"),
+    )
+    assert got.table.to_pydict() == {
+        "x": [1, 2, 3],
+        "point.at.zone": ["a", None, "b"],
+        "scores_0": [1.5, 2.0, None],
+        "scores_1": [None, None, None],
+        "theme.j": [None, 2, None],
+        "theme.k": [1, 3, None],
+        "pair_0": [1, None, 3],
+        "pair_1": [2, 0, 4],
+    }
+
+
+def test_flattened_lists_of_all_files_have_the_same_columns(run, parquet, tmp_path):
+    parquet({"s": [[1], [2]]}, "1.parquet")
+    parquet({"s": [list(range(11)), None]}, "2.parquet")
+    got = run(tmp_path / "*.parquet", nested={"s": "flatten"}, split_method="hash")
+    assert list(got.types) == [f"s_{position}" for position in range(11)]
+    assert got.column("s_10") == [None, None, 10, None]
+
+
+def test_lists_are_bags(run, parquet):
+    got = run(
+        parquet(NESTED),
+        exclude=["point", "theme"],
+        nested={"tags": "bag", "scores": "bag", "pair": "bag"},
+    )
+    assert got.table.to_pydict() == {
+        "x": [1, 2, 3],
+        "tags": ['["red","b\\u002c\\u0022c"]', "[]", None],
+        "scores": ["[1.5]", "[2]", None],
+        "pair": ["[1,2]", "[0]", "[3,4]"],
+    }
+    formats = column_format.read(got.path / "examples")
+    assert {name: found.kind for name, found in formats.items()} == {
+        "tags": "bag",
+        "scores": "bag",
+        "pair": "bag",
+    }
+    assert formats["tags"].number is None
+    assert formats["scores"].number is not None
+
+
+@pytest.mark.parametrize(
+    ("items", "text"),
+    [
+        (pa.array([["a"], ["b", "a"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), '["a"]'),
+        (pa.array([["a"]] * 2, pa.large_list(pa.large_string())), '["a"]'),
+        (pa.array([[True, False]] * 2), "[1,0]"),
+        (pa.array([[0.1]] * 2, pa.list_(pa.float32())), "[0.1]"),
+        (pa.array([[WHOLE.date()]] * 2), '["2024-01-31"]'),
+        (pa.array([[decimal.Decimal("1.50")]] * 2), "[1.5]"),
+        (pa.array(["a", "b"]), '["a"]'),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_items_of_bags(run, parquet, items, text):
+    assert run(parquet({"x": items, "y": [1, 2]}), nested={"x": "bag"}).column("x")[0] == text
+
+
+def test_bags_that_are_text_in_one_file_and_numbers_in_another(run, parquet, tmp_path):
+    parquet({"x": [["7", "a"]]}, "1.parquet")
+    parquet({"x": [[7]]}, "2.parquet")
+    got = run(tmp_path / "*.parquet", nested={"x": "bag"})
+    assert got.column("x") == ['["7","a"]', '["7"]']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"exclude": ["tag"]}, "exclude: the data have no column 'tag'. Did you mean 'tags'"),
+        ({"nested": {"tag": "bag"}}, "nested: the data have no column 'tag'"),
+        ({"nested": {"tags": "list"}}, "nested: expected bag or flatten for each column"),
+        ({"exclude": ["x"], "label": "x"}, "exclude: 'x' is the label"),
+        ({"nested": {"point": "bag"}}, "'point' has type struct.*Use \"flatten\""),
+        ({"nested": {"tags": "bag"}, "column_types": {"tags": "text"}}, "so it takes no type"),
+        ({"exclude": ["tags"], "nested": {"tags": "bag"}}, "'tags' is also in exclude"),
+    ],
+)
+def test_options_that_do_not_fit(run, parquet, arguments, message):
+    others = {"exclude": [name for name in NESTED if name not in ("x", "tags", "point")]}
+    given = {**others, **arguments}
+    if "exclude" in arguments:
+        given["exclude"] = [*others["exclude"], *arguments["exclude"]]
+    given["exclude"] += [
+        name for name in ("tags", "point") if name not in (*given.get("nested", ()), *given["exclude"])
+    ]
+    with pytest.raises(UserError, match=message):
+        run(parquet(NESTED), **given)
+
+
+def test_fixed_lists_with_missing_values_can_be_excluded(run, parquet):
+    data = {"x": [1, 2], "pair": pa.array([[1, 2], None], pa.list_(pa.int64(), 2))}
+    with pytest.raises(UserError, match="fixed size has missing values.*exclude it"):
+        run(parquet(data), nested={"pair": "bag"})
+    assert run(parquet(data), exclude=["pair"]).column("x") == [1, 2]
+
+
+def test_lists_that_are_too_long_to_flatten(run, parquet):
+    with pytest.raises(UserError, match='list of 65 items; flatten takes at most 64. Use "bag"'):
+        run(parquet({"x": [1], "s": [list(range(65))]}), nested={"s": "flatten"})
+
+
+def test_columns_of_the_split_are_read_although_excluded(run, parquet):
+    data = {"x": range(60), "who": [row % 20 for row in range(60)], "group": ["a", "b"] * 30}
+    got = run(
+        parquet(data),
+        exclude=["who", "group"],
+        split_keys=["who"],
+        keep=["x,group"],
+        split_fractions={"train": 1, "eval": 1},
+    )
+    assert set(got.types) == {"x", "who", "group"}
+    assert not set(got.split("train")["who"].to_pylist()) & set(got.split("eval")["who"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (["1", "20"], [3, 4], [1, 20, 3, 4]),
+        (["1.5", None], pa.array([3, 4], pa.int8()), [1.5, None, 3.0, 4.0]),
+        (["1", "x"], [3.0, 0.5], ["1", "x", "3", "0.5"]),
+        ([True, False], [0, 1], [1, 0, 0, 1]),
+        ([True, None], [0.5, 1], [1.0, None, 0.5, 1.0]),
+        (["true", "false"], [True, None], [1, 0, 1, None]),
+        (
+            [WHOLE.date(), None],
+            pa.array([WHOLE, None], pa.timestamp("ms")),
+            ["2024-01-31 00:00:00", None, "2024-01-31 10:00:00", None],
+        ),
+        (
+            pa.array([WHOLE] * 2, pa.timestamp("ns", "Europe/Berlin")),
+            pa.array([WHOLE] * 2, pa.timestamp("s")),
+            ["2024-01-31 10:00:00"] * 4,
+        ),
+        (
+            pa.array(["a", "b"]).dictionary_encode(),
+            pa.array(["c", None], pa.large_string()),
+            ["a", "b", "c", None],
+        ),
+        (pa.array(["1", "2"]).dictionary_encode(), [3, 4], [1, 2, 3, 4]),
+        ([decimal.Decimal("1.5"), None], pa.array([1, 2], pa.uint16()), [1.5, None, 1.0, 2.0]),
+        (pa.array([None, None], pa.null()), ["1", "2"], [None, None, "1", "2"]),
+    ],
+)
+def test_types_that_differ_between_files(run, parquet, tmp_path, first, second, expected):
+    parquet({"x": first, "n": [1, 2]}, "1.parquet")
+    parquet({"x": second, "n": [1, 2]}, "2.parquet")
+    assert run(tmp_path / "*.parquet", "out").column("x") == expected
+    turned = run(tmp_path / "[12].parquet", "again").table.sort_by("n").num_rows
+    assert turned == len(expected)
+
+
+def test_types_that_differ_are_a_note(run, parquet, tmp_path):
+    parquet({"x": ["1"], "n": [1]}, "1.parquet")
+    parquet({"x": [2], "n": [1]}, "2.parquet")
+    got = run(tmp_path / "*.parquet")
+    (found,) = findings.read(got.path / "examples")
+    assert (found.severity, found.code, found.column) == ("note", "types-differ", "x")
+    assert "string in " in found.message
+    assert "int64 in " in found.message
+
+
+@pytest.mark.parametrize("data_format", ["parquet", "csv"])
+@pytest.mark.parametrize("label", ["region", "x"])
+def test_folders_are_columns(run, parquet, tmp_path, data_format, label):
+    for region in ("EU", "S%C3%BCd%2FOst", "__HIVE_DEFAULT_PARTITION__"):
+        for year in (2023, 2024):
+            folder = tmp_path / "data" / f"region={region}" / f"year={year}"
+            folder.mkdir(parents=True)
+            rows = pa.table({"x": [year * 10 + digit for digit in range(3)]})
+            if data_format == "csv":
+                pacsv.write_csv(rows, folder / "0.csv")
+            else:
+                pq.write_table(rows, folder / "0.parquet")
+    got = run(tmp_path / "data", label=label, max_rejected_fraction=0.5)
+    assert got.types == {"x": "int64", "region": "string", "year": "int64"}
+    regions = got.column("region")
+    assert {region: regions.count(region) for region in regions} == {
+        "EU": 6,
+        "Süd/Ost": 6,
+        **({} if label == "region" else {None: 6}),
+    }
+    assert all(x // 10 == year for x, year in zip(got.column("x"), got.column("year"), strict=True))
+    # Folders that the URI names itself say nothing, and a glob names only those before it.
+    below = run(tmp_path / "data" / "region=EU", "below")
+    assert set(below.types) == {"x", "year"}
+    glob = run(str(tmp_path / "data" / "region=*" / "year=2023" / "*"), "glob", exclude=["x"])
+    assert set(glob.types) == {"region", "year"}
+    codes = {found.column: found.code for found in findings.read(got.path / "examples")}
+    assert codes == {"region": "partition-column", "year": "partition-column"}
+
+
+def test_a_split_by_folder(run, parquet, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / "data" / f"part={split}").mkdir(parents=True)
+        parquet({"x": [1, 2]}, f"data/part={split}/0.parquet")
+    got = run(tmp_path / "data", split_method="column", split_column="part")
+    assert got.result.rows == {"train": 2, "test": 2}
+    assert set(got.types) == {"x"}
+
+
+def test_a_column_of_the_file_counts_more_than_its_folder(run, parquet, tmp_path):
+    (tmp_path / "data" / "a=1").mkdir(parents=True)
+    (tmp_path / "data" / "a=2").mkdir(parents=True)
+    parquet({"x": [1], "a": ["own"]}, "data/a=1/0.parquet")
+    parquet({"x": [1]}, "data/a=2/0.parquet")
+    assert run(tmp_path / "data").table.to_pydict() == {"x": [1, 1], "a": ["own", "2"]}
+
+
+def test_files_outside_of_the_folders(run, parquet, tmp_path):
+    (tmp_path / "data" / "a=1").mkdir(parents=True)
+    parquet({"x": [1]}, "data/a=1/0.parquet")
+    parquet({"x": [1]}, "data/0.parquet")
+    with pytest.raises(UserError, match=r"column 'a' is (missing|not in)"):
+        run(tmp_path / "data")
 
 
 def test_columns_of_the_same_name(run, parquet):

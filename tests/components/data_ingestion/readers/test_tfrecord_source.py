@@ -132,8 +132,37 @@ def test_bad_files(run, tmp_path, content, words):
     assert str(path) in str(failure.value)
 
 
-def test_a_feature_that_changes_its_type_between_blocks(run, tmp_path):
-    (tmp_path / "1").write_bytes(framed([example(a=1)]))
-    (tmp_path / "2").write_bytes(framed([example(a="x")]))
-    with pytest.raises(UserError, match=r"2: feature 'a' is .*binary here and int64 before"):
-        run(tmp_path / "[12]")
+def test_a_feature_that_changes_its_type_in_a_file(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "kfp_tabular.components.data_ingestion.readers.tfrecord_source._RECORDS_PER_BLOCK", 1
+    )
+    (tmp_path / "1").write_bytes(framed([example(a=1), example(a="x")]))
+    with pytest.raises(UserError, match=r"1: feature 'a' is .*binary here and int64 before"):
+        run(tmp_path / "1")
+
+
+def test_a_feature_that_is_text_in_one_file_and_a_number_in_another(run, tmp_path):
+    (tmp_path / "1").write_bytes(framed([example(a=1, b=2)]))
+    (tmp_path / "2").write_bytes(framed([example(a="7", b=0.5)]))
+    got = run(tmp_path / "[12]")
+    assert got.table.to_pydict() == {"a": [1, 7], "b": [2.0, 0.5]}
+
+
+def test_features_with_several_values(run, tmp_path):
+    records = [
+        example(x=1, tags=["a", "b"], scores=[1.5, 2.0], at=[3, 4]),
+        example(x=2, tags=[], scores=[0.1]),
+        example(x=3, tags=["c"]),
+    ]
+    path = tmp_path / "data"
+    path.write_bytes(framed(records))
+    with pytest.raises(UserError, match=r"feature 'at' has 2 values in an example\. Add exclude=") as e:
+        run(path)
+    assert '"at", "scores", "tags"' in str(e.value)
+    got = run(path, exclude=["at"], nested={"tags": "bag", "scores": "flatten"})
+    assert got.table.to_pydict() == {
+        "scores_0": [1.5, pytest.approx(0.1), None],
+        "scores_1": [2.0, None, None],
+        "tags": ['["a","b"]', None, '["c"]'],
+        "x": [1, 2, 3],
+    }
