@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.data_ingestion.nested_ways import NESTED_WAYS
 
 CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
 AUTO = "auto"

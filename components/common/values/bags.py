@@ -1,8 +1,8 @@
-"""Bags: any number of values per row, which the examples hold as text.
+r"""Bags: any number of values per row, which the examples hold as text.
 
 The text is a JSON array of numbers or of texts, written in one way only: without blanks, whole
-numbers without a fraction, and without `"`, `\\` or `,` inside a text, which stand there as
-`\\u0022`, `\\u005c` and `\\u002c`. So equal bags are equal texts, a graph can split a bag at its
+numbers without a fraction, and without `"`, `\` or `,` inside a text, which stand there as
+`\u0022`, `\u005c` and `\u002c`. So equal bags are equal texts, a graph can split a bag at its
 commas, and its items ("tokens") can be compared without decoding them. Items that are missing are
 left out.
 """
@@ -22,8 +22,7 @@ SEPARATOR = ","
 
 _EXACT_DOUBLE = 2.0**53
 _ESCAPED = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x20), 0x7F, 0x85, 0x2028, 0x2029, *map(ord, '"\\,'))
+    code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F, 0x85, 0x2028, 0x2029, *map(ord, '"\\,'))
 }
 
 
@@ -64,7 +63,8 @@ def write(items: "Iterable[str | float | None]") -> str:
         >>> write(["red", None, "blue"]), write([])
         ('["red","blue"]', '[]')
     """
-    return f"[{SEPARATOR.join(token(value) for value in items if _is_present(value))}]"
+    tokens = (token(value) for value in items if value is not None and _is_present(value))
+    return f"[{SEPARATOR.join(tokens)}]"
 
 
 def read(text: str) -> "list[str | float]":

@@ -16,7 +16,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import arrays, bags
 from kfp_tabular.components.data_ingestion.columns import typed_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-from kfp_tabular.components.data_ingestion.options import BAG, FLATTEN
+from kfp_tabular.components.data_ingestion.nested_ways import BAG, FLATTEN
 
 MOST_POSITIONS = 64
 """Columns that a list or a map may become. Longer ones are bags, or no table."""
@@ -182,11 +182,8 @@ def _is_nested(arrow_type: pa.DataType) -> bool:
 
 
 def _is_list(arrow_type: pa.DataType) -> bool:
-    return (
-        pa.types.is_list(arrow_type)
-        or pa.types.is_large_list(arrow_type)
-        or pa.types.is_fixed_size_list(arrow_type)
-    )
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(matches(arrow_type) for matches in kinds)
 
 
 def _as_list(values: pa.Array) -> pa.Array:
@@ -215,9 +212,7 @@ def _by_position(name: str, values: pa.Array) -> list[pa.Array]:
     items = lists.flatten()
     starts = np.cumsum(lengths) - lengths
     return [
-        items.take(
-            arrays.null_where(lengths <= position, arrays.from_integers(starts + position))
-        )
+        items.take(arrays.null_where(lengths <= position, arrays.from_integers(starts + position)))
         for position in range(longest)
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.options import IngestionOptions, SplitOptions
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition, partitions
 
 
@@ -84,8 +84,7 @@ def select(options: IngestionOptions, files: Sequence[LocalFile]) -> ColumnSelec
     Example:
         >>> from pathlib import Path
         >>> files = [LocalFile("data/region=EU/0.csv", Path("0.csv"))]
-        >>> split = SplitOptions(split_keys=["customer"])
-        >>> options = IngestionOptions("data", exclude=["customer", "notes"], split=split)
+        >>> options = IngestionOptions("data", exclude=["customer", "notes"], keep=["customer"])
         >>> found = select(options, files)
         >>> sorted(found.exclude), found.partitions
         (['notes'], {'data/region=EU/0.csv': {'region': 'EU'}})

@@ -85,9 +85,10 @@ class CsvSource:
         self.bags: Mapping[str, ColumnFormat] = {}
         self.notes: Sequence[Finding] = ()
         for name in selection.nested:
+            way = f'{{"{name}": {{"kind": "bag", "separator": ";"}}}}'
             raise UserError(
-                f"nested: {name!r} is a column of CSV, which has one value per row. For values with "
-                f'separators, use feature_config={{"{name}": {{"kind": "bag", "separator": ";"}}}}.'
+                f"nested: {name!r} is a column of CSV, which has one value per row. For values "
+                f"with separators, use feature_config={way}."
             )
 
     def blocks(self, columns: Sequence[str] | None = None) -> Iterator["CsvBlock"]:

@@ -21,7 +21,7 @@ from kfp_tabular.components.data_ingestion.columns import (
 )
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-from kfp_tabular.components.data_ingestion.options import FLATTEN
+from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.source import (
     MOST_TEXT,
@@ -237,8 +237,8 @@ def _readable(file: LocalFile) -> Iterator[None]:
         if "Expected all lists to be of size" in str(error):
             # Arrow writes such files, and does not read them.
             raise UserError(
-                f"{file.uri}: a column of lists with a fixed size has missing values, which pyarrow "
-                "cannot read. Write it as lists of any size, or exclude it."
+                f"{file.uri}: a column of lists with a fixed size has missing values, which "
+                "pyarrow cannot read. Write it as lists of any size, or exclude it."
             ) from error
         raise UserError(f"{file.uri}: the Parquet file is damaged: {error}") from error
 

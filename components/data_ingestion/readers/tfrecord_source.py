@@ -18,7 +18,7 @@ from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-from kfp_tabular.components.data_ingestion.options import FLATTEN
+from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
 from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout

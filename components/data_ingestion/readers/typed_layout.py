@@ -16,7 +16,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.column_format import ColumnFormat, NumberFormat
 from kfp_tabular.components.data_ingestion.columns import nested_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-from kfp_tabular.components.data_ingestion.options import BAG, FLATTEN
+from kfp_tabular.components.data_ingestion.nested_ways import BAG, FLATTEN
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition, repeated
 
 Family = Literal["nothing", "boolean", "number", "date", "time", "text"]
@@ -81,7 +81,8 @@ class ColumnLayout:
         for schema in schemas:
             for name, arrow_type in schema.items():
                 types.setdefault(name, []).append(arrow_type)
-        inferred, aligned, text_bags = set(partition_columns), {}, set()
+        inferred, text_bags = set(partition_columns), set()
+        aligned: dict[str, Family] = {}
         for name, found in types.items():
             if nested.get(name) == BAG:
                 items = [_bag_item(name, arrow_type) for arrow_type in found]

@@ -152,7 +152,7 @@ def test_a_split_by_time_of_timestamps(run, parquet):
 
 NESTED = {
     "x": [1, 2, 3],
-    "tags": [["red", "b,\"c"], [], None],
+    "tags": [["red", 'b,"c'], [], None],
     "point": [{"lat": 1.5, "at": {"zone": "a"}}, None, {"lat": None, "at": {"zone": "b"}}],
     "scores": [[1.5, None], [2.0], None],
     "theme": pa.array([[("k", 1)], [("j", 2), ("k", 3)], None], pa.map_(pa.string(), pa.int64())),
@@ -274,7 +274,9 @@ def test_options_that_do_not_fit(run, parquet, arguments, message):
     if "exclude" in arguments:
         given["exclude"] = [*others["exclude"], *arguments["exclude"]]
     given["exclude"] += [
-        name for name in ("tags", "point") if name not in (*given.get("nested", ()), *given["exclude"])
+        name
+        for name in ("tags", "point")
+        if name not in (*given.get("nested", ()), *given["exclude"])
     ]
     with pytest.raises(UserError, match=message):
         run(parquet(NESTED), **given)
@@ -302,7 +304,9 @@ def test_columns_of_the_split_are_read_although_excluded(run, parquet):
         split_fractions={"train": 1, "eval": 1},
     )
     assert set(got.types) == {"x", "who", "group"}
-    assert not set(got.split("train")["who"].to_pylist()) & set(got.split("eval")["who"].to_pylist())
+    assert not set(got.split("train")["who"].to_pylist()) & set(
+        got.split("eval")["who"].to_pylist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,8 +350,8 @@ def test_types_that_differ_are_a_note(run, parquet, tmp_path):
     parquet({"x": ["1"], "n": [1]}, "1.parquet")
     parquet({"x": [2], "n": [1]}, "2.parquet")
     got = run(tmp_path / "*.parquet")
-    (found,) = findings.read(got.path / "examples")
-    assert (found.severity, found.code, found.column) == ("note", "types-differ", "x")
+    (found,) = (note for note in findings.read(got.path / "examples") if note.column == "x")
+    assert (found.severity, found.code) == ("note", "types-differ")
     assert "string in " in found.message
     assert "int64 in " in found.message
 
@@ -378,8 +382,8 @@ def test_folders_are_columns(run, parquet, tmp_path, data_format, label):
     assert set(below.types) == {"x", "year"}
     glob = run(str(tmp_path / "data" / "region=*" / "year=2023" / "*"), "glob", exclude=["x"])
     assert set(glob.types) == {"region", "year"}
-    codes = {found.column: found.code for found in findings.read(got.path / "examples")}
-    assert codes == {"region": "partition-column", "year": "partition-column"}
+    codes = {(found.column, found.code) for found in findings.read(got.path / "examples")}
+    assert {("region", "partition-column"), ("year", "partition-column")} <= codes
 
 
 def test_a_split_by_folder(run, parquet, tmp_path):

@@ -156,7 +156,9 @@ def test_features_with_several_values(run, tmp_path):
     ]
     path = tmp_path / "data"
     path.write_bytes(framed(records))
-    with pytest.raises(UserError, match=r"feature 'at' has 2 values in an example\. Add exclude=") as e:
+    with pytest.raises(
+        UserError, match=r"feature 'at' has 2 values in an example\. Add exclude="
+    ) as e:
         run(path)
     assert '"at", "scores", "tags"' in str(e.value)
     got = run(path, exclude=["at"], nested={"tags": "bag", "scores": "flatten"})
