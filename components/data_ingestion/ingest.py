@@ -88,12 +88,14 @@ def run(request: IngestionRequest) -> IngestionResult:
     options.check(settings)
     split_choice.check(settings.split)
     start = time.monotonic()
+    findings = Findings()
     with storage.local_files(settings.data_uri) as found, ThreadPoolExecutor(1) as background:
         digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
         selection = column_selection.select(settings, found)
-        source = open_source(found, settings.data_format, settings.csv, forced, selection)
+        source = open_source(
+            found, settings.data_format, settings.csv, forced, selection, _named(settings)
+        )
         selection.check(source.known)
-        findings = Findings()
         for note in (*selection.notes, *source.notes):
             findings.add(note)
         if settings.label:
@@ -126,6 +128,13 @@ def run(request: IngestionRequest) -> IngestionResult:
     seconds = time.monotonic() - start
     _logger.info("%d rows in %.1f s: %s", written.read, seconds, dict(written.rows))
     return IngestionResult(written.rows, facts["rejected"], examples_lineage, rejected_lineage)
+
+
+def _named(settings: IngestionOptions) -> list[str]:
+    """Return the columns that options name; they tell a header from a row."""
+    split = settings.split
+    names = [settings.label, split.split_column, *split.split_keys, *settings.column_types]
+    return [name for name in names if name]
 
 
 def _check_written(settings: IngestionOptions, written: WrittenExamples) -> None:

@@ -10,7 +10,7 @@ from kfp_tabular.components.common.options import option
 from kfp_tabular.components.data_ingestion.nested_ways import NESTED_WAYS
 
 CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 DATA_FORMATS = (AUTO, CSV, PARQUET, TFRECORD)
 
 BY_HASH, BY_ROW, BY_TIME, BY_COLUMN = "hash", "row", "time", "column"
@@ -33,16 +33,31 @@ def delimiter_character(delimiter: str) -> str:
 
 def _check_delimiter(value: Any) -> None:
     text = delimiter_character(str(value))
-    if len(text) != 1 or not text.isascii() or text in '"\r\n':
+    if value != AUTO and (len(text) != 1 or not text.isascii() or text in '"\r\n'):
         raise ValueError("expected one ASCII character, such as ',', ';' or '|', or 'tab'")
 
 
+def _check_character(value: Any) -> None:
+    if value not in (AUTO, NONE) and (
+        len(str(value)) != 1 or not str(value).isascii() or value in "\r\n"
+    ):
+        raise ValueError("expected auto, none, or one ASCII character")
+
+
+def _check_comment(value: Any) -> None:
+    if not value or not str(value).isprintable():
+        raise ValueError("expected auto, none, or the start of comments, such as '#'")
+
+
 def _check_encoding(value: Any) -> None:
+    if value == AUTO:
+        return
     try:
         codecs.lookup(value)
     except (LookupError, TypeError) as error:
         raise ValueError(
-            "expected an encoding that Python knows, such as utf-8, latin-1, cp1252 or utf-16"
+            "expected auto, or an encoding that Python knows, such as utf-8, latin-1, cp1252 or "
+            "utf-16"
         ) from error
 
 
@@ -100,14 +115,35 @@ class CsvOptions:
     """How to read CSV."""
 
     csv_delimiter: str = option(
-        ",",
-        "The character between fields; `tab` for a tabulator.",
+        AUTO,
+        """The character between fields of CSV; `tab` for a tabulator, `auto` to find it out from
+        the first lines of each file.""",
         check=_check_delimiter,
     )
+    csv_quote: str = option(
+        AUTO, "The character around fields; `none` for none.", check=_check_character
+    )
+    csv_escape: str = option(
+        AUTO,
+        """The character before a quote inside quotes; `none` where quotes are only doubled.""",
+        check=_check_character,
+    )
+    csv_header: str = option(
+        AUTO,
+        """Whether the first row holds the names of the columns: `true`, `false` (they are called
+        `column_1`, `column_2`, ...), or `auto`.""",
+        check=one_of(AUTO, "true", "false"),
+    )
+    csv_comment: str = option(
+        AUTO,
+        """What begins lines that are skipped; `none` to skip no lines, nor units below the header
+        or totals at the end.""",
+        check=_check_comment,
+    )
     csv_encoding: str = option(
-        "utf-8",
+        AUTO,
         """The encoding of CSV files, by its Python name. Rows that are not valid in it are
-        rejected. UTF-16 with a byte order mark is detected.""",
+        rejected. `auto`: UTF-8, UTF-16, or cp1252 or latin-1 where a file is not valid UTF-8.""",
         check=_check_encoding,
     )
     missing_values: list[str] = option(
@@ -122,8 +158,8 @@ class IngestionOptions:
     data_uri: str = option(
         dataclasses.MISSING,
         """A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path or a
-        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be gzipped. All
-        files have the same format and the same columns.""",
+        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be compressed
+        (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the same columns.""",
     )
     data_format: str = option(
         AUTO,

@@ -31,8 +31,12 @@ def training_pipeline(
     split_time_format: str = "",
     nested: dict[str, str] = {},
     column_types: dict[str, str] = {},
-    csv_delimiter: str = ",",
-    csv_encoding: str = "utf-8",
+    csv_delimiter: str = "auto",
+    csv_quote: str = "auto",
+    csv_escape: str = "auto",
+    csv_header: str = "auto",
+    csv_comment: str = "auto",
+    csv_encoding: str = "auto",
     missing_values: list[str] = [],
     max_rejected_fraction: float = 0.01,
     schema_uri: str = "",
@@ -92,7 +96,8 @@ def training_pipeline(
     Args:
         data_uri: A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path
             or a `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be
-            gzipped. All files have the same format and the same columns.
+            compressed (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the
+            same columns.
         label: The column to predict.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
             or at most 20 distinct whole numbers, multiclass; everything else regression.
@@ -125,9 +130,18 @@ def training_pipeline(
             texts stay together as one column.
         column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
             that do not fit are rejected.
-        csv_delimiter: The character between fields; `tab` for a tabulator.
+        csv_delimiter: The character between fields of CSV; `tab` for a tabulator, `auto` to find
+            it out from the first lines of each file.
+        csv_quote: The character around fields; `none` for none.
+        csv_escape: The character before a quote inside quotes; `none` where quotes are only
+            doubled.
+        csv_header: Whether the first row holds the names of the columns: `true`, `false` (they are
+            called `column_1`, `column_2`, ...), or `auto`.
+        csv_comment: What begins lines that are skipped; `none` to skip no lines, nor units below
+            the header or totals at the end.
         csv_encoding: The encoding of CSV files, by its Python name. Rows that are not valid in it
-            are rejected. UTF-16 with a byte order mark is detected.
+            are rejected. `auto`: UTF-8, UTF-16, or cp1252 or latin-1 where a file is not valid
+            UTF-8.
         missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
             1.
@@ -273,6 +287,10 @@ def training_pipeline(
         nested=nested,
         column_types=column_types,
         csv_delimiter=csv_delimiter,
+        csv_quote=csv_quote,
+        csv_escape=csv_escape,
+        csv_header=csv_header,
+        csv_comment=csv_comment,
         csv_encoding=csv_encoding,
         missing_values=missing_values,
         max_rejected_fraction=max_rejected_fraction,

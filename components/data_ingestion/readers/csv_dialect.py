@@ -1,40 +1,70 @@
-"""How the CSV of one ingestion is written."""
+"""How one CSV file is written: its encoding, delimiter, quotes, header and surroundings."""
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kfp_tabular.components.data_ingestion.options import CsvOptions, delimiter_character
+from kfp_tabular.components.data_ingestion.readers.csv_rows import RowSyntax
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """The encoding of a file.
+
+    Attributes:
+        name: Its name for people: `UTF-8`, `CP1252`.
+        codec: Python's codec.
+        repairs: Whether bytes that are not valid in it are read as CP1252; they are kept as they
+            are, and their rows rejected, otherwise.
+    """
+
+    name: str
+    codec: codecs.CodecInfo
+    repairs: bool = False
+
+    @classmethod
+    def of(cls, name: str, *, repairs: bool = False) -> "TextEncoding":
+        """Return an encoding by its Python name.
+
+        Example:
+            >>> TextEncoding.of("latin-1").name
+            'ISO8859-1'
+        """
+        codec = codecs.lookup(name)
+        return cls(codec.name.upper().removesuffix("-SIG"), codec, repairs)
+
+
+UTF_8 = TextEncoding.of("utf-8")
 
 
 @dataclass(frozen=True)
 class CsvDialect:
-    """The options for CSV in the form that the reader needs.
+    """How the text of one file is written.
 
     Attributes:
-        delimiter: The byte between fields.
-        codec: The encoding; UTF-16 with a byte order mark is detected in any case.
+        syntax: What separates fields and rows.
+        encoding: The encoding.
         missing_values: Texts that mean missing in every column, in addition to the empty one.
     """
 
-    delimiter: bytes
-    codec: codecs.CodecInfo
-    missing_values: tuple[str, ...]
+    syntax: RowSyntax = field(default_factory=RowSyntax)
+    encoding: TextEncoding = UTF_8
+    missing_values: tuple[str, ...] = ()
 
-    @property
-    def encoding_name(self) -> str:
-        """The encoding's usual name: `UTF-8`, `ISO8859-1`."""
-        return self.codec.name.upper()
 
-    @classmethod
-    def of(cls, options: CsvOptions) -> "CsvDialect":
-        """Return the dialect that checked options describe.
+@dataclass(frozen=True)
+class CsvLayout:
+    """Where the rows of a file are, and what their columns are called.
 
-        Example:
-            >>> CsvDialect.of(CsvOptions(csv_delimiter=";")).delimiter
-            b';'
-        """
-        return cls(
-            delimiter=delimiter_character(options.csv_delimiter).encode(),
-            codec=codecs.lookup(options.csv_encoding),
-            missing_values=tuple(options.missing_values),
-        )
+    Attributes:
+        columns: The names of the columns.
+        size: The bytes up to the first row, in UTF-8.
+        lines: The lines up to the first row.
+        has_header: Whether the names stand in the file.
+        trailing: Whether each row ends in a delimiter, so that it has an empty field more.
+    """
+
+    columns: tuple[str, ...]
+    size: int
+    lines: int
+    has_header: bool = True
+    trailing: bool = False

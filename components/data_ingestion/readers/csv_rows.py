@@ -2,18 +2,19 @@
 
 A row ends at a line end outside quotes. A quote opens only at the start of a field; elsewhere it is
 an ordinary character. Inside quotes, two quotes mean one. This is RFC 4180, and what pyarrow's
-parser does with the pieces that are cut here.
+parser does with the pieces that are cut here. `RowSyntax` says where a file departs from it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 
-_QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
+_LINE_ENDS = b"\n\r"
+_LINE_FEED, _RETURN = _LINE_ENDS
 
 _Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -23,6 +24,24 @@ class ByteStream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes; none at the end."""
+
+
+@dataclass(frozen=True)
+class RowSyntax:
+    """The bytes that separate fields and rows.
+
+    Attributes:
+        delimiter: The byte between fields.
+        quote: The byte around fields; empty for none.
+        escape: The byte that takes the meaning from a quote inside quotes; empty for none.
+        skipped: A regular expression of the start of lines that are not rows, such as comments;
+            empty for none.
+    """
+
+    delimiter: bytes = b","
+    quote: bytes = b'"'
+    escape: bytes = b""
+    skipped: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -57,13 +76,13 @@ class Rows:
 
 
 def cut(
-    stream: ByteStream, delimiter: bytes, line: int, piece_bytes: int, longest_row: int
+    stream: ByteStream, syntax: RowSyntax, line: int, piece_bytes: int, longest_row: int
 ) -> Iterator[Piece]:
     r"""Cut a stream into pieces of whole rows.
 
     Args:
         stream: A stream at the start of a row.
-        delimiter: One byte.
+        syntax: What separates fields and rows.
         line: The number of the stream's next line.
         piece_bytes: The approximate length of a piece.
         longest_row: A row that does not end within so many bytes opens a quote by mistake. Its
@@ -77,7 +96,7 @@ def cut(
     Example:
         >>> import io
         >>> stream = io.BytesIO(b'a,b\n"c\nd",e\nf,g\n')
-        >>> [(piece.line, piece.data) for piece in cut(stream, b",", 1, 4, 100)]
+        >>> [(piece.line, piece.data) for piece in cut(stream, RowSyntax(), 1, 4, 100)]
         [(1, b'a,b\n'), (2, b'"c\nd",e\n'), (4, b'f,g\n')]
     """
     rest = b""
@@ -93,8 +112,8 @@ def cut(
             line += not in_long_line
             rest = data[first:]
             continue
-        end = last_row_end(data, delimiter)
-        if not read and end < len(data) and not _is_open(data[end:], delimiter):
+        end = last_row_end(data, syntax)
+        if not read and end < len(data) and not _is_open(data[end:], syntax):
             end = len(data)
         if end:
             yield Piece(data[:end], line)
@@ -111,25 +130,25 @@ def cut(
             return
 
 
-def last_row_end(data: bytes, delimiter: bytes) -> int:
+def last_row_end(data: bytes, syntax: RowSyntax) -> int:
     r"""Return the offset after the last row that ends in `data`; 0 where none does.
 
     Args:
         data: Bytes from the start of a row.
-        delimiter: One byte.
+        syntax: What separates fields and rows.
 
     Example:
-        >>> last_row_end(b'1,"a\nb"\n2,"c', b",")
+        >>> last_row_end(b'1,"a\nb"\n2,"c', RowSyntax())
         8
     """
     line_end = b"\n" if b"\n" in data else b"\r"
-    if b'"' not in data:
+    if not syntax.quote or syntax.quote not in data:
         return data.rfind(line_end) + 1
-    quotes = _paired_quotes(data, delimiter)
+    quotes = _paired_quotes(data, syntax)
     if quotes is None:
         last = 0
-        for match in _lexer(delimiter).finditer(data):
-            if data[match.start()] != _QUOTE:
+        for match in _lexer(syntax).finditer(data):
+            if data[match.start()] in _LINE_ENDS:
                 last = match.end()
         return last
     position = data.rfind(line_end)
@@ -141,19 +160,19 @@ def last_row_end(data: bytes, delimiter: bytes) -> int:
     return position + 1
 
 
-def find_rows(data: bytes, delimiter: bytes) -> Rows:
+def find_rows(data: bytes, syntax: RowSyntax) -> Rows:
     r"""Find the rows of a piece.
 
     Args:
         data: Whole rows; the last may lack its line end.
-        delimiter: One byte.
+        syntax: What separates fields and rows.
 
     Example:
-        >>> find_rows(b"a,b\n\nc,d\n", b",").starts.tolist()
+        >>> find_rows(b"a,b\n\nc,d\n", RowSyntax()).starts.tolist()
         [0, 5]
     """
-    plain = b'"' not in data and b"\r" not in data
-    if plain:
+    quoted = bool(syntax.quote) and syntax.quote in data
+    if not quoted and b"\r" not in data:
         feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
         ends = feeds.astype(np.int64)
         nexts = ends + 1
@@ -162,21 +181,82 @@ def find_rows(data: bytes, delimiter: bytes) -> Rows:
         found = []
         line = 0
         numbers = [0]
-        for match in _lexer(delimiter).finditer(data):
+        for match in _lexer(syntax).finditer(data):
             start, end = match.span()
-            if data[start] == _QUOTE:
-                line += count_line_ends(data[start:end])
-            else:
+            if data[start] in _LINE_ENDS:
                 line += 1
                 numbers.append(line)
                 found.append((start, end))
+            else:
+                line += count_line_ends(data[start:end])
         pairs = np.array(found, np.int64).reshape(-1, 2)
         ends, nexts = pairs[:, 0], pairs[:, 1]
         lines = np.array(numbers, np.int64)
     starts = np.concatenate([[0], nexts]).astype(np.int64)
     ends = np.concatenate([ends, [len(data)]]).astype(np.int64)
     filled = ends > starts
-    return Rows(starts[filled], ends[filled], lines[filled])
+    found_rows = Rows(starts[filled], ends[filled], lines[filled])
+    return _without_skipped(data, found_rows, syntax) if syntax.skipped else found_rows
+
+
+def _without_skipped(data: bytes, rows: Rows, syntax: RowSyntax) -> Rows:
+    pattern = re.compile(syntax.skipped)
+    first = pattern.search(data)
+    if first is None:
+        return rows
+    kept = np.array(
+        [pattern.match(data, start) is None for start in rows.starts.tolist()], np.bool_
+    )
+    return Rows(rows.starts[kept], rows.ends[kept], rows.lines[kept])
+
+
+def joined(data: bytes, rows: Rows) -> tuple[bytes, Rows]:
+    r"""Return the rows without what lies between them, and where they are then.
+
+    Example:
+        >>> data, rows = b"# made by hand\na,b\n\nc,d\n", RowSyntax(skipped=b"#")
+        >>> joined(data, find_rows(data, rows))[0]
+        b'a,b\nc,d\n'
+    """
+    pairs = zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)
+    whole = b"".join(data[start:end] + b"\n" for start, end in pairs)
+    nexts = np.cumsum(rows.ends - rows.starts + 1)
+    return whole, Rows(nexts - (rows.ends - rows.starts + 1), nexts - 1, rows.lines)
+
+
+def with_delimiter(data: bytes, rows: Sequence[int], syntax: RowSyntax) -> bytes:
+    r"""Append a delimiter to the rows of these numbers.
+
+    Example:
+        >>> with_delimiter(b"a,\nb\n", [1], RowSyntax())
+        b'a,\nb,\n'
+    """
+    parts, position = [], 0
+    for end in find_rows(data, syntax).ends[list(rows)].tolist():
+        parts += [data[position:end], syntax.delimiter]
+        position = end
+    return b"".join([*parts, data[position:]])
+
+
+def unescaped(data: bytes, syntax: RowSyntax) -> bytes:
+    r"""Return rows with doubled quotes for escaped ones.
+
+    Example:
+        >>> unescaped(rb'"a \"b\" c",C:\x', RowSyntax(escape=b"\\"))
+        b'"a ""b"" c",C:\\x'
+    """
+    escape, quote = syntax.escape, syntax.quote
+    if not escape or not quote or escape not in data:
+        return data
+    pair = re.compile(rb"%s([%s%s])" % (re.escape(escape), re.escape(escape), re.escape(quote)))
+
+    def plain(pair: re.Match[bytes]) -> bytes:
+        return quote * 2 if pair[1] == quote else pair[1]
+
+    def rewritten(token: re.Match[bytes]) -> bytes:
+        return pair.sub(plain, token[0]) if token[0].startswith(quote) else token[0]
+
+    return _lexer(syntax).sub(rewritten, data)
 
 
 def count_line_ends(data: bytes) -> int:
@@ -190,15 +270,15 @@ def count_line_ends(data: bytes) -> int:
     return feeds + returns - (data.count(b"\r\n") if returns else 0)
 
 
-def first_row_end(data: bytes, delimiter: bytes) -> int:
+def first_row_end(data: bytes, syntax: RowSyntax) -> int:
     r"""Return the offset after the first row that ends in `data`; 0 where none does.
 
     Example:
-        >>> first_row_end(b'"a\nb",1\n2,3\n', b",")
+        >>> first_row_end(b'"a\nb",1\n2,3\n', RowSyntax())
         8
     """
-    for match in _lexer(delimiter).finditer(data):
-        if data[match.start()] != _QUOTE:
+    for match in _lexer(syntax).finditer(data):
+        if data[match.start()] in _LINE_ENDS:
             return match.end()
     return 0
 
@@ -209,34 +289,44 @@ def _first_line_end(data: bytes) -> tuple[int, bool]:
     return (len(data), True) if match is None else (match.end(), False)
 
 
-def _is_open(row: bytes, delimiter: bytes) -> bool:
+def _is_open(row: bytes, syntax: RowSyntax) -> bool:
     """Return whether a row's last field opens a quote and does not close it."""
     last = None
-    for match in _lexer(delimiter).finditer(row):
+    for match in _lexer(syntax).finditer(row):
         last = match
-    return last is not None and last.group("open") is not None
+    return last is not None and "open" in last.re.groupindex and last.group("open") is not None
 
 
 @lru_cache
-def _lexer(delimiter: bytes) -> re.Pattern[bytes]:
-    """Return a pattern of quoted text at the start of a field, and of line ends outside quotes."""
-    edge = re.escape(delimiter) + rb"\r\n"
-    quoted = rb'(?<![^%s])"[^"]*+(?:""[^"]*+)*+(?:"|(?P<open>\Z))' % edge
-    return re.compile(rb"%s|\r\n|\r|\n" % quoted)
+def _lexer(syntax: RowSyntax) -> re.Pattern[bytes]:
+    """Return a pattern of line ends, and of what hides them: quoted fields and skipped lines."""
+    edge = re.escape(syntax.delimiter) + rb"\r\n"
+    tokens = []
+    if syntax.skipped:
+        tokens.append(rb"(?<![^\r\n])(?:%s)[^\r\n]*+" % syntax.skipped)
+    if syntax.quote:
+        quote, escape = re.escape(syntax.quote), re.escape(syntax.escape)
+        inside = rb"[^%s]*+(?:%s%s[^%s]*+)*+" % (quote, quote, quote, quote)
+        if escape:
+            inside = rb"(?:[^%s%s]++|%s(?s:.|\Z)|%s%s)*+" % (quote, escape, escape, quote, quote)
+        tokens.append(rb"(?<![^%s])%s%s(?:%s|(?P<open>\Z))" % (edge, quote, inside, quote))
+    return re.compile(b"|".join([*tokens, rb"\r\n|\r|\n"]))
 
 
-def _paired_quotes(data: bytes, delimiter: bytes) -> _Numbers | None:
+def _paired_quotes(data: bytes, syntax: RowSyntax) -> _Numbers | None:
     """Return the offsets of all quotes if they alternate between opening and closing.
 
     A position is then inside quotes if and only if an odd number of quotes precedes it. They
     alternate if every opening quote is at the start of a field and every closing quote at the end
     of one, or if the two are adjacent: a quote inside quotes.
     """
+    if syntax.skipped or (syntax.escape and syntax.escape in data):
+        return None
     view = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(view == _QUOTE)
+    quotes = np.flatnonzero(view == syntax.quote[0])
     opening, closing = quotes[0::2], quotes[1::2]
     edges = np.zeros(256, np.bool_)
-    edges[[_QUOTE, _LINE_FEED, _RETURN, delimiter[0]]] = True
+    edges[[syntax.quote[0], _LINE_FEED, _RETURN, syntax.delimiter[0]]] = True
     before = view[opening[opening > 0] - 1]
     after = view[closing[closing < len(data) - 1] + 1]
     return quotes if edges[before].all() and edges[after].all() else None

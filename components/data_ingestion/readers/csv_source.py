@@ -1,7 +1,7 @@
-"""Reads CSV, plain or gzipped."""
+"""Reads CSV, plain or compressed."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,15 +11,22 @@ import pyarrow.csv as pacsv
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns import column_types
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
+from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers import csv_rows, partitions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
-from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
-from kfp_tabular.components.data_ingestion.readers.csv_header import read_header
+from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect, CsvLayout
 from kfp_tabular.components.data_ingestion.readers.csv_rows import Piece
+from kfp_tabular.components.data_ingestion.readers.csv_sniffing.sniffer import (
+    SniffedFile,
+    decisions,
+    sniff,
+)
 from kfp_tabular.components.data_ingestion.readers.csv_stream import open_utf8, skip
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition
 from kfp_tabular.components.data_ingestion.readers.source import (
@@ -34,22 +41,25 @@ PIECE_BYTES = 4 << 20
 _BYTES_PER_COLUMN = 8 << 10
 """The minimum length of a piece per column: each column of a piece has a fixed cost."""
 _LONGEST_ROW = 16 << 20
+_BEHIND = "\n"
+"""Stands for what is behind a delimiter at the end of a row; no column is called so."""
 
 
 class CsvSource:
-    """CSV files with the same columns, in any order.
+    """CSV files with the same columns, in any order, each read in its own dialect.
 
     Args:
         files: The files, at least one. Files of zero bytes are skipped.
-        dialect: How the text is written.
+        options: How the text is written; `auto` is found out.
         forced: Types by column that are given rather than inferred.
         selection: Which columns to read. Default: all.
+        expected: Columns that other options name, such as the label.
 
     Attributes:
         columns: The columns that are read.
         known: All columns that options may name, with excluded ones.
         bags: The formats of the columns that are read as bags: none.
-        notes: What was decided about types: nothing yet.
+        notes: What was found out about how the files are written.
 
     Raises:
         UserError: All files are empty, a header cannot be read, two columns have the same name,
@@ -59,31 +69,36 @@ class CsvSource:
     def __init__(
         self,
         files: Sequence[LocalFile],
-        dialect: CsvDialect,
+        options: CsvOptions,
         forced: Mapping[str, ColumnType],
         selection: ColumnSelection | None = None,
+        expected: Collection[str] = (),
     ) -> None:
-        self._dialect = dialect
         self._selection = selection = selection or ColumnSelection()
-        headers = {file: read_header(file, dialect) for file in files}
-        self._headers = {file: header for file, header in headers.items() if header is not None}
-        if not self._headers:
+        self._forced = forced
+        self._files: dict[LocalFile, SniffedFile] = {}
+        sniffed: SniffedFile | None = None
+        for file in files:
+            found = sniff(file, options, expected=expected, like=sniffed)
+            if found is not None:
+                sniffed = sniffed or found
+                self._files[file] = _named_like(sniffed, found)
+        if sniffed is None:
             raise UserError(f"{files[0].uri}: the file is empty. Expected a header and rows.")
-        self._first = next(iter(self._headers))
+        self._first = next(iter(self._files))
         first = self._columns(self._first)
         self.columns: Sequence[str] = first
-        for file in self._headers:
+        for file in self._files:
             check_same_columns(self._first.uri, first, file.uri, self._columns(file))
         self.known: Sequence[str] = list(
             dict.fromkeys(
                 name
-                for file, header in self._headers.items()
-                for name in (*header.columns, *selection.partitions.get(file.uri, ()))
+                for file, found in self._files.items()
+                for name in (*found.layout.columns, *selection.partitions.get(file.uri, ()))
             )
         )
-        self._forced = forced
         self.bags: Mapping[str, ColumnFormat] = {}
-        self.notes: Sequence[Finding] = ()
+        self.notes: Sequence[Finding] = decisions(self._files)
         for name in selection.nested:
             way = f'{{"{name}": {{"kind": "bag", "separator": ";"}}}}'
             raise UserError(
@@ -95,29 +110,38 @@ class CsvSource:
         """Yield the files as blocks of whole rows, in order."""
         wanted = self.columns if columns is None else columns
         piece_bytes = max(PIECE_BYTES, len(self.columns) * _BYTES_PER_COLUMN)
-        for file, header in self._headers.items():
+        for file, found in self._files.items():
+            dialect, layout = found.dialect, found.layout
             reading = _Reading(
                 file.uri,
-                header.columns,
+                layout,
                 tuple(wanted),
-                self._dialect,
+                dialect,
                 self._forced,
-                self._selection.partition(file, header.columns),
+                self._selection.partition(file, layout.columns),
             )
-            with open_utf8(file, self._dialect) as stream:
-                skip(stream, header.size)
+            with open_utf8(file, dialect.encoding) as stream:
+                skip(stream, layout.size)
                 for piece in csv_rows.cut(
                     stream,
-                    self._dialect.delimiter,
-                    header.lines + 1,
+                    dialect.syntax,
+                    layout.lines + 1,
                     piece_bytes,
                     max(_LONGEST_ROW, 4 * piece_bytes),
                 ):
                     yield CsvBlock(piece, reading)
 
     def _columns(self, file: LocalFile) -> list[str]:
-        own = self._headers[file].columns
+        own = self._files[file].layout.columns
         return [*self._selection.kept(own), *self._selection.partition(file, own)]
+
+
+def _named_like(first: SniffedFile, other: SniffedFile) -> SniffedFile:
+    """Return a file without a header with the names of the first file, if they fit."""
+    names = first.layout.columns
+    if other.layout.has_header or len(other.layout.columns) != len(names):
+        return other
+    return replace(other, layout=replace(other.layout, columns=names))
 
 
 @dataclass(frozen=True)
@@ -125,20 +149,27 @@ class _Reading:
     """What the blocks of a file have in common."""
 
     file: str
-    columns: tuple[str, ...]
+    layout: CsvLayout
     wanted: tuple[str, ...]
     dialect: CsvDialect
     forced: Mapping[str, ColumnType]
     partition: Partition
 
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The column after the last one, where the rows end in a delimiter."""
+        return (_BEHIND,) if self.layout.trailing else ()
+
     @cached_property
     def convert_options(self) -> pacsv.ConvertOptions:
         # Read everything as text: the type of a column is known only after the last block. Without
         # a column of its own, a file still has a number of rows.
-        read = [name for name in self.wanted if name not in self.partition] or self.columns[:1]
+        read = [name for name in self.wanted if name not in self.partition] or self.layout.columns[
+            :1
+        ]
         return pacsv.ConvertOptions(
-            column_types=dict.fromkeys(read, pa.string()),
-            include_columns=list(read),
+            column_types=dict.fromkeys([*read, *self.last], pa.string()),
+            include_columns=[*read, *self.last],
             check_utf8=False,
             strings_can_be_null=True,
             null_values=["", *self.dialect.missing_values],
@@ -160,7 +191,7 @@ class CsvBlock:
         table, ragged = self._split_fields(decoded.data)
         converted = self._convert(table, least)
         rows_left_out: list[tuple[int, str]] = [
-            (row, f"not valid {self.reading.dialect.encoding_name}") for row in decoded.left_out
+            (row, f"not valid {self.reading.dialect.encoding.name}") for row in decoded.left_out
         ]
         kept = self._kept(decoded.left_out) if decoded.left_out or ragged else None
         if kept is not None and ragged:
@@ -181,16 +212,38 @@ class CsvBlock:
                 RejectedRow(self.reading.file, line.line, reason, line.text)
                 for line, (_, reason) in zip(source_lines, rows_left_out, strict=True)
             ],
-            faults=[
+            faults=self._behind(table)
+            + [
                 (column.misfits, column_types.misfit(name, column.column_type))
                 for name, column in converted.items()
                 if column.misfits is not None
             ],
         )
 
+    def _behind(self, table: pa.Table) -> list[tuple[Mask, str]]:
+        """Return the rows that have a value more than there are columns."""
+        columns = len(self.reading.layout.columns)
+        reason = f"{columns + 1} fields, expected {columns}"
+        return [
+            (arrays.to_valid(_one_chunk(table.column(name))), reason)
+            for name in self.reading.last
+            if table.column(name).null_count < table.num_rows
+        ]
+
     @cached_property
+    def _found(self) -> tuple[bytes, csv_rows.Rows]:
+        """The bytes without comments, and the rows in them."""
+        data, syntax = self.piece.data, self.reading.dialect.syntax
+        rows = csv_rows.find_rows(data, syntax)
+        return csv_rows.joined(data, rows) if syntax.skipped else (data, rows)
+
+    @property
+    def _data(self) -> bytes:
+        return self._found[0] if self.reading.dialect.syntax.skipped else self.piece.data
+
+    @property
     def _rows(self) -> csv_rows.Rows:
-        return csv_rows.find_rows(self.piece.data, self.reading.dialect.delimiter)
+        return self._found[1]
 
     def _kept(self, left_out: Sequence[int]) -> RowNumbers:
         return np.delete(np.arange(len(self._rows.starts), dtype=np.int64), left_out)
@@ -203,7 +256,7 @@ class CsvBlock:
             for values in (self._rows.starts, self._rows.ends, self._rows.lines)
         )
         return [
-            SourceLine(self.piece.line + line, _as_text(self.piece.data[start:end]))
+            SourceLine(self.piece.line + line, _as_text(self._data[start:end]))
             for start, end, line in zip(starts, ends, lines, strict=True)
         ]
 
@@ -239,10 +292,12 @@ class CsvBlock:
         )
 
     def _no_rows(self) -> pa.Table:
-        return pa.table({name: pa.nulls(0, pa.string()) for name in self.reading.wanted})
+        return pa.table(
+            {name: pa.nulls(0, pa.string()) for name in (*self.reading.wanted, *self.reading.last)}
+        )
 
     def _without_undecodable(self) -> "_Decodable":
-        data = self.piece.data
+        data = self._data
         if data.isascii():
             return _Decodable(data, [])
         position, left_out, good = 0, [], []
@@ -268,20 +323,31 @@ class CsvBlock:
             ragged.append(row)
             return "skip"
 
+        syntax = self.reading.dialect.syntax
+        data = csv_rows.unescaped(data, syntax)
         table = pacsv.read_csv(
             pa.BufferReader(data),
             # One thread and one block, because pyarrow numbers ragged rows only then. Threads
             # parse blocks in parallel instead.
             read_options=pacsv.ReadOptions(
-                column_names=self.reading.columns, use_threads=False, block_size=len(data) + 1
+                column_names=[*self.reading.layout.columns, *self.reading.last],
+                use_threads=False,
+                block_size=len(data) + 1,
             ),
             parse_options=pacsv.ParseOptions(
-                delimiter=self.reading.dialect.delimiter.decode(),
+                delimiter=syntax.delimiter.decode(),
+                quote_char=syntax.quote.decode() or False,
                 newlines_in_values=True,
                 invalid_row_handler=leave_out,
             ),
             convert_options=self.reading.convert_options,
         )
+        columns = len(self.reading.layout.columns)
+        if self.reading.last and (
+            bare := [row.number - 1 for row in ragged if row.actual_columns == columns]
+        ):
+            # Rows without the delimiter that others end in.
+            return self._split_fields(csv_rows.with_delimiter(data, bare, syntax))
         return table, ragged
 
 

@@ -1,26 +1,37 @@
 """Opens CSV files as streams of UTF-8, whatever their encoding and compression."""
 
 import codecs
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
+from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
+from kfp_tabular.components.data_ingestion.readers.csv_dialect import TextEncoding
 from kfp_tabular.components.data_ingestion.readers.csv_rows import ByteStream
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_REPAIR = "kfp-tabular-cp1252"
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    try:
+        return wrong.decode("cp1252"), error.end
+    except UnicodeDecodeError:
+        return wrong.decode("latin-1"), error.end
+
+
+codecs.register_error(_REPAIR, _as_cp1252)
 
 
 class _Transcoded:
     """A stream in another encoding, read as UTF-8. Bytes that do not decode stay as they are."""
 
-    def __init__(self, stream: ByteStream, codec: codecs.CodecInfo) -> None:
+    def __init__(self, stream: ByteStream, encoding: TextEncoding) -> None:
         self._stream = stream
-        self._decoder = codec.incrementaldecoder(errors="surrogateescape")
+        errors = _REPAIR if encoding.repairs else "surrogateescape"
+        self._decoder = encoding.codec.incrementaldecoder(errors=errors)
 
     def read(self, size: int, /) -> bytes:
         while True:
@@ -45,13 +56,13 @@ class _Pushback:
 
 
 @contextmanager
-def open_utf8(file: LocalFile, dialect: CsvDialect) -> Iterator[ByteStream]:
+def open_utf8(file: LocalFile, encoding: TextEncoding) -> Iterator[ByteStream]:
     """Open a file as UTF-8 without a byte order mark, decompressed.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> latin = CsvDialect(b",", codecs.lookup("latin-1"), missing_values=())
+        >>> latin = TextEncoding.of("latin-1")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "places.csv")
         ...     _ = path.write_bytes("été".encode("latin-1"))
@@ -59,27 +70,13 @@ def open_utf8(file: LocalFile, dialect: CsvDialect) -> Iterator[ByteStream]:
         ...         stream.read(100).decode("utf-8")
         'été'
     """
-    with file.path.open("rb") as plain:
-        zipped = plain.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        plain.seek(0)
-        with gzip.open(plain) if zipped else plain as stream, _compression_errors(file):
-            start = stream.read(len(codecs.BOM_UTF8))
-            if start.startswith(_UTF16_MARKS):
-                yield _Transcoded(_Pushback(start, stream), codecs.lookup("utf-16"))
-            elif dialect.codec.name in ("utf-8", "ascii", "utf-8-sig"):
-                yield _Pushback(b"" if start == codecs.BOM_UTF8 else start, stream)
-            else:
-                yield _Transcoded(_Pushback(start, stream), dialect.codec)
-
-
-@contextmanager
-def _compression_errors(file: LocalFile) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(
-            f"{file.uri}: the gzip data are truncated or damaged ({error}). Copy the file again."
-        ) from error
+    with open_decompressed(file) as stream:
+        start = stream.read(len(codecs.BOM_UTF8))
+        whole = _Pushback(b"" if start == codecs.BOM_UTF8 else start, stream)
+        if encoding.codec.name in ("utf-8", "ascii", "utf-8-sig") and not encoding.repairs:
+            yield whole
+        else:
+            yield _Transcoded(whole, encoding)
 
 
 def skip(stream: ByteStream, size: int) -> None:

@@ -1,29 +1,29 @@
 """Detects the format of files from their content, and opens them."""
 
-import gzip
 import struct
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.options import AUTO, CSV, PARQUET, TFRECORD, CsvOptions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
-from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect
+from kfp_tabular.components.data_ingestion.readers.compression import (
+    compression,
+    open_decompressed,
+)
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _LONGEST_RECORD = 1 << 31
 
 _OTHERS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"BZh": "compressed with bzip2",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd",
-    b"\xfd7zXZ": "compressed with xz",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x1f\x9d": "compressed with compress",
+    b"%PDF": "a PDF document",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
     b"ARROW1": "an Arrow IPC file",
@@ -37,6 +37,7 @@ def open_source(
     options: CsvOptions,
     forced: Mapping[str, ColumnType],
     selection: ColumnSelection | None = None,
+    expected: Collection[str] = (),
 ) -> Source:
     r"""Open files as one source.
 
@@ -47,6 +48,7 @@ def open_source(
         forced: Types by column that are given rather than inferred.
         selection: Which columns to read, and how those with several values become columns.
             Default: all, and none with several values.
+        expected: Columns that other options name, such as the label.
 
     Raises:
         UserError: A file has another format, or the source cannot read it.
@@ -78,7 +80,7 @@ def open_source(
         from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
 
         return TfRecordSource(files, forced, selection)
-    return CsvSource(files, CsvDialect.of(options), forced, selection)
+    return CsvSource(files, options, forced, selection, expected)
 
 
 def detect(file: LocalFile) -> str:
@@ -92,14 +94,19 @@ def detect(file: LocalFile) -> str:
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "taxi.csv")
-        ...     _ = path.write_bytes(b"PK\x03\x04")
+        ...     _ = path.write_bytes(b"ORC")
         ...     detect(LocalFile("taxi.csv", path))
         Traceback (most recent call last):
-        kfp_tabular.components.common.errors.UserError: taxi.csv: the file is a zip archive or an
-        Excel workbook, which is not supported. Convert it to CSV or Parquet.
+        kfp_tabular.components.common.errors.UserError: taxi.csv: the file is an ORC file, which
+        is not supported. Convert it to CSV or Parquet.
     """
-    start = _start(file)
+    start, compressed = _start(file)
     if start.startswith(_PARQUET_MAGIC):
+        if compressed:
+            raise UserError(
+                f"{file.uri}: the file is Parquet inside {compressed}. Decompress it: Parquet is "
+                "compressed itself."
+            )
         return PARQUET
     if _is_tfrecord(start):
         return TFRECORD
@@ -112,19 +119,12 @@ def detect(file: LocalFile) -> str:
     return CSV
 
 
-def _start(file: LocalFile) -> bytes:
-    with file.path.open("rb") as stream:
-        start = stream.read(16)
-        if not start.startswith(_GZIP_MAGIC):
-            return start
-        stream.seek(0)
-        try:
-            return gzip.open(stream).read(16)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(
-                f"{file.uri}: the gzip data are truncated or damaged ({error}). Copy the file "
-                "again."
-            ) from error
+def _start(file: LocalFile) -> tuple[bytes, str]:
+    """Return the first bytes of a file, decompressed, and the compression."""
+    with file.path.open("rb") as plain:
+        name = compression(plain.read(16))
+    with open_decompressed(file) as stream:
+        return stream.read(16), name
 
 
 def _is_tfrecord(start: bytes) -> bool:

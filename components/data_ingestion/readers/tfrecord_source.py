@@ -1,8 +1,6 @@
-"""Reads TFRecord files of tf.Example, plain or gzipped."""
+"""Reads TFRecord files of tf.Example, plain or compressed."""
 
-import gzip
 import struct
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -20,6 +18,7 @@ from kfp_tabular.components.data_ingestion.columns import nested_columns
 from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
+from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
 from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
 from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout
 
@@ -183,28 +182,21 @@ class _Seen:
 
 def _records(file: LocalFile) -> Iterator[bytes]:
     """Yield the records of a file, after checking them."""
-    with file.path.open("rb") as plain:
-        zipped = plain.read(2) == b"\x1f\x8b"
-        plain.seek(0)
-        with gzip.open(plain) if zipped else plain as stream:
-            number = 0
-            try:
-                while header := stream.read(_HEADER.size):
-                    number += 1
-                    length, checksum = _HEADER.unpack(header)
-                    if masked_crc(header[:8]) != checksum:
-                        raise UserError(
-                            _damaged(file, number, "the checksum of its length is wrong")
-                        )
-                    data = stream.read(length)
-                    (checksum,) = _CHECKSUM.unpack(stream.read(_CHECKSUM.size))
-                    if masked_crc(data) != checksum:
-                        raise UserError(_damaged(file, number, "the checksum of its data is wrong"))
-                    yield data
-            except (struct.error, EOFError) as error:
-                raise UserError(_damaged(file, number, "the file is truncated")) from error
-            except (gzip.BadGzipFile, zlib.error) as error:
-                raise UserError(_damaged(file, number, str(error))) from error
+    with open_decompressed(file) as stream:
+        number = 0
+        try:
+            while header := stream.read(_HEADER.size):
+                number += 1
+                length, checksum = _HEADER.unpack(header)
+                if masked_crc(header[:8]) != checksum:
+                    raise UserError(_damaged(file, number, "the checksum of its length is wrong"))
+                data = stream.read(length)
+                (checksum,) = _CHECKSUM.unpack(stream.read(_CHECKSUM.size))
+                if masked_crc(data) != checksum:
+                    raise UserError(_damaged(file, number, "the checksum of its data is wrong"))
+                yield data
+        except (struct.error, EOFError) as error:
+            raise UserError(_damaged(file, number, "the file is truncated")) from error
 
 
 def masked_crc(data: bytes) -> int:

@@ -154,7 +154,11 @@ def test_a_second_run_replaces_the_first(run):
             {"label": "tipper"},
             "no column 'tipper'.*Did you mean 'big_tipper'",
         ),
-        ("a;b\n1;2\n", {"label": "b"}, "looks like ';' separates the columns: set csv_delimiter"),
+        (
+            "a;b\n1;2\n",
+            {"label": "b", "csv_delimiter": ","},
+            "looks like ';' separates the columns: set csv_delimiter",
+        ),
         ("a,b\n1,\n2,\n", {"label": "b"}, "label 'b' is missing in all 2 rows"),
         ("a,b\n1,7\n2,7\n", {"label": "b"}, "label 'b' is 7 in all 2 rows"),
         ("a,b\n1,yes\n2,yes\n", {"label": "b"}, "label 'b' is 'yes' in all"),

@@ -8,6 +8,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.data_ingestion.readers import csv_rows
+from kfp_tabular.components.data_ingestion.readers.csv_rows import RowSyntax
+
+COMMA = RowSyntax()
 
 CSV = st.text('ab,"\n\r', max_size=30).map(str.encode)
 """Dense in everything that matters."""
@@ -47,7 +50,7 @@ def by_hand(data: bytes) -> tuple[list[tuple[int, int, int]], bool]:
 
 @given(CSV)
 def test_rows_are_where_a_byte_wise_reading_finds_them(data):
-    rows = csv_rows.find_rows(data, b",")
+    rows = csv_rows.find_rows(data, COMMA)
     found = list(zip(rows.starts.tolist(), rows.ends.tolist(), rows.lines.tolist(), strict=True))
     assert found == by_hand(data)[0]
 
@@ -65,7 +68,7 @@ def test_rows_are_those_of_arrows_parser(data):
         ),
         pacsv.ConvertOptions(column_types={"x": pa.string(), "y": pa.string()}),
     )
-    rows = csv_rows.find_rows(data, b",")
+    rows = csv_rows.find_rows(data, COMMA)
     assert table.num_rows + len(ragged) == len(rows.starts)
     assume(not by_hand(data)[1])
     for row in ragged:
@@ -75,7 +78,7 @@ def test_rows_are_those_of_arrows_parser(data):
 
 @given(CSV, st.integers(1, 12))
 def test_pieces_are_the_whole_and_end_with_rows(data, size):
-    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, size, longest_row=1000))
+    pieces = list(csv_rows.cut(io.BytesIO(data), COMMA, 1, size, longest_row=1000))
     assert b"".join(piece.data for piece in pieces) == data
     if by_hand(data)[1]:
         return
@@ -83,7 +86,7 @@ def test_pieces_are_the_whole_and_end_with_rows(data, size):
     found = []
     position = 0
     for piece in pieces:
-        rows = csv_rows.find_rows(piece.data, b",")
+        rows = csv_rows.find_rows(piece.data, COMMA)
         starts, ends = rows.starts + position, rows.ends + position
         found += zip(starts.tolist(), ends.tolist(), strict=True)
         position += len(piece.data)
@@ -95,14 +98,14 @@ def test_pieces_are_the_whole_and_end_with_rows(data, size):
 @example(b"aaaaaaaaaaaaaaaaaaaaaaaaaa\na,b\n", 3)
 def test_pieces_know_their_line(data, size):
     before = b""
-    for piece in csv_rows.cut(io.BytesIO(data), b",", 1, size, longest_row=20):
+    for piece in csv_rows.cut(io.BytesIO(data), COMMA, 1, size, longest_row=20):
         assert piece.line == 1 + before.count(b"\n")
         before += piece.data
 
 
 def test_no_part_of_a_line_that_is_too_long_becomes_a_row():
     data = b"a,b\n" + b"x" * 50 + b",1\nc,d\n"
-    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, 8, longest_row=20))
+    pieces = list(csv_rows.cut(io.BytesIO(data), COMMA, 1, 8, longest_row=20))
     assert b"".join(piece.data for piece in pieces if piece.unclosed) == b"x" * 50 + b",1\n"
     assert {piece.line for piece in pieces if piece.unclosed} == {2}
     assert [(piece.data, piece.line) for piece in pieces if not piece.unclosed] == [
@@ -113,17 +116,17 @@ def test_no_part_of_a_line_that_is_too_long_becomes_a_row():
 
 @given(FEEDS)
 def test_the_fast_way_to_the_last_row_end_is_the_sure_one(data):
-    ends = [m.end() for m in csv_rows._lexer(b",").finditer(data) if data[m.start()] != ord('"')]
-    assert csv_rows.last_row_end(data, b",") == (ends[-1] if ends else 0)
+    ends = [m.end() for m in csv_rows._lexer(COMMA).finditer(data) if data[m.start()] != ord('"')]
+    assert csv_rows.last_row_end(data, COMMA) == (ends[-1] if ends else 0)
 
 
 def test_a_quote_that_stays_open_costs_its_line_only():
     data = b'a,b\n"c,d\ne,f\ng,"h\ni"\n'
-    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, 1 << 20, 1 << 20))
+    pieces = list(csv_rows.cut(io.BytesIO(data), COMMA, 1, 1 << 20, 1 << 20))
     # The open quote pairs with the next one, as in any reader of CSV: that is ragged, not open.
     assert [piece.unclosed for piece in pieces].count(True) <= 1
     data = b'a,b\n"c,d\ne,f\n'
-    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, 1 << 20, 1 << 20))
+    pieces = list(csv_rows.cut(io.BytesIO(data), COMMA, 1, 1 << 20, 1 << 20))
     assert [(piece.data, piece.line, piece.unclosed) for piece in pieces] == [
         (b"a,b\n", 1, False),
         (b'"c,d\n', 2, True),
@@ -133,10 +136,10 @@ def test_a_quote_that_stays_open_costs_its_line_only():
 
 def test_a_runaway_quote_is_cut_off_at_the_longest_row():
     data = b'"x,1\n' + b"y,2\n" * 100
-    pieces = list(csv_rows.cut(io.BytesIO(data), b",", 1, 16, longest_row=64))
+    pieces = list(csv_rows.cut(io.BytesIO(data), COMMA, 1, 16, longest_row=64))
     assert [piece.line for piece in pieces if piece.unclosed] == [1]
     assert (
-        sum(len(csv_rows.find_rows(p.data, b",").starts) for p in pieces if not p.unclosed) == 100
+        sum(len(csv_rows.find_rows(p.data, COMMA).starts) for p in pieces if not p.unclosed) == 100
     )
 
 
@@ -151,6 +154,6 @@ def test_line_ends_of_all_kinds_count(feeds, pairs, returns):
 def test_numbers_are_the_same_however_a_file_is_cut(size):
     data = b"".join(b'%d,"line\n%d"\r\n' % (i, i) for i in range(200))
     lines = []
-    for piece in csv_rows.cut(io.BytesIO(data), b",", 1, size, 1 << 20):
-        lines += (csv_rows.find_rows(piece.data, b",").lines + piece.line).tolist()
+    for piece in csv_rows.cut(io.BytesIO(data), COMMA, 1, size, 1 << 20):
+        lines += (csv_rows.find_rows(piece.data, COMMA).lines + piece.line).tolist()
     assert np.array_equal(lines, np.arange(200) * 2 + 1)
