@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task.component import short
-from kfp_tabular.pipelines import lightweight_source, parameters, registry, spec
+from kfp_tabular.pipelines import (
+    lightweight_source,
+    parameter_checks,
+    parameters,
+    registry,
+    spec,
+)
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.workflow_size.estimate import Estimate, check, estimate
@@ -35,8 +41,8 @@ def compile_pipeline(
         The estimated size of the Workflow that a run of it becomes on a cluster.
 
     Raises:
-        UserError: As for `compile_text`, for an unknown pipeline, a Workflow that would be too
-            large, or a file that cannot be written.
+        UserError: As for `compile_text`, for an unknown pipeline, a default that does not fit, a
+            Workflow that would be too large, or a file that cannot be written.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +53,9 @@ def compile_pipeline(
     """
     definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
     text = compile_text(definition, config)
-    workflow = estimate(*spec.documents(text))
+    document, platform = spec.documents(text)
+    parameter_checks.check(document, {})
+    workflow = estimate(document, platform)
     check(workflow)
     try:
         files.write_text(output, text)

@@ -58,6 +58,32 @@ def of_task(
     return _with_defaults(found[task].component, arguments)
 
 
+def sources(spec: Mapping[str, Any], task: str) -> dict[str, str]:
+    """Return the pipeline's parameter that each argument of a task comes from, where it has one.
+
+    Args:
+        spec: A pipeline spec.
+        task: The task's name, as `spec.tasks` has it.
+
+    Example:
+        >>> from kfp_tabular.pipelines import spec
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> sources(spec.of(training_pipeline), "evaluate-model")["split"]
+        'evaluation_split'
+    """
+    names: dict[str, str] = {name: name for name in specs.parameters(spec)}
+    for entry in specs.walk(spec):
+        if entry.name == task:
+            for call in entry.calls:
+                inputs = call.get("inputs", {}).get("parameters", {})
+                outside = {
+                    name: source.get("componentInputParameter", "")
+                    for name, source in inputs.items()
+                }
+                names = {name: names[source] for name, source in outside.items() if source in names}
+    return names
+
+
 def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> TaskArguments:
     values: dict[str, Any] = {}
     later = set()

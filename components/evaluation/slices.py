@@ -155,12 +155,36 @@ def plan(
     )
 
 
+def names(slice_columns: Sequence[str], known: Sequence[str] | None = None) -> list[str]:
+    """Return the names of the slicings, which bounds refer to.
+
+    Args:
+        slice_columns: Columns, or crosses such as `a,b`.
+        known: The columns of the examples; None if they are not known yet.
+
+    Raises:
+        UserError: If a column is unknown.
+
+    Example:
+        >>> names(["company", "city, company"])
+        ['company', 'city,company']
+    """
+    return [
+        ",".join(_columns(entry, _parts(entry) if known is None else known))
+        for entry in slice_columns
+    ]
+
+
+def _parts(entry: str) -> list[str]:
+    return [part.strip() for part in entry.split(",")] if isinstance(entry, str) else []
+
+
 def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(entry, str):
         raise UserError(f"slice_columns: {entry!r} is not text; give names of columns.")
     if entry in known:
         return (entry,)
-    columns = tuple(part.strip() for part in entry.split(","))
+    columns = tuple(_parts(entry))
     for column in columns:
         if column not in known:
             raise UserError(

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import destinations, locked_parameters, parameters, spec
+from kfp_tabular.pipelines import (
+    destinations,
+    locked_parameters,
+    parameter_checks,
+    parameters,
+    spec,
+)
 from kfp_tabular.pipelines.configuration import ALWAYS, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.kubeflow.connection import Server, connect, translated
@@ -105,6 +111,7 @@ def compiled(request: SubmissionRequest) -> Iterator[Compiled]:
     document, platform = spec.documents(text)
     arguments = parameters.convert(request.arguments, spec.parameter_types(document))
     parameters.require(arguments, spec.required_parameters(document))
+    parameter_checks.check(document, arguments)
     if destinations.wants_check(request.config, document, arguments):
         checked = replace(request.config, check_destinations=ALWAYS)
         text = compiling.compile_text(request.pipeline, checked)

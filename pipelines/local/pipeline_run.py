@@ -12,11 +12,17 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.lineage import versions
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import compile as compiling
-from kfp_tabular.pipelines import destinations, locked_parameters, parameters, spec
+from kfp_tabular.pipelines import (
+    destinations,
+    locked_parameters,
+    parameter_checks,
+    parameters,
+    spec,
+)
 from kfp_tabular.pipelines.configuration import ALWAYS, NEVER, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
 from kfp_tabular.pipelines.local.execution import spec_runner
-from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
+from kfp_tabular.pipelines.local.execution.task_launcher import Gate, Refusal, TaskResult
 from kfp_tabular.pipelines.local.execution.task_outputs import TaskOutputs, read_outputs
 from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
 from kfp_tabular.pipelines.local.report import run_report
@@ -85,6 +91,7 @@ def run(
         raise UserError(
             f"label {known['label']!r} is among the excluded columns; leave it out of exclude."
         )
+    parameter_checks.check(compiled, given)
     if config.check_destinations != NEVER:
         destinations.check_local(compiled, named)
     if destinations.wants_check(config, compiled, named):
@@ -94,7 +101,8 @@ def run(
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     with Progress(names, console) as progress:
-        results = spec_runner.run_spec(spec_file, given, output, progress, task_runner)
+        gate = _gate(compiled, given)
+        results = spec_runner.run_spec(spec_file, given, output, progress, task_runner, gate)
     outputs = {
         result.name: read_outputs(result.folder, spec.component(compiled, result.name))
         for result in results
@@ -130,6 +138,21 @@ def run(
     run_report.write_report(summary, compiled, links, output / REPORT_FILE)
     summary.save(output / SUMMARY_FILE)
     return LocalRunOutcome(summary=summary, user_error=any(result.user_error for result in results))
+
+
+def _gate(compiled: Mapping[str, Any], given: Mapping[str, Any]) -> Gate:
+    """Check all parameters as soon as the examples are there, before the first long task."""
+    images = spec.tasks(compiled)
+
+    def refusal(result: TaskResult) -> Refusal | None:
+        if result.name != parameter_checks.INGESTION:
+            return None
+        examples = result.folder / parameter_checks.EXAMPLES
+        for task, message in parameter_checks.with_examples(compiled, given, examples).items():
+            return Refusal(task, images[task], message)
+        return None
+
+    return refusal
 
 
 def _prepare(output: Path, text: str) -> Path:

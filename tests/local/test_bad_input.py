@@ -40,6 +40,7 @@ def _error(done: "subprocess.CompletedProcess[str]") -> str:
         (GOOD, ["--param", "epoch=1"], "Did you mean 'epochs'"),
         (GOOD, ["--param", "epochs"], "KEY=VALUE"),
         (GOOD, ["--param", "fail_on=sometimes"], "fail_on"),
+        (GOOD, ["--param", "slice_columns=knid"], "slice_columns: the examples have no column"),
         (GOOD, ["--param", 'split_fractions={"train":1,"test":0.0000001}'], "split"),
     ],
 )

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from kfp_tabular.pipelines import spec
 from kfp_tabular.pipelines.local.execution.task_launcher import (
+    Gate,
     TaskLauncher,
     TaskListener,
     TaskResult,
@@ -30,6 +31,7 @@ def run_spec(
     output: Path,
     listener: TaskListener,
     task_runner: TaskRunner,
+    gate: Gate | None = None,
 ) -> list[TaskResult]:
     """Run a spec to its end, or to the first task that fails.
 
@@ -42,6 +44,7 @@ def run_spec(
         output: A folder for everything that the run writes; created if missing.
         listener: Is told about tasks as they run.
         task_runner: Starts the tasks.
+        gate: Is asked after each task whether the run may go on.
 
     Returns:
         The results of the tasks that ran, in order. The last one tells whether the run succeeded.
@@ -58,7 +61,7 @@ def run_spec(
     pipeline = components.load_component_from_file(str(spec_file))
     request = LocalRunRequest(images=images, arguments=arguments, output=output, logs=logs)
     with _kfp_output(logs / _KFP_LOG), task_runner.opened(request) as starter:
-        launcher = TaskLauncher(starter, logs, listener)
+        launcher = TaskLauncher(starter, logs, listener, gate)
         try:
             with _task_handler(launcher):
                 local.init(

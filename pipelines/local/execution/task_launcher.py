@@ -5,14 +5,18 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from kfp_tabular.components.common.artifacts.findings import Finding
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, find_user_error
+from kfp_tabular.components.common.errors import (
+    USER_ERROR_EXIT_CODE,
+    USER_ERROR_PREFIX,
+    find_user_error,
+)
 from kfp_tabular.components.common.process.child_process import stop
 from kfp_tabular.pipelines import task_findings
 from kfp_tabular.pipelines.local.execution.task_runner import Starter, TaskCall, TaskProcess
@@ -69,6 +73,25 @@ class TaskResult:
         return self.exit_code == USER_ERROR_EXIT_CODE and bool(self.error)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a task cannot do its work, known before it starts.
+
+    Attributes:
+        task: The task's name, as in the spec.
+        image: The image it would run in.
+        message: One line for the user.
+    """
+
+    task: str
+    image: str
+    message: str
+
+
+Gate = Callable[[TaskResult], Refusal | None]
+"""Is asked after each task that succeeded; a refusal ends the run as a failure of that task."""
+
+
 class TaskListener(Protocol):
     """Is told about tasks as they run, in the thread that runs the task."""
 
@@ -89,10 +112,14 @@ class TaskLauncher:
         starter: Starts them.
         logs: The folder for logs; it exists.
         listener: Is told what happens.
+        gate: Is asked whether the run may go on.
     """
 
-    def __init__(self, starter: Starter, logs: Path, listener: TaskListener) -> None:
+    def __init__(
+        self, starter: Starter, logs: Path, listener: TaskListener, gate: Gate | None = None
+    ) -> None:
         self.results: list[TaskResult] = []
+        self._gate = gate
         self._starter = starter
         self._logs = logs
         self._listener = listener
@@ -107,6 +134,9 @@ class TaskLauncher:
             image: The image that the spec names.
             command: The command with every placeholder resolved.
             environment: Variables that the spec sets.
+
+        Returns:
+            The result; where the gate refuses another task now, the failure of that one.
         """
         executor_input = _executor_input(command)
         folder = Path(executor_input["outputs"]["outputFile"]).parent
@@ -132,6 +162,26 @@ class TaskLauncher:
             log=log,
             folder=folder,
             error=error,
+        )
+        self.results.append(result)
+        self._listener.finished(result)
+        refusal = self._gate(result) if self._gate and result.succeeded else None
+        return result if refusal is None else self._refuse(refusal, folder.parent)
+
+    def _refuse(self, refusal: Refusal, artifacts: Path) -> TaskResult:
+        """Record the failure of a task that is not started."""
+        self._listener.started(refusal.task)
+        log = self._logs / f"{refusal.task}.log"
+        log.write_text(f"{USER_ERROR_PREFIX}{refusal.message}\n", encoding="utf-8")
+        result = TaskResult(
+            name=refusal.task,
+            image=refusal.image,
+            started=time.time(),
+            seconds=0.0,
+            exit_code=USER_ERROR_EXIT_CODE,
+            log=log,
+            folder=artifacts / refusal.task,
+            error=refusal.message,
         )
         self.results.append(result)
         self._listener.finished(result)

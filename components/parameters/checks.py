@@ -1,0 +1,305 @@
+"""The arguments of all components, checked together.
+
+Each component checks its own arguments when it runs, which may be minutes into a run. Here the same
+checks are made for all tasks of a pipeline: those that need no data before anything runs, the
+others as soon as the columns are known. Only errors that a task would raise are raised.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kfp_tabular.components.common import options
+from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Finding, Findings
+from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, TaskKind
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
+from kfp_tabular.components.common.training_job.job_settings import JobSettings
+from kfp_tabular.components.common.training_options import BaseHyperparameters
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
+from kfp_tabular.components.data_ingestion.splits import split_choice
+from kfp_tabular.components.data_validation.options import ValidationOptions
+from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
+from kfp_tabular.components.deployment.options import KSERVE, DeploymentOptions
+from kfp_tabular.components.evaluation import blessing, slices
+from kfp_tabular.components.evaluation.options import EvaluationOptions
+from kfp_tabular.components.feature_engineering import task_resolution
+from kfp_tabular.components.feature_engineering.features import feature_config
+from kfp_tabular.components.feature_engineering.options import AUTO, TransformOptions
+from kfp_tabular.components.training.options import LOCAL as TRAINED_LOCALLY
+from kfp_tabular.components.training.options import TrainingOptions
+from kfp_tabular.components.tuning.local import samplers
+from kfp_tabular.components.tuning.options import KATIB, TuningOptions
+from kfp_tabular.components.tuning.search import objective, search_space
+
+Options = TypeVar("Options")
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskValues:
+    """The arguments of a task, as far as they are known.
+
+    Attributes:
+        component: The name of its component, such as `train_model`.
+        values: Argument values by name. Whole numbers may be floats, as in KFP.
+    """
+
+    component: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an argument of a task.
+
+    Attributes:
+        task: The task.
+        message: One line that begins with the argument's name.
+    """
+
+    task: str
+    message: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known about the data.
+
+    Attributes:
+        examples: The examples; None before there are any.
+        kinds: The kinds of task that the model may have.
+    """
+
+    examples: Examples | None = None
+    kinds: Sequence[TaskKind] = field(default=TASK_KINDS)
+
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """The columns of the examples; None before there are any."""
+        return None if self.examples is None else list(self.examples.schema.names)
+
+
+class _Quiet(Findings):
+    """Findings that the task itself will report."""
+
+    def add(self, finding: Finding) -> None:
+        """Do nothing."""
+
+
+def problems(tasks: Mapping[str, TaskValues], examples: Examples | None = None) -> list[Problem]:
+    """Return what is wrong with the arguments of a pipeline's tasks, at most one problem each.
+
+    Args:
+        tasks: The tasks by name, in order.
+        examples: The examples that they will work on, or an outline of them; None to check what
+            needs no data.
+
+    Example:
+        >>> tasks = {"train-model": TaskValues("train_model", {"workers": 0})}
+        >>> problems(tasks)
+        [Problem(task='train-model', message='workers: expected at least 1, found 0.')]
+    """
+    known = _Known(examples)
+    found = []
+    for task, given in tasks.items():
+        check = _CHECKS.get(given.component)
+        if check is None:
+            continue
+        try:
+            kinds = check(given.values, known)
+        except UserError as error:
+            found.append(Problem(task, str(error)))
+            continue
+        if kinds:
+            known = _Known(examples, kinds)
+    return found
+
+
+def _ingestion(values: Values, known: _Known) -> None:
+    if known.examples is not None:
+        return
+    settings = _build(IngestionOptions, values)
+    options.check(settings)
+    split_choice.check(settings.split)
+
+
+def _validation(values: Values, known: _Known) -> None:
+    settings = _build(ValidationOptions, values)
+    options.check(settings)
+    for name in ("skew_thresholds", "drift_thresholds"):
+        document = getattr(settings, name)
+        DistanceThresholds.parse(document, name, known.columns or list(document))
+
+
+def _transform(values: Values, known: _Known) -> Sequence[TaskKind]:
+    settings = _build(TransformOptions, values)
+    options.check(settings)
+    if settings.label and settings.label in settings.exclude:
+        raise UserError(f"exclude: {settings.label!r} is the label. Remove it from the list.")
+    if settings.label in settings.feature_config:
+        raise UserError(f"feature_config: {settings.label!r} is the label, not a feature.")
+    if settings.preprocessing_fn and settings.feature_config:
+        raise UserError(
+            "feature_config: has no effect together with preprocessing_fn. Remove one of them."
+        )
+    _excluded(settings, known)
+    features = [name for name in known.columns or settings.feature_config if name != settings.label]
+    feature_config.parse(settings.feature_config, features)
+    given = [kind for kind in TASK_KINDS if settings.task == kind]
+    if known.examples is None or not settings.label:
+        return given or TASK_KINDS
+    _train_split(known.examples)
+    task = task_resolution.resolve(
+        known.examples, settings.label, settings.task or AUTO, settings.positive_class, _Quiet()
+    )
+    return [task.kind]
+
+
+def _tuning(values: Values, known: _Known) -> None:
+    settings = _build(TuningOptions, values)
+    options.check(settings)
+    _hyperparameters(settings)
+    space = search_space.parse(search_space.entries(settings))
+    if settings.backend == KATIB:
+        JobSettings.parse(settings.job)
+    else:
+        samplers.parse(settings.algorithm, settings.algorithm_settings, space)
+    if not settings.max_trials:
+        return
+    reported = sorted({f"eval_{name}" for kind in known.kinds for name in _REPORTED[kind]})
+    for option in ("objective_metric", "additional_metrics"):
+        names = getattr(settings, option)
+        for name in [names] if isinstance(names, str) else names:
+            if name and name not in (*reported, *_ALSO_REPORTED):
+                raise UserError(
+                    f"{option}: training does not report {name!r}{_of(known.kinds)}; it reports "
+                    f"{', '.join(reported)} and train_loss.{closest(name, reported)}"
+                )
+    _for_any(
+        known.kinds,
+        lambda kind: objective.additional(
+            objective.resolve(kind, settings), settings.additional_metrics
+        ),
+    )
+
+
+def _training(values: Values, known: _Known) -> None:
+    settings = _build(TrainingOptions, values)
+    options.check(settings)
+    _hyperparameters(settings)
+    if settings.backend != TRAINED_LOCALLY:
+        from kfp_tabular.components.training.kubeflow import job_plan
+
+        job_plan.parse_job(settings.job, settings.workers)
+    threshold = TrainingOptions.decision_threshold
+    if "binary" not in known.kinds and settings.decision_threshold != threshold:
+        raise UserError(
+            f"decision_threshold: this is a {known.kinds[0]} task; only a binary model has a "
+            "threshold. Leave it out."
+        )
+
+
+def _evaluation(values: Values, known: _Known) -> None:
+    settings = _build(EvaluationOptions, values)
+    options.check(settings)
+    if settings.split and known.examples is not None:
+        known.examples.require(settings.split)
+    slicings = slices.names(settings.slice_columns, known.columns)
+    for argument in ("thresholds", "change_thresholds"):
+        document = getattr(settings, argument)
+        every = list(dict.fromkeys(name for kind in known.kinds for name in blessing.METRICS[kind]))
+        for metric in document:
+            if metric not in every and len(known.kinds) > 1:
+                raise UserError(
+                    f"{argument}: {metric!r} is not a metric; the metrics are: "
+                    f"{', '.join(every)}.{closest(metric, every)}"
+                )
+        _for_any(
+            known.kinds,
+            lambda kind, document=document, argument=argument: blessing.parse_bounds(  # type: ignore[misc]
+                document, kind, slicings, argument=argument
+            ),
+        )
+
+
+def _deployment(values: Values, known: _Known) -> None:
+    if known.examples is not None:
+        return
+    settings = _build(DeploymentOptions, values)
+    options.check(settings)
+    if settings.backend == KSERVE:
+        ServiceSettings.parse(settings.service)
+
+
+_CHECKS: Mapping[str, Callable[[Values, _Known], Sequence[TaskKind] | None]] = {
+    "ingest_data": _ingestion,
+    "validate_data": _validation,
+    "transform_features": _transform,
+    "tune_hyperparameters": _tuning,
+    "train_model": _training,
+    "evaluate_model": _evaluation,
+    "deploy_model": _deployment,
+}
+
+_REPORTED: Mapping[TaskKind, Sequence[str]] = {
+    "binary": ("auc", "log_loss", "accuracy"),
+    "multiclass": ("log_loss", "accuracy"),
+    "regression": ("rmse", "mae", "r2"),
+}
+"""What training measures; a test compares with `prediction_metrics.score`."""
+
+_ALSO_REPORTED = ("train_loss",)
+
+
+def _build(kind: type[Options], values: Values) -> Options:
+    """Return a component's options. A KFP number is a float, and a required one may be unknown."""
+    given = dict(values)
+    for name, option in options.describe(kind).items():
+        value = given.get(name)
+        if option.type is int and isinstance(value, float) and value.is_integer():
+            given[name] = int(value)
+        if name not in given and option.default is dataclasses.MISSING:
+            given[name] = ""
+    return options.build(kind, given)
+
+
+def _hyperparameters(settings: BaseHyperparameters) -> None:
+    settings.hyperparameters().check()
+
+
+def _excluded(settings: TransformOptions, known: _Known) -> None:
+    # Where ingestion leaves the columns out, it has checked the names.
+    if known.columns is None or "exclude" in options.describe(IngestionOptions):
+        return
+    for name in settings.exclude:
+        if name not in known.columns:
+            raise UserError(
+                f"exclude: the data have no column {name!r}.{closest(name, known.columns)}"
+            )
+
+
+def _train_split(examples: Examples) -> None:
+    if not examples.rows().get(task_resolution.TRAIN):
+        examples.require(task_resolution.TRAIN)
+
+
+def _for_any(kinds: Sequence[TaskKind], check: Callable[[TaskKind], object]) -> None:
+    """Raise the first error of a check where no kind of task passes it."""
+    errors = list(_errors(kinds, check))
+    if len(errors) == len(kinds):
+        raise errors[0]
+
+
+def _errors(kinds: Sequence[TaskKind], check: Callable[[TaskKind], object]) -> Iterator[UserError]:
+    for kind in kinds:
+        try:
+            check(kind)
+        except UserError as error:
+            yield error
+
+
+def _of(kinds: Sequence[TaskKind]) -> str:
+    return f" of a {kinds[0]} model" if len(kinds) == 1 else ""
