@@ -1,17 +1,30 @@
 """Whether a model is blessed: thresholds, changes from a baseline, and the trivial model.
 
-Without thresholds a model must beat the trivial model by more than the interval: the lower end of
-the 95 % interval of its primary metric must exceed the value of a constant prediction. The primary
-metric of classifiers is `auc`, which is 0.5 for every constant prediction, whether the majority
-class or the share of positives. Accuracy would not do: with 2 % positives, predicting the majority
-class is right in 98 % of the rows, which a model that ranks well may not reach. Nor would the log
-loss: balanced class weights change the probabilities, not the ranking. For regression the primary
-metric is `r2`, which is 0 for the mean.
+Without thresholds a model must be worth something, in two respects.
+
+It must predict meaningfully better than the trivial model in the proper score of its task. For
+classifiers this is the skill in the log loss (see `metrics.skill`): the share of the loss of always
+answering the shares of the classes that the model saves, with intercepts fitted to the evaluated
+rows, since balanced class weights shift them. For regression it is `r2`, the same share of the
+squared error of always answering the mean. The lower end of the 95 % interval must exceed 0, so
+that chance alone does not bless, and the value must be at least `LEAST_SKILL`, so that millions of
+rows do not bless what is of no use: 0.01 is Cohen's smallest effect (r = 0.1, "Statistical Power
+Analysis for the Behavioral Sciences", 1988, 3.2). Ranking alone would not do: an AUC above 0.5 says
+nothing of the probabilities, which are what the endpoint answers. Accuracy would not do either:
+with 2 % positives, answering always "no" is right in 98 % of the rows.
+
+And it must answer every class: a class of which it finds no row (recall 0) is not served, whatever
+the score. `accept` names classes of which that is known and wanted. Only classes with at least
+`LEAST_CLASS_ROWS` evaluated rows are judged: with 5 rows of which none was found, the recall is
+below one half with 95 % confidence (1 - 0.05 ** (1 / 5) = 0.45), with fewer it may well be higher.
+That holds for the rare class of a binary model, too, although a useful ranking may lie entirely
+below its decision threshold: the endpoint's `classes` would always be the same. The finding names
+the threshold that would help. Two classes need that many rows each, or nothing can be said.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
@@ -25,12 +38,20 @@ METRICS: Mapping[TaskKind, tuple[str, ...]] = {
     "multiclass": multiclass.METRICS,
     "regression": regression.METRICS,
 }
-PRIMARY: Mapping[TaskKind, tuple[str, float]] = {
-    "binary": ("auc", 0.5),
-    "multiclass": ("auc", 0.5),
-    "regression": ("r2", 0.0),
-}
-"""The primary metric, higher is better, and its value for a constant prediction."""
+PRIMARY: Mapping[TaskKind, str] = {"binary": "auc", "multiclass": "auc", "regression": "r2"}
+"""The metric in which a model is compared with its baseline; higher is better."""
+
+SKILL = "log_loss_skill"
+"""The name of the classifiers' skill in checks."""
+
+LEAST_SKILL = 0.01
+"""The smallest improvement over the trivial model that is of any use."""
+
+LEAST_CLASS_ROWS = 5
+"""A class with fewer evaluated rows is not judged."""
+
+NO_RECALL = "no-recall"
+"""In `accept`: no class needs to be answered."""
 
 SMALLEST_SLICE = 100
 
@@ -73,7 +94,7 @@ class Check:
     """One condition and its result.
 
     Attributes:
-        kind: `threshold`, `change`, `trivial` or `baseline`.
+        kind: `threshold`, `change`, `trivial`, `recall` or `baseline`.
         metric: The metric.
         slice: The slice's name; empty for all rows.
         condition: The condition, as text.
@@ -91,7 +112,8 @@ class Check:
     passed: bool
 
     def __str__(self) -> str:
-        what = {"change": f"change of {self.metric}", "baseline": f"change of {self.metric}"}
+        change = f"change of {self.metric}"
+        what = {"change": change, "baseline": change, "recall": "the lowest recall of a class"}
         where = f" of {self.slice}" if self.slice else ""
         found = "undefined" if self.value is None else f"{self.value:.6g}"
         within = (
@@ -126,17 +148,47 @@ class SliceEstimates:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What the default blessing asks for.
+
+    Attributes:
+        skill: The improvement over the trivial model; None if it is undefined.
+        class_rows: The evaluated rows of each class; empty for regression.
+        found_rows: Those that the model answered with their class.
+    """
+
+    skill: Estimate | None
+    class_rows: Mapping[str, int] = field(default_factory=dict)
+    found_rows: Mapping[str, int] = field(default_factory=dict)
+
+    def never_found(self) -> list[str]:
+        """Return the classes with enough rows of which the model found none."""
+        return [
+            name
+            for name, rows in self.class_rows.items()
+            if rows >= LEAST_CLASS_ROWS and not self.found_rows[name]
+        ]
+
+    def rare(self) -> list[str]:
+        """Return the classes with too few rows to be judged."""
+        return [name for name, rows in self.class_rows.items() if rows < LEAST_CLASS_ROWS]
+
+
+@dataclass(frozen=True)
 class Bounds:
     """All bounds of an evaluation.
 
     Attributes:
-        thresholds: Bounds on metrics. Without any, the model must beat the trivial model.
+        thresholds: Bounds on metrics. Without any, the model must beat the trivial model and answer
+            every class.
         change_thresholds: Bounds on changes from the baseline. Without any, a model must not be
             worse than its baseline by more than the interval, in the primary metric.
+        accepted: The classes that need not be answered; `no-recall` for all.
     """
 
     thresholds: tuple[Bound, ...] = ()
     change_thresholds: tuple[Bound, ...] = ()
+    accepted: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, options: EvaluationOptions, kind: TaskKind, slicings: Sequence[str]) -> "Bounds":
@@ -145,6 +197,7 @@ class Bounds:
         return cls(
             parse_bounds(options.thresholds, kind, slicings),
             parse_bounds(changes, kind, slicings, argument="change_thresholds"),
+            frozenset(options.accept),
         )
 
 
@@ -193,6 +246,7 @@ def judge(
     changes: Mapping[str, Estimate] | None,
     slices: Sequence[SliceEstimates],
     bounds: Bounds,
+    quality: Quality,
 ) -> list[Check]:
     """Check each condition; the model is blessed if all hold.
 
@@ -202,16 +256,20 @@ def judge(
         changes: Their changes from the baseline; None without one.
         slices: The slices.
         bounds: The bounds.
+        quality: What counts without thresholds.
 
     Example:
-        >>> (check,) = judge("regression", {"r2": Estimate(0.6, (0.5, 0.7))}, None, [], Bounds())
+        >>> quality = Quality(Estimate(0.6, (0.5, 0.7)))
+        >>> (check,) = judge("regression", {}, None, [], Bounds(), quality)
         >>> print(check)
-        r2 is 0.6 (95 % interval 0.5 to 0.7); required: better than the mean ... (passed).
+        r2 is 0.6 (95 % interval 0.5 to 0.7); required: at least 0.01, and above 0 ... (passed).
     """
     checks = list(_check("threshold", bounds.thresholds, metrics, slices))
     if not checks:
         # No thresholds, or only thresholds for slices none of which could be checked.
-        checks.append(_trivial(kind, metrics))
+        checks.append(_trivial(kind, quality))
+        if quality.class_rows:
+            checks.append(_recall(quality, bounds.accepted))
     if changes is not None:
         checks.extend(_check("change", bounds.change_thresholds, changes, slices))
         if not bounds.change_thresholds:
@@ -284,15 +342,48 @@ def _judged(kind: str, bound: Bound, name: str, estimate: Estimate | None) -> Ch
     )
 
 
-def _trivial(kind: TaskKind, metrics: Mapping[str, Estimate]) -> Check:
-    metric, constant = PRIMARY[kind]
-    trivial = "the mean" if kind == "regression" else "a constant prediction"
-    condition = f"better than {trivial} ({constant:g}) by more than the interval"
-    return _by_interval("trivial", metric, condition, metrics, lambda low, _: low > constant)
+def _trivial(kind: TaskKind, quality: Quality) -> Check:
+    estimate = quality.skill
+    interval = None if estimate is None else estimate.interval
+    value = None if estimate is None else estimate.value
+    enough = kind != "binary" or not quality.rare()
+    return Check(
+        kind="trivial",
+        metric="r2" if kind == "regression" else SKILL,
+        slice="",
+        condition=f"at least {LEAST_SKILL:g}, and above 0 by more than the interval"
+        + (f", on at least {LEAST_CLASS_ROWS} rows of each class" if kind == "binary" else ""),
+        value=value,
+        interval=interval,
+        passed=enough
+        and value is not None
+        and interval is not None
+        and value >= LEAST_SKILL
+        and interval[0] > 0,
+    )
+
+
+def _recall(quality: Quality, accepted: frozenset[str]) -> Check:
+    """Check that every class with enough rows was answered, unless that is accepted."""
+    judged = [
+        quality.found_rows[name] / rows
+        for name, rows in quality.class_rows.items()
+        if rows >= LEAST_CLASS_ROWS
+    ]
+    refused = [name for name in quality.never_found() if name not in accepted]
+    return Check(
+        kind="recall",
+        metric="recall",
+        slice="",
+        condition="above 0 for every class that is not accepted",
+        value=min(judged, default=None),
+        interval=None,
+        passed=not refused or NO_RECALL in accepted,
+    )
 
 
 def _not_worse(kind: TaskKind, changes: Mapping[str, Estimate]) -> Check:
-    metric, _ = PRIMARY[kind]
+    metric = PRIMARY[kind]
     condition = "not worse than the baseline by more than the interval"
     return _by_interval("baseline", metric, condition, changes, lambda _, high: high >= 0)
 

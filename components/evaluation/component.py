@@ -23,6 +23,7 @@ def evaluate_model(
     slice_columns: List[str] = [],
     thresholds: Dict[str, Any] = {},
     change_thresholds: Dict[str, Any] = {},
+    accept: List[str] = [],
     max_slices: int = 100,
     bootstrap_samples: int = 1000,
     seed: int = 0,
@@ -40,10 +41,17 @@ def evaluate_model(
       `_weighted`, weighted by the rows of the classes.
     - Regression: `rmse`, `mae`, `r2` and `bias`.
 
-    Without `thresholds` a model is blessed if it beats a constant prediction by more than the
-    interval: the lower end of the interval of `auc` exceeds 0.5, or that of `r2` exceeds 0. With a
-    baseline and without `change_thresholds`, it must also not be worse than the baseline by more
-    than the interval.
+    Without `thresholds` a model is blessed if it is worth something. It saves at least 1 % of the
+    log loss of always answering the shares of the classes (or of the squared error of always
+    answering the mean), and more than 0 at the lower end of the interval; intercepts are fitted to
+    the evaluated rows first, since balanced class weights shift them. And it finds rows of every
+    class with at least 5 rows, unless `accept` names the class. With a baseline and without
+    `change_thresholds`, it must also not be worse than the baseline by more than the interval.
+
+    What a careful colleague would say is among the findings: no skill, constant answers, classes
+    that are never found, accuracy below that of always answering the most frequent class, too few
+    rows of a class, probabilities far off, a large gap to the train split, and a result that is too
+    good to be true.
 
     Args:
         examples: Raw examples, as `ingest_data` writes them.
@@ -70,6 +78,9 @@ def evaluate_model(
         change_thresholds: Bounds by metric on the change from the baseline:
             `{"auc": {"min_change": -0.01}}`, also `max_change`, `slice` and `min_rows`. Not
             checked without a baseline.
+        accept: What is known and wanted: classes of which the model need not find any row, or codes
+            of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
+            Accepted findings become notes.
         max_slices: The most slices that are measured in all, the largest ones; 1 to 1000.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
         seed: Seed of the resampling.
@@ -109,4 +120,5 @@ def evaluate_model(
     kfp_metrics.log(evaluated.document, metrics, classification_metrics)
     golden_examples.metadata.update(lineage.metadata(evaluated.lineage["golden_examples"]))
     evaluation.metadata.update(lineage.metadata(evaluated.lineage["evaluation"]))
+    evaluation.metadata["why"] = evaluated.document["why"]
     return evaluated.is_blessed

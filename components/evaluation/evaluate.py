@@ -1,28 +1,39 @@
 """Evaluation of an exported model on a split of raw examples."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.evaluation import baseline, slices
+from kfp_tabular.components.common.statistics import leaks
+from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
 from kfp_tabular.components.evaluation.counting import count
 from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
+from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics.measurement import Measurement
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.evaluation.report import evaluation_document, evaluation_page
 
 EVALUATION_FILE = "evaluation.json"
 
 _DEFAULT_SPLITS = ("test", "eval")
+_TRAIN = "train"
+_TRAIN_ROWS = 16_384
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,14 @@ def run(request: EvaluationRequest) -> Evaluation:
     """
     given = request.options
     options.check(given)
+    found = Findings()
     if request.baseline_model is not None and given.baseline_model_uri:
         raise UserError("baseline_model and baseline_model_uri: give one of the two.")
     examples = Examples(request.examples)
     split = choose_split(examples, given.split)
     spec = ModelSpec.load(request.model)
     predicted_batches.check_columns(request.model, examples, spec)
+    model_findings.check_accepted(given.accept, spec.classes)
     slicings = slices.plan(examples, split, given.slice_columns, given.max_slices)
     bounds = Bounds.of(given, spec.task, [slicing.name for slicing in slicings])
     with baseline.local_model(request.baseline_model, given.baseline_model_uri) as compared:
@@ -94,10 +107,17 @@ def run(request: EvaluationRequest) -> Evaluation:
             bounds,
             samples=given.bootstrap_samples,
             seed=given.seed,
+            train=_train_metric(examples, split, request.model, spec),
+            scan=lambda: leaks.scan(
+                examples, spec.task, spec.label, [entry.name for entry in spec.inputs]
+            ),
         )
+        for entry in document["findings"]:
+            found.add(Finding(**entry))
+        _logger.info("%s", document["why"])
         models = dict(zip(("model", "baseline_model"), paths, strict=False))
         inputs = {"examples": request.examples, **models}
-        return Evaluation(document, _write(request, document, tally.golden, inputs))
+        return Evaluation(document, _write(request, document, found, tally.golden, inputs))
 
 
 def choose_split(examples: Examples, split: str) -> str:
@@ -137,9 +157,31 @@ def choose_split(examples: Examples, split: str) -> str:
     )
 
 
+def _train_metric(examples: Examples, split: str, model: Path, spec: ModelSpec) -> float | None:
+    """Return the primary metric on the first rows of the train split; None if it has none."""
+    if split == _TRAIN or not examples.rows().get(_TRAIN):
+        return None
+    batches = predicted_batches.predict(examples, _TRAIN, [SavedModel(model)])
+    labels, predictions, rows = [], [], 0
+    for batch in batches:
+        labels.append(batch.labels)
+        predictions.append(batch.predictions[0])
+        rows += len(batch.labels)
+        if rows >= _TRAIN_ROWS:
+            break
+    if not rows:
+        return None
+    found = Measurement(spec, np.concatenate(labels), np.concatenate(predictions), complete=True)
+    every = np.zeros(rows, np.int64)
+    found.overall.add(every, every, np.concatenate(labels), np.concatenate(predictions))
+    measured = found.overall.measured(0, np.ones((1, bootstrap.GROUPS)))
+    return model_findings.train_metric(measured.points, spec)
+
+
 def _write(
     request: EvaluationRequest,
     document: Mapping[str, Any],
+    found: Findings,
     golden: GoldenSelection,
     inputs: Mapping[str, Path],
 ) -> dict[str, dict[str, Any]]:
@@ -160,5 +202,6 @@ def _write(
     with files.atomic_directory(request.evaluation) as directory:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(directory / EVALUATION_FILE, text)
+        found.write(directory)
         recorded["evaluation"] = record(directory)
     return recorded

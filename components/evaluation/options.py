@@ -43,6 +43,12 @@ class EvaluationOptions:
         """Bounds by metric on the change from the baseline: `{"auc": {"min_change": -0.01}}`, also
         `max_change`, `slice` and `min_rows`. Not checked without a baseline.""",
     )
+    accept: Sequence[str] = option(
+        [],
+        """What is known and wanted: classes of which the model need not find any row, or codes of
+        findings of the evaluation, such as `no-recall` (for all classes) or `calibration`. Accepted
+        findings become notes.""",
+    )
     max_slices: int = option(
         100,
         "The most slices that are measured in all, the largest ones; 1 to 1000.",

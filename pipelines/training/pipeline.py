@@ -83,6 +83,7 @@ def training_pipeline(
     slice_columns: list[str] = [],
     thresholds: dict[str, Any] = {},
     change_thresholds: dict[str, Any] = {},
+    accept: list[str] = [],
     bootstrap_samples: int = 1000,
     baseline_model_uri: str = "",
     model_name: str = "model",
@@ -255,6 +256,9 @@ def training_pipeline(
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
         change_thresholds: Bounds by metric on the change from the baseline: `{"auc": {"min_change":
             -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked without a baseline.
+        accept: What is known and wanted: classes of which the model need not find any row, or codes
+            of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
+            Accepted findings become notes.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
@@ -373,6 +377,7 @@ def training_pipeline(
         slice_columns=slice_columns,
         thresholds=thresholds,
         change_thresholds=change_thresholds,
+        accept=accept,
         bootstrap_samples=bootstrap_samples,
         seed=seed,
     )

@@ -17,6 +17,7 @@ from kfp_tabular.components.evaluation.metrics.regression import (
     RegressionCharts,
     RegressionStatistics,
 )
+from kfp_tabular.components.evaluation.metrics.skill import RowSample
 
 Labels = npt.NDArray[Any]
 Charts = BinaryCharts | RegressionCharts
@@ -38,6 +39,7 @@ class Measurement:
         overall: Statistics with one cell for all rows.
         sliced: Statistics of each slicing, with a cell for each slice.
         charts: Counts for the charts of the page; None for a multiclass model.
+        sample: Some of the rows, spread evenly over all.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Measurement:
         self.overall: Statistics
         self.sliced: list[Statistics]
         self.charts: Charts | None = None
+        self.sample = RowSample(len(spec.classes))
         cells = (1, *slices)
         made: list[Statistics]
         if spec.task == "binary":
@@ -79,6 +82,7 @@ class Measurement:
             cells: For each slicing, the slice of each row; -1 for none.
         """
         self.overall.add(np.zeros(len(labels), np.int64), groups, labels, predictions)
+        self.sample.add(groups, labels, predictions)
         if self.charts is not None:
             self.charts.add(labels, predictions)
         for statistics, cell in zip(self.sliced, cells, strict=True):

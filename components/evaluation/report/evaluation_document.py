@@ -1,17 +1,19 @@
 """The content of `evaluation.json`: all measurements, and the verdict that follows from them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.evaluation import blessing
-from kfp_tabular.components.evaluation.blessing import Bounds, SliceEstimates
+from kfp_tabular.components.common.statistics import leaks
+from kfp_tabular.components.common.statistics.leaks import LeakScan
+from kfp_tabular.components.evaluation import blessing, model_findings
+from kfp_tabular.components.evaluation.blessing import Bounds, Quality, SliceEstimates
 from kfp_tabular.components.evaluation.counting import Tally
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics import bootstrap, skill
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
     BinaryCharts,
@@ -53,6 +55,8 @@ def build(
     *,
     samples: int,
     seed: int,
+    train: float | None = None,
+    scan: Callable[[], LeakScan] | None = None,
 ) -> dict[str, Any]:
     """Build the document.
 
@@ -62,6 +66,8 @@ def build(
         bounds: The bounds that decide whether the model is blessed.
         samples: Number of resamples for the intervals.
         seed: Seed of the resampling.
+        train: The primary metric on rows of the train split; None if it was not measured.
+        scan: Measures how well single columns predict the label; called for a very good model.
 
     Returns:
         A mapping that JSON can hold, without NaN:
@@ -71,7 +77,9 @@ def build(
         - `metrics`: by name `value` and `interval` (`[low, high]`, or null). Undefined ones are
           absent.
         - `confidence`, `bootstrap_samples`, `seed`
-        - `blessed`, `checks` (see `blessing.Check`), `reasons` and `notes` (sentences)
+        - `blessed`, `why` (a sentence), `checks` (see `blessing.Check`), `reasons` and `notes`
+          (sentences), `findings` (see `findings.Finding`)
+        - `skill`: null, or that of a classifier (see `skill.Skill`)
         - `slices`: `slicing`, `name`, `rows`, `metrics`, `changes`; `slices_left_out` by slicing
         - `baseline`: null, or `path`, `digest`, `metrics` and `changes` (the model's metrics minus
           its metrics)
@@ -89,8 +97,10 @@ def build(
     ]
     changes = _changes(overall, metrics) if len(overall) > 1 else None
     parts = list(_slices(tally, weights))
-    checks = blessing.judge(spec.task, metrics[0], changes, parts, bounds)
+    facts = _facts(tally, metrics[0], weights, train, scan)
+    checks = blessing.judge(spec.task, metrics[0], changes, parts, bounds, facts.quality)
     blessed = all(check.passed for check in checks)
+    found = model_findings.find(facts, bounds.accepted)
     return {
         "format": FORMAT,
         "task": spec.task,
@@ -108,7 +118,10 @@ def build(
         "confidence": bootstrap.CONFIDENCE,
         "bootstrap_samples": samples,
         "seed": seed,
+        "skill": None if facts.skill is None else asdict(facts.skill),
         "blessed": blessed,
+        "why": model_findings.why(checks, facts),
+        "findings": [asdict(finding) for finding in found],
         "checks": [asdict(check) for check in checks],
         "reasons": [str(check) for check in checks if blessed or not check.passed],
         "notes": _notes(tally, overall[0], bounds),
@@ -123,6 +136,54 @@ def build(
         },
         **_charts(tally.measurements[0], spec),
     }
+
+
+def _facts(
+    tally: Tally,
+    metrics: Mapping[str, Estimate],
+    weights: Floats,
+    train: float | None,
+    scan: Callable[[], LeakScan] | None,
+) -> model_findings.Facts:
+    spec, measurement = tally.spec, tally.measurements[0]
+    statistics = measurement.overall
+    primary = metrics.get(blessing.PRIMARY[spec.task])
+    good = primary is not None and primary.value >= leaks.SUSPICIOUS
+    scanned = scan() if scan is not None and good else None
+    if not isinstance(statistics, BinaryStatistics | MulticlassStatistics):
+        quality = Quality(metrics.get("r2"))
+        return model_findings.Facts(
+            spec,
+            tally.split,
+            metrics,
+            quality,
+            None,
+            measurement.sample,
+            train=train,
+            leaks=scanned,
+        )
+    measured = skill.measure(measurement.sample, weights)
+    confusion = statistics.confusion()
+    quality = Quality(
+        None if measured is None else Estimate(measured.value, measured.interval),
+        dict(zip(spec.classes, confusion.sum(1).tolist(), strict=True)),
+        dict(zip(spec.classes, confusion.diagonal().tolist(), strict=True)),
+    )
+    drawn = None
+    if isinstance(statistics, BinaryStatistics):
+        drawn = curves(*statistics.ranks.histograms(0), statistics.ranks.bins.thresholds())
+    return model_findings.Facts(
+        spec,
+        tally.split,
+        metrics,
+        quality,
+        measured,
+        measurement.sample,
+        confusion,
+        drawn,
+        train,
+        scanned,
+    )
 
 
 def _calibration_error(measurement: Measurement) -> dict[str, Estimate]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts import findings_page
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.components.evaluation.report import kfp_metrics
 
@@ -18,8 +20,10 @@ _SLICE_METRICS = {
 
 def page(document: Mapping[str, Any]) -> str:
     """Return the page as HTML; see `evaluation_document.build` for what it draws."""
+    found = [Finding(**entry) for entry in document["findings"]]
     sections = [
         Section("Verdict", tuple(_verdict(document))),
+        *findings_page.sections(found),
         Section("Metrics", (_metrics(document),)),
         *_charts(document),
     ]
@@ -36,6 +40,7 @@ def page(document: Mapping[str, Any]) -> str:
 def _verdict(document: Mapping[str, Any]) -> Iterable[Markup]:
     blessed = document["blessed"]
     yield html.badge("blessed" if blessed else "not blessed", tone="good" if blessed else "error")
+    yield html.paragraph(document["why"])
     yield html.table(
         ("", "Condition", "Slice", "Value", "95 % interval"),
         [

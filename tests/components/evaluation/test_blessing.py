@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.evaluation.blessing import Bounds, SliceEstimates, judge, parse_bounds
+from kfp_tabular.components.evaluation.blessing import (
+    Bounds,
+    Quality,
+    SliceEstimates,
+    judge,
+    parse_bounds,
+)
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 
@@ -14,12 +20,24 @@ def estimates(**values):
     return {name: Estimate(value, (value - 0.02, value + 0.02)) for name, value in values.items()}
 
 
-def verdict(metrics, thresholds=None, *, changes=None, change_thresholds=None, slices=()):
+GOOD = Quality(Estimate(0.3, (0.25, 0.35)), {"no": 900, "yes": 100}, {"no": 880, "yes": 40})
+
+
+def verdict(
+    metrics,
+    thresholds=None,
+    *,
+    changes=None,
+    change_thresholds=None,
+    slices=(),
+    quality=GOOD,
+    accept=(),
+):
     options = EvaluationOptions(
-        thresholds=thresholds or {}, change_thresholds=change_thresholds or {}
+        thresholds=thresholds or {}, change_thresholds=change_thresholds or {}, accept=accept
     )
     bounds = Bounds.of(options, "binary", ["company"])
-    checks = judge("binary", metrics, changes, slices, bounds)
+    checks = judge("binary", metrics, changes, slices, bounds, quality)
     return all(check.passed for check in checks), checks
 
 
@@ -30,29 +48,82 @@ def test_a_bound_holds_where_the_value_is_within(value, least, most):
     assert check.value == value
 
 
+def quality(value, low, rows=None, found=None):
+    return Quality(
+        Estimate(value, (low, 2 * value - low)),
+        rows or {"no": 900, "yes": 100},
+        found or {"no": 880, "yes": 40},
+    )
+
+
 @pytest.mark.parametrize(
-    ("auc", "blessed"), [(0.9, True), (0.53, True), (0.51, False), (0.4, False)]
+    ("value", "low", "blessed"),
+    [
+        (0.3, 0.25, True),
+        (0.01, 0.001, True),
+        (0.02, -0.001, False),  # chance
+        (0.009, 0.008, False),  # millions of rows prove it, but it is of no use
+        (-0.2, -0.3, False),
+    ],
 )
-def test_without_thresholds_the_interval_must_clear_the_trivial_model(auc, blessed):
-    # Predicting always "no" is right in 98 of 100 rows; that alone blesses nothing.
-    assert verdict(estimates(auc=auc, accuracy=0.98))[0] == blessed
+def test_without_thresholds_the_improvement_must_be_meaningful(value, low, blessed):
+    # Always answering "no" is right in 98 of 100 rows, and ranking alone is not enough.
+    metrics = estimates(auc=0.8, accuracy=0.98)
+    assert verdict(metrics, quality=quality(value, low))[0] == blessed
+
+
+@pytest.mark.parametrize(
+    ("rows", "found", "accept", "blessed"),
+    [
+        ({"no": 900, "yes": 100}, {"no": 900, "yes": 0}, (), False),
+        ({"no": 900, "yes": 100}, {"no": 900, "yes": 0}, ("yes",), True),
+        ({"no": 900, "yes": 100}, {"no": 900, "yes": 0}, ("no",), False),
+        ({"no": 900, "yes": 100}, {"no": 900, "yes": 0}, ("no-recall",), True),
+        ({"no": 900, "yes": 100}, {"no": 900, "yes": 1}, (), True),
+        ({"no": 900, "yes": 4}, {"no": 900, "yes": 4}, (), False),  # too few to say anything
+        ({"no": 900, "yes": 5}, {"no": 900, "yes": 5}, (), True),
+    ],
+)
+def test_without_thresholds_every_class_must_be_found(rows, found, accept, blessed):
+    given = quality(0.3, 0.25, rows, found)
+    assert verdict(estimates(auc=0.9), quality=given, accept=accept)[0] == blessed
+
+
+def test_of_several_classes_the_rare_ones_are_not_judged():
+    rows = {"a": 450, "b": 430, "c": 40, "d": 4, "e": 0}
+    some = {"a": 400, "b": 400, "c": 9, "d": 0, "e": 0}
+    for found, blessed in ((some, True), ({**some, "c": 0}, False)):
+        given = quality(0.3, 0.25, rows, found)
+        checks = judge("multiclass", estimates(auc=0.9), None, (), Bounds(), given)
+        assert all(check.passed for check in checks) == blessed
+        assert given.never_found() == ([] if blessed else ["c"])
+
+
+def test_thresholds_replace_the_default():
+    worthless = quality(-0.5, -0.9, {"no": 900, "yes": 100}, {"no": 900, "yes": 0})
+    assert verdict(estimates(auc=0.8), {"auc": {"min": 0.7}}, quality=worthless)[0]
 
 
 def test_regression_must_beat_the_mean():
-    assert all(c.passed for c in judge("regression", estimates(r2=0.1), None, (), Bounds()))
-    assert not all(c.passed for c in judge("regression", estimates(r2=0.01), None, (), Bounds()))
+    for value, blessed in ((0.1, True), (0.01, False)):
+        given = Quality(estimates(r2=value)["r2"])
+        checks = judge("regression", {}, None, (), Bounds(), given)
+        assert [check.metric for check in checks] == ["r2"]
+        assert all(check.passed for check in checks) == blessed
 
 
 def test_an_undefined_metric_blesses_nothing():
-    blessed, (check,) = verdict({})
+    undefined = Quality(None, {"no": 900, "yes": 0}, {"no": 900, "yes": 0})
+    blessed, checks = verdict({}, quality=undefined)
     assert not blessed
-    assert check.value is None
-    assert "auc is undefined" in str(check)
+    assert checks[0].value is None
+    assert "log_loss_skill is undefined" in str(checks[0])
     assert not verdict(estimates(accuracy=1.0), {"auc": {"min": 0.5}})[0]
 
 
-def test_a_metric_without_interval_does_not_clear_the_trivial_model():
-    assert not verdict({"auc": Estimate(0.9, None)})[0]
+def test_a_skill_without_interval_does_not_bless():
+    given = Quality(Estimate(0.9, None), {"no": 900, "yes": 100}, {"no": 880, "yes": 40})
+    assert not verdict(estimates(auc=0.9), quality=given)[0]
 
 
 def test_several_bounds_for_one_metric():
@@ -89,7 +160,8 @@ def test_a_bound_on_slices_holds_for_each_with_enough_rows():
 def test_slices_that_cannot_be_judged_leave_the_rule_for_no_thresholds():
     thresholds = {"auc": {"min": 0.8, "slice": "company"}}
     small = [part("small", 5, estimates(auc=0.9))]
-    assert not verdict(estimates(auc=0.5), thresholds, slices=small)[0]
+    worthless = quality(0.0, -0.1)
+    assert not verdict(estimates(auc=0.5), thresholds, slices=small, quality=worthless)[0]
     assert verdict(estimates(auc=0.9), thresholds, slices=small)[0]
 
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.artifacts import findings
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
@@ -156,7 +157,7 @@ def test_rows_that_no_client_could_send_are_not_golden(data, evaluated, export, 
 
 
 def test_a_worse_baseline_and_a_better_one(evaluated, export, tmp_path):
-    good, bad = export(), export(noise=3.0)
+    good, bad = export(), export(noise=1.0)
     better = evaluated(model=good, baseline_model=bad, slice_columns=["kind"]).document
     worse = evaluated(model=bad, baseline_model_uri=str(good)).document
     change = better["baseline"]["changes"]["auc"]
@@ -168,7 +169,7 @@ def test_a_worse_baseline_and_a_better_one(evaluated, export, tmp_path):
     assert better["blessed"]
     assert all(part["changes"]["auc"]["value"] > 0 for part in better["slices"])
     # It beats the trivial model, but not the baseline.
-    assert worse["metrics"]["auc"]["interval"][0] > 0.5
+    assert worse["skill"]["interval"][0] > 0
     assert not worse["blessed"]
     assert "not worse than the baseline" in worse["reasons"][0]
     allowed = evaluated(
@@ -218,6 +219,13 @@ def test_guessing_is_not_blessed(data, evaluated, export, tmp_path):
     assert not document["blessed"]
     assert any("the probabilities are not calibrated" in note for note in document["notes"])
     assert any("never predicts the positive class" in note for note in document["notes"])
+    assert document["why"].startswith("Not blessed: the log loss is 14.7 % above that of always")
+    assert "it finds no row of class '1' (recall 0)." in document["why"]
+    found = {finding["code"]: finding["severity"] for finding in document["findings"]}
+    assert found == {"no-skill": "error", "constant-answers": "error"}
+    written = findings.read(tmp_path / "out" / "evaluation")
+    assert [finding.code for finding in written] == ["no-skill", "constant-answers"]
+    assert "for all 2,000 rows" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_one_class_is_said_and_not_blessed(data, evaluated, export, tmp_path):
@@ -229,6 +237,8 @@ def test_one_class_is_said_and_not_blessed(data, evaluated, export, tmp_path):
     assert document["curves"] is None
     assert document["notes"] == ["auc: undefined here. Every row of split 'test' has class '1'."]
     assert "accuracy" in document["metrics"]
+    assert "split 'test' has 0 rows of class '0', too few to measure the model" in document["why"]
+    assert [finding["code"] for finding in document["findings"]] == ["few-rows"]
 
 
 def test_a_multiclass_model(data, evaluated, export, tmp_path):
