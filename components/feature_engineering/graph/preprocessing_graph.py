@@ -36,7 +36,8 @@ VOCABULARY = "vocabulary"
 """The name of the vocabulary file, which has a line per value: `<feature>\\t<value>`."""
 
 MOST_DEVIATIONS = 10.0
-"""Z-scores are clipped to this, so that one extreme value cannot dominate a prediction."""
+"""Beyond this, z-scores grow with their logarithm only: an extreme value cannot dominate a
+prediction, but a larger number still moves it on along the trend."""
 
 _GROUP = 64
 _HASH_RANGE = 2**62
@@ -163,7 +164,7 @@ def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
         scaled = tf.where(_column(logs, bool), logged, numbers)
     means = _column([member.moments.mean for member in group])
     deviations = _column([member.moments.deviation or 1.0 for member in group])
-    scores = tf.clip_by_value((scaled - means) / deviations, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+    scores = _dampened((scaled - means) / deviations)
     scores = tf.cast(tf.where(flags, tf.zeros_like(scores), scores), tf.float32)
     outputs = _named([member.value.name for member in group], scores)
     flagged = [index for index, member in enumerate(group) if member.flag is not None]
@@ -177,6 +178,12 @@ def _numeric(inputs: Tensors, group: Sequence[Numeric]) -> dict[str, Any]:
         ids = _buckets(members, tf.gather(numbers, bucketized), tf.gather(flags, bucketized))
         outputs.update(_named(names, ids))
     return outputs
+
+
+def _dampened(scores: Any) -> Any:
+    tf = import_tensorflow()
+    clipped = tf.clip_by_value(scores, -MOST_DEVIATIONS, MOST_DEVIATIONS)
+    return clipped + tf.sign(scores) * tf.math.log1p(tf.abs(scores - clipped))
 
 
 def _buckets(group: Sequence[Numeric], numbers: Any, flags: Any) -> Any:
