@@ -32,7 +32,9 @@ def transform_features(
       counts as missing. A missing value gets z-score 0.
     - Text, and whole numbers that are codes: the position in a vocabulary, with ids for unknown
       and missing values. Text with too many values: a hash.
-    - Points in time: month, day, weekday and hour, as `<name>__month` and so on.
+    - Points in time: month, day, weekday and hour, as `<name>__month` and so on; their cycles, as
+      `<name>__hour_sin` and `__hour_cos`; the age at the latest time, as `<name>__age`. The graph
+      reads every spelling of the source, and ISO 8601.
     - Constant, empty and identifier columns are dropped.
 
     `features.json` in the transform graph and the summary list what was derived and what was
@@ -58,8 +60,10 @@ def transform_features(
             `timestamp`, `presence`, `drop`; derived by default) and its options. numeric: `log`
             (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000),
             `min_frequency` (2), `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of
-            `month`, `day`, `weekday`, `hour`, `minute`, `elapsed`), `format` (strptime, or `days`
-            to `nanoseconds` since 1970).
+            `month`, `day`, `weekday`, `hour`, `minute`, `utc_hour`, `hour_cycle`, `weekday_cycle`,
+            `month_cycle`, `year_cycle`, `age`, `elapsed`), `format` (strptime, or `days` to
+            `nanoseconds` since 1970), `holidays` (dates, or `12-25` for every year), `reference`
+            (the column that `age` is measured to).
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.

@@ -47,7 +47,9 @@ class TransformOptions:
         "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
         `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}). hash: `buckets`
         ({HASH_BUCKETS}). timestamp: `parts` (of `month`, `day`, `weekday`, `hour`, `minute`,
-        `elapsed`), `format` (strptime, or `days` to `nanoseconds` since 1970).""",
+        `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`, `year_cycle`, `age`, `elapsed`),
+        `format` (strptime, or `days` to `nanoseconds` since 1970), `holidays` (dates, or `12-25`
+        for every year), `reference` (the column that `age` is measured to).""",
     )
     preprocessing_fn: str = option(
         "",

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.feature_engineering import (
     plan_findings,
     task_resolution,
@@ -28,6 +29,7 @@ from kfp_tabular.components.feature_engineering.features import (
     column_facts,
     feature_config,
     feature_plan,
+    time_facts,
 )
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     DroppedColumn,
@@ -105,8 +107,9 @@ def run(request: TransformRequest) -> TransformResult:
         examples, settings.label, settings.task, settings.positive_class, found
     )
     _logger.info("task: %s, label %r", task.kind, task.label)
+    formats = column_format.read(request.examples)
     candidates, dropped = _candidates(
-        settings, examples, schema_columns(read_schema(request.schema))
+        settings, examples, schema_columns(read_schema(request.schema), formats)
     )
     inputs = _Inputs(settings, examples, task, candidates, dropped, found)
     with files.atomic_directory(request.transform_graph) as directory:
@@ -117,6 +120,8 @@ def run(request: TransformRequest) -> TransformResult:
         task.save(directory)
         found.write(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
+        if formats:
+            column_format.write(formats, directory)
         files.write_text(
             directory / transform_summary.FILE_NAME, transform_summary.as_json(made.document)
         )
@@ -204,6 +209,7 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         if option.kind == "categorical"
     }
     facts = column_facts.collect(inputs.examples, wanted, counted=counted)
+    facts = _with_times(inputs, configured, facts)
     plan = feature_plan.derive(
         inputs.candidates, facts, configured, label=settings.label, dropped=inputs.dropped
     )
@@ -212,6 +218,17 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         why = "; ".join(f"{column.name!r}: {column.why}" for column in plan.dropped)
         raise UserError(f"{inputs.examples.path}: no feature is left. {why}")
     return plan
+
+
+def _with_times(
+    inputs: _Inputs,
+    configured: Mapping[str, feature_config.FeatureOptions],
+    facts: Mapping[str, column_facts.ColumnFacts],
+) -> dict[str, column_facts.ColumnFacts]:
+    """Return the facts, with those about points in time where a column holds some."""
+    times, references = feature_plan.time_columns(inputs.candidates, facts, configured)
+    found = time_facts.collect(inputs.examples, times, references, split=TRAIN)
+    return {name: replace(of, times=found.get(name)) for name, of in facts.items()}
 
 
 def _is_read(column: SchemaColumn, configured: Mapping[str, feature_config.FeatureOptions]) -> bool:

@@ -25,6 +25,7 @@ from kfp_tabular.components.common.artifacts.raw_features import (
     DType,
     RawFeature,
 )
+from kfp_tabular.components.feature_engineering.features.time_facts import TimeFacts
 
 COUNTED_VALUES = 20_000
 """Up to this many distinct values of a column are counted exactly; more are estimated."""
@@ -92,6 +93,7 @@ class ColumnFacts:
         log_moments: The moments of `log(1 + x)`; None if a number is negative.
         sample: The numbers of some rows, sorted, as float64.
         texts: The first texts, at most `SHOWN_TEXTS`.
+        times: Facts about the points in time, of columns that hold some.
         whole: Whether all numbers are whole.
     """
 
@@ -105,6 +107,7 @@ class ColumnFacts:
     log_moments: Moments | None = None
     sample: Numbers = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     texts: tuple[str, ...] = ()
+    times: TimeFacts | None = None
     whole: bool = False
 
     @property

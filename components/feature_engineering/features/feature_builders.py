@@ -1,12 +1,13 @@
 """Builds a feature of a given kind from the facts about its column."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import timestamp_formats
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_config import (
@@ -20,6 +21,7 @@ from kfp_tabular.components.feature_engineering.features.feature_config import (
     FeatureKind,
 )
 from kfp_tabular.components.feature_engineering.features.planned_features import (
+    Age,
     Categorical,
     DroppedColumn,
     Hashed,
@@ -30,6 +32,7 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     TransformedColumn,
 )
 from kfp_tabular.components.feature_engineering.features.schema_columns import SchemaColumn
+from kfp_tabular.components.feature_engineering.features.time_facts import YEAR, Spread
 from kfp_tabular.components.feature_engineering.features.timestamp_formats import READABLE
 
 SKEWED = 2.0
@@ -228,43 +231,104 @@ def _require_whole(given: FeatureEvidence, kind: FeatureKind) -> None:
 
 
 def _timestamp(given: FeatureEvidence) -> Timestamp:
-    feature, options = given.feature, given.options
-    where = f"feature_config: {feature.name!r}"
-    written = options.get("format", given.column.time)
-    if not written:
+    feature, options, facts = given.feature, given.options, given.facts.times
+    time = time_format_of(given.column, options, given.facts.texts)
+    wanted: tuple[CalendarPart, ...] = options.get("parts", PARTS_BY_DEFAULT)
+    if "parts" not in options:
+        has_clock = facts.has_clock if facts else time.unit not in ("", "days")
+        has_clock |= facts is None and "%H" in time.canonical
+        wanted = tuple(
+            part
+            for part in wanted
+            if (has_clock or part not in timestamp_formats.OF_CLOCK)
+            and (part != "utc_hour" or (facts is not None and facts.has_offsets))
+        )
+    parts: list[tuple[str, TransformedColumn]] = []
+    for part in wanted:
+        if part in timestamp_formats.CYCLES:
+            cycle = timestamp_formats.CYCLES[part]
+            parts += [(half, given.derived(half)) for half in (f"{cycle}_sin", f"{cycle}_cos")]
+        elif part != "age":
+            size = timestamp_formats.SIZES.get(part)
+            parts.append((part, given.derived(part, None if size is None else size + 1)))
+    age = _age(given) if "age" in wanted or "reference" in options else None
+    holidays = options.get("holidays", ())
+    numbers = age is not None or any(output.size is None for _, output in parts)
+    return Timestamp(
+        feature,
+        given.why,
+        time,
+        tuple(parts),
+        age=age,
+        holidays=holidays,
+        holiday=given.derived("holiday") if holidays else None,
+        flag=given.derived("missing") if numbers and given.facts.missing else None,
+    )
+
+
+def time_format_of(
+    column: SchemaColumn, options: Mapping[str, Any], texts: Sequence[str]
+) -> TimeFormat:
+    """Return how the times of a column are written.
+
+    Args:
+        column: What the schema says.
+        options: The configured options of a timestamp.
+        texts: The first texts, which must fit.
+
+    Raises:
+        UserError: The column holds no times, or they are written otherwise.
+    """
+    name, dtype = column.feature.name, column.feature.dtype
+    where = f"feature_config: {name!r}"
+    written = options.get("format", column.time)
+    if not written and column.spellings is None:
         raise UserError(
             f"{where}: the schema does not name the format of the time. Set 'format': a strptime "
             f"format for text, or one of {', '.join(timestamp_formats.UNITS)} for numbers."
         )
-    if feature.dtype == "float32":
+    if dtype == "float32":
         raise UserError(f"{where}: a fractional number cannot be a timestamp.")
-    has_clock = written != "days"
-    if feature.dtype == "string":
-        read = timestamp_formats.read_format(written)
-        if read is None:
+    if dtype == "int64":
+        if written not in timestamp_formats.UNITS:
             raise UserError(
-                f"{where}: format {written!r} is not supported. It needs a year, a month and a "
-                "day, in the directives %Y %y %m %d %H %M %S %f %z."
+                f"{where}: unknown unit {written!r}; choose one of "
+                f"{', '.join(timestamp_formats.UNITS)}."
             )
-        if read.share_of(given.facts.texts) < READABLE:
-            raise UserError(
-                f"{where}: format {written!r} does not fit most values, such as "
-                f"{given.facts.texts[0]!r}."
-            )
-        has_clock = read.has_clock
-    elif written not in timestamp_formats.UNITS:
+        return TimeFormat(unit=written)
+    time = column.spellings
+    if time is None or "format" in options:
+        time = timestamp_formats.time_format(written)
+    if time is None or time.unit:
         raise UserError(
-            f"{where}: unknown unit {written!r}; choose one of "
-            f"{', '.join(timestamp_formats.UNITS)}."
+            f"{where}: format {written!r} is not supported. It needs a year, a month and a "
+            "day, in the directives %Y %y %m %b %d %H %I %M %S %f %p %z."
         )
-    wanted: tuple[CalendarPart, ...] = options.get("parts", PARTS_BY_DEFAULT)
-    if "parts" not in options and not has_clock:
-        wanted = tuple(part for part in wanted if part not in ("hour", "minute"))
-    sizes = {part: size + 1 for part, size in timestamp_formats.SIZES.items()}
-    parts = tuple((part, given.derived(part, sizes.get(part))) for part in wanted)
-    flagged = "elapsed" in wanted and given.facts.missing
-    flag = given.derived("missing") if flagged else None
-    return Timestamp(feature, given.why, written, parts, flag)
+    if timestamp_formats.share_of(texts, time) < READABLE:
+        raise UserError(
+            f"{where}: format {written!r} does not fit most values, such as {texts[0]!r}."
+        )
+    return time
+
+
+def _age(given: FeatureEvidence) -> Age | None:
+    facts, reference = given.facts.times, given.options.get("reference")
+    spread = (facts.ages if reference else facts.times) if facts else None
+    if spread is None:
+        return None
+    last = spread.high
+    if not reference:  # The age at the latest time of the train split.
+        spread = Spread(0.0, last - spread.low, last - spread.mean, spread.deviation)
+    if not spread.deviation:
+        return None
+    return Age(
+        reference or int(last),
+        spread.low / YEAR,
+        spread.high / YEAR,
+        spread.mean / YEAR,
+        spread.deviation / YEAR,
+        given.derived("age"),
+    )
 
 
 _BUILDERS: Mapping[FeatureKind, Callable[[FeatureEvidence], PlannedFeature | DroppedColumn]] = {

@@ -1,6 +1,8 @@
 """The option `feature_config`: the kind and the options of single features."""
 
+import datetime
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -10,7 +12,20 @@ from kfp_tabular.components.common.errors import UserError, closest
 FeatureKind = Literal["numeric", "categorical", "hash", "timestamp", "presence", "drop"]
 KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
-CalendarPart = Literal["month", "day", "weekday", "hour", "minute", "elapsed"]
+CalendarPart = Literal[
+    "month",
+    "day",
+    "weekday",
+    "hour",
+    "minute",
+    "utc_hour",
+    "hour_cycle",
+    "weekday_cycle",
+    "month_cycle",
+    "year_cycle",
+    "age",
+    "elapsed",
+]
 PARTS: tuple[CalendarPart, ...] = get_args(CalendarPart)
 
 BUCKETS = 32
@@ -29,8 +44,19 @@ OOV_BUCKETS = 1
 HASH_BUCKETS = 4_096
 """Ids of a hashed feature, unless configured."""
 
-PARTS_BY_DEFAULT: tuple[CalendarPart, ...] = ("month", "day", "weekday", "hour")
-"""Parts of a timestamp, unless configured."""
+PARTS_BY_DEFAULT: tuple[CalendarPart, ...] = (
+    "month",
+    "day",
+    "weekday",
+    "hour",
+    "utc_hour",
+    "hour_cycle",
+    "weekday_cycle",
+    "year_cycle",
+    "age",
+)
+"""Parts of a timestamp, unless configured. Those of the clock are left out where the train split
+has no clock, and `utc_hour` where all of its times have the same offset."""
 
 _MOST_IDS = 10_000_000
 
@@ -172,6 +198,26 @@ def _format(where: str, value: Any) -> str:
     return value
 
 
+def _holidays(where: str, value: Any) -> tuple[str, ...]:
+    example = 'expected a list of dates such as "2024-12-25", or "12-25" for every year'
+    if not isinstance(value, list | tuple) or not value:
+        raise UserError(f"{where}: {example}; found {value!r}.")
+    for day in value:
+        # The 29th of February is a day, so a leap year stands for every year.
+        written = f"2000-{day}" if re.fullmatch("[0-9]{2}-[0-9]{2}", str(day)) else str(day)
+        try:
+            datetime.date.fromisoformat(written)
+        except ValueError:
+            raise UserError(f"{where}: {example}; found {day!r}.") from None
+    return tuple(str(day) for day in value)
+
+
+def _reference(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{where}: expected the name of another column of times, found {value!r}.")
+    return value
+
+
 OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
     "numeric": {"log": _log, "buckets": _Whole(0, 10_000)},
     "categorical": {
@@ -180,7 +226,12 @@ OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
         "oov_buckets": _Whole(1, _MOST_IDS),
     },
     "hash": {"buckets": _Whole(2, _MOST_IDS)},
-    "timestamp": {"parts": _parts, "format": _format},
+    "timestamp": {
+        "parts": _parts,
+        "format": _format,
+        "holidays": _holidays,
+        "reference": _reference,
+    },
     "presence": {},
     "drop": {},
 }

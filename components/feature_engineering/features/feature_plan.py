@@ -6,6 +6,8 @@ Pure: the same inputs give the same plan. `graph.preprocessing_graph` turns a pl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import feature_builders, feature_config
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_builders import (
@@ -74,6 +76,45 @@ def derive(
         else:
             kept.append(feature)
     return FeaturePlan(tuple(kept), tuple(out))
+
+
+def time_columns(
+    columns: Iterable[SchemaColumn],
+    facts: Mapping[str, ColumnFacts],
+    options: Mapping[str, FeatureOptions],
+) -> tuple[dict[str, TimeFormat], dict[str, str]]:
+    """Return how the times of each timestamp are written, and the columns that ages refer to.
+
+    Args:
+        columns: The candidates, as for `derive`.
+        facts: What the train split shows, by column.
+        options: What the configuration says, by column.
+
+    Raises:
+        UserError: A column is no timestamp although the configuration says so.
+    """
+    times: dict[str, TimeFormat] = {}
+    references: dict[str, str] = {}
+    for column in columns:
+        name = column.feature.name
+        configured = options.get(name, FeatureOptions())
+        found = facts.get(name)
+        if found is None or not found.present:
+            continue
+        if found.counts is not None and found.distinct == 1:
+            continue
+        if (configured.kind or choose_kind(column, found)[0]) != "timestamp":
+            continue
+        times[name] = feature_builders.time_format_of(column, configured.options, found.texts)
+        if "reference" in configured.options:
+            references[name] = configured.options["reference"]
+    for name, reference in references.items():
+        if reference not in times:
+            raise UserError(
+                f"feature_config: {name!r}: reference: {reference!r} is not a column of times."
+                + closest(reference, times)
+            )
+    return times, references
 
 
 def _derive(

@@ -50,8 +50,12 @@ def choose_kind(column: SchemaColumn, facts: ColumnFacts) -> tuple[FeatureKind, 
 def _is_time(column: SchemaColumn, facts: ColumnFacts) -> bool:
     if column.feature.dtype == "int64":
         return column.time in timestamp_formats.UNITS
-    written = timestamp_formats.read_format(column.time)
-    return bool(column.time) and written is not None and written.share_of(facts.texts) >= READABLE
+    given = column.spellings or timestamp_formats.time_format(column.time)
+    return (
+        column.feature.dtype == "string"
+        and given is not None
+        and timestamp_formats.share_of(facts.texts, given) >= READABLE
+    )
 
 
 def _kind_of_text(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:

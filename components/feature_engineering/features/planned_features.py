@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features.column_facts import Moments
-from kfp_tabular.components.feature_engineering.features.feature_config import CalendarPart
 
 
 @dataclass(frozen=True)
@@ -151,35 +151,72 @@ class Hashed:
 
 
 @dataclass(frozen=True)
+class Age:
+    """How long before a reference a point in time lies, as a z-score of years.
+
+    Attributes:
+        reference: Seconds since 1970 UTC, or the name of another timestamp.
+        low, high: The range of the train split, in years; values beyond it count as its ends,
+            because a model cannot know how later years differ.
+        mean: The mean of the train split.
+        deviation: Its standard deviation.
+        value: The z-score; 0 where a time is missing.
+    """
+
+    reference: int | str
+    low: float
+    high: float
+    mean: float
+    deviation: float
+    value: TransformedColumn
+
+
+@dataclass(frozen=True)
 class Timestamp:
     """A point in time: calendar parts. The last id of each part is the missing value's.
 
     Attributes:
         feature: The raw feature.
         why: The reason for the kind.
-        format: A strptime format that `timestamp_formats.read_format` reads, or one of
-            `timestamp_formats.UNITS`.
-        parts: The columns by part.
-        flag: 1 where the value is missing. Only set beside `elapsed`, which has no id for that.
+        time: How it is written; its unit is one of `timestamp_formats.UNITS`.
+        parts: The columns by part; the cycle of hours is `hour_sin` and `hour_cos`, and so on.
+        age: How long ago it is.
+        holidays: ISO dates, and months with days (`12-25`), of holidays.
+        holiday: 1 on a holiday.
+        flag: 1 where the value is missing. Only set beside numbers, which have no id for that.
     """
 
     feature: RawFeature
     why: str
-    format: str
-    parts: tuple[tuple[CalendarPart, TransformedColumn], ...]
-    flag: TransformedColumn | None
+    time: TimeFormat
+    parts: tuple[tuple[str, TransformedColumn], ...]
+    age: Age | None = None
+    holidays: tuple[str, ...] = ()
+    holiday: TransformedColumn | None = None
+    flag: TransformedColumn | None = None
 
     kind = "timestamp"
 
     @property
     def outputs(self) -> list[TransformedColumn]:
         """The transformed columns."""
-        return [output for _, output in self.parts] + ([self.flag] if self.flag else [])
+        age = self.age.value if self.age else None
+        others = (age, self.holiday, self.flag)
+        return [output for _, output in self.parts] + [output for output in others if output]
 
     @property
     def settings(self) -> dict[str, Any]:
         """The constants to show in `features.json` and the summary."""
-        return {"format": self.format, "parts": [part for part, _ in self.parts]}
+        found: dict[str, Any] = {
+            "format": self.time.unit or self.time.canonical,
+            "spellings": list(self.time.formats),
+            "parts": [part for part, _ in self.parts],
+        }
+        if self.age:
+            found["age_before"] = self.age.reference
+        if self.holidays:
+            found["holidays"] = list(self.holidays)
+        return found
 
 
 @dataclass(frozen=True)

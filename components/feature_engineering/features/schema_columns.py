@@ -1,9 +1,11 @@
 """What the schema says about each column."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature, raw_features
+from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -17,17 +19,25 @@ class SchemaColumn:
         feature: The raw feature.
         categorical: Whether its numbers are codes.
         time: Its strptime format, or one of `timestamp_formats.UNITS`; empty for other columns.
+        spellings: How its times are written, as ingestion found; None where that is not known.
         live: False if the schema calls the feature deprecated, planned or disabled.
     """
 
     feature: RawFeature
     categorical: bool = False
     time: str = ""
+    spellings: TimeFormat | None = None
     live: bool = True
 
 
-def schema_columns(schema: "schema_pb2.Schema") -> dict[str, SchemaColumn]:
+def schema_columns(
+    schema: "schema_pb2.Schema", formats: Mapping[str, ColumnFormat] | None = None
+) -> dict[str, SchemaColumn]:
     """Return what a schema says about its columns, by name, in the schema's order.
+
+    Args:
+        schema: The schema.
+        formats: How the columns are written, as ingestion found.
 
     Raises:
         UserError: A feature has no type.
@@ -50,11 +60,13 @@ def schema_columns(schema: "schema_pb2.Schema") -> dict[str, SchemaColumn]:
         schema_pb2.DEBUG_ONLY,
     }
     raw = raw_features(schema)
+    times = {name: given.time for name, given in (formats or {}).items()}
     return {
         feature.name: SchemaColumn(
             feature=raw[feature.name],
             categorical=feature.int_domain.is_categorical or feature.float_domain.is_categorical,
             time=_time_format(feature),
+            spellings=times.get(feature.name),
             live=feature.lifecycle_stage in stages,
         )
         for feature in schema.feature

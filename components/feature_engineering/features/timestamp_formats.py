@@ -1,13 +1,38 @@
-"""Formats of points in time: `strptime` formats of text, and units of numbers."""
+"""Parts of points in time, units of numbers, and the formats that a schema or the user names."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+
+from kfp_tabular.components.common.values import time_fields
+from kfp_tabular.components.common.values.column_format import TimeFormat
+from kfp_tabular.components.common.values.time_patterns import (
+    canonical_format,
+    pattern_of,
+    patterns_of,
+)
 from kfp_tabular.components.feature_engineering.features.feature_config import CalendarPart
 
-SIZES: dict[CalendarPart, int] = {"month": 12, "day": 31, "weekday": 7, "hour": 24, "minute": 60}
-"""The number of ids of each calendar part; `elapsed` is a number and has none."""
+SIZES: Mapping[str, int] = {
+    "month": 12,
+    "day": 31,
+    "weekday": 7,
+    "hour": 24,
+    "minute": 60,
+    "utc_hour": 24,
+}
+"""The number of ids of each part that has ids; the others are numbers."""
+
+CYCLES: Mapping[CalendarPart, str] = {
+    "hour_cycle": "hour",
+    "weekday_cycle": "weekday",
+    "month_cycle": "month",
+    "year_cycle": "year",
+}
+"""The parts that become a sine and a cosine, with the first part of their columns' names."""
+
+OF_CLOCK = ("hour", "minute", "utc_hour", "hour_cycle")
+"""The parts that a date without a clock does not have."""
 
 UNITS = {
     "days": 86_400.0,
@@ -21,83 +46,32 @@ UNITS = {
 READABLE = 0.5
 """The share of texts that a format must fit for a column to be a timestamp."""
 
-_SHORTHANDS = {"%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%R": "%H:%M", "%D": "%m/%d/%y"}
-_FIELDS = {
-    "Y": r"([0-9]{4})",
-    "y": r"([0-9]{2})",
-    "m": r"([0-9]{1,2})",
-    "d": r"([0-9]{1,2})",
-    "H": r"([0-9]{1,2})",
-    "M": r"([0-9]{1,2})",
-    "S": r"([0-9]{1,2})",
-    "z": r"(Z|[+-][0-9]{2}:?[0-9]{2})",
-}
-_SECONDS_WITH_FRACTION = r"([0-9]{1,2})(?:\.[0-9]{1,9})?"
 
-
-@dataclass(frozen=True)
-class TextFormat:
-    """The format of a point in time in text, as a pattern for RE2.
-
-    Attributes:
-        pattern: A pattern that matches the whole text, with a group per field.
-        groups: The number of the group of each field (`Y y m d H M S z`).
-    """
-
-    pattern: str
-    groups: dict[str, int]
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether the format includes the time of day."""
-        return "H" in self.groups
-
-    def fits(self, text: str) -> bool:
-        """Return whether a text has this format."""
-        return re.search(self.pattern, text) is not None
-
-    def share_of(self, texts: Sequence[str]) -> float:
-        """Return the share of texts that have this format, from 0 to 1."""
-        return sum(map(self.fits, texts)) / max(1, len(texts))
-
-
-def read_format(written: str) -> TextFormat | None:
-    """Parse a `strptime` format.
+def time_format(written: str) -> TimeFormat | None:
+    """Return a format as a schema or the user writes it; None where it cannot be read.
 
     Args:
-        written: A format of the directives `%Y %y %m %d %H %M %S %f %z %%` and the shorthands
-            `%F %T %R %D`. Fractions of a second (`.%f`) are optional in the text and ignored.
-
-    Returns:
-        The format, or None if it has another directive or lacks the year, month or day.
+        written: A `strptime` format, or one of `UNITS`.
 
     Example:
-        >>> read_format("%d/%m/%Y").fits("31/01/2024")
-        True
+        >>> time_format("%d/%m/%Y %H:%M").canonical, time_format("seconds").unit
+        ('%Y-%m-%d %H:%M:%S', 'seconds')
     """
-    for shorthand, meaning in _SHORTHANDS.items():
-        written = written.replace(shorthand, meaning)
-    groups: dict[str, int] = {}
-    pattern, position = "^", 0
-    while position < len(written):
-        rest = written[position:]
-        if rest.startswith("%S.%f"):
-            pattern += _SECONDS_WITH_FRACTION
-            groups["S"] = len(groups) + 1
-            position += 5
-        elif rest.startswith("%%"):
-            pattern += "%"
-            position += 2
-        elif rest[0] == "%":
-            directive = rest[1:2]
-            if directive not in _FIELDS or directive in groups:
-                return None
-            pattern += _FIELDS[directive]
-            groups[directive] = len(groups) + 1
-            position += 2
-        else:
-            pattern += re.escape(rest[0])
-            position += 1
-    if not {"m", "d"} <= set(groups) or ("Y" in groups) == ("y" in groups):
+    if written in UNITS:
+        return TimeFormat(unit=written)
+    if pattern_of(written) is None:
         return None
-    return TextFormat(pattern + "$", groups)
+    return TimeFormat((written,), canonical=canonical_format([written]))
+
+
+def share_of(texts: Sequence[str], given: TimeFormat) -> float:
+    """Return the share of texts that have a format, from 0 to 1.
+
+    Example:
+        >>> share_of(["31/01/2024", "soon"], time_format("%d/%m/%Y"))
+        0.5
+    """
+    if not texts:
+        return 0.0
+    found = time_fields.parse(pa.array(texts, pa.string()), patterns_of(given))
+    return float(found.valid.mean())

@@ -6,9 +6,11 @@ into building, saving and loading the graph. Groups have a maximum size because 
 it loads a graph, walks from each output to all inputs that it depends on.
 """
 
+import datetime
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +22,10 @@ from kfp_tabular.components.common.artifacts.raw_features import (
     RawFeature,
 )
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.values.time_patterns import patterns_of
 from kfp_tabular.components.feature_engineering import preprocessing
-from kfp_tabular.components.feature_engineering.features import timestamp_formats
 from kfp_tabular.components.feature_engineering.features.planned_features import (
+    Age,
     Categorical,
     FeaturePlan,
     Hashed,
@@ -30,6 +33,7 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     Presence,
     Timestamp,
 )
+from kfp_tabular.components.feature_engineering.features.time_facts import YEAR
 from kfp_tabular.components.feature_engineering.graph import timestamp_graph
 
 VOCABULARY = "vocabulary"
@@ -86,8 +90,10 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
                 outputs.update(_categorical(inputs, group, table, first_lines))
         for hashed in _groups(_of(plan, Hashed)):
             outputs.update(_hashed(inputs, hashed))
-        for timestamp in _of(plan, Timestamp):
-            outputs.update(_timestamp(inputs, timestamp))
+        timestamps = _of(plan, Timestamp)
+        times = {member.feature.name: _times(inputs, member) for member in timestamps}
+        for timestamp in timestamps:
+            outputs.update(_timestamp(timestamp, times))
         for presence in _groups(_of(plan, Presence)):
             outputs.update(_presence(inputs, presence))
         return outputs
@@ -249,29 +255,71 @@ def _presence(inputs: Tensors, group: Sequence[Presence]) -> dict[str, Any]:
     return _named([member.flag.name for member in group], flags)
 
 
-def _timestamp(inputs: Tensors, feature: Timestamp) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Times:
+    """The times of a column: seconds on the clock, in UTC, and which are valid."""
+
+    seconds: Any
+    instants: Any
+    valid: Any
+
+
+def _times(inputs: Tensors, feature: Timestamp) -> _Times:
     tf = import_tensorflow()
-    raw = inputs[feature.feature.name]
+    raw, time = inputs[feature.feature.name], feature.time
     if feature.feature.dtype == "string":
-        read = timestamp_formats.read_format(feature.format)
-        if read is None:
-            raise ValueError(f"{feature.feature.name!r}: unreadable format {feature.format!r}")
-        seconds, valid = timestamp_graph.from_text(raw, read)
-    else:
-        valid = tf.not_equal(raw, tf.constant(MISSING_INT, tf.int64))
-        seconds = timestamp_graph.from_numbers(
-            tf.where(valid, raw, tf.zeros_like(raw)), feature.format
-        )
-    found = timestamp_graph.parts(seconds, tuple(part for part, _ in feature.parts))
+        clock, offsets, valid = timestamp_graph.from_text(raw, patterns_of(time))
+        instants = clock - 60 * offsets
+        # Only a canonical format with an offset keeps the clock as written.
+        return _Times(clock if time.canonical.endswith("%z") else instants, instants, valid)
+    valid = tf.not_equal(raw, tf.constant(MISSING_INT, tf.int64))
+    seconds = timestamp_graph.from_numbers(tf.where(valid, raw, tf.zeros_like(raw)), time.unit)
+    return _Times(seconds, seconds, valid)
+
+
+def _timestamp(feature: Timestamp, times: Mapping[str, _Times]) -> dict[str, Any]:
+    tf = import_tensorflow()
+    own = times[feature.feature.name]
+    wanted = [part for part, _ in feature.parts]
+    found = timestamp_graph.parts(own.seconds, wanted, own.instants)
     outputs = {}
     for part, output in feature.parts:
         instead = (
             tf.constant(0.0) if output.size is None else tf.constant(output.size - 1, tf.int64)
         )
-        outputs[output.name] = tf.where(valid, found[part], instead)
+        outputs[output.name] = tf.where(own.valid, found[part], instead)
+    if feature.age is not None:
+        outputs[feature.age.value.name] = _age(feature.age, own, times)
+    if feature.holiday is not None:
+        days, yearly = _holidays(feature.holidays)
+        holiday = own.valid & timestamp_graph.is_holiday(own.seconds, days, yearly)
+        outputs[feature.holiday.name] = tf.cast(holiday, tf.float32)
     if feature.flag is not None:
-        outputs[feature.flag.name] = tf.cast(~valid, tf.float32)
+        outputs[feature.flag.name] = tf.cast(~own.valid, tf.float32)
     return outputs
+
+
+def _age(age: Age, own: _Times, times: Mapping[str, _Times]) -> Any:
+    tf = import_tensorflow()
+    if isinstance(age.reference, str):
+        until = times[age.reference]
+        seconds, valid = until.instants - own.instants, own.valid & until.valid
+    else:
+        seconds, valid = age.reference - own.instants, own.valid
+    years = tf.clip_by_value(tf.cast(seconds, tf.float64) / YEAR, age.low, age.high)
+    score = tf.cast((years - age.mean) / age.deviation, tf.float32)
+    return tf.where(valid, score, tf.zeros_like(score))
+
+
+def _holidays(written: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return days since 1970, and months with days of holidays of every year."""
+    days, yearly = [], []
+    for text in written:
+        if text.count("-") == 1:
+            yearly.append(int(text.replace("-", "")))
+        else:
+            days.append((datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days)
+    return days, yearly
 
 
 def _as_text(raw: Any) -> Any:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import (
     feature_config,
     feature_plan,
@@ -18,6 +20,7 @@ from kfp_tabular.components.feature_engineering.features.schema_columns import (
     SchemaColumn,
     schema_columns,
 )
+from kfp_tabular.components.feature_engineering.features.time_facts import Spread, TimeFacts
 
 
 def numbers(values, *, missing=0, counted=True):
@@ -277,14 +280,19 @@ class TestDropped:
 class TestTimestamps:
     def test_text(self):
         feature = derive(texts(MOMENTS), "string", time="%Y-%m-%d %H:%M:%S")
-        assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour"]
+        cycles = [
+            f"{cycle}_{half}" for cycle in ("hour", "weekday", "year") for half in ("sin", "cos")
+        ]
+        assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour", *cycles]
         assert feature.outputs[0] == TransformedColumn("x__month", 13)
 
     def test_without_a_clock_there_is_no_hour(self):
         for dtype, time in (("string", "%Y-%m-%d"), ("int64", "days")):
             facts = texts(DAYS) if dtype == "string" else numbers([1, 2])
             feature = derive(facts, dtype, time=time)
-            assert [part for part, _ in feature.parts] == ["month", "day", "weekday"]
+            parts = [part for part, _ in feature.parts]
+            assert parts[:3] == ["month", "day", "weekday"]
+            assert not {"hour", "hour_sin", "utc_hour"} & set(parts)
 
     def test_chosen_parts(self):
         options = configured("timestamp", parts=("hour", "elapsed"), format="seconds")
@@ -296,21 +304,53 @@ class TestTimestamps:
         ]
 
     def test_a_format_that_cannot_be_read_leaves_text(self):
-        for time in ("%b %d, %Y", "%d/%m/%Y"):
-            assert derive(texts(DAYS), "string", time=time).kind == "categorical"
+        for time in ("%Q %d, %Y", "%d/%m/%Y"):
+            facts = texts({"May of 2020": 20, "June of 2020": 20})
+            assert derive(facts, "string", time=time).kind == "categorical"
+
+    def test_spellings_that_ingestion_found(self):
+        spellings = TimeFormat(("%d/%m/%Y",), canonical="%Y-%m-%d")
+        column = SchemaColumn(RawFeature("x", "string", False), spellings=spellings)
+        plan = feature_plan.derive([column], {"x": texts(DAYS)}, {}, label="y")
+        assert plan.features[0].time == spellings
+
+    def test_age_counts_from_the_latest_time(self):
+        day, year = 86_400.0, 365.25 * 86_400
+        spread = Spread(10 * day, 10 * day + 2 * year, 10 * day + year, year)
+        facts = replace(texts(DAYS, missing=1), times=TimeFacts(spread, None, False, False))
+        feature = derive(facts, "string", time="%Y-%m-%d")
+        age = feature.age
+        assert (age.reference, age.low, age.high) == (10 * day + 2 * year, 0.0, 2.0)
+        assert (age.mean, age.deviation) == (1.0, 1.0)
+        assert feature.flag is not None
+
+    def test_hours_in_utc_are_kept_where_offsets_differ(self):
+        spread = Spread(0.0, 1e6, 5e5, 1e5)
+        for differ in (False, True):
+            facts = replace(texts(MOMENTS), times=TimeFacts(spread, None, True, differ))
+            feature = derive(facts, "string", time="%Y-%m-%d %H:%M:%S")
+            assert ("utc_hour" in dict(feature.parts)) == differ
+
+    def test_an_age_needs_a_column_of_times(self):
+        columns = [
+            SchemaColumn(RawFeature(name, "string", False), time="%Y-%m-%d") for name in "ab"
+        ]
+        facts = {"a": texts(DAYS), "b": texts({"x": 1, "y": 2})}
+        with pytest.raises(UserError, match="'a': reference: 'b' is not a column of times"):
+            feature_plan.time_columns(columns, facts, {"a": configured(reference="b")})
 
     @pytest.mark.parametrize(
         ("dtype", "options", "message"),
         [
             ("string", {}, "the schema does not name the format of the time"),
             ("string", {"format": "%H:%M"}, "format '%H:%M' is not supported"),
-            ("string", {"format": "%d/%m/%Y"}, "does not fit most values, such as '2020-01-01'"),
+            ("string", {"format": "%d/%m/%Y"}, "does not fit most values, such as 'May'"),
             ("int64", {"format": "%Y-%m-%d"}, "unknown unit '%Y-%m-%d'; choose one of days"),
             ("float32", {"format": "seconds"}, "a fractional number cannot be a timestamp"),
         ],
     )
     def test_configuration_that_does_not_fit(self, dtype, options, message):
-        facts = texts(DAYS) if dtype == "string" else numbers([1.5, 2])
+        facts = texts({"May": 1, "June": 1}) if dtype == "string" else numbers([1.5, 2])
         with pytest.raises(UserError) as error:
             derive(facts, dtype, config=configured("timestamp", **options))
         assert message in str(error.value)
