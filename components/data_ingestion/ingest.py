@@ -15,9 +15,11 @@ from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import column_format
-from kfp_tabular.components.data_ingestion import ingestion_summary
+from kfp_tabular.components.common.values.column_format import ColumnFormat
+from kfp_tabular.components.data_ingestion import ingestion_summary, reading_findings
+from kfp_tabular.components.data_ingestion.columns import column_formats
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import parse_column_types
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.readers import column_selection
 from kfp_tabular.components.data_ingestion.readers.file_formats import open_source
@@ -84,7 +86,7 @@ def run(request: IngestionRequest) -> IngestionResult:
         {'train': 66, 'eval': 11, 'test': 13}
     """
     settings = request.options
-    forced = parse_column_types(settings.column_types)
+    forced = column_formats.parse(settings.column_types)
     options.check(settings)
     split_choice.check(settings.split)
     start = time.monotonic()
@@ -92,27 +94,27 @@ def run(request: IngestionRequest) -> IngestionResult:
     with storage.local_files(settings.data_uri) as found, ThreadPoolExecutor(1) as background:
         digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
         selection = column_selection.select(settings, found)
-        source = open_source(
-            found, settings.data_format, settings.csv, forced, selection, _named(settings)
-        )
+        source = open_source(found, settings.data_format, settings.csv, selection, _named(settings))
         selection.check(source.known)
         for note in (*selection.notes, *source.notes):
             findings.add(note)
         if settings.label:
             require_columns([settings.label], source.columns, "label")
         require_columns(list(forced), source.columns, "column_types")
-        splitting = split_choice.choose(settings.split, source, settings.label)
+        column_formats.check_bags(forced, source.bags)
+        decider = Decider(settings.label, settings.odd_values, {**forced, **source.bags})
+        splitting = split_choice.choose(settings.split, source, decider)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
             files.atomic_directory(request.examples) as examples,
         ):
-            written = passes.write(source, splitting, settings.label, examples, rejected)
+            written = passes.write(source, decider, splitting, examples, rejected)
             _check_written(settings, written)
-            split = split_hints.record(settings.split, splitting, list(written.column_types))
+            split = split_hints.record(settings.split, splitting, list(written.decisions))
+            reading_findings.add(findings, written)
             split_hints.add_findings(findings, splitting, split)
             findings.write(examples)
-            if source.bags:
-                column_format.write(source.bags, examples)
+            column_format.write(_formats(written), examples)
             facts = {
                 **_facts(found, digests.result(), written, split),
                 "excluded": sorted(selection.exclude),
@@ -123,7 +125,7 @@ def run(request: IngestionRequest) -> IngestionResult:
             rejected_lineage = lineage.record(
                 rejected, inputs={}, rows={"rejected": facts["rejected"]}, libraries=_LIBRARIES
             )
-    page = ingestion_summary.markdown(settings.data_uri, examples_lineage, written)
+    page = ingestion_summary.markdown(settings.data_uri, examples_lineage, written, findings)
     files.write_text(request.summary, page)
     seconds = time.monotonic() - start
     _logger.info("%d rows in %.1f s: %s", written.read, seconds, dict(written.rows))
@@ -158,6 +160,18 @@ def _check_written(settings: IngestionOptions, written: WrittenExamples) -> None
                 f"split {split!r} has none of the {written.read} rows. Give it a larger share, use "
                 "more data, or choose another split_method."
             )
+
+
+def _formats(written: WrittenExamples) -> dict[str, ColumnFormat]:
+    """Return the formats of the columns of the examples."""
+    formats = {
+        name: decision.documented
+        for name, decision in written.decisions.items()
+        if name in written.missing
+    }
+    for decision in written.decisions.values():
+        formats |= decision.derived
+    return formats
 
 
 def _check_label(label: str, written: WrittenExamples) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kfp_tabular.components.common.artifacts.findings import Finding
+from kfp_tabular.components.data_ingestion.columns.column_decision import arrow_type
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 from kfp_tabular.components.data_ingestion.writing.passes import WrittenExamples
 
@@ -10,22 +12,31 @@ _MOST_FILES = 20
 _MOST_REASONS = 10
 _MOST_COLUMNS = 200
 _MOST_TEXT = 120
+_MOST_FINDINGS = 100
+_HOLDS = {"missing": "all missing", "bag": "bag of values"}
 
 
-def markdown(data_uri: str, lineage: Mapping[str, Any], written: WrittenExamples) -> str:
+def markdown(
+    data_uri: str,
+    lineage: Mapping[str, Any],
+    written: WrittenExamples,
+    findings: Iterable[Finding] = (),
+) -> str:
     """Return the page, in GitHub's Markdown.
 
     Args:
         data_uri: The data that were read.
         lineage: The examples' lineage.
         written: The examples that were written.
+        findings: What a person should know.
     """
     rejected = sum(written.rejected.values())
     parts = [
         "# Ingested data",
-        f"{_number(written.read)} rows with {len(written.column_types)} columns from "
+        f"{_number(written.read)} rows with {len(written.decisions)} columns from "
         f"{_code(data_uri)}; {_number(rejected)} of them rejected. Digest of the examples: "
         f"{_code(lineage['digest'])}.",
+        *_findings(findings),
         "## Splits",
         _splits(written.rows),
         "## Columns",
@@ -36,6 +47,15 @@ def markdown(data_uri: str, lineage: Mapping[str, Any], written: WrittenExamples
         _rejected(written.rejected, written.first_rejected),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _findings(findings: Iterable[Finding]) -> list[str]:
+    lines = [(finding.severity, _plain(str(finding))) for finding in findings]
+    if not lines:
+        return []
+    table = _table(("severity", "finding"), lines[:_MOST_FINDINGS])
+    more = len(lines) - _MOST_FINDINGS
+    return ["## Findings", table if more <= 0 else f"{table}\n\nAnd {more} more findings."]
 
 
 def _splits(rows: Mapping[str, int]) -> str:
@@ -49,14 +69,19 @@ def _splits(rows: Mapping[str, int]) -> str:
 def _columns(written: WrittenExamples) -> str:
     total = sum(written.rows.values())
     lines = []
-    for name, column_type in list(written.column_types.items())[:_MOST_COLUMNS]:
+    formats = {name: decision.format for name, decision in written.decisions.items()}
+    for decision in written.decisions.values():
+        formats |= decision.derived
+    for name, given in list(formats.items())[:_MOST_COLUMNS]:
         missing = written.missing.get(name)
         share = (
             "names the split; not in the examples" if missing is None else f"{missing / total:.1%}"
         )
-        lines.append((_code(name), column_type.value, str(column_type.arrow), share))
+        lines.append(
+            (_code(name), _HOLDS.get(given.kind, given.kind), str(arrow_type(given)), share)
+        )
     table = _table(("column", "holds", "type", "missing"), lines)
-    more = len(written.column_types) - _MOST_COLUMNS
+    more = len(written.decisions) - _MOST_COLUMNS
     return table if more <= 0 else f"{table}\n\nAnd {more} more columns."
 
 

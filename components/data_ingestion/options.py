@@ -197,7 +197,14 @@ class IngestionOptions:
     )
     column_types: dict[str, str] = option(
         {},
-        """`integer`, `number` or `text` by column, to override the inferred type. Rows that do not
-        fit are rejected.""",
+        """`integer`, `number`, `boolean` or `text` by column, to override what is inferred. `text`
+        keeps the text as it is, with the blanks around it.""",
+    )
+    odd_values: str = option(
+        "missing",
+        """What happens to the few values of a column that do not fit its type. `missing`: they are
+        missing. `flag`: they are missing, and a column `<name>_odd` marks them. `reject`: their
+        rows are rejected.""",
+        check=one_of("missing", "flag", "reject"),
     )
     csv: CsvOptions = field(default_factory=CsvOptions)

@@ -57,6 +57,16 @@ class Window(Generic[Item, Result]):
         """Wait for all items in progress and return their results, which `map` still yields."""
         return [future.result() for _, future in self._pending]
 
+    def again(self, function: Callable[[Item, Result], Result]) -> None:
+        """Apply another function to all items in progress and their results."""
+
+        def after(item: Item, future: Future[Result]) -> Result:
+            return function(item, future.result())
+
+        self._pending = deque(
+            (item, self._pool.submit(after, item, future)) for item, future in self._pending
+        )
+
     def _next(self) -> tuple[Item, Result]:
         item, future = self._pending.popleft()
         return item, future.result()

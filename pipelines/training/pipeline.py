@@ -31,6 +31,7 @@ def training_pipeline(
     split_time_format: str = "",
     nested: dict[str, str] = {},
     column_types: dict[str, str] = {},
+    odd_values: str = "missing",
     csv_delimiter: str = "auto",
     csv_quote: str = "auto",
     csv_escape: str = "auto",
@@ -129,8 +130,11 @@ def training_pipeline(
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
             texts stay together as one column.
-        column_types: `integer`, `number` or `text` by column, to override the inferred type. Rows
-            that do not fit are rejected.
+        column_types: `integer`, `number`, `boolean` or `text` by column, to override what is
+            inferred. `text` keeps the text as it is, with the blanks around it.
+        odd_values: What happens to the few values of a column that do not fit its type.
+            `missing`: they are missing. `flag`: they are missing, and a column `<name>_odd` marks
+            them. `reject`: their rows are rejected.
         csv_delimiter: The character between fields of CSV; `tab` for a tabulator, `auto` to find
             it out from the first lines of each file.
         csv_quote: The character around fields; `none` for none.
@@ -292,6 +296,7 @@ def training_pipeline(
         keep=slice_columns,
         nested=nested,
         column_types=column_types,
+        odd_values=odd_values,
         csv_delimiter=csv_delimiter,
         csv_quote=csv_quote,
         csv_escape=csv_escape,

@@ -5,6 +5,7 @@ the endpoint. What cannot be read is *odd*: it has no value, and the caller deci
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -32,6 +33,10 @@ Part = Literal["limit", "unit", "odd"]
 
 _AS_TEXT = ("text", "bag")
 _PLAIN = NumberFormat()
+_PROBE = 64
+# Scalars that Arrow makes of Python values import pandas.
+_EMPTY, _POINT, _DASH = arrays.from_texts(["", ".", "-"])
+_HUNDRED = pc.cast(arrays.from_integers(np.array([100])), pa.float64())[0]
 _INT64 = (-(2**63), 2**63 - 1)
 _BLANK = "[ \t\u00a0\u2007\u2009\u202f]"
 _MINUS = "\\-\u2212"
@@ -137,9 +142,16 @@ def read_part(text: pa.StringArray, given: ColumnFormat, part: Part) -> pa.Array
         >>> read_part(pa.array(["<0.5", "7", None]), lead, "limit").to_pylist()
         [-1, 0, None]
     """
-    parts = {value: part_of_one(value, given, part) for value in pc.unique(text).to_pylist()}
+    encoded = text.dictionary_encode()
+    parts = [part_of_one(value, given, part) for value in encoded.dictionary.to_pylist()]
+    nothing = part_of_one(None, given, part)
     kind = pa.string() if part == "unit" else pa.int64()
-    return pa.array([parts[value] for value in text.to_pylist()], kind)
+    if not parts:
+        return pa.nulls(len(text), kind)
+    distinct = _array([*parts, nothing], kind)
+    positions = arrays.to_integers(pc.cast(encoded.indices, pa.int64()))
+    positions[~arrays.to_valid(encoded.indices)] = len(parts)
+    return distinct.take(arrays.from_integers(positions))
 
 
 def part_of_one(text: str | None, given: ColumnFormat, part: Part) -> int | str | None:
@@ -243,8 +255,11 @@ def _read_plain(text: pa.StringArray, given: ColumnFormat) -> Readings | None:
     """Read plain numbers only; None where some value is anything else."""
     if has_letters(text):  # Arrow reads 0x10 as 16
         return None
+    to = pa.int64() if given.kind == "integer" else pa.float64()
     try:
-        values = pc.cast(text, pa.int64() if given.kind == "integer" else pa.float64())
+        # Arrow makes a message for each value that does not fit, so look at a few values first.
+        pc.cast(text[:_PROBE], to)
+        values = pc.cast(text, to)
     except pa.ArrowInvalid:
         return None
     if given.kind == "number":
@@ -271,7 +286,7 @@ def _read_numbers(trimmed: pa.StringArray, given: NumberFormat, whole: bool) -> 
         values = _doubles(digits)
         if given.percent:
             marked = arrays.to_mask(pc.match_substring(trimmed, "%"))
-            values = pc.if_else(arrays.from_mask(marked), pc.divide(values, 100.0), values)
+            values = pc.if_else(arrays.from_mask(marked), pc.divide(values, _HUNDRED), values)
         beyond = np.abs(arrays.to_doubles(values)) > LARGEST
         if beyond.any():
             values = arrays.null_where(beyond, values)
@@ -296,24 +311,28 @@ def _digits(trimmed: pa.StringArray, given: NumberFormat) -> pa.StringArray:
 def _parsed(trimmed: pa.StringArray, given: NumberFormat) -> pa.StringArray:
     groups = pc.extract_regex(trimmed, f"^(?:{_expression(given)})$")
     found = dict(zip(_GROUPS, groups.flatten(), strict=True))
-    signs = pc.binary_join_element_wise(*[found[name] for name in _SIGNS], "")
+    signs = _joined(*[found[name] for name in _SIGNS])
     whole = found["whole"]
     if given.thousands:
         whole = pc.replace_substring_regex(whole, "[^0-9]", "")
-    point = pc.if_else(pc.equal(found["fraction"], ""), "", ".")
-    digits = pc.binary_join_element_wise(whole, point, found["fraction"], "")
-    minus = pc.if_else(pc.match_substring_regex(signs, f"[({_MINUS}]"), "-", "")
-    fits = arrays.to_valid(groups) & ~arrays.to_mask(pc.equal(digits, ""))
+    point = pc.if_else(pc.equal(found["fraction"], _EMPTY), _EMPTY, _POINT)
+    digits = _joined(whole, point, found["fraction"])
+    minus = pc.if_else(pc.match_substring_regex(signs, f"[({_MINUS}]"), _DASH, _EMPTY)
+    fits = arrays.to_valid(groups) & ~arrays.to_mask(pc.equal(digits, _EMPTY))
     fits &= arrays.to_mask(pc.is_in(signs, arrays.from_texts(_SIGNED)))
-    joined = pc.binary_join_element_wise(minus, digits, found["exponent"], "")
+    joined = _joined(minus, digits, found["exponent"])
     return arrays.null_where(~fits, joined)
+
+
+def _joined(*parts: pa.Array) -> pa.StringArray:
+    return pc.binary_join_element_wise(*parts, _EMPTY)
 
 
 def _integers(digits: pa.StringArray) -> pa.Array:
     try:
         return pc.cast(digits, pa.int64())
     except pa.ArrowInvalid:
-        return pa.array([_as_integer(text) for text in digits.to_pylist()], pa.int64())
+        return _array([_as_integer(text) for text in digits.to_pylist()], pa.int64())
 
 
 def _doubles(digits: pa.StringArray) -> pa.Array:
@@ -321,7 +340,22 @@ def _doubles(digits: pa.StringArray) -> pa.Array:
         return pc.cast(digits, pa.float64())
     except pa.ArrowInvalid:  # exponents that some versions refuse
         values = [None if text is None else float(text) for text in digits.to_pylist()]
-        return pa.array(values, pa.float64())
+        return _array(values, pa.float64())
+
+
+def _array(values: "Sequence[int | float | str | None]", kind: pa.DataType) -> pa.Array:
+    """Return values as an array, without the import of pandas that `pa.array` does."""
+    missing = np.array([value is None for value in values], np.bool_)
+    if pa.types.is_string(kind):
+        filled = arrays.from_texts([str(value or "") for value in values])
+    else:
+        plain = np.array([0 if value is None else value for value in values])
+        if pa.types.is_int64(kind):
+            filled = arrays.from_integers(plain.astype(np.int64))
+        else:
+            buffer = pa.py_buffer(plain.astype(np.float64))
+            filled = pa.Array.from_buffers(kind, len(values), [None, buffer])
+    return arrays.null_where(missing, filled) if missing.any() else filled
 
 
 def _as_integer(text: str | None) -> int | None:

@@ -1,9 +1,11 @@
-"""Columns: their names, the types that their values fit, and Arrow arrays as numpy.
+"""Columns: their names, what their values show, and how they are read.
 
-- `column_types`: infer or force the type of a column of text.
-- `typed_columns`: convert columns that already have a type.
+- `column_evidence`: what the values of a block show; merges to what the column shows.
+- `number_shapes`: in which notations a text is a number.
+- `column_decision`: how to read a column, decided from the evidence.
+- `column_formats`: the formats that the options give.
+- `conversion`: convert a column as it was decided.
+- `typed_columns`: reduce columns that already have a type to a few types.
 - `nested_columns`: flatten columns with several values per row, or read them as bags.
-- `missing_values`: the texts that mean missing.
 - `column_names`: checks of names.
-- `arrays`: Arrow arrays to and from numpy.
 """

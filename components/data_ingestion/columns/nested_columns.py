@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import arrays, bags
 from kfp_tabular.components.data_ingestion.columns import typed_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.nested_ways import BAG, FLATTEN
 
 MOST_POSITIONS = 64
@@ -121,7 +120,7 @@ def bag(name: str, values: pa.Array, *, as_text: bool) -> pa.StringArray:
     if pa.types.is_floating(items.type):
         # The shortest decimal of a float32, not the double with the same bits.
         items = pc.cast(pc.cast(items, pa.string()), pa.float64())
-    plain = typed_columns.fit(items, ColumnType.NOTHING).values
+    plain = typed_columns.plain(items).values
     lengths = arrays.to_integers(pc.cast(pc.list_value_length(lists), pa.int64()))
     rebuilt = pa.LargeListArray.from_arrays(_offsets(lengths), plain)
     texts = bags.from_lists(rebuilt, as_text=as_text)

@@ -1,4 +1,4 @@
-"""Converts columns that already have a type, from Parquet or TFRecord, to those of examples."""
+"""Reduces columns that already have a type, from Parquet or TFRecord, to a few types."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,6 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
-from kfp_tabular.components.data_ingestion.columns import column_types
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
 
 _SCALARS = (
     pa.types.is_null,
@@ -32,20 +30,17 @@ _SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A column in one of the types of the examples.
+class Plain:
+    """A column in one of a few types.
 
     Attributes:
-        values: `int64`, `float64` or `string`; missing is null.
-        kind: What the values are.
+        values: `null`, `bool`, `int64`, `float64`, `string` or `timestamp[us]` in UTC without a
+            time zone; missing is null.
         undecodable: Rows whose bytes are not UTF-8, or None where there are none.
-        misfits: See `column_types.Converted`.
     """
 
     values: pa.Array
-    column_type: ColumnType
     undecodable: Mask | None = None
-    misfits: Mask | None = None
 
 
 def is_scalar(arrow_type: pa.DataType) -> bool:
@@ -62,87 +57,46 @@ def is_scalar(arrow_type: pa.DataType) -> bool:
     return any(matches(arrow_type) for matches in _SCALARS) or _is_view(arrow_type)
 
 
-def fit(values: pa.Array, least: ColumnType, forced: ColumnType | None = None) -> Fitted:
-    """Convert part of a column.
+def plain(values: pa.Array) -> Plain:  # noqa: PLR0911 - one per type
+    """Reduce part of a column to one of a few types.
 
-    Booleans become 0 and 1, decimals and durations (in seconds) doubles, dates and timestamps
-    ISO text in UTC, NaN and the empty string null.
-
-    Args:
-        values: Of a type for which `is_scalar` holds.
-        least: The narrowest type that the rest of the column is known to fit.
-        forced: The type that it must have, if any.
-
-    Example:
-        >>> fit(pa.array([True, None]), ColumnType.NOTHING).values.to_pylist()
-        [1, None]
-    """
-    plain, column_type, undecodable = _plain(values)
-    if forced is not None:
-        converted = _forced(plain, column_type, forced)
-        return Fitted(converted.values, forced, undecodable, converted.misfits)
-    wider = column_types.join(column_type, least)
-    return Fitted(_widen(plain, column_type, wider), wider, undecodable)
-
-
-def infer(values: pa.Array, least: ColumnType, forced: ColumnType | None = None) -> Fitted:
-    """Convert part of a column whose type follows from its values as text, as in CSV.
+    Decimals and durations (in seconds) become doubles, dates and times of day text, NaN and the
+    empty string null, integers beyond 64 bits text.
 
     Args:
         values: Of a type for which `is_scalar` holds.
-        least: The narrowest type that the rest of the column is known to fit.
-        forced: The type that it must have, if any.
 
     Example:
-        >>> infer(pa.array(["7", None]), ColumnType.NOTHING).values.to_pylist()
-        [7, None]
+        >>> plain(pa.array([1, None], pa.int8())).values.type
+        DataType(int64)
     """
-    plain, column_type, undecodable = _plain(values)
-    text = _widen(plain, column_type, ColumnType.TEXT)
-    converted = (
-        column_types.infer(text, least) if forced is None else column_types.force(text, forced)
-    )
-    return Fitted(converted.values, converted.column_type, undecodable, converted.misfits)
-
-
-def _plain(  # noqa: PLR0911 - one per type
-    values: pa.Array,
-) -> tuple[pa.Array, ColumnType, Mask | None]:
-    """Return values without dictionary or extension; times are still timestamps."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     found = values.type
-    if pa.types.is_null(found):
-        return values, ColumnType.NOTHING, None
-    if pa.types.is_boolean(found):
-        return values, ColumnType.BOOLEAN, None
+    if pa.types.is_null(found) or pa.types.is_boolean(found):
+        return Plain(values)
     if pa.types.is_integer(found):
-        return _integers(values)
+        return Plain(_integers(values))
     if pa.types.is_floating(found) or pa.types.is_decimal(found):
-        doubles = pc.cast(values, pa.float64(), safe=False)
-        return _without_nan(doubles), ColumnType.NUMBER, None
+        return Plain(_without_nan(pc.cast(values, pa.float64(), safe=False)))
     if pa.types.is_duration(found):
         micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
-        seconds = pc.divide(pc.cast(micros, pa.float64(), safe=False), float(_SECOND))
-        return seconds, ColumnType.NUMBER, None
+        return Plain(pc.divide(pc.cast(micros, pa.float64(), safe=False), float(_SECOND)))
     if pa.types.is_timestamp(found):
-        times = pc.cast(values, pa.timestamp("us", found.tz), safe=False)
-        micros = pc.cast(times, pa.int64())
-        fractional = (arrays.to_integers(micros) % _SECOND).any()
-        time_type = ColumnType.FRACTIONAL_TIME if fractional else ColumnType.TIME
-        return pc.cast(micros, pa.timestamp("us")), time_type, None
+        micros = pc.cast(pc.cast(values, pa.timestamp("us", found.tz), safe=False), pa.int64())
+        return Plain(pc.cast(micros, pa.timestamp("us")))
     if pa.types.is_date(found) or pa.types.is_time(found):
-        return pc.cast(values, pa.string()), ColumnType.TEXT, None
+        return Plain(pc.cast(values, pa.string()))
     return _text(values)
 
 
-def _integers(values: pa.Array) -> tuple[pa.Array, ColumnType, None]:
+def _integers(values: pa.Array) -> pa.Array:
     try:
-        return pc.cast(values, pa.int64()), ColumnType.INTEGER, None
+        return pc.cast(values, pa.int64())
     except pa.ArrowInvalid:  # unsigned, beyond 63 bits
-        return pc.cast(values, pa.string()), ColumnType.TEXT, None
+        return pc.cast(values, pa.string())
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
@@ -150,7 +104,7 @@ def _without_nan(values: pa.Array) -> pa.Array:
     return arrays.null_where(nan, values) if nan.sum() > values.null_count else values
 
 
-def _text(values: pa.Array) -> tuple[pa.Array, ColumnType, Mask | None]:
+def _text(values: pa.Array) -> Plain:
     undecodable = None
     try:
         text = pc.cast(values, pa.string())
@@ -161,7 +115,7 @@ def _text(values: pa.Array) -> tuple[pa.Array, ColumnType, Mask | None]:
     empty = arrays.to_mask(pc.is_in(text, arrays.from_texts([""])))
     if empty.any():
         text = arrays.null_where(empty, text)
-    return text, ColumnType.TEXT, undecodable
+    return Plain(text, undecodable)
 
 
 def _is_utf8(value: bytes | None) -> bool:
@@ -170,37 +124,6 @@ def _is_utf8(value: bytes | None) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _widen(values: pa.Array, column_type: ColumnType, wider: ColumnType) -> pa.Array:
-    if column_type is ColumnType.NOTHING:
-        return pa.nulls(len(values), wider.arrow)
-    if wider is ColumnType.TIME or (wider is ColumnType.TEXT and column_type is ColumnType.TIME):
-        return pc.strftime(pc.cast(values, pa.timestamp("s")), format="%Y-%m-%d %H:%M:%S")
-    if wider is ColumnType.FRACTIONAL_TIME:
-        # %S includes the fraction, to the digits of the unit.
-        return pc.strftime(values, format="%Y-%m-%d %H:%M:%S")
-    if wider.arrow == values.type:
-        return values
-    if column_type is ColumnType.BOOLEAN and wider is ColumnType.TEXT:
-        return pc.cast(values, pa.string())
-    return pc.cast(values, wider.arrow, safe=False)
-
-
-def _forced(values: pa.Array, column_type: ColumnType, forced: ColumnType) -> Converted:
-    if column_type is ColumnType.TEXT:
-        return column_types.force(values, forced)
-    if forced is ColumnType.INTEGER and column_type is ColumnType.NUMBER:
-        numbers = arrays.to_doubles(values)
-        with np.errstate(invalid="ignore"):
-            misfits = ~np.isnan(numbers) & ~(
-                (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**63)
-            )
-        kept = arrays.null_where(misfits, values)
-        return Converted(pc.cast(kept, pa.int64()), forced, misfits if misfits.any() else None)
-    if column_type in (ColumnType.TIME, ColumnType.FRACTIONAL_TIME):
-        return column_types.force(_widen(values, column_type, column_type), forced)
-    return Converted(_widen(values, column_type, forced), forced)
 
 
 def _is_view(arrow_type: pa.DataType) -> bool:

@@ -14,9 +14,7 @@ from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
-from kfp_tabular.components.data_ingestion.columns import column_types
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, Converted
 from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers import csv_rows, partitions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
@@ -51,7 +49,6 @@ class CsvSource:
     Args:
         files: The files, at least one. Files of zero bytes are skipped.
         options: How the text is written; `auto` is found out.
-        forced: Types by column that are given rather than inferred.
         selection: Which columns to read. Default: all.
         expected: Columns that other options name, such as the label.
 
@@ -70,12 +67,10 @@ class CsvSource:
         self,
         files: Sequence[LocalFile],
         options: CsvOptions,
-        forced: Mapping[str, ColumnType],
         selection: ColumnSelection | None = None,
         expected: Collection[str] = (),
     ) -> None:
         self._selection = selection = selection or ColumnSelection()
-        self._forced = forced
         self._files: dict[LocalFile, SniffedFile] = {}
         sniffed: SniffedFile | None = None
         for file in files:
@@ -117,7 +112,6 @@ class CsvSource:
                 layout,
                 tuple(wanted),
                 dialect,
-                self._forced,
                 self._selection.partition(file, layout.columns),
             )
             with open_utf8(file, dialect.encoding) as stream:
@@ -152,7 +146,6 @@ class _Reading:
     layout: CsvLayout
     wanted: tuple[str, ...]
     dialect: CsvDialect
-    forced: Mapping[str, ColumnType]
     partition: Partition
 
     @property
@@ -183,13 +176,12 @@ class CsvBlock:
     piece: Piece
     reading: _Reading
 
-    def parse(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
+    def parse(self) -> ParsedBlock:
         """Parse the rows."""
         if self.piece.unclosed:
-            return self._unclosed(least)
+            return self._unclosed()
         decoded = self._without_undecodable()
         table, ragged = self._split_fields(decoded.data)
-        converted = self._convert(table, least)
         rows_left_out: list[tuple[int, str]] = [
             (row, f"not valid {self.reading.dialect.encoding.name}") for row in decoded.left_out
         ]
@@ -203,8 +195,7 @@ class CsvBlock:
             kept = np.delete(kept, numbers)
         source_lines = self._source_lines(np.array([row for row, _ in rows_left_out], np.int64))
         return ParsedBlock(
-            columns={name: column.values for name, column in converted.items()},
-            column_types={name: column.column_type for name, column in converted.items()},
+            columns=self._columns(table),
             rows=table.num_rows,
             file=self.reading.file,
             source_lines=lambda rows: self._source_lines(rows if kept is None else kept[rows]),
@@ -212,12 +203,7 @@ class CsvBlock:
                 RejectedRow(self.reading.file, line.line, reason, line.text)
                 for line, (_, reason) in zip(source_lines, rows_left_out, strict=True)
             ],
-            faults=self._behind(table)
-            + [
-                (column.misfits, column_types.misfit(name, column.column_type))
-                for name, column in converted.items()
-                if column.misfits is not None
-            ],
+            faults=self._behind(table),
         )
 
     def _behind(self, table: pa.Table) -> list[tuple[Mask, str]]:
@@ -260,31 +246,21 @@ class CsvBlock:
             for start, end, line in zip(starts, ends, lines, strict=True)
         ]
 
-    def _convert(self, table: pa.Table, least: Mapping[str, ColumnType]) -> dict[str, Converted]:
-        converted = {}
-        for name in self.reading.wanted:
-            text = (
-                partitions.repeated(self.reading.partition[name], table.num_rows)
-                if name in self.reading.partition
-                else _one_chunk(table.column(name))
-            )
-            forced = self.reading.forced.get(name)
-            converted[name] = (
-                column_types.infer(text, least.get(name, ColumnType.NOTHING))
-                if forced is None
-                else column_types.force(text, forced)
-            )
-        return converted
+    def _columns(self, table: pa.Table) -> dict[str, pa.Array]:
+        return {
+            name: partitions.repeated(self.reading.partition[name], table.num_rows)
+            if name in self.reading.partition
+            else _one_chunk(table.column(name))
+            for name in self.reading.wanted
+        }
 
-    def _unclosed(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
+    def _unclosed(self) -> ParsedBlock:
         text = _as_text(self.piece.data.rstrip(b"\r\n"))
         row = RejectedRow(
             self.reading.file, self.piece.line, "an opening quote is never closed", text
         )
-        nothing = self._convert(self._no_rows(), least)
         return ParsedBlock(
-            columns={name: column.values for name, column in nothing.items()},
-            column_types={name: column.column_type for name, column in nothing.items()},
+            columns=self._columns(self._no_rows()),
             rows=0,
             file=self.reading.file,
             source_lines=lambda _: [],

@@ -1,11 +1,10 @@
 """Detects the format of files from their content, and opens them."""
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.options import AUTO, CSV, PARQUET, TFRECORD, CsvOptions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.compression import (
@@ -35,7 +34,6 @@ def open_source(
     files: Sequence[LocalFile],
     data_format: str,
     options: CsvOptions,
-    forced: Mapping[str, ColumnType],
     selection: ColumnSelection | None = None,
     expected: Collection[str] = (),
 ) -> Source:
@@ -45,7 +43,6 @@ def open_source(
         files: At least one file.
         data_format: `csv`, `parquet`, `tfrecord`, or `auto`.
         options: How to read CSV.
-        forced: Types by column that are given rather than inferred.
         selection: Which columns to read, and how those with several values become columns.
             Default: all, and none with several values.
         expected: Columns that other options name, such as the label.
@@ -59,7 +56,7 @@ def open_source(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "taxi.csv")
         ...     _ = path.write_text("fare,tip\n5.5,1\n")
-        ...     open_source([LocalFile("taxi.csv", path)], "auto", CsvOptions(), {}).columns
+        ...     open_source([LocalFile("taxi.csv", path)], "auto", CsvOptions()).columns
         ['fare', 'tip']
     """
     found = {file: detect(file) for file in files}
@@ -74,13 +71,13 @@ def open_source(
     if wanted == PARQUET:
         from kfp_tabular.components.data_ingestion.readers.parquet_source import ParquetSource
 
-        return ParquetSource(files, forced, selection)
+        return ParquetSource(files, selection)
     if wanted == TFRECORD:
         # The decoder of tf.Example takes a second to import.
         from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
 
-        return TfRecordSource(files, forced, selection)
-    return CsvSource(files, options, forced, selection, expected)
+        return TfRecordSource(files, selection)
+    return CsvSource(files, options, selection, expected)
 
 
 def detect(file: LocalFile) -> str:

@@ -14,13 +14,8 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
-from kfp_tabular.components.data_ingestion.columns import (
-    column_types,
-    nested_columns,
-    typed_columns,
-)
+from kfp_tabular.components.data_ingestion.columns import nested_columns, typed_columns
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.source import (
@@ -42,7 +37,6 @@ class ParquetSource:
 
     Args:
         files: The files, at least one.
-        forced: Types by column that are given rather than inferred.
         selection: Which columns to read, and how nested ones become columns. Default: all, and no
             nested ones.
 
@@ -60,7 +54,6 @@ class ParquetSource:
     def __init__(
         self,
         files: Sequence[LocalFile],
-        forced: Mapping[str, ColumnType],
         selection: ColumnSelection | None = None,
     ) -> None:
         self._selection = selection = selection or ColumnSelection()
@@ -74,7 +67,6 @@ class ParquetSource:
         ]
         self._check_nested(kept)
         self._layout = ColumnLayout.of(selection.nested, kept, inferred)
-        self._forced = self._layout.forced(forced)
         self._parts = self._flattened()
         first = self._columns(files[0])
         self.columns: Sequence[str] = first
@@ -112,7 +104,6 @@ class ParquetSource:
                         batch.select(read),
                         file.uri,
                         first_row,
-                        self._forced,
                         self._layout.inferred,
                         columns_of,
                     )
@@ -180,7 +171,6 @@ class TypedBlock:
         batch: The rows as the file has them.
         file: The URI of the file.
         first_row: The number of the first row, counted from 1.
-        forced: Types by column that are given rather than inferred.
         inferred: Columns that get their type from their values as text.
         columns_of: Returns the columns of the batch; None for those that it has.
     """
@@ -188,29 +178,24 @@ class TypedBlock:
     batch: pa.RecordBatch
     file: str
     first_row: int
-    forced: Mapping[str, ColumnType]
     inferred: frozenset[str] = frozenset()
     columns_of: ColumnsOf | None = None
 
-    def parse(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
-        """Convert the columns."""
-        columns, found, faults = {}, {}, []
-        given = self._given()
-        for name, values in given.items():
-            narrowest, forced = least.get(name, ColumnType.NOTHING), self.forced.get(name)
-            fitted = (
-                typed_columns.infer(values, narrowest, forced)
-                if name in self.inferred
-                else typed_columns.fit(values, narrowest, forced)
-            )
-            columns[name] = fitted.values
-            found[name] = fitted.column_type
-            if fitted.undecodable is not None:
-                faults.append((fitted.undecodable, f"column {name!r}: not valid UTF-8"))
-            if fitted.misfits is not None:
-                faults.append((fitted.misfits, column_types.misfit(name, fitted.column_type)))
+    def parse(self) -> ParsedBlock:
+        """Reduce the columns to a few types."""
+        columns, faults = {}, []
+        for name, values in self._given().items():
+            plain = typed_columns.plain(values)
+            columns[name] = plain.values
+            if plain.undecodable is not None:
+                faults.append((plain.undecodable, f"column {name!r}: not valid UTF-8"))
         return ParsedBlock(
-            columns, found, self.batch.num_rows, self.file, self._source_lines, faults=faults
+            columns,
+            self.batch.num_rows,
+            self.file,
+            self._source_lines,
+            faults=faults,
+            stated=columns.keys() - self.inferred,
         )
 
     def _given(self) -> Mapping[str, pa.Array]:

@@ -1,6 +1,6 @@
 """The interface of the readers: a source of blocks, which parse to columns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,6 @@ import pyarrow as pa
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 
 MOST_TEXT = 10_000
 """Characters of a rejected row that are kept. After a stray quote a row can be megabytes long."""
@@ -55,36 +54,31 @@ class ParsedBlock:
     """A block of rows as columns.
 
     Attributes:
-        columns: The values by column, all of the same length: `int64`, `float64` or `string`;
-            missing is null. May hold infinities.
-        column_types: The types of the values; at least as wide as `Block.parse` was asked for.
+        columns: The values by column, all of the same length: text in CSV, otherwise what
+            `typed_columns.plain` returns; missing is null.
         rows: The number of rows.
         file: The URI of the rows' file.
         source_lines: Takes numbers of rows (counted from 0 in this block) and returns where they
             are in the file. Slow, so it is called for rejected rows only.
         unreadable: Rows that cannot be parsed; they are not in `columns`.
         faults: Masks of rows to reject, each with the reason.
+        stated: The columns whose type the file states: their text is text.
     """
 
     columns: Mapping[str, pa.Array]
-    column_types: Mapping[str, ColumnType]
     rows: int
     file: str
     source_lines: Callable[[RowNumbers], list[SourceLine]]
     unreadable: Sequence[RejectedRow] = ()
     faults: Sequence[tuple[Mask, str]] = ()
+    stated: Collection[str] = ()
 
 
 class Block(Protocol):
     """Consecutive rows of a file, not parsed yet. Parsing may run in any thread."""
 
-    def parse(self, least: Mapping[str, ColumnType]) -> ParsedBlock:
-        """Parse the rows.
-
-        Args:
-            least: The narrowest types that columns are known to fit. A column that is not named
-                may have any type.
-        """
+    def parse(self) -> ParsedBlock:
+        """Parse the rows."""
 
 
 class Source(Protocol):

@@ -15,7 +15,6 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
@@ -36,7 +35,6 @@ class TfRecordSource:
 
     Args:
         files: The files, at least one.
-        forced: Types by column that are given rather than inferred.
         selection: Which columns to read, and how features with several values become columns.
             Default: all, and none with several values.
 
@@ -54,7 +52,6 @@ class TfRecordSource:
     def __init__(
         self,
         files: Sequence[LocalFile],
-        forced: Mapping[str, ColumnType],
         selection: ColumnSelection | None = None,
     ) -> None:
         self._files = files
@@ -71,7 +68,6 @@ class TfRecordSource:
         self._check_nested(seen)
         kept = [{name: found[name] for name in selection.kept(found)} for found in types]
         self._layout = ColumnLayout.of(selection.nested, kept, partitioned)
-        self._forced = self._layout.forced(forced)
         self._parts = {
             name: [
                 f"{name}_{position}"
@@ -106,7 +102,6 @@ class TfRecordSource:
                 rows,
                 file.uri,
                 first_row,
-                self._forced,
                 self._layout.inferred,
                 partial(self._layout.columns, wanted=wanted, partition=partition),
             )

@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.findings import Finding
-from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.column_format import ColumnFormat, NumberFormat
 from kfp_tabular.components.data_ingestion.columns import nested_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.nested_ways import BAG, FLATTEN
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition, repeated
 
@@ -105,19 +103,6 @@ class ColumnLayout:
             for name, way in self.nested.items()
             if way == BAG
         }
-
-    def forced(self, given: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
-        """Return the types that columns must have: bags are text.
-
-        Raises:
-            UserError: A type is given for a bag.
-        """
-        for name in self.bags:
-            if name in given:
-                raise UserError(
-                    f"column_types: column {name!r} is read as bags, so it takes no type."
-                )
-        return {**given, **dict.fromkeys(self.bags, ColumnType.TEXT)}
 
     def notes(self, files: Sequence[tuple[str, Mapping[str, pa.DataType]]]) -> list[Finding]:
         """Return what to say about columns whose types differ between files.

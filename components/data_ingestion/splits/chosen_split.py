@@ -101,6 +101,10 @@ class ChosenSplit:
         self._parts.clear()
         self._numbers = RowNumbers()
 
+    def forget(self) -> None:
+        """Forget a choice that was made from columns which turned out to be others."""
+        self.choice = self._keys = None
+
     def look(self, columns: Mapping[str, pa.Array]) -> EvidenceLookedAt:
         """Collect the evidence of a block, and hash its rows. May run in any thread."""
         candidates = [name for name in columns if name != self._label] or list(columns)

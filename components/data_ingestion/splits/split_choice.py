@@ -1,6 +1,6 @@
 """Chooses the splitter. Where the split depends on all rows, it reads one column first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.arrays import Doubles
+from kfp_tabular.components.data_ingestion.columns import column_evidence, conversion
+from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
 from kfp_tabular.components.data_ingestion.options import (
     BY_COLUMN,
     BY_ROW,
@@ -67,25 +69,25 @@ def check(options: SplitOptions) -> None:
         )
 
 
-def choose(options: SplitOptions, source: Source, label: str) -> Splitting:
+def choose(options: SplitOptions, source: Source, decider: Decider) -> Splitting:
     """Return the splitting that the options ask for.
 
     Args:
         options: Checked options.
         source: The data. The methods `time` and `column` read one column of them.
-        label: The label's column; empty for no label.
+        decider: Decides how to read columns, and knows the label.
 
     Raises:
         UserError: A column does not exist, or its values cannot be used.
     """
     if options.split_method in USING_KEYS:
-        return _by_hash(options, source, label)
+        return _by_hash(options, source, decider.label)
     require_columns([options.split_column], source.columns, "split_column")
     if options.split_method == BY_TIME:
-        return GivenSplit(_by_time(options, source))
-    if options.split_column == label:
-        raise UserError(f"split_column: {label!r} is the label. Choose another column.")
-    return GivenSplit(_by_column(options.split_column, source))
+        return GivenSplit(_by_time(options, source, decider))
+    if options.split_column == decider.label:
+        raise UserError(f"split_column: {decider.label!r} is the label. Choose another column.")
+    return GivenSplit(_by_column(options.split_column, source, decider))
 
 
 def _by_hash(options: SplitOptions, source: Source, label: str) -> Splitting:
@@ -100,7 +102,7 @@ def _by_hash(options: SplitOptions, source: Source, label: str) -> Splitting:
     return ChosenSplit(names, limits, label, salt)
 
 
-def _by_time(options: SplitOptions, source: Source) -> TimeSplitter:
+def _by_time(options: SplitOptions, source: Source, decider: Decider) -> TimeSplitter:
     column, time_format = options.split_column, options.split_time_format
     shares = split_names.parse_fractions(options.split_fractions)
 
@@ -108,49 +110,49 @@ def _by_time(options: SplitOptions, source: Source) -> TimeSplitter:
         return split_times.time_keys(values, column, time_format)
 
     # Exact cuts need the times of all rows: eight bytes each.
-    keys = np.concatenate([np.empty(0), *_settled(source, column, keys_of)])
+    keys = np.concatenate([np.empty(0), *_settled(source, decider, column, keys_of)])
     cuts = split_times.time_cuts(keys, list(shares.values()))
     if not cuts and len(shares) > 1:
         raise UserError(f"split_column: column {column!r} has no time in any row.")
     return TimeSplitter(tuple(shares), column, cuts, time_format)
 
 
-def _by_column(column: str, source: Source) -> ColumnSplitter:
+def _by_column(column: str, source: Source, decider: Decider) -> ColumnSplitter:
     def names_in(values: pa.Array) -> list[str]:
         distinct = pc.unique(pc.cast(values, pa.string()))
         return split_names.split_names(distinct.to_pylist(), column)
 
-    found = {name for names in _settled(source, column, names_in) for name in names}
+    found = {name for names in _settled(source, decider, column, names_in) for name in names}
     if not found:
         raise UserError(f"split_column: column {column!r} is empty in every row.")
     return ColumnSplitter(tuple(split_names.split_names(found, column)), column)
 
 
-def _settled(source: Source, column: str, of: Callable[[pa.Array], Kept]) -> list[Kept]:
-    """Read a column and keep something of each block.
+def _settled(
+    source: Source, decider: Decider, column: str, of: Callable[[pa.Array], Kept]
+) -> list[Kept]:
+    """Read a column twice: to decide how to read it, and to keep something of each block.
 
     Args:
-        source: The data. They are read again where the type of the column widens on the way.
+        source: The data.
+        decider: Decides how to read columns.
         column: The column's name.
-        of: What to keep of a block's values, which have the type that fits all of the column.
+        of: What to keep of a block's values, which are as in the examples.
     """
-    column_type = ColumnType.NOTHING
-    while True:
-        least = {column: column_type}
 
-        def look(
-            block: Block, least: Mapping[str, ColumnType] = least
-        ) -> tuple[ColumnType, bool, Kept]:
-            parsed = block.parse(least)
-            values = parsed.columns[column]
-            return parsed.column_types[column], values.null_count == len(values), of(values)
+    def look(block: Block) -> ColumnEvidence:
+        parsed = block.parse()
+        stated = column in parsed.stated
+        return column_evidence.observe(parsed.columns[column], stated=stated).evidence
 
-        seen, kept = set(), []
-        with Window[Block, tuple[ColumnType, bool, Kept]](threads(), _AHEAD) as window:
-            for _, (found, all_missing, of_block) in window.map(look, source.blocks([column])):
-                column_type = join(column_type, found)
-                kept.append(of_block)
-                if not all_missing:
-                    seen.add(found)
-        if seen <= {column_type}:
-            return kept
+    evidence = ColumnEvidence()
+    with Window[Block, ColumnEvidence](threads(), _AHEAD) as window:
+        for _, of_block in window.map(look, source.blocks([column])):
+            evidence.add(of_block)
+    decision = decider.decide(column, evidence)
+
+    def keep(block: Block) -> Kept:
+        return of(conversion.convert(block.parse().columns[column], decision).values)
+
+    with Window[Block, Kept](threads(), _AHEAD) as keeping:
+        return [kept for _, kept in keeping.map(keep, source.blocks([column]))]

@@ -51,6 +51,9 @@ class Splitting(Protocol):
     def start(self) -> None:
         """Begin with the first row."""
 
+    def forget(self) -> None:
+        """Forget a choice that was made from columns which turned out to be others."""
+
     def look(self, columns: Columns) -> Any:
         """Return what the splits of a block depend on, a `LookedAt`."""
 
@@ -81,6 +84,9 @@ class GivenSplit:
         self.decides = splitter.decides
 
     def start(self) -> None:
+        """Do nothing."""
+
+    def forget(self) -> None:
         """Do nothing."""
 
     def look(self, columns: Columns) -> SplitLookedAt:
@@ -136,6 +142,9 @@ class RowSplit:
     def start(self) -> None:
         """Begin to number rows."""
         self._numbers = RowNumbers()
+
+    def forget(self) -> None:
+        """Do nothing."""
 
     def look(self, columns: Columns) -> RowsLookedAt:
         """Hash the rows of a block."""

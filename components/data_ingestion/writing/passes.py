@@ -1,23 +1,27 @@
-"""Writes a source as examples: in one pass, or in two where a type widens late."""
+"""Writes a source as examples: in one pass, or in more where the last rows change a decision."""
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType, join
+from kfp_tabular.components.data_ingestion.columns import column_decision
+from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
+from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, RejectedRow, Source
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
+from kfp_tabular.components.data_ingestion.writing import prepared_block
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
+    MOST_PLACES,
     LabelFacts,
+    ObservedBlock,
     PreparedBlock,
-    cut,
-    prepare,
 )
 from kfp_tabular.components.data_ingestion.writing.rejected_rows import RejectedWriter
 from kfp_tabular.components.data_ingestion.writing.row_groups import RowGroups
@@ -27,64 +31,83 @@ _logger = logging.getLogger(__name__)
 _AHEAD = 8
 _SECONDS_BETWEEN_MESSAGES = 10.0
 
+Decisions = Mapping[str, Decision]
+
 
 @dataclass(frozen=True)
 class WrittenExamples:
     """The examples that were written.
 
     Attributes:
-        column_types: The types of all columns, in order.
+        decisions: How each column was read, in order.
         rows: Rows by split.
         read: Rows in the source.
         missing: Missing values by column of the examples, over all splits.
         rejected: The number of rejected rows by reason.
         first_rejected: The first few rejected rows.
         label: Facts about the labels.
+        places: By column, the file and line of the first values that do not fit.
     """
 
-    column_types: Mapping[str, ColumnType]
+    decisions: Decisions
     rows: Mapping[str, int]
     read: int
     missing: Mapping[str, int]
     rejected: Mapping[str, int]
     first_rejected: Sequence[RejectedRow]
     label: LabelFacts
+    places: Mapping[str, Sequence[tuple[str, int]]]
 
 
 def write(
-    source: Source, splitting: Splitting, label: str, examples: Path, rejected: Path
+    source: Source, decider: Decider, splitting: Splitting, examples: Path, rejected: Path
 ) -> WrittenExamples:
     """Write a source as examples.
 
-    The first blocks set the types, and every block is checked against them. If a later block needs
-    a wider type, the rest of the pass only looks for further widening, and a second pass writes
-    all rows with the final types.
+    The first blocks decide how to read the columns and how to split the rows, and rows are written
+    with that while evidence is still collected. If all of it leads to other decisions, another pass
+    writes all rows with those.
 
     Args:
         source: What to read.
+        decider: Decides how to read columns.
         splitting: Assigns rows to splits.
-        label: The label's column; empty for no label.
         examples: An existing, empty directory for the examples.
         rejected: An existing, empty directory for the rejected rows.
     """
-    least: Mapping[str, ColumnType] = {}
+    final: Decisions | None = None
     while True:
-        with _Pass(source, splitting, label, examples, rejected, least) as attempt:
+        with _Pass(source, decider, splitting, examples, rejected, final) as attempt:
             attempt.run()
         if attempt.written is not None:
             return attempt.written
-        least = attempt.column_types
+        final = attempt.decisions
         _logger.info("%s after rows were written; reading again", attempt.why_again)
         for directory in (examples, rejected):
             for entry in directory.iterdir():
                 files.remove(entry)
 
 
-class _Pass:
-    """One pass over the source; `written` stays None if the rows have to be written again.
+@dataclass
+class _Result:
+    """What a thread made of a block.
 
     Attributes:
-        column_types: The types so far.
+        evidence: What the columns show; empty where the decisions are final.
+        observed: The block as it was read, as long as its columns cannot be decided.
+        prepared: The block as in the examples.
+    """
+
+    evidence: Mapping[str, ColumnEvidence] = field(default_factory=dict)
+    observed: ObservedBlock | None = None
+    prepared: PreparedBlock | None = None
+
+
+class _Pass:
+    """One pass over the source.
+
+    Attributes:
+        decisions: How to read the columns; after `run`, by the evidence of all rows.
         written: What was written; None if it turned out to be wrong.
         why_again: What was wrong with it.
     """
@@ -92,24 +115,28 @@ class _Pass:
     def __init__(
         self,
         source: Source,
+        decider: Decider,
         splitting: Splitting,
-        label: str,
         examples: Path,
         rejected: Path,
-        least: Mapping[str, ColumnType],
+        final: Decisions | None,
     ) -> None:
-        self.column_types = dict(least)
+        self.decisions = final
         self.written: WrittenExamples | None = None
-        self.why_again = "A type widened"
+        self.why_again = "The format of a column changed"
         self._source = source
+        self._decider = decider
         self._splitting = splitting
-        self._label = label
         self._examples = examples
         self._rejected = RejectedWriter(rejected)
+        self._are_final = final is not None
+        self._is_split_chosen = False
+        self._evidence = {name: ColumnEvidence() for name in source.columns}
         self._row_groups: RowGroups | None = None
         self._stale = False
         self._read = 0
         self._seen = LabelFacts()
+        self._places: dict[str, list[tuple[str, int]]] = {}
 
     def __enter__(self) -> "_Pass":
         return self
@@ -122,19 +149,81 @@ class _Pass:
     def run(self) -> None:
         self._splitting.start()
         start = said = time.monotonic()
-        window = Window[Block, PreparedBlock | Mapping[str, ColumnType]](threads(), _AHEAD)
-        with window:
+        with Window[Block, _Result](threads(), _AHEAD) as window:
             for block, result in window.map(self._work, self._source.blocks()):
-                if self._row_groups is None and not self._stale:
-                    # Nothing is written yet, so widening for the next blocks costs nothing.
-                    first = [result, *window.waiting()]
-                    for other in first:
-                        self._widen(_types_of(other))
-                    self._choose_split(first)
+                if self.decisions is None:
+                    self.decisions = self._first_decisions([result, *window.waiting()])
+                if not self._is_split_chosen:
+                    window.again(self._convert)
+                    self._choose_split([self._convert(block, result), *window.waiting()])
                 self._take(block, result)
                 if time.monotonic() - said > _SECONDS_BETWEEN_MESSAGES:
                     said = time.monotonic()
                     _logger.info("%d rows read in %.0f s", self._read, said - start)
+        self._finish()
+
+    def _work(self, block: Block) -> _Result:
+        stale, final = self._stale, self._are_final
+        observed = ObservedBlock.of(block.parse(), evidence=not final)
+        result = _Result({} if final else observed.evidence, None if stale else observed)
+        return self._convert(block, result)
+
+    def _convert(self, block: Block, result: _Result) -> _Result:  # noqa: ARG002 - `Window.again`
+        """Convert a block as soon as its columns are decided."""
+        if result.observed is not None and self.decisions is not None:
+            result.prepared = prepared_block.prepare(
+                result.observed,
+                self.decisions,
+                self._splitting,
+                self._decider.label,
+                reject_odd=self._decider.odd_values == "reject",
+            )
+            result.observed = None
+        return result
+
+    def _first_decisions(self, results: Sequence[_Result]) -> Decisions:
+        evidence = {name: ColumnEvidence() for name in self._source.columns}
+        for result in results:
+            for name, of_block in result.evidence.items():
+                evidence[name].add(of_block)
+        return self._decide(evidence)
+
+    def _decide(self, evidence: Mapping[str, ColumnEvidence]) -> Decisions:
+        return {name: self._decider.decide(name, shown) for name, shown in evidence.items()}
+
+    def _known(self) -> Decisions:
+        if self.decisions is None:
+            raise AssertionError("rows are written before the columns are decided")
+        return self.decisions
+
+    def _choose_split(self, results: Sequence[_Result]) -> None:
+        blocks = [result.prepared for result in results if result.prepared is not None]
+        self._splitting.choose(
+            [block.looked_at for block in blocks], [block.columns for block in blocks]
+        )
+        self._is_split_chosen = True
+
+    def _take(self, block: Block, result: _Result) -> None:
+        decisions = self._known()
+        for name, of_block in result.evidence.items():
+            is_new = self._evidence[name].add(of_block)
+            if is_new and self._row_groups is not None and not self._stale:
+                # What is new may change the decision; if it does, writing on is of no use.
+                decision = self._decider.decide(name, self._evidence[name])
+                self._stale = not decision.converts_as(decisions[name])
+        prepared = self._convert(block, result).prepared
+        if not self._stale and prepared is not None:
+            self._write(prepared)
+
+    def _finish(self) -> None:
+        assumed = self.decisions
+        if not self._are_final:
+            self.decisions = self._decide(self._evidence)
+            if assumed is not None and any(
+                not decision.converts_as(assumed[name]) for name, decision in self.decisions.items()
+            ):
+                self._splitting.forget()
+                return
         if self._stale:
             return
         if self._row_groups is None:
@@ -144,71 +233,45 @@ class _Pass:
             self.why_again = "The columns that decide the split changed"
             return
         self.written = WrittenExamples(
-            column_types=self.column_types,
+            decisions=self._known(),
             rows=self._row_groups.rows,
             read=self._read,
             missing=self._row_groups.missing,
             rejected=self._rejected.reasons,
             first_rejected=self._rejected.first,
             label=self._seen,
-        )
-
-    def _work(self, block: Block) -> "PreparedBlock | Mapping[str, ColumnType]":
-        if self._stale:
-            return block.parse(self.column_types).column_types
-        return prepare(block, self.column_types, self._splitting, self._label)
-
-    def _take(self, block: Block, result: "PreparedBlock | Mapping[str, ColumnType]") -> None:
-        self._widen(_types_of(result))
-        if self._stale or not isinstance(result, PreparedBlock):
-            return
-        while dict(result.column_types) != self.column_types:
-            # The block was parsed before another one widened a column.
-            before = self.column_types
-            result = prepare(block, before, self._splitting, self._label)
-            self._widen(result.column_types)
-            if self._stale:
-                return
-            if self.column_types == before != dict(result.column_types):
-                raise AssertionError("a block was parsed to narrower types than requested")
-        self._write(result)
-
-    def _widen(self, found: Mapping[str, ColumnType]) -> None:
-        wider = {
-            name: join(self.column_types.get(name, ColumnType.NOTHING), column_type)
-            for name, column_type in found.items()
-        }
-        wider = {**self.column_types, **wider}
-        if wider != self.column_types:
-            self.column_types = wider
-            self._stale = self._row_groups is not None
-
-    def _choose_split(self, first: "list[PreparedBlock | Mapping[str, ColumnType]]") -> None:
-        blocks = [block for block in first if isinstance(block, PreparedBlock)]
-        self._splitting.choose(
-            [block.looked_at for block in blocks], [block.columns for block in blocks]
+            places=self._places,
         )
 
     def _write(self, prepared: PreparedBlock) -> None:
         if self._row_groups is None:
             self._row_groups = self._open()
         assignment = self._splitting.assign(prepared.looked_at, prepared.columns)
-        split = prepared.split or cut(prepared, assignment, self._splitting, self._label)
+        split = prepared.split or prepared_block.cut(
+            prepared, assignment, self._splitting, self._decider.label
+        )
         self._read += prepared.rows
         self._seen = self._seen.with_other(split.label)
         self._rejected.add(prepared.rejected)
+        for name, rows in prepared.odd.items():
+            places = self._places.setdefault(name, [])
+            wanted = rows[: MOST_PLACES - len(places)]
+            if len(wanted):
+                lines = prepared.source_lines(wanted)
+                places.extend((prepared.file, line.line) for line in lines)
         for name, batch in split.splits.items():
             self._row_groups.add(name, batch)
 
-    def _open(self) -> "RowGroups":
+    def _open(self) -> RowGroups:
+        decisions = self._known()
         fields = [
-            pa.field(name, column_type.arrow)
-            for name, column_type in self.column_types.items()
+            pa.field(name, decision.arrow)
+            for name, decision in decisions.items()
             if name != self._splitting.drops
         ]
-        schema = pa.schema(fields)
-        return RowGroups(self._examples, schema, self._splitting.names)
-
-
-def _types_of(result: "PreparedBlock | Mapping[str, ColumnType]") -> Mapping[str, ColumnType]:
-    return result.column_types if isinstance(result, PreparedBlock) else result
+        fields += [
+            pa.field(name, column_decision.arrow_type(given))
+            for decision in decisions.values()
+            for name, given in decision.derived.items()
+        ]
+        return RowGroups(self._examples, pa.schema(fields), self._splitting.names)

@@ -1,7 +1,7 @@
-"""Prepares a block of rows for writing: checks it, and assigns rows to splits."""
+"""Prepares a block of rows for writing: converts it, checks it, and assigns rows to splits."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,20 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-from kfp_tabular.components.data_ingestion.readers.source import Block, ParsedBlock, RejectedRow
+from kfp_tabular.components.data_ingestion.columns import column_evidence, conversion
+from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
+from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence, Observed
+from kfp_tabular.components.data_ingestion.readers.source import (
+    ParsedBlock,
+    RejectedRow,
+    RowNumbers,
+    SourceLine,
+)
 from kfp_tabular.components.data_ingestion.splits.splitters import Assignment, names_of
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
+
+MOST_PLACES = 5
+"""Rows of a block with values that do not fit whose lines are looked up, per column."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +47,65 @@ class LabelFacts:
 
 
 @dataclass(frozen=True)
-class PreparedBlock:
-    """A block that is checked and ready to be split.
+class ObservedBlock:
+    """A block that was read, and what its columns show.
 
     Attributes:
-        column_types: The types of its columns.
+        parsed: The block.
+        columns: Its columns.
+    """
+
+    parsed: ParsedBlock
+    columns: Mapping[str, Observed]
+
+    @classmethod
+    def of(cls, parsed: ParsedBlock, *, evidence: bool = True) -> "ObservedBlock":
+        """Look at a block.
+
+        Args:
+            parsed: The block.
+            evidence: Whether to take evidence; otherwise it is empty.
+        """
+        return cls(
+            parsed,
+            {
+                name: column_evidence.observe(values, stated=name in parsed.stated)
+                if evidence
+                else Observed(values, ColumnEvidence())
+                for name, values in parsed.columns.items()
+            },
+        )
+
+    @property
+    def evidence(self) -> dict[str, ColumnEvidence]:
+        """What the columns show."""
+        return {name: column.evidence for name, column in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class PreparedBlock:
+    """A block that is converted and checked, ready to be split.
+
+    Attributes:
         rows: The number of rows in the block, including rejected ones.
         columns: The values by column, including those of rejected rows.
         accepted: A mask of the rows that are not rejected; None for all.
         rejected: The rejected rows, in order.
         looked_at: What the splits depend on.
+        odd: The first rows with a value that does not fit, by column.
+        file: The URI of the rows' file.
+        source_lines: Where rows are in the file.
         split: The block's rows by split, where that depends on the block only.
     """
 
-    column_types: Mapping[str, ColumnType]
     rows: int
     columns: Mapping[str, pa.Array]
     accepted: Mask | None
     rejected: list[RejectedRow]
     looked_at: Any
+    odd: Mapping[str, RowNumbers]
+    file: str
+    source_lines: Callable[[RowNumbers], list[SourceLine]]
     split: "SplitBlock | None" = None
 
 
@@ -73,43 +123,46 @@ class SplitBlock:
 
 
 def prepare(
-    block: Block, least: Mapping[str, ColumnType], splitting: Splitting, label: str
+    block: ObservedBlock,
+    decisions: Mapping[str, Decision],
+    splitting: Splitting,
+    label: str,
+    *,
+    reject_odd: bool = False,
 ) -> PreparedBlock:
-    """Parse a block, check its rows, and assign them to splits where that is possible already.
+    """Convert a block, check its rows, and assign them to splits where that is possible already.
 
-    Rejects rows that cannot be parsed, that have no label, that hold an infinite number, or that
-    cannot be assigned to a split.
+    Rejects rows that cannot be parsed, that have no label, that cannot be assigned to a split and,
+    if asked for, those with a value that does not fit.
 
     Args:
         block: The rows.
-        least: As for `Block.parse`.
+        decisions: How to read their columns.
         splitting: Assigns rows to splits.
         label: The label's column; empty for no label.
+        reject_odd: Whether to reject rows with a value that does not fit.
 
     Example:
+        >>> from kfp_tabular.components.common.values.column_format import ColumnFormat
         >>> from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
         >>> from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter
         >>> from kfp_tabular.components.data_ingestion.splits.splitting import GivenSplit
         >>> rows = pa.RecordBatch.from_pydict({"fare": [5.5, 7.0], "tip": [1, None]})
-        >>> block = TypedBlock(rows, "taxi.parquet", first_row=1, forced={})
+        >>> block = ObservedBlock.of(TypedBlock(rows, "taxi.parquet", first_row=1).parse())
+        >>> formats = {"fare": ColumnFormat("number"), "tip": ColumnFormat("integer")}
+        >>> decisions = {name: Decision(given) for name, given in formats.items()}
         >>> splitting = GivenSplit(HashSplitter(["train"], [1.0], [], ""))
-        >>> prepared = prepare(block, {}, splitting, label="tip")
+        >>> prepared = prepare(block, decisions, splitting, label="tip")
         >>> [row.reason for row in prepared.rejected]
         ["label 'tip' is missing"]
         >>> prepared.split.splits["train"].to_pydict()
         {'fare': [5.5], 'tip': [1]}
     """
-    parsed = block.parse(least)
-    looked_at = splitting.look(parsed.columns)
+    parsed = block.parsed
+    converted = _convert(block, decisions, label, reject_odd=reject_odd)
+    columns, reasons = converted.columns, converted.reasons
+    looked_at = splitting.look(columns)
     assignment: Assignment | None = looked_at.assignment
-    reasons = list(parsed.faults)
-    for name, values in parsed.columns.items():
-        infinite = _infinite(values)
-        if infinite is not None:
-            reasons.append((infinite, f"column {name!r}: the number is infinite"))
-    if label and parsed.columns[label].null_count:
-        missing = ~arrays.to_valid(parsed.columns[label])
-        reasons.append((missing, missing_label(label)))
     if assignment is not None and assignment.missing is not None:
         reasons.append(
             (
@@ -117,7 +170,6 @@ def prepare(
                 f"column {splitting.decides!r}, which decides the split, is missing",
             )
         )
-
     rejected = list(parsed.unreadable)
     accepted = None
     if reasons:
@@ -125,12 +177,14 @@ def prepare(
         rejected += _reject(parsed, why, [reason for _, reason in reasons])
         accepted = why < 0
     prepared = PreparedBlock(
-        column_types=parsed.column_types,
         rows=parsed.rows + len(parsed.unreadable),
-        columns=parsed.columns,
+        columns=columns,
         accepted=accepted,
         rejected=sorted(rejected, key=lambda row: row.line),
         looked_at=looked_at,
+        odd=converted.odd,
+        file=parsed.file,
+        source_lines=parsed.source_lines,
     )
     if assignment is None:
         return prepared
@@ -161,6 +215,38 @@ def cut(
     return SplitBlock(by_split, _label_facts(by_split, label))
 
 
+@dataclass(frozen=True)
+class _Converted:
+    columns: Mapping[str, pa.Array]
+    reasons: list[tuple[Mask, str]]
+    odd: Mapping[str, RowNumbers]
+
+
+def _convert(
+    block: ObservedBlock, decisions: Mapping[str, Decision], label: str, *, reject_odd: bool
+) -> _Converted:
+    columns: dict[str, pa.Array] = {}
+    derived: dict[str, pa.Array] = {}
+    reasons = list(block.parsed.faults)
+    odd: dict[str, RowNumbers] = {}
+    for name, column in block.columns.items():
+        decision = decisions[name]
+        converted = conversion.convert(column.values, decision, column.numbers)
+        columns[name] = converted.values
+        derived |= converted.derived
+        misfits = converted.odd
+        if misfits is not None and (reject_odd or name == label):
+            reasons.append((misfits, f"column {name!r}: the value is no {decision.format.kind}"))
+        if name == label:
+            lost = arrays.to_valid(column.values) & ~arrays.to_valid(converted.values)
+            misfits = lost if lost.any() else None
+        if misfits is not None:
+            odd[name] = np.flatnonzero(misfits)[:MOST_PLACES]
+    if label and columns[label].null_count:
+        reasons.append((~arrays.to_valid(columns[label]), missing_label(label)))
+    return _Converted({**columns, **derived}, reasons, odd)
+
+
 def missing_label(label: str) -> str:
     """Return the reason for rejecting rows without a label.
 
@@ -169,13 +255,6 @@ def missing_label(label: str) -> str:
         "label 'tip' is missing"
     """
     return f"label {label!r} is missing"
-
-
-def _infinite(values: pa.Array) -> Mask | None:
-    if not pa.types.is_float64(values.type):
-        return None
-    mask = np.isinf(arrays.to_doubles(values))
-    return mask if mask.any() else None
 
 
 def _first_reason(reasons: list[tuple[Mask, str]], rows: int) -> "np.ndarray":

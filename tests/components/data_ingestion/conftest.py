@@ -8,7 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from kfp_tabular.components.common import options
+from kfp_tabular.components.common.artifacts import findings as findings_document
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.findings import Finding
+from kfp_tabular.components.common.values import column_format
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion import ingest
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
@@ -43,6 +47,18 @@ class Ingested:
     @property
     def rejected(self) -> list[dict[str, Any]]:
         return pq.read_table(self.path / "rejected" / "part-00000.parquet").to_pylist()
+
+    @property
+    def findings(self) -> list[Finding]:
+        return findings_document.read(self.path / "examples")
+
+    @property
+    def warnings(self) -> list[Finding]:
+        return [found for found in self.findings if found.severity == "warning"]
+
+    @property
+    def formats(self) -> dict[str, ColumnFormat]:
+        return column_format.read(self.path / "examples")
 
     @property
     def summary(self) -> str:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
 from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from tests.cases import people, respell, spoil, write_csv
@@ -41,11 +40,11 @@ class Read:
 def read(tmp_path):
     def call(*paths, expected=(), **options):
         files = [LocalFile(path.name, path) for path in paths]
-        source = CsvSource(files, CsvOptions(**options), AsText(), expected=expected)
+        source = CsvSource(files, CsvOptions(**options), expected=expected)
         columns = {name: [] for name in source.columns}
         rejected = []
         for block in source.blocks():
-            parsed = block.parse({})
+            parsed = block.parse()
             rejected += parsed.unreadable
             for name, values in columns.items():
                 values.extend(parsed.columns[name].to_pylist())
@@ -53,13 +52,6 @@ def read(tmp_path):
         return Read(columns, rejected, source.notes)
 
     return call
-
-
-class AsText(dict):
-    """Every column is text: what matters here are the fields."""
-
-    def get(self, name, default=None):
-        return ColumnType.TEXT
 
 
 def as_text(table):
@@ -170,8 +162,8 @@ def test_one_encoding_for_a_file(tmp_path_factory, text):
     words = [f"é{text}", *"abcdef"] * 3
     path = tmp_path_factory.mktemp("cp1252") / "a.csv"
     write_csv(path, {"word": words, "n": list(range(21))}, encoding="cp1252")
-    source = CsvSource([LocalFile("a", path)], CsvOptions(), AsText())
-    found = [value for block in source.blocks() for value in block.parse({}).columns["word"]]
+    source = CsvSource([LocalFile("a", path)], CsvOptions())
+    found = [value for block in source.blocks() for value in block.parse().columns["word"]]
     assert [value.as_py() for value in found][1] == "a"
     assert len(found) == 21
 
@@ -325,9 +317,9 @@ def test_any_dialect_of_a_table_is_found(
     writer.writerows(rows)
     path = tmp_path_factory.mktemp("dialect") / "a.csv"
     path.write_bytes(out.getvalue().encode(encoding))
-    source = CsvSource([LocalFile("a", path)], CsvOptions(), AsText())
+    source = CsvSource([LocalFile("a", path)], CsvOptions())
     assert tuple(source.columns) == ("n", "amount", "word")
-    parsed = [block.parse({}) for block in source.blocks()]
+    parsed = [block.parse() for block in source.blocks()]
     found = [
         list(row)
         for part in parsed

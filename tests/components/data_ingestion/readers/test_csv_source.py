@@ -25,7 +25,7 @@ def test_types_hold_for_the_whole_input(run, piece_bytes):
     for i in range(rows):
         last = i == rows - 1
         lines.append(
-            f"{i},{0.5 if last else i},{'x' if last else i},,{i if last else ''},"
+            f"{i},{0.5 if last else i},{'x' if i % 3 else i},,{i if last else ''},"
             f'{i:05d},{"true" if i % 2 else "false"},{10**17 + i},"a, {i}\nb"'
         )
     got = run("\n".join(lines) + "\n")
@@ -42,7 +42,7 @@ def test_types_hold_for_the_whole_input(run, piece_bytes):
     }
     assert got.column("integer") == list(range(rows))
     assert got.column("float_late") == [float(i) for i in range(rows - 1)] + [0.5]
-    assert got.column("text_late") == [str(i) for i in range(rows - 1)] + ["x"]
+    assert got.column("text_late") == ["x" if i % 3 else str(i) for i in range(rows)]
     assert got.column("null") == [None] * rows
     assert got.column("late") == [None] * (rows - 1) + [rows - 1]
     assert got.column("zip")[7] == "00007"
@@ -76,11 +76,21 @@ def test_rejected_rows_know_their_line_and_why(run, piece_bytes):
     assert "3 fields, expected 2" in got.summary
 
 
-def test_infinite_numbers_are_rejected(run):
-    got = run("a,b\n1.5,x\ninf,y\n-Infinity,z\n1e999,w\nnan,v\n", max_rejected_fraction=0.6)
-    assert got.column("a") == [1.5, None]
-    assert [row["line"] for row in got.rejected] == [3, 4, 5]
-    assert got.rejected[0]["reason"] == "column 'a': the number is infinite"
+def test_infinite_numbers_are_missing(run):
+    got = run("a,b\n1.5,x\ninf,y\n-Infinity,z\n1e999,w\nnan,v\n")
+    assert got.column("a") == [1.5, None, None, None, None]
+    (finding,) = got.warnings
+    assert finding.code == "huge-values"
+    assert "3 numbers beyond 3.4e+38" in finding.message
+    assert "data.csv line 3" in finding.message
+
+
+def test_rows_with_odd_values_are_rejected_on_request(run):
+    data = "a,b\n" + "1,x\n" * 30 + "oops,y\n"
+    got = run(data, odd_values="reject", max_rejected_fraction=0.5)
+    assert got.column("a") == [1] * 30
+    assert [(row["line"], row["text"]) for row in got.rejected] == [(32, "oops,y")]
+    assert got.rejected[0]["reason"] == "column 'a': the value is no integer"
 
 
 def test_a_quote_that_is_never_closed(run):
@@ -110,8 +120,8 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows, size):
     before = csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN
     csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = size, 0
     try:
-        source = CsvSource([LocalFile("x", path)], CsvOptions(), kinds_as_text())
-        parsed = [block.parse({}) for block in source.blocks()]
+        source = CsvSource([LocalFile("x", path)], CsvOptions())
+        parsed = [block.parse() for block in source.blocks()]
     finally:
         csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = before
     assert not any(part.unreadable for part in parsed)
@@ -121,12 +131,6 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows, size):
         for row in zip(*(part.columns[name].to_pylist() for name in source.columns), strict=True)
     ]
     assert found == [(x or None, y or None, str(n)) for x, y, n in rows]
-
-
-def kinds_as_text():
-    from kfp_tabular.components.data_ingestion.columns.column_types import ColumnType
-
-    return dict.fromkeys(("x y", "z.ü", "n"), ColumnType.TEXT)
 
 
 def test_the_result_is_arrows_where_arrow_can_tell(chicago_taxi, run):
@@ -189,11 +193,14 @@ def test_types_can_be_given(run):
     got = run(
         "zip,hour,n\n123,07,1\n456,08,x\n,09,2\n",
         column_types={"zip": "text", "hour": "integer", "n": "number"},
-        max_rejected_fraction=0.5,
     )
-    assert got.table.to_pydict() == {"zip": ["123", None], "hour": [7, 9], "n": [1.0, 2.0]}
-    assert got.rejected[0]["line"] == 3
-    assert "does not fit column_types: number" in got.rejected[0]["reason"]
+    assert got.table.to_pydict() == {
+        "zip": ["123", "456", None],
+        "hour": [7, 8, 9],
+        "n": [1.0, None, 2.0],
+    }
+    assert [finding.code for finding in got.warnings] == ["odd-values"]
+    assert "'x' (1). First: data.csv line 3." in got.warnings[0].message
 
 
 def test_files_with_columns_in_another_order(run, tmp_path):

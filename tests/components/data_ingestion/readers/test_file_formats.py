@@ -56,7 +56,7 @@ def test_the_content_tells_the_format(file):
 def test_what_cannot_be_read_is_named(file, content, words):
     file.path.write_bytes(content)
     with pytest.raises(UserError, match=f"^gs://bucket/data.bin: .*{words}"):
-        open_source([file], "auto", CsvOptions(), {})
+        open_source([file], "auto", CsvOptions())
 
 
 @pytest.mark.parametrize("method", ["gzip", "bz2", "xz", "zstd", "lz4", "zip"])
@@ -72,9 +72,9 @@ def test_compressed_files_by_content(file, method):
             stream.write(text)
         content = sink.getvalue().to_pybytes()
     file.path.write_bytes(content)
-    source = open_source([file], "auto", CsvOptions(), {})
+    source = open_source([file], "auto", CsvOptions())
     assert source.columns == ["a", "b"]
-    assert sum(block.parse({}).rows for block in source.blocks()) == 5000
+    assert sum(block.parse().rows for block in source.blocks()) == 5000
 
 
 def test_formats_do_not_mix(run, tmp_path):
