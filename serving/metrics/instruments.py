@@ -137,6 +137,11 @@ class Metrics:
         self._out_of_domain = counter(
             "out_of_domain", "Values outside of their domain in the schema.", "model", "feature"
         )
+        self._unreadable = counter(
+            "unreadable_values",
+            "Values that were taken as missing because they could not be read.",
+            *("model", "feature"),
+        )
         self._model = gauge(
             "model_info",
             "1 for the served version.",
@@ -259,6 +264,10 @@ class Metrics:
     def count_out_of_domain(self, model: str, feature: str, values: int) -> None:
         """Count values outside of a feature's domain, whether accepted or rejected."""
         self._out_of_domain.labels(model, self._feature(model, feature)).inc(values)
+
+    def count_unreadable(self, model: str, feature: str, values: int) -> None:
+        """Count values that were taken as missing because they could not be read."""
+        self._unreadable.labels(model, self._feature(model, feature)).inc(values)
 
     def set_served_version(self, model: ModelIdentity, seconds: float) -> None:
         """Record that a version is served from now on, instead of the one before it.

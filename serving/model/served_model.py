@@ -1,6 +1,8 @@
 """The served model: its current version, and the way of a request through it."""
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -24,8 +26,13 @@ from kfp_tabular.serving.settings.server_settings import ValuePolicies
 
 InferenceProtocol = Literal["v1", "v2", "grpc"]
 
+_logger = logging.getLogger(__name__)
+
 _Response = TypeVar("_Response")
 _Result = TypeVar("_Result")
+
+_SECONDS_BETWEEN_WARNINGS = 60.0
+"""A feature that cannot be read is usually so in every request."""
 
 _SMALL_BODY_BYTES = 16 * 1024
 _SMALL_RESPONSE_BYTES = 8 * 1024
@@ -46,7 +53,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
 
     Args:
         name: The name in URL paths.
-        policies: What to do with values outside of their domain in the schema.
+        policies: What to do with values outside of their domain, and with unreadable ones.
         executor: Where large requests are decoded and their responses encoded.
         metrics: Where requests are counted.
     """
@@ -60,6 +67,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         self._metrics = metrics
         self._version: LoadedVersion | None = None
         self._draining = False
+        self._warned_at: dict[str, float] = {}
         # KServe's own histogram, which its dashboards show.
         self._kserve_seconds = PREDICT_HIST_TIME.labels(**get_labels(name))
 
@@ -183,7 +191,10 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
             raise
 
     def _decode(self, decode: Callable[[ModelInterface], Arrays], predictor: Predictor) -> Arrays:
-        arrays = decode(predictor.interface)
+        interface = predictor.interface
+        if self._policies.unreadable_values == "missing":
+            interface = interface.tolerating(self._count_unreadable)
+        arrays = decode(interface)
         check_domains(
             arrays,
             predictor.rules,
@@ -191,6 +202,17 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
             partial(self._metrics.count_out_of_domain, self.name),
         )
         return arrays
+
+    def _count_unreadable(self, feature: str, values: int) -> None:
+        self._metrics.count_unreadable(self.name, feature, values)
+        now = time.monotonic()
+        if now - self._warned_at.get(feature, -math.inf) >= _SECONDS_BETWEEN_WARNINGS:
+            self._warned_at[feature] = now
+            _logger.warning(
+                "feature %r: %d values of a request cannot be read and count as missing",
+                feature,
+                values,
+            )
 
     async def _run(self, hold: Hold, size: int, small: int, work: Callable[[], _Result]) -> _Result:
         if size <= small:

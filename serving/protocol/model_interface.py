@@ -1,7 +1,7 @@
 """What clients exchange with a model: the inputs that it takes and the outputs that it returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.artifacts.model_document import (
@@ -10,7 +10,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
     PROBABILITIES,
     ModelSpec,
 )
-from kfp_tabular.components.common.prediction.instances import Decoder
+from kfp_tabular.components.common.prediction.instances import CountUnreadable, Decoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,14 @@ class ModelInterface:
     spec: ModelSpec
     ignored: frozenset[str]
     decoder: Decoder
+
+    def tolerating(self, count: CountUnreadable) -> "ModelInterface":
+        """Return the same interface, with a decoder that takes unreadable text as missing.
+
+        Args:
+            count: Called with a feature's name and how many of a request's values are unreadable.
+        """
+        return replace(self, decoder=self.decoder.tolerating(count))
 
     @property
     def outputs(self) -> tuple[str, ...]:

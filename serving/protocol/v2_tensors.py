@@ -19,7 +19,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
 )
 from kfp_tabular.components.common.artifacts.raw_features import DType
 from kfp_tabular.components.common.errors import closest
-from kfp_tabular.components.common.prediction.instances import InstanceError, column
+from kfp_tabular.components.common.prediction.instances import InstanceError
 from kfp_tabular.serving.protocol.json_datatypes import check_values
 from kfp_tabular.serving.protocol.model_interface import ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, too_many_rows
@@ -159,7 +159,9 @@ def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) 
     rows: int | None = None
     for tensor in request.tensors:
         model_input = by_name.get(tensor.name)
-        if model_input is None and tensor.name not in interface.ignored:
+        if model_input is None and not (
+            tensor.name in interface.ignored or tensor.name in interface.decoder.sources
+        ):
             raise _unknown_feature(tensor.name, spec.inputs)
         name = tensor.name if model_input is None else model_input.name
         if name in names:
@@ -176,16 +178,17 @@ def decode(request: InferenceRequest, interface: ModelInterface, max_rows: int) 
                 feature=shorten(tensor.name),
             )
         if model_input is not None:
-            given[name] = _values(tensor, model_input, rows)
+            given[name] = _values(tensor, name, rows, model_input)
+        elif name in interface.decoder.sources:
+            given[name] = _values(tensor, name, rows)
         elif isinstance(tensor.data, BinaryData):
             unpack(tensor.data, tensor.datatype, name, rows)
         elif len(tensor.data) != rows:
             raise _other_length(name, rows, len(tensor.data))
     if not rows:
         raise RequestError("the request has no rows; send at least one tensor with a row.")
-    absent = [None] * rows
     try:
-        return {item.input: column(given.get(item.name, absent), item) for item in spec.inputs}
+        return interface.decoder.columns(given, rows)
     except InstanceError as error:
         raise RequestError.of_instance(error) from None
 
@@ -371,9 +374,11 @@ def _row_count(tensor: RequestTensor) -> int:
     )
 
 
-def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[Any]:
+def _values(
+    tensor: RequestTensor, name: str, rows: int, model_input: ModelInput | None = None
+) -> list[Any]:
     """Return a tensor's values: a plain Python value, or None if missing, per row."""
-    if tensor.datatype not in _ACCEPTED[model_input.dtype]:
+    if model_input is not None and not _is_accepted(tensor.datatype, model_input):
         raise RequestError(
             f"feature {model_input.name!r}: expected the datatype {_DATATYPES[model_input.dtype]}, "
             f"found {tensor.datatype}.",
@@ -381,7 +386,6 @@ def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[A
             feature=model_input.name,
         )
     data = tensor.data
-    name = model_input.name
     if isinstance(data, BinaryData):
         values: list[Any] = unpack(data, tensor.datatype, name, rows).tolist()
         encoded = tensor.datatype == "BYTES"
@@ -400,6 +404,12 @@ def _values(tensor: RequestTensor, model_input: ModelInput, rows: int) -> list[A
     if tensor.datatype in _FLOATS:
         return [None if value != value else value for value in values]  # noqa: PLR0124  NaN
     return values
+
+
+def _is_accepted(datatype: str, model_input: ModelInput) -> bool:
+    # A number or a time may be written as in the training data.
+    as_text = datatype == "BYTES" and model_input.format is not None
+    return as_text or datatype in _ACCEPTED[model_input.dtype]
 
 
 def _decode_text(value: bytes, row: int, name: str) -> str:

@@ -22,6 +22,10 @@ DigestPolicy = Literal["check", "require", "off"]
 """What to do about the digests of a version's files: check those that it has, also refuse a version
 that has none, or check nothing."""
 
+UnreadablePolicy = Literal["reject", "missing"]
+"""What to do with text that the format of its column cannot be read from: reject the request with
+status 400, or take the value as missing and count it in a metric."""
+
 _POLICY = text_values.one_of(*get_args(ValuePolicy))
 
 
@@ -110,7 +114,7 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class ValuePolicies:
-    """What to do with values outside of their domain in the schema.
+    """What to do with values outside of their domain in the schema, and with unreadable ones.
 
     Production brings categories that training has not seen, and the model has an answer to them, so
     these are counted by default. Ranges are not inferred from data: a person wrote them into the
@@ -129,6 +133,12 @@ class ValuePolicies:
         _POLICY,
         "numbers beyond the range of a float_domain or int_domain in the schema",
         metavar="reject|count",
+    )
+    unreadable_values: UnreadablePolicy = _setting(  # noqa: RUF009  frozen
+        "reject",
+        text_values.one_of(*get_args(UnreadablePolicy)),
+        "text where a number, a time or a list is expected that cannot be read as one",
+        metavar="reject|missing",
     )
 
 

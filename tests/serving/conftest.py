@@ -25,14 +25,17 @@ from kfp_tabular.components.common.artifacts.model_document import (
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.values.column_format import ColumnFormat, NumberFormat
 from kfp_tabular.serving.settings.server_settings import RequestLimits, ValuePolicies
+
+RATE = ColumnFormat("number", NumberFormat(decimal=",", percent=True))
 
 INPUTS = (
     ModelInput(name="amount", dtype="float32", required=True, input="amount"),
     ModelInput(name="Straße & Nr.", dtype="string", required=False, input="Strae__Nr"),
     ModelInput(name="hour", dtype="int64", required=False, input="hour"),
     ModelInput(name="商户", dtype="string", required=True, input="feature_3"),
-    ModelInput(name="rate", dtype="float32", required=False, input="rate"),
+    ModelInput(name="rate", dtype="float32", required=False, input="rate", format=RATE),
 )
 
 CLASSES: dict[TaskKind, tuple[str, ...]] = {

@@ -12,6 +12,8 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.raw_features import DType, RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values import column_format
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 
 FILE_NAME = "model.json"
 LARGEST_BYTES = 16 * 2**20
@@ -36,6 +38,7 @@ PREDICTION = "prediction"
 # The least number of classes by task; a binary task has exactly so many.
 _CLASSES: Mapping[str, int] = {"binary": 2, "multiclass": 2, "regression": 0}
 _DTYPES = ("float32", "int64", "string")
+_FORMATS = ("format", "source")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]*")
 
 
@@ -46,9 +49,15 @@ class ModelInput(RawFeature):
     Attributes:
         input: The name of the signature's input. It differs from the feature's name only if that
             does not fit a signature (spaces, dots, unicode).
+        format: How the training data write its values, which clients may do, too. None for models
+            of earlier versions, which take plain values only.
+        source: For a column that ingestion derived from the text of another one, the format of that
+            one.
     """
 
     input: str
+    format: ColumnFormat | None = None
+    source: ColumnFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,15 @@ class ModelSpec:
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write `model.json` into the SavedModel's directory."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        document = asdict(self)
+        for entry, given in zip(document["inputs"], self.inputs, strict=True):
+            for name in _FORMATS:
+                value = getattr(given, name)
+                if value is None:
+                    del entry[name]
+                else:
+                    entry[name] = column_format.as_document(value)
+        text = json.dumps(document, indent=2, ensure_ascii=False)
         files.write_text(Path(directory) / FILE_NAME, text)
 
     @classmethod
@@ -120,8 +137,13 @@ class ModelSpec:
 
 def _model_input(entry: Mapping[str, Any]) -> ModelInput:
     dtype: DType = entry["dtype"]
+    formats = {name: column_format.from_document(entry[name]) for name in _FORMATS if name in entry}
     return ModelInput(
-        name=entry["name"], dtype=dtype, required=entry["required"], input=entry["input"]
+        name=entry["name"],
+        dtype=dtype,
+        required=entry["required"],
+        input=entry["input"],
+        **formats,
     )
 
 

@@ -6,15 +6,21 @@ Messages name the feature, the row and the type that was found, never the value:
 and responses, and a value may be personal data.
 """
 
+import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT, DType
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.prediction import spellings
+from kfp_tabular.components.common.prediction.spellings import Value
+
+CountUnreadable = Callable[[str, int], None]
+"""Called with a feature's name and the number of a request's values that cannot be read."""
 
 _LONGEST_NAME = 100
 _WORTH_IT_FROM = 5
@@ -44,11 +50,62 @@ class InstanceError(UserError):
         self.row = row
 
 
-class _Feature(NamedTuple):
-    name: str
-    input: str
-    required: bool
-    missing: float | int | bytes
+class _Feature:
+    """A feature of a model, and how its values are converted.
+
+    Attributes:
+        name: The feature's name.
+        input: The name of the signature's input.
+        dtype: The type of its tensor.
+        required: Whether each row needs a value.
+        missing: What stands for a missing value in the tensor.
+        types: The Python types of plain values.
+        convert: Converts a plain value. Text of a column with a format may be missing: None.
+        odd_is_missing: Whether training took unreadable text as missing, and flagged it.
+    """
+
+    def __init__(self, model_input: ModelInput) -> None:
+        self.name = model_input.name
+        self.input = model_input.input
+        self.dtype: DType = model_input.dtype
+        self.required = model_input.required
+        missing = model_input.missing
+        self.missing: Value = missing.encode("utf-8") if isinstance(missing, str) else missing
+        self.types = _PLAIN_TYPES[self.dtype]
+        self.format = model_input.format
+        self.odd_is_missing = False
+        plain = _CONVERTERS[self.dtype]
+        self.read: spellings.Reader = plain
+        if self.format is not None:
+            self.read = spellings.reader(self.dtype, self.format, plain)
+        self.convert = self.read if self.dtype == "string" else plain
+
+    def absent(self, row: int) -> "InstanceError":
+        return InstanceError(
+            f"instance {row}: feature {self.name!r} is required and missing; "
+            f"give {EXPECTED[self.dtype]}.",
+            reason="missing",
+            feature=self.name,
+            row=row,
+        )
+
+    def wrong(self, value: Any, row: int) -> "InstanceError":
+        return InstanceError(
+            f"instance {row}: feature {self.name!r}: expected {EXPECTED[self.dtype]}, "
+            f"found {described(value)}.",
+            reason="type",
+            feature=self.name,
+            row=row,
+        )
+
+    def unreadable(self, row: int) -> "InstanceError":
+        wanted = EXPECTED[self.dtype] if self.format is None else spellings.expected(self.format)
+        return InstanceError(
+            f"instance {row}: feature {self.name!r}: expected {wanted}, found text that is none.",
+            reason="type",
+            feature=self.name,
+            row=row,
+        )
 
 
 class Decoder:
@@ -57,22 +114,48 @@ class Decoder:
     Args:
         inputs: The inputs of the model.
         ignored: Names of further keys that an instance may have; their values are ignored.
+
+    Attributes:
+        sources: Columns that the model does not take, but that some of its features are derived
+            from; an instance may have them.
     """
 
     def __init__(self, inputs: Sequence[ModelInput], ignored: Collection[str] = ()) -> None:
-        self._inputs = tuple(inputs)
         self._names = frozenset(model_input.name for model_input in inputs)
-        self._known = self._names.union(ignored)
+        self._features = [_Feature(model_input) for model_input in inputs]
+        self._derived = [
+            (model_input.name, model_input.format, model_input.source)
+            for model_input in inputs
+            if model_input.format is not None and model_input.source is not None
+        ]
+        self.sources = frozenset(
+            given.derived_from for _, given, _ in self._derived if given.derived_from
+        ).difference(self._names)
+        self._known = self._names.union(ignored, self.sources)
+        flagged = {given.derived_from for _, given, _ in self._derived if given.part == "odd"}
         self._by_type: dict[DType, list[_Feature]] = {}
-        for model_input in inputs:
-            self._by_type.setdefault(model_input.dtype, []).append(
-                _Feature(
-                    model_input.name,
-                    model_input.input,
-                    model_input.required,
-                    _sentinel(model_input),
-                )
-            )
+        for feature in self._features:
+            feature.odd_is_missing = feature.name in flagged
+            self._by_type.setdefault(feature.dtype, []).append(feature)
+        self._unreadable: CountUnreadable | None = None
+
+    def tolerating(self, count: "CountUnreadable") -> "Decoder":
+        """Return a decoder that takes text that it cannot read as missing.
+
+        Args:
+            count: Called with a feature's name and how many of a request's values are unreadable.
+
+        Example:
+            >>> from kfp_tabular.components.common.values.column_format import ColumnFormat
+            >>> plain = ColumnFormat("number")
+            >>> fare = ModelInput("fare", "float32", required=False, input="fare", format=plain)
+            >>> Decoder([fare]).tolerating(print).tensors([{"fare": "12.5"}, {"fare": "free"}])
+            fare 1
+            {'fare': array([12.5,  nan], dtype=float32)}
+        """
+        tolerant = copy.copy(self)
+        tolerant._unreadable = count
+        return tolerant
 
     def tensors(self, instances: Sequence[Mapping[str, Any]]) -> dict[str, "np.ndarray[Any, Any]"]:
         """Decode instances.
@@ -89,16 +172,58 @@ class Decoder:
                 required feature, or has a value of the wrong type.
         """
         self._check_names(instances)
+        if self._derived:
+            instances = [self._completed(instance) for instance in instances]
         if len(instances) < _WORTH_IT_FROM:
             plain = self._plain(instances)
             if plain is not None:
                 return plain
         return {
-            model_input.input: column(
-                [instance.get(model_input.name) for instance in instances], model_input
+            feature.input: self._column(
+                [instance.get(feature.name) for instance in instances], feature
             )
-            for model_input in self._inputs
+            for feature in self._features
         }
+
+    def columns(
+        self, given: Mapping[str, Sequence[Any]], rows: int
+    ) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Decode values by feature.
+
+        Args:
+            given: The value of each row, by feature. A feature that is left out is missing.
+            rows: The number of rows.
+
+        Returns:
+            An array of shape `[rows]` for each input, by `ModelInput.input`.
+
+        Raises:
+            InstanceError: A required feature is missing, or a value has the wrong type.
+        """
+        absent = [None] * rows
+        derived = {
+            name: [
+                spellings.part(value, source, form)
+                for value in given.get(form.derived_from, absent)
+            ]
+            for name, form, source in self._derived
+            if name not in given
+        }
+        return {
+            feature.input: self._column(
+                derived.get(feature.name) or given.get(feature.name, absent), feature
+            )
+            for feature in self._features
+        }
+
+    def _completed(self, instance: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an instance with the features that are derived from the text of others."""
+        derived = {
+            name: spellings.part(instance.get(given.derived_from), source, given)
+            for name, given, source in self._derived
+            if name not in instance
+        }
+        return {**instance, **derived}
 
     def _check_names(self, instances: Sequence[Mapping[str, Any]]) -> None:
         for row, instance in enumerate(instances):
@@ -132,24 +257,31 @@ class Decoder:
         rows = len(instances)
         decoded: dict[str, np.ndarray[Any, Any]] = {}
         for kind, features in self._by_type.items():
-            types, convert = _PLAIN_TYPES[kind], _CONVERTERS[kind]
-            values: list[float | int | bytes] = []
+            values: list[Value] = []
             for feature in features:
+                types, convert = feature.types, feature.convert
                 for instance in instances:
                     value = instance.get(feature.name)
                     if type(value) in types:
                         try:
-                            values.append(convert(value))
+                            value = convert(value)
                         except (ValueError, OverflowError):
                             return None
-                    elif value is None and not feature.required:
-                        values.append(feature.missing)
-                    else:
+                    elif value is not None:
                         return None
+                    if value is None:
+                        if feature.required:
+                            return None
+                        value = feature.missing
+                    values.append(value)
             array = np.array(values, dtype=_NUMPY_TYPES[kind])
             for place, feature in enumerate(features):
                 decoded[feature.input] = array[place * rows : (place + 1) * rows]
         return decoded
+
+    def _column(self, values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any]":
+        array = _at_once(values, feature) if len(values) >= _WORTH_IT_FROM else None
+        return _one_by_one(values, feature, self._unreadable) if array is None else array
 
 
 def tensors(
@@ -175,7 +307,8 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
       or true and false for 1 and 0.
     - `string`: text. A number is not accepted: `7` and `"7"` may be different categories.
 
-    None is a missing value.
+    None is a missing value. A feature with a format also takes text: every spelling that ingestion
+    accepted in training (`spellings`).
 
     Args:
         values: The value of each row.
@@ -199,63 +332,69 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
         kfp_tabular.components.common.prediction.instances.InstanceError: instance 1:
         feature 'rooms': expected a whole number of 64 bits, found a number with a fraction.
     """
-    array = _at_once(values, model_input) if len(values) >= _WORTH_IT_FROM else None
-    return _one_by_one(values, model_input) if array is None else array
+    return Decoder([model_input])._column(values, _Feature(model_input))
 
 
-def _at_once(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any] | None":
+def _at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any] | None":
     """Decode values of the usual types, many times faster than one by one; None for others."""
     types = set(map(type, values))
     gaps = 0
     if type(None) in types:
-        if model_input.required:
+        if feature.required:
             return None
         gaps = sum(value is None for value in values)
         types.remove(type(None))
-    if not types <= _PLAIN_TYPES[model_input.dtype]:
+    if not types <= feature.types:
         return None
-    missing = _sentinel(model_input)
     try:
-        if model_input.dtype == "string":
-            encoded = [missing if value is None else value.encode() for value in values]
-            return np.array(encoded, dtype=object)
+        if feature.dtype == "string":
+            return _texts_at_once(values, feature)
+        missing = feature.missing
         filled = [missing if value is None else value for value in values] if gaps else values
-        if model_input.dtype == "int64":
+        if feature.dtype == "int64":
             integers = np.array(filled, dtype=np.int64)
             return integers if np.count_nonzero(integers == MISSING_INT) == gaps else None
         doubles = np.array(filled, dtype=np.float64)
         fitting = np.count_nonzero(np.abs(doubles) <= _LARGEST_FLOAT)
         return doubles.astype(np.float32) if fitting == len(values) - gaps else None
-    except (OverflowError, UnicodeEncodeError):
+    except (OverflowError, ValueError):
         return None
 
 
-def _one_by_one(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, Any]":
-    convert = _CONVERTERS[model_input.dtype]
-    array = np.empty(len(values), dtype=_NUMPY_TYPES[model_input.dtype])
+def _texts_at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any] | None":
+    convert = feature.convert
+    found = [None if value is None else convert(value) for value in values]
+    if None in found:
+        if feature.required:
+            return None
+        found = [feature.missing if value is None else value for value in found]
+    return np.array(found, dtype=object)
+
+
+def _one_by_one(
+    values: Sequence[Any], feature: _Feature, count: "CountUnreadable | None"
+) -> "np.ndarray[Any, Any]":
+    array = np.empty(len(values), dtype=_NUMPY_TYPES[feature.dtype])
+    unreadable = 0
     for row, value in enumerate(values):
-        if value is None:
-            if model_input.required:
-                raise InstanceError(
-                    f"instance {row}: feature {model_input.name!r} is required and missing; "
-                    f"give {EXPECTED[model_input.dtype]}.",
-                    reason="missing",
-                    feature=model_input.name,
-                    row=row,
-                )
-            array[row] = _sentinel(model_input)
-            continue
         try:
-            array[row] = convert(value)
+            found = None if value is None else feature.read(value)
+        except spellings.UnreadableError:
+            # Errors are without the cause, whose traceback holds the value.
+            if not feature.odd_is_missing:
+                if count is None:
+                    raise feature.unreadable(row) from None
+                unreadable += 1
+            found = None
         except (ValueError, TypeError, OverflowError):
-            # Without the cause, whose message holds the value.
-            raise InstanceError(
-                f"instance {row}: feature {model_input.name!r}: expected "
-                f"{EXPECTED[model_input.dtype]}, found {described(value)}.",
-                reason="type",
-                feature=model_input.name,
-                row=row,
-            ) from None
+            raise feature.wrong(value, row) from None
+        if found is None:
+            if feature.required:
+                raise feature.absent(row)
+            found = feature.missing
+        array[row] = found
+    if unreadable and count is not None:
+        count(feature.name, unreadable)
     return array
 
 
@@ -281,11 +420,6 @@ def _text(value: Any) -> bytes:
     if not isinstance(value, str):
         raise TypeError
     return value.encode("utf-8")
-
-
-def _sentinel(model_input: ModelInput) -> float | int | bytes:
-    missing = model_input.missing
-    return missing.encode("utf-8") if isinstance(missing, str) else missing
 
 
 def described(value: Any) -> str:

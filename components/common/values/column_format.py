@@ -124,6 +124,17 @@ def read(directory: str | os.PathLike[str]) -> dict[str, ColumnFormat]:
         raise UserError(f"{file}: not a document of column formats: {error!r}") from error
 
 
+def source_of(formats: Mapping[str, ColumnFormat], name: str) -> str:
+    """Return the column that a column is derived from; empty where it is a column of the data.
+
+    Example:
+        >>> formats = {"price_unit": ColumnFormat("text", derived_from="price", part="unit")}
+        >>> source_of(formats, "price_unit"), source_of(formats, "price")
+        ('price', '')
+    """
+    return formats[name].derived_from if name in formats else ""
+
+
 def as_document(given: ColumnFormat) -> dict[str, Any]:
     """Return a format as JSON values, without what has its default.
 

@@ -18,6 +18,7 @@ from kfp_tabular.components.common.artifacts.raw_features import (
     read_schema,
 )
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, pack
 from kfp_tabular.components.training.input.training_data import TrainingData
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
@@ -88,12 +89,15 @@ def write(directory: Path, model: Any, data: TrainingData, settings: WorkerSetti
     task, layout, threshold = data.task, data.columns, settings.decision_threshold
     graph = TransformGraph(settings.transform_graph, layout)
     names = input_names(feature.name for feature in graph.features)
+    formats = column_format.read(settings.transform_graph)
     inputs = tuple(
         ModelInput(
             name=feature.name,
             dtype=feature.dtype,
             required=feature.required,
             input=names[feature.name],
+            format=formats.get(feature.name),
+            source=formats.get(column_format.source_of(formats, feature.name)),
         )
         for feature in graph.features
     )

@@ -258,6 +258,26 @@ def test_metrics_count_rejections_and_values_outside_of_the_schema(client):
     assert SECRET not in client().get("/metrics").text
 
 
+def test_text_is_read_as_in_training_or_missing_if_configured(client, caplog):
+    def predicted(served, value):
+        return served.post(V1, json={"instances": [VALID | {"rate": value}]})
+
+    strict = client(policies=ValuePolicies())
+    assert predicted(strict, "45,1 %").json() == predicted(strict, 0.451).json()
+    assert predicted(strict, "n/d").json() == predicted(strict, None).json()
+    refused = predicted(strict, SECRET)
+    assert (refused.status_code, refused.json()["feature"]) == (400, "rate")
+    assert "a number as in the training data" in refused.json()["error"]
+    lenient = client(policies=ValuePolicies(unreadable_values="missing"))
+    name = 'kfp_tabular_unreadable_values_total{feature="rate",model="fraud"}'
+    for count in (1, 2):
+        assert predicted(lenient, SECRET).json() == predicted(lenient, None).json()
+        assert counted(lenient.get("/metrics").text, name) == count
+    warnings = [record.getMessage() for record in caplog.records if "cannot be" in record.message]
+    assert warnings == ["feature 'rate': 1 values of a request cannot be read and count as missing"]
+    assert SECRET not in lenient.get("/metrics").text + refused.text + caplog.text
+
+
 @pytest.mark.parametrize("protocol", ["v1", "v2"])
 @pytest.mark.parametrize(
     ("values", "feature", "words"),
