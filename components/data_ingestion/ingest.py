@@ -16,7 +16,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.common.values.column_format import ColumnFormat
-from kfp_tabular.components.data_ingestion import ingestion_summary, reading_findings
+from kfp_tabular.components.data_ingestion import ingestion_summary, lost_rows, reading_findings
 from kfp_tabular.components.data_ingestion.columns import column_formats
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
@@ -110,6 +110,7 @@ def run(request: IngestionRequest) -> IngestionResult:
         ):
             written = passes.write(source, decider, splitting, examples, rejected)
             _check_written(settings, written)
+            lost_rows.report(findings, source, settings.label, written.read, rejected, examples)
             split = split_hints.record(settings.split, splitting, list(written.decisions))
             reading_findings.add(findings, written)
             split_hints.add_findings(findings, splitting, split)

@@ -5,7 +5,6 @@ is used in place. Remote data is downloaded into a temporary directory first, in
 which is faster than reading through and gives every reader a plain file.
 """
 
-import glob
 import logging
 import shutil
 import tempfile
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import local_listing
 from kfp_tabular.components.common.storage.folder import Folder, inside
 from kfp_tabular.components.common.storage.location import Location, matcher, parse
 from kfp_tabular.components.common.storage.object_store import Store, StoredObject
@@ -25,6 +25,8 @@ from kfp_tabular.components.common.storage.store_factory import open_store
 __all__ = ["Folder", "LocalFile", "is_remote", "local_copy", "local_files", "upload"]
 
 _logger = logging.getLogger(__name__)
+
+_MISSING = "{}: not found or without files. Check the bucket and the path."
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def local_copy(uri: str) -> Iterator[Path]:
     """
     location = parse(uri)
     if location.is_local:
-        if not location.path.exists():
-            raise UserError(_missing(location))
+        if local_listing.mode_of(location) is None:
+            raise UserError(local_listing.missing(location))
         yield location.path
         return
     with _temporary_directory() as folder:
@@ -121,7 +123,7 @@ def local_files(uri: str) -> Iterator[list[LocalFile]]:
     """
     location = parse(uri)
     if location.is_local:
-        yield _local(location)
+        yield [LocalFile(local_listing.shown(path), path) for path in local_listing.find(location)]
         return
     store = open_store(location)
     found, root = _remote(store, location)
@@ -168,26 +170,6 @@ def upload(path: Path, uri: str) -> None:
     _logger.info("Uploaded %d files to %s", len(pairs), location)
 
 
-def _local(location: Location) -> list[LocalFile]:
-    path = location.path
-    if path.is_file():
-        return [LocalFile(str(path), path)]
-    if path.is_dir():
-        found = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.is_file() and not _is_bookkeeping(file.relative_to(path))
-        ]
-    else:
-        matches = [Path(name) for name in glob.glob(location.key, recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = sorted(
-            file for file in matches if file.is_file() and not _is_left_out(location, str(file))
-        )
-    if not found:
-        raise UserError(_missing(location))
-    return [LocalFile(str(file), file) for file in found]
-
-
 def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
     """Return the objects that a location names, and the prefix that their keys share."""
     exact = store.stat(location.key)
@@ -197,20 +179,24 @@ def _remote(store: Store, location: Location) -> tuple[list[StoredObject], str]:
         found = [
             stored
             for stored in _below(store, location)
-            if not _is_bookkeeping(PurePosixPath(stored.key.removeprefix(f"{location.key}/")))
+            if not local_listing.is_bookkeeping(_relative(stored, location))
         ]
         if not found:
-            raise UserError(_missing(location))
+            raise UserError(_MISSING.format(location))
         return found, location.key
     matches = matcher(location.key).fullmatch
     found = [
         stored
         for stored in store.list(location.fixed_prefix)
-        if matches(stored.key) and not _is_left_out(location, stored.key)
+        if matches(stored.key) and not local_listing.is_left_out(location, stored.key)
     ]
     if not found:
-        raise UserError(_missing(location))
+        raise UserError(_MISSING.format(location))
     return found, location.fixed_prefix.rpartition("/")[0]
+
+
+def _relative(stored: StoredObject, location: Location) -> PurePosixPath:
+    return PurePosixPath(stored.key.removeprefix(f"{location.key}/"))
 
 
 def _below(store: Store, location: Location) -> list[StoredObject]:
@@ -218,7 +204,7 @@ def _below(store: Store, location: Location) -> list[StoredObject]:
     # Consoles create an empty object with a trailing slash for a folder.
     found = [stored for stored in store.list(prefix) if not stored.key.endswith("/")]
     if not found:
-        raise UserError(_missing(location))
+        raise UserError(_MISSING.format(location))
     return found
 
 
@@ -258,27 +244,3 @@ def _copy_local(path: Path, target: Path) -> None:
         partial_file.replace(target)
     finally:
         partial_file.unlink(missing_ok=True)
-
-
-def _is_left_out(pattern: Location, key: str) -> bool:
-    """Whether a match of a pattern is bookkeeping that the pattern does not ask for."""
-    folder = pattern.fixed_prefix.rpartition("/")[0]
-    asked_for = _is_bookkeeping(PurePosixPath(pattern.key.removeprefix(folder).lstrip("/")))
-    found = PurePosixPath(key.removeprefix(folder).lstrip("/"))
-    return not asked_for and _is_bookkeeping(found)
-
-
-def _is_bookkeeping(relative: PurePosixPath | Path) -> bool:
-    return any(part[0] in "_." for part in relative.parts)
-
-
-def _missing(location: Location) -> str:
-    if not location.is_local:
-        return f"{location}: not found or without files. Check the bucket and the path."
-    path = location.path
-    if path.is_dir():
-        return f"{path}: the directory has no files."
-    if location.is_pattern:
-        return f"{path}: no file matches this pattern."
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    return f"{path}: not found.{closest(path.name, siblings)}"

@@ -20,6 +20,7 @@ from kfp_tabular.components.data_ingestion.readers import csv_rows, partitions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect, CsvLayout
 from kfp_tabular.components.data_ingestion.readers.csv_rows import Piece
+from kfp_tabular.components.data_ingestion.readers.csv_sniffing.delimiters import fields_of
 from kfp_tabular.components.data_ingestion.readers.csv_sniffing.sniffer import (
     SniffedFile,
     decisions,
@@ -124,6 +125,31 @@ class CsvSource:
                     max(_LONGEST_ROW, 4 * piece_bytes),
                 ):
                     yield CsvBlock(piece, reading)
+
+    def values_of(self, file: str, row: str, column: str) -> list[str]:
+        """Return what a row that could not be read may hold in a column.
+
+        Args:
+            file: The URI of the row's file.
+            row: The row's text.
+            column: A column.
+
+        Returns:
+            The field, counted from the start; in a row with too few or too many fields, also the
+            one that is counted from the end.
+        """
+        for given, found in self._files.items():
+            names = found.layout.columns
+            if given.uri == file and column in names:
+                syntax = found.dialect.syntax
+                text = csv_rows.unescaped(row.encode(), syntax).decode()
+                fields = fields_of(text, syntax.delimiter.decode(), syntax.quote.decode())
+                number = names.index(column)
+                places = {number, number - len(names) + len(fields)}
+                return [
+                    fields[place].strip() for place in sorted(places) if 0 <= place < len(fields)
+                ]
+        return []
 
     def _columns(self, file: LocalFile) -> list[str]:
         own = self._files[file].layout.columns

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
@@ -73,3 +76,79 @@ def test_upload_replaces_a_local_directory_as_a_whole(folder, tmp_path):
     assert (target / "deep" / "c.csv").read_text() == "deep/c.csv"
     upload(folder / "a.csv", f"file://{tmp_path}/new/a.csv")
     assert (tmp_path / "new" / "a.csv").read_text() == "a.csv"
+
+
+def listed(uri):
+    with local_files(str(uri)) as found:
+        return [str(file.path.relative_to(Path(uri).parent)) for file in found]
+
+
+def test_links_are_followed_once(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "2024").mkdir(parents=True)
+    (folder / "2024" / "a.csv").write_text("a")
+    (folder / "2024" / "up").symlink_to(folder)
+    (folder / "2024" / "_hidden").symlink_to(folder)
+    (folder / "again").symlink_to("2024")
+    (folder / "latest.csv").symlink_to("2024/a.csv")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.csv").write_text("b")
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(folder)
+    assert listed(folder) == ["data/2024/a.csv", "data/more/b.csv"]
+    assert listed(tmp_path / "link") == ["link/2024/a.csv", "link/more/b.csv"]
+    with local_files(f"{tmp_path}/link/**") as found:
+        assert [file.path.name for file in found] == ["a.csv", "b.csv"]
+    (folder / "gone.csv").symlink_to("nowhere.csv")
+    with pytest.raises(UserError, match=r"gone.csv: this is a link to nowhere.csv, which does not"):
+        listed(folder)
+
+
+def test_names_that_are_not_text(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / os.fsdecode(b"caf\xe9.csv")).write_text("a")
+    with local_files(str(tmp_path / "data")) as found:
+        assert [file.uri for file in found] == [f"{tmp_path}/data/caf\\xe9.csv"]
+        assert found[0].path.read_text() == "a"
+
+
+def test_what_is_not_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / ".a.csv").write_text("a")
+    for uri, words in {
+        tmp_path / "pipe": "pipe: this is a named pipe. Write the data to a file",
+        "/dev/null": "/dev/null: this is a device",
+        tmp_path / "circle": "circle: cannot be read: symbolic links in a circle",
+        tmp_path / ("x" * 300): "cannot be read: File name too long",
+        f"{tmp_path}/a\0b": "cannot be read: embedded null",
+        tmp_path / "hidden": "no files, except those whose names start with",
+        tmp_path / "hidden" / ".a.csv" / "b": "not found",
+    }.items():
+        with pytest.raises(UserError, match=words), local_files(str(uri)):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become someone else")
+def test_what_may_not_be_read(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "closed").mkdir(parents=True)
+    (folder / "a.csv").write_text("a")
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        for path in (folder / "a.csv", folder / "closed", folder):
+            os.seteuid(0)
+            path.chmod(0o000)
+            os.seteuid(65534)
+            with pytest.raises(
+                UserError, match=f"{path}: cannot be read: permission denied to uid"
+            ):
+                listed(path if path.is_file() else folder)
+            os.seteuid(0)
+            path.chmod(0o755)
+            os.seteuid(65534)
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,128 @@
+"""Tells which rows were left out of the examples, why, and whether that skews the labels."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
+from kfp_tabular.components.data_ingestion.readers.source import Source
+from kfp_tabular.components.data_ingestion.writing import rejected_rows
+
+_MOST_REASONS = 5
+_MOST_ROWS = 100_000
+_LONGEST_TEXT = 80
+_CHANCE = 0.02
+"""Rows lost at random have one label with a chance below this: the loss depends on the label."""
+
+_OPTIONS = (
+    (r"not valid ", "csv_encoding"),
+    (r"\d+ fields, expected", "csv_delimiter, csv_quote, csv_escape"),
+    (r"an opening quote", "csv_quote"),
+    (r".*column_types", "column_types"),
+)
+
+
+def report(
+    findings: Findings, source: Source, label: str, read: int, rejected: Path, examples: Path
+) -> None:
+    """Add a warning for each reason that rows were left out for, with one example.
+
+    Args:
+        findings: Takes the warnings.
+        source: What was read.
+        label: The label's column; empty for none.
+        read: The number of rows that were read.
+        rejected: The directory of the rejected rows.
+        examples: The directory of the examples.
+
+    Raises:
+        UserError: All rows that were left out have the same label, which chance does not explain.
+    """
+    table = pq.ParquetFile(rejected / rejected_rows.FILE_NAME).read()
+    if not table.num_rows:
+        return
+    reasons = Counter(table["reason"].to_pylist())
+    names = table["reason"].to_pylist()
+    for reason, count in reasons.most_common(_MOST_REASONS):
+        row = table.slice(names.index(reason), 1).to_pylist()[0]
+        findings.warning(
+            "lost-rows",
+            f"{count} of {read} rows are left out: {reason}, such as {row['file']} line "
+            f"{row['line']}: {_short(row['text'])!r}.",
+            option=_option(reason),
+        )
+    others = sum(count for _, count in reasons.most_common()[_MOST_REASONS:])
+    if others:
+        findings.warning(
+            "lost-rows",
+            f"{others} of {read} rows are left out for {len(reasons) - _MOST_REASONS} other "
+            "reasons; rejected_rows lists them.",
+        )
+    if label:
+        _check_labels(source, label, table, examples)
+
+
+def _check_labels(source: Source, label: str, table: pa.Table, examples: Path) -> None:
+    kept = _labels(examples, label)
+    found = Counter(_lost_labels(source, label, table.slice(0, _MOST_ROWS), kept))
+    if len(found) != 1:
+        return
+    ((value, lost),) = found.items()
+    share = kept.get(value, max(kept.values(), default=0)) / max(sum(kept.values()), 1)
+    if share**lost >= _CHANCE:
+        return
+    row = table.slice(0, 1).to_pylist()[0]
+    option = _option(row["reason"])
+    raise UserError(
+        f"All {lost} rows that would be left out have the label {value!r}, and {share:.1%} of the "
+        f"others, so the model would learn from what is left out. The first: {row['file']} line "
+        f"{row['line']}: {row['reason']}: {_short(row['text'])!r}. "
+        + (f"Set {option} so that they are read, or remove them." if option else "Mend them.")
+    )
+
+
+def _labels(examples: Path, label: str) -> Mapping[str, int]:
+    """Return the number of rows by label in the examples, as text."""
+    counts: Counter[str] = Counter()
+    for shard in sorted(examples.glob("split=*/*.parquet")):
+        column = pq.ParquetFile(shard).read([label])[label]
+        for entry in column.value_counts().to_pylist():
+            counts[str(entry["values"])] += entry["counts"]
+    return counts
+
+
+def _lost_labels(
+    source: Source, label: str, table: pa.Table, known: Mapping[str, int]
+) -> Iterator[str]:
+    for row in table.to_pylist():
+        if isinstance(source, CsvSource):
+            values = source.values_of(row["file"], row["text"], label)
+        else:
+            values = [_of_record(row["text"], label)]
+        # Where a row has too many or too few fields, the label is counted from either end.
+        fitting = {value for value in values if value in known} or set(values[:1])
+        if len(fitting) == 1 and (value := fitting.pop()):
+            yield value
+
+
+def _of_record(text: str, label: str) -> str:
+    try:
+        value = json.loads(text).get(label)
+    except ValueError:  # The text of a long row is cut.
+        return ""
+    return "" if value is None else str(value)
+
+
+def _option(reason: str) -> str:
+    return next((option for start, option in _OPTIONS if re.match(start, reason)), "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
