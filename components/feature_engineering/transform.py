@@ -145,7 +145,7 @@ def run(request: TransformRequest) -> TransformResult:
                 rows=written.rows,
                 libraries=LIBRARIES,
             )
-    files.write_text(request.summary, transform_summary.markdown(made.document, written))
+    files.write_text(request.summary, transform_summary.markdown(made.document, written, found))
     return TransformResult(task, written.rows, graph_lineage, examples_lineage)
 
 

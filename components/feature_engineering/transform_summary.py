@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from kfp_tabular.components.common.artifacts import findings_page
+from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.feature_engineering.features.planned_features import (
@@ -104,8 +106,20 @@ def as_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def markdown(document: Mapping[str, Any], written: TransformedRows) -> str:
+def _findings(found: Iterable[Finding]) -> list[str]:
+    text = findings_page.markdown(found)
+    return [text, "", "## Rows", ""] if text else []
+
+
+def markdown(
+    document: Mapping[str, Any], written: TransformedRows, found: Iterable[Finding] = ()
+) -> str:
     r"""Return the Markdown page that the KFP UI shows.
+
+    Args:
+        document: The content of `features.json`.
+        written: The transformed rows.
+        found: What a person should know.
 
     Example:
         >>> document = derived(FeaturePlan((), ()), Task("regression", "fare"))
@@ -124,6 +138,7 @@ def markdown(document: Mapping[str, Any], written: TransformedRows) -> str:
         f"Task: {document['task']}, label {_code(document['label'])}. "
         f"{len(document['raw_features'])} columns in, {len(sizes)} out; {rows:,} rows.",
         "",
+        *_findings(found),
         *_table(
             ("split", "rows", "left out without a label"),
             [

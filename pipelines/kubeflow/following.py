@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from kfp_tabular.components.common.artifacts import findings
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.pipelines.kubeflow.connection import Server
 from kfp_tabular.pipelines.kubeflow.failures import FailureSearch, TaskFailure
+from kfp_tabular.pipelines.kubeflow.pod_logs import PodLog
 from kfp_tabular.pipelines.kubeflow.run_watcher import RunWatcher
 from kfp_tabular.pipelines.kubeflow.task_states import RunTasks, TaskState
 from kfp_tabular.pipelines.progress import KubeflowTaskStatus
@@ -115,7 +117,7 @@ def follow(
     groups = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks, ())
     watcher = RunWatcher(server, run_id)
     deadline = time.monotonic() + timeout if timeout else float("inf")
-    reporter, silence = _Reporter(listener), _Silence(watcher)
+    reporter, silence = _Reporter(listener, watcher), _Silence(watcher)
     looks, stopping = 0, None
     while True:
         run = watcher.look()
@@ -128,7 +130,7 @@ def follow(
         if ended and (looks >= _LOOKS_AFTER_END or found.has_all_ends):
             return _outcome(found, states, watcher, reporter)
         if not ended:
-            reporter.report(states)
+            reporter.report(found, states)
             silence.observe(found, states)
         if time.monotonic() >= deadline:
             text = silence.describe(found)
@@ -142,11 +144,12 @@ def follow(
 class _Reporter:
     """Tells a listener about the changes of tasks."""
 
-    def __init__(self, listener: RunListener) -> None:
+    def __init__(self, listener: RunListener, watcher: RunWatcher) -> None:
         self._listener = listener
+        self._watcher = watcher
         self._seen: dict[str, str] = {}
 
-    def report(self, states: Mapping[str, TaskState]) -> None:
+    def report(self, tasks: RunTasks, states: Mapping[str, TaskState]) -> None:
         for name, state in states.items():
             if self._seen.get(name) == state.state:
                 continue
@@ -154,9 +157,17 @@ class _Reporter:
             if state.state == "running":
                 self._listener.started(name)
             elif state.state != "waiting":
+                found = self._findings(tasks, name) if state.state == "succeeded" else ()
                 self._listener.finished(
-                    KubeflowTaskOutcome(name, state.state, state.seconds, state.error)
+                    KubeflowTaskOutcome(name, state.state, state.seconds, state.error, found)
                 )
+
+    def _findings(self, tasks: RunTasks, name: str) -> tuple[Finding, ...]:
+        """Return the errors and warnings in the log of a task's pod, where it can be read."""
+        pods = tasks.nodes.last_pods(name)
+        log = self._watcher.log(pods[-1]) if pods else PodLog()
+        found = findings.find_in_log(log.lines)
+        return tuple(finding for finding in found if finding.severity != "note")
 
 
 class _Silence:
@@ -214,7 +225,7 @@ def _outcome(
         unreported = search.unreported()
         failures += unreported
         states = dict(states) | {failure.task: TaskState("failed") for failure in unreported}
-    reporter.report(states)
+    reporter.report(tasks, states)
     return RunOutcome(
         "stopped" if stopped else run.state.lower(),
         failures,

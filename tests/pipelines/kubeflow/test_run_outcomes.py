@@ -402,6 +402,33 @@ def test_cached_and_skipped_tasks_are_told_apart(server: PipelinesServer, *, ret
     assert code(result) == 0
 
 
+def test_errors_and_warnings_of_tasks_that_succeed_are_printed(server: PipelinesServer) -> None:
+    run = RecordedRun().task("ingest-data", executor=(), seconds=0)
+    for name in ("validate-data", *LATER):
+        run.task(name)
+    run.group("condition-1", "SKIPPED")
+    prefix = "[KFP Executor 2026-11-30 12:00:00,123"
+    server.logs[run.pod("validate-data")] = "\n".join(
+        [
+            f"{prefix} INFO]: note [day-first]: 'when' is read day first.",
+            f"{prefix} WARNING]: warning [no-values]: Column 'x\x1b[2J': no values.",
+            f"{prefix} ERROR]: error [leak]: 'refund' alone predicts. Option: exclude.",
+            f"{prefix} WARNING]: a warning of some library",
+        ]
+    )
+
+    result = wait(server, run)
+
+    assert lines(result)[:4] == [
+        "  ingest-data              cached",
+        "  validate-data            done      10.0 s",
+        "    error: 'refund' alone predicts. Option: exclude.",
+        r"    warning: Column 'x\x1b[2J': no values.",
+    ]
+    assert lines(result)[4].split()[:2] == ["transform-features", "done"]
+    assert code(result) == 0
+
+
 def unreported(state: str, *, retried: bool = True) -> RecordedRun:
     run = RecordedRun(state, root="RUNNING", retried=retried)
     for name in ("ingest-data", "validate-data", *LATER):
