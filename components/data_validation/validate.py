@@ -1,5 +1,6 @@
 """Validates examples: computes statistics, infers or checks the schema, and finds anomalies."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from kfp_tabular.components.common.statistics.column_summary import SplitSummari
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.common.storage import local_copy
+from kfp_tabular.components.common.values import identifiers
 from kfp_tabular.components.data_validation import (
     anomalies,
     data_checks,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 LIBRARIES = ("tensorflow-data-validation", "tensorflow-metadata", "pyarrow")
+
+_IDENTIFIER_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,18 @@ def _leaks(settings: ValidationOptions, examples: Examples) -> list[Finding]:
     if not label:
         return []
     columns = [name for name in examples.schema.names if name not in settings.exclude]
-    return leaks.scan(examples, leaks.kind_of(examples, label), label, columns).findings()
+    scan = leaks.scan(examples, leaks.kind_of(examples, label), label, columns)
+    # `transform_features` drops identifiers; those of sorted rows predict the label.
+    kept = [found for found in scan.strengths if not _is_sorted_identifier(examples, found)]
+    return dataclasses.replace(scan, strengths=tuple(kept)).findings()
+
+
+def _is_sorted_identifier(examples: Examples, found: leaks.Strength) -> bool:
+    if found.score < leaks.SUSPICIOUS or found.by_presence:
+        return False
+    split = next(name for name, rows in examples.rows().items() if rows)
+    batch = next(iter(examples.batches(split, [found.column], _IDENTIFIER_ROWS)))
+    return identifiers.of_column(found.column, batch.column(0)) == "row"
 
 
 def _skew(

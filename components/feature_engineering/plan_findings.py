@@ -10,8 +10,8 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     FeaturePlan,
 )
 
-_EACH = 3
-"""Up to this many columns of a kind are reported one by one, more of them in one line."""
+_EACH = {"identifier": 3}
+"""Up to this many columns are reported one by one, more of them in one line; by default one."""
 
 _NAMED = 5
 
@@ -35,7 +35,7 @@ def add(plan: FeaturePlan, found: Findings) -> None:
         if column.code:
             by_code.setdefault(column.code, []).append(column)
     for code, columns in by_code.items():
-        if len(columns) <= _EACH:
+        if len(columns) <= _EACH.get(code, 1):
             for column in columns:
                 found.note(
                     code,
@@ -49,12 +49,11 @@ def add(plan: FeaturePlan, found: Findings) -> None:
             f"{len(columns)} columns are not features, such as {columns[0].name!r}: "
             f"{columns[0].why}. The others: {_listed(column.name for column in columns[1:])}.",
         )
-    coded = [feature.feature.name for feature in plan.features if feature.why.startswith(CODES)]
+    coded = [feature.feature.name for feature in plan.features if CODES in feature.why]
     if coded:
         found.note(
             "codes",
-            f"Whole numbers taken as codes without an order, by their name or their gaps: "
-            f"{_listed(coded)}.",
+            f"Whole numbers taken as codes, by their name or their gaps: {_listed(coded)}.",
             column=coded[0] if len(coded) == 1 else "",
             option=_option(coded[0], "numeric"),
         )

@@ -14,7 +14,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.column_names import (
     suggests_identifier,
     suggests_quantity,
@@ -33,6 +35,7 @@ ROWS_PER_ENTITY = 10.0
 """With more rows per value, a model can learn something about each value."""
 
 _UNIQUE = 0.98  # Some rows may be in the data twice.
+_UNIQUE_BY_NAME = 0.9
 _UNIQUE_ESTIMATE = 0.95  # Leaves room for the sketch's error.
 _ROWS_PER_PAIR = 20.0
 _REPEATED = 0.7
@@ -40,6 +43,7 @@ _FEWEST_DIGITS = 7
 _UNIFORM = 1.63  # The 1 % quantile of the Kolmogorov-Smirnov statistic.
 _EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990-01-01 and 2100-01-01
 _TOKEN = re.compile(r"\S+")
+_DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(\D.*)?")
 _SHARE = 0.95
 
 Numbers = npt.NDArray[np.float64]
@@ -97,6 +101,37 @@ def recognize(evidence: ValueEvidence) -> IdentifierKind | None:
     return _of_numbers(evidence, named=named)
 
 
+def of_column(name: str, column: pa.Array) -> IdentifierKind | None:
+    """Return what a column of examples identifies; None for other columns.
+
+    Args:
+        name: The column's name.
+        column: Some of its values: `int64`, `float64` or `string`.
+
+    Example:
+        >>> of_column("row", pa.array(range(500))), of_column("share", pa.array([0.5] * 500))
+        ('row', None)
+    """
+    if pa.types.is_string(column.type):
+        texts = [text for text in column.to_pylist() if text]
+        return recognize(ValueEvidence(name, len(texts), len(set(texts)), texts=texts))
+    numbers = arrays.to_doubles(column)
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers) or np.any(np.rint(numbers) != numbers):
+        return None
+    distinct = np.unique(numbers)
+    return recognize(
+        ValueEvidence(
+            name,
+            len(numbers),
+            len(distinct),
+            numbers=distinct,
+            low=float(distinct[0]),
+            high=float(distinct[-1]),
+        )
+    )
+
+
 def _of_numbers(evidence: ValueEvidence, *, named: bool) -> IdentifierKind | None:
     if named:
         return _by_repetition(evidence)
@@ -128,7 +163,8 @@ def _is_dense(evidence: ValueEvidence) -> bool:
 def _of_text(evidence: ValueEvidence, *, named: bool) -> IdentifierKind | None:
     texts = evidence.texts
     tokens = sum(_TOKEN.fullmatch(text) is not None for text in texts)
-    if tokens < _SHARE * len(texts):
+    dates = sum(_DATE.fullmatch(text) is not None for text in texts)
+    if tokens < _SHARE * len(texts) or dates >= _SHARE * len(texts):
         return None
     if named:
         return _by_repetition(evidence)
@@ -143,7 +179,7 @@ def _of_text(evidence: ValueEvidence, *, named: bool) -> IdentifierKind | None:
 
 
 def _by_repetition(evidence: ValueEvidence) -> IdentifierKind | None:
-    if _is_unique(evidence):
+    if evidence.distinct >= _UNIQUE_BY_NAME * evidence.rows:
         return "row"
     return "entity" if evidence.rows_per_value < ROWS_PER_ENTITY else None
 

@@ -41,7 +41,7 @@ def choose_kind(column: SchemaColumn, facts: ColumnFacts) -> tuple[FeatureKind, 
     if dtype == "string":
         return _kind_of_text(column.feature.name, facts)
     if column.categorical and (dtype == "int64" or facts.are_whole):
-        return "categorical", "the schema says codes"
+        return "categorical", f"the schema says {CODES}"
     if not facts.whole:
         return "numeric", "fractional number"
     return _kind_of_whole(column.feature.name, facts)

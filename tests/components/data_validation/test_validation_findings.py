@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts import findings
@@ -43,3 +44,15 @@ def test_the_clean_table_has_no_findings(write_examples, validated):
     done = validated(write_examples(**split(people(1600))), label="churn")
     assert findings.read(done.folder / "anomalies") == []
     assert "Findings" not in done.page
+
+
+def test_the_row_number_of_sorted_rows_is_no_leak(write_examples, validated):
+    rows = np.arange(2_000)
+    churn = (rows >= 1_400).astype(np.int64)
+    held_out = rows % 4 == 0
+    table = pa.table({"rownames": rows, "churn": churn})
+    examples = write_examples(
+        train=table.filter(pa.array(~held_out)), test=table.filter(pa.array(held_out))
+    )
+    done = validated(examples, label="churn")
+    assert findings.read(done.folder / "anomalies") == []

@@ -154,7 +154,7 @@ def test_what_was_decided_is_found(run):
         "same": np.full(300, "x"),
         "zip": RANDOM.choice([10115, 10117, 20095], 300),
         "tenure": whole % 30,
-        "label": RANDOM.choice(["a", "b"], 300),
+        "label": RANDOM.choice(["no", "yes"], 300),
     }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     done = run(table, label="label")

@@ -1,6 +1,7 @@
 """Which columns identify rows or entities, and which whole numbers are codes."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,7 @@ CODES = [f"AB-{number:05d}" for number in SEED.choice(10**5, 3000, replace=False
         ("kunde", CUSTOMERS, "entity"),
         ("x", CUSTOMERS, "entity"),
         ("customer_id", np.repeat(np.arange(1000), 3), "entity"),
+        ("ID", np.r_[SPARSE[:2800], SPARSE[:200]], "row"),
         ("code", CODES, "row"),
         ("x", CODES[:1000] * 3, "entity"),
         ("user", [f"name{index}" for index in range(1000)] * 3, "entity"),
@@ -81,10 +83,21 @@ def test_identifiers(name, values, kind):
         ("note", [f"called {index} times" for index in range(3000)]),
         ("surname", ["Mc" + "abcdefghij"[i % 10] * (i % 90 + 1) for i in range(3000)]),
         ("city", ["Paris", "Oslo", "London"] * 1000),
+        ("when", [f"2013-01-{d:02d}T{h:02d}:00:00Z" for d in range(1, 29) for h in range(24)] * 3),
+        ("day", [f"{d:02d}.{m:02d}.2023" for d in range(1, 29) for m in range(1, 13)] * 3),
     ],
 )
 def test_other_columns(name, values):
     assert judge(name, values) is None
+
+
+def test_columns_of_examples():
+    numbers = pa.array([*SPARSE.tolist(), None], pa.float64())
+    assert identifiers.of_column("account", numbers) == "row"
+    assert identifiers.of_column("x", pa.array([*CODES, None, ""])) == "row"
+    assert identifiers.of_column("x", pa.array([0.5, None] * 500)) is None
+    assert identifiers.of_column("x", pa.nulls(500, pa.float64())) is None
+    assert identifiers.of_column("x", pa.nulls(500, pa.string())) is None
 
 
 @settings(max_examples=30, deadline=None)
