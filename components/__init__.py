@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kfp_tabular.components.feature_engineering.component import (
         transform_features as transform_features,
     )
+    from kfp_tabular.components.parameters.component import check_parameters as check_parameters
     from kfp_tabular.components.training.component import train_model as train_model
     from kfp_tabular.components.tuning.component import (
         tune_hyperparameters as tune_hyperparameters,
@@ -33,12 +34,14 @@ COMPONENTS = {
     "evaluate_model": "evaluation",
     "deploy_model": "deployment",
     "check_destinations": "destinations",
+    "check_parameters": "parameters",
 }
 """Each component's name and the folder it lives in, in pipeline order."""
 
 __all__ = [
     "COMPONENTS",
     "check_destinations",
+    "check_parameters",
     "deploy_model",
     "evaluate_model",
     "ingest_data",

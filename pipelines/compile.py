@@ -3,6 +3,7 @@
 import itertools
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from kfp_tabular.pipelines import (
     registry,
     spec,
 )
-from kfp_tabular.pipelines.configuration import PipelineConfig
+from kfp_tabular.pipelines.configuration import ALWAYS, AUTO, NEVER, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition
-from kfp_tabular.pipelines.workflow_size.estimate import Estimate, check, estimate
+from kfp_tabular.pipelines.workflow_size.estimate import Estimate, check, estimate, has_room
 
 if TYPE_CHECKING:
     from kfp.pipeline_spec import pipeline_spec_pb2
@@ -67,6 +68,8 @@ def compile_pipeline(
 def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
     """Return the compiled spec of a pipeline as YAML.
 
+    The task that checks parameters is left out where the Workflow has no room for it.
+
     Args:
         definition: The pipeline's definition.
         config: Its compile-time configuration.
@@ -82,6 +85,15 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
         kfp_tabular.components.common.errors.UserError: parameter 'labl' is unknown. Did you mean
         'label'? 'kfp-tabular params' lists the pipeline's parameters.
     """
+    if config.check_parameters == AUTO:
+        text = _compiled(definition, replace(config, check_parameters=ALWAYS))
+        if has_room(estimate(*spec.documents(text))):
+            return text
+        config = replace(config, check_parameters=NEVER)
+    return _compiled(definition, config)
+
+
+def _compiled(definition: PipelineDefinition, config: PipelineConfig) -> str:
     from kfp import compiler
 
     built = definition.build(config)

@@ -126,6 +126,8 @@ class PipelineConfig:
             writes to late can be written (`model_repository`, `study_directory`,
             `checkpoint_uri`): `auto`: where one may be on a mounted volume or in an object store;
             `always`; `never`.
+        check_parameters: Whether a task checks parameters against the data right after ingestion:
+            `auto`: where the Workflow has room for it; `always`; `never`.
         parameters: Defaults for the pipeline's run-time parameters.
         locked: Values of parameters that no run may change: the compiled spec holds them as
             constants, and does not have these parameters. Not for secrets.
@@ -141,6 +143,7 @@ class PipelineConfig:
     keep_finished: str = checked(documents.duration)
     workspace: Workspace | None = None
     check_destinations: str = checked(documents.one_of(AUTO, ALWAYS, NEVER), AUTO)
+    check_parameters: str = checked(documents.one_of(AUTO, ALWAYS, NEVER), AUTO)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     locked: Mapping[str, Any] = field(default_factory=dict)
 

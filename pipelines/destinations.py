@@ -92,7 +92,9 @@ def wants_check(config: PipelineConfig, spec: Mapping[str, Any], values: Mapping
 
 
 def local_configuration(config: PipelineConfig) -> PipelineConfig:
-    """Return a configuration for a run on this machine, which has no volumes to check or prepare.
+    """Return a configuration for a run on this machine.
+
+    It has no volumes to check or prepare, and the runner itself checks the parameters.
 
     Example:
         >>> local_configuration(PipelineConfig()).check_destinations
@@ -105,6 +107,7 @@ def local_configuration(config: PipelineConfig) -> PipelineConfig:
     return replace(
         config,
         check_destinations=NEVER,
+        check_parameters=NEVER,
         defaults=without_preparation(config.defaults),
         tasks={name: without_preparation(task) for name, task in config.tasks.items()},
     )

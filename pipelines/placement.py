@@ -14,7 +14,7 @@ from kfp_tabular import components
 from kfp_tabular.components.common import documents, images
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task import task_process
-from kfp_tabular.pipelines import destination_checks, task_definitions
+from kfp_tabular.pipelines import destination_checks, parameter_tasks, task_definitions
 from kfp_tabular.pipelines.configuration import PipelineConfig, TaskConfig, Workspace
 from kfp_tabular.pipelines.task_definitions import TaskDefinition
 
@@ -67,6 +67,9 @@ def apply(
         for task in destination_checks.add(recorded, config, pipeline):
             # The settings of its pod are those of the tasks that it checks for.
             _work(task, config, task_definitions.of_component("check_destinations"))
+        check = parameter_tasks.add(recorded, config)
+        if check is not None:
+            place(check, config, task_definitions.of_component("check_parameters"))
         return outputs
 
     info = pipeline.pipeline_spec.pipeline_info

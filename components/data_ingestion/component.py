@@ -13,6 +13,7 @@ def ingest_data(
     data_uri: str,
     examples: dsl.Output[dsl.Dataset],
     rejected_rows: dsl.Output[dsl.Dataset],
+    outline: dsl.Output[dsl.Dataset],
     summary: dsl.Output[dsl.Markdown],
     data_format: str = "auto",
     label: str = "",
@@ -53,6 +54,8 @@ def ingest_data(
             int64, float64 (always finite) or string; missing is null.
         rejected_rows: Output. Parquet with `file`, `line`, `reason` and `text`; written even if
             no row is rejected.
+        outline: Output. Examples with the same columns and splits, and a row for each label, for
+            `check_parameters`.
         summary: Output. A Markdown page: files, splits, types and rejected rows.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
@@ -116,7 +119,8 @@ def ingest_data(
     from pathlib import Path
 
     from kfp_tabular.components.common import options
-    from kfp_tabular.components.common.artifacts import lineage
+    from kfp_tabular.components.common.artifacts import examples_outline, lineage
+    from kfp_tabular.components.common.artifacts.examples import Examples
     from kfp_tabular.components.common.errors import reported_to_user
     from kfp_tabular.components.data_ingestion import ingest
     from kfp_tabular.components.data_ingestion.options import IngestionOptions
@@ -130,5 +134,6 @@ def ingest_data(
                 summary=Path(summary.path),
             )
         )
+        examples_outline.write(Examples(Path(examples.path)), label, outline.path)
     examples.metadata.update(lineage.metadata(result.examples_lineage))
     rejected_rows.metadata.update(lineage.metadata(result.rejected_lineage))

@@ -9,6 +9,10 @@ _BY_NAME = {
     "rejected_rows": (
         "Parquet: the rows that could not be parsed, as raw text with their file, line and reason."
     ),
+    "outline": (
+        "Parquet by split with the columns of the examples, and one row for each label: what "
+        "`check_parameters` reads instead of the examples."
+    ),
     "statistics": (
         "TFDV statistics per split: `<split>.binpb`, a binary `DatasetFeatureStatisticsList`."
     ),

@@ -8,6 +8,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.workflow_size import workflow
 
 LIMIT = 700_000
+_FOR_VALUES = 30_000
 """The most bytes of a Workflow whose tasks succeed at the first attempt.
 
 Argo compresses `status.nodes` beyond 1 MiB, and KFP 2.17.0 does not read compressed nodes: tasks
@@ -78,6 +79,16 @@ def estimate(
         },
         open_loops=tuple(first.open_loops),
     )
+
+
+def has_room(found: Estimate) -> bool:
+    """Return whether a Workflow is far enough below the limit for parameters with long values.
+
+    Example:
+        >>> has_room(Estimate("churn", 600_000, 690_000, {}))
+        True
+    """
+    return found.size <= LIMIT - _FOR_VALUES and found.size_with_retries <= LIMIT
 
 
 def check(found: Estimate) -> None:

@@ -54,7 +54,6 @@ WITHOUT_DATA = [
 
 WITH_DATA = [
     ({"drift_thresholds": {"aeg": 0.1}}, "validate-data", "drift_thresholds: ", "'age'"),
-    ({"exclude": ["aeg"]}, "transform-features", "exclude: ", "'age'"),
     ({"feature_config": {"aeg": {"kind": "drop"}}}, "transform-features", "'aeg'", "'age'"),
     ({"task": "multiclas"}, "transform-features", "task: ", "'multiclass'"),
     ({"slice_columns": ["age,citty"]}, "evaluate-model", "slice_columns: ", "'city'"),
@@ -131,3 +130,24 @@ def test_training_reports_what_an_objective_may_name(kind):
     label = np.array([0, 1])
     prediction = label.astype(float) if kind == "regression" else np.eye(2)
     assert set(checks._REPORTED[kind]) == set(prediction_metrics.score(kind, label, prediction))
+
+
+def test_on_a_cluster_a_task_checks_right_after_ingestion(tmp_path):
+    def compiled(**config):
+        output = tmp_path / "pipeline.yaml"
+        compiling.compile_pipeline("training", PipelineConfig(**config), output)
+        return specs.load(output)["root"]["dag"]["tasks"]
+
+    tasks = compiled()
+    check = tasks["check-parameters"]
+    assert check["dependentTasks"] == ["ingest-data"]
+    given = check["inputs"]["parameters"]
+    assert given["thresholds"] == {"componentInputParameter": "thresholds"}
+    assert given["evaluation_split"] == {"componentInputParameter": "evaluation_split"}
+    for task in ("transform-features", "tune-hyperparameters", "train-model"):
+        assert "check-parameters" in tasks[task]["dependentTasks"]
+    # Nothing is taken from it, so its arguments do not decide what is cached.
+    assert "check-parameters" not in str([each.get("inputs") for each in tasks.values()])
+    assert "check-parameters" not in compiled(check_parameters="never")
+    # There is no room for it beside long values.
+    assert "check-parameters" not in compiled(parameters={"data_uri": "x" * 9_000})

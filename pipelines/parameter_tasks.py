@@ -1,0 +1,64 @@
+"""Adds the task that checks the parameters of all tasks against the data, right after ingestion.
+
+It reads an outline of the examples, which is small. No task takes anything from it, so a changed
+threshold does not keep other tasks from being cached.
+"""
+
+from collections.abc import Mapping
+
+from kfp import dsl
+from kfp.dsl.pipeline_channel import PipelineChannel, PipelineParameterChannel
+
+from kfp_tabular import components
+from kfp_tabular.components.common import options
+from kfp_tabular.components.parameters.options import OPTIONS, RENAMED, ParameterOptions
+from kfp_tabular.pipelines.configuration import ALWAYS, PipelineConfig
+from kfp_tabular.pipelines.task_definitions import component_of
+
+CHECK_TASK = "check-parameters"
+"""The task that is added."""
+
+_INGESTION = "ingest-data"
+_WAITING = ("transform-features", "tune-hyperparameters", "train-model")
+
+
+def add(tasks: Mapping[str, dsl.PipelineTask], config: PipelineConfig) -> dsl.PipelineTask | None:
+    """Add the check task where a pipeline ingests data and trains or evaluates on them.
+
+    Call it while KFP records the pipeline.
+
+    Args:
+        tasks: The pipeline's tasks by name.
+        config: The configuration.
+
+    Returns:
+        The new task, without an image and time-out of the configuration; None for none, as where
+        ingestion waits for other tasks.
+    """
+    before = dict(tasks)
+    ingestion = before.get(_INGESTION)
+    late = {name: task for name, task in before.items() if component_of(name) in _WAITING}
+    # With `auto`, compiling asks for it where there is room.
+    if config.check_parameters != ALWAYS or ingestion is None or not late or CHECK_TASK in before:
+        return None
+    if ingestion.dependent_tasks or any(each.task_name for each in ingestion.channel_inputs):
+        return None
+    arguments: dict[str, object] = {}
+    known = options.describe(ParameterOptions)
+    for component in OPTIONS:
+        task = before.get(component.replace("_", "-"))
+        for name, given in ({} if task is None else task.inputs).items():
+            here = RENAMED.get((component, name), name)
+            if here in known and _is_known_in_advance(given):
+                arguments.setdefault(here, given)
+    check = components.check_parameters(outline=ingestion.outputs["outline"], **arguments)
+    for task in late.values():
+        task.after(check)
+    return check
+
+
+def _is_known_in_advance(given: object) -> bool:
+    """Whether a value is a constant or a parameter of the pipeline."""
+    if isinstance(given, PipelineChannel):
+        return type(given) is PipelineParameterChannel and not given.task_name
+    return "{{channel:" not in str(given)
