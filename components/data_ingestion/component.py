@@ -1,6 +1,6 @@
 """The KFP interface of data ingestion."""
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from kfp import dsl
 
@@ -28,6 +28,7 @@ def ingest_data(
     keep: List[str] = [],
     nested: Dict[str, str] = {},
     column_types: Dict[str, str] = {},
+    column_formats: Dict[str, Any] = {},
     odd_values: str = "missing",
     csv_delimiter: str = "auto",
     csv_quote: str = "auto",
@@ -87,11 +88,15 @@ def ingest_data(
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
             texts stay together as one column.
-        column_types: `integer`, `number`, `boolean` or `text` by column, to override what is
-            inferred. `text` keeps the text as it is, with the blanks around it.
+        column_types: `integer`, `number`, `boolean`, `time` or `text` by column, to override what
+            is inferred. `text` keeps the text as it is, with the blanks around it.
+        column_formats: By column, an object with how it is written; what is left out is inferred.
+            `type`; for numbers `decimal`, `thousands`, `units` (a list) and `percent`; for times
+            `format` (of `strptime`), `unit` (`seconds`, ...) and `day_first`; for booleans `true`
+            and `false` (lists); `missing` (a list).
         odd_values: What happens to the few values of a column that do not fit its type.
             `missing`: they are missing. `flag`: they are missing, and a column `<name>_odd` marks
-            them. `reject`: their rows are rejected.
+            them. `reject`: their rows are rejected. `text`: the column is text.
         csv_delimiter: The character between fields of CSV; `tab` for a tabulator, `auto` to find
             it out from the first lines of each file.
         csv_quote: The character around fields; `none` for none.

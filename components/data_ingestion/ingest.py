@@ -86,7 +86,7 @@ def run(request: IngestionRequest) -> IngestionResult:
         {'train': 66, 'eval': 11, 'test': 13}
     """
     settings = request.options
-    forced = column_formats.parse(settings.column_types)
+    given = column_formats.parse(settings.column_types, settings.column_formats)
     options.check(settings)
     split_choice.check(settings.split)
     start = time.monotonic()
@@ -100,9 +100,12 @@ def run(request: IngestionRequest) -> IngestionResult:
             findings.add(note)
         if settings.label:
             require_columns([settings.label], source.columns, "label")
-        require_columns(list(forced), source.columns, "column_types")
-        column_formats.check_bags(forced, source.bags)
-        decider = Decider(settings.label, settings.odd_values, {**forced, **source.bags})
+        require_columns(list(settings.column_types), source.columns, "column_types")
+        require_columns(list(settings.column_formats), source.columns, "column_formats")
+        given |= column_formats.bags(given, source.bags)
+        decider = Decider(
+            settings.label, settings.odd_values, given, tuple(settings.csv.missing_values)
+        )
         splitting = split_choice.choose(settings.split, source, decider)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
@@ -137,6 +140,7 @@ def _named(settings: IngestionOptions) -> list[str]:
     """Return the columns that options name; they tell a header from a row."""
     split = settings.split
     names = [settings.label, split.split_column, *split.split_keys, *settings.column_types]
+    names += settings.column_formats
     return [name for name in names if name]
 
 

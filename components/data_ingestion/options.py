@@ -197,14 +197,21 @@ class IngestionOptions:
     )
     column_types: dict[str, str] = option(
         {},
-        """`integer`, `number`, `boolean` or `text` by column, to override what is inferred. `text`
-        keeps the text as it is, with the blanks around it.""",
+        """`integer`, `number`, `boolean`, `time` or `text` by column, to override what is inferred.
+        `text` keeps the text as it is, with the blanks around it.""",
+    )
+    column_formats: dict[str, Any] = option(
+        {},
+        """By column, an object with how it is written; what is left out is inferred. `type`; for
+        numbers `decimal`, `thousands`, `units` (a list) and `percent`; for times `format` (of
+        `strptime`), `unit` (`seconds`, ...) and `day_first`; for booleans `true` and `false`
+        (lists); `missing` (a list).""",
     )
     odd_values: str = option(
         "missing",
         """What happens to the few values of a column that do not fit its type. `missing`: they are
         missing. `flag`: they are missing, and a column `<name>_odd` marks them. `reject`: their
-        rows are rejected.""",
-        check=one_of("missing", "flag", "reject"),
+        rows are rejected. `text`: the column is text.""",
+        check=one_of("missing", "flag", "reject", "text"),
     )
     csv: CsvOptions = field(default_factory=CsvOptions)

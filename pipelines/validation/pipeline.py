@@ -1,5 +1,7 @@
 """The validation pipeline: ingest new data, and check them against a schema and earlier data."""
 
+from typing import Any
+
 from kfp import dsl
 
 from kfp_tabular.components import ingest_data, validate_data
@@ -24,6 +26,7 @@ def validation_pipeline(
     exclude: list[str] = [],
     nested: dict[str, str] = {},
     column_types: dict[str, str] = {},
+    column_formats: dict[str, Any] = {},
     odd_values: str = "missing",
     csv_delimiter: str = "auto",
     csv_quote: str = "auto",
@@ -81,11 +84,15 @@ def validation_pipeline(
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or
             texts stay together as one column.
-        column_types: `integer`, `number`, `boolean` or `text` by column, to override what is
-            inferred. `text` keeps the text as it is, with the blanks around it.
+        column_types: `integer`, `number`, `boolean`, `time` or `text` by column, to override what
+            is inferred. `text` keeps the text as it is, with the blanks around it.
+        column_formats: By column, an object with how it is written; what is left out is inferred.
+            `type`; for numbers `decimal`, `thousands`, `units` (a list) and `percent`; for times
+            `format` (of `strptime`), `unit` (`seconds`, ...) and `day_first`; for booleans `true`
+            and `false` (lists); `missing` (a list).
         odd_values: What happens to the few values of a column that do not fit its type.
             `missing`: they are missing. `flag`: they are missing, and a column `<name>_odd` marks
-            them. `reject`: their rows are rejected.
+            them. `reject`: their rows are rejected. `text`: the column is text.
         csv_delimiter: The character between fields of CSV; `tab` for a tabulator, `auto` to find
             it out from the first lines of each file.
         csv_quote: The character around fields; `none` for none.
@@ -115,6 +122,7 @@ def validation_pipeline(
         exclude=exclude,
         nested=nested,
         column_types=column_types,
+        column_formats=column_formats,
         odd_values=odd_values,
         csv_delimiter=csv_delimiter,
         csv_quote=csv_quote,

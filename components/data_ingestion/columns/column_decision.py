@@ -56,14 +56,19 @@ class Wishes:
     """What the options ask for.
 
     Attributes:
-        odd_values: What happens to values that do not fit: `missing`, `flag`, `reject` or `text`.
+        odd_values: What happens to values that do not fit: `missing`, `flag`, `reject` or `text`,
+            which is that the column is text.
         forced: The format that the options give a column; None to decide it.
         is_label: Whether the column is the label.
+        missing: Texts that mean missing, which the evidence has left out.
+        day_first: Whether the day comes before the month in dates; None to decide it.
     """
 
     odd_values: str = "missing"
     forced: ColumnFormat | None = None
     is_label: bool = False
+    missing: tuple[str, ...] = ()
+    day_first: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,15 @@ class Decision:
 
     Attributes:
         format: The format that its values are converted with.
-        odd: Texts in the data that do not fit, most frequent first. Endpoints take them as missing.
+        missing: Texts that are missing, which are left out before the conversion, and texts in the
+            data that do not fit. Endpoints take both as missing.
         aliases: For labels, the spelling to use by spelling in the data, where they differ.
         derived: The columns that are derived from its text, by name.
         findings: What to tell a person.
     """
 
     format: ColumnFormat
-    odd: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, ColumnFormat] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -92,7 +98,7 @@ class Decision:
     @property
     def documented(self) -> ColumnFormat:
         """The format for `columns.json`."""
-        return dataclasses.replace(self.format, missing=(*self.format.missing, *self.odd))
+        return dataclasses.replace(self.format, missing=(*self.format.missing, *self.missing))
 
     def converts_as(self, other: "Decision") -> bool:
         """Return whether both give the same values for all rows that were seen."""
@@ -165,15 +171,28 @@ class _Column:
         return self._boolean() or self._time() or self._number() or self._text()
 
     def _forced(self, given: ColumnFormat) -> Decision:
-        if given.kind in ("integer", "number") and self._texts:
-            shapes = self._evidence.shapes
-            best = _notation_of(given.number or NumberFormat())
-            fitting = [shape for shape in shapes if shape.fits >> best & 1]
-            odd = self._texts - self._plain - sum(shapes[shape] for shape in fitting)
-            self._list_odd(odd, [shape for shape in shapes if shape not in fitting])
-            return self._decided(given)
-        if given.kind == "boolean":
+        if given.kind in ("integer", "number"):
+            return self._forced_number(given)
+        if given.kind == "boolean" and given.boolean is None:
+            true = tuple(word for word, truth in BOOLEANS.items() if truth)
+            false = tuple(word for word, truth in BOOLEANS.items() if not truth)
             self._list_odd(self._evidence.strange.rows, [])
+            return self._decided(
+                dataclasses.replace(given, boolean=BooleanFormat((*true, "1"), (*false, "0")))
+            )
+        return self._decided(given)
+
+    def _forced_number(self, given: ColumnFormat) -> Decision:
+        evidence, shapes = self._evidence, self._evidence.shapes
+        best = self._notation() if given.number is None else _notation_of(given.number)
+        fitting = [shape for shape in shapes if shape.fits >> best & 1]
+        odd = self._texts - self._rows_in(best)
+        if given.number is None:
+            written = self._number_format(best, fitting, odd)
+            if given.kind == "integer" and written.kind == "number":
+                self._list_odd(evidence.decimals, [])
+            return self._decided(dataclasses.replace(written, kind=given.kind))
+        self._list_odd(odd, [shape for shape in shapes if shape not in fitting])
         return self._decided(given)
 
     def _boolean(self) -> Decision | None:
@@ -261,6 +280,8 @@ class _Column:
         """Return whether values that do not fit are few enough to be odd ones."""
         if not odd or not fits:
             return fits > 0
+        if self._wishes.odd_values == "text":
+            return False
         strange = self._evidence.strange
         distinct = len(strange.counts)
         diverse = strange.many or (distinct >= _DIVERSE_FROM and distinct > strange.rows / 2)
@@ -588,10 +609,10 @@ class _Column:
         return {}
 
     def _decided(self, given: ColumnFormat, aliases: Mapping[str, str] | None = None) -> Decision:
-        listed: list[str] = []
+        listed = list(self._wishes.missing)
         if self._wishes.odd_values in ("missing", "flag") and given.kind in _READ_STRICTLY:
             odd = self._evidence.strange.counts
-            listed = sorted(odd, key=lambda text: (-odd[text], text))[:_MOST_MISSING]
+            listed += sorted(odd, key=lambda text: (-odd[text], text))[:_MOST_MISSING]
         derived: dict[str, ColumnFormat] = {}
         if not self._wishes.is_label and given.number is not None:
             currencies = {CURRENCIES.get(unit, unit) for unit in given.number.units}

@@ -5,6 +5,7 @@ its size is bounded. `decide` reads it once it is complete.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -220,6 +221,19 @@ def observe(values: pa.Array, *, stated: bool = False) -> Observed:
     if not plain:
         _count_texts(evidence, values)
     return Observed(values, evidence, numbers)
+
+
+def without(values: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Return text with null for some texts; other values as they are.
+
+    Example:
+        >>> without(pa.array(["-999", "7"]), ["-999"]).to_pylist()
+        [None, '7']
+    """
+    if not missing or not pa.types.is_string(values.type):
+        return values
+    listed = arrays.to_mask(pc.is_in(reading.trim(values), arrays.from_texts(missing)))
+    return arrays.null_where(listed, values) if listed.any() else values
 
 
 def _state(evidence: ColumnEvidence, values: pa.Array) -> pa.Array | None:

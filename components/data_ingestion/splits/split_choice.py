@@ -142,8 +142,8 @@ def _settled(
 
     def look(block: Block) -> ColumnEvidence:
         parsed = block.parse()
-        stated = column in parsed.stated
-        return column_evidence.observe(parsed.columns[column], stated=stated).evidence
+        values = column_evidence.without(parsed.columns[column], decider.missing(column))
+        return column_evidence.observe(values, stated=column in parsed.stated).evidence
 
     evidence = ColumnEvidence()
     with Window[Block, ColumnEvidence](threads(), _AHEAD) as window:
@@ -152,7 +152,8 @@ def _settled(
     decision = decider.decide(column, evidence)
 
     def keep(block: Block) -> Kept:
-        return of(conversion.convert(block.parse().columns[column], decision).values)
+        values = column_evidence.without(block.parse().columns[column], decider.missing(column))
+        return of(conversion.convert(values, decision).values)
 
     with Window[Block, Kept](threads(), _AHEAD) as keeping:
         return [kept for _, kept in keeping.map(keep, source.blocks([column]))]

@@ -164,7 +164,7 @@ class _Pass:
 
     def _work(self, block: Block) -> _Result:
         stale, final = self._stale, self._are_final
-        observed = ObservedBlock.of(block.parse(), evidence=not final)
+        observed = ObservedBlock.of(block.parse(), self._decider, evidence=not final)
         result = _Result({} if final else observed.evidence, None if stale else observed)
         return self._convert(block, result)
 

@@ -14,6 +14,7 @@ from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.data_ingestion.columns import column_evidence, conversion
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence, Observed
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.readers.source import (
     ParsedBlock,
     RejectedRow,
@@ -59,22 +60,22 @@ class ObservedBlock:
     columns: Mapping[str, Observed]
 
     @classmethod
-    def of(cls, parsed: ParsedBlock, *, evidence: bool = True) -> "ObservedBlock":
+    def of(cls, parsed: ParsedBlock, decider: Decider, *, evidence: bool = True) -> "ObservedBlock":
         """Look at a block.
 
         Args:
             parsed: The block.
+            decider: Decides how to read columns, and knows the texts that mean missing.
             evidence: Whether to take evidence; otherwise it is empty.
         """
-        return cls(
-            parsed,
-            {
-                name: column_evidence.observe(values, stated=name in parsed.stated)
-                if evidence
-                else Observed(values, ColumnEvidence())
-                for name, values in parsed.columns.items()
-            },
-        )
+        columns = {}
+        for name, read in parsed.columns.items():
+            values = column_evidence.without(read, decider.missing(name))
+            if evidence and not decider.is_as_given(name):
+                columns[name] = column_evidence.observe(values, stated=name in parsed.stated)
+            else:
+                columns[name] = Observed(values, ColumnEvidence())
+        return cls(parsed, columns)
 
     @property
     def evidence(self) -> dict[str, ColumnEvidence]:
@@ -148,11 +149,12 @@ def prepare(
         >>> from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter
         >>> from kfp_tabular.components.data_ingestion.splits.splitting import GivenSplit
         >>> rows = pa.RecordBatch.from_pydict({"fare": [5.5, 7.0], "tip": [1, None]})
-        >>> block = ObservedBlock.of(TypedBlock(rows, "taxi.parquet", first_row=1).parse())
+        >>> block = TypedBlock(rows, "taxi.parquet", first_row=1).parse()
+        >>> observed = ObservedBlock.of(block, Decider())
         >>> formats = {"fare": ColumnFormat("number"), "tip": ColumnFormat("integer")}
         >>> decisions = {name: Decision(given) for name, given in formats.items()}
         >>> splitting = GivenSplit(HashSplitter(["train"], [1.0], [], ""))
-        >>> prepared = prepare(block, decisions, splitting, label="tip")
+        >>> prepared = prepare(observed, decisions, splitting, label="tip")
         >>> [row.reason for row in prepared.rejected]
         ["label 'tip' is missing"]
         >>> prepared.split.splits["train"].to_pydict()

@@ -105,8 +105,11 @@ def no_header(folder: Path) -> Path:
 def padded_and_case(folder: Path) -> Path:
     chance = random.Random(2)
     spellings = [str, lambda value: f" {value}", lambda value: f"{value} ", str.upper]
-    table = changed(city=chance.choice(spellings))
-    return plain(folder, table)
+
+    def spell(value: str) -> str:
+        return chance.choice(spellings)(value)
+
+    return plain(folder, changed(city=spell))
 
 
 @case(*GOOD, feature("city", "categorical"))
