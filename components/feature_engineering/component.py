@@ -35,6 +35,8 @@ def transform_features(
     - Points in time: month, day, weekday and hour, as `<name>__month` and so on; their cycles, as
       `<name>__hour_sin` and `__hour_cos`; the age at the latest time, as `<name>__age`. The graph
       reads every spelling of the source, and ISO 8601.
+    - Bags (lists): how often each frequent item occurs, as the vector `<name>__counts`; the size
+      and, of numbers, sum, mean, least and largest, as `<name>__statistics`.
     - Constant, empty and identifier columns are dropped.
 
     `features.json` in the transform graph and the summary list what was derived and what was
@@ -57,13 +59,14 @@ def transform_features(
         exclude: Columns that the model must not see, such as those that are known only after the
             label.
         feature_config: By feature, an object with `kind` (`numeric`, `categorical`, `hash`,
-            `timestamp`, `presence`, `drop`; derived by default) and its options. numeric: `log`
-            (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000),
+            `timestamp`, `bag`, `presence`, `drop`; derived by default) and its options. numeric:
+            `log` (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k` (10000),
             `min_frequency` (2), `oov_buckets` (1). hash: `buckets` (4096). timestamp: `parts` (of
             `month`, `day`, `weekday`, `hour`, `minute`, `utc_hour`, `hour_cycle`, `weekday_cycle`,
             `month_cycle`, `year_cycle`, `age`, `elapsed`), `format` (strptime, or `days` to
             `nanoseconds` since 1970), `holidays` (dates, or `12-25` for every year), `reference`
-            (the column that `age` is measured to).
+            (the column that `age` is measured to). bag: `separator` (of text), `top_k` (256),
+            `min_frequency` (2).
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.

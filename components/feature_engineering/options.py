@@ -8,6 +8,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.feature_engineering.features.feature_config import (
+    BAG_TOP_K,
     BUCKETS,
     HASH_BUCKETS,
     MIN_FREQUENCY,
@@ -43,13 +44,14 @@ class TransformOptions:
     feature_config: dict[str, Any] = option(
         {},
         f"""By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
-        `presence`, `drop`; derived by default) and its options. numeric: `log` (true, false,
-        "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
+        `bag`, `presence`, `drop`; derived by default) and its options. numeric: `log` (true,
+        false, "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
         `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}). hash: `buckets`
         ({HASH_BUCKETS}). timestamp: `parts` (of `month`, `day`, `weekday`, `hour`, `minute`,
-        `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`, `year_cycle`, `age`, `elapsed`),
-        `format` (strptime, or `days` to `nanoseconds` since 1970), `holidays` (dates, or `12-25`
-        for every year), `reference` (the column that `age` is measured to).""",
+        `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`, `year_cycle`, `age`,
+        `elapsed`), `format` (strptime, or `days` to `nanoseconds` since 1970), `holidays`
+        (dates, or `12-25` for every year), `reference` (the column that `age` is measured to).
+        bag: `separator` (of text), `top_k` ({BAG_TOP_K}), `min_frequency` ({MIN_FREQUENCY}).""",
     )
     preprocessing_fn: str = option(
         "",

@@ -26,6 +26,7 @@ from kfp_tabular.components.feature_engineering import (
     transformed_examples,
 )
 from kfp_tabular.components.feature_engineering.features import (
+    bag_facts,
     column_facts,
     feature_config,
     feature_plan,
@@ -210,8 +211,14 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
     }
     facts = column_facts.collect(inputs.examples, wanted, counted=counted)
     facts = _with_times(inputs, configured, facts)
+    bags = feature_plan.bag_columns(inputs.candidates, facts, configured)
     plan = feature_plan.derive(
-        inputs.candidates, facts, configured, label=settings.label, dropped=inputs.dropped
+        inputs.candidates,
+        facts,
+        configured,
+        label=settings.label,
+        dropped=inputs.dropped,
+        bags=bag_facts.collect(inputs.examples, bags, split=TRAIN),
     )
     _logger.info("%d features kept, %d columns dropped", len(plan.features), len(plan.dropped))
     if not plan.features:

@@ -135,7 +135,7 @@ def tokens(texts: pa.StringArray, separator: str = "") -> pa.ListArray:
     """
     bare = texts if separator else pc.utf8_slice_codeunits(texts, 1, -1)
     lists = pc.split_pattern(bare, separator or SEPARATOR)
-    items = pc.utf8_trim_whitespace(lists.flatten()) if separator else lists.flatten()
+    items = pc.ascii_trim_whitespace(lists.flatten()) if separator else lists.flatten()
     parents = arrays.to_integers(pc.cast(pc.list_parent_indices(lists), pa.int64()))
     filled = arrays.to_mask(pc.not_equal(items, ""))
     offsets = np.zeros(len(texts) + 1, np.int64)

@@ -9,8 +9,10 @@ from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import timestamp_formats
+from kfp_tabular.components.feature_engineering.features.bag_facts import BagFacts
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_config import (
+    BAG_TOP_K,
     BUCKETS,
     HASH_BUCKETS,
     MIN_FREQUENCY,
@@ -22,6 +24,7 @@ from kfp_tabular.components.feature_engineering.features.feature_config import (
 )
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     Age,
+    Bag,
     Categorical,
     DroppedColumn,
     Hashed,
@@ -77,6 +80,7 @@ class FeatureEvidence:
         options: The configured options of its kind.
         why: The reason for the kind.
         names: Names of transformed columns.
+        bag: What the bags hold, for the kind `bag`.
     """
 
     column: SchemaColumn
@@ -84,6 +88,7 @@ class FeatureEvidence:
     options: Mapping[str, Any]
     why: str
     names: OutputNames
+    bag: BagFacts | None = None
 
     @property
     def feature(self) -> RawFeature:
@@ -214,6 +219,31 @@ def _hashed(given: FeatureEvidence) -> Hashed:
     )
 
 
+def _bag(given: FeatureEvidence) -> Bag:
+    feature, facts, options = given.feature, given.bag, given.options
+    if facts is None:
+        raise ValueError(f"{feature.name!r}: no facts about its bags were collected")
+    least = options.get("min_frequency", MIN_FREQUENCY)
+    frequent = [token for token, times in facts.tokens.items() if times >= least]
+    # The vocabulary file has one item per line.
+    listed = [token for token in frequent if "\n" not in token and "\r" not in token]
+    vocabulary = tuple(listed[: options.get("top_k", BAG_TOP_K)])
+
+    def vector(what: str, width: int) -> TransformedColumn:
+        return TransformedColumn(given.names.derived(feature.name, what), width=width)
+
+    return Bag(
+        feature=feature,
+        why=given.why,
+        separator=facts.column.separator,
+        vocabulary=vocabulary,
+        scales=facts.scales,
+        counts=vector("counts", len(vocabulary) + 1) if vocabulary else None,
+        statistics=vector("statistics", len(facts.scales)),
+        flag=given.derived("missing") if given.facts.missing else None,
+    )
+
+
 def _presence(given: FeatureEvidence) -> Presence:
     return Presence(given.feature, given.why, given.derived("missing"))
 
@@ -336,6 +366,7 @@ _BUILDERS: Mapping[FeatureKind, Callable[[FeatureEvidence], PlannedFeature | Dro
     "categorical": _categorical,
     "hash": _hashed,
     "timestamp": _timestamp,
+    "bag": _bag,
     "presence": _presence,
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from kfp_tabular.components.common.errors import UserError, closest
 
-FeatureKind = Literal["numeric", "categorical", "hash", "timestamp", "presence", "drop"]
+FeatureKind = Literal["numeric", "categorical", "hash", "timestamp", "bag", "presence", "drop"]
 KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 CalendarPart = Literal[
@@ -43,6 +43,9 @@ OOV_BUCKETS = 1
 
 HASH_BUCKETS = 4_096
 """Ids of a hashed feature, unless configured."""
+
+BAG_TOP_K = 256
+"""Items of bags with a count of their own, unless configured."""
 
 PARTS_BY_DEFAULT: tuple[CalendarPart, ...] = (
     "month",
@@ -218,6 +221,12 @@ def _reference(where: str, value: Any) -> str:
     return value
 
 
+def _separator(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{where}: expected what separates items, such as ';', found {value!r}.")
+    return value
+
+
 OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
     "numeric": {"log": _log, "buckets": _Whole(0, 10_000)},
     "categorical": {
@@ -231,6 +240,11 @@ OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
         "format": _format,
         "holidays": _holidays,
         "reference": _reference,
+    },
+    "bag": {
+        "separator": _separator,
+        "top_k": _Whole(0, 16_384),
+        "min_frequency": _Whole(1, 2**53),
     },
     "presence": {},
     "drop": {},

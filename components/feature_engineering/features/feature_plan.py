@@ -9,6 +9,7 @@ from typing import Any
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import feature_builders, feature_config
+from kfp_tabular.components.feature_engineering.features.bag_facts import BagColumn, BagFacts
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_builders import (
     FeatureEvidence,
@@ -38,6 +39,7 @@ def derive(
     *,
     label: str,
     dropped: Iterable[DroppedColumn] = (),
+    bags: Mapping[str, BagFacts] | None = None,
 ) -> FeaturePlan:
     """Plan the features of all columns.
 
@@ -47,6 +49,7 @@ def derive(
         options: What the configuration says, by column.
         label: The label; no transformed column gets its name.
         dropped: Columns that are already left out.
+        bags: What the bags of each of `bag_columns` hold.
 
     Raises:
         UserError: The configuration asks for a kind or an option that a column cannot have.
@@ -70,7 +73,7 @@ def derive(
         if configured.kind == "drop":  # no facts were collected
             out.append(DroppedColumn(name, "configured"))
             continue
-        feature = _derive(column, facts[name], configured, names)
+        feature = _derive(column, facts[name], configured, names, (bags or {}).get(name))
         if isinstance(feature, DroppedColumn):
             out.append(feature)
         else:
@@ -117,8 +120,40 @@ def time_columns(
     return times, references
 
 
+def bag_columns(
+    columns: Iterable[SchemaColumn],
+    facts: Mapping[str, ColumnFacts],
+    options: Mapping[str, FeatureOptions],
+) -> list[BagColumn]:
+    """Return the columns of bags that `derive` has to know more about, in its arguments.
+
+    Raises:
+        UserError: A column is configured as bags and is not text.
+    """
+    found = []
+    for column in columns:
+        name = column.feature.name
+        configured = options.get(name, FeatureOptions())
+        if name not in facts or not facts[name].present:
+            continue
+        if (configured.kind or ("bag" if column.is_bag else "")) != "bag":
+            continue
+        if column.feature.dtype != "string":
+            raise UserError(
+                f"feature_config: {name!r} is a number per row and cannot be bags. Read it as text "
+                "with ingest_data's column_types, or choose categorical."
+            )
+        separator = configured.options.get("separator", "" if column.is_bag else ",")
+        found.append(BagColumn(name, separator))
+    return found
+
+
 def _derive(
-    column: SchemaColumn, facts: ColumnFacts, options: FeatureOptions, names: OutputNames
+    column: SchemaColumn,
+    facts: ColumnFacts,
+    options: FeatureOptions,
+    names: OutputNames,
+    bag: BagFacts | None,
 ) -> PlannedFeature | DroppedColumn:
     name = column.feature.name
     if not facts.present:
@@ -130,7 +165,7 @@ def _derive(
         code = "identifier" if why.startswith(IDENTIFIER) else "no-pattern"
         return DroppedColumn(name, why, code, "hash" if _is_text(column) else "numeric")
     configured = feature_config.checked(name, kind, options.options)
-    evidence = FeatureEvidence(column, facts, configured, why, names)
+    evidence = FeatureEvidence(column, facts, configured, why, names, bag)
     return feature_builders.build(kind, evidence)
 
 

@@ -36,6 +36,8 @@ def choose_kind(column: SchemaColumn, facts: ColumnFacts) -> tuple[FeatureKind, 
         ('categorical', 'text, 2 distinct values')
     """
     dtype = column.feature.dtype
+    if column.is_bag:
+        return "bag", "ingestion reads it as bags"
     if _is_time(column, facts):
         return "timestamp", f"the schema says time, {column.time}"
     if dtype == "string":

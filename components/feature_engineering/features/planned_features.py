@@ -1,10 +1,12 @@
 """What becomes of a column: the kinds of features, each with its constants and outputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.values.column_format import TimeFormat
+from kfp_tabular.components.feature_engineering.features.bag_facts import Scale
 from kfp_tabular.components.feature_engineering.features.column_facts import Moments
 
 
@@ -220,6 +222,44 @@ class Timestamp:
 
 
 @dataclass(frozen=True)
+class Bag:
+    """Any number of values per row: counts of items, the size, and statistics of numbers.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        separator: What separates items of plain text; empty for bags as ingestion writes them.
+        vocabulary: The items that are counted, most frequent first. Others are counted together.
+        scales: Mean and deviation of the size and the statistics.
+        counts: A vector: a count for each item, and one for all others. None for no items.
+        statistics: A vector: the size and the statistics.
+        flag: 1 where the bag is missing. None if the train split has no missing one.
+    """
+
+    feature: RawFeature
+    why: str
+    separator: str
+    vocabulary: tuple[str, ...]
+    scales: Mapping[str, Scale]
+    counts: TransformedColumn | None
+    statistics: TransformedColumn
+    flag: TransformedColumn | None
+
+    kind = "bag"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        outputs = (self.counts, self.statistics, self.flag)
+        return [output for output in outputs if output is not None]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        return {"items": len(self.vocabulary), "statistics": list(self.scales)}
+
+
+@dataclass(frozen=True)
 class Presence:
     """Whether the column has a value.
 
@@ -246,7 +286,7 @@ class Presence:
         return {}
 
 
-PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Presence
+PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Bag | Presence
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class SchemaColumn:
         time: Its strptime format, or one of `timestamp_formats.UNITS`; empty for other columns.
         spellings: How its times are written, as ingestion found; None where that is not known.
         live: False if the schema calls the feature deprecated, planned or disabled.
+        is_bag: Whether its text is a bag, as ingestion writes it.
     """
 
     feature: RawFeature
@@ -28,6 +29,7 @@ class SchemaColumn:
     time: str = ""
     spellings: TimeFormat | None = None
     live: bool = True
+    is_bag: bool = False
 
 
 def schema_columns(
@@ -61,6 +63,7 @@ def schema_columns(
     }
     raw = raw_features(schema)
     times = {name: given.time for name, given in (formats or {}).items()}
+    bags = {name for name, given in (formats or {}).items() if given.kind == "bag"}
     return {
         feature.name: SchemaColumn(
             feature=raw[feature.name],
@@ -68,6 +71,7 @@ def schema_columns(
             time=_time_format(feature),
             spellings=times.get(feature.name),
             live=feature.lifecycle_stage in stages,
+            is_bag=feature.name in bags,
         )
         for feature in schema.feature
     }

@@ -26,6 +26,7 @@ from kfp_tabular.components.common.values.time_patterns import patterns_of
 from kfp_tabular.components.feature_engineering import preprocessing
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     Age,
+    Bag,
     Categorical,
     FeaturePlan,
     Hashed,
@@ -34,7 +35,7 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     Timestamp,
 )
 from kfp_tabular.components.feature_engineering.features.time_facts import YEAR
-from kfp_tabular.components.feature_engineering.graph import timestamp_graph
+from kfp_tabular.components.feature_engineering.graph import bag_graph, timestamp_graph
 
 VOCABULARY = "vocabulary"
 """The name of the vocabulary file, which has a line per value: `<feature>\\t<value>`."""
@@ -47,7 +48,7 @@ _GROUP = 64
 _HASH_RANGE = 2**62
 
 Tensors = Mapping[str, Any]
-_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Presence)
+_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Bag, Presence)
 
 
 def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
@@ -75,19 +76,17 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
         outputs: dict[str, Any] = {}
         for numeric in _groups(_of(plan, Numeric)):
             outputs.update(_numeric(inputs, numeric))
-        categorical = _of(plan, Categorical)
-        if categorical:
+        listed = _listed(plan)
+        if listed:
             table = _table(vocabulary)
-            sizes = [len(feature.vocabulary) for feature in categorical]
-            first_lines = dict(
-                zip(
-                    (feature.feature.name for feature in categorical),
-                    itertools.accumulate(sizes, initial=0),
-                    strict=False,
-                )
-            )
-            for group in _groups(categorical):
+            sizes = [len(feature.vocabulary) for feature in listed]
+            names = [feature.feature.name for feature in listed]
+            starts = itertools.accumulate(sizes, initial=0)
+            first_lines = dict(zip(names, starts, strict=False))
+            for group in _groups(_of(plan, Categorical)):
                 outputs.update(_categorical(inputs, group, table, first_lines))
+            for bag in _of(plan, Bag):
+                outputs.update(_bag(inputs, bag, table, first_lines))
         for hashed in _groups(_of(plan, Hashed)):
             outputs.update(_hashed(inputs, hashed))
         timestamps = _of(plan, Timestamp)
@@ -119,13 +118,18 @@ def write_vocabulary(plan: FeaturePlan, path: Path) -> None:
         'paid\tcash\npaid\tcard\n'
     """
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for feature in _of(plan, Categorical):
+        for feature in _listed(plan):
             prefix = _prefix(feature.feature)
             stream.writelines(f"{prefix}{value}\n" for value in feature.vocabulary)
 
 
 def _of(plan: FeaturePlan, kind: type[_Member]) -> list[_Member]:
     return [feature for feature in plan.features if isinstance(feature, kind)]
+
+
+def _listed(plan: FeaturePlan) -> "list[Categorical | Bag]":
+    """Return the features that have a vocabulary, in the order of its file."""
+    return [*_of(plan, Categorical), *_of(plan, Bag)]
 
 
 def _groups(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
@@ -247,6 +251,29 @@ def _hashed(inputs: Tensors, group: Sequence[Hashed]) -> dict[str, Any]:
     ids = tf.strings.to_hash_bucket_fast(texts, _HASH_RANGE) % buckets
     ids = tf.where(texts == MISSING_STRING, buckets, ids)
     return _named([member.value.name for member in group], ids)
+
+
+def _bag(
+    inputs: Tensors, feature: Bag, table: Any, first_lines: Mapping[str, int]
+) -> dict[str, Any]:
+    tf = import_tensorflow()
+    raw = inputs[feature.feature.name]
+    missing = preprocessing.is_missing(raw)
+    tokens, rows = bag_graph.items(raw, feature.separator)
+    batch = tf.shape(raw)[0]
+    outputs = {}
+    if feature.counts is not None:
+        lines = table.lookup(tf.add(_prefix(feature.feature), tokens))
+        others = tf.constant(len(feature.vocabulary), tf.int64)
+        ids = tf.where(lines >= 0, lines - first_lines[feature.feature.name], others)
+        width = len(feature.vocabulary) + 1
+        outputs[feature.counts.name] = bag_graph.counts(ids, rows, batch, width)
+    outputs[feature.statistics.name] = bag_graph.statistics(
+        tokens, rows, missing, batch, feature.scales
+    )
+    if feature.flag is not None:
+        outputs[feature.flag.name] = tf.cast(missing, tf.float32)
+    return outputs
 
 
 def _presence(inputs: Tensors, group: Sequence[Presence]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.feature_engineering import transform
 from kfp_tabular.components.feature_engineering.options import TransformOptions
 
@@ -84,12 +85,15 @@ def run(tmp_path):
     """Transform a table, or splits of one; the schema is that of the train split."""
     count = iter(range(100))
 
-    def _run(splits, schema=None, label="y", **settings):
+    def _run(splits, schema=None, label="y", formats=None, **settings):
         folder = tmp_path / f"run{next(count)}"
         if isinstance(splits, pa.Table):
             splits = {"train": splits}
+        examples = write_examples(folder / "examples", splits)
+        if formats:
+            column_format.write(formats, examples)
         request = transform.TransformRequest(
-            examples=write_examples(folder / "examples", splits),
+            examples=examples,
             schema=write_schema(folder / "schema", schema or schema_of(splits["train"])),
             transform_graph=folder / "out" / "graph",
             transformed_examples=folder / "out" / "examples",
