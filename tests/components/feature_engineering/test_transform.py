@@ -205,7 +205,7 @@ def test_the_graph_serves_without_the_label_and_without_dropped_columns(done):
     # A missing or infinite value is missing; a wild one is bounded.
     assert found["fare__missing"] == [1, 1, 0, 0]
     assert found["fare"][:2] == [0, 0]
-    assert found["fare"][3] == 10
+    assert 10 < found["fare"][3] < 20
     assert -10 <= found["fare"][2] < 0
     # The train split has no missing length, so there is no flag: it counts as average.
     assert found["length"][0] == 0
