@@ -79,7 +79,7 @@ def ingest_data(
         split_time_format: The format of text in a time column, in `strptime` directives
             (`%d/%m/%Y %H:%M`). Empty: ISO 8601.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
-            1.
+            1. Rows without a label are left out, too, but do not count.
         exclude: Columns that are not read, such as nested ones and those that the model must not
             see. `split_keys`, `split_column` and `keep` are read all the same.
         keep: Columns to read although `exclude` names them, or crosses of them (`a,b`), such as

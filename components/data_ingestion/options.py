@@ -174,7 +174,8 @@ class IngestionOptions:
     split: SplitOptions = field(default_factory=SplitOptions)
     max_rejected_fraction: float = option(
         0.01,
-        "The task fails if a larger share of the rows is rejected, from 0 to 1.",
+        """The task fails if a larger share of the rows is rejected, from 0 to 1. Rows without a
+        label are left out, too, but do not count.""",
         check=_check_share,
     )
     exclude: list[str] = option(

@@ -154,7 +154,7 @@ def training_pipeline(
             UTF-8.
         missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
-            1.
+            1. Rows without a label are left out, too, but do not count.
         schema_uri: A schema to validate against: a `schema.pbtxt`, or a directory that holds one,
             such as the `schema` output of an earlier run. A local path or a `gs://`, `s3://` or
             `minio://` URI. Empty: infer a schema.

@@ -107,7 +107,7 @@ def validation_pipeline(
             UTF-8.
         missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
-            1.
+            1. Rows without a label are left out, too, but do not count.
     """
     ingestion = ingest_data(
         data_uri=data_uri,

@@ -27,12 +27,13 @@ _ENTITIES = _IDENTIFIERS | _set(
 _COUNTERS = ("id", "no", "nr", "nummer", "num", "number", "index", "idx")
 _CODES = _set(
     """
-    area branch cat category channel class code color colour country county department dept
+    branch cat category channel class code color colour country county department dept
     district division fips gender group hs icd kind make model naics pclass plz postal postcode
     race region sector segment sex sic species state status store subclass tract type zip
     zipcode zone
     """
 )
+_CODE_PAIRS = (["community", "area"], ["service", "area"], ["metro", "area"])
 _CODE_ENDINGS = ("class", "code", "type", "zone", "zip")
 _QUANTITIES = _set(
     """
@@ -90,7 +91,7 @@ def suggests_code(name: str) -> bool:
     if not found or found[-1] in _QUANTITIES:
         return False
     coded = _CODES.intersection((found[0], found[-1])) or found[-1].endswith(_CODE_ENDINGS)
-    return bool(coded) or suggests_identifier(name)
+    return bool(coded) or found[-2:] in _CODE_PAIRS or suggests_identifier(name)
 
 
 def suggests_quantity(name: str) -> bool:

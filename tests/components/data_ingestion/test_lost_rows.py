@@ -34,6 +34,13 @@ def test_each_reason_is_counted_with_an_example(run, tmp_path):
     ]
 
 
+def test_rows_without_a_label_are_left_out_however_many(run, tmp_path):
+    path = write_csv(tmp_path / "people.csv", PEOPLE | {"churn": spoil(PEOPLE["churn"], {"": 0.2})})
+    got = run(path, label="churn")
+    (warning,) = warnings(got)
+    assert warning.startswith("80 of 400 rows are left out: label 'churn' is missing, such as")
+
+
 def test_a_table_without_lost_rows_has_no_warning(run, tmp_path):
     assert warnings(run(write(tmp_path), label="churn")) == []
 

@@ -149,6 +149,8 @@ def test_measured_quantities_are_not_identifiers(mean, spread, rows, seed):
         ("MSSubClass", [20, 30, 40, 45, 50, 60], True),
         ("zip", [10115, 10117, 20095], True),
         ("PULocationID", range(1, 266), True),
+        ("pickup_community_area", range(1, 78), True),
+        ("Pool_Area", [0, 144, 228, 444], False),
         ("num_classes", [1, 2, 3], False),
     ],
 )
