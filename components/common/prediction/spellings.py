@@ -38,6 +38,7 @@ def reader(dtype: DType, given: ColumnFormat, convert: Convert) -> Reader:
         convert: Converts a plain value; raises `TypeError` or `ValueError` where it does not fit.
 
     Example:
+        >>> from kfp_tabular.components.common.values.column_format import NumberFormat
         >>> price = ColumnFormat("number", NumberFormat(decimal=",", units=("€",)))
         >>> read = reader("float32", price, float)
         >>> read("1,5 €"), read(1.5), read("n/a")
@@ -81,6 +82,7 @@ def part(value: Any, source: ColumnFormat, given: ColumnFormat) -> Any:
         given: The format of the derived column.
 
     Example:
+        >>> from kfp_tabular.components.common.values.column_format import NumberFormat
         >>> dose = ColumnFormat("number", NumberFormat(limits=True))
         >>> limit = ColumnFormat("integer", derived_from="dose", part="limit")
         >>> part("<0.5", dose, limit), part(0.7, dose, limit)
