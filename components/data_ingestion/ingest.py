@@ -106,7 +106,7 @@ def run(request: IngestionRequest) -> IngestionResult:
         decider = Decider(
             settings.label, settings.odd_values, given, tuple(settings.csv.missing_values)
         )
-        splitting = split_choice.choose(settings.split, source, decider)
+        splitting = split_choice.choose(settings.split, source, decider, settings.exclude)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
             files.atomic_directory(request.examples) as examples,
@@ -114,7 +114,7 @@ def run(request: IngestionRequest) -> IngestionResult:
             written = passes.write(source, decider, splitting, examples, rejected)
             _check_written(settings, written)
             lost_rows.report(findings, source, settings.label, written.read, rejected, examples)
-            split = split_hints.record(settings.split, splitting, list(written.decisions))
+            split = split_hints.record(settings.split, splitting)
             reading_findings.add(findings, written)
             split_hints.add_findings(findings, splitting, split)
             findings.write(examples)

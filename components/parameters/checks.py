@@ -18,6 +18,7 @@ from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_options import BaseHyperparameters
+from kfp_tabular.components.data_ingestion.columns import column_formats
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.splits import split_choice
 from kfp_tabular.components.data_validation.options import ValidationOptions
@@ -123,6 +124,7 @@ def _ingestion(values: Values, known: _Known) -> None:
         return
     settings = _build(IngestionOptions, values)
     options.check(settings)
+    column_formats.parse(settings.column_types, settings.column_formats)
     split_choice.check(settings.split)
 
 

@@ -23,6 +23,7 @@ REQUIRED = {"data_uri": "people.csv", "label": "churn"}
 WITHOUT_DATA = [
     ({"split_method": "hsh"}, "ingest-data: split_method: ", "'hash'"),
     ({"split_fractions": {"train": -1}}, "ingest-data: split_fractions: ", "-1"),
+    ({"column_types": {"age": "intger"}}, "ingest-data: column_types: ", "'integer'"),
     ({"csv_encoding": "utf9"}, "ingest-data: csv_encoding: ", "'utf9'"),
     ({"fail_on": "erorr"}, "validate-data: fail_on: ", "'error'"),
     ({"skew_thresholds": {"age": 2}}, "validate-data: skew_thresholds: ", "2"),

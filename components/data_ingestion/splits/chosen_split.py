@@ -59,16 +59,19 @@ class ChosenSplit:
     Args:
         names: The splits.
         limits: The cumulative shares, ascending; the last is 1.0.
-        label: The label's column; empty for no label.
+        columns: The columns of the source that tell rows apart: all but excluded ones. Columns that
+            are derived while reading would only repeat them.
+        label: The label's column, one of these; empty for no label.
         salt: A different salt gives a different split.
 
     Attributes:
         choice: The choice so far.
+        columns: As given.
         drops: No column is left out of the examples.
         decides: Any row can be assigned.
 
     Example:
-        >>> split = ChosenSplit(["train", "test"], [0.5, 1.0], label="paid", salt="")
+        >>> split = ChosenSplit(["train", "test"], [0.5, 1.0], ["x", "paid"], "paid", salt="")
         >>> block = {"x": pa.array(range(9)), "paid": pa.array([0, 1, 0] * 3)}
         >>> looked_at = split.look(block)
         >>> split.choose([looked_at], [block])
@@ -80,12 +83,18 @@ class ChosenSplit:
     decides: None = None
 
     def __init__(
-        self, names: Sequence[str], limits: Sequence[float], label: str, salt: str
+        self,
+        names: Sequence[str],
+        limits: Sequence[float],
+        columns: Sequence[str],
+        label: str,
+        salt: str,
     ) -> None:
         self.names = names
         self.choice: KeyChoice | None = None
         self._limits = limits
-        self._label = label
+        self.columns = tuple(columns)
+        self._candidates = [name for name in columns if name != label] or list(columns)
         self._salt = salt
         self._keys: tuple[str, ...] | None = None
         self._parts: list[SplitEvidence] = []
@@ -107,7 +116,7 @@ class ChosenSplit:
 
     def look(self, columns: Mapping[str, pa.Array]) -> EvidenceLookedAt:
         """Collect the evidence of a block, and hash its rows. May run in any thread."""
-        candidates = [name for name in columns if name != self._label] or list(columns)
+        candidates = self._candidates
         hashed = {name: hash_values(columns[name]) for name in candidates}
         expected = sampled_rows(len(candidates))
         shown = {
@@ -173,7 +182,7 @@ class ChosenSplit:
         rows_hashed = looked_at.row_hashes is not None
         if looked_at.keys == choice.keys and rows_hashed == choice.by_row:
             return looked_at
-        wanted = columns if choice.by_row else choice.keys
+        wanted = self.columns if choice.by_row else choice.keys
         hashed = {name: hash_values(columns[name]) for name in wanted}
         return self._kinds(columns, hashed, looked_at.evidence.columns, choice.keys, choice)
 
@@ -190,6 +199,6 @@ class ChosenSplit:
         kinds = Kinds.of(key_hashes, splits, len(self.names))
         row_hashes = None
         if choice and choice.by_row:
-            rest = {name: hash_values(columns[name]) for name in columns if name not in hashed}
+            rest = {name: hash_values(columns[name]) for name in self.columns if name not in hashed}
             row_hashes = combine({**hashed, **rest}, self._salt)
         return EvidenceLookedAt(choice, keys, SplitEvidence(shown, kinds), splits, row_hashes)

@@ -1,6 +1,6 @@
 """Chooses the splitter. Where the split depends on all rows, it reads one column first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -69,19 +69,24 @@ def check(options: SplitOptions) -> None:
         )
 
 
-def choose(options: SplitOptions, source: Source, decider: Decider) -> Splitting:
+def choose(
+    options: SplitOptions, source: Source, decider: Decider, exclude: Collection[str] = ()
+) -> Splitting:
     """Return the splitting that the options ask for.
 
     Args:
         options: Checked options.
         source: The data. The methods `time` and `column` read one column of them.
         decider: Decides how to read columns, and knows the label.
+        exclude: Columns that the model does not see, and that decide no split unless they are asked
+            to.
 
     Raises:
         UserError: A column does not exist, or its values cannot be used.
     """
     if options.split_method in USING_KEYS:
-        return _by_hash(options, source, decider.label)
+        seen = [name for name in source.columns if name not in exclude]
+        return _by_hash(options, source, seen, decider.label)
     require_columns([options.split_column], source.columns, "split_column")
     if options.split_method == BY_TIME:
         return GivenSplit(_by_time(options, source, decider))
@@ -90,16 +95,18 @@ def choose(options: SplitOptions, source: Source, decider: Decider) -> Splitting
     return GivenSplit(_by_column(options.split_column, source, decider))
 
 
-def _by_hash(options: SplitOptions, source: Source, label: str) -> Splitting:
+def _by_hash(
+    options: SplitOptions, source: Source, columns: Sequence[str], label: str
+) -> Splitting:
     keys, salt = tuple(options.split_keys), options.split_salt
     require_columns(keys, source.columns, "split_keys")
     shares = split_names.parse_fractions(options.split_fractions)
     names, limits = tuple(shares), split_names.limits(list(shares.values()))
     if options.split_method == BY_ROW:
-        return RowSplit(names, limits, keys, salt)
+        return RowSplit(names, limits, keys or columns, salt)
     if keys:
         return GivenSplit(HashSplitter(names, limits, keys, salt))
-    return ChosenSplit(names, limits, label, salt)
+    return ChosenSplit(names, limits, columns, label, salt)
 
 
 def _by_time(options: SplitOptions, source: Source, decider: Decider) -> TimeSplitter:

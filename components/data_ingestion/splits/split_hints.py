@@ -18,13 +18,12 @@ _EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990-01-01 and 2100-01-01
 _MOST_NAMED = 6
 
 
-def record(options: SplitOptions, splitting: Splitting, columns: Sequence[str]) -> dict[str, Any]:
+def record(options: SplitOptions, splitting: Splitting) -> dict[str, Any]:
     """Return how the rows were split, for the lineage of the examples.
 
     Args:
         options: The options.
         splitting: What split the rows.
-        columns: All columns of the data.
     """
     found = {
         "method": options.split_method,
@@ -37,7 +36,7 @@ def record(options: SplitOptions, splitting: Splitting, columns: Sequence[str]) 
     if isinstance(splitting, ChosenSplit) and splitting.choice:
         by_row = splitting.choice.by_row
         found["method"] = BY_ROW if by_row else BY_HASH
-        found["keys"] = list(columns if by_row else splitting.choice.keys)
+        found["keys"] = list(splitting.columns if by_row else splitting.choice.keys)
     return found
 
 

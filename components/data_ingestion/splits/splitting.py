@@ -123,7 +123,7 @@ class RowSplit:
     Args:
         names: The splits.
         limits: The cumulative shares, ascending; the last is 1.0.
-        keys: The columns of the key; empty for all columns.
+        keys: The columns of the key.
         salt: A different salt gives a different split.
     """
 
@@ -148,7 +148,7 @@ class RowSplit:
 
     def look(self, columns: Columns) -> RowsLookedAt:
         """Hash the rows of a block."""
-        key = {name: columns[name] for name in self._keys} if self._keys else columns
+        key = {name: columns[name] for name in self._keys}
         return RowsLookedAt(hash_rows(key, self._salt))
 
     def choose(self, first: Sequence[RowsLookedAt], blocks: Sequence[Columns]) -> None:

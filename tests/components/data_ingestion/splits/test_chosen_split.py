@@ -129,6 +129,40 @@ def test_an_entity_with_several_rows_is_named(run, tmp_path, spelling):
     assert "1,000 values with 3.0 rows each" in warning.message
 
 
+def test_excluded_columns_do_not_decide_the_split(run, tmp_path):
+    data = csv(tmp_path, cases.people())
+    got = run(data, label="churn", exclude=["age", "city"], keep=["city"])
+    assert got.result.examples_lineage["split"]["keys"] == ["income", "visits"]
+    assert "city" in got.types
+
+
+def test_columns_that_reading_adds_do_not_decide_the_split(run, tmp_path):
+    table = cases.people()
+    table["income"] = cases.spoil(table["income"], {"broken sensor": 0.01})
+    got = run(csv(tmp_path, table), label="churn", odd_values="flag", split_fractions=FRACTIONS)
+    keys = got.result.examples_lineage["split"]["keys"]
+    assert keys == ["age", "income", "city", "visits"]
+    assert set(got.types) > {*keys, "churn"}
+    again = run(
+        csv(tmp_path, table), "b", label="churn", split_fractions=FRACTIONS, split_keys=keys
+    )
+    assert rows_by_split(got, keys) == rows_by_split(again, keys)
+
+
+def test_two_nights_with_other_spellings(run, tmp_path):
+    """Numbers keep their splits however they are written."""
+    plain = cases.people(2000)
+    spelled = dict(plain)
+    comma = str.maketrans("_.", ".,")
+    spelled["income"] = [f"{value:_.2f}".translate(comma) for value in plain["income"]]
+    first = run(csv(tmp_path, plain), label="churn", split_fractions=FRACTIONS)
+    keys = first.result.examples_lineage["split"]["keys"]
+    assert keys == ["age", "income", "city", "visits"]
+    file = cases.write_csv(tmp_path / "b.csv", spelled, delimiter=";")
+    second = run(file, "b", label="churn", split_fractions=FRACTIONS, split_keys=keys)
+    assert rows_by_split(first) == rows_by_split(second)
+
+
 def test_a_clean_table_has_one_note(run, tmp_path):
     got = run(csv(tmp_path, cases.people()), label="churn", split_fractions=FRACTIONS)
     assert list(found_in(got)) == ["split-keys"]
