@@ -107,6 +107,23 @@ def to_integers(values: pa.Array) -> Integers:
     return plain
 
 
+def distinct(values: "np.ndarray[Any, Any]") -> "tuple[np.ndarray[Any, Any], Integers]":
+    """Return the distinct values in order, and how often each occurs.
+
+    `np.unique` does the same and imports `numpy.ma`, which takes 10 ms: an eighth of a small
+    ingestion.
+
+    Example:
+        >>> values, counts = distinct(np.array([2, 1, 2]))
+        >>> values.tolist(), counts.tolist()
+        ([1, 2], [1, 2])
+    """
+    ordered = np.sort(values)
+    starts = np.flatnonzero(np.concatenate([[len(ordered) > 0], ordered[1:] != ordered[:-1]]))
+    starts = starts[: len(ordered)]
+    return ordered[starts], np.diff(np.append(starts, len(ordered))).astype(np.int64)
+
+
 def null_where(mask: Mask, values: pa.Array) -> pa.Array:
     """Return the values with null where the mask is true.
 

@@ -119,7 +119,7 @@ def of_column(name: str, column: pa.Array) -> IdentifierKind | None:
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers) or np.any(np.rint(numbers) != numbers):
         return None
-    distinct = np.unique(numbers)
+    distinct, _ = arrays.distinct(numbers)
     return recognize(
         ValueEvidence(
             name,
@@ -200,7 +200,7 @@ def _look_assigned(evidence: ValueEvidence) -> bool:
         return False
     if _EPOCH_SECONDS[0] <= low and high <= _EPOCH_SECONDS[1]:
         return False
-    values = np.unique(evidence.numbers)
+    values, _ = arrays.distinct(evidence.numbers)
     if len(values) < FEWEST_ENTITIES or _look_like_days(values):
         return False
     if np.gcd.reduce(np.abs(values - low).astype(np.int64)) > 1:

@@ -405,11 +405,11 @@ def _groupable(text: pa.StringArray) -> Mask:
     """Return a mask of the plain numbers in which a point may separate thousands (`1.234`)."""
     offsets, data = _bytes(text)
     found = np.zeros(len(text), np.bool_)
-    rows = np.flatnonzero(np.diff(offsets) >= 5)
+    # A point that is the fourth byte from the end, perhaps of the value before.
+    rows = np.flatnonzero(data.take(offsets[1:] - 4, mode="clip") == ord("."))
+    rows = rows[offsets[1:][rows] - offsets[:-1][rows] >= 5]
     starts, ends = offsets[:-1][rows], offsets[1:][rows]
-    at_fourth = data[ends - 4] == ord(".")
-    rows, starts, ends = rows[at_fourth], starts[at_fourth], ends[at_fourth]
-    signed = np.isin(data[starts], (ord("-"), ord("+")))
+    signed = (data[starts] == ord("-")) | (data[starts] == ord("+"))
     whole = ends - 4 - starts - signed
     found[rows] = (whole >= 1) & (whole <= 3) & (data[starts + signed] != ord("0"))
     return found
@@ -463,14 +463,17 @@ def _points(text: pa.StringArray) -> int:
 
 
 def _longest(text: pa.StringArray) -> int:
-    return int(np.diff(_bytes(text)[0]).max(initial=0))
+    offsets = _bytes(text)[0]
+    return int((offsets[1:] - offsets[:-1]).max(initial=0))
 
 
 def _bytes(text: pa.StringArray) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
     """Return the offsets and bytes of texts."""
     offsets_buffer, data_buffer = text.buffers()[1:3]
     offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
-    return offsets, np.frombuffer(data_buffer if data_buffer is not None else b"", np.uint8)
+    # numpy takes bytes by 64-bit positions three times as fast.
+    positions = offsets.astype(np.intp)
+    return positions, np.frombuffer(data_buffer if data_buffer is not None else b"", np.uint8)
 
 
 def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
@@ -494,19 +497,16 @@ def has_leading_zero(text: pa.StringArray) -> bool:
         >>> has_leading_zero(pa.array(["7", "-07"])), has_leading_zero(pa.array(["0", "0.5"]))
         (True, False)
     """
-    offsets_buffer, data_buffer = text.buffers()[1:3]
-    if data_buffer is None or data_buffer.size == 0:
+    offsets, data = _bytes(text)
+    if not data.size:
         return False
-    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
-    data = np.frombuffer(data_buffer, np.uint8)
-    starts = offsets[:-1][offsets[1:] > offsets[:-1]]
-    if not starts.size:
-        return False
-    signed = np.isin(data[starts], (ord("-"), ord("+")))
-    first = starts + signed
-    # The byte after a single "0" belongs to the next value; `ends` excludes it.
-    ends = offsets[1:][offsets[1:] > offsets[:-1]]
-    zero = np.flatnonzero((ends - first > 1) & (data[np.minimum(first, data.size - 1)] == ord("0")))
-    if not zero.size:
-        return False
-    return bool((~np.isin(data[first[zero] + 1], (ord("."), ord("e"), ord("E")))).any())
+    # Only signs, points and zeros are not beyond a zero, and they are rare as first bytes. The
+    # first byte of an empty value is that of the next one, which does no harm.
+    rows = np.flatnonzero(data.take(offsets[:-1], mode="clip") <= ord("0"))
+    first, ends = offsets[:-1][rows], offsets[1:][rows]
+    signs = data.take(first, mode="clip")
+    first = first + ((signs == ord("-")) | (signs == ord("+")))
+    long = ends - first > 1
+    zeros = first[long][data[first[long]] == ord("0")]
+    second = data[zeros + 1]
+    return bool(((second != ord(".")) & (second != ord("e")) & (second != ord("E"))).any())

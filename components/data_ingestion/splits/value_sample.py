@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.splits.row_hashing import Hashes, mix
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
@@ -45,7 +46,7 @@ class ValueSample:
             >>> sample.keys.tolist(), sample.counts.tolist(), sample.distinct, sample.is_exact
             ([7, 9], [2, 1], 2, True)
         """
-        found, counts = np.unique(keys, return_counts=True)
+        found, counts = arrays.distinct(keys)
         rows = len(keys)
         if without is not None:
             at = int(np.searchsorted(found, without))
