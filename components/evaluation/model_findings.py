@@ -156,7 +156,10 @@ def _reason(check: Check, facts: Facts) -> str:
         if check.passed:
             return "every class is found"
         return f"it finds no row of {_classes(facts.quality.never_found())} (recall 0)"
-    return str(check).removesuffix(".").replace(" (passed)", "").replace(" (failed)", "")
+    what = f"change of {check.metric}" if check.kind in ("change", "baseline") else check.metric
+    where = f" of {check.slice}" if check.slice else ""
+    value = "undefined" if check.value is None else f"{check.value:.4g}"
+    return f"{what}{where} is {value} ({check.condition})"
 
 
 def _trivial_reason(check: Check, facts: Facts) -> str:
