@@ -32,13 +32,19 @@ class _Transcoded:
         self._stream = stream
         errors = _REPAIR if encoding.repairs else "surrogateescape"
         self._decoder = encoding.codec.incrementaldecoder(errors=errors)
+        self._rest = b""
 
     def read(self, size: int, /) -> bytes:
-        while True:
+        while not self._rest:
             read = self._stream.read(size)
-            text = self._decoder.decode(read, final=not read)
-            if text or not read:
-                return text.encode("utf-8", "surrogateescape")
+            # A character can take more bytes in UTF-8 than in the file.
+            self._rest = self._decoder.decode(read, final=not read).encode(
+                "utf-8", "surrogateescape"
+            )
+            if not read:
+                break
+        given, self._rest = self._rest[:size], self._rest[size:]
+        return given
 
 
 class _Pushback:

@@ -32,7 +32,7 @@ def semicolons_and_decimal_commas(folder: Path) -> Path:
     return plain(folder, table, delimiter=";")
 
 
-@case(*GOOD, rows(ROWS), says("sep="))
+@case(*GOOD, rows(ROWS), says("first line", "delimiter"))
 def sep_line(folder: Path) -> Path:
     return plain(folder, people(), delimiter=";", before=["sep=;"], newline="\r\n")
 

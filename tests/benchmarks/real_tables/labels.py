@@ -40,7 +40,7 @@ def five_times_each_row(folder: Path) -> Path:
     return plain(folder, table)
 
 
-@case(succeeds, auc(0.6, 0.9), says("distinct"), label="bought")
+@case(succeeds, auc(0.6, 0.9), says("kinds of row"), label="bought")
 def six_kinds_of_row(folder: Path) -> Path:
     chance = random.Random(14)
     table: Table = {"plan": [], "region": [], "bought": []}

@@ -48,7 +48,7 @@ def dollars(folder: Path) -> Path:
     return plain(folder, changed(income=lambda value: f"${value:,.2f}"))
 
 
-@case(*GOOD, column("income", "number"), says("income", "EUR"))
+@case(*GOOD, column("income", "integer|number"), says("income", "EUR"))
 def euros_behind(folder: Path) -> Path:
     return plain(folder, changed(income=lambda value: f"{value:.0f} EUR"))
 
