@@ -5,12 +5,25 @@ Everything else is a failure of the system: a traceback, exit code 1, may be ret
 """
 
 import difflib
+import errno
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 USER_ERROR_EXIT_CODE = 2
 USER_ERROR_PREFIX = "kfp-tabular: error: "
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_USABLE = (
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +57,36 @@ def closest(name: str, candidates: Iterable[str], most: int = 3) -> str:
     return f" Did you mean {' or '.join(repr(by_folded[match]) for match in matches)}?"
 
 
+def storage_error(error: OSError) -> UserError | None:
+    """Return what to tell about a disk that is full or a path that cannot be used; else None.
+
+    Example:
+        >>> print(storage_error(OSError(errno.ENOSPC, "No space left on device", "/data/run")))
+        /data/run: no space left on device. Free space there, or use another place.
+        >>> storage_error(OSError(errno.EIO, "Input/output error")) is None
+        True
+    """
+    if error.errno not in (*_FULL, *_NOT_USABLE):
+        return None
+    place = "the output" if error.filename is None else shown(error.filename)
+    problem = os.strerror(error.errno)
+    if error.errno in _FULL:
+        hint = "Free space there, or use another place."
+    else:
+        hint = "Give another path, or change its mode or owner."
+    return UserError(f"{place}: {problem[0].lower()}{problem[1:]}. {hint}")
+
+
+def shown(path: str | bytes | os.PathLike[str]) -> str:
+    r"""Return a path as text that can be written everywhere; bytes that are no text as `\xNN`.
+
+    Example:
+        >>> shown("data\udce9.csv")
+        'data\\xe9.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def find_user_error(log: Sequence[str]) -> str:
     """Return the message of the last user error that a process reported in its log.
 
@@ -68,7 +111,8 @@ def find_user_error(log: Sequence[str]) -> str:
 def reported_to_user() -> Iterator[None]:
     """Report a `UserError` as one line in the task's log, and exit with code 2.
 
-    The interface of every component runs its logic inside. Other exceptions pass through.
+    The interface of every component runs its logic inside. A full disk and a path that cannot be
+    used are reported alike. Other exceptions pass through.
 
     Raises:
         SystemExit: With code 2, if the block raised `UserError`.
@@ -83,7 +127,10 @@ def reported_to_user() -> Iterator[None]:
     """
     try:
         yield
-    except UserError as error:
-        message = " ".join(str(error).split())
+    except (UserError, OSError) as error:
+        told = error if isinstance(error, UserError) else storage_error(error)
+        if told is None:
+            raise
+        message = " ".join(str(told).split())
         _logger.error("%s%s", USER_ERROR_PREFIX, message)
         raise SystemExit(USER_ERROR_EXIT_CODE) from error

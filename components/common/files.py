@@ -1,7 +1,9 @@
 """Atomic writes: a directory or file appears complete, or not at all."""
 
+import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,8 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         '{}'
     """
     final = Path(path)
+    if is_special(final):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(final))
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.partial-{uuid.uuid4().hex[:8]}")
     partial.mkdir()
@@ -45,7 +49,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 file atomically: beside `path` first, then renamed.
 
     Args:
-        path: The final file. Missing parents are created.
+        path: The final file. Missing parents are created. A link stays, and what it leads to is
+            written; a device or a pipe is written into.
         text: The whole content.
 
     Example:
@@ -56,6 +61,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         '3 rows'
     """
     final = Path(path)
+    if is_special(final):
+        final.write_text(text, encoding="utf-8")
+        return
+    final = final.resolve() if final.is_symlink() else final
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
@@ -63,6 +72,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         partial.replace(final)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket: renaming to it would put a file there."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def remove(path: Path) -> None:

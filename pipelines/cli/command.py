@@ -3,11 +3,18 @@
 Exit codes: 0 success, 2 bad input or usage, 1 any other failure.
 """
 
+import os
 import sys
+from collections.abc import Sequence
 
 import click
 
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
+from kfp_tabular.components.common.errors import (
+    USER_ERROR_EXIT_CODE,
+    UserError,
+    shown,
+    storage_error,
+)
 from kfp_tabular.pipelines.cli.compile import compile_command
 from kfp_tabular.pipelines.cli.completion import completion_command
 from kfp_tabular.pipelines.cli.config_schema import config_schema_command
@@ -26,16 +33,51 @@ from kfp_tabular.pipelines.cli.submit import submit_command
 def main() -> None:
     """Run the command; a `UserError` becomes one line and exit code 2."""
     try:
+        check_text(sys.argv[1:])
         cli(standalone_mode=False)
     except UserError as error:
-        click.echo(f"kfp-tabular: error: {' '.join(str(error).split())}", err=True)
-        sys.exit(USER_ERROR_EXIT_CODE)
+        _fail(error)
+    except BrokenPipeError:
+        # The reader of the output has gone; Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        told = storage_error(error)
+        if told is None:
+            raise
+        _fail(told)
     except click.ClickException as error:
         error.show()
         sys.exit(USER_ERROR_EXIT_CODE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(1)
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    r"""Check that arguments are text: specs, logs and reports are, and hold them.
+
+    Raises:
+        UserError: For the first that is not.
+
+    Example:
+        >>> check_text(["run", "--data", "caf\udce9.csv"])
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: argument 3, 'caf\xe9.csv', is not valid
+        UTF-8. Give it in UTF-8; a file can be renamed, or its folder given.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise UserError(
+                f"argument {number}, '{shown(argument)}', is not valid UTF-8. Give it in UTF-8; a "
+                "file can be renamed, or its folder given."
+            )
+
+
+def _fail(error: UserError) -> None:
+    click.echo(f"kfp-tabular: error: {' '.join(str(error).split())}", err=True)
+    sys.exit(USER_ERROR_EXIT_CODE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

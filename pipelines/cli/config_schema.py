@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kfp_tabular.pipelines.cli.options import find, pipeline_option, write_output
+from kfp_tabular.pipelines.cli.options import PathOption, find, pipeline_option, write_output
 
 _HELP = """Write the JSON schema of a pipeline's configuration, for editors.
 
@@ -20,7 +20,7 @@ An editor with the YAML language server completes and checks a configuration tha
 @pipeline_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     help="The file to write; by default the JSON is printed.",
 )
 def config_schema_command(pipeline: str, output: Path | None) -> None:

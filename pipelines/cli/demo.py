@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from kfp_tabular.pipelines.cli.options import PathOption, resolved
+
 
 @click.command("demo")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathOption(file_okay=False),
     default=Path("demo"),
     show_default=True,
     metavar="DIR",
@@ -31,4 +33,4 @@ def demo_command(output: Path, rows: int) -> None:
     # Without environments, nothing below can run: fail before any data is written.
     Environments.find()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sys.exit(demo.run(output.resolve(), rows))
+    sys.exit(demo.run(resolved(output), rows))

@@ -1,5 +1,6 @@
 """Options that several subcommands share."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,33 @@ if TYPE_CHECKING:
     from kfp_tabular.pipelines.configuration import PipelineConfig
     from kfp_tabular.pipelines.definition import PipelineDefinition
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+class PathOption(click.Path):
+    """A path; an empty one, which is that of a shell variable that is not set, is refused.
+
+    Example:
+        >>> click.Option(["--output"], type=PathOption()).type.convert("", None, None)
+        Traceback (most recent call last):
+            ...
+        click.exceptions.BadParameter: the value is empty; give a path, or omit the option.
+    """
+
+    def __init__(self, *, dir_okay: bool = True, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay, file_okay=file_okay)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path."""
+        if not os.fspath(value):
+            self.fail("the value is empty; give a path, or omit the option.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = PathOption(dir_okay=False)
 
 
 def _complete_pipeline(
@@ -82,6 +109,18 @@ def not_empty(_context: click.Context, parameter: click.Parameter, value: str | 
     if value == "":
         raise UserError(f"{parameter.opts[0]}: the value is empty; give one, or omit the option.")
     return value
+
+
+def resolved(path: Path) -> Path:
+    """Return a folder that `--output` names without links and relative parts.
+
+    Raises:
+        UserError: Links on the way go round in a circle.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # Python 3.13 changed which.
+        raise UserError(f"--output {path}: symbolic links in a circle.") from error
 
 
 def write_output(path: Path, text: str) -> None:

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_option, write_output
+from kfp_tabular.pipelines.cli.options import (
+    PathOption,
+    config_option,
+    find,
+    pipeline_option,
+    write_output,
+)
 
 
 @click.command("render")
@@ -14,7 +20,7 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
 @config_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     help="The file to write; by default the YAML is printed.",
 )
 @click.option("--namespace", default="", help="The resource's namespace; left out by default.")
@@ -25,7 +31,7 @@ from kfp_tabular.pipelines.cli.options import config_option, find, pipeline_opti
 @click.option("--model", default="", metavar="URI", help="The address that the model would get.")
 @click.option(
     "--hyperparameters",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     metavar="FILE",
     help="A document that a search found, for a job that would train with it.",
 )

@@ -10,6 +10,7 @@ import click
 
 from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
 from kfp_tabular.pipelines.cli.options import (
+    PathOption,
     check_locked,
     check_shortcuts,
     config_option,
@@ -17,6 +18,7 @@ from kfp_tabular.pipelines.cli.options import (
     not_empty,
     params_option,
     pipeline_option,
+    resolved,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. Repeatable.")
 @config_option
 @params_option
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option("--output", type=PathOption(), metavar="DIR", help="The run's folder.")
 @click.option(
     "--runner",
     type=click.Choice(["venv", "docker"]),
@@ -85,7 +87,7 @@ def run_command(
 
     console = Console(stderr=True)
     outcome = pipeline_run.run(
-        definition, compile_time, arguments, folder.resolve(), console, _task_runner(runner)
+        definition, compile_time, arguments, resolved(folder), console, _task_runner(runner)
     )
     _show(outcome)
 

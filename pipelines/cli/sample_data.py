@@ -5,6 +5,8 @@ from typing import Literal
 
 import click
 
+from kfp_tabular.pipelines.cli.options import PathOption
+
 
 @click.command("sample-data")
 @click.option("--rows", type=int, default=20_000, show_default=True, help="Rows to generate.")
@@ -16,7 +18,7 @@ import click
     show_default=True,
     help="The kind of label.",
 )
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The CSV to write.")
+@click.option("--output", type=PathOption(), required=True, help="The CSV to write.")
 def sample_data_command(
     rows: int, seed: int, task: Literal["binary", "multiclass", "regression"], output: Path
 ) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import click
 
+from kfp_tabular.pipelines.cli.options import PathOption
+
 
 @click.command("serve")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=PathOption(),
     required=True,
     metavar="DIR",
     help="A model's directory, or that of a model in a repository (its newest version is served).",

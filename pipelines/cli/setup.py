@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from kfp_tabular.pipelines.cli.options import PathOption
 from kfp_tabular.pipelines.environments import location
 
 
@@ -12,7 +13,7 @@ from kfp_tabular.pipelines.environments import location
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathOption(file_okay=False),
     metavar="DIR",
     help=f"Where to make them; by default ${location.VARIABLE}, a clone's .venvs, or "
     "~/.local/share/kfp-tabular/venvs.",

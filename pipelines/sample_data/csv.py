@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv
 
+from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 
 
@@ -36,6 +37,9 @@ def write_csv(table: pa.Table, path: str | os.PathLike[str]) -> None:
     final = Path(path)
     partial = final.with_name(f".{final.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
+        if files.is_special(final):
+            csv.write_csv(table, final)
+            return
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
             csv.write_csv(table, partial)

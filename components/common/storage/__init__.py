@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import UserError, shown
 from kfp_tabular.components.common.storage import local_listing
 from kfp_tabular.components.common.storage.folder import Folder, inside
 from kfp_tabular.components.common.storage.location import Location, matcher, parse
@@ -123,7 +123,7 @@ def local_files(uri: str) -> Iterator[list[LocalFile]]:
     """
     location = parse(uri)
     if location.is_local:
-        yield [LocalFile(local_listing.shown(path), path) for path in local_listing.find(location)]
+        yield [LocalFile(shown(path), path) for path in local_listing.find(location)]
         return
     store = open_store(location)
     found, root = _remote(store, location)

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.errors import UserError, closest, shown
 from kfp_tabular.components.common.storage.location import Location, matcher
 
 _logger = logging.getLogger(__name__)
@@ -19,16 +19,6 @@ _SPECIAL = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-
-
-def shown(path: PurePath) -> str:
-    r"""Return a path as text that can be written everywhere; bytes that are no text as `\xNN`.
-
-    Example:
-        >>> shown(Path("data\udce9.csv"))
-        'data\\xe9.csv'
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def find(location: Location) -> list[Path]:

@@ -202,13 +202,13 @@ class TaskLauncher:
             task.ended()
 
     def _execute(self, call: TaskCall, log: Path) -> tuple[int, str]:
-        with self._lock:
-            if self._stopped:
-                return -signal.SIGTERM, "stopped before it started"
-            task = self._starter.start(call)
-            self._running.add(task)
         last, error = "", ""
         with log.open("w", encoding="utf-8") as stream:
+            with self._lock:
+                if self._stopped:
+                    return -signal.SIGTERM, "stopped before it started"
+                task = self._starter.start(call)
+                self._running.add(task)
             for line in task.lines():
                 stream.write(f"{line}\n")
                 stream.flush()

@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 
 import pytest
 
@@ -61,3 +63,23 @@ def test_the_closest_names_are_given_as_they_are_written(name, expected):
 def test_at_most_so_many_names_are_given():
     names = [f"column_{number}" for number in range(9)]
     assert closest("column_", names, most=2).count("column_") == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "no space left on device. Free space there"),
+        (errno.EROFS, "read-only file system. Give another path"),
+        (errno.EACCES, "permission denied. Give another path"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_one_line(caplog, number, words):
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as caught, reported_to_user():
+        raise OSError(number, os.strerror(number), b"/data/caf\xe9")
+    assert caught.value.code == 2
+    assert find_user_error(caplog.messages).startswith(f"/data/caf\\xe9: {words}")
+
+
+def test_other_errors_of_the_system_pass():
+    with pytest.raises(OSError, match="Input/output"), reported_to_user():
+        raise OSError(errno.EIO, os.strerror(errno.EIO))

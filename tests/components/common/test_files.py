@@ -97,3 +97,18 @@ def test_removing_a_link_keeps_its_target(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "target")
     files.remove(tmp_path / "link")
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_links_and_devices_stay(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    files.write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+    # A link to a device, so that a mistake would replace only the link.
+    (tmp_path / "null").symlink_to("/dev/null")
+    files.write_text(tmp_path / "null", "gone")
+    assert (tmp_path / "null").is_char_device()
+    with pytest.raises(NotADirectoryError), files.atomic_directory(tmp_path / "null"):
+        pass
+    assert (tmp_path / "null").is_char_device()
