@@ -103,8 +103,15 @@ def is_left_out(pattern: Location, key: str) -> bool:
 
 
 def is_bookkeeping(relative: PurePath) -> bool:
-    """Whether a name, or that of a folder above it, starts with `_` or `.`."""
-    return any(part[0] in "_." for part in relative.parts)
+    """Whether a name, or that of a folder above it, starts with `_` or `.`.
+
+    Folders such as `_region=EU` are partitions, whatever the column is called.
+
+    Example:
+        >>> is_bookkeeping(PurePath("_temporary/a.csv")), is_bookkeeping(PurePath("_of=EU/a.csv"))
+        (True, False)
+    """
+    return any(part[0] in "_." and "=" not in part for part in relative.parts)
 
 
 def _matches(pattern: Location) -> Iterable[Path]:

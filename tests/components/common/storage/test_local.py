@@ -49,6 +49,12 @@ def test_bookkeeping_is_read_when_asked_for(folder):
     assert names(f"{folder}/_SUCCESS") == ["_SUCCESS"]
 
 
+def test_a_partition_is_data_whatever_its_column_is_called(folder):
+    (folder / "_of=EU").mkdir()
+    (folder / "_of=EU" / "0.csv").write_text("_of=EU/0.csv")
+    assert "_of=EU/0.csv" in names(str(folder))
+
+
 @pytest.mark.parametrize("name", ["b.cvs", "nope/*.csv", "empty"])
 def test_what_is_not_there_is_named(folder, name):
     (folder / "empty").mkdir()
