@@ -14,6 +14,7 @@ import pyarrow as pa
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
 from kfp_tabular.components.common.statistics.text_times import TextTimeFormat
 from kfp_tabular.components.common.values.codes import are_codes
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_validation.schema_features import SERVING, TRAINING
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class ColumnEvidence:
         kind: `int64`, `float64` or `string`.
         splits: Its summary in each split that has rows.
         times: The formats that all its texts fit, most specific first.
+        given: How it is written, as ingestion found; None where that is not known.
     """
 
     name: str
     kind: pa.DataType
     splits: tuple[ColumnSummary, ...]
     times: Sequence[TextTimeFormat] = ()
+    given: ColumnFormat | None = None
 
     @property
     def present(self) -> int:
@@ -81,8 +84,8 @@ def infer(columns: Iterable[ColumnEvidence], label: str) -> "schema_pb2.Schema":
         - whole numbers 0 and 1: a `bool_domain`;
         - whole numbers that are codes, by their name or by few values with gaps: an `int_domain`
           with `is_categorical`; quantities, such as ages, get none;
-        - ISO dates and times in text, or Unix times in whole numbers in a column whose name
-          suggests a time: a `time_domain`.
+        - points in time, as ingestion found; without its formats, ISO dates and times in text, or
+          Unix times in whole numbers in a column whose name suggests a time: a `time_domain`.
 
     Example:
         >>> codes = ColumnSummary(
@@ -118,7 +121,15 @@ def infer(columns: Iterable[ColumnEvidence], label: str) -> "schema_pb2.Schema":
 def _add_domain(feature: "schema_pb2.Feature", column: ColumnEvidence) -> None:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    if column.times:
+    units = schema_pb2.TimeDomain.IntegerTimeFormat
+    time = column.given.time if column.given is not None else None
+    if time is not None and not time.unit and pa.types.is_string(column.kind):
+        feature.time_domain.string_format = time.canonical
+        return
+    if time is not None and time.unit and pa.types.is_integer(column.kind):
+        feature.time_domain.integer_format = units.Value(f"UNIX_{time.unit.upper()}")
+        return
+    if column.times and (column.given is None or column.given.kind != "text"):
         feature.time_domain.string_format = column.times[0].string_format
         return
     if pa.types.is_string(column.kind):
@@ -132,7 +143,6 @@ def _add_domain(feature: "schema_pb2.Feature", column: ColumnEvidence) -> None:
     unit = _epoch_unit(column)
     codes = _codes(column)
     if unit:
-        units = schema_pb2.TimeDomain.IntegerTimeFormat
         feature.time_domain.integer_format = units.Value(unit)
     elif codes == [0, 1]:
         feature.bool_domain.SetInParent()

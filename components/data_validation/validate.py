@@ -24,7 +24,8 @@ from kfp_tabular.components.common.statistics.column_summary import SplitSummari
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.common.storage import local_copy
-from kfp_tabular.components.common.values import identifiers
+from kfp_tabular.components.common.values import column_format, identifiers
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_validation import (
     anomalies,
     data_checks,
@@ -192,14 +193,17 @@ def _examine(
     scan = BatchScan()
     protos = tfdv_statistics.compute(examples, types.casts, scan)
     summaries = {split: summarize(proto) for split, proto in protos.items()}
-    inferred = schema_inference.infer(_evidence(examples, types, summaries, scan), settings.label)
+    formats = column_format.read(examples.path)
+    evidence = _evidence(examples, types, summaries, scan, formats)
+    inferred = schema_inference.infer(evidence, settings.label)
     schema = inferred if given is None else given
     measured = [
         *_skew(schema, summaries, thresholds.skew),
         *_drift(schema, summaries, earlier, thresholds.drift),
     ]
     # New dates are expected, and `schema_violations` checks the domains of a given schema.
-    restricted = {*scan.times, *types.misfits} | {
+    times = {name for name, written in formats.items() if written.kind == "time"}
+    restricted = {*scan.times, *times, *types.misfits} | {
         feature.name
         for feature in (() if given is None else given.feature)
         if schemas.texts(given, feature) is not None
@@ -222,12 +226,20 @@ def _examine(
 
 
 def _evidence(
-    examples: Examples, types: TypeFit, summaries: SplitSummaries, scan: BatchScan
+    examples: Examples,
+    types: TypeFit,
+    summaries: SplitSummaries,
+    scan: BatchScan,
+    formats: Mapping[str, ColumnFormat],
 ) -> Iterator[schema_inference.ColumnEvidence]:
     for name, kind in zip(examples.schema.names, examples.schema.types, strict=True):
         splits = tuple(columns[name] for columns in summaries.values() if name in columns)
         yield schema_inference.ColumnEvidence(
-            name, types.casts.get(name, kind), splits, scan.times.get(name, ())
+            name,
+            types.casts.get(name, kind),
+            splits,
+            scan.times.get(name, ()),
+            formats.get(name),
         )
 
 

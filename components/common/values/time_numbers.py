@@ -24,7 +24,7 @@ NEARLY_ALL = 0.95
 
 _TIME_WORD = re.compile(
     r"(^|[^a-z])(t|ts|epoch|at|when|created|updated|modified|ordered|started|ended|birth|dob"
-    r"|[a-z]*time(stamp)?s?|[a-z]*dates?)([^a-z]|$)"
+    r"|times?|timestamps?|datetime|dates?)([^a-z]|$)"
 )
 _NAMED = (631_152_000, 4_102_444_800)  # 1990 and 2100 in seconds since 1970
 _UNNAMED = (946_684_800, 2_051_222_400)  # 2000 and 2035

@@ -6,6 +6,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
+from kfp_tabular.components.common.statistics.text_times import TEXT_TIME_FORMATS
+from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
 from kfp_tabular.components.data_validation import given_schema, schema_features, schema_inference
 
 from .conftest import repeated
@@ -94,6 +96,24 @@ def test_unix_times_are_told_by_name_and_range(name, low, high, unit):
     else:
         units = schema_pb2.TimeDomain.IntegerTimeFormat
         assert units.Name(made.time_domain.integer_format) == unit
+
+
+def test_times_are_told_by_what_ingestion_found():
+    day = TimeFormat(("%d/%m/%Y %H:%M",), canonical="%Y-%m-%d %H:%M:%S")
+    summary = texts(("2023-05-10 18:00:00", 40), missing=3)
+    made = feature(pa.string(), summary, given=ColumnFormat("time", time=day))
+    assert made.time_domain.string_format == "%Y-%m-%d %H:%M:%S"
+    count = ColumnFormat("time", time=TimeFormat(unit="milliseconds"))
+    made = feature(pa.int64(), whole([1, 2], 40), given=count)
+    assert made.time_domain.integer_format == schema_pb2.TimeDomain.UNIX_MILLISECONDS
+
+
+def test_text_that_was_forced_is_no_time():
+    dates = texts(("2023-05-10", 40))
+    assert feature(pa.string(), dates, times=TEXT_TIME_FORMATS[:1]).HasField("time_domain")
+    forced = ColumnFormat("text")
+    made = feature(pa.string(), dates, times=TEXT_TIME_FORMATS[:1], given=forced)
+    assert made.WhichOneof("domain_info") == "string_domain"
 
 
 def test_presence_over_all_splits():
