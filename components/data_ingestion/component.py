@@ -76,8 +76,8 @@ def ingest_data(
             or `row` where there are too few kinds of row to keep equal ones together; for `row`,
             all columns.
         split_salt: A different text gives a different split by hash.
-        split_time_format: The format of text in a time column, in `strptime` directives
-            (`%d/%m/%Y %H:%M`). Empty: ISO 8601.
+        split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
+            %H:%M`). Empty: told from the rows. ISO 8601 is always read.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
             1. Rows without a label are left out, too, but do not count.
         exclude: Columns that are not read, such as nested ones and those that the model must not

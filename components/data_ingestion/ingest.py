@@ -15,12 +15,13 @@ from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import column_format
-from kfp_tabular.components.common.values.column_format import ColumnFormat
+from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
+from kfp_tabular.components.common.values.time_patterns import canonical_format, pattern_of
 from kfp_tabular.components.data_ingestion import ingestion_summary, lost_rows, reading_findings
-from kfp_tabular.components.data_ingestion.columns import column_formats
-from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
+from kfp_tabular.components.data_ingestion.columns import column_decision, column_formats
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider, GivenFormat
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
-from kfp_tabular.components.data_ingestion.options import IngestionOptions
+from kfp_tabular.components.data_ingestion.options import IngestionOptions, SplitOptions
 from kfp_tabular.components.data_ingestion.readers import column_selection
 from kfp_tabular.components.data_ingestion.readers.file_formats import open_source
 from kfp_tabular.components.data_ingestion.splits import split_choice, split_hints
@@ -102,6 +103,7 @@ def run(request: IngestionRequest) -> IngestionResult:
             require_columns([settings.label], source.columns, "label")
         require_columns(list(settings.column_types), source.columns, "column_types")
         require_columns(list(settings.column_formats), source.columns, "column_formats")
+        given = {**_split_time(settings.split), **given}
         given |= column_formats.bags(given, source.bags)
         decider = Decider(
             settings.label, settings.odd_values, given, tuple(settings.csv.missing_values)
@@ -112,6 +114,7 @@ def run(request: IngestionRequest) -> IngestionResult:
             files.atomic_directory(request.examples) as examples,
         ):
             written = passes.write(source, decider, splitting, examples, rejected)
+            column_decision.require_answers(written.decisions.values())
             _check_written(settings, written)
             lost_rows.report(findings, source, settings.label, written.read, rejected, examples)
             split = split_hints.record(settings.split, splitting)
@@ -134,6 +137,15 @@ def run(request: IngestionRequest) -> IngestionResult:
     seconds = time.monotonic() - start
     _logger.info("%d rows in %.1f s: %s", written.read, seconds, dict(written.rows))
     return IngestionResult(written.rows, facts["rejected"], examples_lineage, rejected_lineage)
+
+
+def _split_time(settings: SplitOptions) -> dict[str, GivenFormat]:
+    """Return the format that the options give to the column of a split by time."""
+    written = settings.split_time_format
+    if not written or pattern_of(written) is None:
+        return {}
+    time = TimeFormat((written,), canonical=canonical_format([written]))
+    return {settings.split_column: GivenFormat(ColumnFormat("time", time=time))}
 
 
 def _named(settings: IngestionOptions) -> list[str]:

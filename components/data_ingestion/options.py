@@ -106,7 +106,7 @@ class SplitOptions:
     split_time_format: str = option(
         "",
         """The format of text in a time column, in `strptime` directives (`%d/%m/%Y %H:%M`).
-        Empty: ISO 8601.""",
+        Empty: told from the rows. ISO 8601 is always read.""",
     )
 
 

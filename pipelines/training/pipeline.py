@@ -126,7 +126,7 @@ def training_pipeline(
             all columns.
         split_salt: A different text gives a different split by hash.
         split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
-            %H:%M`). Empty: ISO 8601.
+            %H:%M`). Empty: told from the rows. ISO 8601 is always read.
         nested: How Parquet columns and TFRecord features with several values per row become
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or

@@ -77,7 +77,7 @@ def validation_pipeline(
             all columns.
         split_salt: A different text gives a different split by hash.
         split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
-            %H:%M`). Empty: ISO 8601.
+            %H:%M`). Empty: told from the rows. ISO 8601 is always read.
         exclude: Columns that are not read, such as nested ones and those that the model must not
             see. `split_keys`, `split_column` and `keep` are read all the same.
         nested: How Parquet columns and TFRecord features with several values per row become

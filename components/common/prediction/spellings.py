@@ -110,7 +110,9 @@ def _time_reader(given: ColumnFormat, time: TimeFormat) -> Reader:
     length = _CANONICAL_LENGTHS.get(time.canonical)
 
     def read(value: Any) -> bytes | None:
-        text = _required_text(value)
+        # Digits of dates may be numbers in the data, too.
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        text = str(value) if is_number else _required_text(value)
         if len(text) == length and _is_canonical(text):
             return text.encode()
         found, odd = reading.read_one(text, given)

@@ -45,7 +45,7 @@ class TimeFormat:
     """How points in time are written.
 
     Attributes:
-        formats: The `strptime` formats of the source, most frequent first; empty for numbers.
+        formats: The `strptime` formats of the source; empty for numbers.
         unit: The unit of numbers that count from 1970-01-01 00:00 UTC (`seconds`); empty for text.
         canonical: The `strptime` format in which the examples hold text, an ISO 8601 format.
     """

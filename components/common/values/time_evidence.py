@@ -71,6 +71,11 @@ class _Clocks:
             total = getattr(self, part.name) + getattr(other, part.name)
             setattr(self, part.name, total)
 
+    def kinds(self) -> tuple[bool, ...]:
+        """Return which parts occur."""
+        parts = (self.clock, self.seconds, self.fraction, self.half, self.zoned)
+        return (*(rows > 0 for rows in parts), len(self.offsets) > 1)
+
     def format(self, form: str) -> str:
         """Return the `strptime` format of the fullest spelling seen."""
         if not self.clock or "%H" in form:
@@ -121,6 +126,12 @@ class _Ordered:
         self.thirds |= other.thirds
         self.years = set(sorted(self.years | other.years)[:_MOST_YEARS])
         self.example = min(filter(None, (self.example, other.example)), default="")
+
+    def kinds(self) -> tuple[object, ...]:
+        """Return what the rows show of the order."""
+        valid = sorted(order for order, rows in self.valid.items() if rows == self.rows)
+        clocks = [self.clocks[order].kinds() for order in sorted(self.clocks)]
+        return (*valid, *clocks)
 
 
 @dataclass
@@ -237,6 +248,12 @@ class TimeEvidence:
         plain = sum(clocks.rows for clocks in self._plain.values())
         return plain + sum(ordered.rows for ordered in self._ordered.values())
 
+    def kinds(self) -> tuple[object, ...]:
+        """Return what may change the decision when it changes, apart from shares."""
+        clocks = [self._plain[form].kinds() for form in sorted(self._plain)]
+        orders = [self._ordered[shape].kinds() for shape in sorted(self._ordered)]
+        return (*sorted(self._plain), *sorted(self._ordered), *clocks, *orders)
+
     def decide(self, day_first: bool | None = None) -> TimeDecision:
         """Return how the column is written, whatever the share of texts that are times.
 
@@ -265,7 +282,8 @@ class TimeEvidence:
                 f"{found[form].format(form)} in {found[form].rows} rows" for form in ranked
             )
             notes = (*notes, f"several spellings: {shares}")
-        formats = tuple(found[form].format(form) for form in ranked)
+        # In an order that does not change with every row.
+        formats = tuple(found[form].format(form) for form in sorted(found))
         return TimeDecision(
             TimeFormat(formats, canonical=canonical),
             rows=self.rows,

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Integers
 from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.common.values.time_evidence import TimeDecision, TimeEvidence
 from kfp_tabular.components.common.values.time_text import PER_SECOND
@@ -61,31 +62,48 @@ class TimeNumbers:
     digits: TimeEvidence = field(default_factory=TimeEvidence)
 
     @classmethod
-    def of(cls, values: pa.Array) -> "TimeNumbers":
-        """Return the evidence of some `int64` values; costs nanoseconds where all are small."""
-        plain = arrays.to_integers(values)
-        if values.null_count:
-            plain = plain[arrays.to_valid(values)]
-        found = cls(rows=len(plain))
-        if not plain.size:
+    def of(cls, values: pa.Array, counts: Integers | None = None) -> "TimeNumbers":
+        """Return the evidence of some `int64` values; costs little where all are small.
+
+        Args:
+            values: The numbers.
+            counts: The rows of each; None for one row each.
+        """
+        bounds = pc.min_max(values)
+        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        found = cls()
+        if low is None:
             return found
-        found.low, found.high = float(plain.min()), float(plain.max())
-        if found.low <= 0:
+        found.rows = len(values) - values.null_count if counts is None else int(counts.sum())
+        if low > 0 and high < _DIGITS[0][0]:
+            found.low, found.high = low, high
+            return found
+        plain = arrays.to_integers(values)
+        weights = np.ones(len(plain), np.int64) if counts is None else counts
+        if values.null_count:
+            there = arrays.to_valid(values)
+            plain, weights = plain[there], weights[there]
+        usual = np.ones(len(plain), np.bool_)
+        if low <= 0:
             for sentinel in (0, -1):
-                rows = int(np.count_nonzero(plain == sentinel))
+                here = plain == sentinel
+                rows = int(weights[here].sum())
                 if rows:
                     found.sentinels[sentinel] = rows
-            others = plain[(plain != 0) & (plain != -1)]
-            found.low = float(others.min()) if others.size else math.inf
-            found.high = float(others.max()) if others.size else -math.inf
-        if found.high >= _DIGITS[0][0]:
-            within = np.zeros(len(plain), np.bool_)
-            for low, high in _DIGITS:
-                within |= (plain >= low) & (plain <= high)
-            if within.any():
-                counted = pc.value_counts(arrays.from_integers(plain[within]))
-                texts = pc.cast(counted.field("values"), pa.string())
-                found.digits = TimeEvidence.of(texts, arrays.to_integers(counted.field("counts")))
+                    usual &= ~here
+            plain, weights = plain[usual], weights[usual]
+        if not plain.size:
+            return found
+        found.low, found.high = int(plain.min()), int(plain.max())
+        within = np.zeros(len(plain), np.bool_)
+        for first, last in _DIGITS:
+            if found.high >= first:
+                within |= (plain >= first) & (plain <= last)
+        if within.any():
+            distinct, places = np.unique(plain[within], return_inverse=True)
+            texts = pc.cast(arrays.from_integers(distinct), pa.string())
+            totals = np.bincount(places, weights[within]).astype(np.int64)
+            found.digits = TimeEvidence.of(texts, totals)
         return found
 
     def merge(self, other: "TimeNumbers") -> None:

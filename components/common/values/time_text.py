@@ -120,7 +120,7 @@ def _rendered(found: Moments, canonical: str) -> pa.StringArray:
         texts = pc.binary_join_element_wise(texts, "Z", "")
     elif canonical.endswith("%z"):
         offsets, places = np.unique(found.offsets, return_inverse=True)
-        names = arrays.from_texts([_offset_text(int(offset)) for offset in offsets])
+        names = arrays.from_texts([offset_text(int(offset)) for offset in offsets])
         texts = pc.binary_join_element_wise(texts, names.take(arrays.from_integers(places)), "")
     return arrays.null_where(~found.valid, texts)
 
@@ -133,16 +133,26 @@ def _rendered_one(found: Moment, canonical: str) -> str:
     if "%H" in canonical:
         text = moment.isoformat(" ", "microseconds" if ".%f" in canonical else "seconds")
     if local:
-        return text + _offset_text(found.offset)
+        return text + offset_text(found.offset)
     return text + "Z" if canonical.endswith("Z") else text
 
 
-def _offset_text(minutes: int) -> str:
+def offset_text(minutes: int) -> str:
+    """Return minutes east of UTC as in ISO 8601.
+
+    Example:
+        >>> offset_text(-210)
+        '-03:30'
+    """
     sign = "-" if minutes < 0 else "+"
     return f"{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
 def _read_numbers(texts: pa.StringArray, given: TimeFormat) -> tuple[pa.Array, Mask | None]:
+    try:  # Mostly all are plain numbers.
+        return pc.cast(texts, pa.int64()), None
+    except pa.ArrowInvalid:
+        pass
     whole = pc.extract_regex(texts, r"^[ \t]*(?P<sign>[+-]?)(?P<whole>[0-9]{1,18})(?:\.0*)?[ \t]*$")
     counted = arrays.to_valid(whole)
     sign, digits = whole.flatten()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.findings import Finding
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import missing_markers, reading
 from kfp_tabular.components.common.values.column_format import (
     BooleanFormat,
@@ -15,6 +16,7 @@ from kfp_tabular.components.common.values.column_format import (
     NumberFormat,
     TimeFormat,
 )
+from kfp_tabular.components.data_ingestion.columns import time_choice
 from kfp_tabular.components.data_ingestion.columns.column_evidence import (
     BOOLEANS,
     ColumnEvidence,
@@ -82,6 +84,7 @@ class Decision:
         aliases: For labels, the spelling to use by spelling in the data, where they differ.
         derived: The columns that are derived from its text, by name.
         findings: What to tell a person.
+        question: What the user must answer before the column can be read; empty for nothing.
     """
 
     format: ColumnFormat
@@ -89,6 +92,7 @@ class Decision:
     aliases: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, ColumnFormat] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    question: str = ""
 
     @property
     def arrow(self) -> pa.DataType:
@@ -118,6 +122,17 @@ def arrow_type(given: ColumnFormat) -> pa.DataType:
     if given.kind in ("boolean", "integer") or (given.time is not None and given.time.unit):
         return pa.int64()
     return pa.float64() if given.kind == "number" else pa.string()
+
+
+def require_answers(decisions: Iterable[Decision]) -> None:
+    """Check that nothing must be asked.
+
+    Raises:
+        UserError: The user must choose how to read a column.
+    """
+    for decision in decisions:
+        if decision.question:
+            raise UserError(decision.question)
 
 
 def decide(name: str, evidence: ColumnEvidence, wishes: Wishes) -> Decision:
@@ -180,6 +195,8 @@ class _Column:
             return self._decided(
                 dataclasses.replace(given, boolean=BooleanFormat((*true, "1"), (*false, "0")))
             )
+        if given.kind == "time" and self._texts:
+            return self._forced_time(given)
         return self._decided(given)
 
     def _forced_number(self, given: ColumnFormat) -> Decision:
@@ -239,12 +256,68 @@ class _Column:
         )
 
     def _time(self) -> Decision | None:
-        """Return times that the file states."""
-        if not self._stated or self._texts or self._stated - {"time", "time with fractions"}:
+        """Return points in time: stated ones, text that reads as such, numbers that count."""
+        if self._wishes.is_label:
             return None
-        fraction = ".%f" if "time with fractions" in self._stated else ""
-        written = f"%Y-%m-%d %H:%M:%S{fraction}"
-        return self._decided(ColumnFormat("time", time=TimeFormat((written,), canonical=written)))
+        if self._stated and not self._texts and not self._stated - set(time_choice.STATED):
+            fraction = ".%f" if "time with fractions" in self._stated else ""
+            written = f"%Y-%m-%d %H:%M:%S{fraction}"
+            return self._decided(
+                ColumnFormat("time", time=TimeFormat((written,), canonical=written))
+            )
+        found = time_choice.choose(
+            self._name, self._evidence, self._texts, day_first=self._wishes.day_first
+        )
+        if found is None or (found.odd_rows and self._wishes.odd_values == "text"):
+            return None
+        return self._of_time(found)
+
+    def _of_time(self, found: time_choice.TimeChoice) -> Decision:
+        if found.format is None:
+            return Decision(ColumnFormat("text"), question=found.question)
+        if found.note:
+            self._note("time", f"{self._name!r}: {found.note}.", self._as_text())
+        for doubt in found.doubts:
+            self._warn("time", f"{self._name!r}: {doubt}.", self._as_text())
+        self._list_odd_times(found.odd_rows, dict(found.odd))
+        odd = tuple(text for text, _ in found.odd)
+        return self._decided(
+            ColumnFormat("time", time=found.format, missing=found.missing), odd=odd
+        )
+
+    def _list_odd_times(self, rows: int, counts: Mapping[str, int]) -> None:
+        self._list_markers()
+        if rows:
+            self._warn(
+                "odd-values",
+                f"{self._name!r}: {_count(rows, 'value')} {'is' if rows == 1 else 'are'} no time, "
+                f"{self._fate()}: {_counted(counts)}.",
+                f'odd_values, or column_types {{"{self._name}": "text"}}',
+            )
+
+    def _forced_time(self, given: ColumnFormat) -> Decision:
+        if given.time is not None:
+            counts = {
+                text: rows
+                for text, rows in self._evidence.strange.counts.items()
+                if reading.read_one(text, given)[1]
+            }
+            self._list_odd_times(sum(counts.values()), counts)
+            return self._decided(given, odd=tuple(counts))
+        found = time_choice.choose(
+            self._name,
+            self._evidence,
+            self._texts,
+            day_first=self._wishes.day_first,
+            is_forced=True,
+        )
+        if found is not None:
+            return self._of_time(found)
+        return Decision(
+            ColumnFormat("text"),
+            question=f"column {self._name!r}: no value is a time. Set its format in "
+            f'column_formats: {{"{self._name}": {{"type": "time", "format": "%d/%m/%Y"}}}}.',
+        )
 
     def _number(self) -> Decision | None:
         evidence = self._evidence
@@ -608,11 +681,17 @@ class _Column:
         )
         return {}
 
-    def _decided(self, given: ColumnFormat, aliases: Mapping[str, str] | None = None) -> Decision:
+    def _decided(
+        self,
+        given: ColumnFormat,
+        aliases: Mapping[str, str] | None = None,
+        odd: tuple[str, ...] | None = None,
+    ) -> Decision:
         listed = list(self._wishes.missing)
         if self._wishes.odd_values in ("missing", "flag") and given.kind in _READ_STRICTLY:
-            odd = self._evidence.strange.counts
-            listed += sorted(odd, key=lambda text: (-odd[text], text))[:_MOST_MISSING]
+            counts = self._evidence.strange.counts
+            strange = sorted(counts, key=lambda text: (-counts[text], text))
+            listed += (strange if odd is None else list(odd))[:_MOST_MISSING]
         derived: dict[str, ColumnFormat] = {}
         if not self._wishes.is_label and given.number is not None:
             currencies = {CURRENCIES.get(unit, unit) for unit in given.number.units}

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays, missing_markers, reading
 from kfp_tabular.components.common.values.arrays import Integers, Mask
+from kfp_tabular.components.common.values.time_evidence import TimeEvidence
+from kfp_tabular.components.common.values.time_numbers import TimeNumbers
 from kfp_tabular.components.data_ingestion.columns import number_shapes
 from kfp_tabular.components.data_ingestion.columns.number_shapes import LONGEST, Shape
 
@@ -108,6 +110,8 @@ class ColumnEvidence:
         version: The first of those in sorted order.
         no_versions: Whether a decimal shows that they are no version numbers. Then `narrow` and
             `trailing` count nothing.
+        times: What the other texts show of being times.
+        time_numbers: What the integers show of being times.
     """
 
     rows: int = 0
@@ -131,6 +135,8 @@ class ColumnEvidence:
     trailing: int = 0
     version: str = ""
     no_versions: bool = False
+    times: TimeEvidence = field(default_factory=TimeEvidence)
+    time_numbers: TimeNumbers = field(default_factory=TimeNumbers)
 
     def add(self, other: "ColumnEvidence") -> bool:
         """Add the evidence of other rows; return whether they show anything of a new kind."""
@@ -145,6 +151,8 @@ class ColumnEvidence:
         self.widest = max(self.widest, other.widest)
         self.strange.add(other.strange)
         self.codes.add(other.codes)
+        self.times.merge(other.times)
+        self.time_numbers.merge(other.time_numbers)
         self.no_versions = self.no_versions or other.no_versions
         self.narrow = 0 if self.no_versions else self.narrow + other.narrow
         self.trailing = 0 if self.no_versions else self.trailing + other.trailing
@@ -166,6 +174,7 @@ class ColumnEvidence:
             self.padded > 0,
             self.trailing > 0,
             self.narrow > 0,
+            self.times.kinds(),
         )
 
     def _extend(self, low: int | None, high: int | None) -> None:
@@ -173,8 +182,9 @@ class ColumnEvidence:
             self.low = low if self.low is None else min(self.low, low)
             self.high = high if self.high is None else max(self.high, high)
 
-    def add_integers(self, values: pa.Array) -> None:
-        """Add plain integers, or stated ones."""
+    def add_integers(self, values: pa.Array, counts: Integers | None = None) -> None:
+        """Add plain integers, or stated ones, with the rows of each."""
+        self.time_numbers.merge(TimeNumbers.of(values, counts))
         bounds = pc.min_max(values)
         low, high = bounds["min"].as_py(), bounds["max"].as_py()
         self._extend(low, high)
@@ -327,6 +337,7 @@ def _count_texts(evidence: ColumnEvidence, text: pa.StringArray) -> None:
     if strange.any():
         texts = distinct.filter(arrays.from_mask(strange))
         evidence.strange = Texts.of(texts, counts[strange])
+        evidence.times = TimeEvidence.of(texts, counts[strange])
 
 
 def _count_numbers(evidence: ColumnEvidence, texts: pa.StringArray, counts: Integers) -> Mask:
@@ -367,8 +378,9 @@ def _count_plain(evidence: ColumnEvidence, texts: pa.StringArray, counts: Intege
         values = values.drop_null()
     if whole.any():
         low_high = ColumnEvidence()
-        low_high.add_integers(values)
+        low_high.add_integers(values, counts[whole])
         evidence._extend(low_high.low, low_high.high)
+        evidence.time_numbers.merge(low_high.time_numbers)
         large = np.abs(arrays.to_doubles(values)) >= float(_EXACT_DOUBLE)
         evidence.large += int(counts[whole][large].sum())
         evidence.integers += int(counts[whole].sum())

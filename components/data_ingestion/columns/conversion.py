@@ -13,6 +13,7 @@ from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 
 _EXACT_DOUBLE = 2.0**53
+_NAIVE = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ def convert(values: pa.Array, decision: Decision, numbers: pa.Array | None = Non
     given = decision.format
     if not pa.types.is_string(values.type):
         return _stated(values, decision)
-    if numbers is not None and not given.missing and given.kind in ("integer", "number"):
+    is_count = given.time is not None and bool(given.time.unit)
+    if (
+        numbers is not None
+        and not given.missing
+        and (given.kind in ("integer", "number") or is_count)
+    ):
         if numbers.type == decision.arrow:
             return _whole(numbers, values, decision)
         if given.kind == "number" and given.number is None:
@@ -95,13 +101,15 @@ def _as_kind(
 ) -> tuple[pa.Array, Mask | None]:
     found = values.type
     if pa.types.is_timestamp(found):
-        if given.kind == "time" and given.time is not None:
-            fractional = given.time.canonical.endswith("%f")
-            return _times(values, fractional), None
+        if given.time is not None and given.time.canonical in _NAIVE:
+            return _times(values, given.time.canonical.endswith("%f")), None
         text = _times(
             values, bool((arrays.to_integers(pc.cast(values, pa.int64())) % 1_000_000).any())
         )
         readings = reading.read(text, given)
+        return readings.values, readings.odd
+    if given.time is not None and (given.missing or not given.time.unit):
+        readings = reading.read(pc.cast(values, pa.string()), given)
         return readings.values, readings.odd
     if to == pa.string():
         return pc.cast(values, pa.string()), None

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values import arrays, time_text
 from kfp_tabular.components.common.values.arrays import Mask
 
 _SCALARS = (
@@ -27,6 +27,7 @@ _SCALARS = (
 )
 
 _SECOND = 1_000_000
+_UTC = ("UTC", "Etc/UTC", "Z", "GMT", "+00:00", "+0000")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Plain:
     """A column in one of a few types.
 
     Attributes:
-        values: `null`, `bool`, `int64`, `float64`, `string` or `timestamp[us]` in UTC without a
-            time zone; missing is null.
+        values: `null`, `bool`, `int64`, `float64`, `string` or `timestamp[us]` without a time
+            zone, in UTC where there was one; missing is null.
         undecodable: Rows whose bytes are not UTF-8, or None where there are none.
     """
 
@@ -60,8 +61,8 @@ def is_scalar(arrow_type: pa.DataType) -> bool:
 def plain(values: pa.Array) -> Plain:  # noqa: PLR0911 - one per type
     """Reduce part of a column to one of a few types.
 
-    Decimals and durations (in seconds) become doubles, dates and times of day text, NaN and the
-    empty string null, integers beyond 64 bits text.
+    Decimals and durations (in seconds) become doubles, dates, times of day and timestamps in a zone
+    other than UTC text, NaN and the empty string null, integers beyond 64 bits text.
 
     Args:
         values: Of a type for which `is_scalar` holds.
@@ -85,11 +86,28 @@ def plain(values: pa.Array) -> Plain:  # noqa: PLR0911 - one per type
         micros = pc.cast(pc.cast(values, pa.duration("us"), safe=False), pa.int64())
         return Plain(pc.divide(pc.cast(micros, pa.float64(), safe=False), float(_SECOND)))
     if pa.types.is_timestamp(found):
+        if found.tz is not None and found.tz not in _UTC:
+            return Plain(_local_text(values))
         micros = pc.cast(pc.cast(values, pa.timestamp("us", found.tz), safe=False), pa.int64())
         return Plain(pc.cast(micros, pa.timestamp("us")))
     if pa.types.is_date(found) or pa.types.is_time(found):
         return Plain(pc.cast(values, pa.string()))
     return _text(values)
+
+
+def _local_text(values: pa.Array) -> pa.StringArray:
+    """Return times of a zone on its clock, with the offset: the local hour would be lost in UTC."""
+    moments = pc.cast(values, pa.timestamp("us", values.type.tz), safe=False)
+    instants = pc.cast(pc.cast(moments, pa.int64()), pa.timestamp("us"))
+    clocks = pc.local_timestamp(moments)
+    east = pc.subtract(pc.cast(clocks, pa.int64()), pc.cast(instants, pa.int64()))
+    minutes = arrays.to_integers(east) // (60 * _SECOND)
+    if not (arrays.to_integers(pc.cast(clocks, pa.int64())) % _SECOND).any():
+        clocks = pc.cast(clocks, pa.timestamp("s"))
+    offsets, places = np.unique(minutes, return_inverse=True)
+    names = arrays.from_texts([time_text.offset_text(int(offset)) for offset in offsets])
+    texts = pc.cast(clocks, pa.string())
+    return pc.binary_join_element_wise(texts, names.take(arrays.from_integers(places)), "")
 
 
 def _integers(values: pa.Array) -> pa.Array:

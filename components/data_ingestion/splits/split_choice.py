@@ -9,7 +9,11 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.arrays import Doubles
-from kfp_tabular.components.data_ingestion.columns import column_evidence, conversion
+from kfp_tabular.components.data_ingestion.columns import (
+    column_decision,
+    column_evidence,
+    conversion,
+)
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
@@ -157,6 +161,7 @@ def _settled(
         for _, of_block in window.map(look, source.blocks([column])):
             evidence.add(of_block)
     decision = decider.decide(column, evidence)
+    column_decision.require_answers([decision])
 
     def keep(block: Block) -> Kept:
         values = column_evidence.without(block.parse().columns[column], decider.missing(column))

@@ -50,7 +50,8 @@ import logging, types
 logging.basicConfig(format="%(message)s")
 from kfp_tabular.components.data_ingestion.component import ingest_data
 at = lambda name: types.SimpleNamespace(path=f"PATH/{name}", metadata={})
-ingest_data.python_func("PATH/none.csv", at("examples"), at("rejected"), at("summary"))
+outputs = [at(name) for name in ("examples", "rejected", "outline", "summary")]
+ingest_data.python_func("PATH/none.csv", *outputs)
 """
     done = subprocess.run(
         [sys.executable, "-c", program.replace("PATH", str(tmp_path))],

@@ -84,7 +84,7 @@ def test_a_time_split_by_text_in_a_given_format(run):
         split_time_format="%d/%m/%Y",
         split_fractions={"train": 1, "test": 1},
     )
-    assert got.split("test")["t"].to_pylist() == ["31/01/2024", "15/06/2025"]
+    assert got.split("test")["t"].to_pylist() == ["2024-01-31", "2025-06-15"]
 
 
 def test_rows_without_a_time_are_rejected(run):
@@ -107,7 +107,7 @@ def test_a_column_names_the_splits(run):
 
 def test_columns_and_files_are_described(run):
     got = run(ROWS + "7,,test,1\n", label="label")
-    assert "| `when` | text | string | 0.2% |" in got.summary
+    assert "| `when` | time | string | 0.2% |" in got.summary
     assert "601 rows with 4 columns" in got.summary
     assert lineage.digest_file(got.path.parent / "data.csv") in got.summary
 

@@ -33,7 +33,7 @@ def test_formats_are_given(run):
 
 
 def test_a_forced_type_is_read_in_the_notation_of_the_column(run):
-    got = run(ROWS, column_types={"price": "number"})
+    got = run(ROWS, column_types={"price": "number", "when": "text"})
     assert got.column("price")[0] == 1234.5
 
 

@@ -58,6 +58,11 @@ FRACTION = WHOLE.replace(microsecond=250_000)
         (
             pa.array([WHOLE], pa.timestamp("us", "America/Chicago")),
             "string",
+            ["2024-01-31 04:00:00-06:00"],
+        ),
+        (
+            pa.array([WHOLE], pa.timestamp("us", "UTC")),
+            "string",
             ["2024-01-31 10:00:00"],
         ),
         (pa.array([datetime.timedelta(seconds=90)]), "double", [90.0]),
@@ -333,7 +338,7 @@ def test_columns_of_the_split_are_read_although_excluded(run, parquet):
         (
             pa.array([WHOLE] * 2, pa.timestamp("ns", "Europe/Berlin")),
             pa.array([WHOLE] * 2, pa.timestamp("s")),
-            ["2024-01-31 10:00:00"] * 4,
+            ["2024-01-31 11:00:00+01:00"] * 2 + ["2024-01-31 10:00:00+00:00"] * 2,
         ),
         (
             pa.array(["a", "b"]).dictionary_encode(),
