@@ -106,7 +106,11 @@ def run(request: IngestionRequest) -> IngestionResult:
         given = {**_split_time(settings.split), **given}
         given |= column_formats.bags(given, source.bags)
         decider = Decider(
-            settings.label, settings.odd_values, given, tuple(settings.csv.missing_values)
+            settings.label,
+            settings.odd_values,
+            given,
+            tuple(settings.csv.missing_values),
+            frozenset(source.columns),
         )
         splitting = split_choice.choose(settings.split, source, decider, settings.exclude)
         with (

@@ -410,6 +410,8 @@ def _expression(given: NumberFormat) -> str:
     if given.thousands:
         separator = _THOUSANDS.get(given.thousands, re.escape(given.thousands))
         whole = f"[0-9]{{1,3}}(?:{separator}[0-9]{{3}})+|[0-9]*"
+        if given.thousands == ",":  # as in India: 12,34,567
+            whole = f"[0-9]{{1,2}}(?:,[0-9]{{2}})*,[0-9]{{3}}|{whole}"
     parts = {
         "limit": "(?:[<>]=?|[\u2264\u2265])?" if given.limits else "",
         "open": opening,

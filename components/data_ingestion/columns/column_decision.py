@@ -1,7 +1,7 @@
 """How to read a column: decided from all that its values show."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -64,6 +64,7 @@ class Wishes:
         is_label: Whether the column is the label.
         missing: Texts that mean missing, which the evidence has left out.
         day_first: Whether the day comes before the month in dates; None to decide it.
+        taken: The names of all columns of the data.
     """
 
     odd_values: str = "missing"
@@ -71,6 +72,7 @@ class Wishes:
     is_label: bool = False
     missing: tuple[str, ...] = ()
     day_first: bool | None = None
+    taken: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -223,13 +225,14 @@ class _Column:
         if evidence.low is not None and not (evidence.low >= 0 and (evidence.high or 0) <= 1):
             return None
         words = {text.lower() for text in self._booleans}
+        # `yes` and `Yes` are spellings of one class of a label; `yes` and `y` are not.
+        spelled = words if self._wishes.is_label else list(self._booleans)
         several = any(
-            sum(BOOLEANS[text.lower()] is truth for text in self._booleans) > 1
-            for truth in (True, False)
+            sum(BOOLEANS[text.lower()] is truth for text in spelled) > 1 for truth in (True, False)
         )
         numbers = bool(evidence.integers) or "integer" in self._stated
         surely = words & {"true", "false"} or "boolean" in self._stated or numbers
-        if not surely and (self._wishes.is_label or not several):
+        if not surely and not several:
             return None
         rows = self._spelled + evidence.integers
         rows += evidence.stated["boolean"] + evidence.stated["integer"]
@@ -547,7 +550,7 @@ class _Column:
             self._warn(
                 "mixed-currencies",
                 f"{self._name!r} mixes currencies ({_listed(sorted(currencies))}); amounts are not "
-                f"converted. Column '{self._name}_currency' holds the currency.",
+                f"converted. Column {self._derived('currency')!r} holds the currency.",
                 self._as_text(),
             )
         limits = [shape for shape in fitting if shape.limit]
@@ -557,7 +560,7 @@ class _Column:
             self._note(
                 "limits",
                 f"{self._name!r}: {_count(rows, 'limit')} such as {example!r} are read as the "
-                f"limit; column '{self._name}_limit' marks them with -1 and 1.",
+                f"limit; column {self._derived('limit')!r} marks them with -1 and 1.",
                 self._as_text(),
             )
         percents = sum(evidence.shapes[shape] for shape in fitting if shape.percent)
@@ -696,15 +699,15 @@ class _Column:
         if not self._wishes.is_label and given.number is not None:
             currencies = {CURRENCIES.get(unit, unit) for unit in given.number.units}
             if len(currencies) > 1:
-                derived[f"{self._name}_currency"] = ColumnFormat(
+                derived[self._derived("currency")] = ColumnFormat(
                     "text", derived_from=self._name, part="unit"
                 )
             if given.number.limits:
-                derived[f"{self._name}_limit"] = ColumnFormat(
+                derived[self._derived("limit")] = ColumnFormat(
                     "integer", derived_from=self._name, part="limit"
                 )
         if self._wishes.odd_values == "flag" and not self._wishes.is_label and self._has_odd:
-            derived[f"{self._name}_odd"] = ColumnFormat(
+            derived[self._derived("odd")] = ColumnFormat(
                 "integer", derived_from=self._name, part="odd"
             )
         return Decision(given, tuple(listed), aliases or {}, derived, tuple(self._findings))
@@ -713,9 +716,16 @@ class _Column:
     def _has_odd(self) -> bool:
         return any(finding.code in ("odd-values", "huge-values") for finding in self._findings)
 
+    def _derived(self, part: str) -> str:
+        """Return a name for a derived column that no column of the data has."""
+        name = f"{self._name}_{part}"
+        while name in self._wishes.taken:
+            name += "_"
+        return name
+
     def _fate(self) -> str:
         return {
-            "flag": f"taken as missing and marked in column '{self._name}_odd'",
+            "flag": f"taken as missing and marked in column {self._derived('odd')!r}",
             "reject": "and their rows are rejected",
         }.get(self._wishes.odd_values, "taken as missing")
 

@@ -430,8 +430,9 @@ def _groupable(text: pa.StringArray) -> Mask:
 def _version_parts(text: pa.StringArray) -> tuple[Integers, Mask, Mask] | None:
     """Return the rows with a value, and masks of those like `1.9` and `1.10`.
 
-    None where a number with a point has a sign, four digits after the point, or a zero there before
-    another digit (`1.05`): those are no version numbers.
+    None where a number with a point has a sign, four digits after the point, a zero there before
+    another digit (`1.05`), or two digits as prices have them (`2.50`): those are no version
+    numbers.
     """
     offsets, data = _bytes(text)
     rows = np.flatnonzero(offsets[1:] > offsets[:-1])
@@ -444,7 +445,8 @@ def _version_parts(text: pa.StringArray) -> tuple[Integers, Mask, Mask] | None:
     zero = [byte == ord("0") for byte in last]
     near = point[0] | point[1] | point[2] | point[3]
     signed = (data[starts] == ord("-")) & near
-    if signed.any() or ((point[2] & zero[1]) | (point[3] & zero[2])).any():
+    price = point[2] & zero[0] & (last[1] > ord("3"))
+    if (signed | price | (point[2] & zero[1]) | (point[3] & zero[2])).any():
         return None
     if int(near.sum()) < _points(text):
         return None

@@ -1,6 +1,6 @@
 """The formats of columns that the options give, and the decisions about all others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,12 +61,14 @@ class Decider:
         odd_values: What happens to values that do not fit.
         given: What the options say, by column.
         missing_values: Texts that mean missing in every column.
+        columns: The names of all columns of the data.
     """
 
     label: str = ""
     odd_values: str = "missing"
     given: Mapping[str, GivenFormat] = field(default_factory=dict)
     missing_values: Sequence[str] = ()
+    columns: Collection[str] = ()
 
     def decide(self, name: str, evidence: ColumnEvidence) -> Decision:
         """Decide how to read a column."""
@@ -77,6 +79,7 @@ class Decider:
             name == self.label,
             (*given.missing, *self.missing_values),
             given.day_first,
+            self.columns,
         )
         return column_decision.decide(name, evidence, wishes)
 

@@ -129,6 +129,8 @@ _NUMBER = re.compile(
 def _body(notation: Notation) -> re.Pattern[str]:
     decimal, thousands = map(re.escape, notation)
     groups = f"9{{1,3}}(?:{thousands}9{{3}})+|" if thousands else ""
+    if notation.thousands == ",":  # as in India: 12,34,567
+        groups += f"9{{1,2}}(?:{thousands}9{{2}})*{thousands}9{{3}}|"
     return re.compile(f"(?:{groups}[09]*)(?P<fraction>{decimal}9*)?")
 
 

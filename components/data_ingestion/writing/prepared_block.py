@@ -237,7 +237,7 @@ def _convert(
         columns[name] = converted.values
         derived |= converted.derived
         misfits = converted.odd
-        if misfits is not None and (reject_odd or name == label):
+        if misfits is not None and reject_odd and name != label:
             reasons.append((misfits, f"column {name!r}: the value is no {decision.format.kind}"))
         if name == label:
             lost = arrays.to_valid(column.values) & ~arrays.to_valid(converted.values)

@@ -266,3 +266,24 @@ def test_a_decision_does_not_depend_on_the_cuts(writers, cuts, seed):
     assert decide(values, cuts) == decide(values)
     shuffled = source.sample(values, len(values))
     assert decide(shuffled, cuts) == decide(values)
+
+
+def test_a_label_in_several_spellings_of_true_and_false():
+    decision, labels = read(["yes", "y", "No", "n"] * 100, is_label=True)
+    assert decision.format.kind == "boolean"
+    assert labels.to_pylist() == [1, 1, 0, 0] * 100
+
+
+def test_groups_as_in_india():
+    decision, numbers = read(["12,34,567.50", "1,234", "99"] * 50)
+    assert decision.format.number == NumberFormat(thousands=",")
+    assert numbers.to_pylist()[:3] == [1234567.5, 1234.0, 99.0]
+
+
+def test_prices_typed_by_hand_are_numbers():
+    assert decide(["2.5", "2.50", "1.25", "3.10"] * 50).format.kind == "number"
+
+
+def test_a_derived_column_takes_no_name_of_another():
+    decision = decide([*column(plain), "<0.5"], taken={"x_limit"})
+    assert list(decision.derived) == ["x_limit_"]
