@@ -1,5 +1,6 @@
 """Checks beyond TFDV's: values that are not finite, labels that cannot be learned."""
 
+import math
 from collections.abc import Collection, Iterator
 
 import pyarrow.compute as pc
@@ -17,6 +18,8 @@ from kfp_tabular.components.data_validation.value_rules import count
 TRAIN = "train"
 
 _UNSEEN_SHARE = 0.01  # rarer values may be in one split only by chance
+_UNSEEN_ROWS = 4  # the same, where there are few rows
+_SIGMAS = 3
 _ROWS_PER_TEXT = 2  # with fewer, the texts are names or notes that differ in every row
 
 
@@ -111,6 +114,17 @@ def _without_values(found: SplitSummaries, label: str) -> Iterator[Anomaly]:
         )
 
 
+def _unseen_by_chance(seen: ColumnSummary, rows: int) -> float:
+    """Return how many rows of another split may have values that the train split lacks by chance.
+
+    The share of rows with a value that was never seen is about that of values seen once (Good and
+    Turing, 1953).
+    """
+    once = sum(1 for _, count in seen.ranked if count == 1)
+    expected = rows * once / max(seen.present, 1)
+    return max(expected + _SIGMAS * math.sqrt(expected), _UNSEEN_SHARE * rows, float(_UNSEEN_ROWS))
+
+
 def _unseen_values(
     found: SplitSummaries, label: str, restricted: Collection[str]
 ) -> Iterator[Anomaly]:
@@ -125,7 +139,8 @@ def _unseen_values(
                 continue
             unseen = [(text, rows) for text, rows in columns[name].ranked if text not in known]
             rows = sum(number for _, number in unseen)
-            if rows and (name == label or rows >= _UNSEEN_SHARE * columns[name].rows):
+            usual = name != label and rows <= _unseen_by_chance(seen, columns[name].rows)
+            if rows and not usual:
                 yield Anomaly(
                     severity="warning",
                     column=name,

@@ -258,7 +258,8 @@ def _leaks(settings: ValidationOptions, examples: Examples) -> list[Finding]:
 def _is_sorted_identifier(examples: Examples, found: leaks.Strength) -> bool:
     if found.score < leaks.SUSPICIOUS or found.by_presence:
         return False
-    split = next(name for name, rows in examples.rows().items() if rows)
+    rows = examples.rows()
+    split = max(rows, key=lambda name: rows[name])
     batch = next(iter(examples.batches(split, [found.column], _IDENTIFIER_ROWS)))
     return identifiers.of_column(found.column, batch.column(0)) == "row"
 

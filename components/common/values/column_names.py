@@ -80,6 +80,17 @@ def suggests_identifier(name: str) -> bool:
     )
 
 
+def counts_rows(name: str) -> bool:
+    """Return whether a name suggests the number of a row, perhaps within a group.
+
+    Example:
+        >>> [name for name in ["index", "row", "customer_id", "order_no"] if counts_rows(name)]
+        ['index', 'row']
+    """
+    found = _nouns(name)
+    return bool(found) and found[-1] in ("index", "idx", "row", "rownum", "record", "recno")
+
+
 def suggests_code(name: str) -> bool:
     """Return whether a name suggests that numbers are codes without an order.
 

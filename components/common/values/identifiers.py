@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.column_names import (
+    counts_rows,
     suggests_identifier,
     suggests_quantity,
 )
@@ -25,7 +26,7 @@ from kfp_tabular.components.common.values.column_names import (
 IdentifierKind = Literal["row", "entity"]
 """`row`: almost every row has a value of its own. `entity`: few rows share each value."""
 
-FEWEST_ROWS = 100
+FEWEST_ROWS = 50
 """With fewer rows, distinct values in all of them do not suggest an identifier."""
 
 FEWEST_ENTITIES = 50
@@ -181,6 +182,8 @@ def _of_text(evidence: ValueEvidence, *, named: bool) -> IdentifierKind | None:
 def _by_repetition(evidence: ValueEvidence) -> IdentifierKind | None:
     if evidence.distinct >= _UNIQUE_BY_NAME * evidence.rows:
         return "row"
+    if counts_rows(evidence.name):
+        return None  # Such as the number of the specimen within its species.
     return "entity" if evidence.rows_per_value < ROWS_PER_ENTITY else None
 
 

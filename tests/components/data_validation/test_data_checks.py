@@ -84,9 +84,16 @@ def test_a_split_without_rows(write_examples, validated):
 
 def test_values_that_only_another_split_has(write_examples, validated):
     train = repeated(1000, {"kind": ["a", "b"], "name": [f"n{i}" for i in range(1000)]})
-    test = pa.table({"kind": ["a"] * 99 + ["q"], "name": [f"m{i}" for i in range(100)]})
-    rare = pa.table({"kind": ["a"] * 999 + ["q"], "name": [f"m{i}" for i in range(1000)]})
+    test = pa.table({"kind": ["a"] * 95 + ["q"] * 5, "name": [f"m{i}" for i in range(100)]})
+    rare = pa.table({"kind": ["a"] * 990 + ["q"] * 10, "name": [f"m{i}" for i in range(1000)]})
     done = validated(write_examples(train=train, eval=rare, test=test))
     assert kinds(done) == {("warning", "values that split train lacks", "kind", "test")}
     assert done.listed[0]["found"] == "'q'"
     assert done.result.is_valid
+
+
+def test_rare_values_are_in_one_split_by_chance(write_examples, validated):
+    towns = [f"town {number}" for number in range(40)]
+    train = pa.table({"town": [*towns[:30], *["big"] * 170], "kind": ["a", "b"] * 100})
+    test = pa.table({"town": [*towns[30:], *["big"] * 40], "kind": ["a"] * 47 + ["c"] * 3})
+    assert kinds(validated(write_examples(train=train, eval=train, test=test))) == set()

@@ -27,7 +27,7 @@ def trips() -> pa.Table:
     return pa.table(
         {
             "amount": pa.array([(i * 37 % 101) / 4 if i % 9 else None for i in range(rows)]),
-            "hour": pa.array([i * 7 % 24 for i in range(rows)]),
+            "zone": pa.array([i * 7 % 24 for i in range(rows)]),
             "count": pa.array([i * i % 997 for i in range(rows)]),
             "paid by": pa.array(["Cash", "Card", 'Über, "x"', None][i % 4] for i in range(rows)),
             "note": pa.array([f"note {i}" for i in range(rows)]),
@@ -44,7 +44,7 @@ def later_trips() -> pa.Table:
     table = trips()
     changed = {
         "amount": pa.array([float("nan") if i < 2 else i / 7 for i in range(600)]),
-        "hour": pa.array([i * 7 % 25 for i in range(600)]),
+        "zone": pa.array([i * 7 % 25 for i in range(600)]),
         "paid by": pa.array(["Cash", "Coin"] * 300),
         "count": pa.array([*map(str, range(598)), "many", "more"]),
     }

@@ -45,6 +45,7 @@ CODES = [f"AB-{number:05d}" for number in SEED.choice(10**5, 3000, replace=False
     [
         ("customer_id", np.arange(3000) + 10_000_123, "row"),
         ("n", np.arange(3000), "row"),
+        ("rownames", np.arange(60) + 85, "row"),
         ("account", SPARSE, "row"),
         ("x", SPARSE, "row"),
         ("customer_id", CUSTOMERS, "entity"),
@@ -77,7 +78,8 @@ def test_identifiers(name, values, kind):
         ("driver_id", SEED.integers(0, 200, 4000)),
         ("t", SEED.integers(1_650_000_000, 1_680_000_000, 3000)),
         ("day", SEED.choice([20230101 + 100 * month for month in range(12)], 3000)),
-        ("x", np.arange(99)),
+        ("x", np.arange(49)),
+        ("index", np.tile(np.arange(50), 4)),
         ("version", [f"1.{index}.{index % 7}" for index in range(70)] * 30),
         ("clock", [f"{index % 24:02d}:{index % 60:02d}" for index in range(3000)]),
         ("note", [f"called {index} times" for index in range(3000)]),
