@@ -15,6 +15,11 @@ from kfp_tabular.components.feature_engineering.features.feature_config import (
     OOV_BUCKETS,
     TOP_K,
 )
+from kfp_tabular.components.feature_engineering.features.text_features import (
+    TEXT_COLUMNS,
+    TEXT_LENGTH,
+    TEXT_NGRAMS,
+)
 
 AUTO = "auto"
 TASKS = (AUTO, *TASK_KINDS)
@@ -44,14 +49,17 @@ class TransformOptions:
     feature_config: dict[str, Any] = option(
         {},
         f"""By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
-        `bag`, `presence`, `drop`; derived by default) and its options. numeric: `log` (true,
-        false, "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
+        `bag`, `text`, `presence`, `drop`; derived by default) and its options. numeric: `log`
+        (true, false, "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
         `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}). hash: `buckets`
         ({HASH_BUCKETS}). timestamp: `parts` (of `month`, `day`, `weekday`, `hour`, `minute`,
         `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`, `year_cycle`, `age`,
         `elapsed`), `format` (strptime, or `days` to `nanoseconds` since 1970), `holidays`
         (dates, or `12-25` for every year), `reference` (the column that `age` is measured to).
-        bag: `separator` (of text), `top_k` ({BAG_TOP_K}), `min_frequency` ({MIN_FREQUENCY}).""",
+        bag: `separator` (of text), `top_k` ({BAG_TOP_K}), `min_frequency` ({MIN_FREQUENCY}).
+        text: `words` and `characters` (columns of n-grams, at most {TEXT_COLUMNS}; 0 for none),
+        `ngrams` (of words, {TEXT_NGRAMS}), `character_ngrams` ([3, 5]), `length` (bytes read,
+        {TEXT_LENGTH}).""",
     )
     preprocessing_fn: str = option(
         "",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 from kfp_tabular.components.common.artifacts.findings import Findings
-from kfp_tabular.components.feature_engineering.features.kind_choice import CODES
+from kfp_tabular.components.feature_engineering.features.kind_choice import CODES, FREE_TEXT, PARTS
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     DroppedColumn,
     FeaturePlan,
@@ -49,6 +49,7 @@ def add(plan: FeaturePlan, found: Findings) -> None:
             f"{len(columns)} columns are not features, such as {columns[0].name!r}: "
             f"{columns[0].why}. The others: {_listed(column.name for column in columns[1:])}.",
         )
+    _add_texts(plan, found)
     coded = [feature.feature.name for feature in plan.features if CODES in feature.why]
     if coded:
         found.note(
@@ -57,6 +58,20 @@ def add(plan: FeaturePlan, found: Findings) -> None:
             column=coded[0] if len(coded) == 1 else "",
             option=_option(coded[0], "numeric"),
         )
+
+
+def _add_texts(plan: FeaturePlan, found: Findings) -> None:
+    texts = [feature for feature in plan.features if feature.why.startswith((FREE_TEXT, PARTS))]
+    if not texts:
+        return
+    shown = "; ".join(f"{feature.feature.name!r}: {feature.why}" for feature in texts[:_NAMED])
+    more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    found.note(
+        "text",
+        f"Text becomes features of its words and characters: {shown}{more}.",
+        column=texts[0].feature.name if len(texts) == 1 else "",
+        option=_option(texts[0].feature.name, "drop"),
+    )
 
 
 def _option(name: str, kind: str) -> str:

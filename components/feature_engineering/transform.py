@@ -41,7 +41,11 @@ from kfp_tabular.components.feature_engineering.features.schema_columns import (
     SchemaColumn,
     schema_columns,
 )
-from kfp_tabular.components.feature_engineering.graph import transform_graph, user_function
+from kfp_tabular.components.feature_engineering.graph import (
+    text_counts,
+    transform_graph,
+    user_function,
+)
 from kfp_tabular.components.feature_engineering.options import TransformOptions
 from kfp_tabular.components.feature_engineering.task_resolution import TRAIN
 
@@ -203,7 +207,8 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
     settings = inputs.options
     names = [column.feature.name for column in inputs.candidates]
     configured = feature_config.parse(settings.feature_config, names)
-    wanted = [column.feature for column in inputs.candidates if _is_read(column, configured)]
+    kept = [column for column in inputs.candidates if _is_read(column, configured)]
+    wanted = [column.feature for column in kept]
     counted = {
         name: column_facts.CONFIGURED_VALUES
         for name, option in configured.items()
@@ -212,6 +217,7 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
     facts = column_facts.collect(inputs.examples, wanted, counted=counted)
     facts = _with_times(inputs, configured, facts)
     bags = feature_plan.bag_columns(inputs.candidates, facts, configured)
+    text_columns = feature_plan.text_columns(kept, facts, configured)
     plan = feature_plan.derive(
         inputs.candidates,
         facts,
@@ -219,6 +225,7 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         label=settings.label,
         dropped=inputs.dropped,
         bags=bag_facts.collect(inputs.examples, bags, split=TRAIN),
+        texts=text_counts.collect(inputs.examples, text_columns, inputs.task),
     )
     _logger.info("%d features kept, %d columns dropped", len(plan.features), len(plan.dropped))
     if not plan.features:

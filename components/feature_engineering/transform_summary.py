@@ -211,5 +211,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return " ".join(value)
+        return " ".join(map(str, value))
     return str(value)

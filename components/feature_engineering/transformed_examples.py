@@ -104,7 +104,7 @@ class _Transform:
 
         layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
         self._tf = tf
-        self._function = tf.function(layer.call, autograph=False)
+        self._function = tf.function(layer.call, autograph=False, reduce_retracing=True)
         self._features = features
         self._outputs = outputs
         self._task = task

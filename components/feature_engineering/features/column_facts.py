@@ -39,10 +39,16 @@ CONFIGURED_VALUES = 2_000_000
 SHOWN_TEXTS = 1_000
 """The number of texts of a column that are kept, to recognize formats of times."""
 
+SPREAD_TEXTS = 4_000
+"""The number of texts from all over a column that are kept, to recognize free text."""
+
 SAMPLED_ROWS = 100_000
 """The number of rows that quantiles are computed from. The standard deviation of the share of rows
 below a quantile is then 0.16 percentage points at the median."""
 
+_SPREAD_FIRST = 1_000
+_SPREAD_NEXT = 100
+_COUNTED_BYTES = 256 << 20  # Long texts are estimated earlier.
 _SAMPLED_CELLS = 50_000_000
 _SAMPLED_LEAST = 10_000
 _SAMPLE_SEED = 0  # Any value works, but changing it changes the buckets.
@@ -95,6 +101,7 @@ class ColumnFacts:
         texts: The first texts, at most `SHOWN_TEXTS`.
         times: Facts about the points in time, of columns that hold some.
         whole: Whether all numbers are whole.
+        spread: Texts from all over the column, at most about `SPREAD_TEXTS`.
     """
 
     rows: int
@@ -109,6 +116,7 @@ class ColumnFacts:
     texts: tuple[str, ...] = ()
     times: TimeFacts | None = None
     whole: bool = False
+    spread: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def present(self) -> int:
@@ -246,6 +254,7 @@ class _Values:
         self._limit = limit
         self._parts: list[pa.Table] = []
         self._pending = 0
+        self._bytes = 0
         self._sketch: Any = None
 
     def add(self, values: pa.Array, *, estimated: bool) -> None:
@@ -258,9 +267,15 @@ class _Values:
             pa.table({"value": counts.field("values"), "rows": counts.field("counts")})
         )
         self._pending += len(counts)
-        if self._pending > self._limit + _COMPACT_ROWS or len(self._parts) > 64:
+        self._bytes += self._parts[-1].nbytes
+        if (
+            self._pending > self._limit + _COMPACT_ROWS
+            or len(self._parts) > 64
+            or self._bytes > 2 * _COUNTED_BYTES
+        ):
             self._compact()
-            if self._parts[0].num_rows > self._limit:
+            table = self._parts[0]
+            if table.num_rows > self._limit or table.nbytes > _COUNTED_BYTES:
                 from tfx_bsl import sketches
 
                 self._sketch = sketches.KmvSketch(_DISTINCT_BUCKETS)
@@ -287,6 +302,7 @@ class _Values:
             grouped = pa.concat_tables(self._parts).group_by("value").aggregate([("rows", "sum")])
             self._parts = [grouped.rename_columns(_GROUPED[grouped.column_names[0]])]
         self._pending = self._parts[0].num_rows
+        self._bytes = self._parts[0].nbytes
 
 
 # Older Arrow versions put the aggregates before the keys.
@@ -310,6 +326,7 @@ class _Column:
         self._high = -math.inf
         self._sample: list[npt.NDArray[Any]] = []
         self._texts: list[str] = []
+        self._spread: list[str] = []
 
     def add(self, column: pa.Array, sample: pa.Array) -> None:
         dense = dense_column(column, self.feature)
@@ -323,6 +340,10 @@ class _Column:
         if self.feature.dtype == "string":
             if len(self._texts) < SHOWN_TEXTS:
                 self._texts += present[: SHOWN_TEXTS - len(self._texts)].to_pylist()
+            wanted = _SPREAD_FIRST if not self._spread else _SPREAD_NEXT
+            if len(self._spread) < SPREAD_TEXTS:
+                places = np.linspace(0, len(present) - 1, min(len(present), wanted)).astype(int)
+                self._spread += present.take(pa.array(places)).to_pylist()
         else:
             if self._wholes is not None:
                 self._add_wholes(column.filter(mask))
@@ -353,8 +374,14 @@ class _Column:
         counted = self._values if self._wholes is None else self._wholes
         distinct, counts = counted.facts()
         if self.feature.dtype == "string" or not self._sample:
-            texts = tuple(self._texts)
-            return ColumnFacts(self._rows, self._missing, distinct, counts, texts=texts)
+            return ColumnFacts(
+                self._rows,
+                self._missing,
+                distinct,
+                counts,
+                texts=tuple(self._texts),
+                spread=tuple(self._spread),
+            )
         varies = self._low < self._high
         return ColumnFacts(
             rows=self._rows,

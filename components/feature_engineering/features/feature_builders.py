@@ -8,7 +8,7 @@ from typing import Any
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values.column_format import TimeFormat
-from kfp_tabular.components.feature_engineering.features import timestamp_formats
+from kfp_tabular.components.feature_engineering.features import text_features, timestamp_formats
 from kfp_tabular.components.feature_engineering.features.bag_facts import BagFacts
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_config import (
@@ -31,10 +31,12 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     Numeric,
     PlannedFeature,
     Presence,
+    Text,
     Timestamp,
     TransformedColumn,
 )
 from kfp_tabular.components.feature_engineering.features.schema_columns import SchemaColumn
+from kfp_tabular.components.feature_engineering.features.text_features import TextFacts
 from kfp_tabular.components.feature_engineering.features.time_facts import YEAR, Spread
 from kfp_tabular.components.feature_engineering.features.timestamp_formats import READABLE
 
@@ -81,6 +83,7 @@ class FeatureEvidence:
         why: The reason for the kind.
         names: Names of transformed columns.
         bag: What the bags hold, for the kind `bag`.
+        text: How often n-grams occur, for the kind `text`.
     """
 
     column: SchemaColumn
@@ -89,6 +92,7 @@ class FeatureEvidence:
     why: str
     names: OutputNames
     bag: BagFacts | None = None
+    text: TextFacts | None = None
 
     @property
     def feature(self) -> RawFeature:
@@ -98,6 +102,11 @@ class FeatureEvidence:
     def derived(self, what: str, size: int | None = None) -> TransformedColumn:
         """Return a transformed column with a new name."""
         return TransformedColumn(self.names.derived(self.feature.name, what), size)
+
+    def vector(self, what: str, width: int) -> TransformedColumn:
+        """Return a transformed column of vectors with a new name."""
+        name = self.names.derived(self.feature.name, what)
+        return TransformedColumn(name, width=width, compact=True)
 
 
 def build(kind: FeatureKind, given: FeatureEvidence) -> PlannedFeature | DroppedColumn:
@@ -244,6 +253,31 @@ def _bag(given: FeatureEvidence) -> Bag:
     )
 
 
+def _text(given: FeatureEvidence) -> Text:
+    feature, facts = given.feature, given.text
+    if facts is None:
+        raise ValueError(f"{feature.name!r}: n-grams were not counted")
+    kept, vectors = {}, {}
+    for name in facts.frequencies:
+        found = text_features.keep(
+            facts, name, rows=given.facts.present, most=given.options.get(name)
+        )
+        if found is not None:
+            kept[name] = found
+            vectors[name] = given.vector(name, found.width)
+    vectors["statistics"] = given.vector("statistics", len(facts.means))
+    return Text(
+        feature=feature,
+        why=given.why,
+        ngrams=facts.column.ngrams,
+        kept=kept,
+        means=facts.means,
+        deviations=facts.deviations,
+        vectors=vectors,
+        flag=given.derived("missing") if given.facts.missing else None,
+    )
+
+
 def _presence(given: FeatureEvidence) -> Presence:
     return Presence(given.feature, given.why, given.derived("missing"))
 
@@ -367,6 +401,7 @@ _BUILDERS: Mapping[FeatureKind, Callable[[FeatureEvidence], PlannedFeature | Dro
     "hash": _hashed,
     "timestamp": _timestamp,
     "bag": _bag,
+    "text": _text,
     "presence": _presence,
 }
 

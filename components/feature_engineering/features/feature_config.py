@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args
 
 from kfp_tabular.components.common.errors import UserError, closest
 
-FeatureKind = Literal["numeric", "categorical", "hash", "timestamp", "bag", "presence", "drop"]
+FeatureKind = Literal[
+    "numeric", "categorical", "hash", "timestamp", "bag", "text", "presence", "drop"
+]
 KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 
 CalendarPart = Literal[
@@ -227,6 +229,15 @@ def _separator(where: str, value: Any) -> str:
     return value
 
 
+def _character_ngrams(where: str, value: Any) -> tuple[int, int]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise UserError(f"{where}: expected two numbers such as [3, 5], found {value!r}.")
+    least, most = (_Whole(1, 8)(where, number) for number in value)
+    if least > most:
+        raise UserError(f"{where}: expected the smaller number first, found {value!r}.")
+    return least, most
+
+
 OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
     "numeric": {"log": _log, "buckets": _Whole(0, 10_000)},
     "categorical": {
@@ -245,6 +256,13 @@ OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
         "separator": _separator,
         "top_k": _Whole(0, 16_384),
         "min_frequency": _Whole(1, 2**53),
+    },
+    "text": {
+        "words": _Whole(0, 16_384),
+        "characters": _Whole(0, 16_384),
+        "ngrams": _Whole(1, 3),
+        "character_ngrams": _character_ngrams,
+        "length": _Whole(1, 1_000_000),
     },
     "presence": {},
     "drop": {},

@@ -8,7 +8,12 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.values.column_format import TimeFormat
-from kfp_tabular.components.feature_engineering.features import feature_builders, feature_config
+from kfp_tabular.components.feature_engineering.features import (
+    feature_builders,
+    feature_config,
+    text_features,
+    text_kind,
+)
 from kfp_tabular.components.feature_engineering.features.bag_facts import BagColumn, BagFacts
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_builders import (
@@ -28,6 +33,7 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     TransformedColumn,
 )
 from kfp_tabular.components.feature_engineering.features.schema_columns import SchemaColumn
+from kfp_tabular.components.feature_engineering.features.text_features import TextColumn, TextFacts
 
 _PRESENCE = 0.001
 
@@ -40,6 +46,7 @@ def derive(
     label: str,
     dropped: Iterable[DroppedColumn] = (),
     bags: Mapping[str, BagFacts] | None = None,
+    texts: Mapping[str, TextFacts] | None = None,
 ) -> FeaturePlan:
     """Plan the features of all columns.
 
@@ -50,6 +57,7 @@ def derive(
         label: The label; no transformed column gets its name.
         dropped: Columns that are already left out.
         bags: What the bags of each of `bag_columns` hold.
+        texts: How often n-grams occur in each of `text_columns`.
 
     Raises:
         UserError: The configuration asks for a kind or an option that a column cannot have.
@@ -73,7 +81,8 @@ def derive(
         if configured.kind == "drop":  # no facts were collected
             out.append(DroppedColumn(name, "configured"))
             continue
-        feature = _derive(column, facts[name], configured, names, (bags or {}).get(name))
+        known = (bags or {}).get(name), (texts or {}).get(name)
+        feature = _derive(column, facts[name], configured, names, *known)
         if isinstance(feature, DroppedColumn):
             out.append(feature)
         else:
@@ -148,12 +157,46 @@ def bag_columns(
     return found
 
 
+def text_columns(
+    columns: Iterable[SchemaColumn],
+    facts: Mapping[str, ColumnFacts],
+    options: Mapping[str, FeatureOptions],
+) -> list[TextColumn]:
+    """Return the columns whose n-grams `derive` has to know, in the arguments of `derive`.
+
+    Raises:
+        UserError: A column is configured as text and is none.
+    """
+    found = []
+    for column in columns:
+        name, configured = column.feature.name, options.get(column.feature.name, FeatureOptions())
+        if configured.kind not in (None, "text") or _is_empty_or_constant(facts[name]):
+            continue
+        if column.feature.dtype != "string":
+            if configured.kind == "text":
+                raise UserError(
+                    f"feature_config: {name!r} is a number and cannot be text. Choose hash or "
+                    "categorical, or read it as text with ingest_data's column_types."
+                )
+            continue
+        if (configured.kind or choose_kind(column, facts[name])[0]) == "text":
+            is_prose = text_kind.examine(facts[name].spread).kind != "parts"
+            checked = feature_config.checked(name, "text", configured.options)
+            found.append(text_features.text_column(name, checked, is_prose=is_prose))
+    return found
+
+
+def _is_empty_or_constant(facts: ColumnFacts) -> bool:
+    return not facts.present or (facts.counts is not None and facts.distinct == 1)
+
+
 def _derive(
     column: SchemaColumn,
     facts: ColumnFacts,
     options: FeatureOptions,
     names: OutputNames,
     bag: BagFacts | None,
+    text: TextFacts | None,
 ) -> PlannedFeature | DroppedColumn:
     name = column.feature.name
     if not facts.present:
@@ -165,7 +208,7 @@ def _derive(
         code = "identifier" if why.startswith(IDENTIFIER) else "no-pattern"
         return DroppedColumn(name, why, code, "hash" if _is_text(column) else "numeric")
     configured = feature_config.checked(name, kind, options.options)
-    evidence = FeatureEvidence(column, facts, configured, why, names, bag)
+    evidence = FeatureEvidence(column, facts, configured, why, names, bag, text)
     return feature_builders.build(kind, evidence)
 
 

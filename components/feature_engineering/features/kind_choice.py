@@ -3,8 +3,8 @@
 import numpy as np
 
 from kfp_tabular.components.common.values import codes, identifiers
-from kfp_tabular.components.common.values.column_names import suggests_code
-from kfp_tabular.components.feature_engineering.features import timestamp_formats
+from kfp_tabular.components.common.values.column_names import suggests_code, suggests_identifier
+from kfp_tabular.components.feature_engineering.features import text_kind, timestamp_formats
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
 from kfp_tabular.components.feature_engineering.features.feature_config import (
     MIN_FREQUENCY,
@@ -16,6 +16,8 @@ from kfp_tabular.components.feature_engineering.features.timestamp_formats impor
 
 IDENTIFIER = "identifier"
 CODES = "codes without an order"
+FREE_TEXT = "free text"
+PARTS = "text with parts"
 """How the reasons for these decisions begin."""
 
 _UNIQUE_TEXT = 0.9
@@ -61,21 +63,35 @@ def _is_time(column: SchemaColumn, facts: ColumnFacts) -> bool:
 
 
 def _kind_of_text(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:
+    unique = facts.distinct >= _UNIQUE_TEXT * facts.present
+    distinct = min(facts.distinct, facts.present)  # An estimate may exceed the rows.
+    if text_kind.may_be_free(facts):
+        features = _free_text(name, facts, unique=unique)
+        if features:
+            return "text", features
     identified = _identified(name, facts)
     if identified:
         return "drop", identified
-    unique = facts.distinct >= _UNIQUE_TEXT * facts.present
     if unique and facts.present >= identifiers.FEWEST_ROWS:
-        # An estimate may exceed the rows.
-        distinct = min(facts.distinct, facts.present)
         return "drop", (
-            f"identifier or free text: {distinct} distinct values in {facts.present} rows"
+            f"identifier: {distinct} distinct values in {facts.present} rows, without words or "
+            "beginnings that repeat"
         )
     if facts.counts is None or facts.distinct > TOP_K:
         return "hash", f"text, {facts.distinct} distinct values"
     if max(facts.counts.values()) < MIN_FREQUENCY:
         return "drop", "text without a repeated value"
     return "categorical", f"text, {facts.distinct} distinct values"
+
+
+def _free_text(name: str, facts: ColumnFacts, *, unique: bool) -> str:
+    """Return why a column becomes features of its words; empty if it does not."""
+    evidence = text_kind.examine(facts.spread)
+    if evidence.kind == "prose" and (unique or evidence.has_sentences):
+        return f"{FREE_TEXT}: {evidence.summary}"
+    if evidence.kind == "parts" and unique and not suggests_identifier(name):
+        return f"{PARTS}: {evidence.summary}"
+    return ""
 
 
 def _kind_of_whole(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:

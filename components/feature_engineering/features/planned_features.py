@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features.bag_facts import Scale
 from kfp_tabular.components.feature_engineering.features.column_facts import Moments
+from kfp_tabular.components.feature_engineering.features.text_features import KeptNgrams, Ngrams
 
 
 @dataclass(frozen=True)
@@ -286,7 +290,49 @@ class Presence:
         return {}
 
 
-PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Bag | Presence
+@dataclass(frozen=True)
+class Text:
+    """Text as vectors: TF-IDF weights of n-grams, and statistics such as the length.
+
+    Attributes:
+        feature: The raw feature.
+        why: The reason for the kind.
+        ngrams: Which n-grams are taken.
+        kept: The n-grams with a column, for `words` and `characters` as far as there are any.
+        means: The mean of each statistic.
+        deviations: The standard deviation of each statistic.
+        vectors: A transformed column for each of `kept`, and one for `statistics`.
+        flag: 1 where the value is missing. None if the train split has no missing values.
+    """
+
+    feature: RawFeature
+    why: str
+    ngrams: Ngrams
+    kept: Mapping[str, KeptNgrams]
+    means: npt.NDArray[np.float32]
+    deviations: npt.NDArray[np.float32]
+    vectors: Mapping[str, TransformedColumn]
+    flag: TransformedColumn | None
+
+    kind = "text"
+
+    @property
+    def outputs(self) -> list[TransformedColumn]:
+        """The transformed columns."""
+        return [*self.vectors.values(), *([self.flag] if self.flag else [])]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constants to show in `features.json` and the summary."""
+        widths: dict[str, Any] = {name: kept.width for name, kept in self.kept.items()}
+        if "words" in self.kept:
+            widths["ngrams"] = self.ngrams.words
+        if "characters" in self.kept and self.ngrams.characters:
+            widths["character_ngrams"] = list(self.ngrams.characters)
+        return widths | {"length": self.ngrams.length}
+
+
+PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Bag | Text | Presence
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,11 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     Hashed,
     Numeric,
     Presence,
+    Text,
     Timestamp,
 )
 from kfp_tabular.components.feature_engineering.features.time_facts import YEAR
-from kfp_tabular.components.feature_engineering.graph import bag_graph, timestamp_graph
+from kfp_tabular.components.feature_engineering.graph import bag_graph, text_graph, timestamp_graph
 
 VOCABULARY = "vocabulary"
 """The name of the vocabulary file, which has a line per value: `<feature>\\t<value>`."""
@@ -48,7 +49,7 @@ _GROUP = 64
 _HASH_RANGE = 2**62
 
 Tensors = Mapping[str, Any]
-_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Bag, Presence)
+_Member = TypeVar("_Member", Numeric, Categorical, Hashed, Timestamp, Bag, Presence, Text)
 
 
 def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors], dict[str, Any]]:
@@ -60,7 +61,7 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
 
     Returns:
         A function from raw features to transformed ones, both by name: dense tensors of shape
-        `[batch]`. It has no analyzers.
+        `[batch]`, and `[batch, width]` for vectors. It has no analyzers.
 
     Example:
         >>> from kfp_tabular.components.feature_engineering.features import planned_features
@@ -93,6 +94,11 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
         times = {member.feature.name: _times(inputs, member) for member in timestamps}
         for timestamp in timestamps:
             outputs.update(_timestamp(timestamp, times))
+        texts = _of(plan, Text)
+        if texts:
+            characters = text_graph.Characters()
+            for text in texts:
+                outputs.update(_text(inputs, text, characters))
         for presence in _groups(_of(plan, Presence)):
             outputs.update(_presence(inputs, presence))
         return outputs
@@ -273,6 +279,20 @@ def _bag(
     )
     if feature.flag is not None:
         outputs[feature.flag.name] = tf.cast(missing, tf.float32)
+    return outputs
+
+
+def _text(inputs: Tensors, text: Text, characters: text_graph.Characters) -> dict[str, Any]:
+    tf = import_tensorflow()
+    raw = inputs[text.feature.name]
+    scales = (text.means, text.deviations)
+    found = text_graph.vectors(raw, characters, text.ngrams, text.kept, scales)
+    missing = preprocessing.is_missing(raw)
+    # A missing text is one of average statistics.
+    found["statistics"] = tf.where(missing[:, tf.newaxis], 0.0, found["statistics"])
+    outputs = {output.name: found[name] for name, output in text.vectors.items()}
+    if text.flag is not None:
+        outputs[text.flag.name] = tf.cast(missing, tf.float32)
     return outputs
 
 

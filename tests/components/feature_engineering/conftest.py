@@ -83,10 +83,15 @@ class Done:
 @pytest.fixture
 def run(tmp_path):
     """Transform a table, or splits of one; the schema is that of the train split."""
+    return transformer(tmp_path)
+
+
+def transformer(root: Path):
+    """Return the function that the fixture `run` is, for fixtures of a wider scope."""
     count = iter(range(100))
 
     def _run(splits, schema=None, label="y", formats=None, **settings):
-        folder = tmp_path / f"run{next(count)}"
+        folder = root / f"run{next(count)}"
         if isinstance(splits, pa.Table):
             splits = {"train": splits}
         examples = write_examples(folder / "examples", splits)

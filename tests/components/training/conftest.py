@@ -136,11 +136,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
 def write_examples(path: Path, splits: dict[str, dict[str, np.ndarray]], group: int = 200) -> None:
     """Write columns as transformed examples, `group` rows to a row group."""
     first = next(iter(splits.values()))
-    schema = pa.schema({name: pa.array(values).type for name, values in first.items()})
+    schema = pa.schema({name: _arrow(values).type for name, values in first.items()})
     path.mkdir(parents=True)
     with ExamplesWriter(path, schema, list(splits), rows_per_shard=3 * group) as writer:
         for split, columns in splits.items():
-            table = pa.table(columns, schema=schema)
+            arrays = {name: _arrow(values) for name, values in columns.items()}
+            table = pa.table(arrays, schema=schema)
             for start in range(0, len(table), group):
                 writer.write(split, table.slice(start, group))
 
@@ -149,7 +150,18 @@ def read_columns(path: Path, split: str) -> dict[str, np.ndarray]:
     """Read a split of transformed examples."""
     batches = Examples(path).batches(split)
     table = pa.Table.from_batches(list(batches))
-    return {name: table[name].to_numpy() for name in table.column_names}
+    return {name: _numpy(table[name]) for name in table.column_names}
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    if np.ndim(values) < 2:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def _numpy(column: pa.ChunkedArray) -> np.ndarray:
+    values = column.to_numpy()
+    return np.stack(values) if pa.types.is_fixed_size_list(column.type) else values
 
 
 def rewrite(source: Path, target: Path, **changes: dict[str, np.ndarray] | None) -> None:
@@ -182,6 +194,7 @@ def _analyze(directory: Path, rows: dict[str, np.ndarray]):
         return {
             "distance": tf.where(missing, tf.zeros_like(scaled), scaled),
             "distance__missing": tf.cast(missing, tf.float32),
+            "distance__vector": tf.stack([tf.where(missing, 0.0, scaled)] * 70, axis=1),
             "distance__bucket": tft.bucketize(tf.where(missing, -9.0, distance), 8),
             "count": tft.scale_to_z_score(raw["count"]),
             "city": tft.compute_and_apply_vocabulary(raw[CITY], num_oov_buckets=1),

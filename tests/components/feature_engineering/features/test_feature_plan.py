@@ -222,7 +222,7 @@ class TestText:
             f"d{number}": 2 for number in range(5)
         }
         dropped = derive(texts(counts), "string")
-        assert "identifier or free text: 185 distinct values in 190 rows" in dropped.why
+        assert "identifier: 185 distinct values in 190 rows" in dropped.why
 
     def test_many_values_are_hashed(self):
         feature = derive(texts({f"t{number}": 2 for number in range(10_001)}), "string")
