@@ -200,7 +200,7 @@ def test_thresholds_decide(evaluated, export):
         thresholds={"auc": {"min": 0.6}, "log_loss": {"max": 0.9}, "ece": {"max": 0.1}},
     )
     assert passed.is_blessed
-    assert passed.document["why"].startswith("Blessed: auc is 0.8")
+    assert passed.document["why"].startswith("Blessed: auc is 0.79")
     assert " (at least 0.6), log_loss is 0." in passed.document["why"]
     failed = evaluated(
         model=export(),
