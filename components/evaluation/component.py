@@ -45,8 +45,9 @@ def evaluate_model(
     log loss of always answering the shares of the classes (or of the squared error of always
     answering the mean), and more than 0 at the lower end of the interval; intercepts are fitted to
     the evaluated rows first, since balanced class weights shift them. And it finds rows of every
-    class with at least 5 rows, unless `accept` names the class. With a baseline and without
-    `change_thresholds`, it must also not be worse than the baseline by more than the interval.
+    class with at least 5 rows, except a rare one of two (below 20 %), unless `accept` names it.
+    With a baseline and without `change_thresholds`, it must also not be worse than the baseline by
+    more than the interval.
 
     What a careful colleague would say is among the findings: no skill, constant answers, classes
     that are never found, accuracy below that of always answering the most frequent class, too few

@@ -153,8 +153,15 @@ def _reason(check: Check, facts: Facts) -> str:
     if check.kind == "trivial":
         return _trivial_reason(check, facts)
     if check.kind == "recall":
+        below = facts.quality.below_threshold()
+        if check.passed and below:
+            return (
+                f"the rare {_classes(below)} is not found at the decision threshold (recall 0), "
+                "which a lower one would change"
+            )
         if check.passed:
-            return "every class is found"
+            never = facts.quality.never_found()
+            return f"recall 0 of {_classes(never)} is accepted" if never else "every class is found"
         return f"it finds no row of {_classes(facts.quality.never_found())} (recall 0)"
     what = f"change of {check.metric}" if check.kind in ("change", "baseline") else check.metric
     where = f" of {check.slice}" if check.slice else ""

@@ -97,15 +97,13 @@ def _show(outcome: "LocalRunOutcome") -> None:
     from kfp_tabular.pipelines import task_findings
 
     summary = outcome.summary
+    if summary.findings:
+        click.echo(f"findings: {task_findings.counts(summary.findings)}", err=True)
     if summary.status != "succeeded":
         failed = next(task for task in summary.tasks if task.error)
-        if summary.findings:
-            click.echo(f"findings: {task_findings.counts(summary.findings)}", err=True)
         click.echo(f"report: {summary.report}", err=True)
         click.echo(f"kfp-tabular: error: {failed.name}: {failed.error}", err=True)
         sys.exit(USER_ERROR_EXIT_CODE if outcome.user_error else 1)
-    if summary.findings:
-        click.echo(f"findings: {task_findings.counts(summary.findings)}")
     if summary.metrics:
         figures = [
             f"{key} {summary.metrics[key]:.4f}" for key in _KEY_FIGURES if key in summary.metrics

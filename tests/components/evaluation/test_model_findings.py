@@ -101,23 +101,33 @@ def test_balanced_weights_do_not_cost_the_blessing_but_are_said():
     assert set(codes(accepted).values()) == {"note"}
 
 
-def test_a_ranking_below_the_threshold_is_not_blessed_and_a_threshold_is_named():
+def test_a_rare_class_below_the_threshold_is_a_warning_that_names_a_better_one():
     labels, scores = drawn(share=0.02, strength=1.2)
     scores = np.minimum(scores, 0.49)
     document = judged(labels, both(scores))
-    assert not document["blessed"]
-    assert document["why"].endswith("it finds no row of class 'yes' (recall 0).")
+    assert document["blessed"]
+    assert "the rare class 'yes' is not found at the decision threshold" in document["why"]
+    assert codes(document) == {"constant-answers": "warning"}
     text, option = message(document, "constant-answers")
     assert "answers 'no' for all 3,000 rows" in text
     assert "No probability reaches the decision threshold 0.5; from 0." in text
     assert option.startswith("decision_threshold=0.")
     for accept in (["yes"], ["no-recall"]):
-        accepted = judged(labels, both(scores), accept=accept)
-        assert accepted["blessed"]
-        assert codes(accepted) == {"constant-answers": "note"}
+        assert codes(judged(labels, both(scores), accept=accept)) == {"constant-answers": "note"}
     lower = judged(labels, both(scores), threshold=float(option.split("=")[1]))
     assert lower["blessed"]
     assert "constant-answers" not in codes(lower)
+
+
+def test_a_common_class_that_is_never_answered_is_not_blessed():
+    labels, scores = drawn(share=0.3, strength=1.2)
+    scores = np.minimum(scores, 0.49)
+    document = judged(labels, both(scores))
+    assert not document["blessed"]
+    assert document["why"].endswith("it finds no row of class 'yes' (recall 0).")
+    accepted = judged(labels, both(scores), accept=["yes"])
+    assert accepted["blessed"]
+    assert accepted["why"].endswith("and recall 0 of class 'yes' is accepted.")
 
 
 def _five_classes(rows=3000):
