@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
 
@@ -20,6 +21,7 @@ Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_PROBE = 512
 MISSING = np.uint64(0x6A09E667F3BCC909)
 """The hash of a missing value."""
 
@@ -101,13 +103,28 @@ def hash_values(values: pa.Array) -> Hashes:
     Distinct numbers have distinct hashes, but their bits are not spread evenly; `mix` does that.
     """
     if pa.types.is_string(values.type):
-        hashes = hash_text(values)
+        hashes = _hash_repeated(values) if _repeats(values) else hash_text(values)
     else:
         # Adding zero turns -0.0 into 0.0.
         hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
     if values.null_count:
         hashes[~arrays.to_valid(values)] = MISSING
     return hashes
+
+
+def _repeats(text: pa.StringArray) -> bool:
+    """Return whether the values repeat so often that hashing each distinct one once pays off."""
+    return len(text) > 4 * _PROBE and len(pc.unique(text[:_PROBE])) <= _PROBE // 4
+
+
+def _hash_repeated(text: pa.StringArray) -> Hashes:
+    encoded = text.dictionary_encode()
+    distinct = encoded.dictionary
+    if len(distinct) > len(text) // 4:
+        return hash_text(text)
+    codes = arrays.to_integers(pc.cast(encoded.indices, pa.int64()))
+    # The code of a missing value is 0, whose hash is replaced.
+    return hash_text(distinct)[codes] if len(distinct) else np.zeros(len(text), np.uint64)
 
 
 def mix(hashes: Hashes) -> Hashes:

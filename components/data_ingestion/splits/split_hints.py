@@ -68,20 +68,20 @@ def _say_keys(
 ) -> None:
     line = f"split_keys={json.dumps(recorded['keys'], ensure_ascii=False)}"
     amount = f"{'' if kinds.is_exact else 'about '}{kinds.distinct:,}"
-    without = f" without {_named(left_out)}," if left_out else ""
+    but = f" but {_named(left_out)}" if left_out else ""
     if recorded["method"] == BY_ROW:
         found.note(
             "split-by-row",
             f"Only {amount} kinds of row among {kinds.rows:,}: too few to keep equal rows "
-            f"together, so the {len(names)} splits share them. To keep each row in its split as "
-            "data are added, give split_method and split_keys.",
+            f"together, so the {len(names)} splits share them. Give both options to keep each row "
+            "in its split as columns are added.",
             option=f"split_method=row, {line}",
         )
         return
     found.note(
         "split-keys",
-        f"Rows with equal features stay in one split:{without} {amount} of {kinds.rows:,} rows "
-        "differ. To keep each row in its split as columns are added, give split_keys.",
+        f"Rows that are equal in all features{but} stay in one split: {amount} distinct of "
+        f"{kinds.rows:,}. Give split_keys to keep each row in its split as columns are added.",
         option=line,
     )
 

@@ -55,7 +55,7 @@ def test_few_kinds_of_row_stay_together_whatever_their_label(run, tmp_path):
     assert min(got.result.rows.values()) > 300
     assert got.result.examples_lineage["split"]["keys"] == ["pclass", "sex", "age", "port"]
     note = found_in(got)["split-keys"]
-    assert "72 of 4,000 rows differ" in note.message
+    assert "72 distinct of 4,000" in note.message
     assert note.option == 'split_keys=["pclass", "sex", "age", "port"]'
     # Labels are as frequent in each split as chance would have it among 72 kinds.
     shares = {name: np.mean(got.split(name)["survived"]) for name in FRACTIONS}
@@ -113,7 +113,7 @@ def test_an_identifier_does_not_separate_equal_rows(run, tmp_path):
     assert all(len(names) == 1 for names in splits.values())
     note = found_in(got)["split-keys"]
     assert "'row'" in note.message
-    assert "600 of 3,000" in note.message
+    assert "600 distinct of 3,000" in note.message
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{}.0", "C-{}"])

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.data_ingestion.splits.row_hashing import hash_rows, hash_text
+from kfp_tabular.components.data_ingestion.splits.row_hashing import (
+    hash_rows,
+    hash_text,
+    hash_values,
+)
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=40)), min_size=1, max_size=20)
 
@@ -93,3 +97,17 @@ def test_bits_are_even_and_hashes_distinct(columns):
     counts = np.bincount((hashes >> np.uint64(54)).astype(int), minlength=1024)
     chi2 = ((counts - len(hashes) / 1024) ** 2 / (len(hashes) / 1024)).sum()
     assert abs(chi2 - 1023) < 5 * np.sqrt(2 * 1023)
+
+
+@pytest.mark.parametrize("distinct", [1, 7, 600, 5_000])
+@pytest.mark.parametrize("missing", [0, 3])
+def test_repeated_text_hashes_like_each_value_alone(distinct, missing):
+    texts = [f"value {row % distinct}" for row in range(5_000)]
+    texts[10 : 10 + missing] = [None] * missing
+    values = pa.array(texts, pa.string())
+    expected = hash_text(values)
+    found = hash_rows({"t": values})
+    alone = hash_rows({"t": values[10:13]})
+    assert np.array_equal(found[10:13], alone)
+    present = np.array([text is not None for text in texts])
+    assert np.array_equal(hash_values(values)[present], expected[present])
