@@ -147,7 +147,13 @@ def metadata_response(metadata: Mapping[str, Any]) -> Any:
 
 
 def _tensor_metadata(tensors: Sequence[Mapping[str, Any]]) -> list[Any]:
-    return [messages.ModelMetadataResponse.TensorMetadata(**tensor) for tensor in tensors]
+    return [
+        # The message has no parameters.
+        messages.ModelMetadataResponse.TensorMetadata(
+            name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"]
+        )
+        for tensor in tensors
+    ]
 
 
 def _tensor(tensor: Any, raw: bytes | None, where: str) -> RequestTensor:

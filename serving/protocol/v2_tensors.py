@@ -20,6 +20,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
 from kfp_tabular.components.common.artifacts.raw_features import DType
 from kfp_tabular.components.common.errors import closest
 from kfp_tabular.components.common.prediction.instances import InstanceError
+from kfp_tabular.components.common.values.column_format import as_document
 from kfp_tabular.serving.protocol.json_datatypes import check_values
 from kfp_tabular.serving.protocol.model_interface import ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, too_many_rows
@@ -91,6 +92,8 @@ class InferenceRequest:
 def input_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
     """Return the model's input tensors, as the model's metadata lists them.
 
+    A tensor whose values may be text has the format as a parameter: how `model.json` describes it.
+
     Example:
         >>> from kfp_tabular.components.common.artifacts.model_document import ModelSpec
         >>> from kfp_tabular.components.common.prediction.instances import Decoder
@@ -101,6 +104,7 @@ def input_metadata(interface: ModelInterface) -> list[dict[str, Any]]:
     """
     return [
         {"name": item.name, "datatype": _DATATYPES[item.dtype], "shape": [-1]}
+        | ({} if item.format is None else {"parameters": {"format": as_document(item.format)}})
         for item in interface.spec.inputs
     ]
 

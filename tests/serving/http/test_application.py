@@ -111,7 +111,14 @@ def test_the_v2_metadata_describes_the_tensors(client):
             {"name": "Straße & Nr.", "datatype": "BYTES", "shape": [-1]},
             {"name": "hour", "datatype": "INT64", "shape": [-1]},
             {"name": "商户", "datatype": "BYTES", "shape": [-1]},
-            {"name": "rate", "datatype": "FP32", "shape": [-1]},
+            {
+                "name": "rate",
+                "datatype": "FP32",
+                "shape": [-1],
+                "parameters": {
+                    "format": {"kind": "number", "number": {"decimal": ",", "percent": True}}
+                },
+            },
         ],
         "outputs": [
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
