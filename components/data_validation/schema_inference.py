@@ -80,7 +80,7 @@ def infer(columns: Iterable[ColumnEvidence], label: str) -> "schema_pb2.Schema":
     Returns:
         A feature per column with type and presence and, where the values suggest one, a domain:
 
-        - texts with at most 100 distinct values that repeat: a `string_domain`;
+        - texts with at most 100 distinct values that repeat: a `string_domain`; bags get none;
         - whole numbers 0 and 1: a `bool_domain`;
         - whole numbers that are codes, by their name or by few values with gaps: an `int_domain`
           with `is_categorical`; quantities, such as ages, get none;
@@ -121,6 +121,8 @@ def infer(columns: Iterable[ColumnEvidence], label: str) -> "schema_pb2.Schema":
 def _add_domain(feature: "schema_pb2.Feature", column: ColumnEvidence) -> None:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
+    if column.given is not None and column.given.kind == "bag":
+        return  # The next bag is likely to combine items in another way.
     units = schema_pb2.TimeDomain.IntegerTimeFormat
     time = column.given.time if column.given is not None else None
     if time is not None and not time.unit and pa.types.is_string(column.kind):

@@ -201,9 +201,9 @@ def _examine(
         *_skew(schema, summaries, thresholds.skew),
         *_drift(schema, summaries, earlier, thresholds.drift),
     ]
-    # New dates are expected, and `schema_violations` checks the domains of a given schema.
-    times = {name for name, written in formats.items() if written.kind == "time"}
-    restricted = {*scan.times, *times, *types.misfits} | {
+    # New dates and bags are expected, and `schema_violations` checks the domains of a given schema.
+    varied = {name for name, written in formats.items() if written.kind in ("time", "bag")}
+    restricted = {*scan.times, *varied, *types.misfits} | {
         feature.name
         for feature in (() if given is None else given.feature)
         if schemas.texts(given, feature) is not None

@@ -116,6 +116,13 @@ def test_text_that_was_forced_is_no_time():
     assert made.WhichOneof("domain_info") == "string_domain"
 
 
+def test_bags_have_no_domain():
+    summary = texts(('["a","b"]', 40), ('["a"]', 40))
+    assert feature(pa.string(), summary).WhichOneof("domain_info") == "string_domain"
+    made = feature(pa.string(), summary, given=ColumnFormat("bag"))
+    assert made.WhichOneof("domain_info") is None
+
+
 def test_presence_over_all_splits():
     full, gaps, none = texts(("a", 10)), texts(("a", 9), missing=1), texts(missing=10)
     assert schema_features.is_required(feature(pa.string(), full, full))

@@ -14,6 +14,8 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.values import column_format
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 
 from .conftest import repeated
 
@@ -56,6 +58,16 @@ def later_trips() -> pa.Table:
 def halves(table: pa.Table) -> dict[str, pa.Table]:
     even = pa.array(np.arange(table.num_rows) % 3 != 0)
     return {"train": table.filter(even), "eval": table.filter(pa.compute.invert(even))}
+
+
+def test_a_bag_that_the_train_split_lacks_is_expected(write_examples, validated):
+    examples = write_examples(
+        train=pa.table({"tags": ['["a"]', '["b"]'] * 60, "label": [0, 1] * 60}),
+        eval=pa.table({"tags": ['["a","b"]'] * 60, "label": [0, 1] * 30}),
+    )
+    assert validated(examples, label="label").listed
+    column_format.write({"tags": ColumnFormat("bag")}, examples.path)
+    assert validated(examples, label="label").listed == []
 
 
 def golden(name: str, found, kind):
