@@ -199,9 +199,7 @@ def _categorical(given: FeatureEvidence) -> Categorical | DroppedColumn:
         )
     least = options.get("min_frequency", MIN_FREQUENCY)
     frequent = [_vocabulary_text(value) for value, rows in facts.counts.items() if rows >= least]
-    # The vocabulary file has one value per line.
-    listed = [text for text in frequent if "\n" not in text and "\r" not in text]
-    vocabulary = tuple(listed[: options.get("top_k", TOP_K)])
+    vocabulary = tuple(frequent[: options.get("top_k", TOP_K)])
     if not vocabulary:
         return DroppedColumn(
             feature.name,
@@ -234,9 +232,7 @@ def _bag(given: FeatureEvidence) -> Bag:
         raise ValueError(f"{feature.name!r}: no facts about its bags were collected")
     least = options.get("min_frequency", MIN_FREQUENCY)
     frequent = [token for token, times in facts.tokens.items() if times >= least]
-    # The vocabulary file has one item per line.
-    listed = [token for token in frequent if "\n" not in token and "\r" not in token]
-    vocabulary = tuple(listed[: options.get("top_k", BAG_TOP_K)])
+    vocabulary = tuple(frequent[: options.get("top_k", BAG_TOP_K)])
 
     def vector(what: str, width: int) -> TransformedColumn:
         return TransformedColumn(given.names.derived(feature.name, what), width=width)

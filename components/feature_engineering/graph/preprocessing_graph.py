@@ -41,6 +41,9 @@ from kfp_tabular.components.feature_engineering.graph import bag_graph, text_gra
 VOCABULARY = "vocabulary"
 """The name of the vocabulary file, which has a line per value: `<feature>\\t<value>`."""
 
+_LINE_BREAKS = {ord("\n"): "\ue00a", ord("\r"): "\ue00d"}
+"""Characters for private use, which stand for line breaks in the vocabulary's file."""
+
 MOST_DEVIATIONS = 10.0
 """Beyond this, z-scores grow with their logarithm only: an extreme value cannot dominate a
 prediction, but a larger number still moves it on along the trend."""
@@ -110,7 +113,8 @@ def write_vocabulary(plan: FeaturePlan, path: Path) -> None:
     r"""Write the vocabularies of all categorical features into one file.
 
     A value's id is its line's number, counted from 0 at the feature's first line. Names are
-    escaped as in JSON, so they contain neither tabs nor line breaks.
+    escaped as in JSON, so they contain neither tabs nor line breaks; line breaks in values are
+    replaced.
 
     Example:
         >>> import tempfile
@@ -126,7 +130,20 @@ def write_vocabulary(plan: FeaturePlan, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for feature in _listed(plan):
             prefix = _prefix(feature.feature)
-            stream.writelines(f"{prefix}{value}\n" for value in feature.vocabulary)
+            stream.writelines(
+                f"{prefix}{value.translate(_LINE_BREAKS)}\n" for value in feature.vocabulary
+            )
+
+
+def _in_one_line(texts: Any, group: "Sequence[Categorical | Bag]") -> Any:
+    """Return texts as they are in the vocabulary's file."""
+    values = itertools.chain.from_iterable(member.vocabulary for member in group)
+    if not any("\n" in value or "\r" in value for value in values):
+        return texts
+    tf = import_tensorflow()
+    for code, replacement in _LINE_BREAKS.items():
+        texts = tf.strings.regex_replace(texts, chr(code), replacement)
+    return texts
 
 
 def _of(plan: FeaturePlan, kind: type[_Member]) -> list[_Member]:
@@ -238,7 +255,7 @@ def _categorical(
     tf = import_tensorflow()
     texts = _as_text(_stacked(inputs, group))
     prefixes = _column([_prefix(member.feature) for member in group], object)
-    lines = table.lookup(tf.add(prefixes, texts))
+    lines = table.lookup(tf.add(prefixes, _in_one_line(texts, group)))
     firsts = _column([first_lines[member.feature.name] for member in group], np.int64)
     sizes = _column([len(member.vocabulary) for member in group], np.int64)
     oov_buckets = _column([member.oov_buckets for member in group], np.int64)
@@ -269,7 +286,8 @@ def _bag(
     batch = tf.shape(raw)[0]
     outputs = {}
     if feature.counts is not None:
-        lines = table.lookup(tf.add(_prefix(feature.feature), tokens))
+        listed = _in_one_line(tokens, [feature])
+        lines = table.lookup(tf.add(_prefix(feature.feature), listed))
         others = tf.constant(len(feature.vocabulary), tf.int64)
         ids = tf.where(lines >= 0, lines - first_lines[feature.feature.name], others)
         width = len(feature.vocabulary) + 1

@@ -174,6 +174,17 @@ def test_what_was_decided_is_found(run):
     assert done.kinds == {"zip": "categorical", "tenure": "numeric"}
 
 
+def test_categories_with_line_breaks(run):
+    cities = ["New\nYork", "Los\r\nAngeles", "New York", "Oslo"]
+    table = pa.table({"city": cities * 100, "y": ["a", "b"] * 200})
+    done = run(table, feature_config={"city": {"kind": "categorical"}})
+    assert len(set(done.column("city")[:4])) == 4
+    layer = tft.TFTransformOutput(str(done.graph)).transform_features_layer()
+    answers = layer({"city": tf.constant([*cities, "New\rYork"])})["city"].numpy()
+    assert answers[:4].tolist() == done.column("city")[:4].tolist()
+    assert answers[4] not in answers[:4]
+
+
 def test_a_column_is_dropped_by_configuration(run):
     table = pa.table({"kept": RANDOM.normal(size=200), "gone": RANDOM.normal(size=200)})
     table = table.append_column("y", pa.array(RANDOM.choice(["a", "b"], 200)))
