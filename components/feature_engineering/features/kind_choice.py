@@ -87,7 +87,7 @@ def _kind_of_text(name: str, facts: ColumnFacts) -> tuple[FeatureKind, str]:
 def _free_text(name: str, facts: ColumnFacts, *, unique: bool) -> str:
     """Return why a column becomes features of its words; empty if it does not."""
     evidence = text_kind.examine(facts.spread)
-    if evidence.kind == "prose" and (unique or evidence.has_sentences):
+    if text_kind.is_free(evidence, facts, unique=unique):
         return f"{FREE_TEXT}: {evidence.summary}"
     if evidence.kind == "parts" and unique and not suggests_identifier(name):
         return f"{PARTS}: {evidence.summary}"

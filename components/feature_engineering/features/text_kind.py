@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kfp_tabular.components.feature_engineering.features.column_facts import ColumnFacts
+from kfp_tabular.components.feature_engineering.features.feature_config import TOP_K
 
 TextKind = Literal["prose", "parts", "unique"]
 
@@ -19,7 +20,11 @@ FREE_TEXT_ROWS = 50
 """With fewer rows with a text, n-grams do not repeat often enough to learn from."""
 
 _DISTINCT_SHARE = 0.25
+MANY_TEXTS = 1_000
+"""With this many distinct values, long texts are free text although they repeat."""
+
 _LONGEST = 2_000
+_WORDS_OF_A_TEXT = 8.0
 _WORDS_OF_PROSE = 3.0
 _WORDS_OF_A_NAME = 1.5
 _SHARED = 0.5
@@ -53,11 +58,6 @@ class TextEvidence:
     parts: int
 
     @property
-    def has_sentences(self) -> bool:
-        """Whether values have several words. Names and titles that repeat are categories."""
-        return self.words >= _WORDS_OF_PROSE
-
-    @property
     def summary(self) -> str:
         """The evidence in a few words."""
         if self.kind == "parts" and self.parts <= _MOST_PARTS:
@@ -70,8 +70,28 @@ class TextEvidence:
 
 def may_be_free(facts: ColumnFacts) -> bool:
     """Return whether a column of text has so many values that they may be free text."""
-    enough = max(FREE_TEXT_ROWS, _DISTINCT_SHARE * facts.present)
-    return bool(facts.spread) and (facts.counts is None or facts.distinct >= enough)
+    many = facts.distinct >= MANY_TEXTS or _is_varied(facts)
+    return bool(facts.spread) and (facts.counts is None or many)
+
+
+def is_free(evidence: TextEvidence, facts: ColumnFacts, *, unique: bool) -> bool:
+    """Return whether prose is better read word by word than as a category.
+
+    Names and titles that repeat are categories, long texts are not, however often they repeat.
+
+    Args:
+        evidence: What the values show.
+        facts: How many there are; `may_be_free` holds.
+        unique: Whether almost all values differ.
+    """
+    if evidence.kind != "prose" or unique:
+        return evidence.kind == "prose"
+    varied = facts.counts is None or facts.distinct > TOP_K or _is_varied(facts)
+    return evidence.words >= (_WORDS_OF_PROSE if varied else _WORDS_OF_A_TEXT)
+
+
+def _is_varied(facts: ColumnFacts) -> bool:
+    return facts.distinct >= max(FREE_TEXT_ROWS, _DISTINCT_SHARE * facts.present)
 
 
 def examine(values: Sequence[str]) -> TextEvidence:

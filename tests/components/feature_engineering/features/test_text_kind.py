@@ -94,6 +94,12 @@ def facts(values):
         (TICKETS["body"], "text"),
         (TICKETS["body"][:60], "text"),
         (TICKETS["body"][:20] * 20, "categorical"),
+        # Long texts say more than a category, however often each occurs.
+        ([f"{KINDS['prose']['ticket'](row % ROWS)} {row % 1100}" for row in range(8800)], "text"),
+        (
+            [f"{FIRST[row % 10]} {LAST[row % 11 % 10]} of {row % 1100}" for row in range(8800)],
+            "categorical",
+        ),
         ([f"Some college, level {row % 9}" for row in range(ROWS)], "categorical"),
         ([KINDS["parts"]["product code"](row) for row in range(ROWS)], "text"),
         ([KINDS["unique"]["uuid"](row) for row in range(ROWS)], "drop"),
