@@ -48,7 +48,7 @@ _ORDERS = {
     f"{separator}{year}": _orders(separator, year) for year in ("%Y", "%y") for separator in "/.-"
 }
 _ORDERED_FORMS = {form for orders in _ORDERS.values() for form in orders.values()}
-_PLAIN_FORMS = [ISO, *(form for form in FORMS if form != ISO and form not in _ORDERED_FORMS)]
+_OTHER_FORMS = [form for form in FORMS if form != ISO and form not in _ORDERED_FORMS]
 _MONTHS_OF_FIRSTS = 6
 _MOST_YEARS = 20
 
@@ -202,6 +202,11 @@ class TimeEvidence:
         """
         found = cls()
         found.rows = int(counts.sum())
+        canonical = time_fields.canonical_format(texts)
+        if canonical:
+            clock = found.rows if "%H" in canonical else 0
+            found._plain[ISO] = _Clocks(found.rows, clock=clock, seconds=clock)
+            return found
         likely = arrays.to_integers(pc.cast(pc.binary_length(texts), pa.int64())) <= LONGEST
         if not likely.all():
             found._add_odd(texts, counts, ~likely)
@@ -210,26 +215,13 @@ class TimeEvidence:
         if not likely.all():
             found._add_odd(texts, counts, ~likely)
             texts, counts = texts.filter(arrays.from_mask(likely)), counts[likely]
-        for form in _PLAIN_FORMS:
+        for form in (ISO, *_ORDERS, *_OTHER_FORMS):
             if not len(texts):
                 return found
-            fields = time_fields.fields(texts, FORMS[form])
-            if not fields.matched.any():
-                continue
-            moments = fields.moments
-            found._add_odd(
-                texts.filter(arrays.from_mask(fields.matched)),
-                counts[fields.matched],
-                ~moments.valid,
-            )
-            clocks = _clocks(fields, moments.valid, counts[fields.matched])
-            if clocks.rows:
-                found._plain[form] = clocks
-            texts, counts = texts.filter(arrays.from_mask(~fields.matched)), counts[~fields.matched]
-        for shape, orders in _ORDERS.items():
-            if not len(texts):
-                return found
-            texts, counts = found._add_ordered(shape, orders, texts, counts)
+            if form in _ORDERS:
+                texts, counts = found._add_ordered(form, _ORDERS[form], texts, counts)
+            else:
+                texts, counts = found._add_plain(form, texts, counts)
         found._add_odd(texts, counts, np.ones(len(texts), np.bool_))
         return found
 
@@ -336,20 +328,40 @@ class TimeEvidence:
         rows = np.flatnonzero(mask)
         if not rows.size:
             return
-        odd = texts.take(arrays.from_integers(rows))
-        kept = pc.array_sort_indices(odd)[:SHOWN_ODD]
-        of_kept = counts[rows][arrays.to_integers(pc.cast(kept, pa.int64()))]
-        self._odd.add(dict(zip(odd.take(kept).to_pylist(), of_kept.tolist(), strict=True)))
+        odd = texts if len(rows) == len(texts) else texts.take(arrays.from_integers(rows))
+        if len(odd) > SHOWN_ODD:
+            first = pc.partition_nth_indices(odd, pivot=SHOWN_ODD)[:SHOWN_ODD]
+            rows = rows[arrays.to_integers(pc.cast(first, pa.int64()))]
+            odd = odd.take(first)
+        self._odd.add(dict(zip(odd.to_pylist(), counts[rows].tolist(), strict=True)))
+
+    def _add_plain(
+        self, form: str, texts: pa.StringArray, counts: Integers
+    ) -> tuple[pa.StringArray, Integers]:
+        """Take the texts of a form; return the others."""
+        if not pc.any(pc.match_substring_regex(texts, FORMS[form].regex)).as_py():
+            return texts, counts
+        fields = time_fields.fields(texts, FORMS[form])
+        here, valid = fields.matched, fields.moments.valid
+        self._add_odd(texts.filter(arrays.from_mask(here)), counts[here], ~valid)
+        clocks = _clocks(fields, valid, counts[here])
+        if clocks.rows:
+            self._plain[form] = clocks
+        return texts.filter(arrays.from_mask(~here)), counts[~here]
 
     def _add_ordered(
         self, shape: str, orders: Mapping[Order, str], texts: pa.StringArray, counts: Integers
     ) -> tuple[pa.StringArray, Integers]:
         """Take the texts of a shape; return the others."""
-        by_order = {order: time_fields.fields(texts, FORMS[form]) for order, form in orders.items()}
-        first = next(iter(by_order.values()))
-        matched = first.matched
-        if not matched.any():
+        if not pc.any(pc.match_substring_regex(texts, FORMS[orders["dmy"]].regex)).as_py():
             return texts, counts
+        first = time_fields.fields(texts, FORMS[orders["dmy"]])
+        matched = first.matched
+        # The patterns of a shape differ in the names of the first three groups only.
+        by_order = {
+            order: first if order == "dmy" else first.renamed(FORMS[form])
+            for order, form in orders.items()
+        }
         here, rows = texts.filter(arrays.from_mask(matched)), counts[matched]
         some = np.any([fields.moments.valid for fields in by_order.values()], axis=0)
         ordered = _Ordered(rows=int(rows[some].sum()))

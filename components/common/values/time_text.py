@@ -54,7 +54,7 @@ def read(texts: pa.StringArray, given: TimeFormat) -> tuple[pa.Array, Mask | Non
     """
     if given.unit:
         return _read_numbers(texts, given)
-    if _is_canonical(texts, given):
+    if time_fields.canonical_format(texts) == given.canonical:
         return texts, None
     # Dates repeat; times mostly do not, and then this costs little.
     encoded = texts.dictionary_encode()
@@ -83,21 +83,6 @@ def read_one(text: str, given: TimeFormat) -> str | int | None:
     if given.unit:
         return _count(found, given.unit)
     return _rendered_one(found, given.canonical)
-
-
-def _is_canonical(texts: pa.StringArray, given: TimeFormat) -> bool:
-    """Return whether texts are canonical as they are, which Arrow finds out fast."""
-    length = {"%Y-%m-%d": 10, "%Y-%m-%d %H:%M:%S": 19}.get(given.canonical)
-    if length is None or not len(texts):
-        return False
-    lengths = pc.min_max(pc.binary_length(texts)).as_py()
-    if lengths["min"] is None or (lengths["min"], lengths["max"]) != (length, length):
-        return False
-    try:
-        times = pc.cast(texts, pa.date32() if length == 10 else pa.timestamp("s"))
-    except pa.ArrowInvalid:
-        return False
-    return bool(pc.cast(times, pa.string()).equals(texts) and pc.min(texts).as_py() >= "0001")
 
 
 def _shifted(found: Moments, canonical: str) -> Integers:
