@@ -114,15 +114,18 @@ def _chunks(stream: ByteStream, found: FileScan) -> Iterator[bytes]:
         else:
             found.is_whole = False
         found.tail = (found.tail + chunk)[-_TAIL_BYTES:]
+        whole = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
         # One byte is found much faster than a pattern, and most files hold neither.
         for sign, pattern, lines in (
             (b"\\", _ESCAPED_QUOTE, found.escaped_quotes),
             (b"#", _HASH_LINE, found.hash_lines),
         ):
-            if len(lines) < MOST_LINES and sign in chunk:
-                _note(line + chunk, pattern, lines)
-        line = chunk[max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1 :][-_LONGEST_LINE:]
+            if whole and len(lines) < MOST_LINES and (sign in chunk or sign in line):
+                _note(line + chunk[:whole], pattern, lines)
+        line = (chunk[whole:] if whole else line + chunk)[:_LONGEST_LINE]
         yield chunk
+    _note(line, _ESCAPED_QUOTE, found.escaped_quotes)
+    _note(line, _HASH_LINE, found.hash_lines)
 
 
 def _note(data: bytes, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:

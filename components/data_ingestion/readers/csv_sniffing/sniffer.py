@@ -282,7 +282,7 @@ class _Sniffing:
         if around.header is None:
             names = numbered(around.fields - around.trailing)
         else:
-            names = column_names(self._file.uri, around.header)
+            names = column_names(self._file.uri, self._trimmed(around.header))
             self._say_unnamed(around.header, names)
         total = self._total(syntax, rows[used:])
         if total:
@@ -382,6 +382,14 @@ class _Sniffing:
                 "the delimiter at the end of each line is dropped",
                 option="csv_delimiter",
             )
+
+    def _trimmed(self, header: Sequence[str]) -> tuple[str, ...]:
+        """Return names without the blanks around them, which serve to line up columns."""
+        names = tuple(name.strip() for name in header)
+        if names == tuple(header) or len(set(names)) < len(names):
+            return tuple(header)
+        self._note("header", "blanks around the names of columns are dropped")
+        return names
 
     def _say_unnamed(self, header: Sequence[str], names: Sequence[str]) -> None:
         replaced = [name for given, name in zip(header, names, strict=True) if not given]

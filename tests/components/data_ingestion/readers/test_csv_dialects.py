@@ -221,6 +221,20 @@ def test_header_or_not(read, tmp_path, rows, header):
     assert len(next(iter(got.columns.values()))) == len(rows) - header
 
 
+def test_blanks_around_names(read, tmp_path):
+    got = read(write_csv(tmp_path / "a.csv", {f" {name} ": PEOPLE[name] for name in NAMES}))
+    assert got.columns == CLEAN
+    assert "blanks around the names" in got.message("csv-header")
+
+
+def test_comments_are_counted_once(read, tmp_path):
+    path = write_csv(tmp_path / "a.csv", PEOPLE, before=["# export", "# two"], at_end=["# end"])
+    assert "3 lines that start with #" in read(path).message("csv-comment")
+    assert "'# export'" in read(path).message("csv-comment")
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert "3 lines that start with #" in read(path).message("csv-comment")
+
+
 def test_the_label_tells_the_header(read, tmp_path):
     rows = [["a", "red"], *[["a", "red"], ["b", "blue"]] * 9]
     path = tmp_path / "a.csv"
