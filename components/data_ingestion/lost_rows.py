@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts.findings import Findings
@@ -14,6 +15,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
+from kfp_tabular.components.data_ingestion.writing.prepared_block import missing_label
 
 _MOST_REASONS = 5
 _MOST_ROWS = 100_000
@@ -66,7 +68,9 @@ def report(
             "reasons; rejected_rows lists them.",
         )
     if label:
-        _check_labels(source, label, table, examples)
+        # What a row without a label says there, such as `n/d`, is no label.
+        labelled = pc.not_equal(table["reason"], missing_label(label))
+        _check_labels(source, label, table.filter(labelled), examples)
 
 
 def _check_labels(source: Source, label: str, table: pa.Table, examples: Path) -> None:

@@ -41,6 +41,12 @@ def test_rows_without_a_label_are_left_out_however_many(run, tmp_path):
     assert warning.startswith("80 of 400 rows are left out: label 'churn' is missing, such as")
 
 
+def test_a_marker_in_a_label_is_no_label(run, tmp_path):
+    incomes = [*PEOPLE["income"][:-2], "n/d", "n/d"]
+    path = write_csv(tmp_path / "people.csv", PEOPLE | {"income": incomes})
+    assert any("2 of 400 rows" in warning for warning in warnings(run(path, label="income")))
+
+
 def test_a_table_without_lost_rows_has_no_warning(run, tmp_path):
     assert warnings(run(write(tmp_path), label="churn")) == []
 
