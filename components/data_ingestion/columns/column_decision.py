@@ -45,7 +45,7 @@ _MOST_LISTED = 5
 _MOST_MISSING = 200
 _LONGEST_SHOWN = 40
 _UNIT_SHARE = 0.8
-_FEWEST_GROUPED = 20
+_FEWEST_GROUPED = 5
 
 _WORDS_IN_LABELS = frozenset({"-", "--", ".", "*", "/", "_", "error", "err", "invalid", "pending"})
 _WORDS_IN_LABELS |= frozenset(
@@ -406,15 +406,28 @@ class _Column:
     def _has_point_groups(self) -> bool:
         """Return whether points separate thousands although no value shows a decimal comma.
 
-        All numbers with a point then have three digits behind it and none is below 1, while smaller
-        numbers are written without one.
+        All numbers with a point then have three digits behind it and none is below 1. Smaller
+        numbers are written without one, or all are amounts of money.
         """
         evidence = self._evidence
-        if evidence.shapes or evidence.decimals < _FEWEST_GROUPED:
+        shapes = {shape: rows for shape, rows in evidence.shapes.items() if not shape.code}
+        if evidence.groupable < evidence.decimals or any(
+            shape.fractions & 1 and not self._may_group(shape) for shape in shapes
+        ):
             return False
-        if evidence.groupable < evidence.decimals or not evidence.integers:
+        grouped = [shape for shape in shapes if self._may_group(shape)]
+        rows = evidence.groupable + sum(shapes[shape] for shape in grouped)
+        if rows < _FEWEST_GROUPED:
             return False
-        return evidence.widest <= 3
+        widest = max([evidence.widest, *(shape.digits for shape in shapes)])
+        if widest:
+            return widest <= 3
+        return not evidence.decimals and all(shape.unit in CURRENCIES for shape in grouped)
+
+    def _may_group(self, shape: Shape) -> bool:
+        """Return whether a point in a shape may be a decimal point or separate thousands."""
+        groups = 1 << _POINT_GROUPS
+        return bool(shape.fractions & 1 and shape.fits & groups and not shape.fractions & groups)
 
     def _conflicts(self, one: int, other: int) -> int:
         evidence = self._evidence
@@ -541,8 +554,8 @@ class _Column:
         if self._has_point_groups():
             self._warn(
                 "thousands",
-                f"{self._name!r}: the point in {_count(evidence.groupable, 'value')} is taken for "
-                "a thousands separator, because numbers below 1000 have none.",
+                f"{self._name!r}: points with three digits behind them are taken for thousands "
+                "separators, because smaller numbers have none.",
                 f'column_formats {{"{self._name}": {{"type": "number", "decimal": "."}}}}',
             )
         currencies = {CURRENCIES[unit] for unit in written.units if unit in CURRENCIES}

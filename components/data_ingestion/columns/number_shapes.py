@@ -86,6 +86,7 @@ class Shape(NamedTuple):
         minus: Whether its minus is U+2212 or follows it.
         limit: Whether it is a limit (`<0.5`).
         zero_led: Whether a digit follows a leading zero (`007`).
+        digits: The number of digits, where nothing separates them; otherwise 0.
         grouped: With a leading zero, or nine digits and more in groups, the mask: codes and phone
             numbers are alike in it.
     """
@@ -99,6 +100,7 @@ class Shape(NamedTuple):
     minus: bool = False
     limit: bool = False
     zero_led: bool = False
+    digits: int = 0
     grouped: str = ""
 
     @property
@@ -184,6 +186,7 @@ def classify(mask: str) -> Shape | None:  # noqa: PLR0911 - a check each
         minus="\u2212" in signs or bool(match["trailing"]),
         limit=bool(match["limit"]),
         zero_led=zero_led,
+        digits=digits if body.isdigit() and not exponent else 0,
         grouped=body if zero_led or (separated and digits >= 9) else "",
     )
 

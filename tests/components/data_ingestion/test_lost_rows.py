@@ -78,3 +78,13 @@ def test_a_rare_encoding_with_one_label_loses_no_row(run, tmp_path):
     got = run(write_csv(tmp_path / "a.csv", table, encoding="cp1252"), label="churn")
     assert got.rejected == []
     assert "Köln" in got.column("city")
+
+
+def test_rows_without_a_label_are_no_hint_at_a_skewed_loss(run):
+    data = "x,price\n" + "".join(f"{row},{row * 1.5}\n" for row in range(300)) + "1,n/d\n2,n/d\n"
+    got = run(data, label="price")
+    assert sum(got.result.rows.values()) == 300
+    named = [finding for finding in got.warnings if finding.code == "missing-markers"]
+    assert "'n/d' (2) taken as missing. First: data.csv line 302, data.csv line 303" in str(
+        named[0]
+    )

@@ -287,3 +287,21 @@ def test_prices_typed_by_hand_are_numbers():
 def test_a_derived_column_takes_no_name_of_another():
     decision = decide([*column(plain), "<0.5"], taken={"x_limit"})
     assert list(decision.derived) == ["x_limit_"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["10.086 €", "999 €", "1.210 €"], [10086, 999, 1210]),
+        (["10.086 €", "1.210 €"], [10086, 1210]),
+        (["1.210 km", "85 km"], [1210, 85]),
+        (["1.210 km", "1.085 km"], [1.21, 1.085]),
+        (["$1.50", "$1.234"], [1.5, 1.234]),
+        (["0.512", "1.024"], [0.512, 1.024]),
+        (["1.024", "2.048"], [1.024, 2.048]),
+        (["1.024", "2048"], [1.024, 2048.0]),
+    ],
+)
+def test_a_point_that_may_separate_thousands(values, expected):
+    _, numbers = read(values * 30)
+    assert numbers.to_pylist() == expected * 30
