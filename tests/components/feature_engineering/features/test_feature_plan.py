@@ -213,9 +213,9 @@ class TestText:
         assert feature.vocabulary == ("b", "a")
         assert feature.outputs == [TransformedColumn("x", 7)]
 
-    def test_what_cannot_stand_on_a_line_is_left_out(self):
+    def test_line_breaks_are_part_of_a_value(self):
         feature = derive(texts({"a\nb": 5, "a\rb": 5, "a\tb": 5}), "string")
-        assert feature.vocabulary == ("a\tb",)
+        assert feature.vocabulary == ("a\nb", "a\rb", "a\tb")
 
     def test_nearly_unique_text_is_dropped(self):
         counts = {f"t{number}": 1 for number in range(180)} | {
