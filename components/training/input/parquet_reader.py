@@ -21,7 +21,7 @@ EVAL_SPLIT = "eval"
 
 READ_ROWS = 1 << 16
 
-SAMPLE_BYTES = 256 << 20
+SAMPLE_BYTES = 128 << 20
 """Packed rows of a sample take at most this much memory."""
 
 _READ_BYTES = 64 << 20

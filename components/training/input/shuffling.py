@@ -17,6 +17,7 @@ from kfp_tabular.components.training.input.parquet_reader import Piece, Reader
 
 _BUFFER_ROWS = 1 << 20
 _BUFFER_BYTES = 256 << 20
+_WIDE_ROW_BYTES = 1 << 10  # With vectors, evaluation needs much memory, too.
 
 
 class TrainingInput:
@@ -28,8 +29,8 @@ class TrainingInput:
         seed: Seed of the order.
         worker: Index of the worker.
         start: Rows of the stream to skip, for a resumed training.
-        buffer_rows: Rows that are shuffled together; 0 for as many as fit in 256 MiB, at most
-            1,048,576.
+        buffer_rows: Rows that are shuffled together; 0 for as many as fit in 256 MiB, or half
+            of that if rows are wide, at most 1,048,576.
         row_bytes: Size of a packed row.
     """
 
@@ -49,7 +50,8 @@ class TrainingInput:
         self._share = list(share)
         self._seed = seed
         self._worker = worker
-        self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, _BUFFER_BYTES // row_bytes)
+        buffer_bytes = _BUFFER_BYTES // (2 if row_bytes > _WIDE_ROW_BYTES else 1)
+        self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, buffer_bytes // row_bytes)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="training-input")
         self._whole: PackedRows | None = None
         self._blocks = self._stream(start)
