@@ -69,11 +69,11 @@ class TimeNumbers:
             values: The numbers.
             counts: The rows of each; None for one row each.
         """
-        bounds = pc.min_max(values)
-        low, high = bounds["min"].as_py(), bounds["max"].as_py()
+        bounds = arrays.bounds(values)
         found = cls()
-        if low is None:
+        if bounds is None:
             return found
+        low, high = bounds
         found.rows = len(values) - values.null_count if counts is None else int(counts.sum())
         if low > 0 and high < _DIGITS[0][0]:
             found.low, found.high = low, high

@@ -26,7 +26,9 @@ MOST_TEXTS = 1_000
 _SHOWN = 8
 _EXACT_DOUBLE = 2**53
 _PROBE = 64
+_FEW = 8
 _PLAIN_INTEGER = r"^[+-]?(?:0|[1-9][0-9]{0,18})$"
+_NO_VERSION = r"^[-+][0-9]*\.|\.[0-9]{4}|\.0[0-9]"
 _PLAIN_DECIMAL = r"^[+-]?(?:0|[1-9][0-9]*)?\.[0-9]*$"
 
 BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "y": True, "n": False}
@@ -185,10 +187,11 @@ class ColumnEvidence:
     def add_integers(self, values: pa.Array, counts: Integers | None = None) -> None:
         """Add plain integers, or stated ones, with the rows of each."""
         self.time_numbers.merge(TimeNumbers.of(values, counts))
-        bounds = pc.min_max(values)
-        low, high = bounds["min"].as_py(), bounds["max"].as_py()
-        self._extend(low, high)
-        if low is not None and max(-low, high) >= _EXACT_DOUBLE:
+        bounds = arrays.bounds(values)
+        if bounds is None:
+            return
+        self._extend(*bounds)
+        if max(-bounds[0], bounds[1]) >= _EXACT_DOUBLE:
             doubles = np.abs(arrays.to_doubles(values))
             self.large += int((doubles >= float(_EXACT_DOUBLE)).sum())
 
@@ -272,28 +275,29 @@ def _plain_numbers(text: pa.StringArray, evidence: ColumnEvidence) -> tuple[bool
     Returns:
         Whether all values are plain numbers, and the values where all can be held.
     """
-    if reading.has_letters(text) or has_leading_zero(text) or _longest(text) > LONGEST:
+    if reading.has_letters(text) or has_leading_zero(text):
         return False, None
-    present = len(text) - text.null_count
-    integers = _cast(text, pa.int64())
+    present, points = len(text) - text.null_count, _points(text)
+    integers = None if points else _cast(text, pa.int64())
     if integers is not None:
         evidence.integers = present
         evidence.add_integers(integers)
-        evidence.widest = _longest(text)
+        evidence.widest = max(len(str(evidence.low)), len(str(evidence.high)))
         return True, integers
     numbers = _cast(text, pa.float64())
-    if numbers is None:
+    if numbers is None or _longest(text) > LONGEST:
         return False, None
-    doubles = np.abs(arrays.to_doubles(numbers))
-    large = doubles >= float(_EXACT_DOUBLE)
-    if large.any():
+    low, high = arrays.bounds(numbers) or (0, 0)
+    if max(-low, high) >= _EXACT_DOUBLE:
+        doubles = np.abs(arrays.to_doubles(numbers))
+        large = doubles >= float(_EXACT_DOUBLE)
         suspects = text.filter(arrays.from_mask(large))
         whole = pc.invert(pc.match_substring(suspects, "."))
         if _cast(suspects.filter(whole), pa.int64()) is None:
             return False, None
         evidence.large = pc.sum(whole).as_py()
         evidence.beyond = int((doubles > reading.LARGEST).sum())
-    evidence.decimals = _points(text)
+    evidence.decimals = points
     evidence.integers = present - evidence.decimals
     evidence.groupable = int(_groupable(text).sum())
     if evidence.integers and evidence.groupable == evidence.decimals:
@@ -400,8 +404,8 @@ def _count_versions(
     evidence: ColumnEvidence, text: pa.StringArray, counts: Integers | None = None
 ) -> None:
     """Add what plain numbers show of being version numbers (`1.9`, `1.10`)."""
-    some = _version_parts(text[:_PROBE])
-    parts = some if some is None or len(text) <= _PROBE else _version_parts(text)
+    some = pc.any(pc.match_substring_regex(text[:_PROBE], _NO_VERSION)).as_py()
+    parts = None if some else _version_parts(text)
     if parts is None:
         evidence.no_versions = True
         return
@@ -494,8 +498,8 @@ def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
     # Arrow makes a message for each value that does not fit: 2 us, so look at a few values first.
     try:
         if len(text) > _PROBE:
-            pc.cast(text[:_PROBE], to)
-            pc.cast(text[-_PROBE:], to)
+            pc.cast(text[:_FEW], to)
+            pc.cast(text[-_FEW:], to)
         return pc.cast(text, to)
     except pa.ArrowInvalid:
         return None
@@ -514,13 +518,17 @@ def has_leading_zero(text: pa.StringArray) -> bool:
     offsets, data = _bytes(text)
     if not data.size:
         return False
-    # Only signs, points and zeros are not beyond a zero, and they are rare as first bytes. The
-    # first byte of an empty value is that of the next one, which does no harm.
-    rows = np.flatnonzero(data.take(offsets[:-1], mode="clip") <= ord("0"))
-    first, ends = offsets[:-1][rows], offsets[1:][rows]
-    signs = data.take(first, mode="clip")
-    first = first + ((signs == ord("-")) | (signs == ord("+")))
-    long = ends - first > 1
-    zeros = first[long][data[first[long]] == ord("0")]
-    second = data[zeros + 1]
+    starts, ends = offsets[:-1], offsets[1:]
+    # The first byte of an empty value is that of the next one; `ends` tells them apart.
+    first = data.take(starts, mode="clip")
+    zeros = np.flatnonzero(first == ord("0"))
+    suspects, stop = starts[zeros], ends[zeros]
+    signed = np.flatnonzero((first == ord("-")) | (first == ord("+")))
+    if signed.size:
+        after = starts[signed] + 1
+        zeros = data.take(after, mode="clip") == ord("0")
+        suspects = np.concatenate([suspects, after[zeros]])
+        stop = np.concatenate([stop, ends[signed][zeros]])
+    suspects = suspects[stop - suspects > 1]
+    second = data[suspects + 1]
     return bool(((second != ord(".")) & (second != ord("e")) & (second != ord("E"))).any())
