@@ -314,7 +314,7 @@ def bank_statement(folder: Path) -> Path:
     column("price", "number"),
     feature("price", "numeric"),
     column("host_response_rate", "number"),
-    column("instant_bookable", "boolean"),
+    column("instant_bookable", "boolean|text"),
     column("last_review", "time"),
     label="superhost",
 )
