@@ -9,6 +9,7 @@ from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.values.column_names import suggests_identifier
 from kfp_tabular.components.data_ingestion.options import BY_HASH, BY_ROW, SplitOptions
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
+from kfp_tabular.components.data_ingestion.splits.key_choice import described
 from kfp_tabular.components.data_ingestion.splits.split_evidence import ColumnEvidence, Kinds
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 
@@ -67,7 +68,7 @@ def _say_keys(
     names: Sequence[str],
 ) -> None:
     line = f"split_keys={json.dumps(recorded['keys'], ensure_ascii=False)}"
-    amount = f"{'' if kinds.is_exact else 'about '}{kinds.distinct:,}"
+    amount = described(kinds)
     but = f" but {_named(left_out)}" if left_out else ""
     if recorded["method"] == BY_ROW:
         found.note(

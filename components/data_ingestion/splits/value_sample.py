@@ -78,7 +78,7 @@ class ValueSample:
     @property
     def distinct(self) -> int:
         """The number of distinct values, estimated where the sample does not hold all."""
-        return round(len(self.keys) * max(1.0, self.rows / self.expected))
+        return min(self.rows, round(len(self.keys) * max(1.0, self.rows / self.expected)))
 
     def limited(self, expected: int = 0) -> "ValueSample":
         """Return the sample for a smaller number of expected rows; the same number by default."""

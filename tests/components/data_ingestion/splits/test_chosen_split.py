@@ -281,3 +281,11 @@ def test_equal_rows_are_numbered_across_blocks(values, piece):
         expected.append(seen[value])
         seen[value] += 1
     assert got == expected
+
+
+@pytest.mark.parametrize("rows", [20_000, 50_000])
+def test_there_are_at_most_as_many_kinds_as_rows(rows):
+    hashes = np.random.default_rng(rows).integers(0, 2**64, rows, np.uint64)
+    kinds = Kinds.of(hashes, np.zeros(rows, np.intp), 1)
+    assert not kinds.is_exact
+    assert 0.97 * rows <= kinds.distinct <= rows
