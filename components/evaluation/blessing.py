@@ -249,7 +249,8 @@ def parse_bounds(
             )
         for entry in entries if isinstance(entries, list) else [entries]:
             bounds.append(_bound(metric, entry, slicings, argument, ending))
-    return tuple(bounds)
+    # KFP passes documents with their keys in any order.
+    return tuple(sorted(bounds, key=lambda bound: METRICS[kind].index(bound.metric)))
 
 
 def judge(
