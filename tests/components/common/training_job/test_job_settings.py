@@ -59,7 +59,7 @@ REFUSED = {
     ),
     "no worker to train": ({"parameter_servers": 1}, "job: parameter_servers", "workers to 2"),
     "root": ({"run_as_user": 0}, "job.run_as_user"),
-    "a policy": ({"clean_pod_policy": "running"}, "All, Running, None"),
+    "a policy": ({"clean_pod_policy": "running"}, "All, Running or None"),
     "another manager": ({"managed_by": "me"}, "kueue.x-k8s.io/multikueue"),
     "a role's memory": ({"roles": {"chief": {"memory": "1"}}}, "job.roles.chief.memory"),
     "a role that is none": ({"roles": {"worker": {}}}, "'workers'"),
