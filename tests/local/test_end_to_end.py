@@ -322,10 +322,10 @@ def test_a_component_runs_twice_in_a_pipeline_of_ones_own(run: Run, tmp_path: Pa
 
 
 def test_an_option_without_its_parameter_is_refused(run: Run) -> None:
-    done = kfp_tabular("run", "--pipeline", "validation", "--data", run.data, "--exclude", "amount")
+    done = kfp_tabular("run", "--pipeline", "validation", "--data", run.data, "--task", "binary")
 
     assert done.returncode == 2
-    assert "--exclude: the pipeline 'validation' has no parameter 'exclude'." in done.stderr
+    assert "--task: the pipeline 'validation' has no parameter 'task'." in done.stderr
 
 
 @dsl.component(base_image="registry.example/analytics/launcher:3", install_kfp_package=False)

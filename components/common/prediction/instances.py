@@ -101,7 +101,7 @@ class _Feature:
     def unreadable(self, row: int) -> "InstanceError":
         wanted = EXPECTED[self.dtype] if self.format is None else spellings.expected(self.format)
         return InstanceError(
-            f"instance {row}: feature {self.name!r}: expected {wanted}, found text that is none.",
+            f"instance {row}: feature {self.name!r}: expected {wanted}, found other text.",
             reason="type",
             feature=self.name,
             row=row,

@@ -84,12 +84,22 @@ def test_spellings(value, form, dtype, expected):
 @pytest.mark.parametrize(
     ("value", "form", "dtype", "message"),
     [
-        ("4111 dollars", US, "float32", "expected a number as in the training data, found text"),
-        ("4111.5", COUNT, "int64", "expected a whole number as in the training data, found text"),
-        ("4111", FLAG, "int64", "expected true or false as in the training data, found text"),
+        (
+            "4111 dollars",
+            US,
+            "float32",
+            "expected a number as in the training data, found other text",
+        ),
+        (
+            "4111.5",
+            COUNT,
+            "int64",
+            "expected a whole number as in the training data, found other text",
+        ),
+        ("4111", FLAG, "int64", "expected true or false as in the training data, found other text"),
         ("4111-13-45", DAY, "string", "expected a point in time as in the training data"),
         ("4111-garbage", WHEN, "string", "expected a point in time as in the training data"),
-        ("[4111", TAGS, "string", "expected a list of texts, found text that is none"),
+        ("[4111", TAGS, "string", "expected a list of texts, found other text"),
         ([4111], TAGS, "string", "found a list"),
         (["4111x"], SCORES, "string", "expected a list of numbers"),
         ({"4111": 1}, TAGS, "string", "found an object"),
