@@ -32,6 +32,7 @@ _KEY_METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
 }
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _TONES: Mapping[TaskStatus, Tone] = {
     "succeeded": "good",
     "failed": "error",
@@ -221,7 +222,9 @@ def _task_table(
             (
                 named,
                 html.badge(task.status, _TONES[task.status]),
-                duration(task.seconds) if task.status != "skipped" else None,
+                duration(task.seconds).replace(" ", _NO_BREAK)
+                if task.status != "skipped"
+                else None,
                 task.image.rpartition("/")[2] or None,
                 Markup(", ".join(links)) if links else None,
                 html.link("log", _target(log, home)) if log and log.is_file() else None,
