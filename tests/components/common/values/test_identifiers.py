@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.values import identifiers
@@ -102,22 +102,31 @@ def test_columns_of_examples():
     assert identifiers.of_column("x", pa.nulls(500, pa.string())) is None
 
 
+def drawn_identifiers(low: int, each: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    above = 10 ** len(str(low)) - low
+    return random.permutation(np.repeat(low + random.choice(above, 800, replace=False), each))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
-    name=st.sampled_from(["customer_id", "accountNumber", "x", "Spalte 3"]),
-    low=st.integers(10**6, 10**9),
+    name=st.sampled_from(["customer_id", "accountNumber"]),
+    low=st.integers(10**6, 9 * 10**8),
     each=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
 def test_random_identifiers_are_recognized_whatever_their_range(name, low, each, seed):
-    random = np.random.default_rng(seed)
-    digits = 10 ** len(str(low))
-    drawn = low + random.choice(digits - low, min(800, digits - low), replace=False)
-    values = random.permutation(np.repeat(drawn, each))
-    found = judge(name, values)
-    epoch = drawn.min() >= 631_152_000 and drawn.max() <= 4_102_444_800
-    if not (epoch and name in ("x", "Spalte 3")) and len(drawn) == 800:
-        assert found == ("row" if each == 1 else "entity")
+    assume(10 ** len(str(low)) - low >= 800)
+    found = judge(name, drawn_identifiers(low, each, seed))
+    assert found == ("row" if each == 1 else "entity")
+
+
+@pytest.mark.parametrize("name", ["x", "Spalte 3"])
+@pytest.mark.parametrize("each", [1, 3])
+def test_most_random_identifiers_are_recognized_without_a_telling_name(name, each):
+    """Whether numbers are spread evenly is a test, which 1 to 2 % of even ones fail by chance."""
+    kinds = [judge(name, drawn_identifiers(10_000_123, each, seed)) for seed in range(50)]
+    assert kinds.count("row" if each == 1 else "entity") >= 47
 
 
 @settings(max_examples=30, deadline=None)
