@@ -113,8 +113,10 @@ def _chunks(stream: ByteStream, found: FileScan) -> Iterator[bytes]:
             found.head += chunk[: HEAD_BYTES - len(found.head)]
         else:
             found.is_whole = False
-        found.tail = (found.tail + chunk)[-_TAIL_BYTES:]
-        whole = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+        rest = max(0, _TAIL_BYTES - len(chunk))
+        found.tail = found.tail[len(found.tail) - rest :] + chunk[-_TAIL_BYTES:]
+        feed = chunk.rfind(b"\n")
+        whole = max(feed, chunk.rfind(b"\r", feed + 1)) + 1
         # One byte is found much faster than a pattern, and most files hold neither.
         for sign, pattern, lines in (
             (b"\\", _ESCAPED_QUOTE, found.escaped_quotes),
