@@ -191,7 +191,7 @@ def _python(words: list[str]) -> Iterator[str]:
             yield from _serving(arguments)
         elif module == training_options.WORKER_MODULE:
             yield from _worker(arguments)
-        elif module.startswith("kfp_tabular."):
+        elif module.startswith(("kfp_tabular.", "tests.benchmarks.")):
             yield from _script(_module_file(module), arguments)
         elif module not in ("pytest", "venv", "json.tool", "pip"):
             yield f"python -m {module}: not a module that these tests know"
