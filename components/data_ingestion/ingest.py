@@ -123,9 +123,10 @@ def run(request: IngestionRequest) -> IngestionResult:
             lost_rows.report(findings, source, settings.label, written.read, rejected, examples)
             split = split_hints.record(settings.split, splitting)
             reading_findings.add(findings, written)
-            split_hints.add_findings(findings, splitting, split)
+            formats = _formats(written)
+            split_hints.add_findings(findings, splitting, split, formats)
             findings.write(examples)
-            column_format.write(_formats(written), examples)
+            column_format.write(formats, examples)
             facts = {
                 **_facts(found, digests.result(), written, split),
                 "excluded": sorted(selection.exclude),

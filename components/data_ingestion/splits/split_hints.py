@@ -1,11 +1,11 @@
 """Says how the rows were split, and what may be wrong with it."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.common.values.column_names import suggests_identifier
 from kfp_tabular.components.data_ingestion.options import BY_HASH, BY_ROW, SplitOptions
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
@@ -13,9 +13,7 @@ from kfp_tabular.components.data_ingestion.splits.key_choice import described
 from kfp_tabular.components.data_ingestion.splits.split_evidence import ColumnEvidence, Kinds
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 
-_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:.*)?")
-_TIME_NAME = re.compile(r"(?i)(?:^|_|\b)(time|timestamp|date|datetime|at|on)$|[a-z](Time|Date|At)$")
-_EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990-01-01 and 2100-01-01
+_FEWEST_TIMES = 20  # Rows of the same time stay together, so splits of fewer miss their shares.
 _MOST_NAMED = 6
 
 
@@ -41,13 +39,19 @@ def record(options: SplitOptions, splitting: Splitting) -> dict[str, Any]:
     return found
 
 
-def add_findings(found: Findings, splitting: Splitting, recorded: Mapping[str, Any]) -> None:
+def add_findings(
+    found: Findings,
+    splitting: Splitting,
+    recorded: Mapping[str, Any],
+    formats: Mapping[str, ColumnFormat],
+) -> None:
     """Add what a person should know about a split whose columns were chosen.
 
     Args:
         found: Where to add it.
         splitting: What split the rows.
         recorded: What `record` returned.
+        formats: How the columns were read.
     """
     if not isinstance(splitting, ChosenSplit) or splitting.choice is None:
         return
@@ -57,7 +61,7 @@ def add_findings(found: Findings, splitting: Splitting, recorded: Mapping[str, A
     for name in left_out:
         if evidence.columns[name].identifies(name) == "entity":
             _hint_at_entity(found, name, evidence.columns[name])
-    _hint_at_time(found, evidence.columns)
+    _hint_at_time(found, evidence.columns, formats)
 
 
 def _say_keys(
@@ -100,8 +104,17 @@ def _hint_at_entity(found: Findings, name: str, shown: ColumnEvidence) -> None:
     add("entity", message, column=name, option=f"split_keys={json.dumps([name])}")
 
 
-def _hint_at_time(found: Findings, columns: Mapping[str, ColumnEvidence]) -> None:
-    times = [name for name, shown in columns.items() if _is_time(name, shown)]
+def _hint_at_time(
+    found: Findings, columns: Mapping[str, ColumnEvidence], formats: Mapping[str, ColumnFormat]
+) -> None:
+    times = [
+        name
+        for name, shown in columns.items()
+        if name in formats
+        and formats[name].kind == "time"
+        and shown.sample is not None
+        and shown.sample.distinct >= _FEWEST_TIMES
+    ]
     if len(times) == 1:
         found.note(
             "time-column",
@@ -110,15 +123,6 @@ def _hint_at_time(found: Findings, columns: Mapping[str, ColumnEvidence]) -> Non
             column=times[0],
             option=f"split_method=time, split_column={times[0]}",
         )
-
-
-def _is_time(name: str, shown: ColumnEvidence) -> bool:
-    if shown.is_text:
-        return bool(shown.texts) and all(map(_ISO_TIME.fullmatch, shown.texts.values()))
-    values = shown.numbers
-    low, high = _EPOCH_SECONDS
-    named = _TIME_NAME.search(name) is not None
-    return bool(named and len(values) and low <= values[0] and values[-1] <= high)
 
 
 def _named(names: Collection[str]) -> str:

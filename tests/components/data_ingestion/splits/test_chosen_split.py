@@ -179,6 +179,23 @@ def test_one_time_column_is_hinted_at(run, tmp_path):
     assert "time-column" not in found_in(both)
 
 
+@pytest.mark.parametrize(
+    ("spell", "options", "is_hinted"),
+    [
+        (lambda day: 1_700_000_000_000 + 86_400_000 * day, {}, True),
+        (lambda day: f"{day % 28 + 1:02d}.{day % 12 + 1:02d}.2023 18:05", {}, True),
+        (lambda day: f"20{day % 24:02d}-01-01", {}, True),
+        (lambda day: f"2024-{day % 12 + 1:02d}-01", {}, False),
+        (lambda day: f"2024-{day % 12 + 1:02d}-{day % 28 + 1:02d}", {"joined": "text"}, False),
+    ],
+    ids=["milliseconds", "day first", "few", "too few", "told to be text"],
+)
+def test_the_hint_at_a_time_follows_the_format(run, tmp_path, spell, options, is_hinted):
+    table = {"joined": [spell(row * 7 % 300) for row in range(3000)], **cases.people()}
+    got = run(csv(tmp_path, table), label="churn", column_types=options)
+    assert ("time-column" in found_in(got)) == is_hinted
+
+
 @pytest.mark.parametrize("few_kinds", [False, True])
 def test_two_nights(run, tmp_path, few_kinds):
     """The second night has a new column, a wider type and twice the rows."""
