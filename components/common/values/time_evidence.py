@@ -148,6 +148,18 @@ class _Odd:
                 text: self.counts[text] for text in heapq.nsmallest(SHOWN_ODD, self.counts)
             }
 
+    def add_where(self, mask: Mask, texts: pa.StringArray, counts: Integers) -> None:
+        """Add the distinct texts where a mask is true, each with its rows."""
+        rows = np.flatnonzero(mask)
+        if not rows.size:
+            return
+        odd = texts if len(rows) == len(texts) else texts.take(arrays.from_integers(rows))
+        if len(odd) > SHOWN_ODD:
+            first = pc.partition_nth_indices(odd, pivot=SHOWN_ODD)[:SHOWN_ODD]
+            rows = rows[arrays.to_integers(pc.cast(first, pa.int64()))]
+            odd = odd.take(first)
+        self.add(dict(zip(odd.to_pylist(), counts[rows].tolist(), strict=True)))
+
 
 @dataclass(frozen=True)
 class TimeDecision:
@@ -209,11 +221,11 @@ class TimeEvidence:
             return found
         likely = arrays.to_integers(pc.cast(pc.binary_length(texts), pa.int64())) <= LONGEST
         if not likely.all():
-            found._add_odd(texts, counts, ~likely)
+            found._odd.add_where(~likely, texts, counts)
             texts, counts = texts.filter(arrays.from_mask(likely)), counts[likely]
         likely = arrays.to_mask(pc.match_substring_regex(texts, LOOKS_LIKE_A_TIME))
         if not likely.all():
-            found._add_odd(texts, counts, ~likely)
+            found._odd.add_where(~likely, texts, counts)
             texts, counts = texts.filter(arrays.from_mask(likely)), counts[likely]
         for form in (ISO, *_ORDERS, *_OTHER_FORMS):
             if not len(texts):
@@ -222,7 +234,7 @@ class TimeEvidence:
                 texts, counts = found._add_ordered(form, _ORDERS[form], texts, counts)
             else:
                 texts, counts = found._add_plain(form, texts, counts)
-        found._add_odd(texts, counts, np.ones(len(texts), np.bool_))
+        found._odd.add_where(np.ones(len(texts), np.bool_), texts, counts)
         return found
 
     def merge(self, other: "TimeEvidence") -> None:
@@ -324,17 +336,6 @@ class TimeEvidence:
         example = min(ordered.example for ordered in self._ordered.values() if ordered.example)
         return best, (), (), example
 
-    def _add_odd(self, texts: pa.StringArray, counts: Integers, mask: Mask) -> None:
-        rows = np.flatnonzero(mask)
-        if not rows.size:
-            return
-        odd = texts if len(rows) == len(texts) else texts.take(arrays.from_integers(rows))
-        if len(odd) > SHOWN_ODD:
-            first = pc.partition_nth_indices(odd, pivot=SHOWN_ODD)[:SHOWN_ODD]
-            rows = rows[arrays.to_integers(pc.cast(first, pa.int64()))]
-            odd = odd.take(first)
-        self._odd.add(dict(zip(odd.to_pylist(), counts[rows].tolist(), strict=True)))
-
     def _add_plain(
         self, form: str, texts: pa.StringArray, counts: Integers
     ) -> tuple[pa.StringArray, Integers]:
@@ -343,7 +344,7 @@ class TimeEvidence:
             return texts, counts
         fields = time_fields.fields(texts, FORMS[form])
         here, valid = fields.matched, fields.moments.valid
-        self._add_odd(texts.filter(arrays.from_mask(here)), counts[here], ~valid)
+        self._odd.add_where(~valid, texts.filter(arrays.from_mask(here)), counts[here])
         clocks = _clocks(fields, valid, counts[here])
         if clocks.rows:
             self._plain[form] = clocks
@@ -370,9 +371,8 @@ class TimeEvidence:
             valid = fields.moments.valid
             ordered.valid[order] = int(rows[valid].sum())
             ordered.clocks[order] = _clocks(fields, valid, rows)
-            misfits = _Odd()
-            ordered.misfits[order] = misfits
-            _add_texts(misfits, here, rows, some & ~valid)
+            ordered.misfits[order] = _Odd()
+            ordered.misfits[order].add_where(some & ~valid, here, rows)
             for other in by_order.values():
                 both = valid & other.moments.valid
                 differ |= both & (fields.moments.seconds != other.moments.seconds)
@@ -386,14 +386,8 @@ class TimeEvidence:
         ordered.thirds = _bits(year[some] % 100)
         if ordered.rows:
             self._ordered[shape] = ordered
-        self._add_odd(here, rows, ~some)
+        self._odd.add_where(~some, here, rows)
         return texts.filter(arrays.from_mask(~matched)), counts[~matched]
-
-
-def _add_texts(odd: _Odd, texts: pa.StringArray, rows: Integers, mask: Mask) -> None:
-    evidence = TimeEvidence()
-    evidence._odd = odd
-    evidence._add_odd(texts, rows, mask)
 
 
 def _clocks(fields: "time_fields.Fields", valid: Mask, rows: Integers) -> _Clocks:

@@ -222,6 +222,7 @@ class Fields:
         columns: The numbers in the text, by field: `Y y m d H M S`.
         moments: The points in time.
         texts: The texts of the fields; empty where a text lacks one.
+        tee: Whether a `T` is between the date and the clock.
     """
 
     matched: Mask
