@@ -30,20 +30,21 @@ class RepeatedWarning:
         self._times = 0
         self._next_at = float("-inf")
 
-    def log(self, text: str) -> None:
+    def log(self, text: str, times: int = 1) -> None:
         """Count, and log if the last line is a minute old.
 
         Args:
-            text: What happened, and the flag that sets the bound.
+            text: What happened, and the flag that decides it.
+            times: How often.
         """
         with self._lock:
-            self._times += 1
+            self._times += times
             now = self._clock()
             if now < self._next_at:
                 return
-            times, self._times = self._times, 0
+            counted, self._times = self._times, 0
             self._next_at = now + _SECONDS_BETWEEN_LINES
-        _logger.warning("%s; %d since the last line like this", text, times)
+        _logger.warning("%s; %d since the last line like this", text, counted)
 
 
 class BoundReports:

@@ -1,8 +1,6 @@
 """The served model: its current version, and the way of a request through it."""
 
 import asyncio
-import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -14,6 +12,7 @@ from kserve.metrics import PREDICT_HIST_TIME, get_labels
 from kserve.model import BaseKServeModel
 
 from kfp_tabular.components.common.artifacts.model_document import CLASSES
+from kfp_tabular.serving.metrics.bound_reports import RepeatedWarning
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
 from kfp_tabular.serving.model.domain_rules import check_domains
 from kfp_tabular.serving.model.large_requests import Hold
@@ -26,13 +25,8 @@ from kfp_tabular.serving.settings.server_settings import ValuePolicies
 
 InferenceProtocol = Literal["v1", "v2", "grpc"]
 
-_logger = logging.getLogger(__name__)
-
 _Response = TypeVar("_Response")
 _Result = TypeVar("_Result")
-
-_SECONDS_BETWEEN_WARNINGS = 60.0
-"""A feature that cannot be read is usually so in every request."""
 
 _SMALL_BODY_BYTES = 16 * 1024
 _SMALL_RESPONSE_BYTES = 8 * 1024
@@ -67,7 +61,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         self._metrics = metrics
         self._version: LoadedVersion | None = None
         self._draining = False
-        self._warned_at: dict[str, float] = {}
+        self._unreadable: dict[str, RepeatedWarning] = {}
         # KServe's own histogram, which its dashboards show.
         self._kserve_seconds = PREDICT_HIST_TIME.labels(**get_labels(name))
 
@@ -205,14 +199,12 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
 
     def _count_unreadable(self, feature: str, values: int) -> None:
         self._metrics.count_unreadable(self.name, feature, values)
-        now = time.monotonic()
-        if now - self._warned_at.get(feature, -math.inf) >= _SECONDS_BETWEEN_WARNINGS:
-            self._warned_at[feature] = now
-            _logger.warning(
-                "feature %r: %d values of a request cannot be read and count as missing",
-                feature,
-                values,
-            )
+        # A feature that cannot be read is usually so in every request.
+        self._unreadable.setdefault(feature, RepeatedWarning()).log(
+            f"feature {feature!r}: text that cannot be read counts as missing "
+            "(--unreadable-values)",
+            values,
+        )
 
     async def _run(self, hold: Hold, size: int, small: int, work: Callable[[], _Result]) -> _Result:
         if size <= small:

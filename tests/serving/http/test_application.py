@@ -281,7 +281,10 @@ def test_text_is_read_as_in_training_or_missing_if_configured(client, caplog):
         assert predicted(lenient, SECRET).json() == predicted(lenient, None).json()
         assert counted(lenient.get("/metrics").text, name) == count
     warnings = [record.getMessage() for record in caplog.records if "cannot be" in record.message]
-    assert warnings == ["feature 'rate': 1 values of a request cannot be read and count as missing"]
+    assert warnings == [
+        "feature 'rate': text that cannot be read counts as missing "
+        "(--unreadable-values); 1 since the last line like this"
+    ]
     assert SECRET not in lenient.get("/metrics").text + refused.text + caplog.text
 
 
