@@ -1,12 +1,13 @@
 """Says how the rows were split, and what may be wrong with it."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.common.values.column_names import suggests_identifier
+from kfp_tabular.components.common.values.identifiers import FEWEST_ENTITIES
 from kfp_tabular.components.data_ingestion.options import BY_HASH, BY_ROW, SplitOptions
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
 from kfp_tabular.components.data_ingestion.splits.key_choice import described
@@ -58,9 +59,13 @@ def add_findings(
     evidence = splitting.evidence
     left_out = [name for name in evidence.columns if name not in splitting.choice.keys]
     _say_keys(found, evidence.kinds, recorded, left_out, splitting.names)
-    for name in left_out:
-        if evidence.columns[name].identifies(name) == "entity":
-            _hint_at_entity(found, name, evidence.columns[name])
+    for name, shown in evidence.columns.items():
+        if name in left_out and shown.identifies(name) == "entity":
+            add = found.warning if suggests_identifier(name) else found.note
+            _hint_at_entity(add, name, shown)
+        elif name not in left_out and suggests_identifier(name) and _repeats(shown):
+            # With so many rows each that it is a feature, as a card with forty payments.
+            _hint_at_entity(found.note, name, shown)
     _hint_at_time(found, evidence.columns, formats)
 
 
@@ -91,17 +96,27 @@ def _say_keys(
     )
 
 
-def _hint_at_entity(found: Findings, name: str, shown: ColumnEvidence) -> None:
+def _repeats(shown: ColumnEvidence) -> bool:
+    sample = shown.sample
+    return (
+        sample is not None
+        and sample.distinct >= FEWEST_ENTITIES
+        and sample.rows >= 2 * sample.distinct
+    )
+
+
+def _hint_at_entity(add: Callable[..., None], name: str, shown: ColumnEvidence) -> None:
     sample = shown.sample
     if sample is None or not sample.distinct:
         return
-    message = (
+    add(
+        "entity",
         f"{name!r} looks like what several rows belong to, as a customer: {sample.distinct:,} "
         f"values with {sample.rows / sample.distinct:.1f} rows each. Rows of one are in several "
-        "splits, so the evaluation may be too good."
+        "splits, so the evaluation may be too good.",
+        column=name,
+        option=f"split_keys={json.dumps([name])}",
     )
-    add = found.warning if suggests_identifier(name) else found.note
-    add("entity", message, column=name, option=f"split_keys={json.dumps([name])}")
 
 
 def _hint_at_time(

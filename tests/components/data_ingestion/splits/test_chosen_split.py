@@ -129,6 +129,17 @@ def test_an_entity_with_several_rows_is_named(run, tmp_path, spelling):
     assert "1,000 values with 3.0 rows each" in warning.message
 
 
+def test_an_entity_that_is_a_feature_is_named(run, tmp_path):
+    table = cases.people()
+    table["card_id"] = [f"C{row % 75:07}" for row in range(3000)]
+    table["store"] = table["card_id"]
+    got = run(csv(tmp_path, table), label="churn", split_fractions=FRACTIONS)
+    assert "card_id" in got.result.examples_lineage["split"]["keys"]
+    note = found_in(got)["entity"]
+    assert (note.severity, note.column) == ("note", "card_id")
+    assert "75 values with 40.0 rows each" in note.message
+
+
 def test_excluded_columns_do_not_decide_the_split(run, tmp_path):
     data = csv(tmp_path, cases.people())
     got = run(data, label="churn", exclude=["age", "city"], keep=["city"])
