@@ -6,6 +6,7 @@ goes back to the source data. The artifact's metadata in KFP is an extract, beca
 holds it six times for each task that reads the artifact.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -123,8 +124,14 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
         >>> sorted(versions(["numpy"]))
         ['kfp-tabular', 'numpy', 'python']
     """
-    named = {name: importlib.metadata.version(name) for name in (_PACKAGE, *libraries)}
+    named = {name: _version(name) for name in (_PACKAGE, *libraries)}
     return {"python": platform.python_version(), **named}
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    # A task records several artifacts; the metadata of a distribution take a millisecond to parse.
+    return importlib.metadata.version(distribution)
 
 
 def record(
