@@ -93,7 +93,7 @@ class _Result:
     """What a thread made of a block.
 
     Attributes:
-        evidence: What the columns show; empty where the decisions are final.
+        evidence: What the columns show; empty where the decisions are final, and once it is added.
         observed: The block as it was read, as long as its columns cannot be decided.
         prepared: The block as in the examples.
     """
@@ -132,6 +132,7 @@ class _Pass:
         self._are_final = final is not None
         self._is_split_chosen = False
         self._evidence = {name: ColumnEvidence() for name in source.columns}
+        self._is_evidence_decided = False
         self._row_groups: RowGroups | None = None
         self._stale = False
         self._read = 0
@@ -152,7 +153,9 @@ class _Pass:
         with Window[Block, _Result](threads(), _AHEAD) as window:
             for block, result in window.map(self._work, self._source.blocks()):
                 if self.decisions is None:
-                    self.decisions = self._first_decisions([result, *window.waiting()])
+                    for waiting in (result, *window.waiting()):
+                        self._add_evidence(waiting)
+                    self.decisions = self._decide()
                 if not self._is_split_chosen:
                     window.again(self._convert)
                     self._choose_split([self._convert(block, result), *window.waiting()])
@@ -181,15 +184,16 @@ class _Pass:
             result.observed = None
         return result
 
-    def _first_decisions(self, results: Sequence[_Result]) -> Decisions:
-        evidence = {name: ColumnEvidence() for name in self._source.columns}
-        for result in results:
-            for name, of_block in result.evidence.items():
-                evidence[name].add(of_block)
-        return self._decide(evidence)
+    def _add_evidence(self, result: _Result) -> list[str]:
+        """Add what a block shows; return the columns in which it shows anything of a new kind."""
+        added, result.evidence = result.evidence, {}
+        if added:
+            self._is_evidence_decided = False
+        return [name for name, of_block in added.items() if self._evidence[name].add(of_block)]
 
-    def _decide(self, evidence: Mapping[str, ColumnEvidence]) -> Decisions:
-        return {name: self._decider.decide(name, shown) for name, shown in evidence.items()}
+    def _decide(self) -> Decisions:
+        self._is_evidence_decided = True
+        return {name: self._decider.decide(name, shown) for name, shown in self._evidence.items()}
 
     def _known(self) -> Decisions:
         if self.decisions is None:
@@ -205,9 +209,8 @@ class _Pass:
 
     def _take(self, block: Block, result: _Result) -> None:
         decisions = self._known()
-        for name, of_block in result.evidence.items():
-            is_new = self._evidence[name].add(of_block)
-            if is_new and self._row_groups is not None and not self._stale:
+        for name in self._add_evidence(result):
+            if self._row_groups is not None and not self._stale:
                 # What is new may change the decision; if it does, writing on is of no use.
                 decision = self._decider.decide(name, self._evidence[name])
                 self._stale = not decision.converts_as(decisions[name])
@@ -217,8 +220,8 @@ class _Pass:
 
     def _finish(self) -> None:
         assumed = self.decisions
-        if not self._are_final:
-            self.decisions = self._decide(self._evidence)
+        if not self._are_final and not self._is_evidence_decided:
+            self.decisions = self._decide()
             if assumed is not None and any(
                 not decision.converts_as(assumed[name]) for name, decision in self.decisions.items()
             ):
