@@ -8,7 +8,6 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.workflow_size import workflow
 
 LIMIT = 700_000
-_FOR_VALUES = 30_000
 """The most bytes of a Workflow whose tasks succeed at the first attempt.
 
 Argo compresses `status.nodes` beyond 1 MiB, and KFP 2.17.0 does not read compressed nodes: tasks
@@ -16,6 +15,9 @@ are missing from the run then. What is left is for managed fields, retries and l
 
 LIMIT_WITH_RETRIES = 1_000_000
 """The most bytes where every task needs the last of its attempts."""
+
+_FOR_VALUES = 30_000
+"""Bytes below `LIMIT` that a task which is not required leaves to long values of a run."""
 
 _SHOWN = 3
 
