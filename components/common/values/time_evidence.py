@@ -325,7 +325,11 @@ class TimeEvidence:
             if differing and valid[best] < total:
                 others = total - valid[best]
                 doubts = (f"{named} in most rows, but {others} rows are dates only otherwise",)
-            notes = (f"{named}: {settled} of {total} rows are dates only so",) if settled else ()
+            notes = (
+                (f"{named}: {settled} of {total} rows are dates in this order only",)
+                if settled
+                else ()
+            )
             return best, notes, doubts, ""
         if all(shape.startswith(".") for shape in self._ordered) and "dmy" in rivals:
             return "dmy", ("day first, as usual with dots; no row settles it",), (), ""

@@ -111,9 +111,9 @@ def _hint_at_entity(add: Callable[..., None], name: str, shown: ColumnEvidence) 
         return
     add(
         "entity",
-        f"{name!r} looks like what several rows belong to, as a customer: {sample.distinct:,} "
-        f"values with {sample.rows / sample.distinct:.1f} rows each. Rows of one are in several "
-        "splits, so the evaluation may be too good.",
+        f"{name!r} looks like an entity with several rows, such as a customer: "
+        f"{sample.distinct:,} values with {sample.rows / sample.distinct:.1f} rows each. The rows "
+        "of one value are in several splits, so the evaluation may be too good.",
         column=name,
         option=f"split_keys={json.dumps([name])}",
     )

@@ -89,7 +89,7 @@ def test_the_decision_does_not_depend_on_how_the_column_was_cut(written, odd, se
 def test_one_row_settles_day_and_month():
     decision = evidence_of(["05/06/2023"] * 2999 + ["31/12/2023"]).decide()
     assert decision.format.formats == ("%d/%m/%Y",)
-    assert decision.notes == ("day first: 1 of 3000 rows are dates only so",)
+    assert decision.notes == ("day first: 1 of 3000 rows are dates in this order only",)
 
 
 def test_ambiguous_in_all_rows_is_not_decided():
