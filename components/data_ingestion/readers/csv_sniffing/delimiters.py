@@ -99,11 +99,15 @@ def _score(lines: Sequence[str], delimiter: str, quote: str, *, strict: bool) ->
     share = usual / len(rows)
     if fields < 2 or share < (_RARE_SHARE if strict else _LEAST_SHARE):
         return 1, 0.0
-    values = [_weight(field) for row in rows if len(row) == fields for field in row]
-    return fields, share * sum(values) / len(values)
+    values = [_weight(field, quote) for row in rows if len(row) == fields for field in row]
+    # A quote inside a name: the line was cut elsewhere.
+    whole = 0.2 if quote and any(quote in name for name in rows[0]) else 1.0
+    return fields, whole * share * sum(values) / len(values)
 
 
-def _weight(field: str) -> float:
+def _weight(field: str, quote: str) -> float:
+    if quote and quote in field:
+        return 0.1  # Fields were cut elsewhere; a quote that is doubled in a field is rare.
     if kind(field) != "text":
         return 1.0
     if _SUSPICIOUS.intersection(field):
