@@ -4,8 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from kfp_tabular.components.common import options
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
 from kfp_tabular.components.common.documents import one_of
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.feature_engineering.features.feature_config import (
     BAG_TOP_K,
@@ -67,3 +69,26 @@ class TransformOptions:
         derived features. It takes the raw features without the label, as dense tensors of shape
         `[batch]`.""",
     )
+
+    def check(self) -> None:
+        """Check each option, and that none contradicts another.
+
+        Raises:
+            UserError: For the first that does not fit.
+
+        Example:
+            >>> TransformOptions("churn", exclude=["churn"]).check()
+            Traceback (most recent call last):
+            ...
+            kfp_tabular.components.common.errors.UserError: exclude: 'churn' is the label. Remove it
+            from the list.
+        """
+        options.check(self)
+        if self.label and self.label in self.exclude:
+            raise UserError(f"exclude: {self.label!r} is the label. Remove it from the list.")
+        if self.label in self.feature_config:
+            raise UserError(f"feature_config: {self.label!r} is the label, not a feature.")
+        if self.preprocessing_fn and self.feature_config:
+            raise UserError(
+                "feature_config: has no effect together with preprocessing_fn. Remove one of them."
+            )

@@ -25,6 +25,17 @@ _SHOWN = 100
 """Up to this many whole numbers are explained; more are a quantity beyond doubt."""
 
 
+def require_train(examples: Examples) -> None:
+    """Check that there are rows to train on.
+
+    Raises:
+        UserError: There is no train split, or it has no rows.
+    """
+    if not examples.rows().get(TRAIN):
+        examples.require(TRAIN)
+        raise UserError(f"{examples.path}: the train split has no rows. Choose other splits.")
+
+
 def resolve(
     examples: Examples,
     label: str,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, options
+from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Findings
@@ -102,11 +102,9 @@ def run(request: TransformRequest) -> TransformResult:
         UserError: An option does not fit the data, or no feature is left.
     """
     settings = request.options
-    options.check(settings)
+    settings.check()
     examples = Examples(request.examples)
-    if not examples.rows().get(TRAIN):
-        examples.require(TRAIN)
-        raise UserError(f"{request.examples}: the train split has no rows. Choose other splits.")
+    task_resolution.require_train(examples)
     found = Findings()
     task = task_resolution.resolve(
         examples, settings.label, settings.task, settings.positive_class, found
@@ -185,10 +183,6 @@ def _from_plan(inputs: _Inputs, directory: Path) -> _WrittenGraph:
 
 def _from_function(inputs: _Inputs, directory: Path) -> _WrittenGraph:
     settings = inputs.options
-    if settings.feature_config:
-        raise UserError(
-            "feature_config: has no effect together with preprocessing_fn. Remove one of them."
-        )
     function = user_function.load(settings.preprocessing_fn)
     given = [column.feature for column in inputs.candidates]
     made = user_function.write(function, inputs.examples, given, inputs.task, directory)
@@ -256,12 +250,8 @@ def _candidates(
     excluded = lineage.read(examples.path).get("excluded", [])
     known = list(dict.fromkeys([*present, *schema, *excluded]))
     for name in settings.exclude:
-        if name == settings.label:
-            raise UserError(f"exclude: {name!r} is the label. Remove it from the list.")
         if name not in known:
             raise UserError(f"exclude: the data have no column {name!r}.{closest(name, known)}")
-    if settings.label in settings.feature_config:
-        raise UserError(f"feature_config: {settings.label!r} is the label, not a feature.")
     candidates, dropped = [], []
     for name in known:
         column = schema.get(name)

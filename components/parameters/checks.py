@@ -138,22 +138,13 @@ def _validation(values: Values, known: _Known) -> None:
 
 def _transform(values: Values, known: _Known) -> Sequence[TaskKind]:
     settings = _build(TransformOptions, values)
-    options.check(settings)
-    if settings.label and settings.label in settings.exclude:
-        raise UserError(f"exclude: {settings.label!r} is the label. Remove it from the list.")
-    if settings.label in settings.feature_config:
-        raise UserError(f"feature_config: {settings.label!r} is the label, not a feature.")
-    if settings.preprocessing_fn and settings.feature_config:
-        raise UserError(
-            "feature_config: has no effect together with preprocessing_fn. Remove one of them."
-        )
-    _excluded(settings, known)
+    settings.check()
     features = [name for name in known.columns or settings.feature_config if name != settings.label]
     feature_config.parse(settings.feature_config, features)
     given = [kind for kind in TASK_KINDS if settings.task == kind]
     if known.examples is None or not settings.label:
         return given or TASK_KINDS
-    _train_split(known.examples)
+    task_resolution.require_train(known.examples)
     task = task_resolution.resolve(
         known.examples, settings.label, settings.task or AUTO, settings.positive_class, _Quiet()
     )
@@ -270,22 +261,6 @@ def _build(kind: type[Options], values: Values) -> Options:
 
 def _hyperparameters(settings: BaseHyperparameters) -> None:
     settings.hyperparameters().check()
-
-
-def _excluded(settings: TransformOptions, known: _Known) -> None:
-    # Where ingestion leaves the columns out, it has checked the names.
-    if known.columns is None or "exclude" in options.describe(IngestionOptions):
-        return
-    for name in settings.exclude:
-        if name not in known.columns:
-            raise UserError(
-                f"exclude: the data have no column {name!r}.{closest(name, known.columns)}"
-            )
-
-
-def _train_split(examples: Examples) -> None:
-    if not examples.rows().get(task_resolution.TRAIN):
-        examples.require(task_resolution.TRAIN)
 
 
 def _for_any(kinds: Sequence[TaskKind], check: Callable[[TaskKind], object]) -> None:
