@@ -1,6 +1,5 @@
 """Checks the arguments of a run's tasks before they start, under the names that the run has."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ INGESTION = "ingest-data"
 
 EXAMPLES = "examples"
 """Its output."""
-
-_ARGUMENT = re.compile(r"\w+")
 
 
 def check(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -73,13 +70,4 @@ def _problems(
         for task in specs.tasks(spec)
     }
     found = checks.problems(tasks, None if examples is None else Examples(examples))
-    return {each.task: _renamed(spec, each.task, each.message) for each in found}
-
-
-def _renamed(spec: Mapping[str, Any], task: str, message: str) -> str:
-    """Begin a message with the pipeline's name of the argument that it begins with."""
-    first = _ARGUMENT.match(message)
-    if first is None:
-        return message
-    sources = task_arguments.sources(spec, task)
-    return sources.get(first.group(), first.group()) + message[first.end() :]
+    return {each.task: each.renamed(task_arguments.sources(spec, each.task)) for each in found}

@@ -13,12 +13,12 @@ from kfp_tabular import components
 from kfp_tabular.components.common import options
 from kfp_tabular.components.parameters.options import OPTIONS, RENAMED, ParameterOptions
 from kfp_tabular.pipelines.configuration import ALWAYS, PipelineConfig
+from kfp_tabular.pipelines.parameter_checks import INGESTION
 from kfp_tabular.pipelines.task_definitions import component_of
 
 CHECK_TASK = "check-parameters"
 """The task that is added."""
 
-_INGESTION = "ingest-data"
 _WAITING = ("transform-features", "tune-hyperparameters", "train-model")
 
 
@@ -36,7 +36,7 @@ def add(tasks: Mapping[str, dsl.PipelineTask], config: PipelineConfig) -> dsl.Pi
         ingestion waits for other tasks.
     """
     before = dict(tasks)
-    ingestion = before.get(_INGESTION)
+    ingestion = before.get(INGESTION)
     late = {name: task for name, task in before.items() if component_of(name) in _WAITING}
     # With `auto`, compiling asks for it where there is room.
     if config.check_parameters != ALWAYS or ingestion is None or not late or CHECK_TASK in before:

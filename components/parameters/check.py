@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.parameters import checks
 from kfp_tabular.components.parameters.options import OPTIONS, RENAMED, ParameterOptions
-
-_ARGUMENT = re.compile(r"\w+")
 
 _logger = logging.getLogger(__name__)
 
@@ -39,23 +36,14 @@ def run(request: ParameterRequest) -> None:
         UserError: For the first argument that does not fit; the message begins with the task.
     """
     given = vars(request.options)
-    tasks = {}
+    tasks, renamed = {}, {}
     for component, kind in OPTIONS.items():
         names = {name: RENAMED.get((component, name), name) for name in options.describe(kind)}
         values = {name: given[here] for name, here in names.items() if here in given}
-        tasks[component.replace("_", "-")] = checks.TaskValues(component, values)
+        task = component.replace("_", "-")
+        tasks[task], renamed[task] = checks.TaskValues(component, values), names
     for problem in checks.problems(tasks, Examples(request.outline)):
-        raise UserError(f"{problem.task}: {_renamed(problem)}")
+        raise UserError(f"{problem.task}: {problem.renamed(renamed[problem.task])}")
     count = len(dataclasses.fields(request.options))
     _logger.info("%d parameters fit the data", count)
     files.write_text(request.summary, f"# Parameters\n\n{count} parameters fit the data.\n")
-
-
-def _renamed(problem: checks.Problem) -> str:
-    """Begin a message with this component's name of the argument that it begins with."""
-    first = _ARGUMENT.match(problem.message)
-    if first is None:
-        return problem.message
-    component = problem.task.replace("-", "_")
-    name = RENAMED.get((component, first.group()), first.group())
-    return name + problem.message[first.end() :]

@@ -6,6 +6,7 @@ others as soon as the columns are known. Only errors that a task would raise are
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ from kfp_tabular.components.tuning.search import objective, search_space
 Options = TypeVar("Options")
 Values = Mapping[str, Any]
 
+_ARGUMENT = re.compile(r"\A\w+")
+
 
 @dataclass(frozen=True)
 class TaskValues:
@@ -63,6 +66,20 @@ class Problem:
 
     task: str
     message: str
+
+    def renamed(self, names: Mapping[str, str]) -> str:
+        """Return the message with another name of the argument that it begins with.
+
+        Args:
+            names: Other names by argument; arguments that it lacks keep theirs.
+
+        Example:
+            >>> Problem("evaluate-model", "split: no such split.").renamed({"split": "test_split"})
+            'test_split: no such split.'
+        """
+        return _ARGUMENT.sub(
+            lambda first: names.get(first.group(), first.group()), self.message, count=1
+        )
 
 
 @dataclass(frozen=True)
