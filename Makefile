@@ -25,6 +25,8 @@ LOCK_tools := tests/tools/requirements.txt
 WITH_PACKAGE := author tensorflow tfdv serving launcher
 # What checks Kubernetes resources goes into those that make some.
 WITH_SCHEMAS := author tensorflow launcher serving
+# What results are compared with goes where they are computed.
+WITH_ORACLES := tensorflow
 
 # Each folder of tests runs in the environment of the image that its code runs in; the folder
 # that is named most closely decides. `local` runs whole pipelines from the author's environment.
@@ -77,13 +79,14 @@ setup: $(READY)
 # interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
 # TensorFlow takes more than twice as long in every process.
 .SECONDARY: $(ENVIRONMENTS:%=$(VENVS)/%/.packages)
-$(VENVS)/%/.packages: $(UV) tests/requirements.txt tests/cluster/requirements.txt
+$(VENVS)/%/.packages: $(UV) tests/requirements.txt tests/cluster/requirements.txt tests/oracles/requirements.txt
 	@rm -rf $(VENVS)/$*
 	@echo "environment $*"
 	@$(UV) venv -q --python $(PYTHON) $(VENVS)/$*
 	@$(UV) pip sync -q --require-hashes --compile-bytecode --python $(VENVS)/$*/bin/python $(LOCK_$*) \
 		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt) \
-		$(if $(filter $*,$(WITH_SCHEMAS)),tests/cluster/requirements.txt)
+		$(if $(filter $*,$(WITH_SCHEMAS)),tests/cluster/requirements.txt) \
+		$(if $(filter $*,$(WITH_ORACLES)),tests/oracles/requirements.txt)
 	@touch $@
 
 $(VENVS)/%/.ready: $(VENVS)/%/.packages setup.cfg
@@ -164,12 +167,16 @@ golden: setup
 UV_COMPILE = $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11
 locks: $(UV)
 	echo 'setuptools>=77' | $(UV_COMPILE) - -o $(IMAGES)/build.txt
-	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/tensorflow $(IMAGES)/tfdv components/images/serving tests/tools tests/servers; do \
+	for name in $(IMAGES)/author $(IMAGES)/launcher tests/tools tests/servers; do \
 		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
-	$(UV_COMPILE) --universal $(IMAGES)/tensorflow/requirements-gpu.in -o $(IMAGES)/tensorflow/requirements-gpu.txt
+	for name in tensorflow tfdv serving; do $(UV_COMPILE) --universal --override $(IMAGES)/tensorflow/overrides.txt \
+		$(IMAGES)/$$name/requirements.in -o $(IMAGES)/$$name/requirements.txt || exit 1; done
+	$(UV_COMPILE) --universal --override $(IMAGES)/tensorflow/overrides.txt $(IMAGES)/tensorflow/requirements-gpu.in -o $(IMAGES)/tensorflow/requirements-gpu.txt
 	$(UV_COMPILE) --universal tests/requirements.in -c $(LOCK_tensorflow) -o tests/requirements.txt
 	$(UV_COMPILE) --universal tests/cluster/requirements.in -c $(LOCK_serving) -c $(LOCK_author) -c tests/requirements.txt \
 		-o tests/cluster/requirements.txt
+	$(UV_COMPILE) --universal tests/oracles/requirements.in -c $(LOCK_tensorflow) -c tests/requirements.txt \
+		-o tests/oracles/requirements.txt
 	$(UV_COMPILE) --python-platform x86_64-manylinux_2_31 $(IMAGES)/tfdv/requirements-glibc-2.36.in \
 		--override $(IMAGES)/tfdv/overrides-glibc-2.36.txt -o $(IMAGES)/tfdv/requirements-glibc-2.36.txt
 
