@@ -18,13 +18,14 @@ from rich.text import Text
 from kfp_tabular.components.common.artifacts.findings import Finding, Severity
 from kfp_tabular.pipelines import task_findings
 
-TaskStatus = Literal["succeeded", "failed", "skipped"]
-"""`skipped`: the task did not run, for its condition, the cache, or a task that failed before."""
+TaskStatus = Literal["succeeded", "failed", "skipped", "cached", "stopped"]
+"""`skipped`: the task did not run, for its condition, or as the run ended before. `cached`: the
+outputs are those of an earlier run. `stopped`: it was running when the run was stopped.
+"""
 
-KubeflowTaskStatus = TaskStatus | Literal["cached", "stopped", "not run", "unknown"]
-"""On Kubeflow, `skipped` is only for a condition. `cached`: the outputs are those of an earlier
-run. `not run`: a task before it failed. `stopped`: it was running when the run was stopped.
-`unknown`: the server does not know its end.
+KubeflowTaskStatus = TaskStatus | Literal["not run", "unknown"]
+"""On Kubeflow, `skipped` is only for a condition. `not run`: a task before it failed. `unknown`:
+the server does not know its end.
 """
 
 _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")

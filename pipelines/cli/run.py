@@ -50,6 +50,8 @@ _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
     show_default=True,
     help="Run tasks in the virtual environments of their images, or in containers.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the results of a run in --output.")
+@click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def run_command(
     pipeline: str,
     data: str | None,
@@ -60,6 +62,8 @@ def run_command(
     params: tuple[str, ...],
     output: Path | None,
     runner: Literal["venv", "docker"],
+    overwrite: bool,
+    open_report: bool,
 ) -> None:
     """Compile a pipeline and run it here, each task in its own environment."""
     from kfp_tabular.components.common.process.termination import interrupt_on_termination
@@ -79,7 +83,7 @@ def run_command(
     arguments: dict[str, Any] = {name: value for name, (_, value) in given.items()}
     arguments.update(parameters.key_values(params))
     check_locked(compile_time, config, arguments)
-    folder = output or Path("runs") / f"{definition.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = output or _new_folder(definition.name)
 
     from rich.console import Console
 
@@ -87,9 +91,37 @@ def run_command(
 
     console = Console(stderr=True)
     outcome = pipeline_run.run(
-        definition, compile_time, arguments, resolved(folder), console, _task_runner(runner)
+        definition,
+        compile_time,
+        arguments,
+        resolved(folder),
+        console,
+        _task_runner(runner),
+        overwrite=overwrite,
     )
+    if open_report:
+        _open(Path(outcome.summary.report))
     _show(outcome)
+
+
+def _new_folder(pipeline: str) -> Path:
+    """Return a folder that does not exist yet, named after the pipeline and the time."""
+    first = Path("runs") / f"{pipeline}-{datetime.now():%Y%m%d-%H%M%S}"
+    number, folder = 1, first
+    while folder.exists():
+        number += 1
+        folder = first.with_name(f"{first.name}-{number}")
+    return folder
+
+
+def _open(report: Path) -> None:
+    """Show the report in the browser, or say that there is none."""
+    import webbrowser
+
+    if not webbrowser.open(report.as_uri()):
+        click.echo(
+            "--open: no browser was found; the report is at the end of this output", err=True
+        )
 
 
 def _show(outcome: "LocalRunOutcome") -> None:
@@ -99,7 +131,11 @@ def _show(outcome: "LocalRunOutcome") -> None:
     summary = outcome.summary
     if summary.findings:
         click.echo(f"findings: {task_findings.counts(summary.findings)}", err=True)
-    if summary.status != "succeeded":
+    if summary.status == "stopped":
+        click.echo(f"report: {summary.report}", err=True)
+        click.echo("stopped", err=True)
+        sys.exit(1)
+    if summary.status == "failed":
         failed = next(task for task in summary.tasks if task.error)
         click.echo(f"report: {summary.report}", err=True)
         click.echo(f"kfp-tabular: error: {failed.name}: {failed.error}", err=True)

@@ -38,12 +38,15 @@ def run(output: Path, rows: int) -> int:
         0, or the exit code of the step that failed.
     """
     data = output / f"{NAME}.csv"
+    # The data are a demo's, so what else is there is of the demo that made them.
+    again = ["--overwrite"] if data.exists() else []
     output.mkdir(parents=True, exist_ok=True)
     try:
         _command("sample-data", "--rows", str(rows), "--seed", str(SEED), "--output", data)
         _command(
             *("run", "--data", data, "--label", LABEL, "--output", output),
             *("--param", f"model_name={NAME}", "--param", f"seed={SEED}"),
+            *again,
         )
     except subprocess.CalledProcessError as error:
         return error.returncode

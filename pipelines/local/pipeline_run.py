@@ -1,7 +1,7 @@
 """One local run of a pipeline: compile, execute, sum up."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,22 @@ from kfp_tabular.pipelines import (
 )
 from kfp_tabular.pipelines.configuration import ALWAYS, NEVER, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
+from kfp_tabular.pipelines.local import run_folder
 from kfp_tabular.pipelines.local.execution import spec_runner
+from kfp_tabular.pipelines.local.execution.spec_runner import RunInterruptedError
 from kfp_tabular.pipelines.local.execution.task_launcher import Gate, Refusal, TaskResult
 from kfp_tabular.pipelines.local.execution.task_outputs import TaskOutputs, read_outputs
 from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
 from kfp_tabular.pipelines.local.report import run_report
-from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
+from kfp_tabular.pipelines.local.report.run_summary import RunStatus, RunSummary, TaskRecord
+from kfp_tabular.pipelines.local.run_folder import (
+    MODELS_FOLDER,
+    REPORT_FILE,
+    SPEC_FILE,
+    SUMMARY_FILE,
+)
 from kfp_tabular.pipelines.progress import Progress
 from kfp_tabular.pipelines.task_findings import TaskFinding
-
-SPEC_FILE = "pipeline.yaml"
-SUMMARY_FILE = "summary.json"
-REPORT_FILE = "report.html"
-MODELS_FOLDER = "models"
 
 _REPOSITORY = "model_repository"
 
@@ -58,8 +61,12 @@ def run(
     output: Path,
     console: Console,
     task_runner: TaskRunner,
+    *,
+    overwrite: bool = False,
 ) -> LocalRunOutcome:
     """Compile a pipeline, run it here, and write the summary and the report.
+
+    They are written for a run that is interrupted, too.
 
     Args:
         pipeline: The pipeline.
@@ -70,11 +77,14 @@ def run(
             `artifacts/`, `logs/` and, for a blessed model, `models/<name>/<version>/`.
         console: The console for the progress.
         task_runner: Starts the tasks.
+        overwrite: Whether the results of an earlier run in `output` may be replaced.
 
     Raises:
         UserError: If the run cannot start: unknown parameters, missing images, a place such as
-            the model repository that cannot be written. Nothing is written then.
+            the model repository that cannot be written, results in `output`. Nothing is written
+            then.
     """
+    run_folder.check_free(output, overwrite=overwrite)
     locked_parameters.refuse(arguments, config.locked)
     here = destinations.local_configuration(config)
     text = compiling.compile_text(pipeline, here)
@@ -97,12 +107,37 @@ def run(
     if destinations.wants_check(config, compiled, named):
         text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
         compiled = spec.parse(text)
-    spec_file = _prepare(output, text)
+    run_folder.check_inputs(output, given)
+    task_runner.check(list(spec.tasks(compiled).values()))
+    with run_folder.locked(output):
+        # Asked again, now that no other run can have started there since.
+        run_folder.check_free(output, overwrite=overwrite)
+        run_folder.clear(output)
+        files.write_text(output / SPEC_FILE, text)
+        return _execute(pipeline, compiled, given, known, output, console, task_runner)
+
+
+def _execute(
+    pipeline: PipelineDefinition,
+    compiled: Mapping[str, Any],
+    given: Mapping[str, Any],
+    known: Mapping[str, Any],
+    output: Path,
+    console: Console,
+    task_runner: TaskRunner,
+) -> LocalRunOutcome:
+    """Run the tasks, and write the summary and the report."""
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
+    interrupted = False
     with Progress(names, console) as progress:
         gate = _gate(compiled, given)
-        results = spec_runner.run_spec(spec_file, given, output, progress, task_runner, gate)
+        try:
+            results = spec_runner.run_spec(
+                output / SPEC_FILE, given, output, progress, task_runner, gate
+            )
+        except RunInterruptedError as stop:
+            results, interrupted = stop.results, True
     outputs = {
         result.name: read_outputs(result.folder, spec.component(compiled, result.name))
         for result in results
@@ -110,7 +145,7 @@ def run(
     results_of = pipeline.results
     summary = RunSummary(
         pipeline=pipeline.name,
-        status="succeeded" if all(result.succeeded for result in results) else "failed",
+        status=_status(results, interrupted=interrupted),
         started=started,
         seconds=time.monotonic() - clock,
         tasks=_records(names, results),
@@ -155,16 +190,10 @@ def _gate(compiled: Mapping[str, Any], given: Mapping[str, Any]) -> Gate:
     return refusal
 
 
-def _prepare(output: Path, text: str) -> Path:
-    """Make the run's folder with the compiled spec in it, and return the spec's file."""
-    try:
-        files.write_text(output / SPEC_FILE, text)
-    except OSError as error:
-        raise UserError(f"--output {output}: not a writable folder: {error.strerror}.") from error
-    # If this run is interrupted, an earlier one's results must not pass for its own.
-    for stale in (SUMMARY_FILE, REPORT_FILE):
-        (output / stale).unlink(missing_ok=True)
-    return output / SPEC_FILE
+def _status(results: Sequence[TaskResult], *, interrupted: bool) -> RunStatus:
+    if interrupted:
+        return "stopped"
+    return "succeeded" if all(result.succeeded for result in results) else "failed"
 
 
 def _records(names: list[str], results: list[TaskResult]) -> tuple[TaskRecord, ...]:

@@ -25,6 +25,18 @@ from kfp_tabular.pipelines.local.execution.task_runner import LocalRunRequest, T
 _KFP_LOG = "kfp.log"
 
 
+class RunInterruptedError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a run; its tasks have ended.
+
+    Args:
+        results: The results of the tasks that ran; those that were running are `stopped`.
+    """
+
+    def __init__(self, results: list[TaskResult]) -> None:
+        super().__init__()
+        self.results = results
+
+
 def run_spec(
     spec_file: Path,
     arguments: Mapping[str, Any],
@@ -51,6 +63,7 @@ def run_spec(
 
     Raises:
         UserError: If the tasks of an image cannot run here. No task has run then.
+        RunInterruptedError: On ctrl-C, and on SIGTERM where that raises `KeyboardInterrupt`.
     """
     from kfp import components, local
 
@@ -63,7 +76,7 @@ def run_spec(
     with _kfp_output(logs / _KFP_LOG), task_runner.opened(request) as starter:
         launcher = TaskLauncher(starter, logs, listener, gate)
         try:
-            with _task_handler(launcher):
+            with _task_handler(launcher), _interruptions(launcher):
                 local.init(
                     local.SubprocessRunner(use_venv=False),
                     pipeline_root=str(output / "artifacts"),
@@ -73,6 +86,16 @@ def run_spec(
         finally:
             launcher.stop()
     return launcher.results
+
+
+@contextlib.contextmanager
+def _interruptions(launcher: TaskLauncher) -> Iterator[None]:
+    """Tell an interruption with what has run until then."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        launcher.stop()
+        raise RunInterruptedError(launcher.results) from error
 
 
 @contextlib.contextmanager

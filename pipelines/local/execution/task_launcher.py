@@ -40,7 +40,8 @@ class TaskResult:
         exit_code: 0 if it succeeded; negative if a signal ended it.
         log: The file with its output.
         folder: The folder of its outputs.
-        error: One line with the reason of its failure; empty if it succeeded.
+        error: One line with the reason of its failure; empty if it succeeded or was stopped.
+        stopped: Whether it was ended because the run was.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TaskResult:
     log: Path
     folder: Path
     error: str = ""
+    stopped: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -60,7 +62,9 @@ class TaskResult:
     @property
     def status(self) -> TaskStatus:
         """Its status in the summary of the run."""
-        return "succeeded" if self.succeeded else "failed"
+        if self.succeeded:
+            return "succeeded"
+        return "stopped" if self.stopped else "failed"
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -152,7 +156,13 @@ class TaskLauncher:
         )
         self._listener.started(name)
         started, clock = time.time(), time.monotonic()
-        code, error = self._execute(call, log)
+        interruption: KeyboardInterrupt | None = None
+        try:
+            code, error = self._execute(call, log)
+        except KeyboardInterrupt as raised:
+            self.stop()
+            interruption, code, error = raised, -signal.SIGTERM, ""
+        stopped = self._stopped and code != 0
         result = TaskResult(
             name=name,
             image=image,
@@ -161,10 +171,13 @@ class TaskLauncher:
             exit_code=code,
             log=log,
             folder=folder,
-            error=error,
+            error="" if stopped else error,
+            stopped=stopped,
         )
         self.results.append(result)
         self._listener.finished(result)
+        if interruption is not None:
+            raise interruption
         refusal = self._gate(result) if self._gate and result.succeeded else None
         return result if refusal is None else self._refuse(refusal, folder.parent)
 

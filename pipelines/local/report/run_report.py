@@ -16,7 +16,7 @@ from kfp_tabular.components.common.artifacts.lineage import FILE_NAME as LINEAGE
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.pipelines.local.report import markdown
-from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
+from kfp_tabular.pipelines.local.report.run_summary import RunStatus, RunSummary, TaskRecord
 from kfp_tabular.pipelines.local.report.svg_drawing import anchor, draw_graph, draw_timing, duration
 from kfp_tabular.pipelines.local.report.task_graph import read_graph
 from kfp_tabular.pipelines.progress import TaskStatus
@@ -37,6 +37,13 @@ _TONES: Mapping[TaskStatus, Tone] = {
     "succeeded": "good",
     "failed": "error",
     "skipped": "neutral",
+    "cached": "good",
+    "stopped": "warning",
+}
+_RUN_TONES: Mapping[RunStatus, Tone] = {
+    "succeeded": "good",
+    "failed": "error",
+    "stopped": "warning",
 }
 _HTML, _MARKDOWN = "HTML", "Markdown"
 _LOG_LINES = 30
@@ -176,9 +183,8 @@ def _last_lines(log: Path) -> list[str]:
 
 
 def _result(summary: RunSummary, home: Path) -> Iterator[Markup]:
-    good = summary.status == "succeeded"
     tiles: dict[str, object] = {
-        "run": html.badge(summary.status, "good" if good else "error"),
+        "run": html.badge(summary.status, _RUN_TONES[summary.status]),
         "took": duration(summary.seconds),
     }
     if summary.blessed is not None:

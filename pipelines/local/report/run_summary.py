@@ -15,7 +15,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.pipelines.progress import TaskStatus
 from kfp_tabular.pipelines.task_findings import TaskFinding
 
-RunStatus = Literal["succeeded", "failed"]
+RunStatus = Literal["succeeded", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TaskRecord:
     Attributes:
         name: The task's name, as in the compiled spec.
         status: `skipped` if the task never started: its condition did not hold, or a task before
-            it failed.
+            it failed. `stopped` if it was running when the run was interrupted.
         seconds: Wall time; 0 if it never started.
         started: Seconds since the epoch; None if it never started.
         image: The image it ran in.
@@ -48,7 +48,7 @@ class RunSummary:
 
     Attributes:
         pipeline: The pipeline's name.
-        status: Whether all tasks succeeded.
+        status: Whether all tasks succeeded; `stopped` if the run was interrupted.
         started: Seconds since the epoch.
         seconds: Wall time of the whole run.
         tasks: A record per task of the spec, in its order.

@@ -28,6 +28,10 @@ _STYLE = """<style>
 .task:hover rect{stroke-width:2}
 .task.succeeded rect{fill:var(--good-bg);stroke:var(--good)}
 .task.succeeded .state{fill:var(--good)}
+.task.cached rect{stroke:var(--good)}
+.task.cached .state{fill:var(--good)}
+.task.stopped rect{stroke:var(--warn)}
+.task.stopped .state{fill:var(--warn)}
 .task.failed rect{fill:var(--bad-bg);stroke:var(--bad)}
 .task.failed .state{fill:var(--bad)}
 .task.conditional rect{stroke-dasharray:5 3}
@@ -35,6 +39,8 @@ _STYLE = """<style>
 .wire{fill:none;stroke:var(--soft);stroke-opacity:.55;stroke-width:1.3}
 .tip{fill:var(--soft)}
 .time.succeeded{fill:var(--good);fill-opacity:.75}
+.time.cached{fill:var(--good);fill-opacity:.4}
+.time.stopped{fill:var(--warn);fill-opacity:.75}
 .time.failed{fill:var(--bad);fill-opacity:.85}
 </style>"""
 

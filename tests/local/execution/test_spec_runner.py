@@ -1,5 +1,6 @@
 """The local runner on real pipelines of small components, in the real environments."""
 
+import json
 import os
 import signal
 import subprocess
@@ -253,10 +254,9 @@ def _processes(marker: str) -> list[int]:
     return found
 
 
-def test_an_interrupted_run_leaves_no_earlier_summary(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_summed_up(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("a,label\n" + "1,0\n2,1\n" * 50)
-    (tmp_path / "summary.json").write_text("{}")
     program = Path(sys.executable).with_name("kfp-tabular")
     command = [str(program), "run", "--data", str(data), "--label", "label"]
     with subprocess.Popen([*command, "--output", str(tmp_path)], stderr=subprocess.PIPE) as process:
@@ -265,4 +265,7 @@ def test_an_interrupted_run_leaves_no_earlier_summary(tmp_path: Path) -> None:
             time.sleep(0.01)
         process.terminate()
         assert process.wait(30) == 1
-    assert not (tmp_path / "summary.json").exists()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert summary["tasks"][0]["status"] == "stopped"
+    assert {task["status"] for task in summary["tasks"][1:]} == {"skipped"}
