@@ -13,7 +13,14 @@ from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.options import option
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine", "exponential")
-MODEL_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2")
+NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2")
+"""The model types that are trained by gradient descent."""
+
+AUTO, BLEND, TREES = "auto", "blend", "trees"
+AUTO_NETWORK = "wide_and_deep"
+"""The network that `auto` and `blend` train."""
+
+MODEL_TYPES = NETWORK_TYPES
 
 
 def layer_widths(text: str) -> list[int]:

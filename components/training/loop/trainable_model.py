@@ -100,6 +100,7 @@ def make(
         strategy,
         trained,
         optimizer,
+        layout=data.columns,
         kind=data.task.kind,
         class_weights=_class_weights(settings, data),
         schedule=schedule,
@@ -123,7 +124,7 @@ def make(
         schedule=schedule,
         learning_rate=settings.hyperparameters.learning_rate,
         train=train,
-        predict=predictor.Predictor(model, data.task.kind).predict,
+        predict=predictor.Predictor(model, data.task.kind, data.columns).predict,
         step_rows=schedule.replica_batch * local_replicas,
         best=[tf.Variable(weight, trainable=False) for weight in trained.weights],
     )

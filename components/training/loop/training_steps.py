@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
-from kfp_tabular.components.training.input.packed_rows import PackedRows
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
 from kfp_tabular.components.training.loop.schedule import Schedule
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.model.predictor import input_specs
@@ -53,6 +53,7 @@ class TrainingSteps:
         strategy: From `strategy.join`; the model and the optimizer were made in its scope.
         model: A model from the packed inputs to logits `[batch, units]`.
         optimizer: A tf_keras optimizer.
+        layout: How the rows are packed.
         kind: The task's kind.
         class_weights: Weight of each class; None for equal weights.
         schedule: The schedule, which sets the rows per step.
@@ -65,6 +66,7 @@ class TrainingSteps:
         model: Any,
         optimizer: Any,
         *,
+        layout: ColumnLayout,
         kind: TaskKind,
         class_weights: Sequence[float] | None,
         schedule: Schedule,
@@ -80,7 +82,7 @@ class TrainingSteps:
         self._batch = schedule.replica_batch
         self._local_replicas = local_replicas
         label = tf.TensorSpec([None], tf.float32 if kind == "regression" else tf.int32)
-        self.steps = tf.function(self._steps, input_signature=[*input_specs(model), label])
+        self.steps = tf.function(self._steps, input_signature=[*input_specs(layout), label])
         with strategy.scope():
             optimizer.build(model.trainable_variables)
 

@@ -21,6 +21,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, pack
 from kfp_tabular.components.training.input.training_data import TrainingData
+from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.model.predictor import predictions
 from kfp_tabular.components.training.worker_settings import WorkerSettings
@@ -72,7 +73,13 @@ def input_names(features: Iterable[str]) -> dict[str, str]:
     return {feature: names[feature] for feature in features}
 
 
-def write(directory: Path, model: Any, data: TrainingData, settings: WorkerSettings) -> ModelSpec:
+def write(
+    directory: Path,
+    model: LogitsModel,
+    data: TrainingData,
+    settings: WorkerSettings,
+    chosen: Mapping[str, Any] | None = None,
+) -> ModelSpec:
     """Write the SavedModel with both signatures, `model.json` and `schema.pbtxt`.
 
     Args:
@@ -80,6 +87,8 @@ def write(directory: Path, model: Any, data: TrainingData, settings: WorkerSetti
         model: A model from the packed inputs to logits.
         data: The input that it was trained on: task, columns, mean and scale of the label.
         settings: The transform graph, the decision threshold and the hyperparameters.
+        chosen: What was chosen in place of a hyperparameter, or beside them: `model_type`, and a
+            blend's `members`; recorded in `model.json`.
 
     Returns:
         The content of `model.json`.
@@ -172,7 +181,7 @@ def write(directory: Path, model: Any, data: TrainingData, settings: WorkerSetti
         inputs=inputs,
         schema_digest=lineage.digest_file(schema),
         versions=lineage.versions(_LIBRARIES),
-        hyperparameters=asdict(settings.hyperparameters),
+        hyperparameters={**asdict(settings.hyperparameters), **(chosen or {})},
     )
     spec.save(directory)
     shutil.copyfile(schema, directory / SCHEMA_FILE)

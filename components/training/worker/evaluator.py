@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import MissingError
+from kfp_tabular.components.training.candidates import network
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import parquet_reader
 from kfp_tabular.components.training.input.packed_rows import PackedRows
@@ -30,7 +31,6 @@ from kfp_tabular.components.training.loop import (
 from kfp_tabular.components.training.loop.checkpoint_storage import CheckpointStorage
 from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
 from kfp_tabular.components.training.model.predictor import Predictor
-from kfp_tabular.components.training.worker import training_process
 from kfp_tabular.components.training.worker.outputs import Outputs
 from kfp_tabular.components.training.worker.workspace import Workspace
 
@@ -72,7 +72,7 @@ def evaluate(
     trainable_model.seed(settings)
     data = _data(opened)
     model = trainable_model.build(settings, data)
-    predictor = Predictor(model, data.task.kind)
+    predictor = Predictor(model, data.task.kind, data.columns)
     outputs = _own(opened.outputs, settings.logs)
     logs = settings.logs / FOLDER
     held_out = data.held_out
@@ -96,7 +96,7 @@ def evaluate(
                 done = step
                 state = _restore(tf, storage, step, model)
                 if state is not None:
-                    current = replace(data, **state[training_process.LABEL])
+                    current = replace(data, **state[network.LABEL])
                     rows = _standardized(held_out, current)
                     measured = evaluation.measure(predictor.predict, current, rows)
                     last = {f"eval_{name}": value for name, value in measured.items()}

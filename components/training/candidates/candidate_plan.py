@@ -1,0 +1,128 @@
+"""Which models a training tries: rules on its settings, before anything is read."""
+
+from dataclasses import dataclass, replace
+
+from kfp_tabular.components.common.artifacts.hyperparameters import (
+    AUTO,
+    AUTO_NETWORK,
+    BLEND,
+    TREES,
+    Hyperparameters,
+)
+from kfp_tabular.components.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class CandidatePlan:
+    """What is trained, and what may be kept.
+
+    Attributes:
+        members: Model types in the order of their training, each trained alone.
+        blended: Whether a blend of them is tried.
+        chosen: Whether the best is kept; if not, the blend is.
+        note: One line about what was left out; empty for nothing.
+    """
+
+    members: tuple[str, ...]
+    blended: bool = False
+    chosen: bool = False
+    note: str = ""
+
+
+def check(
+    hyperparameters: Hyperparameters, *, model_fn: str, workers: int, servers: bool = False
+) -> None:
+    """Check that the model type can be trained with these processes.
+
+    Args:
+        hyperparameters: The training's hyperparameters.
+        model_fn: The model function; empty for none.
+        workers: Worker processes that train together.
+        servers: Whether there are parameter servers.
+
+    Raises:
+        UserError: If `trees` or `blend` is asked for together with a model function, with several
+            workers or with parameter servers.
+
+    Example:
+        >>> check(Hyperparameters(model_type="trees"), model_fn="", workers=2)
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: model_type: 'trees' trains in one process,
+        not with 2 workers. Use workers=1, or model_type='wide_and_deep'.
+    """
+    kind = hyperparameters.model_type
+    if kind not in (TREES, BLEND):
+        return
+    if model_fn:
+        raise UserError(
+            f"model_type: {kind!r} cannot be combined with model_fn, which replaces it. Leave one "
+            "of them out."
+        )
+    if workers > 1 or servers:
+        found = f"{workers} workers" if workers > 1 else "parameter servers"
+        raise UserError(
+            f"model_type: {kind!r} trains in one process, not with {found}. Use workers=1, or "
+            f"model_type={AUTO_NETWORK!r}."
+        )
+
+
+def plan(
+    hyperparameters: Hyperparameters,
+    *,
+    model_fn: str,
+    workers: int,
+    servers: bool = False,
+    has_eval_split: bool = True,
+) -> CandidatePlan:
+    """Return what is trained.
+
+    The arguments are those of `check`.
+
+    Args:
+        hyperparameters: The training's hyperparameters.
+        model_fn: The model function; empty for none.
+        workers: Worker processes that train together.
+        servers: Whether there are parameter servers.
+        has_eval_split: Whether there are rows to choose by.
+
+    Raises:
+        UserError: As `check` does.
+
+    Example:
+        >>> plan(Hyperparameters(model_type="auto"), model_fn="", workers=1).members
+        ('trees', 'wide_and_deep')
+        >>> plan(Hyperparameters(model_type="auto"), model_fn="", workers=2).members
+        ('wide_and_deep',)
+        >>> plan(Hyperparameters(model_type="dnn"), model_fn="", workers=1).members
+        ('dnn',)
+    """
+    check(hyperparameters, model_fn=model_fn, workers=workers, servers=servers)
+    kind = hyperparameters.model_type
+    if kind not in (AUTO, BLEND):
+        return CandidatePlan((kind,))
+    if model_fn:
+        # The model function says what is trained; there is nothing to choose.
+        return CandidatePlan((AUTO_NETWORK,))
+    if workers > 1 or servers:
+        found = f"{workers} workers" if workers > 1 else "parameter servers"
+        note = f"model_type auto: with {found} only {AUTO_NETWORK} is trained; trees need workers=1"
+        return CandidatePlan((AUTO_NETWORK,), note=note)
+    members = (TREES, AUTO_NETWORK)
+    if has_eval_split:
+        return CandidatePlan(members, blended=True, chosen=kind == AUTO)
+    if kind == BLEND:
+        note = "no eval split to fit a blend on: its members have equal weights, not calibrated"
+        return CandidatePlan(members, blended=True, note=note)
+    note = f"no eval split to choose a model by: {TREES} is trained. Option: model_type"
+    return CandidatePlan((TREES,), note=note)
+
+
+def with_model_type(hyperparameters: Hyperparameters, name: str) -> Hyperparameters:
+    """Return hyperparameters of one member.
+
+    Example:
+        >>> with_model_type(Hyperparameters(model_type="auto"), "dnn").model_type
+        'dnn'
+    """
+    return replace(hyperparameters, model_type=name)

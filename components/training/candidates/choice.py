@@ -1,0 +1,285 @@
+"""Which candidate is kept: the best on the eval split by the task's proper score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kfp_tabular.components.common.artifacts.hyperparameters import BLEND
+from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.training.candidates import blended_model, blending
+from kfp_tabular.components.training.candidates.blending import Blend, Form
+from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
+from kfp_tabular.components.training.candidates.fitted_candidate import FittedCandidate
+from kfp_tabular.components.training.input.label_statistics import balanced_weights
+from kfp_tabular.components.training.input.packed_rows import PackedRows
+from kfp_tabular.components.training.input.training_data import TrainingData
+from kfp_tabular.components.training.loop import evaluation
+from kfp_tabular.components.training.model.logits_model import LogitsModel
+from kfp_tabular.components.training.model.predictor import Predictor, predictions
+
+Array = np.ndarray[Any, Any]
+
+LEAST_GAIN = 0.001
+"""The relative gain below which the cheaper of two candidates is kept."""
+
+_SCORES: Mapping[TaskKind, str] = {
+    "binary": "log_loss",
+    "multiclass": "log_loss",
+    "regression": "rmse",
+}
+
+
+@dataclass(frozen=True)
+class LeaderboardEntry:
+    """A candidate's row of the leaderboard.
+
+    Attributes:
+        candidate: Its name.
+        score: Its proper score on the eval split; lower is better.
+        cross_validated: A blend's score on rows that it was not fitted on; None for others.
+        seconds: Time of its training; for a blend, of all members.
+        size: Bytes of its numbers in the exported model.
+        weight: Its share in the model that is kept.
+        is_kept: Whether it is the model that is kept.
+    """
+
+    candidate: str
+    score: float | None
+    cross_validated: float | None
+    seconds: float
+    size: int
+    weight: float
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that is kept.
+
+    Attributes:
+        name: The candidate's name, `blend` for a blend.
+        model: The model.
+        main: The member whose history and steps stand for the model: the one with most weight.
+        weights: Share of each member in the model, by name; members without a share are left out.
+        score: The name of the proper score; empty without an eval split.
+        reason: Why it was chosen, in a sentence.
+        leaderboard: All candidates, best first.
+        blend: Coefficients and bias of a blend; None for a single member.
+    """
+
+    name: str
+    model: LogitsModel
+    main: FittedCandidate
+    weights: Mapping[str, float]
+    score: str = ""
+    reason: str = ""
+    leaderboard: Sequence[LeaderboardEntry] = ()
+    blend: Blend | None = None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A candidate with its score on the eval rows."""
+
+    name: str
+    blend: Blend
+    score: float
+    cross_validated: float | None = None
+
+
+@dataclass(frozen=True)
+class _EvalRows:
+    """The eval rows, with the members' logits for them.
+
+    Attributes:
+        data: The input.
+        rows: The rows.
+        logits: The logits of each member, `[rows, units]`.
+        weights: Weight of each row in the score; None for equal ones.
+    """
+
+    data: TrainingData
+    rows: PackedRows
+    logits: Sequence[Array]
+    weights: Array | None
+
+    @property
+    def kind(self) -> TaskKind:
+        return self.data.task.kind
+
+    def score(self, logits: Array) -> float:
+        """Return the proper score of logits, as the evaluator computes it."""
+        import tensorflow as tf
+
+        values = predictions(self.kind, tf.constant(logits, tf.float32)).numpy()
+        if self.weights is not None:
+            of_label = values[np.arange(len(values)), self.rows.label].astype(np.float64)
+            return float(np.average(-np.log(np.maximum(of_label, 1e-7)), weights=self.weights))
+        measured = evaluation.measure(lambda _: values, self.data, self.rows)
+        return measured[_SCORES[self.kind]]
+
+
+def choose(
+    plan: CandidatePlan,
+    fitted: Sequence[FittedCandidate],
+    data: TrainingData,
+    *,
+    balanced: bool = False,
+) -> Choice:
+    """Return the model that is kept.
+
+    A blend is fitted on the eval rows, so it must win on rows that it was not fitted on: in five
+    folds of the eval split, by at least 0.1 % of the best member's score.
+
+    Args:
+        plan: What may be chosen.
+        fitted: The trained members; those that failed are left out.
+        data: The input.
+        balanced: Whether the classes were weighted: then the score weights them, too, and a blend
+            is not calibrated.
+    """
+    if len(fitted) == 1 or data.held_out is None:
+        return _without_scores(fitted, data)
+    found = _measured(fitted, data, data.held_out, balanced=balanced)
+    members = [
+        _Scored(member.name, _alone(index, found.logits), found.score(found.logits[index]))
+        for index, member in enumerate(fitted)
+    ]
+    best = _best(members, fitted)
+    blend = _blended(found, balanced=balanced)
+    kept, reason = best, "the best member on the eval split"
+    if blend is None:
+        reason += f"; a blend needs {blending.LEAST_ROWS['weights']} eval rows"
+        if not plan.chosen:
+            equal = blending.equal(len(fitted), _units(found.logits))
+            kept = blend = _Scored(BLEND, equal, found.score(_blend_logits(found, equal)))
+            reason = "equal weights, because a fit needs more eval rows"
+    elif not plan.chosen:
+        kept, reason = blend, "the blend that was asked for"
+    elif _gains(blend, best):
+        kept, reason = blend, "better than its best member, in cross-validation too"
+    else:
+        reason += f"; no blend is better by {LEAST_GAIN:.1%} in cross-validation"
+    return _choice(found, fitted, kept, reason, [*members, *([blend] if blend else [])])
+
+
+def _without_scores(fitted: Sequence[FittedCandidate], data: TrainingData) -> Choice:
+    first = fitted[0]
+    if len(fitted) == 1:
+        return Choice(first.name, first.model, first, {first.name: 1.0})
+    units = len(data.task.classes) if data.task.kind == "multiclass" else 1
+    blend = blending.equal(len(fitted), units)
+    return Choice(
+        BLEND,
+        blended_model.build(data.task.kind, [member.model for member in fitted], blend),
+        first,
+        _shares(fitted, blend),
+        reason="equal weights, because there is no eval split to fit a blend on",
+        blend=blend,
+    )
+
+
+def _measured(
+    fitted: Sequence[FittedCandidate], data: TrainingData, rows: PackedRows, *, balanced: bool
+) -> _EvalRows:
+    kind = data.task.kind
+    logits = [
+        blending.normalized(kind, Predictor(member.model, kind, data.columns).logits(rows))
+        for member in fitted
+    ]
+    weights = np.array(balanced_weights(data.class_counts))[rows.label] if balanced else None
+    return _EvalRows(data, rows, logits, weights)
+
+
+def _alone(index: int, logits: Sequence[Array]) -> Blend:
+    coefficients = tuple(float(index == other) for other in range(len(logits)))
+    return Blend(coefficients, (0.0,) * _units(logits))
+
+
+def _units(logits: Sequence[Array]) -> int:
+    return int(logits[0].shape[1])
+
+
+def _best(members: Sequence[_Scored], fitted: Sequence[FittedCandidate]) -> _Scored:
+    """Return the member with the best score; of equal ones the smaller, which is also faster."""
+    least = min(member.score for member in members)
+    sizes = {member.name: member.size for member in fitted}
+    near = [member for member in members if member.score <= least * (1 + 1e-9)]
+    return min(near, key=lambda member: sizes[member.name])
+
+
+def _blended(found: _EvalRows, *, balanced: bool) -> _Scored | None:
+    """Return the form of blend that does best in cross-validation; None with too few rows."""
+    forms: list[Form] = ["weights"] if balanced else ["weights", "calibrated"]
+    forms = [form for form in forms if len(found.rows) >= blending.LEAST_ROWS[form]]
+    if not forms:
+        return None
+    arguments = (found.kind, found.logits, found.rows.label)
+    losses = {form: blending.cross_validated(*arguments, form, found.weights) for form in forms}
+    form = min(forms, key=lambda form: losses[form])
+    blend = blending.fit(*arguments, form, found.weights)
+    loss = losses[form]
+    if found.kind == "regression":
+        loss = found.data.scale * float(np.sqrt(loss))
+    return _Scored(BLEND, blend, found.score(_blend_logits(found, blend)), loss)
+
+
+def _blend_logits(found: _EvalRows, blend: Blend) -> Array:
+    return blend.logits(found.logits)
+
+
+def _gains(blend: _Scored, best: _Scored) -> bool:
+    wanted = best.score * (1 - LEAST_GAIN)
+    # Both, so that the kept model is never worse on the eval split than its best member.
+    return (blend.cross_validated or np.inf) < wanted and blend.score < best.score
+
+
+def _shares(fitted: Sequence[FittedCandidate], blend: Blend) -> dict[str, float]:
+    return {
+        member.name: weight
+        for member, weight in zip(fitted, blend.weights, strict=True)
+        if weight > 0
+    }
+
+
+def _choice(
+    found: _EvalRows,
+    fitted: Sequence[FittedCandidate],
+    kept: _Scored,
+    reason: str,
+    scored: Sequence[_Scored],
+) -> Choice:
+    shares = _shares(fitted, kept.blend)
+    entries = []
+    for candidate in sorted(scored, key=lambda one: one.score):
+        used = _shares(fitted, candidate.blend)
+        entries.append(
+            LeaderboardEntry(
+                candidate=candidate.name,
+                score=candidate.score,
+                cross_validated=candidate.cross_validated,
+                # All members were trained to find the blend's weights.
+                seconds=sum(
+                    member.seconds for member in fitted if candidate.name in (BLEND, member.name)
+                ),
+                size=sum(member.size for member in fitted if member.name in used),
+                weight=(
+                    float(candidate is kept)
+                    if candidate.name == BLEND
+                    else shares.get(candidate.name, 0.0)
+                ),
+                is_kept=candidate is kept,
+            )
+        )
+    return Choice(
+        name=kept.name,
+        model=blended_model.build(found.kind, [member.model for member in fitted], kept.blend),
+        main=max(fitted, key=lambda member: shares.get(member.name, 0.0)),
+        weights=shares,
+        score=f"eval_{_SCORES[found.kind]}",
+        reason=reason,
+        leaderboard=entries,
+        blend=kept.blend if kept.name == BLEND else None,
+    )
