@@ -10,12 +10,14 @@ Example:
     (True, True)
 """
 
+from kfp_tabular.components.common.html.bar_chart import bar_chart
 from kfp_tabular.components.common.html.blocks import (
     badge,
     code,
     details,
     entry,
     facts,
+    lead,
     legend,
     link,
     note,
@@ -23,25 +25,45 @@ from kfp_tabular.components.common.html.blocks import (
     row,
     table,
 )
-from kfp_tabular.components.common.html.charts import bar_chart, heatmap, histogram, line_chart
-from kfp_tabular.components.common.html.markup import Markup, escape, format_number, format_value
+from kfp_tabular.components.common.html.heatmap import heatmap
+from kfp_tabular.components.common.html.histogram import histogram
+from kfp_tabular.components.common.html.line_chart import line_chart
+from kfp_tabular.components.common.html.markup import (
+    Figure,
+    Markup,
+    change,
+    decimals,
+    escape,
+    fixed,
+    format_number,
+    format_value,
+    interval,
+)
+from kfp_tabular.components.common.html.navigation import PageLink, within_run
 from kfp_tabular.components.common.html.page import Section, page
 from kfp_tabular.components.common.html.parallel import parallel_coordinates
 
 __all__ = [
+    "Figure",
     "Markup",
+    "PageLink",
     "Section",
     "badge",
     "bar_chart",
+    "change",
     "code",
+    "decimals",
     "details",
     "entry",
     "escape",
     "facts",
+    "fixed",
     "format_number",
     "format_value",
     "heatmap",
     "histogram",
+    "interval",
+    "lead",
     "legend",
     "line_chart",
     "link",
@@ -51,4 +73,5 @@ __all__ = [
     "parallel_coordinates",
     "row",
     "table",
+    "within_run",
 ]

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.markup import Markup, escape, format_value, is_number, join
+from kfp_tabular.components.common.html.markup import (
+    Figure,
+    Markup,
+    escape,
+    format_value,
+    is_number,
+    join,
+)
 
 Tone = Literal["neutral", "good", "warning", "error"]
 
@@ -19,6 +26,16 @@ def paragraph(text: object) -> Markup:
         '<p>a &lt; b</p>'
     """
     return Markup(f"<p>{escape(text)}</p>")
+
+
+def lead(badge: Markup, text: object) -> Markup:
+    """Return the paragraph that a page begins with: a state, and the reason for it.
+
+    Example:
+        >>> print(lead(badge("blessed", "good"), "It beats the baseline."))
+        <p class='lead'><span class='badge good'>blessed</span> It beats the baseline.</p>
+    """
+    return Markup(f"<p class='lead'>{escape(badge)} {escape(text)}</p>")
 
 
 def note(text: object) -> Markup:
@@ -148,8 +165,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
 
     Args:
         headers: The names of the columns.
-        rows: The cells of each row, one per column. Numbers are formatted and right-aligned, None
-            is a dash, `Markup` is not escaped.
+        rows: The cells of each row, one per column. Numbers are formatted and aligned to the
+            right, as `Figure` is; None is a dash, `Markup` is not escaped.
         caption: One line above the table.
 
     Example:
@@ -158,8 +175,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
     """
     cells = [list(values) for values in rows]
     numeric = [
-        any(is_number(r[i]) for r in cells if i < len(r))
-        and all(is_number(r[i]) or r[i] is None for r in cells if i < len(r))
+        any(_is_figure(r[i]) for r in cells if i < len(r))
+        and all(_is_figure(r[i]) or r[i] is None for r in cells if i < len(r))
         for i in range(len(headers))
     ]
     head = join(_header(name, right) for name, right in zip(headers, numeric, strict=True))
@@ -175,12 +192,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
 
 
 def _header(name: str, right: bool) -> Markup:
-    return Markup(f"<th{' class=n' if right else ''}>{escape(name)}</th>")
+    return Markup(f"<th scope=col{' class=n' if right else ''}>{escape(name)}</th>")
 
 
 def _cell(value: object, numeric: bool) -> Markup:
-    right = " class=n" if numeric or is_number(value) else ""
+    right = " class=n" if numeric or _is_figure(value) else ""
     return Markup(f"<td{right}>{format_value(value)}</td>")
+
+
+def _is_figure(value: object) -> bool:
+    return is_number(value) or isinstance(value, Figure)
 
 
 def _smaller(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.html.markup import Markup, escape, join
+from kfp_tabular.components.common.html.navigation import PLACE
 from kfp_tabular.components.common.html.style import STYLE
 
 
@@ -48,7 +49,7 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
         "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
         "<meta name='color-scheme' content='light dark'>\n"
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{PLACE}\n<main>\n"
         f"<header><h1>{escape(title)}</h1>{below}</header>\n{body}\n</main>\n</body>\n</html>\n"
     )
 

@@ -1,7 +1,7 @@
 """The parts that all charts share: figure, axes and shapes."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.html.axes import Scale
@@ -10,6 +10,12 @@ from kfp_tabular.components.common.html.style import SERIES_COLOURS
 
 CHARACTER = 6.2
 """The approximate width of a character in pixels, in the font of the charts."""
+
+WIDTH = 480.0
+"""The width of a chart in pixels unless it says otherwise. Two fit on a page of full width, and one
+on a telephone's, with text that can be read on both."""
+
+_STRETCH = 1.15  # how much wider than its size a drawing of fixed size may become
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ def figure(
     *,
     title: str = "",
     named: Sequence[str] = (),
+    label: str = "",
     grows: bool = True,
 ) -> Markup:
     """Return a drawing as a figure with a title and a legend.
@@ -71,8 +78,9 @@ def figure(
         width: The width of the drawing in pixels.
         height: The height of the drawing in pixels.
         parts: The SVG elements.
-        title: The title above the drawing, also read by screen readers.
+        title: The title above the drawing.
         named: The names of the series for the legend, in the order of their colors.
+        label: What the drawing shows, for screen readers; empty for the title.
         grows: Whether the drawing may become wider than `width`.
 
     Example:
@@ -82,11 +90,11 @@ def figure(
     """
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     keys = legend(named) if named else ""
-    limit = "" if grows else f" style='max-width:{pixels(width)}px'"
+    limit = "" if grows else f" style='max-width:{pixels(width * _STRETCH)}px'"
     return Markup(
         f"<figure{limit}>{caption}{keys}"
         f"<svg viewBox='0 0 {pixels(width)} {pixels(height)}' role='img' "
-        f"aria-label='{escape(title or 'chart')}'>{''.join(parts)}</svg></figure>"
+        f"aria-label='{escape(label or title or 'chart')}'>{''.join(parts)}</svg></figure>"
     )
 
 
@@ -202,3 +210,10 @@ def finite(value: float | None) -> bool:
         (True, False, False)
     """
     return value is not None and math.isfinite(value)
+
+
+def check_lengths(series: Mapping[str, Sequence[float]], wanted: int) -> None:
+    """Raise `ValueError` unless every series has the wanted number of values."""
+    for name, values in series.items():
+        if len(values) != wanted:
+            raise ValueError(f"series {name!r} has {len(values)} values, not {wanted}")

@@ -13,7 +13,7 @@ from kfp_tabular.components.common.statistics.leaks import LeakScan
 from kfp_tabular.components.evaluation import blessing, model_findings
 from kfp_tabular.components.evaluation.blessing import Bounds, Quality, SliceEstimates
 from kfp_tabular.components.evaluation.counting import Tally
-from kfp_tabular.components.evaluation.metrics import bootstrap, skill
+from kfp_tabular.components.evaluation.metrics import bootstrap, constant_answer, skill
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
     BinaryCharts,
@@ -76,6 +76,7 @@ def build(
           `rows_left_out` (`without_label`, `unknown_class`), `model` (`digest`)
         - `metrics`: by name `value` and `interval` (`[low, high]`, or null). Undefined ones are
           absent.
+        - `constant_answer`: the metrics of always answering the shares of the classes, or the mean
         - `confidence`, `bootstrap_samples`, `seed`
         - `blessed`, `why` (a sentence), `checks` (see `blessing.Check`), `reasons` and `notes`
           (sentences), `findings` (see `findings.Finding`)
@@ -115,6 +116,7 @@ def build(
         },
         "model": {"digest": models[0].digest},
         "metrics": _estimates(metrics[0]),
+        "constant_answer": _constant_answer(tally, metrics[0]),
         "confidence": bootstrap.CONFIDENCE,
         "bootstrap_samples": samples,
         "seed": seed,
@@ -184,6 +186,19 @@ def _facts(
         train,
         scanned,
     )
+
+
+def _constant_answer(tally: Tally, metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    spec, measurement = tally.spec, tally.measurements[0]
+    statistics = measurement.overall
+    if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
+        threshold = spec.decision_threshold if spec.task == "binary" else None
+        rows = statistics.confusion().sum(1).tolist()
+        found = constant_answer.of_classes(rows, threshold)
+    else:
+        values = {name: estimate.value for name, estimate in metrics.items()}
+        found = constant_answer.of_numbers(values, measurement.sample.labels)
+    return {name: found[name] for name in metrics if name in found}
 
 
 def _calibration_error(measurement: Measurement) -> dict[str, Estimate]:

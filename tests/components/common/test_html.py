@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.html.axes import fit, tick_label
+from kfp_tabular.components.common.html.style import DARK, LIGHT
+from kfp_tabular.components.common.html.time_axis import TimeScale
 
 NASTY = "<script>alert('x')</script> & \"q\" \x00\x07\ud800 ünï 日本"
 VOID = {"meta", "br", "path", "rect", "circle"}
@@ -126,7 +128,7 @@ def test_values_of_tables():
     assert html.format_value("<") == "&lt;"
     table = html.table(["name", "score"], [["a", 0.25], ["b", None]])
     assert table.count("<td class=n>") == 2
-    assert "<th class=n>score</th>" in table
+    assert "<th scope=col class=n>score</th>" in table
     assert "class=n>name" not in table
     # A generator will do, and so will no rows at all.
     assert html.table(["n"], ((i,) for i in range(3))).count("<tr>") == 4
@@ -266,3 +268,112 @@ def test_a_large_heat_map_writes_its_values_in_tooltips_alone():
     )
     assert "class='on'" not in drawn
     assert drawn.count("<title>") == size * size
+
+
+def test_equal_axes_have_one_range_in_a_square_plot():
+    drawn = html.line_chart(
+        {"model": [(10, 12), (60, 55)]}, x_label="x", y_label="y", equal=True, diagonal=True
+    )
+    diagonal = re.search(r"class='dash' d='M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)'", drawn)
+    left, bottom, right, top = map(float, diagonal.groups())
+    assert right - left == pytest.approx(bottom - top, abs=0.2)
+    assert drawn.count(">60</text>") == 2, "the same ticks on both axes"
+
+
+def test_levels_and_marks_are_named_and_within_the_chart():
+    drawn = html.line_chart(
+        {"loss": [(1, 0.5), (10, 0.4)]},
+        x_label="step",
+        y_label="loss",
+        levels={"constant": 0.9},
+        marks={"kept step": 30, "never": float("nan")},
+    )
+    assert ">constant</text>" in drawn
+    assert ">kept step</text>" in drawn
+    assert "never" not in drawn
+    assert ">30</text>" in drawn, "the axis reaches the mark"
+
+
+DAY = 86_400
+MOMENTS = st.floats(-60_000_000_000, 250_000_000_000)
+
+
+@given(start=MOMENTS, span=st.floats(2, 9e10), most=st.integers(2, 8))
+def test_ticks_of_time_are_few_in_order_and_within_the_axis(start, span, most):
+    scale = TimeScale(start, min(start + span, 253_402_000_000), 0, 100)
+    values = [value for value, _ in scale.ticks(most)]
+    assert len(values) <= 2 * most + 2
+    assert values == sorted(set(values))
+    assert all(scale.low <= value <= scale.high for value in values)
+
+
+def test_ticks_of_time_are_round():
+    def written(days, most=5):
+        return [
+            text for _, text in TimeScale(1704067200, 1704067200 + days * DAY, 0, 1).ticks(most)
+        ]
+
+    assert written(0.25) == [f"{hour:02}:00" for hour in range(0, 7, 3)]
+    assert written(4)[:2] == ["2024-01-01", "2024-01-02"]
+    assert written(120) == ["2024-01", "2024-02", "2024-03", "2024-04"]
+    assert written(1500) == ["2024", "2025", "2026", "2027", "2028"]
+
+
+def test_a_histogram_of_times_names_days():
+    drawn = html.histogram([0, DAY, 2 * DAY], {"train": [1, 2]}, times=True)
+    assert "1970-01-01 to 1970-01-02" in drawn
+
+
+def test_a_logarithmic_histogram_shows_one_row_beside_thousands():
+    drawn = html.histogram([0, 1, 2], {"rows": [10_000, 1]}, logarithmic=True)
+    heights = sorted({float(y) for y in re.findall(r"L[\d.]+ ([\d.]+)", drawn)})
+    assert heights[-1] - heights[-2] > 10, "the bar of one row is higher than the axis"
+
+
+def test_a_page_within_a_run_links_to_the_others():
+    links = [
+        html.PageLink("Report <1>", "../report.html"),
+        html.PageLink("Data", "a%20b.html", current=True),
+    ]
+    alone = html.page("Validation", [])
+    assert "<nav" not in alone
+    assert "href" not in alone
+    shown = html.within_run(alone, links, context="taxi <1>.csv, run 2026-11-30 06:26")
+    found = checked(shown)
+    assert "nav" in found.tags
+    assert "<a href='a%20b.html' aria-current=page>Data</a>" in shown
+    assert "<title>Validation, taxi &lt;1&gt;.csv, run 2026-11-30 06:26</title>" in shown
+    assert html.within_run("<p>drawn elsewhere</p>", links) == "<p>drawn elsewhere</p>"
+
+
+def test_changes_tell_better_from_worse_in_words_and_not_in_color_alone():
+    assert "better" in html.change(0.1, better=True)
+    assert "&#9660; worse" in html.change(-0.1, better=False)
+    assert "&#" not in html.change(-0.1, better=None)
+    assert "better" not in html.change(0.0001, True, 2), "a change that is written as 0"
+
+
+def _luminance(color):
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _contrast(one, other):
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colors", [LIGHT, DARK])
+def test_colors_can_be_read_and_told_apart_by_lightness(colors):
+    for name in ("ink", "soft", "accent", "good", "bad"):
+        for background in ("card", "bg"):
+            assert _contrast(colors[name], colors[background]) >= 4.5, (name, background)
+    for tone in ("good", "warn", "bad"):
+        assert _contrast(colors[tone], colors[f"{tone}-bg"]) >= 4.5, tone
+    for index in range(8):
+        assert _contrast(colors[f"p{index}"], colors["card"]) >= 3, index
+    for one, other in (("p0", "p1"), ("p1", "p2")):
+        assert _contrast(colors[one], colors[other]) >= 1.35, (one, other)
+    for cell in ("heat", "miss"):
+        assert _contrast("#ffffff", colors[cell]) >= 4.5, cell

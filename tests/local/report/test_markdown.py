@@ -47,7 +47,7 @@ def test_blocks(text, expected):
 
 def test_table():
     page = render("| a | b |\n| --- | ---: |\n| `x\\|y` | 1 |\n| short |\n\nafter")
-    assert re.findall(r"<th(?: class=n)?>(.*?)</th>", page) == ["a", "b"]
+    assert re.findall(r"<th[^>]*>(.*?)</th>", page) == ["a", "b"]
     assert re.findall(r"<td[^>]*>(.*?)</td>", page) == ["<code>x|y</code>", "1", "short", ""]
     assert page.endswith("<p>after</p>")
 
