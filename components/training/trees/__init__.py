@@ -1,0 +1,1 @@
+"""Boosted trees: trained by CatBoost, exported as TensorFlow operations."""
