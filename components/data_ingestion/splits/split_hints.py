@@ -60,6 +60,8 @@ def add_findings(
     left_out = [name for name in evidence.columns if name not in splitting.choice.keys]
     _say_keys(found, evidence.kinds, recorded, left_out, splitting.names)
     for name, shown in evidence.columns.items():
+        if name in formats and formats[name].kind == "time":
+            continue  # A moment that repeats is no entity, such as the day of several sales.
         if name in left_out and shown.identifies(name) == "entity":
             add = found.warning if suggests_identifier(name) else found.note
             _hint_at_entity(add, name, shown)

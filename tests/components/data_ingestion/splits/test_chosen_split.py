@@ -140,6 +140,17 @@ def test_an_entity_that_is_a_feature_is_named(run, tmp_path):
     assert "75 values with 40.0 rows each" in note.message
 
 
+def test_a_time_that_repeats_is_no_entity(run, tmp_path):
+    days = [f"2024-{1 + n % 12:02}-{1 + n // 12 % 28:02}" for n in range(300)]
+    table = {
+        "date_id": [day for day in days for _ in range(3)],
+        "amount": [n % 17 for n in range(900)],
+        "y": [n % 2 for n in range(900)],
+    }
+    got = run(csv(tmp_path, table))
+    assert "entity" not in found_in(got)
+
+
 def test_excluded_columns_do_not_decide_the_split(run, tmp_path):
     data = csv(tmp_path, cases.people())
     got = run(data, label="churn", exclude=["age", "city"], keep=["city"])
