@@ -122,4 +122,5 @@ def evaluate_model(
     golden_examples.metadata.update(lineage.metadata(evaluated.lineage["golden_examples"]))
     evaluation.metadata.update(lineage.metadata(evaluated.lineage["evaluation"]))
     evaluation.metadata["why"] = evaluated.document["why"]
+    evaluation.metadata["constant_answer"] = evaluated.document["constant_answer"]
     return evaluated.is_blessed

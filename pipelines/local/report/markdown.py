@@ -3,29 +3,67 @@
 HTML inside Markdown is shown as text, and images are not loaded: a page may quote users' data.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from kfp_tabular.components.common.html import Markup, code, escape, link, table
+from kfp_tabular.components.common.html import (
+    Figure,
+    Markup,
+    Section,
+    code,
+    escape,
+    link,
+    page,
+    table,
+)
 
 _TOP_HEADING = 3  # the page has the first level, its sections the second
+_SECTION = 2
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?( ?%)?")
 
 
-def to_blocks(text: str) -> tuple[Markup, ...]:
-    """Return a Markdown document as blocks of a section of a page.
+def to_page(text: str, name: str) -> str:
+    r"""Return a Markdown document as a page.
+
+    Its first heading is the title of the page, if it begins with one, and each heading of the
+    second level begins a section.
 
     Args:
         text: The document: CommonMark and tables.
+        name: The title of a document that does not begin with a heading.
 
     Example:
-        >>> to_blocks("Split `train`: <b>")
-        ('<p>Split <code>train</code>: &lt;b&gt;</p>',)
+        >>> shown = to_page("# Features\n\nThree.\n\n## Kept", "transform-features")
+        >>> "<h1>Features</h1>" in shown, "<h2>Kept</h2>" in shown
+        (True, True)
     """
-    tree = SyntaxTreeNode(_parser().parse(text))
-    return tuple(_block(node) for node in tree.children)
+    nodes = list(SyntaxTreeNode(_parser().parse(text)).children)
+    title = name
+    if nodes and _level(nodes[0]) == 1:
+        title = _text(nodes.pop(0))
+    sections: list[tuple[str, list[Markup]]] = [("Summary", [])]
+    for node in nodes:
+        level = _level(node)
+        if level and level <= _SECTION:
+            sections.append((_text(node), []))
+        else:
+            sections[-1][1].append(_block(node))
+    first, *rest = sections
+    shown = [first, *rest] if first[1] else rest
+    return page(title, [Section(heading, tuple(blocks)) for heading, blocks in shown])
+
+
+def _level(node: SyntaxTreeNode) -> int:
+    return int(node.tag[1:]) if node.type == "heading" else 0
+
+
+def _text(node: SyntaxTreeNode) -> str:
+    """Return the text of a heading, without its marks."""
+    return "".join(child.content for child in node.walk() if child.type in ("text", "code_inline"))
 
 
 @cache
@@ -51,7 +89,7 @@ def _element(tag: str) -> Callable[[SyntaxTreeNode], Markup]:
 
 
 def _heading(node: SyntaxTreeNode) -> Markup:
-    level = min(int(node.tag[1:]) + _TOP_HEADING - 1, 6)
+    level = max(_level(node), _TOP_HEADING)
     return Markup(f"<h{level}>{_children(node)}</h{level}>")
 
 
@@ -66,11 +104,14 @@ def _code(node: SyntaxTreeNode) -> Markup:
 
 def _table(node: SyntaxTreeNode) -> Markup:
     rows = [
-        [_children(cell) for cell in row.children]
-        for part in node.children
-        for row in part.children
+        [_cell(cell) for cell in row.children] for part in node.children for row in part.children
     ]
     return table(rows[0], rows[1:])
+
+
+def _cell(node: SyntaxTreeNode) -> Markup:
+    content = _children(node)
+    return Figure(content) if _NUMBER.fullmatch(content) else content
 
 
 _BLOCKS: Mapping[str, Callable[[SyntaxTreeNode], Markup]] = {

@@ -1,11 +1,12 @@
-"""The graph and the timing of a run as SVG, for the report."""
+"""The graph of a run's tasks as SVG, for the report."""
 
 from collections.abc import Mapping, Sequence
 
-from kfp_tabular.components.common.html import Markup, axes, escape, svg
+from kfp_tabular.components.common.html import Markup, escape, svg
 from kfp_tabular.pipelines.local.report.graph_layout import Layout, lay_out
 from kfp_tabular.pipelines.local.report.run_summary import TaskRecord
 from kfp_tabular.pipelines.local.report.task_graph import Graph, Node
+from kfp_tabular.pipelines.local.report.timing_bars import duration
 
 _BOX_WIDTH, _BOX_HEIGHT = 144.0, 48.0
 _GAP = 28.0  # between two layers
@@ -15,11 +16,8 @@ _LONGEST_NAME = 20
 _LONGEST_CONDITION = 24
 # A drawing with more layers keeps its size and scrolls, so that text stays readable.
 _FITS = 7
-# On a narrower page a drawing scrolls, too: its text would be smaller than 6 pixels.
-_LEAST_WIDTH = 640.0
-
-_BAR_HEIGHT, _ROW_HEIGHT = 18.0, 28.0
-_TIMING_WIDTH = 1080.0
+# On a narrower page a drawing scrolls, too: its text would be too small to read.
+_LEAST_SCALE = 0.85
 
 _STYLE = """<style>
 .task rect{fill:var(--card);stroke:var(--rule);stroke-width:1.2}
@@ -38,28 +36,7 @@ _STYLE = """<style>
 .when{font-style:italic}
 .wire{fill:none;stroke:var(--soft);stroke-opacity:.55;stroke-width:1.3}
 .tip{fill:var(--soft)}
-.time.succeeded{fill:var(--good);fill-opacity:.75}
-.time.cached{fill:var(--good);fill-opacity:.4}
-.time.stopped{fill:var(--warn);fill-opacity:.75}
-.time.failed{fill:var(--bad);fill-opacity:.85}
 </style>"""
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for readers: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
-
-    Example:
-        >>> duration(0.42), duration(185)
-        ('0.4 s', '3 min 05 s')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def anchor(task: str) -> str:
@@ -171,51 +148,13 @@ def _box(node: Node, layout: Layout, task: TaskRecord | None) -> str:
     return "".join([*parts, "</g></a>"])
 
 
-def draw_timing(tasks: Sequence[TaskRecord], started: float, seconds: float) -> Markup:
-    """Draw when each task ran, as a bar from its start to its end.
-
-    Args:
-        tasks: Those that never started are left out.
-        started: The run's start, seconds since the epoch.
-        seconds: The run's duration.
-
-    Example:
-        >>> record = TaskRecord("ingest-data", "succeeded", seconds=3.2, started=101.5)
-        >>> drawing = draw_timing([record], started=100.0, seconds=5.0)
-        >>> drawing.partition("<title>")[2].partition("</title>")[0]
-        'ingest-data: from 1.5 s, for 3.2 s'
-    """
-    ran = sorted(
-        (task for task in tasks if task.started is not None), key=lambda task: task.started or 0.0
-    )
-    left = svg.CHARACTER * max((len(task.name) for task in ran), default=1) + 20
-    bottom = _ROW_HEIGHT * len(ran) + 4
-    plot = svg.Plot(_TIMING_WIDTH, bottom + 40, left, 0, _TIMING_WIDTH - 70, bottom)
-    scale = axes.fit([0.0, seconds], plot.left, plot.right, rounded=False)
-    parts = [_STYLE]
-    for value, _ in scale.ticks(10):
-        parts.append(f"<path class='g' d='M{svg.pixels(scale(value))} 0V{svg.pixels(bottom)}'/>")
-    parts += svg.bottom_axis(plot, scale, "seconds since the run began", 10)
-    for index, task in enumerate(ran):
-        y = index * _ROW_HEIGHT + (_ROW_HEIGHT - _BAR_HEIGHT) / 2
-        begin = (task.started or 0.0) - started
-        x, end = scale(begin), scale(begin + task.seconds)
-        tooltip = f"{task.name}: from {duration(max(begin, 0.0))}, for {duration(task.seconds)}"
-        parts.append(svg.text(left - 10, y + 13, task.name, anchor="end", css="al"))
-        parts.append(
-            svg.rect((x, y, max(end - x, 1.5), _BAR_HEIGHT), f"time {task.status}", tooltip)
-        )
-        parts.append(svg.text(end + 6, y + 13, duration(task.seconds)))
-    return _figure(plot.width, plot.height, parts, "when each task ran")
-
-
 def _figure(width: float, height: float, parts: Sequence[str], label: str) -> Markup:
     """Put a drawing into a figure whose links stay accessible.
 
     It shrinks with the page, and scrolls where its text would be too small to read.
     """
     wide, high = svg.pixels(width), svg.pixels(height)
-    least = svg.pixels(min(width, _LEAST_WIDTH))
+    least = svg.pixels(width * _LEAST_SCALE)
     return Markup(
         f"<figure class='scroll' style='max-width:{wide}px'>"
         f"<svg viewBox='0 0 {wide} {high}' style='min-width:{least}px' "

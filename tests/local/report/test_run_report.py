@@ -8,10 +8,11 @@ import pytest
 import yaml
 from kfp import compiler, dsl
 
+from kfp_tabular.components.common import html
 from kfp_tabular.components.common.html.style import STYLE
 from kfp_tabular.pipelines.local.report.run_report import ArtifactLink, write_report
 from kfp_tabular.pipelines.local.report.run_summary import RunSummary, TaskRecord
-from kfp_tabular.pipelines.local.report.svg_drawing import duration
+from kfp_tabular.pipelines.local.report.timing_bars import duration
 from kfp_tabular.pipelines.task_findings import TaskFinding
 
 STARTED = 1_763_865_000.0
@@ -125,7 +126,7 @@ def summary(folder, **changes):
         "blessed": True,
         "model": str(folder / "models" / "model" / "1"),
         "report": str(folder / "report.html"),
-        "parameters": {"data_uri": "/data/a <b>.csv", "task": ""},
+        "parameters": {"data_uri": "/data/a <b>.csv", "label": "big_tipper", "task": ""},
         "versions": {"kfp": "2.17.0"},
     }
     return RunSummary(**{**facts, **changes})
@@ -147,8 +148,10 @@ def write(folder, spec, run, artifacts=None):
 def test_one_page_shows_the_run(folder, spec):
     (folder / "models" / "model" / "1").mkdir(parents=True)
     page = write(folder, spec, summary(folder))
-    assert "<h1>Run succeeded</h1>" in page.source
-    assert "training pipeline, 2025-11-23 02:30:00 UTC" in page.text
+    title = "Run succeeded: big_tipper, a &lt;b&gt;.csv, 2025-11-23 02:30 UTC"
+    assert f"<h1>{title}</h1>" in page.source
+    assert f"<title>{title}</title>" in page.source
+    assert "training pipeline" in page.text
     assert "0.9313" in page.text
     assert "NaN" in page.text
     assert "What went wrong" not in page.text
@@ -186,8 +189,49 @@ def test_links_lead_somewhere(folder, spec):
     assert "pages/ingest-data.summary.html" in targets
     copied = folder / "pages" / "evaluate-model.report.html"
     assert copied.read_text() == "<!doctype html><p>curves</p>"
-    assert "<h3>Über | all</h3>" in (folder / "pages" / "ingest-data.summary.html").read_text()
+    assert "<h1>Über | all<span" in (folder / "pages" / "ingest-data.summary.html").read_text()
     assert len(list((folder / "pages").iterdir())) == 2
+
+
+def test_the_pages_of_a_run_link_to_one_another_and_name_the_run(folder, spec):
+    artifacts = {
+        "ingest-data": [artifact(folder, "ingest-data", "summary", "Markdown", "# Data\n\n`x`")],
+        "evaluate-model": [
+            artifact(folder, "evaluate-model", "report", "HTML", html.page("Evaluation", [])),
+            artifact(folder, "evaluate-model", "more", "Markdown", "text"),
+            artifact(folder, "evaluate-model", "own", "HTML", "<p>drawn elsewhere</p>"),
+        ],
+    }
+    report = write(folder, spec, summary(folder), artifacts)
+    files = sorted((folder / "pages").iterdir())
+    assert len(files) == 4
+    for file in (folder / "report.html", *files):
+        page = Page(file)
+        if "own" in file.name:
+            assert page.links == []
+            continue
+        assert page.source.count("aria-current=page") == 1
+        for link in page.links:
+            assert link.startswith("#") or page.target(link).exists(), (file, link)
+        if file.parent.name == "pages":
+            assert "../report.html" in page.links
+            assert "a &lt;b&gt;.csv, run 2025-11-23 02:30 UTC</title>" in page.source
+    assert "Evaluate model: more" in report.text
+    # An artifact alone has no links.
+    source = artifacts["evaluate-model"][0].path.read_text()
+    assert "href" not in source
+
+
+def test_a_run_without_pages_has_no_navigation(folder, spec):
+    assert "nav" not in write(folder, spec, summary(folder)).tags
+
+
+def test_metrics_are_beside_those_of_the_constant_answer(folder, spec):
+    constant = artifact(folder, "evaluate-model", "evaluation", "Artifact")
+    constant = replace(constant, metadata={"constant_answer": {"auc": 0.5}})
+    page = write(folder, spec, summary(folder), {"evaluate-model": [constant]})
+    assert "0.9313<small>constant answer: 0.5</small>" in page.source
+    assert page.source.count("constant answer:") == 1
 
 
 def test_a_moved_folder_keeps_its_links(folder, spec):
@@ -228,7 +272,7 @@ def test_a_failure_without_a_log(folder, spec):
     assert page.source.count("class='task skipped") == 3
 
 
-def test_findings_come_before_results_and_times_with_errors_shown_and_notes_folded(folder, spec):
+def test_findings_are_between_results_and_times_with_errors_shown_and_notes_folded(folder, spec):
     found = (
         TaskFinding(
             "error", "leak", "'<x>' alone predicts the label.", "<x>", "exclude", "ingest-data"
@@ -236,7 +280,8 @@ def test_findings_come_before_results_and_times_with_errors_shown_and_notes_fold
         TaskFinding("note", "day-first", "'when' is read day first.", "when", "", "ingest-data"),
     )
     page = write(folder, spec, summary(folder, findings=found, why="auc is 0.93."))
-    order = [page.text.index(part) for part in ("Findings", "'<x>' alone", "day first", "took")]
+    parts = ("auc is 0.93.", "log loss", "Findings", "'<x>' alone", "day first", "Tasks")
+    order = [page.text.index(part) for part in parts]
     assert order == sorted(order)
     assert "<span class='badge error'>error</span>" in page.source
     assert "#task-ingest-data" in page.links or "#ingest-data" in page.links

@@ -1,0 +1,112 @@
+"""The first sections of a run's report: what went wrong, and the verdict on the model."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from kfp_tabular.components.common import html
+from kfp_tabular.components.common.html import Markup
+from kfp_tabular.components.common.html.blocks import Tone
+from kfp_tabular.pipelines.local.report.artifact_links import ArtifactLink, target
+from kfp_tabular.pipelines.local.report.run_pages import RunPage
+from kfp_tabular.pipelines.local.report.run_summary import RunStatus, RunSummary, TaskRecord
+from kfp_tabular.pipelines.local.report.timing_bars import duration
+
+_KEY_METRICS = {
+    "auc": "AUC",
+    "pr_auc": "PR-AUC",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+_TONES: Mapping[RunStatus, Tone] = {
+    "succeeded": "good",
+    "failed": "error",
+    "stopped": "warning",
+}
+_VERDICTS = ("Blessed: ", "Not blessed: ")
+_CONSTANT_ANSWER = "constant_answer"
+_LOG_LINES = 30
+_LOG_BYTES = 32_768
+
+
+def failures(
+    tasks: Sequence[TaskRecord], pages: Sequence[RunPage], home: Path
+) -> tuple[Markup, ...]:
+    """Return the reasons of the tasks that failed, with the ends of their logs."""
+    failed = [task for task in tasks if task.status == "failed"]
+    return tuple(block for task in failed for block in _failure(task, pages, home))
+
+
+def _failure(task: TaskRecord, pages: Sequence[RunPage], home: Path) -> Iterator[Markup]:
+    yield html.lead(html.badge(task.name, "error"), task.error or "failed")
+    links = [
+        html.link(f"its {page.artifact}", page.target) for page in pages if page.task == task.name
+    ]
+    log = Path(task.log)
+    if task.log and log.is_file():
+        links.append(html.link("the whole log", target(log, home)))
+        last = _last_lines(log)
+        yield html.details(f"the last {len(last)} lines of its log", html.code("\n".join(last)))
+    if links:
+        yield html.paragraph(Markup(" · ".join(links)))
+
+
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _LOG_BYTES))
+        return stream.read().decode("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+
+
+def result(
+    summary: RunSummary, artifacts: Mapping[str, Sequence[ArtifactLink]], home: Path
+) -> Iterator[Markup]:
+    """Yield the verdict with its reason, the metrics beside the constant answer's, the model."""
+    if summary.blessed is not None:
+        badge = html.badge(
+            *(("blessed", "good") if summary.blessed else ("not blessed", "warning"))
+        )
+        yield html.lead(badge, _reason(summary.why))
+    constant = _constant_answer(artifacts)
+    tiles: dict[str, object] = {
+        label: _value(summary.metrics[name], constant.get(name))
+        for name, label in _KEY_METRICS.items()
+        if name in summary.metrics
+    }
+    tiles["run"] = html.badge(summary.status, _TONES[summary.status])
+    tiles["took"] = duration(summary.seconds)
+    yield html.facts(tiles)
+    if summary.model:
+        model = Path(summary.model)
+        shown = html.link(model, target(model, home)) if model.exists() else summary.model
+        yield html.paragraph(Markup(f"Model: {html.escape(shown)}"))
+    if summary.blessed is False:
+        yield html.paragraph("The model did not pass its evaluation, so it was not deployed.")
+
+
+def _reason(why: str) -> str:
+    for prefix in _VERDICTS:
+        if why.startswith(prefix):
+            rest = why.removeprefix(prefix)
+            return f"The {rest[4:]}" if rest.startswith("the ") else rest
+    return why
+
+
+def _constant_answer(artifacts: Mapping[str, Sequence[ArtifactLink]]) -> Mapping[str, float]:
+    for links in artifacts.values():
+        for artifact in links:
+            found = artifact.metadata.get(_CONSTANT_ANSWER)
+            if isinstance(found, Mapping):
+                return found
+    return {}
+
+
+def _value(value: float, constant: float | None) -> Markup:
+    written = html.format_number(value)
+    if constant is None:
+        return html.escape(written)
+    beside = f"constant answer: {html.format_number(constant)}"
+    return Markup(f"{html.escape(written)}<small>{html.escape(beside)}</small>")
