@@ -93,7 +93,7 @@ summary h2{display:inline;color:var(--ink)}
 section>details[open]>summary{margin-bottom:12px}
 .fold{margin:0 0 12px}.fold>summary{margin-bottom:8px}
 code,pre{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-code{overflow-wrap:anywhere}
+code{overflow-wrap:anywhere}td code{overflow-wrap:break-word}
 pre{margin:0 0 12px;padding:12px 14px;background:var(--bg);border:1px solid var(--rule);
 border-radius:8px;overflow-x:auto}
 .badge{display:inline-block;padding:1px 9px;border-radius:999px;font-size:12px;font-weight:600;
