@@ -26,6 +26,11 @@ def evaluate_model(
     accept: List[str] = [],
     max_slices: int = 100,
     bootstrap_samples: int = 1000,
+    explanations: bool = True,
+    explanation_rows: int = 0,
+    explanation_repetitions: int = 3,
+    false_positive_cost: float = 1.0,
+    false_negative_cost: float = 1.0,
     seed: int = 0,
 ) -> bool:
     """Measure a model on held-out examples and decide whether it is blessed.
@@ -84,7 +89,17 @@ def evaluate_model(
             Accepted findings become notes.
         max_slices: The most slices that are measured in all, the largest ones; 1 to 1000.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
-        seed: Seed of the resampling.
+        explanations: Whether to measure what the model has learned: the importance of its inputs,
+            and how its answers depend on the most important ones.
+        explanation_rows: Rows on which importance is measured, a random sample; at most 100,000. 0
+            chooses them, so that explaining costs a small share of evaluation; models with many
+            inputs are then compared on fewer rows first.
+        explanation_repetitions: How often each input is shuffled to measure its importance, 1 to
+            100.
+        false_positive_cost: Binary: what it costs to predict a row as positive that is not, in any
+            unit; for the cost of each threshold.
+        false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
+        seed: Seed of the resampling and of the shuffles.
 
     Returns:
         Whether the model is blessed. The task succeeds in either case.

@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
+from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
 from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
@@ -59,6 +60,7 @@ def count(
     models: Sequence[SavedModel],
     slicings: Sequence[Slicing],
     seed: int,
+    collector: RowCollector | None = None,
 ) -> Tally:
     """Predict for a split with each model and count what the metrics need.
 
@@ -68,6 +70,7 @@ def count(
         models: The model, and optionally a baseline of the same task.
         slicings: The slicings to count.
         seed: Seed of the bootstrap groups.
+        collector: Gets the rows to explain the model on; None for none.
 
     Raises:
         UserError: If no row has a usable label, or predictions are not finite.
@@ -83,6 +86,8 @@ def count(
     started = logged = time.monotonic()
     for batch in predicted_batches.predict(examples, split, models, columns):
         golden.offer(batch)
+        if collector is not None:
+            collector.offer(batch)
         predictions = [
             align_classes(values, each.spec.classes, spec.classes)
             for values, each in zip(batch.predictions, models, strict=True)

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from kfp_tabular.components.common.statistics import leaks
 from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
 from kfp_tabular.components.evaluation.counting import count
+from kfp_tabular.components.evaluation.explanations import effort, explain
+from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
+from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
+from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
 from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement
@@ -100,23 +105,34 @@ def run(request: EvaluationRequest) -> Evaluation:
         if compared is not None:
             baseline.check(compared, examples, spec)
         paths = [request.model] if compared is None else [request.model, compared]
-        tally = count(examples, split, [SavedModel(path) for path in paths], slicings, given.seed)
+        models = [SavedModel(path) for path in paths]
+        planned = effort.plan(
+            len(spec.inputs),
+            examples.rows()[split],
+            given.explanation_rows,
+            given.explanation_repetitions,
+        )
+        collector = RowCollector(planned.rows, given.seed) if given.explanations else None
+        tally = count(examples, split, models, slicings, given.seed, collector)
         document = evaluation_document.build(
             tally,
             [evaluation_document.ModelSource.of(path) for path in paths],
             bounds,
             samples=given.bootstrap_samples,
             seed=given.seed,
+            costs=ErrorCosts(given.false_positive_cost, given.false_negative_cost),
             train=_train_metric(examples, split, request.model, spec),
             scan=lambda: leaks.scan(
                 examples, spec.task, spec.label, [entry.name for entry in spec.inputs]
             ),
         )
+        if collector is not None:
+            document |= _explained(collector, models[0], planned, given.seed, document["findings"])
         for entry in document["findings"]:
             found.add(Finding(**entry))
         _logger.info("%s", document["why"])
-        models = dict(zip(("model", "baseline_model"), paths, strict=False))
-        inputs = {"examples": request.examples, **models}
+        named = dict(zip(("model", "baseline_model"), paths, strict=False))
+        inputs = {"examples": request.examples, **named}
         return Evaluation(document, _write(request, document, found, tally.golden, inputs))
 
 
@@ -155,6 +171,23 @@ def choose_split(examples: Examples, split: str) -> str:
         f"{examples.path}: neither split 'test' nor 'eval' has rows; the splits are: {found}. "
         "Name one with the argument split."
     )
+
+
+def _explained(
+    collector: RowCollector,
+    model: SavedModel,
+    planned: effort.Effort,
+    seed: int,
+    findings: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return what is explained of the model, and the findings with those that it adds."""
+    started = time.monotonic()
+    explained = explain.explain(collector.rows(), model.spec, ModelAnswers(model), planned, seed)
+    _logger.info("explained the model in %.1f s", time.monotonic() - started)
+    return {
+        **explained.document,
+        "findings": [*findings, *(asdict(finding) for finding in explained.findings)],
+    }
 
 
 def _train_metric(examples: Examples, split: str, model: Path, spec: ModelSpec) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.documents import between
+from kfp_tabular.components.common.documents import at_least, between
 from kfp_tabular.components.common.options import option
 
 
@@ -57,4 +57,32 @@ class EvaluationOptions:
     bootstrap_samples: int = option(
         1000, "Resamples for the intervals, 100 to 100,000.", check=between(100, 100_000)
     )
-    seed: int = option(0, "Seed of the resampling.")
+    explanations: bool = option(
+        True,
+        """Whether to measure what the model has learned: the importance of its inputs, and how its
+        answers depend on the most important ones.""",
+    )
+    explanation_rows: int = option(
+        0,
+        """Rows on which importance is measured, a random sample; at most 100,000. 0 chooses them,
+        so that explaining costs a small share of evaluation; models with many inputs are then
+        compared on fewer rows first.""",
+        check=between(0, 100_000),
+    )
+    explanation_repetitions: int = option(
+        3,
+        "How often each input is shuffled to measure its importance, 1 to 100.",
+        check=between(1, 100),
+    )
+    false_positive_cost: float = option(
+        1.0,
+        """Binary: what it costs to predict a row as positive that is not, in any unit; for the cost
+        of each threshold.""",
+        check=at_least(0),
+    )
+    false_negative_cost: float = option(
+        1.0,
+        "Binary: what it costs to miss a positive row, in the same unit.",
+        check=at_least(0),
+    )
+    seed: int = option(0, "Seed of the resampling and of the shuffles.")

@@ -87,6 +87,11 @@ def training_pipeline(
     change_thresholds: dict[str, Any] = {},
     accept: list[str] = [],
     bootstrap_samples: int = 1000,
+    explanations: bool = True,
+    explanation_rows: int = 0,
+    explanation_repetitions: int = 3,
+    false_positive_cost: float = 1.0,
+    false_negative_cost: float = 1.0,
     baseline_model_uri: str = "",
     model_name: str = "model",
     model_repository: str = "",
@@ -274,6 +279,16 @@ def training_pipeline(
             of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
             Accepted findings become notes.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
+        explanations: Whether to measure what the model has learned: the importance of its inputs,
+            and how its answers depend on the most important ones.
+        explanation_rows: Rows on which importance is measured, a random sample; at most 100,000. 0
+            chooses them, so that explaining costs a small share of evaluation; models with many
+            inputs are then compared on fewer rows first.
+        explanation_repetitions: How often each input is shuffled to measure its importance, 1 to
+            100.
+        false_positive_cost: Binary: what it costs to predict a row as positive that is not, in any
+            unit; for the cost of each threshold.
+        false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
             `<repository>/<name>` for the newest version that `deploy_model` published there. Empty:
@@ -395,6 +410,11 @@ def training_pipeline(
         change_thresholds=change_thresholds,
         accept=accept,
         bootstrap_samples=bootstrap_samples,
+        explanations=explanations,
+        explanation_rows=explanation_rows,
+        explanation_repetitions=explanation_repetitions,
+        false_positive_cost=false_positive_cost,
+        false_negative_cost=false_negative_cost,
         seed=seed,
     )
     with dsl.If(evaluation.outputs["Output"] == True, name="blessed"):  # noqa: E712 - a KFP condition

@@ -25,8 +25,14 @@ from kfp_tabular.components.common.html.blocks import (
     row,
     table,
 )
+from kfp_tabular.components.common.html.dependence_chart import (
+    DependenceLines,
+    dependence_dots,
+    dependence_lines,
+)
 from kfp_tabular.components.common.html.heatmap import heatmap
 from kfp_tabular.components.common.html.histogram import histogram
+from kfp_tabular.components.common.html.interval_bars import interval_bars
 from kfp_tabular.components.common.html.line_chart import line_chart
 from kfp_tabular.components.common.html.markup import (
     Figure,
@@ -44,6 +50,7 @@ from kfp_tabular.components.common.html.page import Section, page
 from kfp_tabular.components.common.html.parallel import parallel_coordinates
 
 __all__ = [
+    "DependenceLines",
     "Figure",
     "Markup",
     "PageLink",
@@ -53,6 +60,8 @@ __all__ = [
     "change",
     "code",
     "decimals",
+    "dependence_dots",
+    "dependence_lines",
     "details",
     "entry",
     "escape",
@@ -63,6 +72,7 @@ __all__ = [
     "heatmap",
     "histogram",
     "interval",
+    "interval_bars",
     "lead",
     "legend",
     "line_chart",

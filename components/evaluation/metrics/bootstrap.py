@@ -41,6 +41,23 @@ def groups(start: int, rows: int, seed: int) -> Ints:
         >>> groups(2, 2, seed=7).tolist()
         [2, 203]
     """
+    return (hashes(start, rows, seed) % np.uint64(GROUPS)).astype(np.int64)
+
+
+def hashes(start: int, rows: int, seed: int) -> npt.NDArray[np.uint64]:
+    """Return a random number of 64 bits for each of a range of rows.
+
+    It depends on the row's position and the seed alone.
+
+    Args:
+        start: The position of the first row in the split.
+        rows: The number of rows.
+        seed: Any integer.
+
+    Example:
+        >>> bool((hashes(0, 4, seed=7)[2:] == hashes(2, 2, seed=7)).all())
+        True
+    """
     # splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     state = np.arange(start, start + rows, dtype=np.uint64) + np.uint64(1)
     state *= np.uint64(0x9E3779B97F4A7C15)
@@ -50,7 +67,7 @@ def groups(start: int, rows: int, seed: int) -> Ints:
     state ^= state >> np.uint64(27)
     state *= np.uint64(0x94D049BB133111EB)
     state ^= state >> np.uint64(31)
-    return (state % np.uint64(GROUPS)).astype(np.int64)
+    return state
 
 
 def weights(samples: int, seed: int) -> Floats:

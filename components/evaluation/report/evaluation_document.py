@@ -13,6 +13,8 @@ from kfp_tabular.components.common.statistics.leaks import LeakScan
 from kfp_tabular.components.evaluation import blessing, model_findings
 from kfp_tabular.components.evaluation.blessing import Bounds, Quality, SliceEstimates
 from kfp_tabular.components.evaluation.counting import Tally
+from kfp_tabular.components.evaluation.explanations import thresholds
+from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
 from kfp_tabular.components.evaluation.metrics import bootstrap, constant_answer, skill
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
@@ -55,6 +57,7 @@ def build(
     *,
     samples: int,
     seed: int,
+    costs: ErrorCosts = thresholds.EQUAL_COSTS,
     train: float | None = None,
     scan: Callable[[], LeakScan] | None = None,
 ) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def build(
         bounds: The bounds that decide whether the model is blessed.
         samples: Number of resamples for the intervals.
         seed: Seed of the resampling.
+        costs: What errors cost, for the table of thresholds.
         train: The primary metric on rows of the train split; None if it was not measured.
         scan: Measures how well single columns predict the label; called for a very good model.
 
@@ -86,8 +90,25 @@ def build(
           its metrics)
         - classifiers: `confusion_matrix` (`classes`, `counts[actual][answered]`); binary ones
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
-          `calibration` and `score_histogram`; multiclass ones `per_class`
+          `calibration`, `score_histogram`, `costs`, `thresholds` (see `thresholds.ThresholdRow`)
+          and `gain` (see `thresholds.gain`); multiclass ones `per_class`
         - regression: `residuals`, `predicted_actual`, `means`
+
+        With the option `explanations`, `evaluate.run` adds what `explain.explain` measures on a
+        sample of the rows:
+
+        - `explained`: `score` (`log_loss` or `rmse`), its `score_value` on the sample, `rows`,
+          `screened_rows` (0 if all inputs are measured on all of `rows`), `answers` (what
+          dependence shows: the positive class, the most frequent classes, or the label),
+          `dependence_left_out` (important inputs whose values hardly repeat)
+        - `importance`, the largest first: `name` of the input, `mean` increase of the score when
+          it is shuffled, `interval` (95 %, or null), `repetitions`, `rows`, `related` (inputs that
+          share its importance: `name`, `strength`)
+        - `dependence` of the most important inputs: `name`, `kind` (`number`, `time`, `category`),
+          `grid` (numbers, seconds since 1970, or texts), `means` at each point by answer,
+          `missing` (null, or `share` of the rows and `means`), `lines` of single rows for the
+          first answer, `shares` of the categories, `histogram` (`edges`, `counts`) of the values
+          along the grid, `other` (share of rows beyond the grid), `rows`
     """
     spec = tally.spec
     weights = bootstrap.weights(samples, seed)
@@ -137,6 +158,7 @@ def build(
             "changes": _estimates(changes),
         },
         **_charts(tally.measurements[0], spec),
+        **_thresholds(tally.measurements[0], spec, costs),
     }
 
 
@@ -334,3 +356,22 @@ def _charts(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
             {"predicted": predicted, "actual": actual} for predicted, actual in charts.means()
         ]
     return found
+
+
+def _thresholds(measurement: Measurement, spec: ModelSpec, costs: ErrorCosts) -> dict[str, Any]:
+    statistics = measurement.overall
+    if not isinstance(statistics, BinaryStatistics):
+        return {}
+    negatives, positives = statistics.ranks.histograms(0)
+    decision = 0.5 if spec.decision_threshold is None else spec.decision_threshold
+    return {
+        "costs": asdict(costs),
+        "thresholds": thresholds.table(
+            negatives,
+            positives,
+            statistics.ranks.bins.thresholds(),
+            costs,
+            (decision, statistics.confusion()),
+        ),
+        "gain": thresholds.gain(negatives, positives),
+    }

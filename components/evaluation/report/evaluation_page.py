@@ -7,7 +7,12 @@ from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts import findings_page
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.html import Markup, Section
-from kfp_tabular.components.evaluation.report import chart_sections, slice_section, verdict_section
+from kfp_tabular.components.evaluation.report import (
+    chart_sections,
+    explanation_sections,
+    slice_section,
+    verdict_section,
+)
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -21,7 +26,9 @@ def page(document: Mapping[str, Any]) -> str:
         Section("Verdict", tuple(verdict_section.verdict(document))),
         Section("Metrics", tuple(verdict_section.metrics(document))),
         *findings_page.sections(found),
+        *explanation_sections.learned(document),
         *chart_sections.sections(document),
+        *explanation_sections.thresholds(document),
     ]
     if document["slices"]:
         sections.append(Section("Slices", tuple(slice_section.slices(document))))

@@ -1,0 +1,1 @@
+"""What a model has learned: importance and dependence of its inputs, thresholds and gain."""
