@@ -56,6 +56,16 @@ def _rate(value: float) -> None:
         raise ValueError("expected a number from 0 to below 1")
 
 
+def _depth(value: int) -> None:
+    if not 1 <= value <= 10:
+        raise ValueError("expected a whole number from 1 to 10")
+
+
+def _tree_rate(value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError("expected a number from 0 to 1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class BasicHyperparameters:
     """The hyperparameters that components also take as arguments of their own."""
@@ -115,6 +125,25 @@ class Hyperparameters(BasicHyperparameters):
     cross_layers: int = option(2, "Number of cross layers of DCN-v2.", check=at_least(1))
     embedding_dimension: int = option(
         0, "Width of every embedding; 0 sizes each by its vocabulary.", check=at_least(0)
+    )
+    tree_count: int = option(
+        0,
+        """Most trees; early stopping keeps the best number. 0 chooses: 1,000, or as few as 150 for
+        many rows and columns, or at most 500 without an eval split.""",
+        check=at_least(0),
+    )
+    tree_depth: int = option(6, "Depth of every tree, from 1 to 10.", check=_depth)
+    tree_learning_rate: float = option(
+        0.0,
+        "Learning rate of trees, up to 1. 0 chooses by rows and trees, as CatBoost does.",
+        check=_tree_rate,
+    )
+    tree_l2: float = option(3.0, "L2 regularization of the leaves of trees.", check=at_least(0))
+    tree_rows: int = option(
+        0,
+        """Most rows of the train split that trees are grown on, evenly spaced. 0 chooses by the
+        columns: as many as take about ten seconds on two cores.""",
+        check=at_least(0),
     )
 
     def updated(self, values: Mapping[str, Any]) -> "Hyperparameters":

@@ -113,6 +113,13 @@ def test_the_file_is_a_plain_json_object(tmp_path):
         ({"epochs": -1}, "epochs: expected at least 0"),
         ({"hidden_units": "128,x"}, "hidden_units: expected layer widths .*'128,x'"),
         ({"hidden_units": ""}, "hidden_units: expected layer widths"),
+        ({"tree_count": -1}, "tree_count: expected at least 0"),
+        ({"tree_depth": 0}, "tree_depth: expected a whole number from 1 to 10, found 0"),
+        ({"tree_depth": 11}, "tree_depth"),
+        ({"tree_learning_rate": 1.5}, "tree_learning_rate: expected a number from 0 to 1"),
+        ({"tree_learning_rate": float("nan")}, "tree_learning_rate"),
+        ({"tree_l2": -1}, "tree_l2: expected at least 0"),
+        ({"tree_rows": -1}, "tree_rows: expected at least 0"),
     ],
 )
 def test_hyperparameters_out_of_range(changes, message):

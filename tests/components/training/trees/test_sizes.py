@@ -1,0 +1,86 @@
+"""Tests of the sizes of a training of trees."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
+from kfp_tabular.components.training.trees import sizes
+from kfp_tabular.components.training.trees.export import TreeColumns
+from kfp_tabular.components.training.trees.fit import LOSSES
+
+
+@pytest.mark.parametrize("has_eval", [True, False])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_learning_rate_is_the_one_that_catboost_chooses(kind, has_eval):
+    import catboost
+
+    rows, trees = 400, 20
+    random = np.random.default_rng(0)
+    features = random.normal(size=(rows, 2))
+    label = {"binary": features[:, 0] > 0, "regression": features[:, 0]}.get(
+        kind, np.digitize(features[:, 0], [-0.5, 0.5])
+    )
+    pool = catboost.Pool(features, np.asarray(label, float))
+    model = catboost.CatBoost(
+        {
+            "loss_function": LOSSES[kind],
+            "iterations": trees,
+            "depth": 1,
+            "verbose": 0,
+            "allow_writing_files": False,
+        }
+    ).fit(pool, eval_set=pool if has_eval else None)
+    own = sizes.learning_rate(kind, rows, trees, has_eval=has_eval)
+    assert own == pytest.approx(model.get_all_params()["learning_rate"], rel=1e-3)
+
+
+def plan(columns, rows=5000, has_eval=True, kind="binary", units=1, **changes):
+    return sizes.plan(
+        Hyperparameters(**changes), columns, kind=kind, units=units, rows=rows, has_eval=has_eval
+    )
+
+
+def test_hyperparameters_decide_where_they_are_given():
+    found = plan(
+        TreeColumns((0,)), tree_count=7, tree_depth=3, tree_learning_rate=0.25, tree_l2=9.0
+    )
+    assert found == sizes.TreePlan(trees=7, learning_rate=0.25, depth=3, l2=9.0)
+
+
+def test_large_data_get_fewer_trees_and_larger_steps():
+    columns = TreeColumns(tuple(range(30)), (0, 1), (10, 500))
+    small, large = plan(columns, rows=3000), plan(columns, rows=200_000)
+    assert small.trees == sizes.MOST_TREES
+    assert sizes.FEWEST_TREES <= large.trees < small.trees
+    assert large.learning_rate > small.learning_rate
+    assert plan(columns, rows=3000, has_eval=False).trees == sizes.TREES_WITHOUT_EVAL
+
+
+@given(
+    numbers=st.integers(0, 400),
+    few=st.integers(0, 20),
+    many=st.integers(0, 20),
+    units=st.integers(1, 30),
+    depth=st.integers(1, 10),
+)
+def test_the_rows_read_allow_the_fewest_trees(numbers, few, many, units, depth):
+    layout = ColumnLayout(
+        "label",
+        tuple(map(str, range(numbers))),
+        (*[Categorical("a", 0, 5)] * few, *[Categorical("b", 0, 500)] * many),
+    )
+    given = Hyperparameters(tree_depth=depth)
+    rows = sizes.most_rows(given, layout, units)
+    columns = TreeColumns(
+        tuple(range(numbers)), tuple(range(few + many)), (5,) * few + (500,) * many
+    )
+    made = sizes.plan(given, columns, kind="multiclass", units=units, rows=rows, has_eval=True)
+    assert rows >= 1000
+    assert sizes.FEWEST_TREES <= made.trees <= sizes.FEWEST_TREES + 2 or rows == 1000
+
+
+def test_tree_rows_is_taken_as_it_is():
+    assert sizes.most_rows(Hyperparameters(tree_rows=12), ColumnLayout("y", ("x",), ()), 1) == 12
