@@ -38,8 +38,8 @@ def train_model(
 
     The network reads the transformed columns; the exported model holds the transform graph, the
     vocabularies and the network, so it takes features as they are in the data. The weights kept
-    are those that did best on the eval split, by AUC for a binary task, log loss for more
-    classes, RMSE for regression.
+    are those that did best on the eval split, by log loss for classes (AUC for two classes with
+    balanced weights), RMSE for regression.
 
     A task that is killed and retried with the same output paths, or with the same
     `checkpoint_uri`, resumes from its last checkpoint.
@@ -59,7 +59,7 @@ def train_model(
         hyperparameters: A JSON object of hyperparameters, as tune_hyperparameters writes it. It
             overrides `model_type`, `epochs`, `train_steps`, `batch_size`, `learning_rate` and
             `base_hyperparameters`.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
+        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
             many as 500 steps take.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.

@@ -105,7 +105,7 @@ def tune_hyperparameters(
         min_trials_required: For `medianstop`: number of trials that must succeed before one is
             stopped.
         start_step: For `medianstop`: number of reports after which a trial is judged.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
+        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
             many as 500 steps take.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.

@@ -189,7 +189,7 @@ def training_pipeline(
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.
+        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
         model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
             guide on model functions.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as

@@ -13,7 +13,7 @@ from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.options import option
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine", "exponential")
-NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2")
+NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2", "tabm")
 """The model types that are trained by gradient descent."""
 
 AUTO, BLEND, TREES = "auto", "blend", "trees"
@@ -72,7 +72,7 @@ class BasicHyperparameters:
 
     model_type: str = option(
         "wide_and_deep",
-        "Architecture: `linear`, `dnn`, `wide_and_deep` or `dcn_v2`.",
+        "Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.",
         check=one_of(*MODEL_TYPES),
     )
     epochs: int = option(

@@ -83,7 +83,9 @@ def state(progress: Progress, early_stopping: EarlyStopping) -> dict[str, object
 def _early_stopping(
     settings: WorkerSettings, data: TrainingData, agreement: Agreement
 ) -> EarlyStopping:
-    objective = prediction_metrics.OBJECTIVES[data.task.kind]
+    objective = prediction_metrics.objective(
+        data.task.kind, balanced=settings.class_weights == "balanced"
+    )
     if not data.has_eval_split:
         _logger.warning(
             "no eval split: early stopping is off, and the last weights are kept, not the best"

@@ -22,6 +22,9 @@ from kfp_tabular.components.training.loop.checkpoint_storage import KEPT, NAME
 from kfp_tabular.components.training.loop.trainable_model import TrainableModel
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
+MEASURED = "measured"
+"""The key of the averaged weights in a checkpoint; those of training are at `model`."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -109,11 +112,13 @@ class Checkpoints:
         self._saved = time.monotonic()
         self._writes = writes
         self._facts = dict(facts or {})
+        self._model = model
         self._state = tf.Variable("{}", trainable=False, dtype=tf.string)
         self._checkpoint = tf.train.Checkpoint(
             model=model.trained,
             optimizer=model.optimizer,
             best=list(model.best),
+            **({MEASURED: model.model} if model.averages else {}),
             randomness=_random_generators(model.trained),
             state=self._state,
         )
@@ -157,6 +162,9 @@ class Checkpoints:
         Raises:
             UserError: If the upload of an earlier one was denied.
         """
+        if self._model.averages:
+            # For those who measure a checkpoint; training itself resumes from the optimizer's.
+            self._model.fetch()
         self._state.assign(json.dumps({**self._facts, **state}))
         self._manager.save(checkpoint_number=step, options=self._options)
         if self._writes:
@@ -176,7 +184,7 @@ class Checkpoints:
 
 
 def restore_weights(prefix: str, model: Any) -> dict[str, Any]:
-    """Restore only the weights of a checkpoint.
+    """Restore only the weights of a checkpoint: their averages if it holds any.
 
     Args:
         prefix: From `CheckpointStorage.fetch`.
@@ -188,7 +196,10 @@ def restore_weights(prefix: str, model: Any) -> dict[str, Any]:
     import tensorflow as tf
 
     state = tf.Variable("{}", trainable=False, dtype=tf.string)
-    checkpoint = tf.train.Checkpoint(model=model, state=state)
+    keys = {name.split("/")[0] for name, _ in tf.train.list_variables(prefix)}
+    checkpoint = tf.train.Checkpoint(
+        state=state, **{MEASURED if MEASURED in keys else "model": model}
+    )
     checkpoint.restore(prefix).expect_partial()
     found: dict[str, Any] = json.loads(state.numpy().decode())
     return found

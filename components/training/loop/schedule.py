@@ -10,6 +10,7 @@ _FEWEST_EVALUATIONS = 10
 _MOST_EVALUATIONS = 50
 _ROWS_PER_CALL = 8_192
 _STEPS_PER_CALL = 100
+_AVERAGED_SHARE = 50
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Schedule:
     def epoch(self, step: int) -> float:
         """Return how many passes over the train split a number of steps makes."""
         return step / self.steps_per_epoch
+
+    @property
+    def averaged_steps(self) -> int:
+        """Steps over which a moving average of the weights reaches back: a 50th of all."""
+        return max(1, self.steps // _AVERAGED_SHARE)
 
 
 def plan(

@@ -30,8 +30,8 @@ class TrainableModel:
 
     Attributes:
         trained: The model whose variables training changes.
-        model: The model that is measured and exported: the same one, or with parameter servers a
-            copy.
+        model: The model that is measured and exported: the same one, or a copy of it, with
+            parameter servers or if the weights are averaged.
         optimizer: The optimizer, built.
         schedule: How many steps there are, and when the model is evaluated.
         learning_rate: The peak learning rate.
@@ -52,9 +52,17 @@ class TrainableModel:
     best: Sequence[Any]
 
     def fetch(self) -> None:
-        """Copy the trained weights into `model`."""
-        if self.model is not self.trained:
-            _copy(self.trained.weights, self.model.weights)
+        """Copy the trained weights, or their moving averages, into `model`."""
+        if self.model is self.trained:
+            return
+        _copy(self.trained.weights, self.model.weights)
+        if self.averages:
+            _copy(_averages(self.optimizer), self.model.trainable_variables)
+
+    @property
+    def averages(self) -> bool:
+        """Whether `model` gets the moving averages of the trained weights."""
+        return bool(self.optimizer.use_ema)
 
     def keep(self) -> None:
         """Keep the weights of `model` as the best so far."""
@@ -93,9 +101,14 @@ def make(
     schedule = plan(
         settings.hyperparameters, data.rows[parquet_reader.TRAIN_SPLIT], replicas, local_replicas
     )
+    averages = _averages_weights(settings, replica)
     with strategy.scope():
         trained = build(settings, data)
-        optimizer = training_steps.make_optimizer(settings.hyperparameters, schedule.steps)
+        optimizer = training_steps.make_optimizer(
+            settings.hyperparameters,
+            schedule.steps,
+            averaged_steps=schedule.averaged_steps if averages else 0,
+        )
     steps = training_steps.TrainingSteps(
         strategy,
         trained,
@@ -107,6 +120,8 @@ def make(
         local_replicas=local_replicas,
     )
     train, model = steps.train, trained
+    if averages:
+        model = build(settings, data)
     if replica.has_parameter_servers:
         model = build(settings, data)
         schedule = replace(schedule, steps_per_call=schedule.steps_per_call * replica.workers)
@@ -179,6 +194,21 @@ def _class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] 
     if data.task.kind == "regression":
         raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
     return label_statistics.balanced_weights(data.class_counts)
+
+
+def _averages_weights(settings: WorkerSettings, replica: ReplicaRole) -> bool:
+    """Return whether the averages of the weights over the last steps are measured and kept.
+
+    Parameter servers are asynchronous: an average there would cost a message per step.
+    """
+    own = bool(settings.model_fn) or settings.hyperparameters.model_type != "tabm"
+    return not own and not replica.has_parameter_servers
+
+
+def _averages(optimizer: Any) -> Sequence[Any]:
+    """Return the moving averages of the trainable variables, in their order."""
+    found: Sequence[Any] = optimizer._model_variables_moving_average
+    return found
 
 
 def _copy(source: Sequence[Any], target: Sequence[Any]) -> None:

@@ -12,17 +12,24 @@ from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparamet
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
 from kfp_tabular.components.training.loop.schedule import Schedule
+from kfp_tabular.components.training.model.members import trained_on
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.model.predictor import input_specs
 
 _logger = logging.getLogger(__name__)
 
 
-def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
+def make_optimizer(hyperparameters: Hyperparameters, steps: int, averaged_steps: int = 0) -> Any:
     """Return the optimizer: Adam, with decoupled weight decay if `l2` is above 0.
 
     The learning rate is `constant`, or `cosine`: it rises over the first 5 % of the steps and then
     falls to zero, or `exponential`: it falls to a hundredth.
+
+    Args:
+        hyperparameters: Learning rate, its schedule and `l2` are used.
+        steps: All steps of the training.
+        averaged_steps: Steps over which an exponential moving average of the weights reaches back;
+            0 for no average.
     """
     import tf_keras
 
@@ -36,9 +43,12 @@ def make_optimizer(hyperparameters: Hyperparameters, steps: int) -> Any:
         rate = schedules.CosineDecay(
             0.0, max(1, steps - warm_up), warmup_target=peak, warmup_steps=warm_up
         )
+    averaging: dict[str, Any] = {}
+    if averaged_steps:
+        averaging = {"use_ema": True, "ema_momentum": 1 - 1 / averaged_steps}
     if not hyperparameters.l2:
-        return tf_keras.optimizers.Adam(rate)
-    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=hyperparameters.l2)
+        return tf_keras.optimizers.Adam(rate, **averaging)
+    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=hyperparameters.l2, **averaging)
     optimizer.exclude_from_weight_decay(var_names=["bias", "embedding", "wide"])
     return optimizer
 
@@ -84,6 +94,7 @@ class TrainingSteps:
         label = tf.TensorSpec([None], tf.float32 if kind == "regression" else tf.int32)
         self.steps = tf.function(self._steps, input_signature=[*input_specs(layout), label])
         with strategy.scope():
+            self._trained_on = trained_on(model)
             optimizer.build(model.trainable_variables)
 
     def train(self, rows: PackedRows) -> float:
@@ -115,7 +126,7 @@ class TrainingSteps:
             numeric, categorical, label = numeric[part], categorical[part], label[part]
         label = tf.ensure_shape(label, [self._batch])
         with tf.GradientTape() as tape:
-            logits = self._model({NUMERIC: numeric, CATEGORICAL: categorical}, training=True)
+            logits = self._trained_on({NUMERIC: numeric, CATEGORICAL: categorical}, training=True)
             loss = self._loss(label, logits)
             if self._model.losses:
                 loss += tf.add_n(self._model.losses)
@@ -127,16 +138,19 @@ class TrainingSteps:
         return loss
 
     def _loss(self, label: Any, logits: Any) -> Any:
+        """Return the mean loss, over rows and members, of logits `[rows(, members), units]`."""
         import tensorflow as tf
 
+        if logits.shape.rank == 3:
+            label = tf.repeat(label[:, None], logits.shape[1], axis=1)
         if self._kind == "multiclass":
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits)
         elif self._kind == "binary":
             losses = tf.nn.sigmoid_cross_entropy_with_logits(
-                tf.cast(label, tf.float32), logits[:, 0]
+                tf.cast(label, tf.float32), logits[..., 0]
             )
         else:
-            losses = tf.math.squared_difference(logits[:, 0], label)
+            losses = tf.math.squared_difference(logits[..., 0], label)
         if self._class_weights is not None:
             losses *= tf.gather(tf.constant(self._class_weights, tf.float32), label)
         return tf.reduce_mean(losses)

@@ -1,6 +1,5 @@
 """Metrics of predictions in memory, for early stopping and tuning."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,28 @@ from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 
 Array = "np.ndarray[Any, Any]"
 
-OBJECTIVES: Mapping[TaskKind, str] = {
-    "binary": "auc",
-    "multiclass": "log_loss",
-    "regression": "rmse",
-}
-"""The metric of the eval split that decides which weights are best, by kind of task."""
-
 _LOWER_IS_BETTER = {"log_loss", "rmse", "mae"}
 _SMALLEST_PROBABILITY = 1e-7
+
+
+def objective(kind: TaskKind, *, balanced: bool = False) -> str:
+    """Return the metric of the eval split that decides which weights are best.
+
+    It is the proper score that training minimizes, too: ties are rare, and better probabilities
+    count. With balanced class weights a model's probabilities do not fit the split, so that a
+    binary one is chosen by its order of rows.
+
+    Args:
+        kind: The task's kind.
+        balanced: Whether training weighs the classes.
+
+    Example:
+        >>> objective("binary"), objective("binary", balanced=True), objective("regression")
+        ('log_loss', 'auc', 'rmse')
+    """
+    if kind == "regression":
+        return "rmse"
+    return "auc" if kind == "binary" and balanced else "log_loss"
 
 
 def better(metric: str, value: float, best: float | None) -> bool:

@@ -11,7 +11,7 @@ def test_the_random_generator_of_dropout_layers() -> None:
     with seam(
         "tf-keras",
         "_random_generator of Dropout layers, with random_uniform",
-        user="components/training/model/architectures.py and loop/checkpoints.py",
+        user="components/training/model/features.py and loop/checkpoints.py",
     ):
         import tf_keras
 
@@ -26,6 +26,25 @@ def test_the_random_generator_of_dropout_layers() -> None:
         assert generator.random_uniform([3, 1]).shape == (3, 1)
         # Checkpoints hold it as an object of their own, since Keras leaves it out of them.
         assert isinstance(generator, tf.__internal__.tracking.AutoTrackable)
+
+
+def test_the_moving_averages_of_an_optimizer() -> None:
+    tf = import_tensorflow()
+    with seam(
+        "tf-keras",
+        "_model_variables_moving_average of an optimizer with use_ema",
+        user="components/training/loop/trainable_model.py",
+    ):
+        import tf_keras
+
+        weight = tf.Variable(1.0)
+        optimizer = tf_keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+        optimizer.build([weight])
+        optimizer.apply_gradients([(tf.constant(1.0), weight)])
+        (average,) = optimizer._model_variables_moving_average
+        assert (weight.numpy(), average.numpy()) == (0.0, 0.75)
+        # Checkpoints of the optimizer hold it.
+        assert any(average is variable for variable in optimizer.variables)
 
 
 def test_dropout_continues_from_a_checkpoint(tmp_path: Path) -> None:

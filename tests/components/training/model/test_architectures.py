@@ -7,21 +7,21 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.training.input.packed_rows import Categorical, Vector
-from kfp_tabular.components.training.model import ModelContext, architectures
+from kfp_tabular.components.training.model import ModelContext, architectures, features
 
 
 def test_embeddings_grow_with_the_vocabulary_within_bounds():
-    widths = [architectures.embedding_width(size) for size in (1, 10, 100, 1000, 10**6)]
+    widths = [features.embedding_width(size) for size in (1, 10, 100, 1000, 10**6)]
     assert widths == sorted(widths)
     assert widths == [2, 4, 8, 8, 8]
-    assert architectures.embedding_width(1000, 7) == 7
+    assert features.embedding_width(1000, 7) == 7
 
 
 def test_columns_of_rare_ids_are_dropped_more_often():
-    assert architectures.column_dropout(5, 200) == 0.5
-    assert architectures.column_dropout(1000, 1000) == 0.9
-    assert architectures.column_dropout(32, 10**7) < 0.001
-    rates = [architectures.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
+    assert features.column_dropout(5, 200) == 0.5
+    assert features.column_dropout(1000, 1000) == 0.9
+    assert features.column_dropout(32, 10**7) < 0.001
+    rates = [features.column_dropout(size, 10_000) for size in (1, 10, 100, 1000, 10**6)]
     assert rates == sorted(rates)
 
 

@@ -27,9 +27,20 @@ def settings(inputs, tmp_path):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_training_resumes_to_the_same_result(settings, number, caplog):
+@pytest.mark.parametrize(
+    ("number", "model_type"),
+    [
+        (signal.SIGTERM, "wide_and_deep"),
+        (signal.SIGKILL, "wide_and_deep"),
+        (signal.SIGKILL, "tabm"),
+    ],
+)
+def test_a_killed_training_resumes_to_the_same_result(settings, number, model_type, caplog):
     """The second process has the same seed, and ends with the same result."""
+    own = replace(settings.hyperparameters, model_type=model_type)
+    if model_type == "tabm":
+        own = replace(own, epochs=20)
+    settings = replace(settings, hyperparameters=own)
     document = settings.logs.parent / "hyperparameters.json"
     settings.hyperparameters.save(document)
     process = subprocess.Popen(

@@ -77,7 +77,7 @@ def test_the_exported_model_takes_raw_features(made, inputs, trained, kind):
     # transform graph.
     for name, value in measured.items():
         assert record.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
-    objective = f"eval_{prediction_metrics.OBJECTIVES[kind]}"
+    objective = f"eval_{prediction_metrics.objective(kind)}"
     history = [entry[objective] for entry in record.history]
     best = max(history) if objective == "eval_auc" else min(history)
     assert record.metrics[objective] == pytest.approx(best, rel=1e-6)
@@ -182,11 +182,31 @@ def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
         {"model_type": "linear", "learning_rate_schedule": "constant"},
         {"model_type": "dnn", "learning_rate_schedule": "exponential", "embedding_dimension": 3},
         {"model_type": "dcn_v2", "cross_layers": 3, "l2": 0.01},
+        {"model_type": "tabm", "class_weights": "balanced"},
     ],
 )
 def test_every_architecture_learns(inputs, tmp_path, changes):
     record = training_process.run(inputs["multiclass"].settings(tmp_path, output=None, **changes))
     assert record.metrics["eval_log_loss"] < 0.8
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_averaged_weights_of_tabm_are_kept_and_exported(made, inputs, tmp_path, kind):
+    """The same seed gives the same model, and the exported one predicts what was measured."""
+    settings = inputs[kind].settings(tmp_path, model_type="tabm", epochs=3)
+    record = training_process.run(settings)
+    again = training_process.run(replace(settings, output=None, logs=None))
+    assert again.metrics["train_rmse" if kind == "regression" else "train_log_loss"] == (
+        pytest.approx(record.metrics["train_rmse" if kind == "regression" else "train_log_loss"])
+    )
+    model = SavedModel(tmp_path / "model")
+    rows = made.raw_rows(made.ROWS["eval"], 1)
+    outputs = model.predict(tensors(model.spec, rows))
+    prediction = outputs["prediction" if kind == "regression" else "probabilities"].numpy()
+    for name, value in prediction_metrics.score(
+        kind, rows[inputs[kind].task.label], prediction
+    ).items():
+        assert record.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
 
 
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
@@ -229,7 +249,9 @@ def test_an_eval_split_of_one_class_goes_by_the_loss(made, inputs, tmp_path, cap
     zeros = np.zeros(made.ROWS["eval"], np.int64)
     made.rewrite(inputs["binary"].examples, tmp_path / "rows", eval={"sold": zeros})
     record = training_process.run(
-        inputs["binary"].settings(tmp_path, transformed_examples=tmp_path / "rows", output=None)
+        inputs["binary"].settings(
+            tmp_path, transformed_examples=tmp_path / "rows", output=None, class_weights="balanced"
+        )
     )
     assert "the eval split has one class" in caplog.text
     losses = [entry["eval_log_loss"] for entry in record.history]
