@@ -11,6 +11,8 @@ from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 
 os.environ.update(ENVIRONMENT)
+# Tests run tasks; those of the cache name a folder for it.
+os.environ["KFP_TABULAR_CACHE"] = "off"
 
 # A slow machine must not fail a test.
 settings.register_profile("default-without-deadline", deadline=None)

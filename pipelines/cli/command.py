@@ -15,6 +15,7 @@ from kfp_tabular.components.common.errors import (
     shown,
     storage_error,
 )
+from kfp_tabular.pipelines.cli.cache import cache_command
 from kfp_tabular.pipelines.cli.compile import compile_command
 from kfp_tabular.pipelines.cli.completion import completion_command
 from kfp_tabular.pipelines.cli.config_schema import config_schema_command
@@ -94,6 +95,7 @@ for _subcommand in (
     compile_command,
     render_command,
     run_command,
+    cache_command,
     serve_command,
     setup_command,
     submit_command,

@@ -111,8 +111,8 @@ def not_empty(_context: click.Context, parameter: click.Parameter, value: str | 
     return value
 
 
-def resolved(path: Path) -> Path:
-    """Return a folder that `--output` names without links and relative parts.
+def resolved(path: Path, option: str = "--output") -> Path:
+    """Return a folder that an option names without links and relative parts.
 
     Raises:
         UserError: Links on the way go round in a circle.
@@ -120,7 +120,7 @@ def resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # Python 3.13 changed which.
-        raise UserError(f"--output {path}: symbolic links in a circle.") from error
+        raise UserError(f"{option} {path}: symbolic links in a circle.") from error
 
 
 def write_output(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """`kfp-tabular run`."""
 
+import os
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -7,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
-from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.pipelines.cli.options import (
     PathOption,
     check_locked,
@@ -22,8 +25,11 @@ from kfp_tabular.pipelines.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from kfp_tabular.pipelines.local.cache.store import CacheStore
     from kfp_tabular.pipelines.local.execution.task_runner import TaskRunner
     from kfp_tabular.pipelines.local.pipeline_run import LocalRunOutcome
+
+_Runner = Literal["venv", "docker"]
 
 _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
 
@@ -50,6 +56,13 @@ _KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
     show_default=True,
     help="Run tasks in the virtual environments of their images, or in containers.",
 )
+@click.option(
+    "--resume",
+    type=PathOption(),
+    metavar="DIR",
+    help="Go on with a stopped or failed run; finished tasks are not repeated.",
+)
+@click.option("--no-cache", is_flag=True, help="Repeat tasks that an earlier run has done alike.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of a run in --output.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def run_command(
@@ -61,15 +74,27 @@ def run_command(
     config: Path | None,
     params: tuple[str, ...],
     output: Path | None,
-    runner: Literal["venv", "docker"],
+    runner: _Runner,
+    resume: Path | None,
+    no_cache: bool,
     overwrite: bool,
     open_report: bool,
 ) -> None:
-    """Compile a pipeline and run it here, each task in its own environment."""
+    """Compile a pipeline and run it here, each task in its own environment.
+
+    Tasks with the inputs, arguments and code of an earlier run are not repeated: they are shown as
+    cached.
+    """
     from kfp_tabular.components.common.process.termination import interrupt_on_termination
     from kfp_tabular.pipelines import parameters
 
     interrupt_on_termination()
+    if resume is not None:
+        resume = resolved(resume, "--resume")
+        pipeline, config, runner = _resumed(resume, pipeline, config, runner)
+        if output is not None or overwrite:
+            option = "--overwrite" if overwrite else "--output"
+            raise UserError(f"{option}: --resume goes on in the folder of the run. Leave it out.")
     definition = find(pipeline)
     compile_time = definition.configuration(config)
     shortcuts: dict[str, tuple[str, Any]] = {
@@ -83,7 +108,7 @@ def run_command(
     arguments: dict[str, Any] = {name: value for name, (_, value) in given.items()}
     arguments.update(parameters.key_values(params))
     check_locked(compile_time, config, arguments)
-    folder = output or _new_folder(definition.name)
+    folder = resume or resolved(output or _new_folder(definition.name))
 
     from rich.console import Console
 
@@ -94,14 +119,56 @@ def run_command(
         definition,
         compile_time,
         arguments,
-        resolved(folder),
+        folder,
         console,
         _task_runner(runner),
-        overwrite=overwrite,
+        pipeline_run.Launch(
+            pipeline=_reference(pipeline),
+            config="" if config is None else str(config.absolute()),
+            runner=runner,
+            overwrite=overwrite,
+            resume=resume is not None,
+            cache=None if no_cache else _cache(),
+        ),
     )
     if open_report:
         _open(Path(outcome.summary.report))
     _show(outcome)
+
+
+def _resumed(
+    folder: Path, pipeline: str, config: Path | None, runner: _Runner
+) -> tuple[str, Path | None, _Runner]:
+    """Return a run's pipeline, configuration and runner; those that are given must be equal."""
+    from kfp_tabular.pipelines.local import resumable
+
+    record = resumable.check(folder)
+    given = click.get_current_context().get_parameter_source
+    for option, value, before in (
+        ("pipeline", _reference(pipeline), record.pipeline),
+        ("config", str(config.absolute()) if config else "", record.config),
+        ("runner", runner, record.runner),
+    ):
+        if given(option) == ParameterSource.COMMANDLINE and value != before:
+            raise UserError(
+                f"--{option} {value}: the run in {folder} has {before or 'none'}. Leave it out to "
+                "go on with the run, or start a new one."
+            )
+    kept: _Runner = "docker" if record.runner == "docker" else "venv"
+    return record.pipeline, Path(record.config) if record.config else None, kept
+
+
+def _reference(pipeline: str) -> str:
+    """Return what `--pipeline` names so that it means the same in another folder."""
+    path, separator, function = pipeline.rpartition(":")
+    return f"{Path(path).absolute()}{separator}{function}" if separator else pipeline
+
+
+def _cache() -> "CacheStore | None":
+    from kfp_tabular.pipelines.local.cache import store
+
+    folder = store.default_folder()
+    return None if folder is None else store.CacheStore(folder, store.limit_bytes())
 
 
 def _new_folder(pipeline: str) -> Path:
@@ -133,11 +200,13 @@ def _show(outcome: "LocalRunOutcome") -> None:
         click.echo(f"findings: {task_findings.counts(summary.findings)}", err=True)
     if summary.status == "stopped":
         click.echo(f"report: {summary.report}", err=True)
-        click.echo("stopped", err=True)
+        click.echo(f"stopped; to go on: {_resume_command(summary.report)}", err=True)
         sys.exit(1)
     if summary.status == "failed":
         failed = next(task for task in summary.tasks if task.error)
         click.echo(f"report: {summary.report}", err=True)
+        if not outcome.user_error:
+            click.echo(f"to go on: {_resume_command(summary.report)}", err=True)
         click.echo(f"kfp-tabular: error: {failed.name}: {failed.error}", err=True)
         sys.exit(USER_ERROR_EXIT_CODE if outcome.user_error else 1)
     if summary.metrics:
@@ -156,7 +225,12 @@ def _show(outcome: "LocalRunOutcome") -> None:
     click.echo(f"report:  {summary.report}")
 
 
-def _task_runner(runner: Literal["venv", "docker"]) -> "TaskRunner":
+def _resume_command(report: str) -> str:
+    folder = Path(os.path.relpath(Path(report).parent))
+    return shlex.join(["kfp-tabular", "run", "--resume", str(folder)])
+
+
+def _task_runner(runner: _Runner) -> "TaskRunner":
     if runner == "docker":
         from kfp_tabular.pipelines.local.containers.container_runner import ContainerRunner
         from kfp_tabular.pipelines.local.containers.engine import Engine

@@ -1,8 +1,10 @@
 """One local run of a pipeline: compile, execute, sum up."""
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from kfp_tabular.pipelines import (
 )
 from kfp_tabular.pipelines.configuration import ALWAYS, NEVER, PipelineConfig
 from kfp_tabular.pipelines.definition import PipelineDefinition, ResultTasks
-from kfp_tabular.pipelines.local import run_folder
+from kfp_tabular.pipelines.local import resumable, run_folder
+from kfp_tabular.pipelines.local.cache.store import CacheStore
 from kfp_tabular.pipelines.local.execution import spec_runner
 from kfp_tabular.pipelines.local.execution.spec_runner import RunInterruptedError
 from kfp_tabular.pipelines.local.execution.task_launcher import Gate, Refusal, TaskResult
@@ -35,6 +38,8 @@ from kfp_tabular.pipelines.local.run_folder import (
     SPEC_FILE,
     SUMMARY_FILE,
 )
+from kfp_tabular.pipelines.local.run_record import RunRecord
+from kfp_tabular.pipelines.local.task_memory import TaskMemory
 from kfp_tabular.pipelines.progress import Progress
 from kfp_tabular.pipelines.task_findings import TaskFinding
 
@@ -54,6 +59,27 @@ class LocalRunOutcome:
     user_error: bool
 
 
+@dataclass(frozen=True)
+class Launch:
+    """How a run is started.
+
+    Attributes:
+        pipeline: The pipeline as `--pipeline` names it.
+        config: The absolute path of the configuration's file; empty for none.
+        runner: The kind of the task runner, `venv` or `docker`.
+        overwrite: Whether the results of an earlier run in the folder may be replaced.
+        resume: Whether the run in the folder goes on.
+        cache: Where the outputs of finished tasks are kept; None for nowhere.
+    """
+
+    pipeline: str = ""
+    config: str = ""
+    runner: str = "venv"
+    overwrite: bool = False
+    resume: bool = False
+    cache: CacheStore | None = None
+
+
 def run(
     pipeline: PipelineDefinition,
     config: PipelineConfig,
@@ -61,8 +87,7 @@ def run(
     output: Path,
     console: Console,
     task_runner: TaskRunner,
-    *,
-    overwrite: bool = False,
+    launch: Launch = Launch(),
 ) -> LocalRunOutcome:
     """Compile a pipeline, run it here, and write the summary and the report.
 
@@ -72,25 +97,30 @@ def run(
         pipeline: The pipeline.
         config: The compile-time configuration.
         arguments: Run-time parameters, as text or typed; the pipeline's required ones among them
-            unless the configuration has them.
-        output: The run's folder. It gets `pipeline.yaml`, `summary.json`, `report.html`,
-            `artifacts/`, `logs/` and, for a blessed model, `models/<name>/<version>/`.
+            unless the configuration has them. A resumed run has its own; those given must be equal.
+        output: The run's folder. It gets `pipeline.yaml`, `run.json`, `summary.json`,
+            `report.html`, `artifacts/`, `logs/` and, for a blessed model,
+            `models/<name>/<version>/`.
         console: The console for the progress.
         task_runner: Starts the tasks.
-        overwrite: Whether the results of an earlier run in `output` may be replaced.
+        launch: How the run is started.
 
     Raises:
         UserError: If the run cannot start: unknown parameters, missing images, a place such as
             the model repository that cannot be written, results in `output`. Nothing is written
             then.
     """
-    run_folder.check_free(output, overwrite=overwrite)
+    earlier = resumable.check(output) if launch.resume else None
+    if earlier is None:
+        run_folder.check_free(output, overwrite=launch.overwrite)
     locked_parameters.refuse(arguments, config.locked)
     here = destinations.local_configuration(config)
     text = compiling.compile_text(pipeline, here)
     compiled = spec.parse(text)
     declared = spec.parameter_types(compiled)
     given = parameters.convert({**config.parameters, **arguments}, declared)
+    if earlier is not None:
+        given = resumable.arguments(output, earlier, given)
     # The run's own folder is checked under the name of --output.
     named = given if _REPOSITORY in given else {**given, _REPOSITORY: ""}
     if _REPOSITORY in declared:
@@ -107,34 +137,67 @@ def run(
     if destinations.wants_check(config, compiled, named):
         text = compiling.compile_text(pipeline, replace(here, check_destinations=ALWAYS))
         compiled = spec.parse(text)
-    run_folder.check_inputs(output, given)
+    if earlier is None:
+        run_folder.check_inputs(output, given)
     task_runner.check(list(spec.tasks(compiled).values()))
     with run_folder.locked(output):
-        # Asked again, now that no other run can have started there since.
-        run_folder.check_free(output, overwrite=overwrite)
-        run_folder.clear(output)
+        if earlier is None:
+            # Asked again, now that no other run can have started there since.
+            run_folder.check_free(output, overwrite=launch.overwrite)
+            run_folder.clear(output)
+            name = f"{compiled['pipelineInfo']['name']}-{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
+            record = RunRecord(launch.pipeline, launch.config, launch.runner, name, given)
+        else:
+            # Read again: another run may have gone on with it since.
+            record = resumable.check(output)
         files.write_text(output / SPEC_FILE, text)
-        return _execute(pipeline, compiled, given, known, output, console, task_runner)
+        say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        with TaskMemory(compiled, record, output, task_runner, launch.cache, say) as memory:
+            ready = _Ready(pipeline, compiled, given, known, output, record.name)
+            return _execute(ready, console, task_runner, memory)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A run whose arguments are checked and whose folder is ready.
+
+    Attributes:
+        pipeline: The pipeline.
+        compiled: Its spec.
+        given: The arguments.
+        known: Those, and the locked parameters.
+        output: The run's folder.
+        name: The name of the folder for artifacts.
+    """
+
+    pipeline: PipelineDefinition
+    compiled: Mapping[str, Any]
+    given: Mapping[str, Any]
+    known: Mapping[str, Any]
+    output: Path
+    name: str
 
 
 def _execute(
-    pipeline: PipelineDefinition,
-    compiled: Mapping[str, Any],
-    given: Mapping[str, Any],
-    known: Mapping[str, Any],
-    output: Path,
-    console: Console,
-    task_runner: TaskRunner,
+    ready: _Ready, console: Console, task_runner: TaskRunner, memory: TaskMemory
 ) -> LocalRunOutcome:
     """Run the tasks, and write the summary and the report."""
+    pipeline, compiled, output = ready.pipeline, ready.compiled, ready.output
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     interrupted = False
     with Progress(names, console) as progress:
-        gate = _gate(compiled, given)
+        gate = _gate(compiled, ready.given)
         try:
             results = spec_runner.run_spec(
-                output / SPEC_FILE, given, output, progress, task_runner, gate
+                output / SPEC_FILE,
+                ready.given,
+                output,
+                progress,
+                task_runner,
+                gate,
+                memory=memory,
+                name=ready.name,
             )
         except RunInterruptedError as stop:
             results, interrupted = stop.results, True
@@ -156,11 +219,12 @@ def _execute(
             TaskFinding.of(result.name, finding)
             for result in results
             for finding in result.findings
-        ),
+        )
+        + tuple(memory.notes),
         valid=_decision(outputs.get(results_of.validity, TaskOutputs())),
         model=_model(outputs, results_of),
         report=str(output / REPORT_FILE),
-        parameters=known,
+        parameters=ready.known,
         versions=versions(["kfp"]),
     )
     links = {

@@ -12,6 +12,7 @@ from typing import Any
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines import spec
+from kfp_tabular.pipelines.local.run_record import RECORD_FILE
 
 SPEC_FILE = "pipeline.yaml"
 SUMMARY_FILE = "summary.json"
@@ -24,7 +25,7 @@ LOCK_FILE = ".run.lock"
 
 _LOGS_BESIDE_TASKS = ("kfp.log", "preload.log")
 _OUTPUT_OF_A_TASK = "*/*/executor_output.json"
-_REPLACED = (SPEC_FILE, SUMMARY_FILE, REPORT_FILE, PAGES_FOLDER)
+_REPLACED = (SPEC_FILE, RECORD_FILE, SUMMARY_FILE, REPORT_FILE, PAGES_FOLDER)
 """What a run writes under these names replaces what is there."""
 
 _TIME = r"-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}"
@@ -170,7 +171,8 @@ def _written(output: Path) -> list[Path]:
     logs = [f"{task}.log" for task in spec.tasks(compiled)]
     named = re.compile(re.escape(compiled["pipelineInfo"]["name"]) + _TIME)
     artifacts = output / ARTIFACTS_FOLDER
-    found = [output / SUMMARY_FILE, output / REPORT_FILE, output / PAGES_FOLDER]
+    named_files = (SUMMARY_FILE, REPORT_FILE, PAGES_FOLDER, RECORD_FILE)
+    found = [output / name for name in named_files]
     if artifacts.is_dir():
         found += sorted(path for path in artifacts.iterdir() if named.fullmatch(path.name))
     found += [output / LOGS_FOLDER / name for name in (*logs, *_LOGS_BESIDE_TASKS)]

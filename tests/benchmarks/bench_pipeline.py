@@ -52,7 +52,7 @@ def _repeat(source: Path, copies: int, target: Path) -> int:
 def _measure(data: Path, rows: int, label: str, exclude: list[str], output: Path) -> None:
     columns = [word for column in exclude for word in ("--exclude", column)]
     parameters = ["train_steps=1000", "batch_size=40", 'split_fractions={"train":2,"test":1}']
-    command = [str(_PROGRAM), "run", "--data", str(data), "--label", label, *columns]
+    command = [str(_PROGRAM), "run", "--no-cache", "--data", str(data), "--label", label, *columns]
     for parameter in parameters:
         command += ["--param", parameter]
     watch = _Memory(output / "logs")

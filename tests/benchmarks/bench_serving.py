@@ -267,7 +267,17 @@ def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
     if not reference.is_file():
         data = folder / "trips.csv"
         _make_up(data)
-    command = [str(PROGRAM), "run", "--data", str(data), "--label", LABEL, "--exclude", "tips"]
+    command = [
+        str(PROGRAM),
+        "run",
+        "--no-cache",
+        "--data",
+        str(data),
+        "--label",
+        LABEL,
+        "--exclude",
+        "tips",
+    ]
     command += ["--param", "train_steps=1000", "--param", "batch_size=40"]
     subprocess.run(
         [*command, "--output", str(folder / "run")], check=True, stdout=subprocess.DEVNULL

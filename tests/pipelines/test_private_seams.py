@@ -92,8 +92,9 @@ def test_a_local_run_hands_tasks_to_a_handler_of_ours(tmp_path: Path) -> None:
         user="pipelines/local/execution/spec_runner.py",
     ):
         from kfp import local
-        from kfp.local import status, subprocess_task_handler
+        from kfp.local import executor_input_utils, status, subprocess_task_handler
 
+        name = executor_input_utils.get_local_pipeline_resource_name
         calls: list[tuple[str, list[str], dict[str, str]]] = []
         original = subprocess_task_handler.SubprocessTaskHandler
 
@@ -106,6 +107,7 @@ def test_a_local_run_hands_tasks_to_a_handler_of_ours(tmp_path: Path) -> None:
                 return status.Status.FAILURE
 
         subprocess_task_handler.SubprocessTaskHandler = Handler
+        executor_input_utils.get_local_pipeline_resource_name = lambda pipeline: f"{pipeline}-here"
         try:
             local.init(
                 local.SubprocessRunner(use_venv=False),
@@ -115,6 +117,7 @@ def test_a_local_run_hands_tasks_to_a_handler_of_ours(tmp_path: Path) -> None:
             _pipeline()(a=3)
         finally:
             subprocess_task_handler.SubprocessTaskHandler = original
+            executor_input_utils.get_local_pipeline_resource_name = name
         ((image, command, environment),) = calls
         assert image == "python:3.13"
         assert isinstance(environment, dict)
@@ -124,6 +127,7 @@ def test_a_local_run_hands_tasks_to_a_handler_of_ours(tmp_path: Path) -> None:
         output = Path(given["outputs"]["outputFile"])
         assert output.parent.name == "add"
         assert output.is_relative_to(tmp_path)
+        assert output.parent.parent.name.endswith("-here")
 
 
 def test_the_client_of_a_server() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from kfp_tabular.pipelines.local.containers import access
 from kfp_tabular.pipelines.local.containers.engine import UNPRIVILEGED, Container, Engine, Mount
 from kfp_tabular.pipelines.local.containers.ownership import Loan, check_readable
+from kfp_tabular.pipelines.local.contents import Contents
 from kfp_tabular.pipelines.local.execution.task_runner import (
     LocalRunRequest,
     Starter,
@@ -43,6 +44,10 @@ class ContainerRunner:
         """Check that the images are on this machine; pull those that are not."""
         for image in dict.fromkeys(images):
             self.engine.require(image)
+
+    def fingerprint(self, image: str, contents: Contents) -> str:  # noqa: ARG002 - its interface
+        """Return an image's identity, which is a digest of its content."""
+        return self.engine.identity(image)
 
     @contextmanager
     def opened(self, request: LocalRunRequest) -> Iterator[Starter]:

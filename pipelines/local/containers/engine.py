@@ -139,6 +139,16 @@ class Engine:
                 "project's own; 'registry', 'tag' and 'images' in --config name others."
             )
 
+    def identity(self, image: str) -> str:
+        """Return the digest that names an image's content; empty if the image is not here.
+
+        Args:
+            image: The image's reference.
+        """
+        wanted = images.without_redundant_tag(image)
+        done = _call([self.program, "image", "inspect", "--format", "{{.Id}}", wanted])
+        return done.stdout.strip() if done.returncode == 0 else ""
+
     def command(self, container: Container) -> list[str]:
         """Return the command line that runs a container to its end, attached to its output.
 

@@ -19,6 +19,7 @@ from kfp_tabular.pipelines.local.execution.task_launcher import (
     TaskLauncher,
     TaskListener,
     TaskResult,
+    TaskReuse,
 )
 from kfp_tabular.pipelines.local.execution.task_runner import LocalRunRequest, TaskRunner
 
@@ -44,11 +45,13 @@ def run_spec(
     listener: TaskListener,
     task_runner: TaskRunner,
     gate: Gate | None = None,
+    *,
+    memory: TaskReuse | None = None,
+    name: str = "",
 ) -> list[TaskResult]:
     """Run a spec to its end, or to the first task that fails.
 
-    Artifacts are written below `output/artifacts/<pipeline>-<time>/<task>/`, logs to
-    `output/logs/<task>.log`.
+    Artifacts are written below `output/artifacts/<name>/<task>/`, logs to `output/logs/<task>.log`.
 
     Args:
         spec_file: A compiled pipeline spec.
@@ -57,6 +60,8 @@ def run_spec(
         listener: Is told about tasks as they run.
         task_runner: Starts the tasks.
         gate: Is asked after each task whether the run may go on.
+        memory: Knows the outputs of tasks that ran before; None runs every task.
+        name: The name of the folder for artifacts; empty for KFP's own, `<pipeline>-<time>`.
 
     Returns:
         The results of the tasks that ran, in order. The last one tells whether the run succeeded.
@@ -74,9 +79,9 @@ def run_spec(
     pipeline = components.load_component_from_file(str(spec_file))
     request = LocalRunRequest(images=images, arguments=arguments, output=output, logs=logs)
     with _kfp_output(logs / _KFP_LOG), task_runner.opened(request) as starter:
-        launcher = TaskLauncher(starter, logs, listener, gate)
+        launcher = TaskLauncher(starter, logs, listener, gate, memory)
         try:
-            with _task_handler(launcher), _interruptions(launcher):
+            with _task_handler(launcher), _folder_name(name), _interruptions(launcher):
                 local.init(
                     local.SubprocessRunner(use_venv=False),
                     pipeline_root=str(output / "artifacts"),
@@ -121,6 +126,20 @@ def _task_handler(launcher: TaskLauncher) -> Iterator[None]:
         yield
     finally:
         subprocess_task_handler.SubprocessTaskHandler = original
+
+
+@contextlib.contextmanager
+def _folder_name(name: str) -> Iterator[None]:
+    """Make `kfp.local` write below a folder of this name, so that a run can go on where it was."""
+    from kfp.local import executor_input_utils
+
+    original = executor_input_utils.get_local_pipeline_resource_name
+    if name:
+        executor_input_utils.get_local_pipeline_resource_name = lambda _pipeline: name
+    try:
+        yield
+    finally:
+        executor_input_utils.get_local_pipeline_resource_name = original
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Runs the tasks of a compiled spec, each with a log file, and keeps their results."""
 
-import json
 import logging
 import signal
 import threading
@@ -9,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import (
@@ -19,10 +18,14 @@ from kfp_tabular.components.common.errors import (
 )
 from kfp_tabular.components.common.process.child_process import stop
 from kfp_tabular.pipelines import task_findings
-from kfp_tabular.pipelines.local.execution.task_runner import Starter, TaskCall, TaskProcess
+from kfp_tabular.pipelines.local.execution.task_runner import (
+    Starter,
+    TaskCall,
+    TaskProcess,
+    executor_input,
+)
 from kfp_tabular.pipelines.progress import TaskStatus
 
-_EXECUTOR_INPUT = "--executor_input"
 _GRACE_SECONDS = 10.0
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class TaskResult:
         folder: The folder of its outputs.
         error: One line with the reason of its failure; empty if it succeeded or was stopped.
         stopped: Whether it was ended because the run was.
+        cached: Whether it did not run, as its outputs were there from before.
     """
 
     name: str
@@ -53,6 +57,7 @@ class TaskResult:
     folder: Path
     error: str = ""
     stopped: bool = False
+    cached: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -63,7 +68,7 @@ class TaskResult:
     def status(self) -> TaskStatus:
         """Its status in the summary of the run."""
         if self.succeeded:
-            return "succeeded"
+            return "cached" if self.cached else "succeeded"
         return "stopped" if self.stopped else "failed"
 
     @cached_property
@@ -109,6 +114,21 @@ class TaskListener(Protocol):
         """A task has ended."""
 
 
+class TaskReuse(Protocol):
+    """Keeps the outputs of tasks, and puts them in place of tasks that would write the same."""
+
+    def reuse(self, call: TaskCall, log: Path) -> bool:
+        """Put a task's outputs into its folder, if they are known; return whether they are there.
+
+        Args:
+            call: The task that is about to start.
+            log: The file for its log.
+        """
+
+    def keep(self, call: TaskCall, result: TaskResult) -> None:
+        """Keep the outputs of a task that succeeded."""
+
+
 class TaskLauncher:
     """Runs tasks to their end.
 
@@ -117,13 +137,20 @@ class TaskLauncher:
         logs: The folder for logs; it exists.
         listener: Is told what happens.
         gate: Is asked whether the run may go on.
+        memory: Knows the outputs of tasks that ran before; None runs every task.
     """
 
     def __init__(
-        self, starter: Starter, logs: Path, listener: TaskListener, gate: Gate | None = None
+        self,
+        starter: Starter,
+        logs: Path,
+        listener: TaskListener,
+        gate: Gate | None = None,
+        memory: TaskReuse | None = None,
     ) -> None:
         self.results: list[TaskResult] = []
         self._gate = gate
+        self._memory = memory
         self._starter = starter
         self._logs = logs
         self._listener = listener
@@ -142,8 +169,8 @@ class TaskLauncher:
         Returns:
             The result; where the gate refuses another task now, the failure of that one.
         """
-        executor_input = _executor_input(command)
-        folder = Path(executor_input["outputs"]["outputFile"]).parent
+        inputs = executor_input(command)
+        folder = Path(inputs["outputs"]["outputFile"]).parent
         name = folder.name
         log = self._logs / f"{name}.log"
         call = TaskCall(
@@ -152,13 +179,15 @@ class TaskLauncher:
             command=command,
             environment=environment,
             folder=folder,
-            parameters=executor_input.get("inputs", {}).get("parameterValues", {}),
+            parameters=inputs.get("inputs", {}).get("parameterValues", {}),
         )
         self._listener.started(name)
         started, clock = time.time(), time.monotonic()
         interruption: KeyboardInterrupt | None = None
+        cached = False
         try:
-            code, error = self._execute(call, log)
+            cached = self._memory is not None and self._memory.reuse(call, log)
+            code, error = (0, "") if cached else self._execute(call, log)
         except KeyboardInterrupt as raised:
             self.stop()
             interruption, code, error = raised, -signal.SIGTERM, ""
@@ -173,8 +202,11 @@ class TaskLauncher:
             folder=folder,
             error="" if stopped else error,
             stopped=stopped,
+            cached=cached,
         )
         self.results.append(result)
+        if self._memory is not None and result.succeeded:
+            self._memory.keep(call, result)
         self._listener.finished(result)
         if interruption is not None:
             raise interruption
@@ -236,13 +268,3 @@ class TaskLauncher:
         if code == 0:
             return 0, ""
         return code, error or f"{last or 'no output'} (exit code {code})"
-
-
-def _executor_input(command: Sequence[str]) -> Mapping[str, Any]:
-    """Return the input that the orchestrator passes to a lightweight Python component.
-
-    It holds the path of the task's output file, in a folder named after the task.
-    """
-    arguments = list(command)
-    found: dict[str, Any] = json.loads(arguments[arguments.index(_EXECUTOR_INPUT) + 1])
-    return found

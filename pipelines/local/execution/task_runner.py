@@ -1,5 +1,6 @@
 """The interface between a run and what starts its tasks: processes here, or containers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -7,6 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kfp_tabular.components.common.process.child_process import ChildProcess
+from kfp_tabular.pipelines.local.contents import Contents
+
+EXECUTOR_INPUT = "--executor_input"
+"""The option of a task's command whose value is KFP's ExecutorInput, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class TaskCall:
     folder: Path
     parameters: Mapping[str, Any]
 
+    @property
+    def executor_input(self) -> Mapping[str, Any]:
+        """The inputs and outputs that the command names."""
+        return executor_input(self.command)
+
 
 @dataclass(frozen=True)
 class LocalRunRequest:
@@ -45,6 +55,16 @@ class LocalRunRequest:
     arguments: Mapping[str, Any]
     output: Path
     logs: Path
+
+
+def executor_input(command: Sequence[str]) -> Mapping[str, Any]:
+    """Return the input that the orchestrator passes to a lightweight Python component.
+
+    It holds the path of the task's output file, in a folder named after the task.
+    """
+    arguments = list(command)
+    found: dict[str, Any] = json.loads(arguments[arguments.index(EXECUTOR_INPUT) + 1])
+    return found
 
 
 class TaskProcess(ChildProcess):
@@ -70,6 +90,9 @@ class TaskRunner(Protocol):
         Raises:
             UserError: For the first image whose tasks cannot.
         """
+
+    def fingerprint(self, image: str, contents: Contents) -> str:
+        """Return a digest of what is installed where an image's tasks run; empty if unknown."""
 
     def opened(self, request: LocalRunRequest) -> AbstractContextManager[Starter]:
         """Return what starts a run's tasks, for the duration of the run."""

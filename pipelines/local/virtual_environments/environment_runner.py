@@ -8,12 +8,15 @@ from typing import Protocol
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.environments.location import Environments, image_name
+from kfp_tabular.pipelines.local.cache.fingerprint import search_path
+from kfp_tabular.pipelines.local.contents import Contents
 from kfp_tabular.pipelines.local.execution.task_runner import (
     LocalRunRequest,
     Starter,
     TaskCall,
     TaskProcess,
 )
+from kfp_tabular.pipelines.local.virtual_environments.fingerprint import environment_digest
 from kfp_tabular.pipelines.local.virtual_environments.preloader import Preloader
 
 _PRELOAD_LOG = "preload.log"
@@ -45,12 +48,17 @@ class VirtualEnvironmentRunner:
         for image in images:
             self._environments.python(image)
 
+    def fingerprint(self, image: str, contents: Contents) -> str:
+        """Return a digest of what is installed in an image's environment."""
+        return environment_digest(self._environments.python(image), search_path(), contents)
+
     @contextmanager
     def opened(self, request: LocalRunRequest) -> Iterator[Starter]:
         """Keep preloaded interpreters for the tasks of a run."""
         # The first task starts at once, with a plain interpreter: nothing is loaded for it yet.
         names = [image_name(image) for image in request.images[1:]]
         with Preloader(self._environments, names, request.logs / _PRELOAD_LOG) as preloader:
+            # Nothing is loaded before it: a run whose tasks are all cached needs no interpreter.
             yield _Starter(preloader, Path.cwd())
 
 

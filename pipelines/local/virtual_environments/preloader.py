@@ -28,9 +28,10 @@ _logger = logging.getLogger(__name__)
 class Preloader:
     """Starts preloaded interpreters one after another and gives tasks a PATH that uses them.
 
-    One interpreter loads at a time, which leaves a core to the tasks that already run; once the
-    first task is over, a second one loads beside it. The first task does not wait, and neither does
-    a task whose interpreter has not begun to load: they get the plain interpreter.
+    Loading begins with the first task. One interpreter loads at a time, which leaves a core to the
+    tasks that already run; once the first task is over, a second one loads beside it. The first
+    task does not wait, and neither does a task whose interpreter has not begun to load: they get
+    the plain interpreter.
 
     Args:
         environments: Where the virtual environments are.
@@ -50,8 +51,6 @@ class Preloader:
         self._tasks = 0
 
     def __enter__(self) -> "Preloader":
-        self.start_next()
-        threading.Thread(target=self._start_all, name="preload", daemon=True).start()
         return self
 
     def __exit__(
@@ -91,6 +90,8 @@ class Preloader:
             self._tasks += 1
             tasks, process = self._tasks, self._processes.get(image)
         if tasks == 1:
+            self.start_next()
+            threading.Thread(target=self._start_all, name="preload", daemon=True).start()
             return real.parent
         if tasks == 2:
             self.start_next()
