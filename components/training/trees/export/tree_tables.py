@@ -26,13 +26,14 @@ from kfp_tabular.components.training.trees.export.tree_columns import TreeColumn
 Array = np.ndarray[Any, Any]
 
 _LARGEST_TABLE = 2**24
+_BLOCK = 8
 _EQUAL = 0.5
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
 class TreeTables:
-    """The arrays, for N numeric features, L looked-up ones, C conditions and T trees.
+    """The arrays, for N numeric features, L looked-up ones, B blocks of conditions and T trees.
 
     Attributes:
         numeric: Column of the `numeric` matrix by numeric feature, shape `[N]`.
@@ -46,9 +47,11 @@ class TreeTables:
         lookup_strides: What each part is multiplied by, shape `[L, parts]`; 0 for none.
         lookup_offsets: First position of each looked-up feature in the table, shape `[L]`.
         table: float32.
-        features: Feature of each condition, shape `[C]`: numeric ones first, then looked-up ones.
-        borders: float32 border of each condition, shape `[C]`.
-        splits: Condition of each bit of each tree's leaf, shape `[T, depth]`.
+        block_features: Feature of each block of conditions, shape `[B]`: numeric ones first, then
+            looked-up ones.
+        block_borders: float32 borders of its conditions, shape `[B, 8]`; unused ones are infinite.
+        splits: Condition of each bit of each tree's leaf, as index into the flat `block_borders`,
+            shape `[T, depth]`.
         leaf_offsets: First row of each tree in `leaves`, shape `[T]`.
         leaves: float64, shape `[leaves of all trees, units]`.
         bias: float64, shape `[units]`.
@@ -64,8 +67,8 @@ class TreeTables:
     lookup_strides: Array
     lookup_offsets: Array
     table: Array
-    features: Array
-    borders: Array
+    block_features: Array
+    block_borders: Array
     splits: Array
     leaf_offsets: Array
     leaves: Array
@@ -118,7 +121,7 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
     }
     used: list[int | NumericCondition] = [*categorical, *bits]
     parts = {part: index for index, part in enumerate(used)}
-    order = {condition: index for index, condition in enumerate(conditions)}
+    block_features, block_borders, order = _blocks(conditions, features)
     splits, leaf_offsets, leaves = _leaves(trees, order)
     constant = sum((tree.leaves[0] for tree in document.trees if not tree.conditions), 0.0)
     lookup_parts, lookup_strides = _positions(list(lookups.values()), parts)
@@ -138,8 +141,8 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
         table=np.concatenate(
             [np.zeros(0, np.float32), *(lookup.values.ravel() for lookup in lookups.values())]
         ),
-        features=_integers(features[_key(condition)] for condition in conditions),
-        borders=np.array([_border(condition) for condition in conditions], np.float32),
+        block_features=block_features,
+        block_borders=block_borders,
         splits=splits,
         leaf_offsets=leaf_offsets,
         leaves=leaves * document.scale,
@@ -177,6 +180,31 @@ def _border(condition: Condition) -> float:
     if -_SMALLEST < border < _SMALLEST:
         return -_SMALLEST if border < 0 else 0.0
     return border
+
+
+def _blocks(
+    conditions: Sequence[Condition], features: Mapping[Any, int]
+) -> tuple[Array, Array, dict[Condition, int]]:
+    """Group conditions on the same feature, so that a value is read once for eight of them.
+
+    Returns:
+        The feature and the borders of each block, and each condition's index in the flat borders.
+    """
+    by_feature: dict[int, list[Condition]] = {}
+    for condition in conditions:
+        by_feature.setdefault(features[_key(condition)], []).append(condition)
+    blocks = [
+        (feature, group[start : start + _BLOCK])
+        for feature, group in sorted(by_feature.items())
+        for start in range(0, len(group), _BLOCK)
+    ]
+    borders = np.full((len(blocks), _BLOCK), np.inf, np.float32)
+    order = {}
+    for row, (_, block) in enumerate(blocks):
+        for column, condition in enumerate(block):
+            borders[row, column] = _border(condition)
+            order[condition] = row * _BLOCK + column
+    return _integers(feature for feature, _ in blocks), borders, order
 
 
 def _lookups(

@@ -230,8 +230,10 @@ for directory in sys.argv[1:]:
 assert not any(name.startswith("kfp_tabular") for name in sys.modules)
 """
 _OPERATIONS = {
-    "AddV2", "Cast", "ConcatV2", "Const", "GatherV2", "Greater", "GreaterEqual", "Identity",
-    "IsNan", "Less", "LogicalAnd", "Mul", "NoOp", "Placeholder", "SelectV2", "Sum", "Transpose",
+    "AddV2", "Bitcast", "Cast", "ConcatV2", "Const", "Fill", "FloorMod", "GatherNd", "GatherV2",
+    "Greater", "GreaterEqual", "Identity", "IsNan", "Less", "LogicalAnd", "MatMul", "Mul", "Neg",
+    "NoOp", "Pack", "Pad", "PadV2", "Placeholder", "Reshape", "SelectV2", "Shape", "StridedSlice",
+    "Transpose",
 }  # fmt: skip
 
 
