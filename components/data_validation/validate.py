@@ -28,6 +28,7 @@ from kfp_tabular.components.common.values import column_format, identifiers
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_validation import (
     anomalies,
+    column_kinds,
     data_checks,
     given_schema,
     schema_changes,
@@ -39,6 +40,7 @@ from kfp_tabular.components.data_validation import (
 from kfp_tabular.components.data_validation import schema_features as schemas
 from kfp_tabular.components.data_validation.anomalies import Anomaly
 from kfp_tabular.components.data_validation.options import ValidationOptions
+from kfp_tabular.components.data_validation.report_content import ReportContent
 from kfp_tabular.components.data_validation.schema_changes import SchemaChange
 from kfp_tabular.components.data_validation.schema_types import TypeFit
 
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 LIBRARIES = ("tensorflow-data-validation", "tensorflow-metadata", "pyarrow")
-
-_IDENTIFIER_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,11 @@ def _examine(
     thresholds: _Thresholds,
 ) -> Examination:
     types = TypeFit({}, {}) if given is None else schema_types.compare_types(examples, given)
-    scan = BatchScan()
+    formats = column_format.read(examples.path)
+    written = {name for name, given in formats.items() if given.kind == "time"}
+    scan = BatchScan(written_times=frozenset(written))
     protos = tfdv_statistics.compute(examples, types.casts, scan)
     summaries = {split: summarize(proto) for split, proto in protos.items()}
-    formats = column_format.read(examples.path)
     evidence = _evidence(examples, types, summaries, scan, formats)
     inferred = schema_inference.infer(evidence, settings.label)
     schema = inferred if given is None else given
@@ -260,7 +261,7 @@ def _is_sorted_identifier(examples: Examples, found: leaks.Strength) -> bool:
         return False
     rows = examples.rows()
     split = max(rows, key=lambda name: rows[name])
-    batch = next(iter(examples.batches(split, [found.column], _IDENTIFIER_ROWS)))
+    batch = next(iter(examples.batches(split, [found.column], column_kinds.IDENTIFIER_ROWS)))
     return identifiers.of_column(found.column, batch.column(0)) == "row"
 
 
@@ -337,10 +338,12 @@ def _write(
                 "warnings": severities.count("warning"),
             },
         )
+    times = column_kinds.points_in_time(examined.schema, examined.scan)
+    timed = {name for columns in times.values() for name, values in columns.items() if len(values)}
     files.write_text(
         request.report,
         validation_report.page(
-            validation_report.ReportContent(
+            ReportContent(
                 label=examined.label,
                 rows=rows,
                 columns=examined.examples.schema.names,
@@ -353,6 +356,10 @@ def _write(
                 anomalies=examined.anomalies,
                 findings=list(found),
                 is_valid=is_valid,
+                times=times,
+                identifiers=column_kinds.identifiers_among(
+                    examined.examples, examined.summaries, {*timed, examined.label}
+                ),
             )
         ),
     )

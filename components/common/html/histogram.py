@@ -81,7 +81,7 @@ def histogram(
             values = [f"{name}: {format_number(heights[i])}" for name, heights in series.items()]
             tip = "\n".join([f"{shown(start)} to {shown(end)}", *values])
             parts.append(svg.rect((x(start), 8, x(end) - x(start), bottom - 8), "hit", tip))
-    parts += svg.bottom_axis(plot, x, ticks=max(2, int(width / (110 if times else 90))))
+    parts += svg.bottom_axis(plot, x, ticks=max(2, int(width / (85 if times else 90))))
     return svg.figure(
         width,
         height,

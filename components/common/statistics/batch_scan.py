@@ -17,6 +17,7 @@ MOST_CODES = 100
 
 _SAMPLED_CELLS = 4_000_000
 _SAMPLED_ROWS = 20_000
+_SAMPLED_TIMES = 4_000  # rows of a text column of times; each is parsed by itself
 
 
 @dataclass
@@ -31,6 +32,8 @@ class BatchScan:
         times: The formats that every text of a column fits, most specific first.
         samples: Finite values of the numeric columns, by split and column: an evenly spread
             sample.
+        written_times: Names of text columns that hold times in other formats than ISO 8601; they
+            are sampled, too.
 
     Example:
         >>> scan = BatchScan()
@@ -42,7 +45,9 @@ class BatchScan:
 
     codes: dict[str, dict[str, Counter[int]]] = field(default_factory=dict)
     times: dict[str, list[TextTimeFormat]] = field(default_factory=dict)
+    written_times: frozenset[str] = frozenset()
     _chosen: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
+    _texts: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
     _split: str = ""
     _rows: int = 0
@@ -57,6 +62,7 @@ class BatchScan:
         """
         self._split, self._rows, self._position = split, rows, 0
         self._chosen[split] = []
+        self._texts[split] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Collect facts from the next batch of the split."""
@@ -66,11 +72,24 @@ class BatchScan:
             elif pa.types.is_string(column.type):
                 self._match_times(name, column)
         self._sample(batch)
+        self._sample_times(batch)
+        self._position += batch.num_rows
 
     @property
     def samples(self) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
         """Samples of finite values, by split and column."""
         return {split: _finite_columns(batches) for split, batches in self._chosen.items()}
+
+    @property
+    def time_texts(self) -> dict[str, dict[str, list[str]]]:
+        """Evenly spread samples of the text columns that hold times, by split and column."""
+        return {
+            split: {name: texts for name, texts in columns.items() if self._holds_times(name)}
+            for split, columns in self._texts.items()
+        }
+
+    def _holds_times(self, name: str) -> bool:
+        return name in self.times or name in self.written_times
 
     def _count_codes(self, name: str, column: pa.Array) -> None:
         first = name not in self._seen
@@ -120,7 +139,15 @@ class BatchScan:
             self._chosen[self._split].append(
                 pa.RecordBatch.from_arrays([column.take(rows) for column in columns], numeric)
             )
-        self._position += batch.num_rows
+
+    def _sample_times(self, batch: pa.RecordBatch) -> None:
+        stride = max(1, math.ceil(self._rows / _SAMPLED_TIMES))
+        first = -self._position % stride
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_string(column.type) and self._holds_times(name):
+                rows = pa.array(range(first, batch.num_rows, stride), pa.int64())
+                chosen = self._texts[self._split].setdefault(name, [])
+                chosen.extend(column.take(rows).drop_null().to_pylist())
 
 
 def _finite_columns(batches: list[pa.RecordBatch]) -> dict[str, npt.NDArray[np.float64]]:

@@ -29,7 +29,7 @@ def test_leaks_and_anomalies_are_findings_and_leaks_do_not_fail(write_examples, 
     assert done.result.failure == ""
     assert any("error [leak]: Column 'refund' alone" in line for line in caplog.messages)
     page = done.page
-    assert page.index("Findings") < page.index("Summary")
+    assert page.index("<h2>Summary") < page.index("<h2>Findings") < page.index("<h2>Anomalies")
     assert "&#x27;refund&#x27; alone predicts the label" in page
 
 

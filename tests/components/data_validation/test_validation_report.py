@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ from kfp_tabular.components.common.statistics.column_summary import ColumnSummar
 from kfp_tabular.components.common.statistics.distances import Distance
 from kfp_tabular.components.data_validation import validation_report
 from kfp_tabular.components.data_validation.anomalies import Anomaly
+from kfp_tabular.components.data_validation.column_charts import bin_edges
+from kfp_tabular.components.data_validation.report_content import ReportContent
 
 RANDOM = np.random.default_rng(3)
 
 
-def content(columns: int, anomalies=(), distances=(), label="") -> validation_report.ReportContent:
+def content(columns: int, anomalies=(), distances=(), label="") -> ReportContent:
     """Columns by turns of decimals, whole-number codes, and text."""
     schema = schema_pb2.Schema()
     names = [f"column {i}" for i in range(columns)]
@@ -36,7 +39,7 @@ def content(columns: int, anomalies=(), distances=(), label="") -> validation_re
             else:
                 made = ColumnSummary(1000, 500, distinct=30, ranked=texts)
             found[name] = made
-    return validation_report.ReportContent(
+    return ReportContent(
         label=label,
         rows=dict.fromkeys(summaries, 1000),
         columns=names,
@@ -112,7 +115,7 @@ def test_the_largest_distances_come_first():
     ],
 )
 def test_bins_hold_all_values_of_a_plain_column(values, low, high):
-    edges = validation_report.bin_edges([values], 16)
+    edges = bin_edges([values], 16)
     assert edges[0] <= low
     assert edges[-1] >= high or math.isclose(edges[-1], high)
     assert (np.diff(edges) > 0).all()
@@ -121,6 +124,34 @@ def test_bins_hold_all_values_of_a_plain_column(values, low, high):
 
 def test_far_outliers_do_not_decide_the_bins():
     values = np.concatenate([RANDOM.normal(size=1000), [1e9, -1e9]])
-    edges = validation_report.bin_edges([values], 16)
+    edges = bin_edges([values], 16)
     assert -10 < edges[0] < -2
     assert 2 < edges[-1] < 10
+
+
+def test_the_title_names_the_label():
+    assert "<h1>Data validation: column 1</h1>" in validation_report.page(
+        content(2, label="column 1")
+    )
+    assert "<h1>Data validation</h1>" in validation_report.page(content(2))
+
+
+def test_points_in_time_are_drawn_over_days():
+    day = 86_400.0
+    times = {"train": {"column 2": np.arange(400) * day}, "eval": {"column 2": np.array([day])}}
+    page = validation_report.page(replace(content(3), times=times))
+    part = page[page.index("<h3>column 2") :]
+    assert "class='area s0'" in part
+    assert ">1970-07</text>" in part
+    assert "1970-01-01" in part
+    assert "1971-02-04" in part
+    assert "a rather long text" not in part
+
+
+def test_an_identifier_is_one_line():
+    page = validation_report.page(replace(content(3), identifiers={"column 2": "row"}))
+    part = page[page.index("<h3>column 2") :]
+    assert "Identifier of rows: 30 distinct values in 500 rows" in part
+    assert "for example a rather long text 0" in part
+    assert "<svg" not in part
+    assert "<table" not in part
