@@ -32,9 +32,9 @@ class BaseHyperparameters(BasicHyperparameters):
     base_hyperparameters: Mapping[str, Any] = option(
         {},
         """More hyperparameters by name: `learning_rate_schedule`, `hidden_units` (such as
-        "256,128"), `dropout`, `l2`, `cross_layers`, `embedding_dimension`; of trees, `tree_count`,
-        `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They override the arguments of
-        the same name.""",
+        "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`;
+        of trees, `tree_count`, `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They
+        override the arguments of the same name.""",
     )
 
     def hyperparameters(self) -> Hyperparameters:
@@ -65,8 +65,8 @@ class LearningOptions:
     early_stopping_patience: int = option(
         5,
         """Evaluations on the eval split without improvement before training stops; 0 trains to
-        the end. There is one evaluation per epoch, at least 10 and at most 50 in all, on at most
-        50,000 rows. Without an eval split there is no early stopping.""",
+        the end. There is one evaluation per epoch, at least 10 and at most 50 in all (25 for
+        `tabm`), on at most 50,000 rows. Without an eval split there is no early stopping.""",
         check=at_least(0),
     )
     model_fn: str = option(

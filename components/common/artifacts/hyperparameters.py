@@ -17,10 +17,14 @@ NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2", "tabm")
 """The model types that are trained by gradient descent."""
 
 AUTO, BLEND, TREES = "auto", "blend", "trees"
-AUTO_NETWORK = "wide_and_deep"
+AUTO_NETWORK = "tabm"
 """The network that `auto` and `blend` train."""
 
 MODEL_TYPES = NETWORK_TYPES
+
+
+_CHOSEN: Mapping[str, tuple[float, str]] = {"tabm": (0.005, "96,96,96"), "": (0.001, "256,128")}
+"""The learning rate and the layer widths of a model type; `""` is for all others."""
 
 
 def layer_widths(text: str) -> list[int]:
@@ -43,12 +47,13 @@ def layer_widths(text: str) -> list[int]:
 
 
 def _widths(value: str) -> None:
-    layer_widths(value)
+    if value:
+        layer_widths(value)
 
 
-def _positive(value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise ValueError("expected a number above 0")
+def _rate_or_zero(value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ValueError("expected a number above 0, or 0 to choose")
 
 
 def _rate(value: float) -> None:
@@ -78,7 +83,7 @@ class BasicHyperparameters:
     epochs: int = option(
         0,
         """Maximum number of passes over the train split. 0 chooses: 10, or on small data as many
-        as 500 steps take.""",
+        as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.""",
         check=at_least(0),
     )
     train_steps: int = option(
@@ -91,7 +96,11 @@ class BasicHyperparameters:
         "Rows per step, over all workers; at most the rows of the train split.",
         check=at_least(1),
     )
-    learning_rate: float = option(0.001, "Peak learning rate of the schedule.", check=_positive)
+    learning_rate: float = option(
+        0.0,
+        "Peak learning rate of the schedule. 0 chooses: 0.001, or 0.005 for `tabm`.",
+        check=_rate_or_zero,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +118,10 @@ class Hyperparameters(BasicHyperparameters):
         check=one_of(*LEARNING_RATE_SCHEDULES),
     )
     hidden_units: str = option(
-        "256,128", "Layer widths of the deep part, comma-separated.", check=_widths
+        "",
+        """Layer widths of the deep part, comma-separated. Empty chooses: 256,128, or 96,96,96 for
+        `tabm`.""",
+        check=_widths,
     )
     dropout: float = option(
         0.2,
@@ -123,6 +135,7 @@ class Hyperparameters(BasicHyperparameters):
         check=at_least(0),
     )
     cross_layers: int = option(2, "Number of cross layers of DCN-v2.", check=at_least(1))
+    members: int = option(8, "Number of members of `tabm`.", check=at_least(1))
     embedding_dimension: int = option(
         0, "Width of every embedding; 0 sizes each by its vocabulary.", check=at_least(0)
     )
@@ -145,6 +158,21 @@ class Hyperparameters(BasicHyperparameters):
         columns: as many as take about ten seconds on two cores.""",
         check=at_least(0),
     )
+
+    def chosen(self) -> "Hyperparameters":
+        """Return these hyperparameters with those chosen that are left to their model type.
+
+        Example:
+            >>> found = Hyperparameters(model_type="tabm", learning_rate=0.01).chosen()
+            >>> found.learning_rate, found.hidden_units
+            (0.01, '96,96,96')
+        """
+        rate, widths = _CHOSEN.get(self.model_type, _CHOSEN[""])
+        return replace(
+            self,
+            learning_rate=self.learning_rate or rate,
+            hidden_units=self.hidden_units or widths,
+        )
 
     def updated(self, values: Mapping[str, Any]) -> "Hyperparameters":
         """Return these hyperparameters with some replaced.

@@ -6,8 +6,12 @@ from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparamet
 
 _LEAST_EPOCHS = 10
 _LEAST_STEPS = 500
+_TABM_ROWS = 500_000
+_TABM_LEAST_EPOCHS = 4
+_TABM_MOST_STEPS = 2_000
 _FEWEST_EVALUATIONS = 10
 _MOST_EVALUATIONS = 50
+_TABM_MOST_EVALUATIONS = 25
 _ROWS_PER_CALL = 8_192
 _STEPS_PER_CALL = 100
 _AVERAGED_SHARE = 50
@@ -50,10 +54,12 @@ def plan(
 
     A batch has at most as many rows as the split, and is a multiple of the replicas. Without
     `train_steps` and `epochs`, there are ten passes, or on small data as many as 500 steps take.
-    There is one evaluation per epoch, but at least 10 and at most 50 in all.
+    `tabm` sees 500,000 rows, in 2,000 steps at most, but in four passes at least.
+    There is one evaluation per epoch, but at least 10 and at most 50 in all; of `tabm` at most 25,
+    so that early stopping is as patient in spite of its many passes.
 
     Args:
-        hyperparameters: Their `train_steps`, `epochs` and `batch_size` are used.
+        hyperparameters: Their `train_steps`, `epochs`, `batch_size` and `model_type` are used.
         rows: Rows of the train split, at least one.
         replicas: Replicas over all processes.
         local_replicas: Replicas of this process.
@@ -67,9 +73,11 @@ def plan(
     replica_batch = max(1, round(wanted / replicas))
     batch = replica_batch * replicas
     steps_per_epoch = -(-rows // batch)
-    epochs = hyperparameters.epochs or max(_LEAST_EPOCHS, -(-_LEAST_STEPS // steps_per_epoch))
+    epochs = hyperparameters.epochs or _epochs(hyperparameters.model_type, rows, steps_per_epoch)
     steps = hyperparameters.train_steps or epochs * steps_per_epoch
-    interval = max(steps_per_epoch, -(-steps // _MOST_EVALUATIONS))
+    own = hyperparameters.model_type == "tabm"
+    evaluations = _TABM_MOST_EVALUATIONS if own else _MOST_EVALUATIONS
+    interval = max(steps_per_epoch, -(-steps // evaluations))
     return Schedule(
         replica_batch=replica_batch,
         batch=batch,
@@ -80,3 +88,11 @@ def plan(
             1, min(_STEPS_PER_CALL, _ROWS_PER_CALL // (replica_batch * local_replicas))
         ),
     )
+
+
+def _epochs(model_type: str, rows: int, steps_per_epoch: int) -> int:
+    if model_type != "tabm":
+        return max(_LEAST_EPOCHS, -(-_LEAST_STEPS // steps_per_epoch))
+    # A row costs twice as much as with a plain network, and small data needs many passes.
+    wanted = min(-(-_TABM_ROWS // rows), -(-_TABM_MOST_STEPS // steps_per_epoch))
+    return max(_TABM_LEAST_EPOCHS, wanted)

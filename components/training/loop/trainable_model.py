@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
@@ -98,14 +99,15 @@ def make(
     # With parameter servers every worker takes whole steps by itself.
     replicas = 1 if replica.has_parameter_servers else strategy.num_replicas_in_sync
     local_replicas = 1 if replica.has_parameter_servers else replicas // replica.workers
+    hyperparameters = _hyperparameters(settings)
     schedule = plan(
-        settings.hyperparameters, data.rows[parquet_reader.TRAIN_SPLIT], replicas, local_replicas
+        hyperparameters, data.rows[parquet_reader.TRAIN_SPLIT], replicas, local_replicas
     )
     averages = _averages_weights(settings, replica)
     with strategy.scope():
         trained = build(settings, data)
         optimizer = training_steps.make_optimizer(
-            settings.hyperparameters,
+            hyperparameters,
             schedule.steps,
             averaged_steps=schedule.averaged_steps if averages else 0,
         )
@@ -137,7 +139,7 @@ def make(
         model=model,
         optimizer=optimizer,
         schedule=schedule,
-        learning_rate=settings.hyperparameters.learning_rate,
+        learning_rate=hyperparameters.learning_rate,
         train=train,
         predict=predictor.Predictor(model, data.task.kind, data.columns).predict,
         step_rows=schedule.replica_batch * local_replicas,
@@ -179,13 +181,22 @@ def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
         numeric=data.columns.numeric,
         categorical=data.columns.categorical,
         vectors=data.columns.vectors,
-        hyperparameters=settings.hyperparameters,
+        hyperparameters=_hyperparameters(settings),
         seed=settings.seed,
         prior=label_statistics.prior(
             kind, data.class_counts, balanced=settings.class_weights == "balanced"
         ),
         rows=data.rows[parquet_reader.TRAIN_SPLIT],
     )
+
+
+def _hyperparameters(settings: WorkerSettings) -> Hyperparameters:
+    """Return all hyperparameters, with those chosen that are left to the type of model."""
+    given = settings.hyperparameters
+    if settings.model_fn:
+        # The type that it replaces says nothing about a model of one's own.
+        given = replace(given, model_type=Hyperparameters.model_type)
+    return given.chosen()
 
 
 def _class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] | None:

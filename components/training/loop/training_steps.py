@@ -26,7 +26,7 @@ def make_optimizer(hyperparameters: Hyperparameters, steps: int, averaged_steps:
     falls to zero, or `exponential`: it falls to a hundredth.
 
     Args:
-        hyperparameters: Learning rate, its schedule and `l2` are used.
+        hyperparameters: The learning rate, above 0, its schedule and `l2` are used.
         steps: All steps of the training.
         averaged_steps: Steps over which an exponential moving average of the weights reaches back;
             0 for no average.

@@ -23,7 +23,7 @@ def build(context: ModelContext) -> Any:
     """Return a model of one of the shipped architectures.
 
     Args:
-        context: What to build; `hyperparameters.model_type` chooses.
+        context: What to build; `model_type` chooses, and its hyperparameters are all chosen.
 
     Returns:
         A `tf_keras.Model` from the packed inputs to logits `[batch, units]`.

@@ -3,26 +3,18 @@
 TabM (Gorishniy et al. 2024) is an MLP whose members multiply the inputs of shared layers by vectors
 of their own, as in BatchEnsemble (Wen et al. 2020). Here the first layer, the widest, is computed
 once for all members; they differ in the sign, scale and bias that follow it, and in the output.
-
-Numbers come twice: as they are, and as sums of waves of trained frequencies (Gorishniy et al.
-2022), in the small form of RealMLP (Holzmüller et al. 2024).
 """
 
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kfp_tabular.components.training.model import members
+from kfp_tabular.components.common.artifacts.hyperparameters import layer_widths
+from kfp_tabular.components.training.model import members, number_embeddings
 from kfp_tabular.components.training.model.features import side_by_side
-from kfp_tabular.components.training.model.model_context import NUMERIC, ModelContext
+from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC, ModelContext
 
-MEMBERS = 8
-_WIDTH = 128
-_LAYERS = 3
-_WAVES = 16
-_WAVE_WIDTH = 4
-_FREQUENCY = 0.1
-"""Standard deviation of a wave's initial frequency, in waves per standard deviation of a column."""
+_BUCKET = "__bucket"
 
 
 def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
@@ -34,24 +26,65 @@ def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
     """
     import tf_keras
 
-    seen = side_by_side(context, inputs)
-    if context.numeric:
-        waves = _waves(inputs[NUMERIC], len(context.numeric))
-        seen = tf_keras.layers.Concatenate()([seen, waves])
-    hidden = _apart(tf_keras.layers.Dense(_WIDTH, use_bias=False, name="hidden_0")(seen))
-    for layer in range(_LAYERS):
-        if layer:
-            hidden = tf_keras.layers.Dense(_WIDTH, name=f"hidden_{layer}")(hidden)
+    parameters = context.hyperparameters
+    hidden = _inputs(context, inputs)
+    for layer, width in enumerate(layer_widths(parameters.hidden_units)):
+        if not layer:
+            hidden = tf_keras.layers.Dense(width, use_bias=False, name="hidden_0")(hidden)
+            hidden = _apart(hidden, parameters.members)
+        else:
+            hidden = tf_keras.layers.Dense(width, name=f"hidden_{layer}")(hidden)
         hidden = tf_keras.layers.ReLU()(hidden)
-        if context.hyperparameters.dropout:
-            # The members share the mask, which costs an eighth of the random numbers.
-            hidden = tf_keras.layers.Dropout(
-                context.hyperparameters.dropout, noise_shape=(None, 1, None)
-            )(hidden)
+        if parameters.dropout:
+            # The members share the mask: random numbers take longer than the multiplications.
+            hidden = tf_keras.layers.Dropout(parameters.dropout, noise_shape=(None, 1, None))(
+                hidden
+            )
     return members.average(context.task, _outputs(context, hidden))
 
 
-def _apart(shared: Any) -> Any:
+def bucket_copies(context: ModelContext) -> list[int]:
+    """Return which categorical columns are buckets of a numeric one, whose ids are ordered.
+
+    Example:
+        >>> from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+        >>> from kfp_tabular.components.training.input.packed_rows import Categorical
+        >>> columns = (Categorical("paid", 0, 3), Categorical("fare__bucket", 0, 32))
+        >>> own = ("fare",), columns, Hyperparameters(), 0, (0.0,), 100
+        >>> bucket_copies(ModelContext("binary", 1, *own))
+        [1]
+    """
+    return [
+        index
+        for index, column in enumerate(context.categorical)
+        if column.name.rpartition(_BUCKET)[0] in context.numeric
+    ]
+
+
+def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
+    """Return what the first layer sees, `[batch, width]`."""
+    import tensorflow as tf
+    import tf_keras
+
+    parts = []
+    if context.numeric:
+        parts.append(number_embeddings.waves(inputs[NUMERIC], len(context.numeric)))
+    ordered = bucket_copies(context)
+    if ordered:
+        ids, columns = inputs[CATEGORICAL], context.categorical
+        parts.append(
+            number_embeddings.stairs(
+                tf.gather(ids, ordered, axis=1), [columns[index] for index in ordered]
+            )
+        )
+        others = [index for index in range(len(columns)) if index not in ordered]
+        inputs = {**inputs, CATEGORICAL: tf.gather(ids, others, axis=1)}
+        context = replace(context, categorical=tuple(columns[index] for index in others))
+    parts.append(side_by_side(context, inputs))
+    return parts[0] if len(parts) == 1 else tf_keras.layers.Concatenate()(parts)
+
+
+def _apart(shared: Any, count: int) -> Any:
     """Return `[batch, members, width]`: `[batch, width]` with each member's signs and biases."""
     import tensorflow as tf
     import tf_keras
@@ -61,7 +94,7 @@ def _apart(shared: Any) -> Any:
 
     class MemberScale(tf_keras.layers.Layer):  # type: ignore[misc]
         def build(self, shape: Any) -> None:
-            each = (MEMBERS, shape[-1])
+            each = (count, shape[-1])
             self.scale = self.add_weight("scale", each, initializer=signs)
             start = tf_keras.initializers.RandomUniform(-0.1, 0.1)
             self.bias = self.add_weight("bias", each, initializer=start)
@@ -72,47 +105,17 @@ def _apart(shared: Any) -> Any:
     return MemberScale(name="member_scale")(shared)
 
 
-def _waves(numbers: Any, count: int) -> Any:
-    """Return each of the first `count` numbers as `_WAVE_WIDTH` sums of waves, side by side."""
-    import tensorflow as tf
-    import tf_keras
-
-    initializers = tf_keras.initializers
-
-    class Waves(tf_keras.layers.Layer):  # type: ignore[misc]
-        def build(self, _shape: Any) -> None:
-            each = (count, _WAVES)
-            spread, bound = 2 * math.pi * _FREQUENCY, _WAVES**-0.5
-            self.frequency = self.add_weight(
-                "frequency", each, initializer=initializers.RandomNormal(0, spread)
-            )
-            self.phase = self.add_weight(
-                "phase", each, initializer=initializers.RandomUniform(-math.pi, math.pi)
-            )
-            self.wave = self.add_weight(
-                "wave", (*each, _WAVE_WIDTH), initializer=initializers.RandomUniform(-bound, bound)
-            )
-            self.bias = self.add_weight("bias", (count * _WAVE_WIDTH,), initializer="zeros")
-
-        def call(self, inputs: Any) -> Any:
-            waves = tf.cos(inputs[:, :count, None] * self.frequency + self.phase)
-            sums = tf.einsum("bcf,cfw->bcw", waves, self.wave)
-            return tf.reshape(sums, [-1, count * _WAVE_WIDTH]) + self.bias
-
-    return Waves(name="waves")(numbers)
-
-
 def _outputs(context: ModelContext, hidden: Any) -> Any:
     """Return the logits of each member, `[batch, members, units]`."""
     import tf_keras
 
     initializers = tf_keras.initializers
-    prior = [list(context.prior)] * MEMBERS
+    count, width = hidden.shape[1:]
     return tf_keras.layers.EinsumDense(
         "bmw,mwu->bmu",
-        output_shape=(MEMBERS, context.units),
+        output_shape=(count, context.units),
         bias_axes="mu",
-        kernel_initializer=initializers.RandomUniform(-(_WIDTH**-0.5), _WIDTH**-0.5),
-        bias_initializer=initializers.Constant(prior),
+        kernel_initializer=initializers.RandomUniform(-(width**-0.5), width**-0.5),
+        bias_initializer=initializers.Constant([list(context.prior)] * count),
         name="output",
     )(hidden)

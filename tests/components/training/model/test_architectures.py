@@ -32,7 +32,7 @@ def test_every_architecture_takes_vectors(kind):
         units=3,
         numeric=("x",),
         categorical=(Categorical("c", 0, 4),),
-        hyperparameters=Hyperparameters(model_type=kind),
+        hyperparameters=Hyperparameters(model_type=kind).chosen(),
         seed=0,
         prior=(0.0, 0.0, 0.0),
         rows=800,
@@ -56,7 +56,7 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
         units=1,
         numeric=(),
         categorical=(common, rare),
-        hyperparameters=Hyperparameters(model_type="dnn"),
+        hyperparameters=Hyperparameters(model_type="dnn").chosen(),
         seed=0,
         prior=(0.0,),
         rows=800,
@@ -70,5 +70,5 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
     np.testing.assert_allclose(dropped.mean(axis=0), [0.5, 0.8], atol=0.04)
     kept = trained_on[:, 1][dropped[:, 1] == 0]
     np.testing.assert_allclose(kept, 5 * seen[: len(kept), 1], rtol=1e-5)
-    plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0))
+    plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0).chosen())
     assert not any("dropout" in layer.name for layer in architectures.build(plain).layers)

@@ -18,7 +18,7 @@ def context(**changes):
         "units": 1,
         "numeric": ("x", "y"),
         "categorical": (Categorical("c", 0, 4),),
-        "hyperparameters": Hyperparameters(model_type="tabm"),
+        "hyperparameters": Hyperparameters(model_type="tabm").chosen(),
         "seed": 0,
         "prior": (-1.0,),
         "rows": 800,
@@ -77,5 +77,5 @@ def test_tabm_takes_any_columns_and_any_number_of_rows(changes, rows):
 
 
 def test_other_models_are_trained_on_their_own_logits():
-    model = architectures.build(context(hyperparameters=Hyperparameters(model_type="dnn")))
+    model = architectures.build(context(hyperparameters=Hyperparameters(model_type="dnn").chosen()))
     assert members.trained_on(model) is model
