@@ -49,7 +49,14 @@ ADDED_SINCE = {
     ),
     "validate_data": ("exclude",),
     "transform_features": ("positive_class",),
-    "evaluate_model": ("accept",),
+    "evaluate_model": (
+        "accept",
+        "explanation_repetitions",
+        "explanation_rows",
+        "explanations",
+        "false_negative_cost",
+        "false_positive_cost",
+    ),
 }
 """By component, the arguments that it did not have in those runs."""
 
@@ -115,7 +122,7 @@ def without_what_was_added(document: dict[str, Any]) -> None:
             holders = [e for entries in definitions for e in entries.values() if argument in e]
             for holder in holders:
                 del holder[argument]
-            command[-1], signatures = re.subn(rf"    {argument}: \S.*,\n", "", command[-1])
+            command[-1], signatures = re.subn(rf"(?m)^    {argument}: \S.*,\n", "", command[-1])
             assert (bool(holders), signatures) == (True, 1), argument
         before, docstring, after = command[-1].split('"""')
         inside = DOCSTRING_BYTES_THEN[name] - 2 * len('"""')

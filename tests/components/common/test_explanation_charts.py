@@ -1,0 +1,104 @@
+"""The charts of importance and dependence: well-formed, escaped, and within their drawing."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfp_tabular.components.common import html
+
+NAMES = st.text(min_size=1, max_size=40)
+NUMBERS = st.floats(-1e6, 1e6)
+
+
+def drawing(chart):
+    """The chart's SVG, parsed."""
+    return ElementTree.fromstring(re.search(r"<svg.*</svg>", chart, re.DOTALL).group())
+
+
+def inside(root):
+    """Whether all shapes lie within the drawing."""
+    _, _, width, height = map(float, root.get("viewBox").split())
+    for rect in root.iter("rect"):
+        x, y, w, h = (float(rect.get(name)) for name in ("x", "y", "width", "height"))
+        assert -1 <= x <= x + w <= width + 1
+        assert -1 <= y <= y + h <= height + 1
+    for circle in root.iter("circle"):
+        assert -1 <= float(circle.get("cx")) <= width + 1
+        assert -1 <= float(circle.get("cy")) <= height + 1
+
+
+@given(bars=st.lists(st.tuples(NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=25))
+def test_bars_with_any_values_are_drawn(bars):
+    chart = html.interval_bars(
+        [name for name, *_ in bars],
+        [value for _, value, *_ in bars],
+        [None if low > high else (low, high) for *_, low, high in bars],
+        x_label="increase",
+    )
+    root = drawing(chart)
+    assert len(list(root.iter("rect"))) == len(bars)
+    inside(root)
+
+
+def test_bars_need_a_value_and_an_interval_each():
+    with pytest.raises(ValueError, match="2 labels, 1 values, 1 intervals"):
+        html.interval_bars(["a", "b"], [1.0], [None], x_label="x")
+
+
+@given(
+    points=st.lists(
+        st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=2, max_size=20, unique_by=lambda p: p[0]
+    ),
+    name=NAMES,
+    missing=st.booleans(),
+    is_time=st.booleans(),
+)
+def test_lines_with_any_values_are_drawn(points, name, missing, is_time):
+    points = sorted(points)
+    grid = [point[0] for point in points]
+    lines = html.DependenceLines(
+        grid,
+        {name: [point[1] for point in points]},
+        [[point[2] for point in points]],
+        [grid[0], grid[-1]],
+        [7],
+        {name: points[0][1]} if missing else None,
+        is_time,
+    )
+    ends = min(p[1] for p in points), max(p[1] for p in points)
+    root = drawing(html.dependence_lines(lines, title=name, y_label="P", y_range=ends))
+    inside(root)
+    assert ("missing" in "".join(root.itertext())) or not missing
+
+
+def test_times_are_dates():
+    day = 86_400.0
+    lines = html.DependenceLines(
+        [0.0, 400 * day], {"y": [0.0, 1.0]}, [], [0.0, 400 * day], [3], None, is_time=True
+    )
+    chart = html.dependence_lines(lines, title="when", y_label="y", y_range=(0, 1))
+    for date in ("1970-01-01", "1970-07-20", "1971-02-05"):
+        assert date in chart
+
+
+@given(
+    rows=st.lists(st.tuples(NAMES, NUMBERS, st.floats(0, 1)), min_size=1, max_size=13),
+    name=NAMES,
+)
+def test_dots_with_any_categories_are_drawn(rows, name):
+    means = [mean for _, mean, _ in rows]
+    chart = html.dependence_dots(
+        [label for label, *_ in rows],
+        {name: means},
+        ranges=[None, *[(mean, mean) for mean in means[1:]]],
+        shares=[share for *_, share in rows],
+        title=name,
+        x_label="P",
+        x_range=(min(means), max(means)),
+    )
+    root = drawing(chart)
+    assert len(list(root.iter("circle"))) == len(rows)
+    inside(root)
