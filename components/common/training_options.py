@@ -12,10 +12,14 @@ from typing import Any
 
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.artifacts.hyperparameters import (
+    AUTO_NETWORK,
+    BLEND,
+    TREES,
     BasicHyperparameters,
     Hyperparameters,
 )
 from kfp_tabular.components.common.documents import at_least, one_of
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
 
 WORKER_MODULE = "kfp_tabular.components.training.worker"
@@ -80,6 +84,44 @@ class LearningOptions:
         search with it, too.""",
         check=at_least(0),
     )
+
+
+def check_model_type(
+    hyperparameters: BasicHyperparameters, *, model_fn: str, workers: int, servers: bool = False
+) -> None:
+    """Check that the model type can be trained with these processes.
+
+    Args:
+        hyperparameters: The training's hyperparameters.
+        model_fn: The model function; empty for none.
+        workers: Worker processes that train together.
+        servers: Whether there are parameter servers.
+
+    Raises:
+        UserError: If `trees` or `blend` is asked for together with a model function, with several
+            workers or with parameter servers.
+
+    Example:
+        >>> check_model_type(BasicHyperparameters(model_type="trees"), model_fn="", workers=2)
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: model_type: 'trees' trains in one process,
+        not with 2 workers. Use workers=1, or model_type='...'.
+    """
+    kind = hyperparameters.model_type
+    if kind not in (TREES, BLEND):
+        return
+    if model_fn:
+        raise UserError(
+            f"model_type: {kind!r} cannot be combined with model_fn, which replaces it. Leave one "
+            "of them out."
+        )
+    if workers > 1 or servers:
+        found = f"{workers} workers" if workers > 1 else "parameter servers"
+        raise UserError(
+            f"model_type: {kind!r} trains in one process, not with {found}. Use workers=1, or "
+            f"model_type={AUTO_NETWORK!r}."
+        )
 
 
 @dataclass(frozen=True)

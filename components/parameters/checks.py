@@ -18,7 +18,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
-from kfp_tabular.components.common.training_options import BaseHyperparameters
+from kfp_tabular.components.common.training_options import BaseHyperparameters, check_model_type
 from kfp_tabular.components.data_ingestion.columns import column_formats
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.splits import split_choice
@@ -30,8 +30,8 @@ from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.feature_engineering import task_resolution
 from kfp_tabular.components.feature_engineering.features import feature_config
 from kfp_tabular.components.feature_engineering.options import AUTO, TransformOptions
-from kfp_tabular.components.training.options import LOCAL as TRAINED_LOCALLY
 from kfp_tabular.components.training.options import TrainingOptions
+from kfp_tabular.components.training.train import check_placement
 from kfp_tabular.components.tuning.local import samplers
 from kfp_tabular.components.tuning.options import KATIB, TuningOptions
 from kfp_tabular.components.tuning.search import objective, search_space
@@ -173,12 +173,21 @@ def _tuning(values: Values, known: _Known) -> None:
     options.check(settings)
     _hyperparameters(settings)
     space = search_space.parse(search_space.entries(settings))
+    job = JobSettings()
     if settings.backend == KATIB:
-        JobSettings.parse(settings.job)
+        job = JobSettings.parse(settings.job)
     else:
         samplers.parse(settings.algorithm, settings.algorithm_settings, space)
     if not settings.max_trials:
         return
+    base = settings.hyperparameters()
+    for name in search_space.model_types(base, space):
+        check_model_type(
+            dataclasses.replace(base, model_type=name),
+            model_fn=settings.model_fn,
+            workers=job.workers,
+            servers=job.parameter_servers > 0,
+        )
     reported = sorted({f"eval_{name}" for kind in known.kinds for name in _REPORTED[kind]})
     for option in ("objective_metric", "additional_metrics"):
         names = getattr(settings, option)
@@ -200,10 +209,7 @@ def _training(values: Values, known: _Known) -> None:
     settings = _build(TrainingOptions, values)
     options.check(settings)
     _hyperparameters(settings)
-    if settings.backend != TRAINED_LOCALLY:
-        from kfp_tabular.components.training.kubeflow import job_plan
-
-        job_plan.parse_job(settings.job, settings.workers)
+    check_placement(settings.hyperparameters(), settings)
     threshold = TrainingOptions.decision_threshold
     if "binary" not in known.kinds and settings.decision_threshold != threshold:
         raise UserError(

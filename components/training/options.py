@@ -30,6 +30,13 @@ class WorkerOptions(LearningOptions):
         `f1`; training and `auc` do not.""",
         check=_probability,
     )
+    budget_seconds: int = option(
+        0,
+        """With `model_type` `auto`: once the candidates have trained for so long, no other one is
+        started, which a finding reports; the result then depends on the machine. 0 bounds their
+        work by rules on rows and columns only.""",
+        check=at_least(0),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,10 @@ from typing import Any
 
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.training_options import check_model_type
 from kfp_tabular.components.training import training_report
-from kfp_tabular.components.training.options import LOCAL
+from kfp_tabular.components.training.options import LOCAL, TrainingOptions
 from kfp_tabular.components.training.training_record import TrainingRecord
 from kfp_tabular.components.training.training_request import TrainingRequest
 from kfp_tabular.components.training.worker_settings import WorkerSettings
@@ -37,6 +39,7 @@ def run(request: TrainingRequest) -> TrainingResult:
     """
     options.check(request.options)
     settings = request.settings()
+    check_placement(settings.hyperparameters, request.options)
     record = _train(request, settings)
     files.write_text(request.report, training_report.page(record))
     logs = lineage.record(
@@ -51,6 +54,21 @@ def run(request: TrainingRequest) -> TrainingResult:
         metrics={name: value for name, value in record.metrics.items() if math.isfinite(value)},
         lineage={"model": lineage.read(request.model), "training_logs": logs},
     )
+
+
+def check_placement(hyperparameters: Hyperparameters, given: TrainingOptions) -> None:
+    """Check that the model type can be trained where the options say.
+
+    Raises:
+        UserError: If not, or if `job` is invalid.
+    """
+    workers, servers = given.workers, False
+    if given.backend != LOCAL:
+        from kfp_tabular.components.training.kubeflow import job_plan
+
+        job = job_plan.parse_job(given.job, workers)
+        workers, servers = job.workers, job.parameter_servers > 0
+    check_model_type(hyperparameters, model_fn=given.model_fn, workers=workers, servers=servers)
 
 
 def _train(request: TrainingRequest, settings: WorkerSettings) -> TrainingRecord:

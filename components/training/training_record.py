@@ -17,10 +17,18 @@ class TrainingRecord:
     """Metrics, measurements and facts of a training.
 
     Attributes:
-        metrics: Final metrics by name: `train_...` and `eval_...` of the kept weights, `steps`,
-            `best_step`, `epochs`, `seconds` (in the loop) and `rows_per_second`.
-        history: Measurements at every evaluation, with `step`, `epoch` and `train_loss`.
+        metrics: Final metrics by name: `train_...` and `eval_...` of the model that is kept;
+            `steps`, `best_step`, `epochs` and `rows_per_second` of its member with most weight;
+            `seconds` of all candidates; and each candidate's score, such as
+            `trees_eval_log_loss`.
+        history: Measurements at every evaluation, with `step`, `epoch` and `train_loss`; of the
+            member with most weight if a blend is kept.
         facts: Names and numbers of the data and the configuration.
+        candidates: What was trained, in order: `name`, `weight` in the kept model, `steps`,
+            `best_step`, `seconds`, `parameters`, `size` in bytes, `objective`, `interval` and
+            `history`.
+        leaderboard: The candidates that were compared on the eval split, best first: `candidate`,
+            `score`, `cross_validated`, `seconds`, `size`, `weight` and `is_kept`.
         identity: An id of inputs and configuration, by which a restarted job recognizes that
             everything is done.
     """
@@ -29,6 +37,8 @@ class TrainingRecord:
     history: Sequence[Mapping[str, float]]
     facts: Mapping[str, Any]
     identity: str = ""
+    candidates: Sequence[Mapping[str, Any]] = ()
+    leaderboard: Sequence[Mapping[str, Any]] = ()
 
     def save(self, directory: Path) -> None:
         """Write `training.json`."""

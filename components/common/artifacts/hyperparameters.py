@@ -20,7 +20,7 @@ AUTO, BLEND, TREES = "auto", "blend", "trees"
 AUTO_NETWORK = "tabm"
 """The network that `auto` and `blend` train."""
 
-MODEL_TYPES = NETWORK_TYPES
+MODEL_TYPES = (AUTO, BLEND, TREES, *NETWORK_TYPES)
 
 
 _CHOSEN: Mapping[str, tuple[float, str]] = {"tabm": (0.005, "96,96,96"), "": (0.001, "256,128")}

@@ -9,7 +9,7 @@ from kfp_tabular.components.common.artifacts.hyperparameters import (
     TREES,
     Hyperparameters,
 )
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.training_options import check_model_type
 
 
 @dataclass(frozen=True)
@@ -29,44 +29,6 @@ class CandidatePlan:
     note: str = ""
 
 
-def check(
-    hyperparameters: Hyperparameters, *, model_fn: str, workers: int, servers: bool = False
-) -> None:
-    """Check that the model type can be trained with these processes.
-
-    Args:
-        hyperparameters: The training's hyperparameters.
-        model_fn: The model function; empty for none.
-        workers: Worker processes that train together.
-        servers: Whether there are parameter servers.
-
-    Raises:
-        UserError: If `trees` or `blend` is asked for together with a model function, with several
-            workers or with parameter servers.
-
-    Example:
-        >>> check(Hyperparameters(model_type="trees"), model_fn="", workers=2)
-        Traceback (most recent call last):
-            ...
-        kfp_tabular.components.common.errors.UserError: model_type: 'trees' trains in one process,
-        not with 2 workers. Use workers=1, or model_type='wide_and_deep'.
-    """
-    kind = hyperparameters.model_type
-    if kind not in (TREES, BLEND):
-        return
-    if model_fn:
-        raise UserError(
-            f"model_type: {kind!r} cannot be combined with model_fn, which replaces it. Leave one "
-            "of them out."
-        )
-    if workers > 1 or servers:
-        found = f"{workers} workers" if workers > 1 else "parameter servers"
-        raise UserError(
-            f"model_type: {kind!r} trains in one process, not with {found}. Use workers=1, or "
-            f"model_type={AUTO_NETWORK!r}."
-        )
-
-
 def plan(
     hyperparameters: Hyperparameters,
     *,
@@ -77,8 +39,6 @@ def plan(
 ) -> CandidatePlan:
     """Return what is trained.
 
-    The arguments are those of `check`.
-
     Args:
         hyperparameters: The training's hyperparameters.
         model_fn: The model function; empty for none.
@@ -87,7 +47,7 @@ def plan(
         has_eval_split: Whether there are rows to choose by.
 
     Raises:
-        UserError: As `check` does.
+        UserError: As `check_model_type` does.
 
     Example:
         >>> plan(Hyperparameters(model_type="auto"), model_fn="", workers=1).members
@@ -97,7 +57,7 @@ def plan(
         >>> plan(Hyperparameters(model_type="dnn"), model_fn="", workers=1).members
         ('dnn',)
     """
-    check(hyperparameters, model_fn=model_fn, workers=workers, servers=servers)
+    check_model_type(hyperparameters, model_fn=model_fn, workers=workers, servers=servers)
     kind = hyperparameters.model_type
     if kind not in (AUTO, BLEND):
         return CandidatePlan((kind,))

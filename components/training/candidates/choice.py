@@ -78,6 +78,17 @@ class Choice:
     leaderboard: Sequence[LeaderboardEntry] = ()
     blend: Blend | None = None
 
+    def document(self) -> dict[str, Any]:
+        """Return what `model.json` records: the model type, and the members of a blend."""
+        if self.blend is None:
+            return {"model_type": self.name} if self.leaderboard else {}
+        return {
+            "model_type": self.name,
+            "members": dict(self.weights),
+            "coefficients": [value for value in self.blend.coefficients if value > 0],
+            "bias": list(self.blend.bias),
+        }
+
 
 @dataclass(frozen=True)
 class _Scored:

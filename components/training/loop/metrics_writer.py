@@ -51,6 +51,8 @@ class MetricsWriter:
         logs: Directory of the TensorBoard events; None for none.
         metrics_file: Where a line per evaluation is appended; None for none.
         writes: False for the processes that write nothing.
+        first_step: Steps of the candidates trained before; the metrics file counts on from there,
+            so that no step is there twice.
         written: Called after each measurement.
         now: Returns the time.
     """
@@ -61,11 +63,13 @@ class MetricsWriter:
         metrics_file: Path | None,
         *,
         writes: bool = True,
+        first_step: int = 0,
         written: Callable[[], None] | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._metrics_file = metrics_file if writes else None
         self._writes = writes
+        self._first_step = first_step
         self._written = written
         self._now = now
         self._events = _event_writer(logs) if logs is not None and writes else None
@@ -118,10 +122,10 @@ class MetricsWriter:
             self._written()
 
     def _append(self, values: Mapping[str, float]) -> None:
-        step = int(values["step"])
+        step = self._first_step + int(values["step"])
         if self._metrics_file is not None and step not in self._steps:
             self._steps.add(step)
-            self._write_line(katib_line(values))
+            self._write_line(katib_line({**values, "step": float(step)}))
 
     def _write_line(self, line: str) -> None:
         if self._metrics_file is None:

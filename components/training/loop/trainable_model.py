@@ -117,7 +117,7 @@ def make(
         optimizer,
         layout=data.columns,
         kind=data.task.kind,
-        class_weights=_class_weights(settings, data),
+        class_weights=class_weights(settings, data),
         schedule=schedule,
         local_replicas=local_replicas,
     )
@@ -199,7 +199,12 @@ def _hyperparameters(settings: WorkerSettings) -> Hyperparameters:
     return given.chosen()
 
 
-def _class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] | None:
+def class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] | None:
+    """Return the weight of each class in the loss; None for equal weights.
+
+    Raises:
+        UserError: If classes should be balanced, but there are none.
+    """
     if settings.class_weights == "none":
         return None
     if data.task.kind == "regression":

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.hyperparameters import TREES
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import MissingError
 from kfp_tabular.components.training.candidates import network
+from kfp_tabular.components.training.candidates.candidate_plan import plan, with_model_type
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import parquet_reader
 from kfp_tabular.components.training.input.packed_rows import PackedRows
@@ -33,6 +35,7 @@ from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
 from kfp_tabular.components.training.model.predictor import Predictor
 from kfp_tabular.components.training.worker.outputs import Outputs
 from kfp_tabular.components.training.worker.workspace import Workspace
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 FOLDER = "evaluator"
 """Directory of its logs, in the logs of the training."""
@@ -71,7 +74,14 @@ def evaluate(
     tf = trainable_model.quiet_tensorflow()
     trainable_model.seed(settings)
     data = _data(opened)
-    model = trainable_model.build(settings, data)
+    name = _network(settings, replica)
+    if not name:
+        _logger.info("model_type %s has no checkpoints to evaluate", TREES)
+        while not ended():
+            sleep(_POLL_SECONDS)
+        return {}
+    own = with_model_type(settings.hyperparameters, name)
+    model = trainable_model.build(replace(settings, hyperparameters=own), data)
     predictor = Predictor(model, data.task.kind, data.columns)
     outputs = _own(opened.outputs, settings.logs)
     logs = settings.logs / FOLDER
@@ -106,6 +116,17 @@ def evaluate(
                 sleep(_POLL_SECONDS)
     outputs.publish_logs()
     return last
+
+
+def _network(settings: WorkerSettings, replica: ReplicaRole) -> str:
+    """Return the model type of the network that is trained; empty for none."""
+    planned = plan(
+        settings.hyperparameters,
+        model_fn=settings.model_fn,
+        workers=replica.workers,
+        servers=replica.has_parameter_servers,
+    )
+    return next((name for name in planned.members if name != TREES), "")
 
 
 def _restore(

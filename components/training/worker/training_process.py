@@ -4,11 +4,15 @@ Every process of a distributed training runs this; TF_CONFIG tells them apart.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
-from kfp_tabular.components.training.candidates import network
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.training_options import check_model_type
+from kfp_tabular.components.training.candidates import candidate_training
+from kfp_tabular.components.training.candidates.choice import Choice, choose
 from kfp_tabular.components.training.candidates.fitted_candidate import (
     CandidateContext,
     FittedCandidate,
@@ -52,28 +56,60 @@ def run(
         SystemExit: After SIGTERM, once the checkpoint is saved.
     """
     settings.check()
+    _check_model_type(settings, replica)
     outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", replica.worker + 1, replica.workers)
     context = _prepare(settings, replica, ensure, peers_seconds)
-    with (
-        _uploads(outputs, replica) as uploaded,
-        MetricsWriter(
-            settings.logs, settings.metrics_file, writes=replica.is_chief, written=uploaded
-        ) as writer,
-    ):
-        fitted = network.train(context, writer)
-        metrics = _final_metrics(context, fitted) | fitted.metrics()
-        writer.close_with(metrics)
+    findings = Findings()
+    with _uploads(outputs, replica) as uploaded:
+        plan = candidate_training.plan_of(context)
+        fitted = candidate_training.train(context, plan, findings, uploaded)
+        choice = choose(plan, fitted, context.data, balanced=settings.class_weights == "balanced")
+        if choice.reason:
+            findings.note("candidates", _sentence(choice), option="model_type")
+        metrics = _final_metrics(context, choice) | candidate_training.metrics(fitted, choice)
+        with MetricsWriter(None, settings.metrics_file, writes=replica.is_chief) as writer:
+            writer.close_with(metrics)
     record = TrainingRecord(
-        metrics, fitted.history, _facts(context, fitted), checkpoints.identity(settings, replica)
+        metrics,
+        choice.main.history,
+        _facts(context, fitted, choice),
+        checkpoints.identity(settings, replica),
+        candidates=[candidate_training.record(member, choice) for member in fitted],
+        leaderboard=[asdict(entry) for entry in choice.leaderboard],
     )
     if replica.is_chief:
-        _finish(context, fitted, outputs, record)
+        _finish(context, fitted, choice, outputs, record, findings)
     if replica.has_parameter_servers:
         parameter_servers.dismiss(replica)
     else:
         _leave_together(context.agreement, replica)
     return record
+
+
+def _check_model_type(settings: WorkerSettings, replica: ReplicaRole) -> None:
+    check_model_type(
+        settings.hyperparameters,
+        model_fn=settings.model_fn,
+        workers=replica.workers,
+        servers=replica.has_parameter_servers,
+    )
+
+
+def _sentence(choice: Choice) -> str:
+    """Say what is kept, with every score.
+
+    Only the scores' first digits are shown; `training.json` holds all of them.
+    """
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in choice.weights.items())
+    kept = f"{choice.name} ({shares})" if choice.blend is not None else choice.name
+    scores = ", ".join(
+        f"{entry.candidate} {entry.score:.4g}"
+        for entry in choice.leaderboard
+        if entry.score is not None
+    )
+    measured = f" {choice.score}: {scores}." if scores else ""
+    return f"Kept: {kept}, {choice.reason}.{measured}"
 
 
 def _prepare(
@@ -112,48 +148,62 @@ def _uploads(outputs: Outputs, replica: ReplicaRole) -> Iterator[Callable[[], No
         uploads.close()
 
 
-def _final_metrics(context: CandidateContext, fitted: FittedCandidate) -> dict[str, float]:
+def _final_metrics(context: CandidateContext, choice: Choice) -> dict[str, float]:
     if not context.replica.is_chief:
         # Their metrics are not used, and they would have to fetch rows for them.
         return {}
     data = context.data
-    predict = Predictor(fitted.model, data.task.kind, data.columns).predict
+    predict = Predictor(choice.model, data.task.kind, data.columns).predict
     return evaluation.final_metrics(predict, data, context.settings.eval_rows)
 
 
-def _facts(context: CandidateContext, fitted: FittedCandidate) -> dict[str, Any]:
+def _facts(
+    context: CandidateContext, fitted: Sequence[FittedCandidate], choice: Choice
+) -> dict[str, Any]:
     """Return what the report shows of data and configuration."""
     data = context.data
+    used = [member for member in fitted if member.name in choice.weights]
     return {
         **context.settings.facts(),
         "task": data.task.kind,
         "label": data.task.label,
         "classes": list(data.task.classes),
         "class_counts": list(data.class_counts),
-        "objective": f"eval_{fitted.objective}",
+        "objective": choice.score or f"eval_{choice.main.objective}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),
         "numeric": list(data.columns.numeric),
         "categorical": {column.name: column.size for column in data.columns.categorical},
         "vectors": {vector.name: vector.width for vector in data.columns.vectors},
-        "parameters": fitted.parameters,
-        "schedule": dict(fitted.schedule),
+        "kept": choice.name,
+        "reason": choice.reason,
+        "parameters": sum(member.parameters for member in used),
+        "schedule": dict(choice.main.schedule),
         "workers": context.replica.workers,
     }
 
 
 def _finish(
-    context: CandidateContext, fitted: FittedCandidate, outputs: Outputs, record: TrainingRecord
+    context: CandidateContext,
+    fitted: Sequence[FittedCandidate],
+    choice: Choice,
+    outputs: Outputs,
+    record: TrainingRecord,
+    findings: Findings,
 ) -> None:
     """Write the model, then the logs with `training.json` last, and remove the checkpoints."""
     settings = context.settings
     if settings.output is not None:
-        model_artifact.write(settings, settings.output, context.data, fitted.model)
+        model_artifact.write(
+            settings, settings.output, context.data, choice.model, choice.document()
+        )
         outputs.publish_model()
     if settings.logs is not None:
+        findings.write(settings.logs)
         record.save(settings.logs)
         outputs.publish_logs()
-    fitted.remove_state()
+    for member in fitted:
+        member.remove_state()
 
 
 def _leave_together(agreement: Agreement, replica: ReplicaRole) -> None:

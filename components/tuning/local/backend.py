@@ -1,7 +1,7 @@
 """The local backend: searches with Optuna, with one process of this task per trial."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from kfp_tabular.components.common import files
@@ -9,6 +9,7 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import writability
+from kfp_tabular.components.common.training_options import check_model_type
 from kfp_tabular.components.tuning.local import samplers, study, trial_scheduler
 from kfp_tabular.components.tuning.local.trial_training import TrialTraining
 from kfp_tabular.components.tuning.options import TuningOptions, learning_record
@@ -45,10 +46,13 @@ def run(request: TuningRequest) -> SearchResult:
         algorithm=check_algorithm(options, space),
         goal=goal.goal,
         seed=options.seed,
-        base=asdict(base),
+        base=asdict(search_space.trial_base(base, space)),
     )
+    trial_base = search_space.trial_base(base, space)
+    for name in search_space.model_types(base, space):
+        check_model_type(replace(base, model_type=name), model_fn=options.model_fn, workers=1)
     training = TrialTraining(
-        request, base, additional=objective.additional(goal, options.additional_metrics)
+        request, trial_base, additional=objective.additional(goal, options.additional_metrics)
     )
     dependencies = {
         "objective": asdict(goal),

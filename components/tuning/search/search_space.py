@@ -2,11 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
-from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import (
+    AUTO,
+    AUTO_NETWORK,
+    MODEL_TYPES,
+    TREES,
+    Hyperparameters,
+)
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.tuning.options import TuningOptions
 
@@ -168,6 +174,44 @@ def entries(options: TuningOptions) -> list[Any]:
         ['learning_rate', 'batch_size']
     """
     return options.search_space or default(options.hyperparameters().model_type)
+
+
+def trial_base(base: Hyperparameters, space: Sequence[Parameter]) -> Hyperparameters:
+    """Return the hyperparameters that hold in trials where these have no value of their own.
+
+    `auto` trains networks and trees. A trial trains only those that the search changes: the others
+    would be the same in every trial, and hide how the values differ.
+
+    Args:
+        base: The base hyperparameters.
+        space: What is searched.
+
+    Example:
+        >>> space = parse([{"name": "dropout", "parameterType": "discrete",
+        ...     "feasibleSpace": {"list": ["0", "0.2"]}}])
+        >>> trial_base(Hyperparameters(model_type="auto"), space).model_type == AUTO_NETWORK
+        True
+    """
+    names = {entry.name for entry in space}
+    if base.model_type != AUTO or "model_type" in names:
+        return base
+    of_trees = {name for name in names if name.startswith("tree_")}
+    if not of_trees:
+        return replace(base, model_type=AUTO_NETWORK)
+    return replace(base, model_type=TREES) if of_trees == names else base
+
+
+def model_types(base: Hyperparameters, space: Sequence[Parameter]) -> tuple[str, ...]:
+    """Return the model types that trials may have.
+
+    Example:
+        >>> model_types(Hyperparameters(model_type="dnn"), ())
+        ('dnn',)
+    """
+    for entry in space:
+        if entry.name == "model_type" and isinstance(entry, Choice):
+            return tuple(str(value) for value in entry.values)
+    return (base.model_type,)
 
 
 def default(model_type: str) -> list[dict[str, Any]]:

@@ -1,0 +1,158 @@
+"""Trains the candidates of a plan one after the other, and records what came of them."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.artifacts.hyperparameters import TREES
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.candidates import candidate_plan, network
+from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
+from kfp_tabular.components.training.candidates.choice import Choice
+from kfp_tabular.components.training.candidates.fitted_candidate import (
+    CandidateContext,
+    FittedCandidate,
+)
+from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
+
+_logger = logging.getLogger(__name__)
+
+
+def plan_of(context: CandidateContext) -> CandidatePlan:
+    """Return which candidates a training tries."""
+    return candidate_plan.plan(
+        context.settings.hyperparameters,
+        model_fn=context.settings.model_fn,
+        workers=context.replica.workers,
+        servers=context.replica.has_parameter_servers,
+        has_eval_split=context.data.has_eval_split,
+    )
+
+
+def train(
+    context: CandidateContext,
+    plan: CandidatePlan,
+    findings: Findings,
+    written: Callable[[], None] | None = None,
+) -> list[FittedCandidate]:
+    """Train the members of a plan in turn; a restarted training goes on where it was.
+
+    Where the best is kept anyway, a member that cannot be trained is left out, with a finding.
+
+    Args:
+        context: What to train with.
+        plan: The members.
+        findings: Receives what was left out, and why.
+        written: Called after each change of the logs.
+
+    Raises:
+        UserError: If no member can be trained, or one of a blend that was asked for.
+        SystemExit: After SIGTERM, once the state is saved.
+    """
+    if plan.note:
+        findings.note("candidates", plan.note, option="model_type")
+    fitted: list[FittedCandidate] = []
+    errors: list[UserError] = []
+    for number, name in enumerate(plan.members, start=1):
+        if _is_over(context, fitted):
+            findings.warning(
+                "budget",
+                f"{name} was not trained: the others took longer than budget_seconds. Another run "
+                "may have time for it, and give another model.",
+                option="budget_seconds",
+            )
+            continue
+        if len(plan.members) > 1:
+            _logger.info("candidate %d of %d: %s", number, len(plan.members), name)
+        try:
+            fitted.append(_train_one(context, plan, name, fitted, written))
+        except UserError as error:
+            if not plan.chosen:
+                raise
+            errors.append(error)
+            findings.warning(
+                "candidate-left-out", f"{name} was left out: {error}", option="model_type"
+            )
+    if not fitted:
+        raise errors[-1]
+    return fitted
+
+
+def _is_over(context: CandidateContext, fitted: Sequence[FittedCandidate]) -> bool:
+    limit = context.settings.budget_seconds
+    return bool(limit and fitted) and sum(member.seconds for member in fitted) >= limit
+
+
+def _train_one(
+    context: CandidateContext,
+    plan: CandidatePlan,
+    name: str,
+    earlier: Sequence[FittedCandidate],
+    written: Callable[[], None] | None,
+) -> FittedCandidate:
+    settings = context.settings
+    own = replace(
+        context,
+        settings=replace(
+            settings,
+            hyperparameters=candidate_plan.with_model_type(settings.hyperparameters, name),
+        ),
+    )
+    with MetricsWriter(
+        _logs(settings.logs, plan, name),
+        settings.metrics_file,
+        writes=context.replica.is_chief,
+        written=written,
+        first_step=sum(member.steps for member in earlier),
+    ) as writer:
+        if name == TREES:
+            # CatBoost is only needed here.
+            from kfp_tabular.components.training.candidates import tree_candidate
+
+            found = tree_candidate.train(own, writer)
+        else:
+            found = network.train(own, writer, more_follow=len(plan.members) > 1)
+    if len(plan.members) > 1:
+        _logger.info("%s: trained in %.1f s, best at step %d", name, found.seconds, found.best_step)
+    return found
+
+
+def _logs(logs: Path | None, plan: CandidatePlan, name: str) -> Path | None:
+    """Return where a candidate's TensorBoard events go: each is a run of its own."""
+    return logs / name if logs is not None and len(plan.members) > 1 else logs
+
+
+def metrics(fitted: Sequence[FittedCandidate], choice: Choice) -> dict[str, float]:
+    """Return the metrics of the training, and each candidate's score.
+
+    `steps`, `best_step`, `epochs` and `rows_per_second` are those of the member with most weight;
+    `seconds` are those of all candidates.
+    """
+    return {
+        **choice.main.metrics(),
+        "seconds": sum(member.seconds for member in fitted),
+        **{
+            f"{entry.candidate}_{choice.score}": entry.score
+            for entry in choice.leaderboard
+            if entry.score is not None
+        },
+    }
+
+
+def record(member: FittedCandidate, choice: Choice) -> Mapping[str, Any]:
+    """Return what `training.json` holds of a member."""
+    return {
+        "name": member.name,
+        "weight": choice.weights.get(member.name, 0.0),
+        "steps": member.steps,
+        "best_step": member.best_step,
+        "seconds": member.seconds,
+        "parameters": member.parameters,
+        "size": member.size,
+        "objective": f"eval_{member.objective}",
+        "interval": member.schedule.get("interval"),
+        "history": list(member.history),
+    }

@@ -1,0 +1,216 @@
+"""Trainings that try several candidates: what is kept, and what is recorded of the others."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kfp_tabular.components.common.artifacts import findings
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.training.training_record import TrainingRecord
+from kfp_tabular.components.training.worker import training_process
+
+SMALL = {"epochs": 3, "tree_count": 60, "tree_depth": 4}
+KINDS = ("binary", "multiclass", "regression")
+
+
+@pytest.fixture(scope="module")
+def tried(inputs, tmp_path_factory):
+    """A training with `auto` of each kind of task, with its folder and record."""
+    found = {}
+    for kind in KINDS:
+        folder = tmp_path_factory.mktemp(f"auto-{kind}")
+        settings = inputs[kind].settings(
+            folder, model_type="auto", metrics_file=folder / "metrics.txt", **SMALL
+        )
+        found[kind] = (folder, training_process.run(settings))
+    return found
+
+
+def eval_predictions(made, folder):
+    """Return what the exported model predicts for the raw rows of the eval split."""
+    model, rows = SavedModel(folder / "model"), made.raw_rows(made.ROWS["eval"], 1)
+    given = {entry.input: rows[entry.name] for entry in model.spec.inputs}
+    return rows, {name: value.numpy() for name, value in model.predict(given).items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_best_candidate_on_the_eval_split_is_kept(tried, kind):
+    _, record = tried[kind]
+    names = {entry["candidate"] for entry in record.leaderboard}
+    assert names == {"trees", "wide_and_deep", "blend"}
+    (kept,) = (entry for entry in record.leaderboard if entry["is_kept"])
+    members = [entry["score"] for entry in record.leaderboard if entry["candidate"] != "blend"]
+    assert kept["score"] <= min(members)
+    assert kept["candidate"] == record.facts["kept"]
+    scores = [entry["score"] for entry in record.leaderboard]
+    assert scores == sorted(scores)
+    weights = [member["weight"] for member in record.candidates]
+    assert sum(weights) == pytest.approx(1)
+    assert all(entry["seconds"] > 0 and entry["size"] > 0 for entry in record.leaderboard)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_scores_are_those_of_the_exported_model(made, tried, kind):
+    """Computed here from the exported model's answers for raw rows, without the training's code."""
+    folder, record = tried[kind]
+    rows, outputs = eval_predictions(made, folder)
+    if kind == "regression":
+        errors = outputs["prediction"].astype(float) - rows["price"]
+        score, name = float(np.sqrt((errors**2).mean())), "rmse"
+    else:
+        label = rows["sold" if kind == "binary" else "grade"]
+        of_label = outputs["probabilities"][np.arange(len(label)), label].astype(float)
+        score, name = float(-np.log(of_label).mean()), "log_loss"
+    (kept,) = (entry for entry in record.leaderboard if entry["is_kept"])
+    assert kept["score"] == pytest.approx(score, rel=1e-5)
+    assert record.metrics[f"eval_{name}"] == pytest.approx(score, rel=1e-5)
+    assert record.metrics[f"{kept['candidate']}_eval_{name}"] == kept["score"]
+
+
+def test_what_is_left_behind(tried):
+    folder, record = tried["binary"]
+    assert TrainingRecord.load(folder / "logs") == record
+    for member in record.candidates:
+        assert list((folder / "logs" / member["name"]).glob("events.out.tfevents.*"))
+        assert member["history"][-1]["step"] == member["steps"]
+        assert member["best_step"] in [entry["step"] for entry in member["history"]]
+    assert not list((folder / "logs" / "checkpoints").glob("*"))
+    # No step twice: Katib takes the lines for one training.
+    lines = (folder / "metrics.txt").read_text().splitlines()
+    steps = [pair.partition("=")[2] for line in lines for pair in line.split()[1:2]]
+    assert len(lines) == sum(len(member["history"]) for member in record.candidates) + 1
+    assert len(set(steps)) == len(steps)
+    assert "eval_auc=" in lines[-1]
+    (found,) = findings.read(folder / "logs")
+    assert found.code == "candidates"
+    assert str(found).startswith("Kept: ")
+
+
+def test_the_model_document_names_what_was_chosen(tried):
+    for folder, record in tried.values():
+        recorded = ModelSpec.load(folder / "model").hyperparameters
+        assert recorded["model_type"] == record.facts["kept"]
+        if record.facts["kept"] == "blend":
+            assert sum(recorded["members"].values()) == pytest.approx(1)
+            assert len(recorded["coefficients"]) == len(recorded["members"])
+        json.dumps(recorded)
+
+
+def test_the_same_seed_gives_the_same_choice(inputs, tried, tmp_path):
+    _, first = tried["multiclass"]
+    again = training_process.run(
+        inputs["multiclass"].settings(tmp_path, output=None, model_type="auto", **SMALL)
+    )
+    for one, other in zip(first.leaderboard, again.leaderboard, strict=True):
+        assert one["candidate"] == other["candidate"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+        assert one["weight"] == pytest.approx(other["weight"], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trees_alone(made, inputs, tmp_path, kind):
+    settings = inputs[kind].settings(tmp_path, model_type="trees", **SMALL)
+    record = training_process.run(settings)
+    assert [member["name"] for member in record.candidates] == ["trees"]
+    assert record.metrics["steps"] <= SMALL["tree_count"]
+    assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "trees"
+    rows, outputs = eval_predictions(made, tmp_path)
+    if kind == "regression":
+        errors = outputs["prediction"].astype(float) - rows["price"]
+        assert record.metrics["eval_rmse"] == pytest.approx(
+            float(np.sqrt((errors**2).mean())), rel=1e-5
+        )
+        (best,) = (
+            entry for entry in record.history if entry["step"] == record.metrics["best_step"]
+        )
+        # CatBoost's own measurement of the number of trees kept.
+        assert record.metrics["eval_rmse"] == pytest.approx(best["eval_rmse"], rel=1e-4)
+    else:
+        losses = [entry["eval_log_loss"] for entry in record.history]
+        assert record.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_a_blend_that_was_asked_for(inputs, tmp_path):
+    record = training_process.run(inputs["binary"].settings(tmp_path, model_type="blend", **SMALL))
+    assert record.facts["kept"] == "blend"
+    assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "blend"
+
+
+def test_without_an_eval_split_there_is_no_choice(made, inputs, tmp_path):
+    examples = tmp_path / "examples"
+    made.rewrite(inputs["binary"].examples, examples, eval=None)
+    found = replace(inputs["binary"], examples=examples)
+    record = training_process.run(found.settings(tmp_path, output=None, model_type="auto", **SMALL))
+    assert record.facts["kept"] == "trees"
+    assert "no eval split" in str(findings.read(tmp_path / "logs")[0])
+    blended = training_process.run(
+        found.settings(tmp_path / "blend", output=None, model_type="blend", **SMALL)
+    )
+    assert [member["weight"] for member in blended.candidates] == [0.5, 0.5]
+
+
+def test_few_eval_rows_are_not_fitted_on(made, inputs, tmp_path):
+    examples = tmp_path / "examples"
+    few = {
+        name: values[:40]
+        for name, values in made.read_columns(inputs["binary"].examples, "eval").items()
+    }
+    made.rewrite(inputs["binary"].examples, examples, eval=few)
+    found = replace(inputs["binary"], examples=examples)
+    record = training_process.run(found.settings(tmp_path, output=None, model_type="auto", **SMALL))
+    assert record.facts["kept"] in ("trees", "wide_and_deep")
+    assert "eval rows" in record.facts["reason"]
+
+
+def test_balanced_classes_stay_uncalibrated(inputs, tmp_path):
+    record = training_process.run(
+        inputs["binary"].settings(tmp_path, model_type="blend", class_weights="balanced", **SMALL)
+    )
+    document = ModelSpec.load(tmp_path / "model").hyperparameters
+    assert document["bias"] == [0.0]
+    assert sum(document["coefficients"]) == pytest.approx(1)
+    assert record.facts["kept"] == "blend"
+
+
+def test_a_candidate_that_cannot_be_trained_is_left_out(inputs, tmp_path):
+    settings = inputs["binary"].settings(
+        tmp_path, output=None, model_type="auto", learning_rate=1e30, **SMALL
+    )
+    record = training_process.run(settings)
+    assert record.facts["kept"] == "trees"
+    (left_out,) = (
+        found for found in findings.read(tmp_path / "logs") if found.code == "candidate-left-out"
+    )
+    assert "diverged" in str(left_out)
+    with pytest.raises(UserError, match="diverged"):
+        training_process.run(
+            inputs["binary"].settings(
+                tmp_path, output=None, model_type="blend", learning_rate=1e30, **SMALL
+            )
+        )
+
+
+def test_a_budget_leaves_the_rest_out(inputs, tmp_path, monkeypatch):
+    settings = inputs["binary"].settings(
+        tmp_path, output=None, model_type="auto", budget_seconds=1, **SMALL
+    )
+    from kfp_tabular.components.training.candidates import candidate_training
+
+    whole = candidate_training._train_one
+    monkeypatch.setattr(
+        candidate_training, "_train_one", lambda *given: replace(whole(*given), seconds=2.0)
+    )
+    record = training_process.run(settings)
+    assert record.facts["kept"] == "trees"
+    assert "budget_seconds" in str(findings.read(tmp_path / "logs")[0])
+
+
+@pytest.mark.parametrize("model_type", ["trees", "blend"])
+def test_a_model_function_replaces_the_model_type(inputs, tmp_path, model_type):
+    settings = inputs["binary"].settings(tmp_path, model_type=model_type, model_fn="my_models:small")
+    with pytest.raises(UserError, match="cannot be combined with model_fn"):
+        training_process.run(settings)
