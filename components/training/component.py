@@ -17,7 +17,7 @@ def train_model(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
     hyperparameters: dsl.Input[dsl.Artifact] = None,
-    model_type: str = "wide_and_deep",
+    model_type: str = "auto",
     epochs: int = 0,
     train_steps: int = 0,
     batch_size: int = 256,
@@ -29,6 +29,7 @@ def train_model(
     workers: int = 1,
     checkpoint_uri: str = "",
     decision_threshold: float = 0.5,
+    budget_seconds: int = 0,
     seed: int = 0,
     backend: str = "local",
     job: Dict = {},  # type: ignore[type-arg]
@@ -36,10 +37,10 @@ def train_model(
 ) -> None:
     """Train a model and export it as a SavedModel that takes raw features.
 
-    The network reads the transformed columns; the exported model holds the transform graph, the
-    vocabularies and the network, so it takes features as they are in the data. The weights kept
-    are those that did best on the eval split, by log loss for classes (AUC for two classes with
-    balanced weights), RMSE for regression.
+    The model reads the transformed columns; the export holds the transform graph, the vocabularies
+    and the model, so it takes features as they are in the data. By default boosted trees and a
+    network are trained, and the best on the eval split is kept, or a blend of both, by log loss or
+    RMSE. The guide "Which model is trained" has the rules.
 
     A task that is killed and retried with the same output paths, or with the same
     `checkpoint_uri`, resumes from its last checkpoint.
@@ -51,15 +52,16 @@ def train_model(
         model: The SavedModel: signatures `serving_default` (raw features by name, tensors of
             shape [batch]) and `serving_examples` (serialized tf.Example), with `model.json` and
             `schema.pbtxt` beside it.
-        training_logs: TensorBoard events, `training.json` with every measurement, the workers'
-            logs, and, until training is done, the checkpoints.
+        training_logs: TensorBoard events, `training.json` with every measurement and the
+            leaderboard, the workers' logs, and, until training is done, the checkpoints.
         metrics: Final metrics on both splits (`eval_auc`, `train_log_loss`, ...), `steps`,
-            `best_step`, `epochs`, `seconds` and `rows_per_second`.
-        report: Learning curves, configuration and facts of the data, in one HTML page.
+            `best_step`, `epochs`, `seconds` and `rows_per_second`, and each candidate's score.
+        report: Leaderboard, learning curves, configuration and facts of the data, in one page.
         hyperparameters: A JSON object of hyperparameters, as tune_hyperparameters writes it. It
             overrides `model_type`, `epochs`, `train_steps`, `batch_size`, `learning_rate` and
             `base_hyperparameters`.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
+        model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
+            or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
             many as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.
@@ -85,6 +87,9 @@ def train_model(
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
+        budget_seconds: With `model_type` `auto`: once the candidates have trained for so long, no
+            other one is started, which a finding reports; the result then depends on the machine.
+            0 bounds their work by rules on rows and columns only.
         seed: Seed of the initial weights, the row order and dropout. tune_hyperparameters seeds its
             search with it, too.
         backend: Where training runs: `local` (processes of this task), or as a job on the cluster:
@@ -100,8 +105,8 @@ def train_model(
         UserError: Exit code 2: an empty train split, a column that does not fit the transform
             graph, a label that is not encoded, an unknown hyperparameter or one out of range, a
             decision threshold for a task that is not binary, a model function that cannot be
-            imported or returns an unsuitable model, training that diverges, an invalid `job`, or a
-            permission that the task's account lacks.
+            imported or returns an unsuitable model, trees with several workers, training that
+            diverges, an invalid `job`, or a permission that the task's account lacks.
         JobFailedError: The job on the cluster failed; the message names the pod and the reason.
 
     Example:

@@ -1,9 +1,11 @@
 """The HTML report of a training."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts.hyperparameters import BLEND, TREES
 from kfp_tabular.components.common.options import describe
 from kfp_tabular.components.training.options import WorkerOptions
 from kfp_tabular.components.training.training_record import TrainingRecord
@@ -12,18 +14,23 @@ _LARGEST_CLASSES = 30
 
 
 def page(record: TrainingRecord) -> str:
-    """Return the page: key figures, learning curves, configuration, data.
+    """Return the page: key figures, leaderboard, learning curves, configuration, data.
 
     Args:
         record: The record of the training.
     """
     facts, metrics = record.facts, record.metrics
-    kind = facts["hyperparameters"]["model_type"]
-    name = facts["model_fn"] or kind
+    # Records of earlier versions have one candidate, and do not name it.
+    kept = facts.get("kept") or facts["hyperparameters"]["model_type"]
+    name = facts["model_fn"] or kept
+    leaderboard = []
+    if record.leaderboard:
+        leaderboard = [html.Section("Leaderboard", _leaderboard(record))]
     return html.page(
         "Training",
         [
             html.Section("Result", (html.facts(_key_figures(record)), _result(metrics))),
+            *leaderboard,
             html.Section("Learning curves", _curves(record)),
             html.Section("Configuration", (_configuration(facts),)),
             html.Section("Data", _data(facts)),
@@ -37,7 +44,7 @@ def _key_figures(record: TrainingRecord) -> dict[str, object]:
     objective = facts["objective"]
     figures: dict[str, object] = {}
     if objective in metrics:
-        figures[f"{objective} (kept weights)"] = metrics[objective]
+        figures[f"{objective} (kept model)"] = metrics[objective]
     return figures | {
         "steps": int(metrics["steps"]),
         "best step": int(metrics["best_step"]),
@@ -55,23 +62,108 @@ def _result(metrics: Mapping[str, float]) -> html.Markup:
         (name, metrics[f"train_{name}"], metrics.get(f"eval_{name}", "no eval split"))
         for name in names
     ]
-    return html.table(("metric", "train", "eval"), rows, caption="Of the weights that were kept")
+    return html.table(("metric", "train", "eval"), rows, caption="Of the model that was kept")
+
+
+def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
+    entries, facts = record.leaderboard, record.facts
+    best = entries[0]["score"]
+    rows = [
+        (
+            f"{entry['candidate']} (kept)" if entry["is_kept"] else entry["candidate"],
+            entry["score"],
+            "" if entry["score"] == best else f"+{_percent(entry['score'] / best - 1)}",
+            "" if entry["cross_validated"] is None else entry["cross_validated"],
+            round(entry["seconds"], 1),
+            round(entry["size"] / 2**20, 2),
+            "" if entry["candidate"] == BLEND else _percent(entry["weight"]),
+        )
+        for entry in entries
+    ]
+    headers = (
+        "candidate",
+        facts["objective"],
+        "worse than the best",
+        "cross-validated",
+        "seconds",
+        "MiB",
+        "share in the kept model",
+    )
+    note = (
+        f"Kept: {facts['kept']}, {facts['reason']}. All were measured on the same "
+        f"{facts['eval_rows_used']:,} rows of the eval split; lower is better. A blend is fitted "
+        "on these rows, so its cross-validated score, on rows that it was not fitted on, is the "
+        "one that had to win."
+    )
+    return (html.paragraph(note), html.table(headers, rows))
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}" if math.isfinite(value) else ""
 
 
 def _curves(record: TrainingRecord) -> tuple[html.Markup, ...]:
-    charts = []
-    names = [name for name in record.history[-1] if name not in ("step", "epoch")]
-    for name in names:
-        points = [(entry["step"], entry[name]) for entry in record.history if name in entry]
-        charts.append(html.line_chart({name: points}, x_label="step", y_label=name, title=name))
-    return (
-        html.paragraph(
-            f"An evaluation every {record.facts['schedule']['interval']} steps, on "
-            f"{record.facts['eval_rows_used']:,} rows of the eval split. The weights kept are "
-            f"those of step {int(record.metrics['best_step']):,}."
-        ),
-        html.row(*charts),
+    members: Sequence[Mapping[str, Any]] = record.candidates
+    if not members:
+        # A record of an earlier version.
+        alone = {
+            "name": record.facts["hyperparameters"]["model_type"],
+            "history": record.history,
+            "best_step": record.metrics["best_step"],
+            "interval": record.facts["schedule"]["interval"],
+        }
+        members = (alone,)
+    blocks: list[html.Markup] = []
+    for member in members:
+        blocks += _member_curves(member, record)
+    return tuple(blocks)
+
+
+def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[html.Markup]:
+    history, best = member["history"], member["best_step"]
+    measured = [name for name in history[-1] if name.startswith("eval_")]
+    loss = next((name for name in _EVAL_LOSSES if name in measured), "")
+    series = {"train": _points(history, "train_loss")}
+    if loss and loss != "eval_rmse":
+        series["eval"] = _points(history, loss)
+    elif loss:
+        # The train loss is the mean squared error of the standardized label.
+        scale = record.facts.get("label_scale", 1.0)
+        series = {
+            "train": [(step, scale * math.sqrt(value)) for step, value in series["train"]],
+            "eval": _points(history, loss),
+        }
+    marks = {"kept": best}
+    charts = [
+        html.line_chart(
+            series,
+            x_label="step",
+            y_label=loss.removeprefix("eval_") or "loss",
+            title="Loss",
+            marks=marks,
+        )
+    ]
+    charts += [
+        html.line_chart(
+            {name: _points(history, name)}, x_label="step", y_label=name, title=name, marks=marks
+        )
+        for name in measured
+        if name != loss
+    ]
+    steps = "trees" if member["name"] == TREES else "steps"
+    text = (
+        f"{member['name']}: measured every {member['interval']} {steps}, on "
+        f"{record.facts['eval_rows_used']:,} rows of the eval split. Kept is what was trained "
+        f"after {int(best):,} {steps}."
     )
+    return [html.paragraph(text), html.row(*charts)]
+
+
+_EVAL_LOSSES = ("eval_log_loss", "eval_loss", "eval_rmse")
+
+
+def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(entry["step"], entry[name]) for entry in history if name in entry]
 
 
 def _configuration(facts: Mapping[str, Any]) -> html.Markup:

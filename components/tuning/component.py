@@ -29,7 +29,7 @@ def tune_hyperparameters(
     early_stopping: str = "medianstop",
     min_trials_required: int = 3,
     start_step: int = 4,
-    model_type: str = "wide_and_deep",
+    model_type: str = "auto",
     epochs: int = 0,
     train_steps: int = 0,
     batch_size: int = 256,
@@ -105,7 +105,8 @@ def tune_hyperparameters(
         min_trials_required: For `medianstop`: number of trials that must succeed before one is
             stopped.
         start_step: For `medianstop`: number of reports after which a trial is judged.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
+        model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
+            or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
             many as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.

@@ -48,7 +48,7 @@ def training_pipeline(
     fail_on: str = "error",
     feature_config: dict[str, Any] = {},
     preprocessing_fn: str = "",
-    model_type: str = "wide_and_deep",
+    model_type: str = "auto",
     model_fn: str = "",
     epochs: int = 0,
     train_steps: int = 0,
@@ -58,6 +58,7 @@ def training_pipeline(
     class_weights: str = "none",
     early_stopping_patience: int = 5,
     decision_threshold: float = 0.5,
+    training_budget_seconds: int = 0,
     workers: int = 1,
     training_backend: str = "local",
     training_job: dict[str, Any] = {},
@@ -189,7 +190,8 @@ def training_pipeline(
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.
-        model_type: Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.
+        model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
+            or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
         model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
             guide on model functions.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
@@ -210,6 +212,9 @@ def training_pipeline(
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
+        training_budget_seconds: With `model_type` `auto`: once the candidates have trained for so
+            long, no other one is started, which a finding reports; the result then depends on the
+            machine. 0 bounds their work by rules on rows and columns only.
         workers: Worker processes that train together, the chief included. Each takes an equal share
             of the rows.
         training_backend: Where training runs: `local` (processes of this task), or as a job on the
@@ -397,6 +402,7 @@ def training_pipeline(
         early_stopping_patience=early_stopping_patience,
         model_fn=model_fn,
         decision_threshold=decision_threshold,
+        budget_seconds=training_budget_seconds,
         workers=workers,
         backend=training_backend,
         job=training_job,

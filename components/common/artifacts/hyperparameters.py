@@ -76,8 +76,9 @@ class BasicHyperparameters:
     """The hyperparameters that components also take as arguments of their own."""
 
     model_type: str = option(
-        "wide_and_deep",
-        "Architecture: `linear`, `dnn`, `wide_and_deep`, `dcn_v2` or `tabm`.",
+        AUTO,
+        """`auto` tries `trees` and a network and keeps the best on eval, or their `blend`; or
+        `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.""",
         check=one_of(*MODEL_TYPES),
     )
     epochs: int = option(

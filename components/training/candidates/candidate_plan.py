@@ -51,9 +51,9 @@ def plan(
 
     Example:
         >>> plan(Hyperparameters(model_type="auto"), model_fn="", workers=1).members
-        ('trees', 'wide_and_deep')
+        ('trees', 'tabm')
         >>> plan(Hyperparameters(model_type="auto"), model_fn="", workers=2).members
-        ('wide_and_deep',)
+        ('tabm',)
         >>> plan(Hyperparameters(model_type="dnn"), model_fn="", workers=1).members
         ('dnn',)
     """

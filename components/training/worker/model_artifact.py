@@ -13,7 +13,7 @@ from kfp_tabular.components.training.model import saved_model
 from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
-_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow")
+_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow", "catboost")
 
 _logger = logging.getLogger(__name__)
 

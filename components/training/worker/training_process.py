@@ -169,6 +169,7 @@ def _facts(
         "label": data.task.label,
         "classes": list(data.task.classes),
         "class_counts": list(data.class_counts),
+        "label_scale": data.scale,
         "objective": choice.score or f"eval_{choice.main.objective}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),

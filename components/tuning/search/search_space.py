@@ -226,7 +226,11 @@ def default(model_type: str) -> list[dict[str, Any]]:
     Example:
         >>> [entry["name"] for entry in default("linear")]
         ['learning_rate', 'batch_size']
+        >>> [entry["name"] for entry in default("trees")]
+        ['tree_depth', 'tree_l2']
     """
+    if model_type == TREES:
+        return _of_trees()
     space: list[dict[str, Any]] = [
         {
             "name": "learning_rate",
@@ -261,6 +265,21 @@ def default(model_type: str) -> list[dict[str, Any]]:
             }
         )
     return space
+
+
+def _of_trees() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "tree_depth",
+            "parameterType": "int",
+            "feasibleSpace": {"min": "4", "max": "8"},
+        },
+        {
+            "name": "tree_l2",
+            "parameterType": "double",
+            "feasibleSpace": {"min": "1", "max": "30", "distribution": "logUniform"},
+        },
+    ]
 
 
 def to_katib(space: Sequence[Parameter]) -> list[dict[str, Any]]:

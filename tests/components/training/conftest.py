@@ -64,7 +64,11 @@ class Inputs:
         """Return settings of a short training; hyperparameters are given by name, too."""
         names = {field.name for field in dataclasses.fields(Hyperparameters)}
         hyperparameters = Hyperparameters(
-            epochs=6, batch_size=64, learning_rate=0.01, hidden_units="32,16"
+            model_type="wide_and_deep",
+            epochs=6,
+            batch_size=64,
+            learning_rate=0.01,
+            hidden_units="32,16",
         ).updated({name: value for name, value in changes.items() if name in names})
         return dataclasses.replace(
             WorkerSettings(self.examples, self.graph, folder / "model", folder / "logs"),
@@ -74,7 +78,7 @@ class Inputs:
 
     def request(self, folder: Path, **changes: object) -> TrainingRequest:
         """Return the request of a task that trains with `settings`; options are by name."""
-        base = {"epochs": 6, "batch_size": 64, "learning_rate": 0.01}
+        base = {"model_type": "wide_and_deep", "epochs": 6, "batch_size": 64, "learning_rate": 0.01}
         hidden = {"hidden_units": "32,16"}
         return TrainingRequest(
             options=build(TrainingOptions, {**base, "base_hyperparameters": hidden, **changes}),

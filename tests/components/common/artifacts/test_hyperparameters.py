@@ -98,7 +98,7 @@ def test_the_file_is_a_plain_json_object(tmp_path):
     [
         (
             {"model_type": "dcn"},
-            "model_type: expected linear, dnn, wide_and_deep, dcn_v2 or tabm, found 'dcn'.*dcn_v2",
+            "model_type: expected auto, blend, trees, linear, .* or tabm, found 'dcn'.*dcn_v2",
         ),
         (
             {"learning_rate_schedule": "linear"},

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
+from kfp_tabular.components.common.artifacts.hyperparameters import NETWORK_TYPES, Hyperparameters
 from kfp_tabular.components.training.input.packed_rows import Categorical, Vector
 from kfp_tabular.components.training.model import ModelContext, architectures, features
 
@@ -25,7 +25,7 @@ def test_columns_of_rare_ids_are_dropped_more_often():
     assert rates == sorted(rates)
 
 
-@pytest.mark.parametrize("kind", MODEL_TYPES)
+@pytest.mark.parametrize("kind", NETWORK_TYPES)
 def test_every_architecture_takes_vectors(kind):
     context = ModelContext(
         task="multiclass",
@@ -70,5 +70,7 @@ def test_rare_categories_are_dropped_as_whole_columns_and_only_in_training():
     np.testing.assert_allclose(dropped.mean(axis=0), [0.5, 0.8], atol=0.04)
     kept = trained_on[:, 1][dropped[:, 1] == 0]
     np.testing.assert_allclose(kept, 5 * seen[: len(kept), 1], rtol=1e-5)
-    plain = replace(context, hyperparameters=Hyperparameters(dropout=0.0).chosen())
+    plain = replace(
+        context, hyperparameters=Hyperparameters(model_type="wide_and_deep", dropout=0.0).chosen()
+    )
     assert not any("dropout" in layer.name for layer in architectures.build(plain).layers)

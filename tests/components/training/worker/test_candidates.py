@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.artifacts import findings
+from kfp_tabular.components.common.artifacts.hyperparameters import AUTO_NETWORK
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
@@ -41,7 +42,7 @@ def eval_predictions(made, folder):
 def test_the_best_candidate_on_the_eval_split_is_kept(tried, kind):
     _, record = tried[kind]
     names = {entry["candidate"] for entry in record.leaderboard}
-    assert names == {"trees", "wide_and_deep", "blend"}
+    assert names == {"trees", AUTO_NETWORK, "blend"}
     (kept,) = (entry for entry in record.leaderboard if entry["is_kept"])
     members = [entry["score"] for entry in record.leaderboard if entry["candidate"] != "blend"]
     assert kept["score"] <= min(members)
@@ -162,7 +163,7 @@ def test_few_eval_rows_are_not_fitted_on(made, inputs, tmp_path):
     made.rewrite(inputs["binary"].examples, examples, eval=few)
     found = replace(inputs["binary"], examples=examples)
     record = training_process.run(found.settings(tmp_path, output=None, model_type="auto", **SMALL))
-    assert record.facts["kept"] in ("trees", "wide_and_deep")
+    assert record.facts["kept"] in ("trees", AUTO_NETWORK)
     assert "eval rows" in record.facts["reason"]
 
 
@@ -211,6 +212,8 @@ def test_a_budget_leaves_the_rest_out(inputs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("model_type", ["trees", "blend"])
 def test_a_model_function_replaces_the_model_type(inputs, tmp_path, model_type):
-    settings = inputs["binary"].settings(tmp_path, model_type=model_type, model_fn="my_models:small")
+    settings = inputs["binary"].settings(
+        tmp_path, model_type=model_type, model_fn="my_models:small"
+    )
     with pytest.raises(UserError, match="cannot be combined with model_fn"):
         training_process.run(settings)

@@ -49,7 +49,7 @@ def test_katib_vocabulary():
 def test_the_default_space_fits_the_model_type_and_holds_the_defaults(model_type):
     space = search_space.parse(search_space.default(model_type))
     names = {parameter.name for parameter in space}
-    assert ("dropout" in names) == (model_type != "linear")
+    assert ("dropout" in names) == (model_type not in ("linear", "trees"))
     assert ("cross_layers" in names) == (model_type == "dcn_v2")
     for parameter in space:
         default = getattr(Hyperparameters(), parameter.name)
