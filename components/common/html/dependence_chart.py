@@ -10,6 +10,7 @@ from kfp_tabular.components.common.html.markup import Markup, escape, format_num
 
 _WIDTH, _HEIGHT = 320.0, 220.0
 _STRIP = 26.0  # the height of the histogram above the axis
+_MISSING = 62.0  # the room for what is answered without a value, right of the axis
 _ROW = 20.0
 _LONGEST = 18
 _DAY = 86_400.0
@@ -57,8 +58,8 @@ def dependence_lines(
     """
     bottom = _HEIGHT - 22
     y = Scale(*_apart(y_range), bottom - _STRIP - 4, 8)
-    left = svg.label_width(y, 4) + 16
-    right = _WIDTH - (46 if drawn.missing else 10)
+    left = svg.label_width(y, 4) + 20
+    right = _WIDTH - (_MISSING if drawn.missing else 10)
     x = fit(drawn.grid, left, right, rounded=False)
     plot = svg.Plot(_WIDTH, _HEIGHT, left, 8, right, bottom)
     parts = svg.left_axis(plot, y, y_label, 4)
@@ -72,7 +73,7 @@ def dependence_lines(
     for index, (name, means) in enumerate(drawn.means.items()):
         parts.append(_mean_line(name, means, drawn, (x, y), index))
     if drawn.missing:
-        parts.append(_missing(drawn.missing, y, (right + 23, bottom)))
+        parts.append(_missing(drawn.missing, y, (_WIDTH - 24, bottom)))
     parts += _time_axis(plot, x) if drawn.is_time else svg.bottom_axis(plot, x, ticks=4)
     return svg.figure(_WIDTH, _HEIGHT, parts, title=title, grows=False)
 

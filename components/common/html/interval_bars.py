@@ -6,8 +6,8 @@ from kfp_tabular.components.common.html import svg
 from kfp_tabular.components.common.html.axes import fit
 from kfp_tabular.components.common.html.markup import Markup, format_number
 
-_WIDTH, _ROW = 520.0, 20.0
-_LONGEST = 24
+_WIDTH, _ROW = 420.0, 20.0
+_LONGEST = 22
 
 
 def interval_bars(

@@ -34,6 +34,7 @@ SCORES: Mapping[TaskKind, str] = {
 """The score whose increase is the importance."""
 
 _NORMAL = 1.959964  # the 97.5 % quantile
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,8 @@ def _estimate(sums: _PairSums, task: TaskKind) -> tuple[float, tuple[float, floa
     variance = float(np.var(parts, ddof=1))
     variance = max(variance - single / repetitions, variance / 4)
     error = _NORMAL * float(np.sqrt(variance / rows))
+    # What is left of an input that the model ignores is rounding.
+    error = error if error > _ROUNDING * max(before, after) else 0.0
     return mean, (mean - error, mean + error)
 
 

@@ -197,28 +197,33 @@ def _centered(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _thresholds(document: Mapping[str, Any]) -> Iterable[Markup]:
-    costs = document["costs"]
-    rows = [
-        (
-            html.format_number(row["threshold"]),
-            _marks(row["marks"]),
-            row["precision"],
-            row["recall"],
-            row["f1"],
-            f"{_PERCENT * row['predicted_positive']:.3g} %",
-            _THOUSAND * row["cost"],
-        )
-        for row in document["thresholds"]
-    ]
-    yield html.table(
-        ("Threshold", "", "Precision", "Recall", "F1", "Positive", "Cost of 1,000 rows"), rows
-    )
+    costs, rows = document["costs"], document["thresholds"]
+    yield _threshold_table([row for row in rows if row["marks"]])
+    yield html.details(f"All {len(rows)} thresholds", _threshold_table(rows))
     yield html.note(
         f"On all rows. A row is predicted as {document['classes'][1]} if its probability is at "
-        f"least the threshold; 'Positive' is the share of such rows. A false positive costs "
+        f"least the threshold; 'Positive' is their share of all rows. A false positive costs "
         f"{costs['false_positive']:g}, a false negative {costs['false_negative']:g} (options "
         "false_positive_cost, false_negative_cost). The model's own threshold is the option "
         "decision_threshold of training."
+    )
+
+
+def _threshold_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    return html.table(
+        ("Threshold", "", "Precision", "Recall", "F1", "Positive, %", "Cost of 1,000 rows"),
+        [
+            (
+                row["threshold"],
+                _marks(row["marks"]),
+                row["precision"],
+                row["recall"],
+                row["f1"],
+                _PERCENT * row["predicted_positive"],
+                _THOUSAND * row["cost"],
+            )
+            for row in rows
+        ],
     )
 
 
