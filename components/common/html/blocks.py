@@ -165,8 +165,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
 
     Args:
         headers: The names of the columns.
-        rows: The cells of each row, one per column. Numbers are formatted and aligned to the
-            right, as `Figure` is; None is a dash, `Markup` is not escaped.
+        rows: The cells of each row, one per column. Numbers are formatted, None is a dash,
+            `Markup` is not escaped. A column of mostly numbers or `Figure` is aligned to the
+            right as a whole.
         caption: One line above the table.
 
     Example:
@@ -174,11 +175,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
         True
     """
     cells = [list(values) for values in rows]
-    numeric = [
-        any(_is_figure(r[i]) for r in cells if i < len(r))
-        and all(_is_figure(r[i]) or r[i] is None for r in cells if i < len(r))
-        for i in range(len(headers))
-    ]
+    numeric = [_is_numeric([r[i] for r in cells if i < len(r)]) for i in range(len(headers))]
     head = join(_header(name, right) for name, right in zip(headers, numeric, strict=True))
     body = join(
         Markup(f"<tr>{join(map(_cell, values, numeric))}</tr>\n")  # a row may be short
@@ -196,8 +193,13 @@ def _header(name: str, right: bool) -> Markup:
 
 
 def _cell(value: object, numeric: bool) -> Markup:
-    right = " class=n" if numeric or _is_figure(value) else ""
+    right = " class=n" if numeric else ""
     return Markup(f"<td{right}>{format_value(value)}</td>")
+
+
+def _is_numeric(column: Sequence[object]) -> bool:
+    filled = [value for value in column if value is not None and value != ""]
+    return 2 * sum(map(_is_figure, filled)) > len(filled)
 
 
 def _is_figure(value: object) -> bool:

@@ -10,6 +10,7 @@ from kfp_tabular.components.common.html.markup import Markup, escape, format_num
 
 _MARKED_POINTS = 60  # beyond, points with tooltips crowd the line and swell the page
 _DRAWN_POINTS = 1200
+_LARGEST_COUNT = 1e15  # beyond, every number is whole
 _HEIGHT = 270.0
 
 SQUARE = 380.0
@@ -68,7 +69,9 @@ def line_chart(
         bottom = 10 + width - 14 - left
         y = replace(y, start=bottom)
     plot = svg.Plot(width, bottom + 44, left, 10, width - 14, bottom)
-    parts = svg.left_axis(plot, y, y_label) + svg.bottom_axis(plot, x, x_label)
+    whole = bool(every) and all(abs(p[0]) < _LARGEST_COUNT and p[0] == int(p[0]) for p in every)
+    written = svg.bottom_axis(plot, x, x_label, whole=whole and x.high - x.low >= 1)
+    parts = svg.left_axis(plot, y, y_label) + written
     if diagonal:
         ends = max(x.low, y.low), min(x.high, y.high)
         parts.append(f"<path class='dash' d='{svg.path((x(e), y(e)) for e in ends)}'/>")

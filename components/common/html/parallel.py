@@ -98,7 +98,7 @@ def parallel_coordinates(
             parts.append(f"<path class='ax' d='M{svg.pixels(x - 4)} {svg.pixels(y)}h4'/>")
             parts.append(svg.text(x - 6, y + 4, written, anchor="end", css="halo"))
     chart = svg.figure(width, _HEIGHT, parts, title="")
-    return Markup(chart.replace("<figure>", "<figure class='wide'>", 1))
+    return Markup(chart.replace("<figure>", "<figure class='wide scroll'>", 1))
 
 
 def _axis(name: str, values: Sequence[float | str | None]) -> _Axis:

@@ -146,6 +146,7 @@ td.wide{min-width:15em}
 
 _CHARTS = """
 figure{margin:0 0 16px;max-width:540px}figure.wide{max-width:none}
+.wide.scroll svg{min-width:720px}
 figcaption{font-weight:600;margin:0 0 4px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--soft);font-size:12px;margin:0 0 4px}
 .legend span{overflow-wrap:anywhere}
@@ -167,7 +168,7 @@ g:hover>.hov,.hit:hover{fill:var(--soft);fill-opacity:.12}
 .area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:1.4;stroke-linejoin:round}
 .cell{fill:var(--heat)}.miss{fill:var(--miss)}.void{fill:var(--grid)}
 svg .on{fill:#fff}svg .off{fill:var(--ink)}
-.trial{fill:none;stroke-width:1.5;stroke-opacity:.55}.trial:hover{stroke-width:3;stroke-opacity:1}
+.trial{fill:none;stroke-width:1.5;stroke-opacity:.75}.trial:hover{stroke-width:3;stroke-opacity:1}
 .best{fill:none;stroke-width:3.5}.lost{stroke:var(--soft);stroke-dasharray:3 4}
 @media (max-width:560px){svg text{font-size:12.5px}}
 """

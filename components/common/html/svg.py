@@ -15,6 +15,7 @@ WIDTH = 480.0
 """The width of a chart in pixels unless it says otherwise. Two fit on a page of full width, and one
 on a telephone's, with text that can be read on both."""
 
+_WHOLE = 1e-9
 _STRETCH = 1.15  # how much wider than its size a drawing of fixed size may become
 
 
@@ -160,8 +161,17 @@ def left_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 6) -> list
     return parts
 
 
-def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> list[str]:
+def bottom_axis(
+    plot: Plot, scale: Scale, label: str = "", ticks: int = 7, *, whole: bool = False
+) -> list[str]:
     """Return the horizontal axis with ticks, their values, and its label.
+
+    Args:
+        plot: The area of the data.
+        scale: The scale.
+        label: The label.
+        ticks: The most ticks, about.
+        whole: Whether to leave out ticks between whole numbers, where values are counts.
 
     Example:
         >>> plot = Plot(width=100, height=50, left=20, top=5, right=95, bottom=40)
@@ -170,8 +180,12 @@ def bottom_axis(plot: Plot, scale: Scale, label: str = "", ticks: int = 7) -> li
         ("<path class='ax' d='M20 40v4'/>", "<text x='20' y='56' text-anchor='middle'>0</text>")
     """
     y = plot.bottom
+    if whole:
+        ticks = min(ticks, max(1, int(scale.high - scale.low)))
     parts = [f"<path class='ax' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>"]
     for value, written in scale.ticks(ticks):
+        if whole and abs(value - round(value)) > _WHOLE:
+            continue
         x = scale(value)
         parts.append(f"<path class='ax' d='M{pixels(x)} {pixels(y)}v4'/>")
         parts.append(text(x, y + 16, written, anchor="middle"))

@@ -130,6 +130,10 @@ def test_values_of_tables():
     assert table.count("<td class=n>") == 2
     assert "<th scope=col class=n>score</th>" in table
     assert "class=n>name" not in table
+    # A column is aligned as a whole, by what most of its cells are.
+    mixed = html.table(["setting"], [[0.1], [5], ["cosine"], [None]])
+    assert mixed.count("<td class=n>") == 4
+    assert "class=n" not in html.table(["setting"], [["a"], [5], ["cosine"], [""]])
     # A generator will do, and so will no rows at all.
     assert html.table(["n"], ((i,) for i in range(3))).count("<tr>") == 4
     checked(html.table(["n"], []))
@@ -377,3 +381,9 @@ def test_colors_can_be_read_and_told_apart_by_lightness(colors):
         assert _contrast(colors[one], colors[other]) >= 1.35, (one, other)
     for cell in ("heat", "miss"):
         assert _contrast("#ffffff", colors[cell]) >= 4.5, cell
+
+
+def test_counts_have_ticks_at_whole_numbers_only():
+    drawn = html.line_chart({"auc": [(0, 1), (1, 2), (2, 2)]}, x_label="trial", y_label="auc")
+    assert ">0.5</text>" not in drawn
+    assert re.findall(r">(\d)</text>", drawn[drawn.index("class='ax'") :])[:3] == ["0", "1", "2"]
