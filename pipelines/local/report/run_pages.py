@@ -55,7 +55,9 @@ def pages_of(artifacts: Mapping[str, Sequence[ArtifactLink]]) -> list[RunPage]:
     ]
 
 
-def write(pages: Sequence[RunPage], folder: Path, report: str, context: str) -> None:
+def write(
+    pages: Sequence[RunPage], folder: Path, report: str, context: Sequence[str], label: str = ""
+) -> None:
     """Write the pages, each with links to the report and to the others.
 
     Args:
@@ -63,13 +65,16 @@ def write(pages: Sequence[RunPage], folder: Path, report: str, context: str) -> 
         folder: The folder to write them to, beside the report.
         report: The report's file name.
         context: What tells the run from others, for the titles.
+        label: The label, for titles that do not name it.
     """
     for page in pages:
         text = page.source.read_text(encoding="utf-8", errors="replace")
         if page.is_markdown:
             text = markdown.to_page(text, page.task)
         links = list(_links(pages, page, quote(f"../{report}"), ""))
-        files.write_text(folder / page.file, html.within_run(text, links, context=context))
+        named = label in text.partition("</title>")[0].rpartition("<title>")[2]
+        shown = ", ".join(context if named else (label, *context))
+        files.write_text(folder / page.file, html.within_run(text, links, context=shown))
 
 
 def links_from_report(pages: Sequence[RunPage], report: str) -> list[PageLink]:

@@ -54,11 +54,11 @@ def write_report(
     final = Path(path).absolute()
     pages = run_pages.pages_of(artifacts)
     began = f"{datetime.fromtimestamp(summary.started, UTC):%Y-%m-%d %H:%M} UTC"
-    source = _source(summary)
+    source, label = _source(summary), str(summary.parameters.get("label") or "")
     with files.atomic_directory(final.with_name(PAGES_FOLDER)) as folder:
-        context = ", ".join(filter(None, (source, f"run {began}")))
-        run_pages.write(pages, folder, final.name, context)
-    about = ", ".join(filter(None, (str(summary.parameters.get("label") or ""), source, began)))
+        context = [part for part in (source, f"run {began}") if part]
+        run_pages.write(pages, folder, final.name, context, label)
+    about = ", ".join(filter(None, (label, source, began)))
     document = html.page(
         f"Run {summary.status}: {about}",
         list(_sections(summary, spec, artifacts, pages, final.parent)),

@@ -197,7 +197,9 @@ def test_the_pages_of_a_run_link_to_one_another_and_name_the_run(folder, spec):
     artifacts = {
         "ingest-data": [artifact(folder, "ingest-data", "summary", "Markdown", "# Data\n\n`x`")],
         "evaluate-model": [
-            artifact(folder, "evaluate-model", "report", "HTML", html.page("Evaluation", [])),
+            artifact(
+                folder, "evaluate-model", "report", "HTML", html.page("Evaluation: big_tipper", [])
+            ),
             artifact(folder, "evaluate-model", "more", "Markdown", "text"),
             artifact(folder, "evaluate-model", "own", "HTML", "<p>drawn elsewhere</p>"),
         ],
@@ -215,7 +217,9 @@ def test_the_pages_of_a_run_link_to_one_another_and_name_the_run(folder, spec):
             assert link.startswith("#") or page.target(link).exists(), (file, link)
         if file.parent.name == "pages":
             assert "../report.html" in page.links
-            assert "a &lt;b&gt;.csv, run 2025-11-23 02:30 UTC</title>" in page.source
+            title = page.source.partition("</title>")[0].rpartition("<title>")[2]
+            assert title.endswith(", a &lt;b&gt;.csv, run 2025-11-23 02:30 UTC")
+            assert title.count("big_tipper") == 1
     assert "Evaluate model: more" in report.text
     # An artifact alone has no links.
     source = artifacts["evaluate-model"][0].path.read_text()
