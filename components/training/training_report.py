@@ -27,15 +27,15 @@ def page(record: TrainingRecord) -> str:
     if record.leaderboard:
         leaderboard = [html.Section("Leaderboard", _leaderboard(record))]
     return html.page(
-        "Training",
+        f"Training: {facts['label']}",
         [
             html.Section("Result", (html.facts(_key_figures(record)), _result(metrics))),
             *leaderboard,
             html.Section("Learning curves", _curves(record)),
-            html.Section("Configuration", (_configuration(facts),)),
+            html.Section("Configuration", (_configuration(facts),), collapsed=True),
             html.Section("Data", _data(facts)),
         ],
-        subtitle=f"{facts['task']} model {name} for {facts['label']}",
+        subtitle=f"{facts['task']} model {name}",
     )
 
 
@@ -72,7 +72,9 @@ def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
         (
             f"{entry['candidate']} (kept)" if entry["is_kept"] else entry["candidate"],
             entry["score"],
-            "" if entry["score"] == best else f"+{_percent(entry['score'] / best - 1)}",
+            ""
+            if entry["score"] == best
+            else html.Figure(f"+{_percent(entry['score'] / best - 1)}"),
             "" if entry["cross_validated"] is None else entry["cross_validated"],
             round(entry["seconds"], 1),
             round(entry["size"] / 2**20, 2),
@@ -98,8 +100,8 @@ def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
     return (html.paragraph(note), html.table(headers, rows))
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1%}" if math.isfinite(value) else ""
+def _percent(value: float) -> html.Figure:
+    return html.Figure(f"{value:.1%}" if math.isfinite(value) else "")
 
 
 def _curves(record: TrainingRecord) -> tuple[html.Markup, ...]:
@@ -193,18 +195,16 @@ def _data(facts: Mapping[str, Any]) -> tuple[html.Markup, ...]:
     # Records of earlier versions have no vectors.
     vectors = facts.get("vectors", {})
     more = f", and {len(vectors)} vectors" if vectors else ""
-    blocks.append(
-        html.table(
-            ("input", "kind", "values"),
-            [
-                *((name, "categorical", size) for name, size in facts["categorical"].items()),
-                *((name, "number", "") for name in facts["numeric"]),
-                *((name, "vector", f"{width} numbers") for name, width in vectors.items()),
-            ],
-            caption=f"{len(facts['categorical'])} categorical and {len(facts['numeric'])} numeric "
-            f"inputs of the network{more}",
-        )
+    inputs = html.table(
+        ("input", "kind", "values"),
+        [
+            *((name, "categorical", size) for name, size in facts["categorical"].items()),
+            *((name, "number", "") for name in facts["numeric"]),
+            *((name, "vector", f"{width} numbers") for name, width in vectors.items()),
+        ],
     )
+    counted = f"{len(facts['categorical'])} categorical and {len(facts['numeric'])} numeric inputs"
+    blocks.append(html.details(f"{counted}{more}", inputs))
     return tuple(blocks)
 
 
