@@ -63,7 +63,7 @@ def train_model(
         model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
             or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
-            many as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.
+            many as 500 steps take; for `tabm`, 500,000 rows, 2,000 steps at most, 4 to 150 passes.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.
         batch_size: Rows per step, over all workers; at most the rows of the train split.
         learning_rate: Peak learning rate of the schedule. 0 chooses: 0.001, or 0.005 for `tabm`.

@@ -195,7 +195,7 @@ def training_pipeline(
         model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
             guide on model functions.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
-            many as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.
+            many as 500 steps take; for `tabm`, 500,000 rows, 2,000 steps at most, 4 to 150 passes.
         train_steps: Number of training steps; overrides `epochs`. 0 leaves the length to `epochs`.
         batch_size: Rows per step, over all workers; at most the rows of the train split.
         learning_rate: Peak learning rate of the schedule. 0 chooses: 0.001, or 0.005 for `tabm`.

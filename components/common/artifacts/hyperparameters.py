@@ -23,7 +23,7 @@ AUTO_NETWORK = "tabm"
 MODEL_TYPES = (AUTO, BLEND, TREES, *NETWORK_TYPES)
 
 
-_CHOSEN: Mapping[str, tuple[float, str]] = {"tabm": (0.005, "96,96,96"), "": (0.001, "256,128")}
+_CHOSEN: Mapping[str, tuple[float, str]] = {"tabm": (0.005, "96,96"), "": (0.001, "256,128")}
 """The learning rate and the layer widths of a model type; `""` is for all others."""
 
 
@@ -84,7 +84,7 @@ class BasicHyperparameters:
     epochs: int = option(
         0,
         """Maximum number of passes over the train split. 0 chooses: 10, or on small data as many
-        as 500 steps take; for `tabm`, 500,000 rows in at most 2,000 steps, or 4 passes.""",
+        as 500 steps take; for `tabm`, 500,000 rows, 2,000 steps at most, 4 to 150 passes.""",
         check=at_least(0),
     )
     train_steps: int = option(
@@ -120,7 +120,7 @@ class Hyperparameters(BasicHyperparameters):
     )
     hidden_units: str = option(
         "",
-        """Layer widths of the deep part, comma-separated. Empty chooses: 256,128, or 96,96,96 for
+        """Layer widths of the deep part, comma-separated. Empty chooses: 256,128, or 96,96 for
         `tabm`.""",
         check=_widths,
     )
@@ -136,7 +136,7 @@ class Hyperparameters(BasicHyperparameters):
         check=at_least(0),
     )
     cross_layers: int = option(2, "Number of cross layers of DCN-v2.", check=at_least(1))
-    members: int = option(8, "Number of members of `tabm`.", check=at_least(1))
+    members: int = option(4, "Number of members of `tabm`.", check=at_least(1))
     embedding_dimension: int = option(
         0, "Width of every embedding; 0 sizes each by its vocabulary.", check=at_least(0)
     )
@@ -166,7 +166,7 @@ class Hyperparameters(BasicHyperparameters):
         Example:
             >>> found = Hyperparameters(model_type="tabm", learning_rate=0.01).chosen()
             >>> found.learning_rate, found.hidden_units
-            (0.01, '96,96,96')
+            (0.01, '96,96')
         """
         rate, widths = _CHOSEN.get(self.model_type, _CHOSEN[""])
         return replace(

@@ -8,6 +8,7 @@ _LEAST_EPOCHS = 10
 _LEAST_STEPS = 500
 _TABM_ROWS = 500_000
 _TABM_LEAST_EPOCHS = 4
+_TABM_MOST_EPOCHS = 150
 _TABM_MOST_STEPS = 2_000
 _FEWEST_EVALUATIONS = 10
 _MOST_EVALUATIONS = 50
@@ -54,7 +55,7 @@ def plan(
 
     A batch has at most as many rows as the split, and is a multiple of the replicas. Without
     `train_steps` and `epochs`, there are ten passes, or on small data as many as 500 steps take.
-    `tabm` sees 500,000 rows, in 2,000 steps at most, but in four passes at least.
+    `tabm` sees 500,000 rows in at most 2,000 steps, in 4 to 150 passes.
     There is one evaluation per epoch, but at least 10 and at most 50 in all; of `tabm` at most 25,
     so that early stopping is as patient in spite of its many passes.
 
@@ -91,8 +92,9 @@ def plan(
 
 
 def _epochs(model_type: str, rows: int, steps_per_epoch: int) -> int:
+    least = -(-_LEAST_STEPS // steps_per_epoch)
     if model_type != "tabm":
-        return max(_LEAST_EPOCHS, -(-_LEAST_STEPS // steps_per_epoch))
+        return max(_LEAST_EPOCHS, least)
     # A row costs twice as much as with a plain network, and small data needs many passes.
     wanted = min(-(-_TABM_ROWS // rows), -(-_TABM_MOST_STEPS // steps_per_epoch))
-    return max(_TABM_LEAST_EPOCHS, wanted)
+    return max(_TABM_LEAST_EPOCHS, min(wanted, max(_TABM_MOST_EPOCHS, least)))

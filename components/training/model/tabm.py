@@ -36,7 +36,7 @@ def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
             hidden = tf_keras.layers.Dense(width, name=f"hidden_{layer}")(hidden)
         hidden = tf_keras.layers.ReLU()(hidden)
         if parameters.dropout:
-            # The members share the mask: random numbers take longer than the multiplications.
+            # The members share the mask: random numbers take longer than multiplications.
             hidden = tf_keras.layers.Dropout(parameters.dropout, noise_shape=(None, 1, None))(
                 hidden
             )

@@ -47,6 +47,8 @@ def test_small_data_gets_enough_steps():
 def test_the_passes_of_tabm_follow_the_rows():
     """A step on large data costs what two of a plain network do; small data needs many passes."""
     tabm = Hyperparameters(model_type="tabm")
-    small, middle, large = (plan(tabm, rows) for rows in (3_000, 40_000, 1_000_000))
-    assert small.steps == 2_004
+    tiny, few, some, middle, large = (
+        plan(tabm, rows) for rows in (100, 1_000, 4_000, 40_000, 1_000_000)
+    )
+    assert (tiny.steps, few.epoch(few.steps), some.steps) == (500, 150, 2_000)
     assert (middle.epoch(middle.steps), large.epoch(large.steps)) == (13, 4)

@@ -129,3 +129,21 @@ def test_parameter_servers_and_an_evaluator(stored, tmp_path):
     assert reports and all("eval_auc=" in line for line in reports)
     with local_copy(f"{stored}/servers/model") as path:
         assert SavedModel(path).spec.task == "binary"
+
+
+@pytest.mark.parametrize("roles", [{"worker": 1}, {"worker": 1, "ps": 1}])
+def test_members_train_on_workers_and_with_parameter_servers(stored, tmp_path, roles):
+    """An evaluator measures the averaged weights of workers; servers keep no averages."""
+    name = "-".join(["tabm", *roles])
+    changes = {"model-type": "tabm", "train-steps": 60}
+    with job(
+        tmp_path, flags(stored, name, files=1, **changes), chief=1, evaluator=1, **roles
+    ) as running:
+        running.start()
+        codes = running.wait()
+        assert set(codes) == {0}, [running.log(*task)[-2000:] for task in running.tasks]
+    found = record_of(stored, name)
+    assert found.metrics["eval_auc"] > 0.85
+    assert found.metrics["steps"] == 60
+    reports = Folder(f"{stored}/{name}/logs").read_text("evaluator/metrics.txt")
+    assert "eval_log_loss=" in reports
