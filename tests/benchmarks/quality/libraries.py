@@ -1,7 +1,7 @@
 """Trains a library on a table, in the libraries' environment; run by its path.
 
-The settings are the libraries' own but for the length of training: up to 2,000 trees, the eval
-split decides how many (50 without improvement end it, and the best number is used).
+The settings are the libraries' own but for the length of training: up to 2,000 trees (CatBoost:
+1,000), the eval split decides how many (50 without improvement end it, the best number is used).
 """
 
 import itertools
@@ -21,6 +21,9 @@ import splits
 
 SPLIT = "benchmark_split"
 TREES, PATIENCE, RATE = 2000, 50, 0.05
+CATBOOST_TREES = 1000
+"""Its own default, which its learning rate follows."""
+
 _MOST_CATEGORIES = 254
 _ROWS_AT_A_TIME, _SINGLE_ROWS = 8192, 30
 
@@ -125,7 +128,7 @@ def _catboost(parts: Any, table: Any, seed: int) -> tuple[Predict, pd.DataFrame,
     categories = list(train[0].select_dtypes("category"))
     kind = catboost.CatBoostRegressor if _regression(table) else catboost.CatBoostClassifier
     model = kind(
-        iterations=TREES,
+        iterations=CATBOOST_TREES,
         od_type="Iter",
         od_wait=PATIENCE,
         random_seed=seed,
