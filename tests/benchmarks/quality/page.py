@@ -32,8 +32,8 @@ def write(
         return "no table has results of all models"
     seeds = sorted({len(by_seed) for by_seed in scores.values()})
     parts = [
-        f"{len(scores)} tables, {'-'.join(map(str, seeds))} seeds; the score is log loss or "
-        "RMSE, the mean over seeds",
+        f"{len(scores)} tables; seeds per table: {'-'.join(map(str, seeds))}; score: log loss "
+        "or RMSE, mean over seeds",
         _rows(_score_rows(scores, libraries, ours), markdown),
         _rows(_summary_rows(scores, libraries, ours), markdown),
         _rows(_cost_rows(kept, scores, models), markdown),
