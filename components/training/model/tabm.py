@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from kfp_tabular.components.common.artifacts.hyperparameters import layer_widths
 from kfp_tabular.components.training.model import members, number_embeddings
 from kfp_tabular.components.training.model.features import side_by_side
@@ -78,7 +80,9 @@ def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
             )
         )
         others = [index for index in range(len(columns)) if index not in ordered]
-        inputs = {**inputs, CATEGORICAL: tf.gather(ids, others, axis=1)}
+        # An empty list would be of floats: where all columns are numbers, none is left.
+        left = tf.gather(ids, np.asarray(others, np.int32), axis=1)
+        inputs = {**inputs, CATEGORICAL: left}
         context = replace(context, categorical=tuple(columns[index] for index in others))
     parts.append(side_by_side(context, inputs))
     return parts[0] if len(parts) == 1 else tf_keras.layers.Concatenate()(parts)

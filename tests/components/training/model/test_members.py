@@ -53,6 +53,8 @@ def test_certain_members_leave_finite_logits(kind):
         {},
         {"numeric": ()},
         {"categorical": ()},
+        {"categorical": (Categorical("x__bucket", 0, 4), Categorical("y__bucket", 0, 3))},
+        {"categorical": (Categorical("x__bucket", 0, 4), Categorical("c", 0, 3))},
         {"numeric": (), "categorical": (), "vectors": (Vector("note", 100),)},
         {"vectors": (Vector("note", 3),), "task": "multiclass", "units": 3, "prior": (0.0,) * 3},
         {"task": "regression", "prior": (0.0,)},
