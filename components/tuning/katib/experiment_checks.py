@@ -127,7 +127,7 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
         problems.add(f"seed: Katib accepts 0 to {_INT32}, found {options.seed}.")
     job = problems.collect(JobSettings(), lambda: JobSettings.parse(options.job))
     problems.add(*_model_types(options, base, space, job))
-    arguments = _arguments(request, search_space.trial_base(base, space), space)
+    arguments = _arguments(request, search_space.trial_base(base, space, options.model_fn), space)
     trial = TrainingJobSpec(
         arguments=[*(flag(name, value) for name, value in arguments.items()), NO_EXPORT],
         settings=job,

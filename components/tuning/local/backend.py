@@ -46,9 +46,9 @@ def run(request: TuningRequest) -> SearchResult:
         algorithm=check_algorithm(options, space),
         goal=goal.goal,
         seed=options.seed,
-        base=asdict(search_space.trial_base(base, space)),
+        base=asdict(search_space.trial_base(base, space, options.model_fn)),
     )
-    trial_base = search_space.trial_base(base, space)
+    trial_base = search_space.trial_base(base, space, options.model_fn)
     for name in search_space.model_types(base, space):
         check_model_type(replace(base, model_type=name), model_fn=options.model_fn, workers=1)
     training = TrialTraining(

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 from kfp_tabular.components.common.artifacts.hyperparameters import (
     AUTO,
     AUTO_NETWORK,
+    BLEND,
     MODEL_TYPES,
     TREES,
     Hyperparameters,
@@ -176,7 +177,9 @@ def entries(options: TuningOptions) -> list[Any]:
     return options.search_space or default(options.hyperparameters().model_type)
 
 
-def trial_base(base: Hyperparameters, space: Sequence[Parameter]) -> Hyperparameters:
+def trial_base(
+    base: Hyperparameters, space: Sequence[Parameter], model_fn: str = ""
+) -> Hyperparameters:
     """Return the hyperparameters that hold in trials where these have no value of their own.
 
     `auto` trains networks and trees. A trial trains only those that the search changes: the others
@@ -185,6 +188,7 @@ def trial_base(base: Hyperparameters, space: Sequence[Parameter]) -> Hyperparame
     Args:
         base: The base hyperparameters.
         space: What is searched.
+        model_fn: The model function; empty for none.
 
     Example:
         >>> space = parse([{"name": "dropout", "parameterType": "discrete",
@@ -193,12 +197,17 @@ def trial_base(base: Hyperparameters, space: Sequence[Parameter]) -> Hyperparame
         True
     """
     names = {entry.name for entry in space}
-    if base.model_type != AUTO or "model_type" in names:
+    if "model_type" in names:
         return base
     of_trees = {name for name in names if name.startswith("tree_")}
-    if not of_trees:
-        return replace(base, model_type=AUTO_NETWORK)
-    return replace(base, model_type=TREES) if of_trees == names else base
+    if base.model_type == AUTO and not model_fn and not of_trees:
+        base = replace(base, model_type=AUTO_NETWORK)
+    elif base.model_type == AUTO and not model_fn and of_trees == names:
+        base = replace(base, model_type=TREES)
+    # The first trial is the base: with what 0 chooses, so that it lies in the space.
+    network = AUTO_NETWORK if base.model_type in (AUTO, BLEND) else base.model_type
+    chosen = replace(base, model_type=AUTO if model_fn else network).chosen()
+    return replace(chosen, model_type=base.model_type)
 
 
 def model_types(base: Hyperparameters, space: Sequence[Parameter]) -> tuple[str, ...]:
@@ -248,7 +257,7 @@ def default(model_type: str) -> list[dict[str, Any]]:
             {
                 "name": "hidden_units",
                 "parameterType": "categorical",
-                "feasibleSpace": {"list": ["64", "128,64", "256,128", "256,128,64"]},
+                "feasibleSpace": {"list": _widths(model_type)},
             },
             {
                 "name": "dropout",
@@ -265,6 +274,12 @@ def default(model_type: str) -> list[dict[str, Any]]:
             }
         )
     return space
+
+
+def _widths(model_type: str) -> list[str]:
+    if model_type in ("tabm", AUTO, BLEND):
+        return ["64,64", "96,96,96", "128,128,128", "192,192"]
+    return ["64", "128,64", "256,128", "256,128,64"]
 
 
 def _of_trees() -> list[dict[str, Any]]:

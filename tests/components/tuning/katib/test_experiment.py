@@ -229,8 +229,8 @@ def test_what_is_not_searched_is_a_flag_of_every_trial() -> None:
         "--metrics-file=/var/log/katib/metrics.log",
         "--no-export",
         "--class-weights=balanced",
-        "--model-type=wide_and_deep",
-        "--learning-rate=0.001",
+        "--model-type=tabm",
+        "--learning-rate=0.005",
         "--epochs=${trialParameters.epochs}",
     } <= set(words)
     assert not [word for word in words if word.startswith("--model-fn")]

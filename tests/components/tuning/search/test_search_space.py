@@ -48,11 +48,12 @@ def test_katib_vocabulary():
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_the_default_space_fits_the_model_type_and_holds_the_defaults(model_type):
     space = search_space.parse(search_space.default(model_type))
+    base = Hyperparameters(model_type=model_type)
     names = {parameter.name for parameter in space}
     assert ("dropout" in names) == (model_type not in ("linear", "trees"))
     assert ("cross_layers" in names) == (model_type == "dcn_v2")
     for parameter in space:
-        default = getattr(Hyperparameters(), parameter.name)
+        default = getattr(search_space.trial_base(base, space), parameter.name)
         assert distributions.raw(parameter, default) is not None
 
 
