@@ -30,8 +30,13 @@ def build(
     import catboost
     import pandas as pd
 
-    # The names say where a column is; the data's own are not needed.
-    frame: dict[str, Any] = {f"number_{index}": rows.numeric[:, index] for index in columns.numeric}
+    # The names say where a column is; the data's own are not needed. CatBoost would put a border at
+    # infinity, which its JSON, and so the export, cannot hold.
+    largest = np.finfo(np.float32).max
+    frame: dict[str, Any] = {
+        f"number_{index}": rows.numeric[:, index].clip(-largest, largest)
+        for index in columns.numeric
+    }
     categorical = []
     for index, size in zip(columns.categorical, columns.sizes, strict=True):
         name = f"ids_{index}"

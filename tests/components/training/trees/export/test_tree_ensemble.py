@@ -230,10 +230,10 @@ for directory in sys.argv[1:]:
 assert not any(name.startswith("kfp_tabular") for name in sys.modules)
 """
 _OPERATIONS = {
-    "AddV2", "Bitcast", "Cast", "ConcatV2", "Const", "Fill", "FloorMod", "GatherNd", "GatherV2",
-    "Greater", "GreaterEqual", "Identity", "IsNan", "Less", "LogicalAnd", "MatMul", "Mul", "Neg",
-    "NoOp", "Pack", "Pad", "PadV2", "Placeholder", "Reshape", "SelectV2", "Shape", "StridedSlice",
-    "Transpose",
+    "AddV2", "Bitcast", "Cast", "ConcatV2", "Const", "ExpandDims", "FloorMod", "GatherNd",
+    "GatherV2", "Greater", "GreaterEqual", "Identity", "IsNan", "Less", "LogicalAnd", "MatMul",
+    "Mul", "Neg", "Pack", "Pad", "Placeholder", "Range", "Reshape", "SelectV2", "Shape",
+    "SparseSegmentSum", "StridedSlice", "Tile", "Transpose",
 }  # fmt: skip
 
 
