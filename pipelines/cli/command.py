@@ -22,8 +22,10 @@ from kfp_tabular.pipelines.cli.config_schema import config_schema_command
 from kfp_tabular.pipelines.cli.demo import demo_command
 from kfp_tabular.pipelines.cli.new import new_command
 from kfp_tabular.pipelines.cli.params import params_command
+from kfp_tabular.pipelines.cli.predict import predict_command
 from kfp_tabular.pipelines.cli.render import render_command
 from kfp_tabular.pipelines.cli.run import run_command
+from kfp_tabular.pipelines.cli.runs import runs_command
 from kfp_tabular.pipelines.cli.sample_data import sample_data_command
 from kfp_tabular.pipelines.cli.schedule import schedule_command
 from kfp_tabular.pipelines.cli.serve import serve_command
@@ -95,6 +97,8 @@ for _subcommand in (
     compile_command,
     render_command,
     run_command,
+    runs_command,
+    predict_command,
     cache_command,
     serve_command,
     setup_command,

@@ -123,8 +123,8 @@ def resolved(path: Path, option: str = "--output") -> Path:
         raise UserError(f"{option} {path}: symbolic links in a circle.") from error
 
 
-def write_output(path: Path, text: str) -> None:
-    """Write the file that `--output` names, whole or not at all.
+def write_output(path: Path, text: str, option: str = "--output") -> None:
+    """Write the file that an option names, whole or not at all.
 
     Example:
         >>> import tempfile
@@ -139,7 +139,7 @@ def write_output(path: Path, text: str) -> None:
     try:
         files.write_text(path, text)
     except OSError as error:
-        raise UserError(f"--output {path}: cannot be written: {error.strerror}.") from error
+        raise UserError(f"{option} {path}: cannot be written: {error.strerror}.") from error
 
 
 def check_locked(config: "PipelineConfig", path: Path | None, given: Iterable[str]) -> None:

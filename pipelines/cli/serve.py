@@ -24,7 +24,8 @@ from kfp_tabular.pipelines.cli.options import PathOption
     show_default=True,
     help="The port to listen on.",
 )
-def serve_command(model: Path, name: str | None, port: int) -> None:
+@click.option("--lenient", is_flag=True, help="Take values as CSV readers and pandas give them.")
+def serve_command(model: Path, name: str | None, port: int, lenient: bool) -> None:
     """Serve a model over HTTP with KServe's v1 and v2 protocols."""
     from kfp_tabular.components.common import images
     from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
@@ -34,5 +35,7 @@ def serve_command(model: Path, name: str | None, port: int) -> None:
     command = [python, "-m", "kfp_tabular.serving", "--model", str(model), "--port", str(port)]
     if name:
         command += ["--name", name]
+    if lenient:
+        command.append("--lenient")
     # The server replaces this process, so it receives signals and sets the exit code itself.
     os.execve(python, command, {**os.environ, **ENVIRONMENT})  # noqa: S606 - our own program

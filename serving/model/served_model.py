@@ -188,6 +188,8 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         interface = predictor.interface
         if self._policies.unreadable_values == "missing":
             interface = interface.tolerating(self._count_unreadable)
+        if self._policies.lenient:
+            interface = interface.lenient()
         arrays = decode(interface)
         check_domains(
             arrays,

@@ -42,6 +42,10 @@ class ModelInterface:
         """
         return replace(self, decoder=self.decoder.tolerating(count))
 
+    def lenient(self) -> "ModelInterface":
+        """Return the same interface, with a decoder that takes values as pandas gives them."""
+        return replace(self, decoder=self.decoder.lenient())
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs of the `serving_default` signature."""

@@ -140,6 +140,12 @@ class ValuePolicies:
         "text where a number, a time or a list is expected that cannot be read as one",
         metavar="reject|missing",
     )
+    lenient: bool = _setting(
+        False,
+        text_values.yes_or_no,
+        "take values of v1 requests as CSV readers and pandas give them: text for numbers, NaN "
+        "for missing, numbers for text",
+    )
 
 
 @dataclass(frozen=True)

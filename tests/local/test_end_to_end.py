@@ -22,10 +22,12 @@ import pytest
 from kfp import compiler, dsl
 
 from kfp_tabular.components import ingest_data, validate_data
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.compile import compile_pipeline
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local.execution import spec_runner
+from kfp_tabular.pipelines.local.run_results import load_run
 from kfp_tabular.pipelines.local.virtual_environments.environment_runner import (
     VirtualEnvironmentRunner,
 )
@@ -243,6 +245,79 @@ def test_a_regression_data_set_needs_nothing_but_data_and_label(tmp_path: Path) 
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["blessed"] is True
     assert summary["metrics"]["r2"] > 0.7
+
+
+def test_a_run_is_at_hand_in_a_notebook(run: Run, tmp_path: Path) -> None:
+    golden = json.loads(
+        (run.artifact("evaluate-model", "golden_examples") / "golden.json").read_text()
+    )
+    loaded = load_run(run.folder)
+
+    assert loaded.metrics == run.summary["metrics"]
+    assert loaded.status == "succeeded"
+    assert "auc" in loaded._repr_html_()
+    assert "auc" in repr(loaded)
+    examples = loaded.examples("test")
+    assert examples.num_rows == loaded.examples().num_rows > 500
+    with pytest.raises(UserError, match="nosuch"):
+        loaded.examples("nosuch")
+
+    predicted = loaded.predict(golden["instances"])
+    expected = [prediction["probabilities"] for prediction in golden["predictions"]]
+    names = [name for name in predicted.column_names if name.startswith("probability_")]
+    for row, wanted in zip(predicted.select(names).to_pylist(), expected, strict=True):
+        assert list(row.values()) == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(UserError, match="TensorFlow is needed in this environment"):
+        _ = loaded.model
+
+    with run.data.open(newline="", encoding="utf-8") as stream:
+        header, *rows = list(csv.reader(stream))
+    few = _write(tmp_path / "few.csv", header, rows[:20])
+    done = kfp_tabular("predict", "--model", run.folder, "--data", few)
+    assert done.returncode == 0, done.stderr
+    answers = list(csv.DictReader(done.stdout.splitlines()))
+    assert [answer["transaction_id"] for answer in answers] == [row[0] for row in rows[:20]]
+    texts = [dict(zip(header, row, strict=True)) for row in rows[:20]]
+    assert [answer["prediction"] for answer in answers] == loaded.predict(texts)[
+        "prediction"
+    ].to_pylist()
+    amount = header.index("amount")
+    wrong = [[*rows[0][:amount], "much", *rows[0][amount + 1 :]]]
+    refused = kfp_tabular(
+        "predict", "--model", run.folder, "--data", _write(tmp_path / "wrong.csv", header, wrong)
+    )
+    assert refused.returncode == 2
+    assert "feature 'amount': expected a number as in the training data" in refused.stderr
+
+
+def test_an_interrupted_training_goes_on_from_its_checkpoint(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    steps = ["--param", "train_steps=4000", "--param", "early_stopping_patience=0"]
+    command = [str(PROGRAM), "run", "--data", str(run.data), "--label", "is_fraud", *steps]
+    command += ["--param", "model_type=wide_and_deep", "--output", str(output)]
+    log = output / "logs" / "train-model.log"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not (log.is_file() and "step=" in log.read_text()):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        process.wait(60)
+    states = {task["name"]: task["status"] for task in summary_of(output)["tasks"]}
+    assert states["transform-features"] == "succeeded"
+    assert states["train-model"] == "stopped"
+
+    done = kfp_tabular("run", "--resume", output)
+
+    assert done.returncode == 0, done.stderr
+    states = {task["name"]: task["status"] for task in summary_of(output)["tasks"]}
+    assert states["transform-features"] == "cached"
+    assert states["train-model"] == "succeeded"
+    assert "resumed at step" in log.read_text()
+
+
+def summary_of(output: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((output / "summary.json").read_text())
+    return document
 
 
 @pytest.mark.reference_data

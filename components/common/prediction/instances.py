@@ -16,7 +16,7 @@ import numpy as np
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT, DType
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.prediction import spellings
+from kfp_tabular.components.common.prediction import lenient_values, spellings
 from kfp_tabular.components.common.prediction.spellings import Value
 
 CountUnreadable = Callable[[str, int], None]
@@ -80,6 +80,11 @@ class _Feature:
             self.read = spellings.reader(self.dtype, self.format, plain)
         self.convert = self.read if self.dtype == "string" else plain
 
+    def plain(self, value: Any) -> Any:
+        """Return a value of a lenient client as a strict one would send it."""
+        kind = "" if self.format is None else self.format.kind
+        return lenient_values.plain(value, self.dtype, kind)
+
     def absent(self, row: int) -> "InstanceError":
         return InstanceError(
             f"instance {row}: feature {self.name!r} is required and missing; "
@@ -138,6 +143,21 @@ class Decoder:
             feature.odd_is_missing = feature.name in flagged
             self._by_type.setdefault(feature.dtype, []).append(feature)
         self._unreadable: CountUnreadable | None = None
+        self._is_lenient = False
+
+    def lenient(self) -> "Decoder":
+        """Return a decoder that takes values as `csv.DictReader` and pandas give them.
+
+        See `lenient_values`. What is no spelling of a value of the feature is refused all the same.
+
+        Example:
+            >>> fare = ModelInput("fare", "float32", required=False, input="fare")
+            >>> Decoder([fare]).lenient().tensors([{"fare": "12.5"}, {"fare": ""}])
+            {'fare': array([12.5,  nan], dtype=float32)}
+        """
+        found = copy.copy(self)
+        found._is_lenient = True
+        return found
 
     def tolerating(self, count: "CountUnreadable") -> "Decoder":
         """Return a decoder that takes text that it cannot read as missing.
@@ -172,6 +192,8 @@ class Decoder:
                 required feature, or has a value of the wrong type.
         """
         self._check_names(instances)
+        if self._is_lenient:
+            instances = [self._plain_values(instance) for instance in instances]
         if self._derived:
             instances = [self._completed(instance) for instance in instances]
         if len(instances) < _WORTH_IT_FROM:
@@ -200,6 +222,12 @@ class Decoder:
         Raises:
             InstanceError: A required feature is missing, or a value has the wrong type.
         """
+        if self._is_lenient:
+            given = {
+                feature.name: [feature.plain(value) for value in given[feature.name]]
+                for feature in self._features
+                if feature.name in given
+            } | {name: given[name] for name in self.sources if name in given}
         absent = [None] * rows
         derived = {
             name: [
@@ -215,6 +243,15 @@ class Decoder:
             )
             for feature in self._features
         }
+
+    def _plain_values(self, instance: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an instance with its values as a strict client would send them."""
+        plain = {
+            feature.name: feature.plain(instance[feature.name])
+            for feature in self._features
+            if feature.name in instance
+        }
+        return {**instance, **plain}
 
     def _completed(self, instance: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an instance with the features that are derived from the text of others."""

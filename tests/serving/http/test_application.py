@@ -288,6 +288,22 @@ def test_text_is_read_as_in_training_or_missing_if_configured(client, caplog):
     assert SECRET not in lenient.get("/metrics").text + refused.text + caplog.text
 
 
+def test_a_lenient_endpoint_takes_rows_of_a_csv_reader(client):
+    def predicted(served, **values):
+        return served.post(V1, json={"instances": [VALID | values]})
+
+    strict, lenient = client(), client(policies=ValuePolicies(lenient=True))
+    assert predicted(strict, amount="3.5").status_code == 400
+    assert (
+        predicted(lenient, amount="3.5", hour="7.0", rate="").json()
+        == predicted(strict, amount=3.5, hour=7, rate=None).json()
+    )
+    refused = predicted(lenient, amount=SECRET)
+    assert (refused.status_code, refused.json()["feature"]) == (400, "amount")
+    assert "a finite number in float32's range" in refused.json()["error"]
+    assert SECRET not in refused.text
+
+
 @pytest.mark.parametrize("protocol", ["v1", "v2"])
 @pytest.mark.parametrize(
     ("values", "feature", "words"),

@@ -1,0 +1,1 @@
+"""Runs side by side: a list, a comparison of two, the best one."""
