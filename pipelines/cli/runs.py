@@ -35,7 +35,11 @@ def list_command(folder: Path, as_json: bool, page: Path | None) -> None:
 
     entries = run_entry.in_folder(folder)
     if page is not None:
-        write_output(page, leaderboard_page.page(entries, f"Runs in {folder.name}", page), "--html")
+        write_output(
+            page,
+            leaderboard_page.page(entries, f"Runs in {folder.absolute().name}", page),
+            "--html",
+        )
         click.echo(f"leaderboard: {page}", err=True)
     if as_json:
         _print_json([entry.document() for entry in entries])

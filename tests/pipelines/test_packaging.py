@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("components", "pipelines", "serving")
 IMAGES = ROOT / "components" / "images"
 """Builds the images; its scripts are run, not imported."""
+TOP = ROOT / "pipelines" / "package"
+"""The package kfp_tabular itself, which holds the three parts."""
 
 
 def _modules() -> list[Path]:
@@ -25,10 +27,18 @@ def test_setup_cfg_lists_every_package() -> None:
     found = {
         "kfp_tabular." + ".".join(path.parent.relative_to(ROOT).parts)
         for path in _modules()
-        if path.name == "__init__.py"
+        if path.name == "__init__.py" and path.parent != TOP
     }
 
-    assert listed == found
+    assert listed == {"kfp_tabular", *found}
+
+
+def test_the_package_offers_load_run() -> None:
+    import kfp_tabular
+    from kfp_tabular.pipelines.local import run_results
+
+    assert kfp_tabular.load_run is run_results.load_run
+    assert kfp_tabular.__file__ == str(TOP / "__init__.py")
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

@@ -62,7 +62,7 @@ def _table(runs: Sequence[RunEntry], home: Path) -> Markup:
             _link(entry, home),
             html.badge(entry.status, _TONES.get(entry.status, "neutral")),
             None if entry.blessed is None else _blessed(entry.blessed),
-            *(entry.metrics.get(name) for name in shown),
+            *(_fixed(entry.metrics.get(name)) for name in shown),
             ", ".join(
                 f"{name}={_short(entry.parameters[name])}"
                 for name in varied
@@ -79,6 +79,10 @@ def _table(runs: Sequence[RunEntry], home: Path) -> Markup:
     return html.table(
         ("run", "status", "model", *shown, "differs in", "took", "started (UTC)"), rows
     )
+
+
+def _fixed(value: float | None) -> object:
+    return None if value is None else html.fixed(value, 4)
 
 
 def _varied(runs: Sequence[RunEntry]) -> list[str]:
