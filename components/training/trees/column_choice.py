@@ -45,18 +45,42 @@ def choose(layout: ColumnLayout, kind: TaskKind, train: PackedRows) -> TreeColum
             # Stable, so that equal numbers are chosen in their order.
             chosen = np.sort(np.argsort(-relevance, kind="stable")[:WIDEST_WHOLE])
         numeric += [part.start + int(index) for index in chosen]
-    numbers = set(layout.numeric)
     categorical = [
-        index
-        for index, column in enumerate(layout.categorical)
-        if not ((match := _BUCKET.fullmatch(column.name)) and match["number"] in numbers)
-        and _varies(train.categorical[:, index])
+        index for index in without_copies(layout) if _varies(train.categorical[:, index])
     ]
     return TreeColumns(
         numeric=tuple(index for index in numeric if _varies(train.numeric[:, index])),
         categorical=tuple(categorical),
         sizes=tuple(layout.categorical[index].size for index in categorical),
     )
+
+
+def without_copies(layout: ColumnLayout) -> list[int]:
+    """Return the categorical columns but the buckets of numbers that are there themselves.
+
+    Example:
+        >>> from kfp_tabular.components.training.input.packed_rows import Categorical
+        >>> ids = (Categorical("fare__bucket", 0, 2), Categorical("city", 0, 2))
+        >>> without_copies(ColumnLayout("tip", ("fare",), ids))
+        [1]
+    """
+    numbers = set(layout.numeric)
+    return [
+        index
+        for index, column in enumerate(layout.categorical)
+        if not ((match := _BUCKET.fullmatch(column.name)) and match["number"] in numbers)
+    ]
+
+
+def number_count(layout: ColumnLayout) -> int:
+    """Return how many columns of numbers trees see at most.
+
+    Example:
+        >>> from kfp_tabular.components.training.input.packed_rows import Vector
+        >>> number_count(ColumnLayout("tip", ("fare",), (), (Vector("note", 1024),)))
+        65
+    """
+    return len(layout.numeric) + sum(min(v.width, WIDEST_WHOLE) for v in layout.vectors)
 
 
 def _varies(values: "np.ndarray[Any, Any]") -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout
+from kfp_tabular.components.training.trees import column_choice
 from kfp_tabular.components.training.trees.export.tree_columns import TreeColumns
 
 MOST_TREES = 1000
@@ -62,8 +63,10 @@ def most_rows(hyperparameters: Hyperparameters, layout: ColumnLayout, units: int
     """
     if hyperparameters.tree_rows:
         return hyperparameters.tree_rows
-    few = sum(column.size <= LARGEST_ONE_HOT for column in layout.categorical)
-    work = _tree_work(layout.width, few, len(layout.categorical) - few, units)
+    categorical = [layout.categorical[index].size for index in column_choice.without_copies(layout)]
+    few = sum(size <= LARGEST_ONE_HOT for size in categorical)
+    numbers = column_choice.number_count(layout)
+    work = _tree_work(numbers, few, len(categorical) - few, units)
     return max(1000, int(_WORK / (FEWEST_TREES * work * _depth_factor(hyperparameters))))
 
 
