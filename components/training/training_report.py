@@ -72,9 +72,7 @@ def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
         (
             f"{entry['candidate']} (kept)" if entry["is_kept"] else entry["candidate"],
             entry["score"],
-            ""
-            if entry["score"] == best
-            else html.Figure(f"+{_percent(entry['score'] / best - 1)}"),
+            "" if entry["score"] == best else _worse(entry["score"], best),
             "" if entry["cross_validated"] is None else entry["cross_validated"],
             round(entry["seconds"], 1),
             round(entry["size"] / 2**20, 2),
@@ -97,11 +95,22 @@ def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
         "on these rows, so its cross-validated score, on rows that it was not fitted on, is the "
         "one that had to win."
     )
+    if _weighs_classes(facts):
+        note += " The score weighs the classes as the loss does; those of the evaluation do not."
     return (html.paragraph(note), html.table(headers, rows))
+
+
+def _worse(score: float, best: float) -> html.Figure:
+    """Return by how much a score is above the best; beside a perfect one there is no share."""
+    return html.Figure(f"+{_percent(score / best - 1)}" if best else "")
 
 
 def _percent(value: float) -> html.Figure:
     return html.Figure(f"{value:.1%}" if math.isfinite(value) else "")
+
+
+def _weighs_classes(facts: Mapping[str, Any]) -> bool:
+    return bool(facts["class_weights"] == "balanced")
 
 
 def _curves(record: TrainingRecord) -> tuple[html.Markup, ...]:
@@ -158,6 +167,8 @@ def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[ht
         f"{record.facts['eval_rows_used']:,} rows of the eval split. Kept is what was trained "
         f"after {int(best):,} {steps}."
     )
+    if loss == "eval_log_loss" and _weighs_classes(record.facts):
+        text += " The train loss weighs the classes; the log loss on eval does not."
     return [html.paragraph(text), html.row(*charts)]
 
 

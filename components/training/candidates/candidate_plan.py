@@ -20,7 +20,7 @@ class CandidatePlan:
         members: Model types in the order of their training, each trained alone.
         blended: Whether a blend of them is tried.
         chosen: Whether the best is kept; if not, the blend is.
-        note: One line about what was left out; empty for nothing.
+        note: One sentence about what was left out; empty for nothing.
     """
 
     members: tuple[str, ...]
@@ -62,19 +62,19 @@ def plan(
     if kind not in (AUTO, BLEND):
         return CandidatePlan((kind,))
     if model_fn:
-        # The model function says what is trained; there is nothing to choose.
-        return CandidatePlan((AUTO_NETWORK,))
+        note = f"{model_fn} replaces model_type auto: it is trained alone, and not compared."
+        return CandidatePlan((AUTO_NETWORK,), note=note)
     if workers > 1 or servers:
         found = f"{workers} workers" if workers > 1 else "parameter servers"
-        note = f"model_type auto: with {found} only {AUTO_NETWORK} is trained; trees need workers=1"
+        note = f"With {found}, model_type auto trains {AUTO_NETWORK} alone: trees need workers=1."
         return CandidatePlan((AUTO_NETWORK,), note=note)
     members = (TREES, AUTO_NETWORK)
     if has_eval_split:
         return CandidatePlan(members, blended=True, chosen=kind == AUTO)
     if kind == BLEND:
-        note = "no eval split to fit a blend on: its members have equal weights, not calibrated"
+        note = "No eval split to fit a blend on: its members have equal weights, not calibrated."
         return CandidatePlan(members, blended=True, note=note)
-    note = f"no eval split to choose a model by: {TREES} is trained. Option: model_type"
+    note = f"No eval split to choose a model by: {TREES} alone is trained."
     return CandidatePlan((TREES,), note=note)
 
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.hyperparameters import TREES
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import Folder, is_remote
 from kfp_tabular.components.training.candidates import candidate_plan, network
 from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
-from kfp_tabular.components.training.candidates.choice import Choice
+from kfp_tabular.components.training.candidates.choice import WEIGHTED, Choice
 from kfp_tabular.components.training.candidates.fitted_candidate import (
     CandidateContext,
     FittedCandidate,
@@ -35,7 +36,6 @@ def plan_of(context: CandidateContext) -> CandidatePlan:
 def train(
     context: CandidateContext,
     plan: CandidatePlan,
-    findings: Findings,
     written: Callable[[], None] | None = None,
 ) -> list[FittedCandidate]:
     """Train the members of a plan in turn; a restarted training goes on where it was.
@@ -43,25 +43,25 @@ def train(
     Where the best is kept anyway, a member that cannot be trained is left out, with a finding.
 
     Args:
-        context: What to train with.
+        context: What to train with; its findings receive what was left out, and why.
         plan: The members.
-        findings: Receives what was left out, and why.
         written: Called after each change of the logs.
 
     Raises:
         UserError: If no member can be trained, or one of a blend that was asked for.
         SystemExit: After SIGTERM, once the state is saved.
     """
+    findings = context.findings
     if plan.note:
         findings.note("candidates", plan.note, option="model_type")
     fitted: list[FittedCandidate] = []
     errors: list[UserError] = []
     for number, name in enumerate(plan.members, start=1):
-        if _is_over(context, fitted):
+        if plan.chosen and _is_over(context, fitted):
             findings.warning(
                 "budget",
-                f"{name} was not trained: the others took longer than budget_seconds. Another run "
-                "may have time for it, and give another model.",
+                f"{name} was not trained: the others used up the budget. Another run may have time "
+                "for it, and keep another model.",
                 option="budget_seconds",
             )
             continue
@@ -125,19 +125,39 @@ def _logs(logs: Path | None, plan: CandidatePlan, name: str) -> Path | None:
     return logs / name if logs is not None and len(plan.members) > 1 else logs
 
 
+def remove_state(context: CandidateContext, fitted: Sequence[FittedCandidate]) -> None:
+    """Remove what a restarted training would have resumed from, that of failed members, too.
+
+    Args:
+        context: What was trained with.
+        fitted: The members that were trained.
+    """
+    for member in fitted:
+        member.remove_state()
+    if not context.checkpoints:
+        return
+    if is_remote(context.checkpoints):
+        folder = Folder(context.checkpoints)
+        folder.remove(list(folder.list()))
+    else:
+        files.remove(Path(context.checkpoints))
+
+
 def metrics(fitted: Sequence[FittedCandidate], choice: Choice) -> dict[str, float]:
     """Return the metrics of the training, and each candidate's score.
 
     `steps`, `best_step`, `epochs` and `rows_per_second` are those of the member with most weight;
-    `seconds` are those of all candidates.
+    `seconds` are those of all candidates. A score that weighs the classes is there for the kept
+    model, too: the evaluator's metrics lack it.
     """
+    kept = [entry.score for entry in choice.leaderboard if entry.is_kept]
     return {
         **choice.main.metrics(),
         "seconds": sum(member.seconds for member in fitted),
+        **({choice.score: kept[0]} if choice.score == f"eval_{WEIGHTED}" else {}),
         **{
             f"{entry.candidate}_{choice.score}": entry.score
             for entry in choice.leaderboard
-            if entry.score is not None
         },
     }
 

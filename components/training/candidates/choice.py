@@ -16,6 +16,7 @@ from kfp_tabular.components.training.input.label_statistics import balanced_weig
 from kfp_tabular.components.training.input.packed_rows import PackedRows
 from kfp_tabular.components.training.input.training_data import TrainingData
 from kfp_tabular.components.training.loop import evaluation
+from kfp_tabular.components.training.model import prediction_metrics
 from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.model.predictor import Predictor, predictions
 
@@ -24,11 +25,8 @@ Array = np.ndarray[Any, Any]
 LEAST_GAIN = 0.001
 """The relative gain below which the cheaper of two candidates is kept."""
 
-_SCORES: Mapping[TaskKind, str] = {
-    "binary": "log_loss",
-    "multiclass": "log_loss",
-    "regression": "rmse",
-}
+WEIGHTED = "weighted_log_loss"
+"""The log loss with the weights of the classes, as `class_weights` `balanced` trains it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class LeaderboardEntry:
     """
 
     candidate: str
-    score: float | None
+    score: float
     cross_validated: float | None
     seconds: float
     size: int
@@ -63,7 +61,8 @@ class Choice:
         model: The model.
         main: The member whose history and steps stand for the model: the one with most weight.
         weights: Share of each member in the model, by name; members without a share are left out.
-        score: The name of the proper score; empty without an eval split.
+        score: The name of the proper score, such as `eval_log_loss`; empty if there was nothing to
+            compare.
         reason: Why it was chosen, in a sentence.
         leaderboard: All candidates, best first.
         blend: Coefficients and bias of a blend; None for a single member.
@@ -79,14 +78,18 @@ class Choice:
     blend: Blend | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return what `model.json` records: the model type, and the members of a blend."""
+        """Return what `model.json` records: the model type, and how a blend adds up its members."""
         if self.blend is None:
-            return {"model_type": self.name} if self.leaderboard else {}
+            return {"model_type": self.name}
+        coefficients = [value for value in self.blend.coefficients if value > 0]
         return {
             "model_type": self.name,
-            "members": dict(self.weights),
-            "coefficients": [value for value in self.blend.coefficients if value > 0],
-            "bias": list(self.blend.bias),
+            # Not `members`, which is a hyperparameter of tabm.
+            "blend": {
+                "weights": dict(self.weights),
+                "coefficients": dict(zip(self.weights, coefficients, strict=True)),
+                "bias": list(self.blend.bias),
+            },
         }
 
 
@@ -120,8 +123,12 @@ class _EvalRows:
     def kind(self) -> TaskKind:
         return self.data.task.kind
 
+    @property
+    def score_name(self) -> str:
+        return WEIGHTED if self.weights is not None else prediction_metrics.objective(self.kind)
+
     def score(self, logits: Array) -> float:
-        """Return the proper score of logits, as the evaluator computes it."""
+        """Return the proper score of logits: the evaluator's, or with the weights of classes."""
         import tensorflow as tf
 
         values = predictions(self.kind, tf.constant(logits, tf.float32)).numpy()
@@ -129,7 +136,7 @@ class _EvalRows:
             of_label = values[np.arange(len(values)), self.rows.label].astype(np.float64)
             return float(np.average(-np.log(np.maximum(of_label, 1e-7)), weights=self.weights))
         measured = evaluation.measure(lambda _: values, self.data, self.rows)
-        return measured[_SCORES[self.kind]]
+        return measured[self.score_name]
 
 
 def choose(
@@ -148,8 +155,8 @@ def choose(
         plan: What may be chosen.
         fitted: The trained members; those that failed are left out.
         data: The input.
-        balanced: Whether the classes were weighted: then the score weights them, too, and a blend
-            is not calibrated.
+        balanced: Whether the classes were weighted: then the score is `eval_weighted_log_loss`,
+            and a blend is not calibrated.
     """
     if len(fitted) == 1 or data.held_out is None:
         return _without_scores(fitted, data)
@@ -289,7 +296,7 @@ def _choice(
         model=blended_model.build(found.kind, [member.model for member in fitted], kept.blend),
         main=max(fitted, key=lambda member: shares.get(member.name, 0.0)),
         weights=shares,
-        score=f"eval_{_SCORES[found.kind]}",
+        score=f"eval_{found.score_name}",
         reason=reason,
         leaderboard=entries,
         blend=kept.blend if kept.name == BLEND else None,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input.training_data import TrainingData
@@ -24,6 +25,7 @@ class CandidateContext:
         peers_seconds: With parameter servers, the longest time that some steps may take.
         checkpoints: Where the training's state is kept, from `checkpoints.directory`; empty for
             nowhere.
+        findings: Receives what is limited or left out.
     """
 
     settings: WorkerSettings
@@ -33,6 +35,7 @@ class CandidateContext:
     data: TrainingData
     peers_seconds: float
     checkpoints: str
+    findings: Findings
 
 
 def _nothing() -> None:
@@ -56,7 +59,7 @@ class FittedCandidate:
         size: Bytes of its numbers in the exported model.
         objective: The metric that decided on its weights, without the name of its split.
         schedule: When it was evaluated: `interval` and more, for the report.
-        remove_state: Removes what a restarted training would have resumed from.
+        remove_state: Waits for uploads of its state, and removes it.
     """
 
     name: str

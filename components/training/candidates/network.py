@@ -33,8 +33,8 @@ def train(
     Args:
         context: What to train with; `settings.hyperparameters.model_type` is a network's.
         writer: Receives the measurements.
-        more_follow: Whether other candidates are trained afterwards: then the finished state is
-            saved, so that a restarted training goes on with them.
+        more_follow: Whether work follows: other candidates, or the choice among them. Then the
+            finished state is saved, so that a restarted training goes on with it.
 
     Raises:
         UserError: If it cannot be trained, or diverges.
@@ -44,6 +44,13 @@ def train(
     model = trainable_model.make(
         settings, context.replica, context.strategy, data, context.peers_seconds
     )
+    if trainable_model.wants_averages(settings) and not model.averages:
+        context.findings.note(
+            "not-averaged",
+            "Parameter servers train asynchronously, so the network keeps its last weights, not "
+            "their averages over the last steps. Workers without parameter servers average.",
+            option="job",
+        )
     early_stopping = _early_stopping(settings, data, context.agreement)
     saved = _checkpoints(context, model)
     progress = _resume(saved, context.agreement, early_stopping)

@@ -86,7 +86,7 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
         )
     history = _history(context, fitted)
     writer.resume(history)
-    seconds = time.monotonic() - started
+    seconds = before + time.monotonic() - started
     return FittedCandidate(
         name=TREES,
         model=fitted.model,
@@ -94,13 +94,12 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
         steps=fitted.grown,
         best_step=fitted.best_iteration,
         epochs=float(fitted.grown),
-        seconds=before + seconds,
+        seconds=seconds,
         rows_per_second=len(rows) * fitted.grown / max(seconds, 1e-9),
         parameters=fitted.leaves,
         size=_size(fitted.model),
         objective=_metric(context),
         schedule={"interval": TREES_PER_EVALUATION},
-        remove_state=lambda: _remove(context.checkpoints),
     )
 
 
@@ -111,12 +110,10 @@ def _rows(context: CandidateContext, units: int) -> PackedRows:
     rows = parquet_reader.sample(data.reader, data.train_files, most, groups=_GROUPS)
     total = data.rows[parquet_reader.TRAIN_SPLIT]
     if len(rows) < total:
-        _logger.info(
-            "trees: grown on %d of %d training rows, evenly spaced. Option: "
-            'base_hyperparameters={"tree_rows": %d}',
-            len(rows),
-            total,
-            total,
+        context.findings.note(
+            "tree-rows",
+            f"Trees are grown on {len(rows):,} of {total:,} training rows, evenly spaced.",
+            option="tree_rows",
         )
     return rows
 
@@ -205,20 +202,3 @@ def _read_seconds(directory: Path) -> float:
 def _write_seconds(directory: Path, seconds: float) -> None:
     if directory.is_dir():
         files.write_text(directory / _SECONDS, f"{seconds:.3f}")
-
-
-def _remove(checkpoints: str) -> None:
-    location = f"{checkpoints}/{TREES}"
-    if not checkpoints:
-        return
-    if is_remote(location):
-        folder = Folder(location)
-        folder.remove(list(folder.list()))
-        return
-    files.remove(Path(location))
-    _remove_empty(Path(checkpoints))
-
-
-def _remove_empty(directory: Path) -> None:
-    if directory.is_dir() and not any(directory.iterdir()):
-        directory.rmdir()

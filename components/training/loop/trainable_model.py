@@ -103,7 +103,8 @@ def make(
     schedule = plan(
         hyperparameters, data.rows[parquet_reader.TRAIN_SPLIT], replicas, local_replicas
     )
-    averages = _averages_weights(settings, replica)
+    # Parameter servers are asynchronous: an average there would cost a message per step.
+    averages = wants_averages(settings) and not replica.has_parameter_servers
     with strategy.scope():
         trained = build(settings, data)
         optimizer = training_steps.make_optimizer(
@@ -212,13 +213,9 @@ def class_weights(settings: WorkerSettings, data: TrainingData) -> list[float] |
     return label_statistics.balanced_weights(data.class_counts)
 
 
-def _averages_weights(settings: WorkerSettings, replica: ReplicaRole) -> bool:
-    """Return whether the averages of the weights over the last steps are measured and kept.
-
-    Parameter servers are asynchronous: an average there would cost a message per step.
-    """
-    own = bool(settings.model_fn) or settings.hyperparameters.model_type != "tabm"
-    return not own and not replica.has_parameter_servers
+def wants_averages(settings: WorkerSettings) -> bool:
+    """Return whether the averages of the weights over the last steps are measured and kept."""
+    return not settings.model_fn and settings.hyperparameters.model_type == "tabm"
 
 
 def _averages(optimizer: Any) -> Sequence[Any]:

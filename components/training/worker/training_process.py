@@ -59,11 +59,11 @@ def run(
     _check_model_type(settings, replica)
     outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", replica.worker + 1, replica.workers)
-    context = _prepare(settings, replica, ensure, peers_seconds)
     findings = Findings()
+    context = _prepare(settings, replica, ensure, peers_seconds, findings)
     with _uploads(outputs, replica) as uploaded:
         plan = candidate_training.plan_of(context)
-        fitted = candidate_training.train(context, plan, findings, uploaded)
+        fitted = candidate_training.train(context, plan, uploaded)
         choice = choose(plan, fitted, context.data, balanced=settings.class_weights == "balanced")
         if choice.reason:
             findings.note("candidates", _sentence(choice), option="model_type")
@@ -79,7 +79,7 @@ def run(
         leaderboard=[asdict(entry) for entry in choice.leaderboard],
     )
     if replica.is_chief:
-        _finish(context, fitted, choice, outputs, record, findings)
+        _finish(context, fitted, choice, outputs, record)
     if replica.has_parameter_servers:
         parameter_servers.dismiss(replica)
     else:
@@ -104,16 +104,18 @@ def _sentence(choice: Choice) -> str:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in choice.weights.items())
     kept = f"{choice.name} ({shares})" if choice.blend is not None else choice.name
     scores = ", ".join(
-        f"{entry.candidate} {entry.score:.4g}"
-        for entry in choice.leaderboard
-        if entry.score is not None
+        f"{entry.candidate} {entry.score:.4g}" for entry in choice.leaderboard
     )
     measured = f" {choice.score}: {scores}." if scores else ""
     return f"Kept: {kept}, {choice.reason}.{measured}"
 
 
 def _prepare(
-    settings: WorkerSettings, replica: ReplicaRole, ensure: Ensure, peers_seconds: float
+    settings: WorkerSettings,
+    replica: ReplicaRole,
+    ensure: Ensure,
+    peers_seconds: float,
+    findings: Findings,
 ) -> CandidateContext:
     trainable_model.quiet_tensorflow()
     # Before anything runs: a multi-worker strategy must be the first to access the devices.
@@ -132,6 +134,7 @@ def _prepare(
         data,
         peers_seconds,
         checkpoints.directory(settings, replica),
+        findings,
     )
 
 
@@ -190,21 +193,24 @@ def _finish(
     choice: Choice,
     outputs: Outputs,
     record: TrainingRecord,
-    findings: Findings,
 ) -> None:
     """Write the model, then the logs with `training.json` last, and remove the checkpoints."""
     settings = context.settings
     if settings.output is not None:
         model_artifact.write(
-            settings, settings.output, context.data, choice.model, choice.document()
+            settings,
+            settings.output,
+            context.data,
+            choice.model,
+            # A model function's hyperparameters are recorded as they were given.
+            {} if settings.model_fn else choice.document(),
         )
         outputs.publish_model()
     if settings.logs is not None:
-        findings.write(settings.logs)
+        context.findings.write(settings.logs)
         record.save(settings.logs)
         outputs.publish_logs()
-    for member in fitted:
-        member.remove_state()
+    candidate_training.remove_state(context, fitted)
 
 
 def _leave_together(agreement: Agreement, replica: ReplicaRole) -> None:

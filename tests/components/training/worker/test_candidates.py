@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.artifacts import findings
-from kfp_tabular.components.common.artifacts.hyperparameters import AUTO_NETWORK
+from kfp_tabular.components.common.artifacts.hyperparameters import AUTO_NETWORK, Hyperparameters
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.training.candidates import candidate_plan, candidate_training
 from kfp_tabular.components.training.training_record import TrainingRecord
 from kfp_tabular.components.training.worker import training_process
 
@@ -96,8 +97,10 @@ def test_the_model_document_names_what_was_chosen(tried):
         recorded = ModelSpec.load(folder / "model").hyperparameters
         assert recorded["model_type"] == record.facts["kept"]
         if record.facts["kept"] == "blend":
-            assert sum(recorded["members"].values()) == pytest.approx(1)
-            assert len(recorded["coefficients"]) == len(recorded["members"])
+            blend = recorded["blend"]
+            assert sum(blend["weights"].values()) == pytest.approx(1)
+            assert blend["coefficients"].keys() == blend["weights"].keys()
+        assert recorded["members"] == Hyperparameters.members
         json.dumps(recorded)
 
 
@@ -145,9 +148,10 @@ def test_without_an_eval_split_there_is_no_choice(made, inputs, tmp_path):
     examples = tmp_path / "examples"
     made.rewrite(inputs["binary"].examples, examples, eval=None)
     found = replace(inputs["binary"], examples=examples)
-    record = training_process.run(found.settings(tmp_path, output=None, model_type="auto", **SMALL))
+    record = training_process.run(found.settings(tmp_path, model_type="auto", **SMALL))
     assert record.facts["kept"] == "trees"
-    assert "no eval split" in str(findings.read(tmp_path / "logs")[0])
+    assert "No eval split" in str(findings.read(tmp_path / "logs")[0])
+    assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "trees"
     blended = training_process.run(
         found.settings(tmp_path / "blend", output=None, model_type="blend", **SMALL)
     )
@@ -171,10 +175,25 @@ def test_balanced_classes_stay_uncalibrated(inputs, tmp_path):
     record = training_process.run(
         inputs["binary"].settings(tmp_path, model_type="blend", class_weights="balanced", **SMALL)
     )
-    document = ModelSpec.load(tmp_path / "model").hyperparameters
-    assert document["bias"] == [0.0]
-    assert sum(document["coefficients"]) == pytest.approx(1)
+    blend = ModelSpec.load(tmp_path / "model").hyperparameters["blend"]
+    assert blend["bias"] == [0.0]
+    assert sum(blend["coefficients"].values()) == pytest.approx(1)
     assert record.facts["kept"] == "blend"
+
+
+def test_scores_that_weigh_the_classes_are_named_so(inputs, tmp_path):
+    record = training_process.run(
+        inputs["binary"].settings(
+            tmp_path, output=None, model_type="auto", class_weights="balanced", **SMALL
+        )
+    )
+    name = "eval_weighted_log_loss"
+    assert record.facts["objective"] == name
+    (kept,) = (entry for entry in record.leaderboard if entry["is_kept"])
+    assert record.metrics[name] == kept["score"]
+    assert record.metrics[name] == record.metrics[f"{kept['candidate']}_{name}"]
+    assert record.metrics[name] != pytest.approx(record.metrics["eval_log_loss"], rel=1e-3)
+    assert not [found for found in record.metrics if found.endswith("s_eval_log_loss")]
 
 
 def test_a_candidate_that_cannot_be_trained_is_left_out(inputs, tmp_path):
@@ -187,6 +206,7 @@ def test_a_candidate_that_cannot_be_trained_is_left_out(inputs, tmp_path):
         found for found in findings.read(tmp_path / "logs") if found.code == "candidate-left-out"
     )
     assert "diverged" in str(left_out)
+    assert not list((tmp_path / "logs" / "checkpoints").glob("*"))
     with pytest.raises(UserError, match="diverged"):
         training_process.run(
             inputs["binary"].settings(
@@ -199,8 +219,6 @@ def test_a_budget_leaves_the_rest_out(inputs, tmp_path, monkeypatch):
     settings = inputs["binary"].settings(
         tmp_path, output=None, model_type="auto", budget_seconds=1, **SMALL
     )
-    from kfp_tabular.components.training.candidates import candidate_training
-
     whole = candidate_training._train_one
     monkeypatch.setattr(
         candidate_training, "_train_one", lambda *given: replace(whole(*given), seconds=2.0)
@@ -208,6 +226,36 @@ def test_a_budget_leaves_the_rest_out(inputs, tmp_path, monkeypatch):
     record = training_process.run(settings)
     assert record.facts["kept"] == "trees"
     assert "budget_seconds" in str(findings.read(tmp_path / "logs")[0])
+    asked_for = training_process.run(
+        replace(
+            settings,
+            logs=tmp_path / "blend",
+            hyperparameters=replace(settings.hyperparameters, model_type="blend"),
+        )
+    )
+    assert [member["name"] for member in asked_for.candidates] == ["trees", AUTO_NETWORK]
+
+
+def test_rows_that_trees_leave_out_are_a_finding(inputs, tmp_path):
+    settings = inputs["binary"].settings(
+        tmp_path, output=None, model_type="trees", tree_rows=500, **SMALL
+    )
+    record = training_process.run(settings)
+    (found,) = findings.read(tmp_path / "logs")
+    assert str(found).endswith("of 1,500 training rows, evenly spaced. Option: tree_rows.")
+    assert record.facts["kept"] == "trees"
+
+
+def test_a_model_function_in_place_of_auto_is_noted(inputs, tmp_path):
+    settings = inputs["binary"].settings(
+        tmp_path, model_type="auto", model_fn="my_models:small", epochs=1
+    )
+    planned = candidate_plan.plan(settings.hyperparameters, model_fn=settings.model_fn, workers=1)
+    assert planned.note == (
+        "my_models:small replaces model_type auto: it is trained alone, and not compared."
+    )
+    named = replace(settings.hyperparameters, model_type="dnn")
+    assert not candidate_plan.plan(named, model_fn=settings.model_fn, workers=1).note
 
 
 @pytest.mark.parametrize("model_type", ["trees", "blend"])
