@@ -77,7 +77,7 @@ def explain(
         partial_dependence.measure(part, predict, given, grid, columns) for given, grid in chosen
     ]
     if screened:
-        found.append(_limited(len(by_input), planned))
+        found.append(_limited(len(by_input), planned, len(rows)))
     if not_finite:
         found.append(_not_finite([by_input[name] for name in not_finite]))
     found.extend(_shared(pairs, [given.name for given in ranked[:_NAMED_INPUTS]]))
@@ -115,12 +115,13 @@ def _screened(
     )
 
 
-def _limited(inputs: int, planned: Effort) -> Finding:
+def _limited(inputs: int, planned: Effort, rows: int) -> Finding:
+    compared = min(planned.screened_rows, rows)
     return Finding(
         "note",
         "importance-screened",
-        f"The model has {inputs} inputs: their importance is compared on {planned.screened_rows} "
-        f"rows, and only the {planned.kept} most important ones are measured on {planned.rows}.",
+        f"The model has {inputs} inputs: their importance is compared on {compared} rows, and only "
+        f"the {planned.kept} most important ones are measured on {min(planned.rows, rows)}.",
         option="explanation_rows",
     )
 

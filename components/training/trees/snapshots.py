@@ -99,12 +99,3 @@ class Snapshots:
         except FileNotFoundError:
             return None
         return found.st_mtime_ns, found.st_ino
-
-
-def remove(directory: Path) -> None:
-    """Remove the snapshot: the training is done.
-
-    Example:
-        >>> remove(Path("/nonexistent"))
-    """
-    (directory / _FILE).unlink(missing_ok=True)

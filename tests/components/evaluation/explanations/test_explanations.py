@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.evaluation import counting
 from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
+from kfp_tabular.components.evaluation.explanations import effort, explain
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
-from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
+from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector, SampledRows
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 ROWS = 1500
@@ -158,7 +159,6 @@ def test_wide_tables_are_screened_and_noise_ranks_last(explained, wide, data, tm
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """A regression model of 200 numbers, of which it uses three."""
-    from kfp_tabular.components.common.artifacts.model_document import ModelSpec
     from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 
     tf = import_tensorflow()
@@ -184,6 +184,54 @@ def wide(tmp_path_factory):
     columns = {given.name: values[:, i].tolist() for i, given in enumerate(inputs)}
     columns["y"] = (values[:, :3] @ [3.0, 2.0, 1.0] + random.normal(size=1200)).tolist()
     return path, columns
+
+
+def explain_numbers(rows, inputs, planned):
+    """Explain a regression model that is its first input, on random numbers."""
+    names = [f"x{place}" for place in range(inputs)]
+    spec = ModelSpec(
+        "regression",
+        "y",
+        (),
+        None,
+        tuple(ModelInput(name, "float32", False, name) for name in names),
+        "sha256:0",
+    )
+    values = np.random.default_rng(0).normal(size=(inputs, rows)).astype(np.float32)
+    sampled = SampledRows(dict(zip(names, values, strict=True)), values[0] + values[-1] / 8)
+    return explain.explain(sampled, spec, lambda given: given["x0"], planned, seed=0)
+
+
+def test_a_model_of_one_input_is_explained():
+    found = explain_numbers(400, 1, effort.plan(1, 400, rows=0, repetitions=3))
+    (importance,) = found.document["importance"]
+    assert importance["name"] == "x0"
+    assert importance["related"] == []
+    # Two independent standard normal numbers differ by the square root of 2.
+    base = found.document["explained"]["score_value"]
+    assert importance["mean"] + base == pytest.approx(2**0.5 * 9 / 8, rel=0.1)
+    (dependence,) = found.document["dependence"]
+    assert dependence["means"]["y"] == pytest.approx(dependence["grid"])
+    assert not found.findings
+
+
+def test_one_input_with_one_value_has_no_dependence():
+    spec = ModelSpec(
+        "regression", "y", (), None, (ModelInput("x0", "float32", False, "x0"),), "sha256:0"
+    )
+    rows = SampledRows({"x0": np.ones(50, np.float32)}, np.ones(50, np.float32))
+    planned = effort.plan(1, 50, rows=0, repetitions=3)
+    found = explain.explain(rows, spec, lambda given: given["x0"], planned, seed=0)
+    assert [entry["mean"] for entry in found.document["importance"]] == [0.0]
+    assert found.document["dependence"] == []
+    assert found.document["explained"]["dependence_left_out"] == ["x0"]
+
+
+def test_the_note_on_wide_tables_counts_the_rows_that_there_are():
+    found = explain_numbers(150, 200, effort.plan(200, 150, rows=0, repetitions=3))
+    (note,) = [each for each in found.findings if each.code == "importance-screened"]
+    assert "compared on 150 rows" in note.message
+    assert "measured on 150." in note.message
 
 
 def test_related_inputs_are_named(explained, export, data, tmp_path):
