@@ -142,6 +142,7 @@ def test_members_train_on_workers_and_with_parameter_servers(stored, tmp_path, r
         running.start()
         codes = running.wait()
         assert set(codes) == {0}, [running.log(*task)[-2000:] for task in running.tasks]
+        assert ("[not-averaged]" in running.log("chief")) == ("ps" in roles)
     found = record_of(stored, name)
     assert found.metrics["eval_auc"] > 0.85
     assert found.metrics["steps"] == 60
