@@ -155,10 +155,7 @@ def metrics(fitted: Sequence[FittedCandidate], choice: Choice) -> dict[str, floa
         **choice.main.metrics(),
         "seconds": sum(member.seconds for member in fitted),
         **({choice.score: kept[0]} if choice.score == f"eval_{WEIGHTED}" else {}),
-        **{
-            f"{entry.candidate}_{choice.score}": entry.score
-            for entry in choice.leaderboard
-        },
+        **{f"{entry.candidate}_{choice.score}": entry.score for entry in choice.leaderboard},
     }
 
 

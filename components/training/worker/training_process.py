@@ -103,9 +103,7 @@ def _sentence(choice: Choice) -> str:
     """
     shares = ", ".join(f"{name} {share:.0%}" for name, share in choice.weights.items())
     kept = f"{choice.name} ({shares})" if choice.blend is not None else choice.name
-    scores = ", ".join(
-        f"{entry.candidate} {entry.score:.4g}" for entry in choice.leaderboard
-    )
+    scores = ", ".join(f"{entry.candidate} {entry.score:.4g}" for entry in choice.leaderboard)
     measured = f" {choice.score}: {scores}." if scores else ""
     return f"Kept: {kept}, {choice.reason}.{measured}"
 
