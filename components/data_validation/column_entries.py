@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kfp_tabular.components.common import html
-from kfp_tabular.components.common.html import time_axis
+from kfp_tabular.components.common.html.charts import time_axis
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
 from kfp_tabular.components.data_validation import schema_features as schemas
 from kfp_tabular.components.data_validation.column_charts import chart, shortened

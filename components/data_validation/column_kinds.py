@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.html.time_axis import FIRST, LAST
+from kfp_tabular.components.common.html.charts.time_axis import FIRST, LAST
 from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import SplitSummaries
 from kfp_tabular.components.common.values import identifiers

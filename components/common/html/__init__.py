@@ -10,7 +10,6 @@ Example:
     (True, True)
 """
 
-from kfp_tabular.components.common.html.bar_chart import bar_chart
 from kfp_tabular.components.common.html.blocks import (
     badge,
     code,
@@ -25,15 +24,17 @@ from kfp_tabular.components.common.html.blocks import (
     row,
     table,
 )
-from kfp_tabular.components.common.html.dependence_chart import (
+from kfp_tabular.components.common.html.charts import (
     DependenceLines,
+    bar_chart,
     dependence_dots,
     dependence_lines,
+    heatmap,
+    histogram,
+    interval_bars,
+    line_chart,
+    parallel_coordinates,
 )
-from kfp_tabular.components.common.html.heatmap import heatmap
-from kfp_tabular.components.common.html.histogram import histogram
-from kfp_tabular.components.common.html.interval_bars import interval_bars
-from kfp_tabular.components.common.html.line_chart import line_chart
 from kfp_tabular.components.common.html.markup import (
     Figure,
     Markup,
@@ -47,7 +48,6 @@ from kfp_tabular.components.common.html.markup import (
 )
 from kfp_tabular.components.common.html.navigation import PageLink, within_run
 from kfp_tabular.components.common.html.page import Section, page
-from kfp_tabular.components.common.html.parallel import parallel_coordinates
 
 __all__ = [
     "DependenceLines",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from kfp_tabular.components.common.html import svg
+from kfp_tabular.components.common.html.charts import svg
 from kfp_tabular.components.common.html.markup import (
     Figure,
     Markup,

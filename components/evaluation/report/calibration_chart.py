@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kfp_tabular.components.common.html import Markup, axes, format_number, svg
-from kfp_tabular.components.common.html.line_chart import SQUARE
+from kfp_tabular.components.common.html import Markup, format_number
+from kfp_tabular.components.common.html.charts import axes, svg
+from kfp_tabular.components.common.html.charts.line_chart import SQUARE
 
 _STRIP = 60.0
 _GAP = 12.0

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common import html
-from kfp_tabular.components.common.html.axes import fit, tick_label
+from kfp_tabular.components.common.html.charts.axes import fit, tick_label
+from kfp_tabular.components.common.html.charts.time_axis import TimeScale
 from kfp_tabular.components.common.html.style import DARK, LIGHT
-from kfp_tabular.components.common.html.time_axis import TimeScale
 
 NASTY = "<script>alert('x')</script> & \"q\" \x00\x07\ud800 ünï 日本"
 VOID = {"meta", "br", "path", "rect", "circle"}

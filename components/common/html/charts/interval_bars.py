@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import fit
 from kfp_tabular.components.common.html.markup import Markup, format_number
 
 _WIDTH, _ROW = 420.0, 20.0

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import fit
+from kfp_tabular.components.common.html.charts.time_axis import FIRST, LAST, TimeScale, written
 from kfp_tabular.components.common.html.markup import Markup, format_number
-from kfp_tabular.components.common.html.time_axis import FIRST, LAST, TimeScale, written
 
 _HALF = 0.5  # where an axis of counts begins that is logarithmic: one row is visible
 

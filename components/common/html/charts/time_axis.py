@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kfp_tabular.components.common.html.axes import Scale
+from kfp_tabular.components.common.html.charts.axes import Scale
 
 FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
 """The first second of the year 1 and the last of the year 9999."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.html.axes import Scale
+from kfp_tabular.components.common.html.charts.axes import Scale
 from kfp_tabular.components.common.html.markup import Markup, escape
 from kfp_tabular.components.common.html.style import SERIES_COLOURS
 

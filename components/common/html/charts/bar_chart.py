@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import fit
 from kfp_tabular.components.common.html.markup import Markup, format_number
 
 

@@ -4,8 +4,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import Scale, fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import Scale, fit
 from kfp_tabular.components.common.html.markup import Markup, escape, format_number
 
 _WIDTH, _HEIGHT = 320.0, 220.0

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import Scale, fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import Scale, fit
 from kfp_tabular.components.common.html.markup import Markup, escape, format_number
 
 _MARKED_POINTS = 60  # beyond, points with tooltips crowd the line and swell the page

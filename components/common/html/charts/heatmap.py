@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from kfp_tabular.components.common.html import svg
+from kfp_tabular.components.common.html.charts import svg
 from kfp_tabular.components.common.html.markup import Markup, format_number
 
 _WRITTEN_CELLS = 400  # a heat map with more cells shows its values in tooltips alone

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.html import svg
-from kfp_tabular.components.common.html.axes import Scale, fit
+from kfp_tabular.components.common.html.charts import svg
+from kfp_tabular.components.common.html.charts.axes import Scale, fit
 from kfp_tabular.components.common.html.markup import Markup, escape, format_number
 
 _TOP, _BOTTOM, _HEIGHT = 30.0, 282.0, 300.0
