@@ -9,18 +9,21 @@ leave whole entries only. Outputs are copied in and out (as clones where the fil
 such as Btrfs and XFS), never linked: whoever edits a run's artifact must not change the cache.
 """
 
+import errno
 import fcntl
 import hashlib
+import html
 import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
@@ -144,14 +147,16 @@ class CacheStore:
                 self._remove(place)
                 return None
             _relocate(partial, entry.folder, str(target))
+            shutil.copyfile(place / _LOG, log)
             files.remove(target)
             partial.rename(target)
-            shutil.copyfile(place / _LOG, log)
-            os.utime(place / _ENTRY)
         except FileNotFoundError:  # another run has just removed it
             return None
         finally:
             files.remove(partial)
+        # Not there any more, or a cache that only others may write to: the outputs are whole.
+        with suppress(OSError):
+            os.utime(place / _ENTRY)
         return entry
 
     def save(self, key: str, task: str, source: Path, log: Path, seconds: float) -> None:
@@ -170,9 +175,9 @@ class CacheStore:
             OSError: If the cache cannot be written.
         """
         place = self._place(key)
-        if (place / _ENTRY).is_file():
+        if _load(place) is not None:
             return
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self._make_folder(self._partial)
         folders, found, size = _survey(source)
         if size > self._limit or size > shutil.disk_usage(self._partial).free // 2:
             raise NotCacheableError(f"{size:,} bytes are too many for the cache")
@@ -199,20 +204,24 @@ class CacheStore:
             )
             shutil.copyfile(log, partial / _LOG)
             files.write_text(partial / _ENTRY, json.dumps(asdict(entry), ensure_ascii=False))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            # Another run may have kept the same in the meantime.
-            if not place.exists():
-                partial.rename(place)
-        except FileExistsError:
-            return
+            self._make_folder(place.parent)
+            if place.exists() and _load(place) is None:
+                self._remove(place)
+            _rename_unless_there(partial, place)
         finally:
             files.remove(partial)
 
     def make_room(self) -> None:
-        """Remove the entries that were not used for longest until the rest fits the limit."""
+        """Remove the entries that were not used for longest until the rest fits the limit.
+
+        Entries that cannot be read go, too: nothing can use them.
+        """
         with self._locked() as held:
             if not held:  # another run is at it
                 return
+            for place in self._entries.glob("*/*"):
+                if _load(place) is None:
+                    self._remove(place)
             entries = [(used, place, entry.bytes) for used, place, entry in self._all()]
             total = sum(size for _, _, size in entries)
             for _, place, size in sorted(entries, key=lambda found: found[0]):
@@ -235,6 +244,11 @@ class CacheStore:
         self._remove_abandoned()
         return before
 
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder of the cache; the cache itself is the user's only, as data are."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
     def _place(self, key: str) -> Path:
         return self._entries / key[:2] / key
 
@@ -250,7 +264,7 @@ class CacheStore:
 
     def _remove(self, place: Path) -> None:
         # Renamed first: an entry is whole or not there, also for a run that reads it now.
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self._make_folder(self._partial)
         gone = self._partial / uuid.uuid4().hex
         try:
             place.rename(gone)
@@ -271,7 +285,7 @@ class CacheStore:
 
     @contextmanager
     def _locked(self) -> Iterator[bool]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder(self.folder)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -284,13 +298,50 @@ class CacheStore:
 
 
 def _load(place: Path) -> Entry | None:
+    """Return an entry; None if there is none, or it is not as `save` writes it."""
     try:
         document = json.loads((place / _ENTRY).read_text(encoding="utf-8"))
         if document["format"] != _FORMAT:
             return None
-        return Entry(**{**document, "folders": tuple(document["folders"])})
-    except (OSError, ValueError, TypeError, LookupError):
+        entry = Entry(**{**document, "folders": tuple(document["folders"])})
+        return entry if _is_sound(entry) else None
+    except (OSError, ValueError, TypeError, LookupError, OverflowError):
         return None
+
+
+def _is_sound(entry: Entry) -> bool:
+    """Whether the values have the types of `Entry`, and no name leads out of a folder.
+
+    Raises:
+        TypeError, ValueError, OverflowError: If a number is none, or no time.
+    """
+    time.localtime(entry.made)
+    texts = isinstance(entry.folder, str) and isinstance(entry.task, str)
+    numbers = isinstance(entry.bytes, int) and entry.bytes >= 0
+    if not texts or not numbers or not isinstance(entry.files, dict):
+        return False
+    return all(_is_within(name) for name in (*entry.folders, *entry.files))
+
+
+def _is_within(name: Any) -> bool:
+    """Whether a relative name stays in its folder.
+
+    Example:
+        >>> [_is_within(name) for name in ("model/1", "../model", "/model", "a/../../b", "")]
+        [True, False, False, False, False]
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def _rename_unless_there(partial: Path, place: Path) -> None:
+    """Rename a folder; leave it if another run has kept the same in the meantime."""
+    try:
+        partial.rename(place)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _survey(source: Path) -> tuple[list[str], list[str], int]:
@@ -316,10 +367,10 @@ def _copy_checked(source: Path, entry: Entry, target: Path) -> bool:
     for name in entry.folders:
         (target / name).mkdir()
     for name, digest in entry.files.items():
-        try:
-            _copy(source / name, target / name)
-        except FileNotFoundError:
+        # A link or a pipe in its place would be read from elsewhere, or for ever.
+        if (source / name).is_symlink() or not (source / name).is_file():
             return False
+        _copy(source / name, target / name)
         if _digest(target / name) != digest:
             return False
     return True
@@ -354,7 +405,9 @@ def _with_path(folder: Path, names: Iterable[str], source: Path) -> Iterator[str
         moved = _moved(document, lambda text: _in_folder(text, str(source), ""))
         if run in json.dumps(moved, ensure_ascii=False):
             yield _EXECUTOR_OUTPUT
-    wanted = {run.encode(), json.dumps(run)[1:-1].encode()}
+    # As it is, and as JSON, links and HTML write it.
+    spellings = (run, json.dumps(run)[1:-1], quote(run), html.escape(run))
+    wanted = {text.encode() for text in spellings}
     for name in names:
         if name == _EXECUTOR_OUTPUT or name in parameters:
             continue
@@ -383,7 +436,7 @@ def _relocate(folder: Path, before: str, after: str) -> None:
     file.write_text(json.dumps(moved), encoding="utf-8")
     for name in document.get("parameterValues", {}):
         parameter = folder / name
-        if parameter.is_file():
+        if _is_within(name) and parameter.is_file():
             text = parameter.read_text(encoding="utf-8")
             parameter.write_text(_in_folder(text, before, after), encoding="utf-8")
 

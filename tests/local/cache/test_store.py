@@ -1,5 +1,6 @@
 """The cache's folder: whole entries or none, whatever happens around them."""
 
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,114 @@ def test_a_damaged_entry_is_no_entry(cache: CacheStore, tmp_path: Path, damage: 
     assert not list(tmp_path.glob(".second*"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"../../../../outside": "0"}},
+        {"files": {"../log.txt": hashlib.sha256(b"step 1\n").hexdigest()}},
+        {"files": {"/outside": "0"}},
+        {"folders": ["../../outside"]},
+        {"files": []},
+        {"files": None},
+        {"folders": 3},
+        {"made": "yesterday"},
+        {"made": 1e300},
+        {"bytes": "many"},
+        {"folder": None},
+        {"format": 0},
+    ],
+)
+def test_an_entry_that_save_does_not_write_is_no_entry(
+    cache: CacheStore, tmp_path: Path, change: dict[str, object]
+) -> None:
+    save(cache, tmp_path / "first")
+    file = cache.folder / "entries" / KEY[:2] / KEY / "entry.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    before = tree(tmp_path / "first")
+
+    assert cache.restore(KEY, tmp_path / "second", tmp_path / "log") is None
+
+    assert cache.size().entries == 0
+    assert not (tmp_path / "second").exists()
+    assert tree(tmp_path / "first") == before
+    assert not list(tmp_path.rglob("outside"))
+    # The next run that has the outputs keeps them anew.
+    cache.save(KEY, "train", tmp_path / "first/artifacts/x/train", tmp_path / "first/train.log", 1)
+    assert cache.restore(KEY, tmp_path / "second", tmp_path / "log") is not None
+
+
+def test_an_entry_that_cannot_be_read_makes_room(cache: CacheStore, tmp_path: Path) -> None:
+    save(cache, tmp_path / "first")
+    place = cache.folder / "entries" / KEY[:2] / KEY
+    (place / "entry.json").write_text("{}")
+    cache.make_room()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_file_is_not_read_from_elsewhere(cache: CacheStore, tmp_path: Path, kind: str) -> None:
+    save(cache, tmp_path / "first")
+    weights = cache.folder / "entries" / KEY[:2] / KEY / "outputs" / "model" / "assets" / "weights"
+    moved = weights.rename(tmp_path / "moved")
+    if kind == "link":
+        weights.symlink_to(moved)
+    elif kind == "pipe":
+        os.mkfifo(weights)
+    else:
+        weights.mkdir()
+    assert cache.restore(KEY, tmp_path / "second", tmp_path / "log") is None
+    assert moved.read_text() == "0.93"
+    assert cache.size().entries == 0
+
+
+def test_a_parameter_is_only_changed_in_its_folder(cache: CacheStore, tmp_path: Path) -> None:
+    task = outputs(tmp_path / "first")
+    document = json.loads((task / "executor_output.json").read_text())
+    document["parameterValues"]["../secret"] = "x"
+    (task / "executor_output.json").write_text(json.dumps(document))
+    cache.save(KEY, "train", task, tmp_path / "first" / "train.log", 1.0)
+    (tmp_path / "secret").write_text(str(task))
+    assert cache.restore(KEY, tmp_path / "second", tmp_path / "log") is not None
+    assert (tmp_path / "secret").read_text() == str(task)
+
+
+@pytest.mark.parametrize("gone", ["log", "time"])
+def test_outputs_are_there_or_not(
+    cache: CacheStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    save(cache, tmp_path / "first")
+    target = tmp_path / "second"
+    if gone == "log":  # removed by another run in the meantime
+        (cache.folder / "entries" / KEY[:2] / KEY / "log.txt").unlink()
+        assert cache.restore(KEY, target, tmp_path / "log") is None
+        assert not target.exists()
+    else:  # a cache that only others may write to
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(f"{path}: read-only")
+
+        monkeypatch.setattr(store.os, "utime", refuse)
+        assert cache.restore(KEY, target, tmp_path / "log") is not None
+        assert (target / "report").is_file()
+
+
+def test_another_run_kept_the_same_at_the_last_moment(
+    cache: CacheStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(cache, tmp_path / "first")
+    loaded, found = store._load, iter([None])
+    monkeypatch.setattr(store, "_load", lambda place: next(found, loaded(place)))
+    save(cache, tmp_path / "second", text="0.94")
+    assert cache.restore(KEY, tmp_path / "third", tmp_path / "log") is not None
+    assert (tmp_path / "third" / "model" / "assets" / "weights").read_text() == "0.93"
+    assert not list((cache.folder / "partial").iterdir())
+
+
+def test_only_the_user_reads_the_cache(cache: CacheStore, tmp_path: Path) -> None:
+    save(cache, tmp_path / "first")
+    assert cache.folder.stat().st_mode & 0o077 == 0
+
+
 def test_the_entry_used_longest_ago_goes_first(tmp_path: Path) -> None:
     cache = CacheStore(tmp_path / "cache", 2_600)
     keys = [f"{number:02d}" * 32 for number in range(3)]
@@ -124,23 +233,31 @@ def test_the_entry_used_longest_ago_goes_first(tmp_path: Path) -> None:
     assert cache.size() == store.CacheSize(0, 0)
 
 
-@pytest.mark.parametrize("obstacle", ["path", "own output", "link", "large"])
+@pytest.mark.parametrize(
+    "obstacle", ["path", "quoted path", "own output", "link", "link to a file", "pipe", "large"]
+)
 def test_outputs_that_do_not_travel_are_not_kept(
     cache: CacheStore, tmp_path: Path, obstacle: str
 ) -> None:
-    task = outputs(tmp_path / "run")
+    task = outputs(tmp_path / "a run")
     if obstacle == "path":
         (task / "report").write_text(f"<a href='{task.parent}/ingest/x'>")
+    elif obstacle == "quoted path":
+        (task / "report").write_text(f"<a href='{task.parent.as_uri()}/ingest/x'>")
     elif obstacle == "own output":
         document = {"parameterValues": {"other": str(task.parent / "ingest")}, "artifacts": {}}
         (task / "executor_output.json").write_text(json.dumps(document))
     elif obstacle == "link":
         (task / "latest").symlink_to(task / "model")
+    elif obstacle == "link to a file":
+        (task / "model" / "latest").symlink_to(task / "report")
+    elif obstacle == "pipe":
+        os.mkfifo(task / "model" / "pipe")
     else:
         (task / "big").write_bytes(b"x" * 10**6)
 
     with pytest.raises(NotCacheableError):
-        cache.save(KEY, "train", task, tmp_path / "run" / "train.log", 1.0)
+        cache.save(KEY, "train", task, tmp_path / "a run" / "train.log", 1.0)
 
     assert cache.size().entries == 0
     assert not list((cache.folder / "partial").iterdir())
