@@ -146,10 +146,19 @@ def run(
             run_folder.check_free(output, overwrite=launch.overwrite)
             run_folder.clear(output)
             name = f"{compiled['pipelineInfo']['name']}-{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
-            record = RunRecord(launch.pipeline, launch.config, launch.runner, name, given)
+            record = RunRecord(
+                *(launch.pipeline, launch.config, launch.runner),
+                name=name,
+                folder=str(output.resolve()),
+                arguments=given,
+            )
         else:
             # Read again: another run may have gone on with it since.
             record = resumable.check(output)
+            if record.name != earlier.name:
+                raise UserError(
+                    f"--resume {output}: another run has replaced this one in the meantime."
+                )
         files.write_text(output / SPEC_FILE, text)
         say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
         with TaskMemory(compiled, record, output, task_runner, launch.cache, say) as memory:

@@ -16,9 +16,20 @@ def check(output: Path) -> RunRecord:
     """Return the record of the run in a folder.
 
     Raises:
-        UserError: If there is no run, or it has succeeded.
+        UserError: If there is no run, it has succeeded, or it was made in another folder.
     """
     record = RunRecord.load(output)
+    # What its tasks wrote names the files of that folder, which may be those of another run now.
+    if Path(record.folder) != output.resolve():
+        raise UserError(
+            f"--resume {output}: this run was started in {record.folder}, and its files refer to "
+            "that folder. Move it back, or start a new one: the cache has what finished."
+        )
+    if (output / run_folder.ARTIFACTS_FOLDER / record.name).is_symlink():
+        raise UserError(
+            f"--resume {output}: {run_folder.ARTIFACTS_FOLDER}/{record.name} is a link. Put the "
+            "folder itself there, or start a new run."
+        )
     summary = run_folder.read_summary(output)
     if summary is not None and summary.get("status") == "succeeded":
         raise UserError(
@@ -40,7 +51,8 @@ def arguments(output: Path, record: RunRecord, given: Mapping[str, Any]) -> dict
         UserError: If one of them differs.
 
     Example:
-        >>> record = RunRecord("training", "", "venv", "x", {"label": "churned", "seed": 7})
+        >>> had = {"label": "churned", "seed": 7}
+        >>> record = RunRecord("training", "", "venv", "x", "runs/a", had)
         >>> arguments(Path("runs/a"), record, {"seed": 7})
         {'label': 'churned', 'seed': 7}
         >>> arguments(Path("runs/a"), record, {"seed": 8})

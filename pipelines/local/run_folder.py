@@ -4,15 +4,20 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import location
 from kfp_tabular.pipelines import spec
-from kfp_tabular.pipelines.local.run_record import RECORD_FILE
+from kfp_tabular.pipelines.local.argument_texts import named_texts
+from kfp_tabular.pipelines.local.run_record import RECORD_FILE, TIME, RunRecord
 
 SPEC_FILE = "pipeline.yaml"
 SUMMARY_FILE = "summary.json"
@@ -28,7 +33,7 @@ _OUTPUT_OF_A_TASK = "*/*/executor_output.json"
 _REPLACED = (SPEC_FILE, RECORD_FILE, SUMMARY_FILE, REPORT_FILE, PAGES_FOLDER)
 """What a run writes under these names replaces what is there."""
 
-_TIME = r"-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}"
+_ATTEMPTS, _PAUSE_SECONDS = 5, 0.1
 
 
 @contextmanager
@@ -47,16 +52,25 @@ def locked(output: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"--output {output}: not a writable folder: {error.strerror}.") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _has_taken(descriptor):
             raise UserError(
                 f"--output {output}: another run is writing there. Wait for it, or choose another "
                 "folder."
-            ) from error
+            )
         yield
     finally:
         os.close(descriptor)
+
+
+def _has_taken(descriptor: int) -> bool:
+    """Take a lock; tried again, since `is_running` holds it for a moment."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 def is_running(output: Path) -> bool:
@@ -119,16 +133,32 @@ def check_inputs(output: Path, arguments: Mapping[str, Any]) -> None:
     Raises:
         UserError: For the first one that does.
     """
-    gone = _written(output) if is_run(output) else []
-    for name, value in arguments.items():
-        if not isinstance(value, str) or not value:
-            continue
-        path = Path(value.removeprefix("file://")).absolute()
-        if any(path.is_relative_to(written) for written in gone):
+    if not is_run(output):
+        return
+    gone = [Path(os.path.realpath(path)) for path in _written(output)]
+    for name, value in named_texts(arguments):
+        if any(_reads(value, written) for written in gone):
             raise UserError(
                 f"{name}: {value} is of the run in {output}, which this run would replace. Choose "
                 "another --output."
             )
+
+
+def _reads(value: str, written: Path) -> bool:
+    """Whether an argument names a file or a folder, or something in it, as path or pattern."""
+    try:
+        place = location.parse(value)
+    except UserError:
+        return False
+    if not place.is_local or "\0" in value:
+        return False
+    path = Path(os.path.realpath(place.path))
+    if path.is_relative_to(written):
+        return True
+    if not place.is_pattern:
+        return False
+    matches = location.matcher(str(path)).fullmatch
+    return any(matches(str(found)) for found in (written, *written.rglob("*")))
 
 
 def clear(output: Path) -> None:
@@ -138,9 +168,10 @@ def clear(output: Path) -> None:
     # The summary first: what is left of an interrupted removal must not pass for results.
     for path in _written(output):
         files.remove(path)
-    for folder in (ARTIFACTS_FOLDER, LOGS_FOLDER):
-        if (output / folder).is_dir() and not any((output / folder).iterdir()):
-            (output / folder).rmdir()
+    for folder in (ARTIFACTS_FOLDER, LOGS_FOLDER, PAGES_FOLDER):
+        path = output / folder
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()
 
 
 def is_run(output: Path) -> bool:
@@ -167,13 +198,41 @@ def _has_results(output: Path) -> bool:
 
 def _written(output: Path) -> list[Path]:
     """Return what the run in a folder wrote, the summary first and the compiled pipeline last."""
-    compiled = spec.load(output / SPEC_FILE)
-    logs = [f"{task}.log" for task in spec.tasks(compiled)]
-    named = re.compile(re.escape(compiled["pipelineInfo"]["name"]) + _TIME)
-    artifacts = output / ARTIFACTS_FOLDER
-    named_files = (SUMMARY_FILE, REPORT_FILE, PAGES_FOLDER, RECORD_FILE)
-    found = [output / name for name in named_files]
-    if artifacts.is_dir():
-        found += sorted(path for path in artifacts.iterdir() if named.fullmatch(path.name))
-    found += [output / LOGS_FOLDER / name for name in (*logs, *_LOGS_BESIDE_TASKS)]
-    return [*(path for path in found if path.exists()), output / SPEC_FILE]
+    try:
+        compiled = spec.load(output / SPEC_FILE)
+        pipeline = str(compiled["pipelineInfo"]["name"])
+        tasks = [task for task in spec.tasks(compiled) if task == Path(task).name]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, YAMLError) as error:
+        raise UserError(
+            f"--output {output}: the {SPEC_FILE} of the run there cannot be read, so what is of "
+            "that run is not known. Choose another folder."
+        ) from error
+    found = [output / SUMMARY_FILE, output / REPORT_FILE]
+    found += _in(output / PAGES_FOLDER, _any_of(tasks) + r"\.[^/]*\.html")
+    found += _in(output / ARTIFACTS_FOLDER, _artifacts(output, pipeline))
+    # After the artifacts, which it names.
+    found.append(output / RECORD_FILE)
+    found += _in(output / LOGS_FOLDER, _any_of(tasks) + r"\.log")
+    found += [output / LOGS_FOLDER / name for name in _LOGS_BESIDE_TASKS]
+    return [*(path for path in found if os.path.lexists(path)), output / SPEC_FILE]
+
+
+def _artifacts(output: Path, pipeline: str) -> str:
+    """Return a pattern of the names of a run's folder of artifacts.
+
+    Without a record, as of earlier versions, the pipeline's name tells it.
+    """
+    try:
+        return re.escape(RunRecord.load(output).name)
+    except UserError:
+        return re.escape(pipeline) + TIME
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return f"(?:{'|'.join(map(re.escape, names))})"
+
+
+def _in(folder: Path, pattern: str) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if re.fullmatch(pattern, path.name))

@@ -1,6 +1,7 @@
 """`run.json`: how a run was started and which of its tasks have finished, for `--resume`."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from kfp_tabular.components.common.errors import UserError
 
 RECORD_FILE = "run.json"
 
+TIME = r"-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}"
+"""What the name of a run's folder of artifacts ends with."""
+
+_NAME = re.compile(r"[^/]+" + TIME)
 _FORMAT = 1
 
 
@@ -28,6 +33,10 @@ class FinishedTask:
     fingerprint: Mapping[str, Any]
     outputs: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.fingerprint, dict):
+            raise TypeError("'fingerprint' is not a mapping")
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -38,6 +47,7 @@ class RunRecord:
         config: The absolute path of its configuration; empty for none.
         runner: `venv` or `docker`.
         name: The name of its folder below `artifacts/`.
+        folder: The run's folder. What tasks wrote refers to it, so a run stays where it is.
         arguments: All arguments that were given, by the configuration or the command.
         tasks: The finished tasks by name.
     """
@@ -46,6 +56,7 @@ class RunRecord:
     config: str
     runner: str
     name: str
+    folder: str
     arguments: Mapping[str, Any]
     tasks: Mapping[str, FinishedTask] = field(default_factory=dict)
 
@@ -68,7 +79,12 @@ class RunRecord:
             if document.pop("format") != _FORMAT:
                 raise ValueError("another version's")
             tasks = {name: FinishedTask(**task) for name, task in document.pop("tasks").items()}
-            return cls(**document, tasks=tasks)
+            record = cls(**document, tasks=tasks)
+            if not _NAME.fullmatch(record.name):
+                raise ValueError(f"{record.name!r} is not the name of a folder of artifacts")
+            if not isinstance(record.arguments, dict):
+                raise TypeError("'arguments' is not a mapping")
+            return record
         except FileNotFoundError as error:
             raise UserError(
                 f"--resume {output}: it is not the folder of a run: it has no {RECORD_FILE}."

@@ -1,5 +1,6 @@
 """A stopped, killed or failed run goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.local import resumable
 from tests.local import small_runs
 
 
@@ -135,6 +138,40 @@ def recorded(folder: Path) -> Path:
     )
     assert failed.returncode == 1
     return folder / "out"
+
+
+def test_a_run_stays_where_it_is(recorded: Path) -> None:
+    """Outputs name their files: those of a moved run may be another run's by now."""
+    moved = recorded.rename(recorded.with_name("moved"))
+    with pytest.raises(UserError, match=r"was started in .*/out, and its files refer"):
+        resumable.check(moved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../elsewhere"},
+        {"name": ".."},
+        {"name": "../small-2026-01-02-03-04-05-678901"},
+        {"name": 3},
+        {"arguments": []},
+        {"tasks": {"count": {"key": "k", "fingerprint": [], "outputs": ""}}},
+        {"format": 2},
+    ],
+)
+def test_a_manipulated_record_is_refused(recorded: Path, change: dict[str, object]) -> None:
+    file = recorded / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(UserError, match=r"run\.json cannot be read"):
+        resumable.check(recorded)
+
+
+def test_artifacts_that_are_elsewhere_are_not_touched(recorded: Path, tmp_path: Path) -> None:
+    (artifacts,) = (recorded / "artifacts").iterdir()
+    artifacts.rename(tmp_path / "elsewhere")
+    artifacts.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        resumable.check(recorded)
 
 
 def test_only_a_run_can_be_resumed(folder: Path) -> None:

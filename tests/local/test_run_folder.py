@@ -1,14 +1,17 @@
 """Who may write to a run's folder, and what is left there."""
 
+import fcntl
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.local import run_folder
+from kfp_tabular.pipelines.local.run_record import RunRecord
 from tests.local import small_runs
 
 
@@ -60,13 +63,96 @@ def test_inputs_of_a_run_are_not_removed_for_another(folder: Path) -> None:
     assert small_runs.run(folder, "--output", output).returncode == 0
     lines = next(output.glob("artifacts/*/count/table/deep/lines.txt"))
 
-    refused = small_runs.run(
-        folder, "--output", output, "--overwrite", "--param", f"source_uri={lines}"
+    (folder / "link").symlink_to(lines.parent)
+    for named in (lines, f"{folder}/here/../link/lines.txt", lines.as_uri()):
+        refused = small_runs.run(
+            folder, "--output", output, "--overwrite", "--param", f"source_uri={named}"
+        )
+
+        assert refused.returncode == 2
+        assert "source_uri" in refused.stderr
+        assert lines.is_file()
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """The folder of a run, as one leaves it."""
+    output = tmp_path / "out"
+    for file in (
+        *("artifacts/small-2026-01-02-03-04-05-678901/count/table/lines.txt", ".run.lock"),
+        *("pages/count.note.html", "logs/count.log", "logs/kfp.log", "report.html"),
+    ):
+        (output / file).parent.mkdir(parents=True, exist_ok=True)
+        (output / file).write_text("ours")
+    (output / "pipeline.yaml").write_text(
+        "pipelineInfo: {name: small}\n"
+        "components: {comp-count: {executorLabel: count}}\n"
+        "deploymentSpec: {executors: {count: {container: {image: a}}}}\n"
+        "root: {dag: {tasks: {count: {componentRef: {name: comp-count}}}}}\n"
+    )
+    record(output).save(output)
+    return output
+
+
+def record(output: Path) -> RunRecord:
+    return RunRecord(
+        *("small", "", "venv"),
+        name="small-2026-01-02-03-04-05-678901",
+        folder=str(output),
+        arguments={},
     )
 
-    assert refused.returncode == 2
-    assert "source_uri" in refused.stderr
-    assert lines.is_file()
+
+def test_all_of_a_run_is_removed(output: Path) -> None:
+    run_folder.clear(output)
+    assert [path.name for path in output.iterdir()] == [".run.lock"]
+
+
+def test_nothing_else_is_removed(output: Path, tmp_path: Path) -> None:
+    """Of a folder of artifacts that several runs share, or that is elsewhere."""
+    shared = (output / "artifacts").rename(tmp_path / "shared")
+    (output / "artifacts").symlink_to(shared)
+    of_another = shared / "small-2026-02-02-03-04-05-678901"
+    of_another.mkdir()
+    theirs = [output / "pages" / "mine.html", output / "logs" / "mine.log", output / "notes"]
+    for file in theirs:
+        file.write_text("mine")
+
+    run_folder.clear(output)
+
+    assert list(shared.iterdir()) == [of_another]
+    assert [file.read_text() for file in theirs] == ["mine"] * 3
+    left = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert left == {".run.lock", "pages/mine.html", "logs/mine.log", "notes"}
+
+
+def test_a_manipulated_spec_leads_nowhere_else(output: Path, tmp_path: Path) -> None:
+    (tmp_path / "count.log").write_text("mine")
+    spec = output / "pipeline.yaml"
+    spec.write_text(spec.read_text().replace("tasks: {count:", "tasks: {../../count:"))
+    run_folder.clear(output)
+    assert (tmp_path / "count.log").is_file()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "pipelineInfo: {}"])
+def test_a_spec_that_cannot_be_read_is_named(output: Path, text: str) -> None:
+    (output / "pipeline.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"pipeline\.yaml of the run there cannot be read"):
+        run_folder.clear(output)
+    assert (output / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{out}/artifacts/*/count/table/*.txt", "{out}/art*/**", "{link}/*/count/**"]
+)
+def test_patterns_and_nested_arguments_name_inputs_too(
+    output: Path, tmp_path: Path, pattern: str
+) -> None:
+    (tmp_path / "link").symlink_to(output / "artifacts")
+    named = pattern.format(out=output, link=tmp_path / "link")
+    with pytest.raises(UserError, match=r"options\.tables\.0: .* this run would replace"):
+        run_folder.check_inputs(output, {"options": {"tables": [named]}})
+    run_folder.check_inputs(output, {"data_uri": f"{output}/*.csv", "label": "\0", "task": ""})
 
 
 @pytest.mark.parametrize("name", ["report.html", "summary.json", "pipeline.yaml", "pages"])
@@ -87,6 +173,16 @@ def test_a_folder_with_other_files_can_hold_a_run(folder: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (folder / "data.txt").is_file()
+
+
+def test_looking_does_not_keep_a_run_from_starting(tmp_path: Path) -> None:
+    with run_folder.locked(tmp_path):
+        pass
+    with (tmp_path / run_folder.LOCK_FILE).open() as looking, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        started = pool.submit(run_folder.locked(tmp_path).__enter__)
+        fcntl.flock(looking, fcntl.LOCK_UN)
+        started.result()
 
 
 def test_only_one_run_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.pipelines.local.argument_texts import texts
 from kfp_tabular.pipelines.local.containers.engine import Mount
 
 NETWORK = "KFP_TABULAR_CONTAINER_NETWORK"
@@ -55,7 +56,7 @@ def mounts(arguments: Mapping[str, Any], output: Path, user_code: Sequence[Path]
     outside = [path for path in written(arguments) if not _within(path, output)]
     for folder in outside:
         folder.mkdir(parents=True, exist_ok=True)
-    read = [path for value in _texts(arguments) if (path := _existing(value)) is not None]
+    read = [path for value in texts(arguments) if (path := _existing(value)) is not None]
     found = [Mount(path, path, writable=True) for path in _outermost([output, *outside])]
     found += [
         Mount(path, path)
@@ -100,7 +101,7 @@ def network(parameters: Mapping[str, Any]) -> str:
         >>> network({"data_uri": "/data/a.csv", "backend": "local"})
         'none'
     """
-    remote = any(_REMOTE.match(text) for text in _texts(parameters))
+    remote = any(_REMOTE.match(text) for text in texts(parameters))
     if remote or str(parameters.get("backend", "")) not in _LOCAL_BACKENDS:
         return os.environ.get(NETWORK) or "bridge"
     return "none"
@@ -132,17 +133,6 @@ def credential_mounts(environment: Mapping[str, str]) -> list[Mount]:
         if (path := _existing(environment[name])) is not None
     ]
     return [Mount(path, path) for path in _outermost(paths)]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _path(value: Any) -> Path | None:

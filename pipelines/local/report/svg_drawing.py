@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from kfp_tabular.components.common.html import Markup, escape, svg
+from kfp_tabular.components.common.html import Markup, escape
+from kfp_tabular.components.common.html.charts import svg
 from kfp_tabular.pipelines.local.report.graph_layout import Layout, lay_out
 from kfp_tabular.pipelines.local.report.run_summary import TaskRecord
 from kfp_tabular.pipelines.local.report.task_graph import Graph, Node
