@@ -9,14 +9,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import location
+from kfp_tabular.components.common.storage import local_listing, location
+from kfp_tabular.components.common.storage.location import Location
 from kfp_tabular.pipelines import destinations
+from kfp_tabular.pipelines.local.argument_texts import named_texts
 from kfp_tabular.pipelines.local.cache import user_code
 from kfp_tabular.pipelines.local.contents import Contents, UnreadableContentError
 from kfp_tabular.pipelines.local.execution.task_runner import EXECUTOR_INPUT, TaskCall
@@ -34,15 +37,17 @@ PARTS: Mapping[str, str] = {
 }
 """The parts of a fingerprint, and what to call them where they differ."""
 
-_LOCATION = re.compile(r".*_(?:uri|path|file|dir|directory|folder|glob)")
+_LOCATION = re.compile(r"(?:.*_)?(?:uri|path|file|dir|directory|directorie|folder|glob|pattern)s?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LONGEST_PATH = 4096
 _WRITTEN = frozenset(destinations.ARGUMENTS.values())
 _VARIABLES = re.compile(
-    r"TF_\w+|XLA_\w+|CUDA_VISIBLE_DEVICES|PYTHONHASHSEED|TZ|LANG|LC_\w+"
+    r"TF_\w+|XLA_\w+|CUDA_VISIBLE_DEVICES|PYTHONHASHSEED|PYTHONOPTIMIZE|TZ|LANG|LC_\w+"
+    r"|(?:OMP|MKL|OPENBLAS|NUMEXPR|LOKY)_\w+"
     r"|KFP_TABULAR_(?!CACHE|VENVS|ENGINE|TOKEN|COOKIES|COMPLETE)\w+"
 )
 _LOCAL = ("", "local")
+_OURS = "kfp_tabular.components."
 
 
 @dataclass(frozen=True)
@@ -94,17 +99,22 @@ def take(
     parameters = inputs.get("parameterValues", {})
     if parameters.get("backend", "") not in _LOCAL:
         obstacles.append("it starts a job elsewhere")
+    code = _code(call, parameters)
+    named = _variable_names(call, code)
+    is_ours = any(word.startswith(_OURS) for word in call.command)
     document = {
         "format": FORMAT,
         "command": [call.image, *_without_input(call.command), sorted(call.environment.items())],
         "parameters": parameters,
-        "files": _files(parameters, contents, obstacles),
+        "files": _files(parameters, contents, obstacles, is_ours=is_ours),
         "artifacts": _artifacts(inputs.get("artifacts", {}), contents, obstacles),
         "outputs": _outputs(given.get("outputs", {})),
-        "code": _code(call, parameters, contents, obstacles),
+        "code": _code_digests(code, contents, obstacles),
         "environment": environment,
         "variables": {
-            name: value for name, value in sorted(variables.items()) if _VARIABLES.fullmatch(name)
+            name: value
+            for name, value in sorted(variables.items())
+            if _VARIABLES.fullmatch(name) or name in named
         },
     }
     return Fingerprint(document, tuple(obstacles))
@@ -117,27 +127,37 @@ def _without_input(command: Sequence[str]) -> list[str]:
 
 
 def _files(
-    parameters: Mapping[str, Any], contents: Contents, obstacles: list[str]
+    parameters: Mapping[str, Any], contents: Contents, obstacles: list[str], *, is_ours: bool
 ) -> dict[str, Any]:
-    """Return the digests of what parameters name, by the parameter's name."""
+    """Return the digests of what parameters name, by the parameter's name.
+
+    Args:
+        parameters: The parameters.
+        contents: Reads digests.
+        obstacles: Gets what cannot be read.
+        is_ours: Whether the component is of kfp-tabular. Its parameters that name places are known
+            by their names; those of others may have any name.
+    """
     found: dict[str, Any] = {}
-    for name, value in _leaves("", parameters):
+    for name, value in named_texts(parameters):
         if not value or len(value) > _LONGEST_PATH or "\0" in value:
             continue
         if name.partition(".")[0] in _WRITTEN:
             obstacles.append(f"it writes to {name} {value}")
             continue
-        named = _SCHEME.match(value) is not None or _LOCATION.fullmatch(name) is not None
+        has_scheme = _SCHEME.match(value) is not None
+        named = has_scheme or any(map(_LOCATION.fullmatch, name.split(".")))
         try:
-            place = location.parse(value) if named else None
+            place = location.parse(value)
         except UserError:
+            place = None
+        if place is None or not place.is_local:
+            if has_scheme:
+                obstacles.append(f"{name} {value} is not on this machine")
             continue
-        if place is not None and not place.is_local:
-            obstacles.append(f"{name} {value} is not on this machine")
-            continue
-        path = place.path if place is not None else Path(value)
         try:
-            digests = _digests(path, contents, folders=named or path.is_absolute())
+            # Else a name such as 'data', or a pattern of columns, would read what is not meant.
+            digests = _digests(place, contents, is_place=named or "/" in value or not is_ours)
         except UnreadableContentError as error:
             obstacles.append(str(error))
             continue
@@ -146,15 +166,19 @@ def _files(
     return found
 
 
-def _digests(path: Path, contents: Contents, *, folders: bool) -> dict[str, str]:
+def _digests(place: Location, contents: Contents, *, is_place: bool) -> dict[str, str]:
+    path = place.path
     try:
-        if path.is_dir() and not folders:
+        if path.is_dir() and not is_place:
             return {}
         if path.exists():
             return {"": contents.of(path)}
-        if not glob.has_magic(str(path)):
+        if not is_place or not glob.has_magic(str(path)):
             return {}
-        matches = glob.glob(str(path), recursive=True, include_hidden=True)  # noqa: PTH207 - hidden
+        matches = {*glob.glob(str(path), recursive=True, include_hidden=True)}  # noqa: PTH207 - hidden
+        # As ingestion reads it: '**' need not be a whole part there.
+        with suppress(UserError):
+            matches.update(map(str, local_listing.find(place)))
     except OSError as error:
         raise UnreadableContentError(f"{path}: {error}") from error
     return {match: contents.of(Path(match)) for match in sorted(matches)}
@@ -191,13 +215,23 @@ def _outputs(outputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _code(
-    call: TaskCall, parameters: Mapping[str, Any], contents: Contents, obstacles: list[str]
+def _code(call: TaskCall, parameters: Mapping[str, Any]) -> Mapping[str, Path]:
+    return user_code.reachable(search_path(), _without_input(call.command), parameters)
+
+
+def _variable_names(call: TaskCall, code: Mapping[str, Path]) -> set[str]:
+    """Return the texts in one's own code that may be names of variables."""
+    sources = [*_without_input(call.command)]
+    for place in code.values():
+        sources += user_code.sources(place)
+    return {word for source in sources for word in user_code.words(source)}
+
+
+def _code_digests(
+    code: Mapping[str, Path], contents: Contents, obstacles: list[str]
 ) -> dict[str, str]:
-    roots = search_path()
     found: dict[str, str] = {}
-    words = _without_input(call.command)
-    for name, path in sorted(user_code.reachable(roots, words, parameters).items()):
+    for name, path in sorted(code.items()):
         try:
             found[name] = contents.of(path)
         except UnreadableContentError as error:
@@ -209,14 +243,3 @@ def search_path() -> list[Path]:
     """Return the folders that a task imports from before its installed packages."""
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return [Path.cwd(), *(Path(path).absolute() for path in paths)]
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _leaves(f"{name}.{index}", inner)

@@ -6,10 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kfp_tabular.pipelines.local.argument_texts import texts
+
+_VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _FUNCTION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
-def reachable(roots: Sequence[Path], command: Iterable[str], arguments: Any) -> Mapping[str, Path]:
+_AT_START = ("sitecustomize", "usercustomize")
+"""Modules that every interpreter imports, if they are there."""
+
+
+def reachable(
+    roots: Sequence[Path], command: Iterable[str], arguments: Mapping[str, Any]
+) -> Mapping[str, Path]:
     """Return the modules that a task's code and arguments lead to, as far as they are in `roots`.
 
     Followed are the imports in Python source within the command, functions that the command or an
@@ -34,8 +43,8 @@ def reachable(roots: Sequence[Path], command: Iterable[str], arguments: Any) -> 
         ['prices', 'rates']
     """
     found: dict[str, Path] = {}
-    waiting = [name for text in command for name in _named(text)]
-    waiting += [name for text in _texts(arguments) for name in _functions(text)]
+    waiting = [*_AT_START, *(name for text in command for name in _named(text))]
+    waiting += [name for text in texts(arguments) for name in _functions(text)]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -46,10 +55,27 @@ def reachable(roots: Sequence[Path], command: Iterable[str], arguments: Any) -> 
         if place is None:
             continue
         found[name] = place
-        sources = [place] if place.is_file() else sorted(place.rglob("*.py"))
-        for source in sources:
-            waiting += _imports(source.read_text(encoding="utf-8", errors="replace"))
+        for source in sources(place):
+            waiting += _imports(source)
     return found
+
+
+def sources(place: Path) -> Iterator[str]:
+    """Yield the Python sources of a module or a package."""
+    for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def words(source: str) -> set[str]:
+    """Return the texts in a source that could name a variable of the environment.
+
+    Example:
+        >>> sorted(words("rate = os.environ.get('RATE', 'no rate')"))
+        ['RATE']
+    """
+    tree = _parsed(source)
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {text for text in constants if isinstance(text, str) and _VARIABLE.fullmatch(text)}
 
 
 def _find(roots: Sequence[Path], name: str) -> Path | None:
@@ -79,12 +105,8 @@ def _functions(text: str) -> Iterator[str]:
 
 def _imports(source: str) -> list[str]:
     """Return the top-level modules that a source imports; none if it is not Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
-        return []
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Import):
             found += [alias.name.partition(".")[0] for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -92,12 +114,8 @@ def _imports(source: str) -> list[str]:
     return found
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])

@@ -16,7 +16,7 @@ from kfp_tabular.pipelines.local.execution.task_runner import (
     TaskCall,
     TaskProcess,
 )
-from kfp_tabular.pipelines.local.virtual_environments.fingerprint import environment_digest
+from kfp_tabular.pipelines.local.virtual_environments.fingerprint import EnvironmentDigests
 from kfp_tabular.pipelines.local.virtual_environments.preloader import Preloader
 
 _PRELOAD_LOG = "preload.log"
@@ -38,6 +38,7 @@ class VirtualEnvironmentRunner:
 
     def __init__(self, environments: Environments) -> None:
         self._environments = environments
+        self._digests = EnvironmentDigests()
 
     def check(self, images: Sequence[str]) -> None:
         """Check that every image has an environment.
@@ -50,7 +51,7 @@ class VirtualEnvironmentRunner:
 
     def fingerprint(self, image: str, contents: Contents) -> str:
         """Return a digest of what is installed in an image's environment."""
-        return environment_digest(self._environments.python(image), search_path(), contents)
+        return self._digests.of(self._environments.python(image), search_path(), contents)
 
     @contextmanager
     def opened(self, request: LocalRunRequest) -> Iterator[Starter]:

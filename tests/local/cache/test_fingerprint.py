@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kfp_tabular.pipelines.local.cache import fingerprint
 from kfp_tabular.pipelines.local.cache.fingerprint import Fingerprint
 from kfp_tabular.pipelines.local.contents import Contents
 from kfp_tabular.pipelines.local.execution.task_runner import TaskCall
-from kfp_tabular.pipelines.local.virtual_environments.fingerprint import environment_digest
+from kfp_tabular.pipelines.local.virtual_environments.fingerprint import EnvironmentDigests
 
 
 def call(run: str, parameters: dict[str, Any], source: str = "pass", **inputs: str) -> TaskCall:
@@ -126,6 +127,12 @@ def test_within_a_run_too(here: Path) -> None:
         ({"schema_uri": "schemas/churn"}, "schemas/churn/schema.pbtxt"),
         ({"table": "data.csv"}, "data.csv"),
         ({"options": {"table": ["{here}/data.csv"]}}, "data.csv"),
+        ({"data_uri": "{here}/da**.csv"}, "data/deep/x.csv"),
+        ({"data_paths": ["data"]}, "data/part-1.csv"),
+        ({"path": "data"}, "data/part-1.csv"),
+        # A component of one's own may call it anything.
+        ({"source": "data"}, "data/part-1.csv"),
+        ({"source": "data/*.csv"}, "data/part-1.csv"),
     ],
 )
 def test_files_that_arguments_name(here: Path, parameters: dict[str, Any], changed: str) -> None:
@@ -142,6 +149,7 @@ def test_files_that_arguments_name(here: Path, parameters: dict[str, Any], chang
     ("parameters", "words"),
     [
         ({"data_uri": "s3://bucket/data"}, "s3://bucket/data is not on this machine"),
+        ({"source": "https://example.org/x.csv"}, "x.csv is not on this machine"),
         ({"study_directory": "/srv/study"}, "writes to study_directory"),
         ({"checkpoint_uri": "/srv/checkpoints"}, "writes to checkpoint_uri"),
         ({"backend": "tfjob"}, "starts a job elsewhere"),
@@ -151,6 +159,34 @@ def test_files_that_arguments_name(here: Path, parameters: dict[str, Any], chang
 def test_tasks_that_are_not_reused(here: Path, parameters: dict[str, Any], words: str) -> None:
     (obstacle,) = take(call(str(here / "one"), parameters)).obstacles
     assert words in obstacle
+
+
+@pytest.mark.parametrize("value", ["data", "*", "**", "da*"])
+def test_columns_of_our_components_are_not_read_as_folders(here: Path, value: str) -> None:
+    (here / "data").mkdir()
+    plain = call(str(here / "one"), {"label": value, "exclude": [value]})
+    task = replace(plain, command=[*plain.command, "kfp_tabular.components.training.component:fit"])
+    before = take(task).key
+    (here / "data" / "new.csv").write_text("new")
+    assert take(task).key == before
+
+
+def test_variables_that_ones_own_code_names_count(here: Path) -> None:
+    (here / "rates.py").write_text("import os\nrate = os.environ.get('RATE', '1')\n")
+    task = call(str(here / "one"), {"preprocessing_fn": "rates:preprocess"})
+    before = take(task, RATE="1", OTHER="1")
+    assert take(task, RATE="1", OTHER="2").key == before.key
+    assert take(task, RATE="2", OTHER="1").differences(before.document) == ["environment variables"]
+    source = call(str(here / "one"), {}, "import os\nprint(os.environ['RATE'])")
+    assert take(source, RATE="1").key != take(source, RATE="2").key
+    assert take(task, OMP_NUM_THREADS="1").key != take(task, OMP_NUM_THREADS="2").key
+
+
+def test_modules_that_python_imports_at_its_start_count(here: Path) -> None:
+    task = call(str(here / "one"), {})
+    before = take(task).key
+    (here / "sitecustomize.py").write_text("x = 1\n")
+    assert take(task).key != before
 
 
 def test_an_environment_that_is_not_known_is_an_obstacle(here: Path) -> None:
@@ -201,7 +237,13 @@ def environment(folder: Path) -> Path:
     (packages / "kfp_tabular" / "components").mkdir(parents=True)
     (packages / "kfp_tabular" / "components" / "train.py").write_text("x = 1\n")
     (packages / "kfp_tabular" / "pipelines").mkdir()
+    (packages / "numpy").mkdir()
+    (packages / "numpy" / "__init__.py").write_text("x = 1\n")
     (folder / "pyvenv.cfg").write_text("version = 3.13.1\n")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python3").write_bytes(b"3.13.1")
+    for file in packages.rglob("*"):
+        os.utime(file, (1_000, 1_000))
     return folder / "bin" / "python3"
 
 
@@ -213,14 +255,31 @@ def environment(folder: Path) -> Path:
         ("kfp_tabular/components/new.py", True),
         ("kfp_tabular/pipelines/cli.py", False),
         ("../../../pyvenv.cfg", True),
+        ("../../../bin/python3", True),
+        ("numpy/__init__.py", True),  # edited after its installation
+        ("numpy/new.py", True),
+        ("one_file.py", True),
+        ("numpy/__pycache__/__init__.cpython-313.pyc", False),
     ],
 )
 def test_packages_count(tmp_path: Path, changed: str, counts: bool) -> None:
     python = environment(tmp_path)
-    before = environment_digest(python, [], Contents())
-    with (tmp_path / "lib" / "python3.13" / "site-packages" / changed).open("a") as stream:
+    before = EnvironmentDigests().of(python, [], Contents())
+    file = tmp_path / "lib" / "python3.13" / "site-packages" / changed
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as stream:
         stream.write(" ")
-    assert (environment_digest(python, [], Contents()) != before) is counts
+    assert (EnvironmentDigests().of(python, [], Contents()) != before) is counts
+
+
+def test_packages_from_outside_an_environment_are_not_known(tmp_path: Path) -> None:
+    python = environment(tmp_path)
+    (tmp_path / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+    assert EnvironmentDigests().of(python, [], Contents()) == ""
+
+
+def test_without_packages_an_environment_is_not_known(tmp_path: Path) -> None:
+    assert EnvironmentDigests().of(tmp_path / "bin" / "python3", [], Contents()) == ""
 
 
 def test_an_editable_package_counts_by_its_files(tmp_path: Path) -> None:
@@ -232,6 +291,6 @@ def test_an_editable_package_counts_by_its_files(tmp_path: Path) -> None:
     (packages / "numpy-2.0.0.dist-info" / "direct_url.json").write_text(
         json.dumps({"url": project.as_uri(), "dir_info": {"editable": True}})
     )
-    before = environment_digest(python, [], Contents())
+    before = EnvironmentDigests().of(python, [], Contents())
     (project / "churn.py").write_text("x = 2\n")
-    assert environment_digest(python, [], Contents()) != before
+    assert EnvironmentDigests().of(python, [], Contents()) != before

@@ -167,3 +167,20 @@ def test_what_a_container_may_not_read_is_named(tmp_path: Path) -> None:
         path.chmod(mode)
         with pytest.raises(UserError, match=rf"{path}.*chmod"):
             check_readable([path], "1:1")
+
+
+def test_an_image_is_identified_by_its_content(programs: Path) -> None:
+    _program(
+        programs,
+        "docker",
+        f'echo "$*" >{programs}/asked; case "$*" in *here*) echo sha256:ab;; *) exit 1;; esac',
+    )
+    docker = Engine(str(programs / "docker"))
+
+    assert docker.identity("docker.io/team/here:1") == "sha256:ab"
+    asked = (programs / "asked").read_text().split()
+    assert asked == ["image", "inspect", "--format", "{{.Id}}", "docker.io/team/here:1"]
+    # Nothing is known of an image that is not here, nor without an answer of the daemon.
+    assert docker.identity("team/other:1") == ""
+    _program(programs, "docker", "exit 0")
+    assert docker.identity("team/here:1") == ""
