@@ -5,7 +5,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import location
 from kfp_tabular.pipelines import spec
 from kfp_tabular.pipelines.local.argument_texts import named_texts
+from kfp_tabular.pipelines.local.report import run_pages
+from kfp_tabular.pipelines.local.report.run_pages import PAGES_FOLDER
 from kfp_tabular.pipelines.local.run_record import RECORD_FILE, TIME, RunRecord
 
 SPEC_FILE = "pipeline.yaml"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
-PAGES_FOLDER = "pages"
 ARTIFACTS_FOLDER = "artifacts"
 LOGS_FOLDER = "logs"
 MODELS_FOLDER = "models"
@@ -208,12 +209,12 @@ def _written(output: Path) -> list[Path]:
             "that run is not known. Choose another folder."
         ) from error
     found = [output / SUMMARY_FILE, output / REPORT_FILE]
-    found += _in(output / PAGES_FOLDER, _any_of(tasks) + r"\.[^/]*\.html")
+    found += run_pages.written(output / PAGES_FOLDER, tasks)
     found += _in(output / ARTIFACTS_FOLDER, _artifacts(output, pipeline))
     # After the artifacts, which it names.
     found.append(output / RECORD_FILE)
-    found += _in(output / LOGS_FOLDER, _any_of(tasks) + r"\.log")
-    found += [output / LOGS_FOLDER / name for name in _LOGS_BESIDE_TASKS]
+    logs = (*(f"{task}.log" for task in tasks), *_LOGS_BESIDE_TASKS)
+    found += [output / LOGS_FOLDER / name for name in logs]
     return [*(path for path in found if os.path.lexists(path)), output / SPEC_FILE]
 
 
@@ -226,10 +227,6 @@ def _artifacts(output: Path, pipeline: str) -> str:
         return re.escape(RunRecord.load(output).name)
     except UserError:
         return re.escape(pipeline) + TIME
-
-
-def _any_of(names: Iterable[str]) -> str:
-    return f"(?:{'|'.join(map(re.escape, names))})"
 
 
 def _in(folder: Path, pattern: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """The first sections of a run's report: what went wrong, and the verdict on the model."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def result(
             *(("blessed", "good") if summary.blessed else ("not blessed", "warning"))
         )
         yield html.lead(badge, _reason(summary.why))
+    if summary.status == "stopped":
+        yield _stopped(summary.tasks, home)
     constant = _constant_answer(artifacts)
     tiles: dict[str, object] = {
         label: _value(summary.metrics[name], constant.get(name))
@@ -85,6 +88,15 @@ def result(
         yield html.paragraph(Markup(f"Model: {html.escape(shown)}"))
     if summary.blessed is False:
         yield html.paragraph("The model did not pass its evaluation, so it was not deployed.")
+
+
+def _stopped(tasks: Sequence[TaskRecord], home: Path) -> Markup:
+    running = [task.name for task in tasks if task.status == "stopped"]
+    done = sum(task.status in ("succeeded", "cached") for task in tasks)
+    during = f" during {', '.join(running)}" if running else ""
+    command = shlex.join(["kfp-tabular", "run", "--resume", str(home)])
+    sentence = f"The run was stopped{during}; {done} of {len(tasks)} tasks finished. To go on: "
+    return html.paragraph(Markup(f"{html.escape(sentence)}<code>{html.escape(command)}</code>"))
 
 
 def _reason(why: str) -> str:

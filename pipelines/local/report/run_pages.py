@@ -1,6 +1,7 @@
 """The pages of a run's tasks, side by side in one folder and linked to one another."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -53,6 +54,14 @@ def pages_of(artifacts: Mapping[str, Sequence[ArtifactLink]]) -> list[RunPage]:
         for artifact in links
         if artifact.type in (_HTML, _MARKDOWN) and artifact.path.is_file()
     ]
+
+
+def written(folder: Path, tasks: Iterable[str]) -> list[Path]:
+    """Return the pages of tasks that are in a folder, and nothing that others put there."""
+    if not folder.is_dir():
+        return []
+    named = re.compile(rf"(?:{'|'.join(map(re.escape, tasks))})\.[^/]*\.html")
+    return sorted(path for path in folder.iterdir() if named.fullmatch(path.name))
 
 
 def write(

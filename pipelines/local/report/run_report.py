@@ -55,9 +55,12 @@ def write_report(
     pages = run_pages.pages_of(artifacts)
     began = f"{datetime.fromtimestamp(summary.started, UTC):%Y-%m-%d %H:%M} UTC"
     source, label = _source(summary), str(summary.parameters.get("label") or "")
-    with files.atomic_directory(final.with_name(PAGES_FOLDER)) as folder:
-        context = [part for part in (source, f"run {began}") if part]
-        run_pages.write(pages, folder, final.name, context, label)
+    folder = final.with_name(PAGES_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    for page in run_pages.written(folder, [task.name for task in summary.tasks]):
+        files.remove(page)
+    context = [part for part in (source, f"run {began}") if part]
+    run_pages.write(pages, folder, final.name, context, label)
     about = ", ".join(filter(None, (label, source, began)))
     document = html.page(
         f"Run {summary.status}: {about}",

@@ -341,3 +341,34 @@ def test_the_page_is_small(folder, spec):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_cached_and_stopped_tasks_are_shown(folder, spec):
+    stopped = summary(
+        folder,
+        status="stopped",
+        tasks=(
+            record(folder, "ingest-data", "cached"),
+            record(folder, "train-model", "stopped"),
+            record(folder, "evaluate-model", "skipped"),
+            record(folder, "deploy-model", "skipped"),
+        ),
+        metrics={},
+        blessed=None,
+        model=None,
+    )
+    page = write(folder, spec, stopped)
+    for status in ("cached", "stopped"):
+        assert f"task {status}" in page.source  # the graph
+        assert f"time {status}" in page.source  # the times
+        assert f">{status}</span>" in page.source  # the table
+    assert "The run was stopped during train-model; 1 of 4 tasks finished." in page.text
+    assert f"kfp-tabular run --resume '{folder}'" in page.text
+    assert "What went wrong" not in page.text
+
+
+def test_pages_of_others_stay(folder, spec):
+    (folder / "pages").mkdir()
+    (folder / "pages" / "mine.html").write_text("mine")
+    write(folder, spec, summary(folder))
+    assert (folder / "pages" / "mine.html").read_text() == "mine"
