@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -36,6 +37,11 @@ def predict_command(model: Path, data: Path, output: Path | None) -> None:
     for name in row_prediction.absent_features(directory, table):
         click.echo(f"note: {data.name} has no column {name!r}, so it counts as missing", err=True)
     predicted = row_prediction.predict(directory, table)
+    for name in predicted.column_names:
+        if name in names:
+            raise UserError(
+                f"--data {data}: column {name!r} has the name of a prediction. Rename it."
+            )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, *predicted.column_names])
@@ -54,7 +60,10 @@ def _read(data: Path) -> tuple[list[dict[str, str | None]], list[str]]:
         with data.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             names = list(reader.fieldnames or ())
-            rows = [dict(row) for row in reader]
+            rows = []
+            for row in reader:
+                _check_length(row, f"--data {data} line {reader.line_num}")
+                rows.append(dict(row))
     except UnicodeDecodeError as error:
         raise UserError(f"--data {data}: not valid UTF-8; convert it to UTF-8.") from error
     except (OSError, csv.Error) as error:
@@ -63,7 +72,11 @@ def _read(data: Path) -> tuple[list[dict[str, str | None]], list[str]]:
         raise UserError(f"--data {data}: no rows below a header.")
     if len(set(names)) < len(names):
         raise UserError(f"--data {data}: two columns have the same name.")
-    if any(None in row for row in rows):
-        line = next(number for number, row in enumerate(rows, start=2) if None in row)
-        raise UserError(f"--data {data} line {line}: more fields than the header has columns.")
     return rows, names
+
+
+def _check_length(row: Mapping[str | None, object], where: str) -> None:
+    if None in row:
+        raise UserError(f"{where}: more fields than the header has columns.")
+    if None in row.values():
+        raise UserError(f"{where}: fewer fields than the header has columns.")

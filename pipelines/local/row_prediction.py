@@ -88,6 +88,8 @@ def as_table(rows: Any) -> pa.Table:
     Example:
         >>> as_table([{"a": "1", "b": None}, {"a": "2", "b": 3}]).column_names
         ['a', 'b']
+        >>> as_table({"id": [2**70]})["id"].to_pylist()
+        ['1180591620717411303424']
     """
     if isinstance(rows, pa.Table):
         return rows
@@ -124,8 +126,8 @@ def absent_features(model: Path, rows: pa.Table) -> list[str]:
 def _array(values: Any) -> pa.Array:
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        # A column of several types, such as text and numbers.
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        # A column of several types, such as text and numbers, or of integers beyond 64 bits.
         return pa.array([None if _is_missing(value) else str(value) for value in values])
 
 
