@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _Runner = Literal["venv", "docker"]
 
-_KEY_FIGURES = ("auc", "pr_auc", "accuracy", "log_loss", "r2", "rmse", "mae")
-
 
 @click.command("run")
 @pipeline_option
@@ -194,6 +192,7 @@ def _open(report: Path) -> None:
 def _show(outcome: "LocalRunOutcome") -> None:
     """Print the results; exit with an error where the run failed."""
     from kfp_tabular.pipelines import task_findings
+    from kfp_tabular.pipelines.local.history.run_entry import KEY_METRICS
 
     summary = outcome.summary
     if summary.findings:
@@ -211,7 +210,7 @@ def _show(outcome: "LocalRunOutcome") -> None:
         sys.exit(USER_ERROR_EXIT_CODE if outcome.user_error else 1)
     if summary.metrics:
         figures = [
-            f"{key} {summary.metrics[key]:.4f}" for key in _KEY_FIGURES if key in summary.metrics
+            f"{key} {summary.metrics[key]:.4f}" for key in KEY_METRICS if key in summary.metrics
         ]
         click.echo(f"metrics: {', '.join(figures)}")
     if summary.blessed is not None:

@@ -75,7 +75,7 @@ def compare_command(first: Path, second: Path, as_json: bool) -> None:
     rows += [
         (found.name, _text(found.first), _text(found.second), _change(found)) for found in measured
     ]
-    if (one.data, one.label) != (other.data, other.label):
+    if (one.data_uri, one.label) != (other.data_uri, other.label):
         click.echo("note: data or label differ, so the metrics are of different rows", err=True)
     if not given:
         click.echo("the same parameters", err=True)
@@ -95,6 +95,13 @@ def best_command(folder: Path, metric: str, as_json: bool) -> None:
     entries = run_entry.in_folder(folder)
     metric = metric or run_entry.common_metric(entries)
     best = run_entry.best(entries, metric)
+    compared = [entry for entry in entries if metric in entry.metrics]
+    if len({(entry.data_uri, entry.label) for entry in compared}) > 1:
+        click.echo(
+            f"note: {folder} has runs on different data or labels; runs list --html ranks them "
+            "apart",
+            err=True,
+        )
     if as_json:
         _print_json(best.document())
     else:

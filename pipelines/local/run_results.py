@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import location
 from kfp_tabular.pipelines.local import row_prediction, run_folder
 from kfp_tabular.pipelines.local.history import run_entry
 
@@ -57,18 +58,19 @@ class Run:
         """The model's directory.
 
         Raises:
-            UserError: If the run has none.
+            UserError: If the run has none, or it is not on this machine.
         """
         model = self.summary.get("model")
         if not model:
             raise UserError(f"{self.folder}: this run ({self.status}) has no model.")
-        path = Path(model)
-        if not path.exists():
-            # The folder of a run may have been moved as a whole.
-            before = Path(self.summary["report"]).parent
-            if path.is_relative_to(before):
-                path = self.folder / path.relative_to(before)
-        return path
+        place = location.parse(str(model))
+        if not place.is_local:
+            raise UserError(f"{model}: the model is not on this machine. Download it first.")
+        before = Path(self.summary["report"]).parent
+        if place.path.is_relative_to(before):
+            # The folder may have been moved as a whole; another run may be in its place by now.
+            return self.folder / place.path.relative_to(before)
+        return place.path
 
     @cached_property
     def model(self) -> "SavedModel":

@@ -74,6 +74,10 @@ class TaskMemory:
         traceback: TracebackType | None,
     ) -> None:
         self._saving.shutdown()
+        for save in self._saves:
+            trouble = save.exception()
+            if trouble is not None:  # a defect: the run itself is whole
+                self._say(f"no cache: {type(trouble).__name__}: {trouble}; see --no-cache")
         if self._cache is not None and self._saves:
             try:
                 self._cache.make_room()
@@ -132,6 +136,8 @@ class TaskMemory:
         with self._lock:
             self._record = replace(self._record, tasks={**self._record.tasks, call.name: finished})
             self._record.save(self._output)
+        for obstacle in taken.obstacles:
+            _logger.info("%s is not cached: %s", call.name, obstacle)
         wanted = call.name in self._cacheable and not taken.obstacles and not result.cached
         if self._cache is not None and wanted:
             self._saves.append(self._saving.submit(self._save, self._cache, taken.key, result))

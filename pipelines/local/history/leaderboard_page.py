@@ -1,6 +1,7 @@
 """The page that ranks runs."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from kfp_tabular.pipelines.local.history.run_entry import RunEntry
 
 _TONES: dict[str, Tone] = {"succeeded": "good", "failed": "error", "stopped": "warning"}
 _MOST_METRICS = 4
+_LARGE = 1_000
 
 
 def page(entries: Sequence[RunEntry], title: str, target: Path) -> str:
@@ -32,11 +34,14 @@ def page(entries: Sequence[RunEntry], title: str, target: Path) -> str:
     """
     groups: dict[tuple[str, str], list[RunEntry]] = {}
     for entry in entries:
-        groups.setdefault((entry.data, entry.label), []).append(entry)
-    sections = [
-        Section(_heading(data, label), (_table(_ordered(runs), target.absolute().parent),))
-        for (data, label), runs in groups.items()
-    ]
+        groups.setdefault((entry.data_uri, entry.label), []).append(entry)
+    # Files of the same name in different folders are different data.
+    headings = Counter(_heading(runs[0].data, label) for (_, label), runs in groups.items())
+    sections = []
+    for (data_uri, label), runs in groups.items():
+        short = _heading(runs[0].data, label)
+        heading = short if headings[short] == 1 else _heading(data_uri, label)
+        sections.append(Section(heading, (_table(_ordered(runs), target.absolute().parent),)))
     count = f"{len(entries)} {'run' if len(entries) == 1 else 'runs'}"
     return html.page(title, sections or [Section("No runs", ())], subtitle=count)
 
@@ -82,7 +87,9 @@ def _table(runs: Sequence[RunEntry], home: Path) -> Markup:
 
 
 def _fixed(value: float | None) -> object:
-    return None if value is None else html.fixed(value, 4)
+    if value is None:
+        return None
+    return html.fixed(value, 4 if abs(value) < _LARGE else 0)
 
 
 def _varied(runs: Sequence[RunEntry]) -> list[str]:

@@ -47,9 +47,14 @@ class RunEntry:
     cached: int = 0
 
     @property
+    def data_uri(self) -> str:
+        """The data, as the run was given it."""
+        return str(self.parameters.get("data_uri", ""))
+
+    @property
     def data(self) -> str:
         """The name of the data's file or folder."""
-        return Path(str(self.parameters.get("data_uri", ""))).name
+        return Path(self.data_uri).name
 
     @property
     def label(self) -> str:

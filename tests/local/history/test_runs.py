@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.cli.command import cli
-from kfp_tabular.pipelines.local import run_folder
+from kfp_tabular.pipelines.local import row_prediction, run_folder
 from kfp_tabular.pipelines.local.history import run_entry
 from kfp_tabular.pipelines.local.run_results import load_run
 
@@ -143,6 +144,67 @@ def test_a_run_without_a_model_is_named(runs: Path) -> None:
         failed.examples()
     with pytest.raises(UserError, match="no summary.json"):
         load_run(runs / "d")
+
+
+def test_data_of_the_same_name_are_different_data(runs: Path, tmp_path: Path) -> None:
+    other = {"data_uri": "/other/churn.csv", "label": "churned"}
+    make(runs, "e", parameters=other, metrics={"auc": 0.99, "rmse": 21_000.25})
+    page = tmp_path / "board.html"
+    call("list", runs, "--html", page)
+    text = page.read_text()
+    assert "<h2>/other/churn.csv, label churned" in text
+    assert "<h2>/data/churn.csv, label churned" in text
+    assert ">21,000<" in text
+    best = call("best", runs)
+    assert "e  auc 0.9900" in best.output
+    assert "runs on different data or labels" in best.output
+    assert "data or label differ" in call("compare", runs / "b", runs / "e").output
+
+
+def test_the_model_is_that_of_the_run(runs: Path) -> None:
+    """Also after the folder was moved and another run took its place."""
+    folder = make(runs, "e", model=str(runs / "e" / "models" / "m" / "1"))
+    (folder / "models" / "m" / "1").mkdir(parents=True)
+    moved = folder.rename(runs / "moved")
+    again = make(runs, "e", model=str(runs / "e" / "models" / "m" / "1"))
+    (again / "models" / "m" / "1").mkdir(parents=True)
+    assert load_run(moved).model_path == moved / "models" / "m" / "1"
+    assert load_run(again).model_path == again / "models" / "m" / "1"
+
+
+def test_a_model_elsewhere_is_named(runs: Path) -> None:
+    with pytest.raises(UserError, match="s3://models/m/1: the model is not on this machine"):
+        _ = load_run(make(runs, "e", model="s3://models/m/1")).model_path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a,b\n"1\n2",2\n\n3\n', "line 5: fewer fields than the header has columns"),
+        ('a,b\n"1\n2",2\n3,4,5\n', "line 4: more fields than the header has columns"),
+    ],
+)
+def test_rows_of_another_length_are_named(
+    runs: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    folder = make(runs, "e", model=str(runs / "e" / "models"))
+    (tmp_path / "rows.csv").write_text(text)
+    words = ["predict", "--model", str(folder), "--data", str(tmp_path / "rows.csv")]
+    done = CliRunner().invoke(cli, words)
+    assert message in str(done.exception)
+
+
+def test_a_column_with_the_name_of_a_prediction_is_refused(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(runs, "e", model=str(runs / "e" / "models"))
+    (tmp_path / "rows.csv").write_text("a,prediction\n1,2\n")
+    monkeypatch.setattr(row_prediction, "absent_features", lambda *_: [])
+    predicted = pa.table({"prediction": [1.0]})
+    monkeypatch.setattr(row_prediction, "predict", lambda *_: predicted)
+    words = ["predict", "--model", str(folder), "--data", str(tmp_path / "rows.csv")]
+    done = CliRunner().invoke(cli, words)
+    assert "column 'prediction' has the name of a prediction. Rename it." in str(done.exception)
 
 
 def test_the_model_of_a_moved_run_is_found(runs: Path) -> None:
