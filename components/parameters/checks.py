@@ -18,7 +18,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
-from kfp_tabular.components.common.training_options import BaseHyperparameters, check_model_type
+from kfp_tabular.components.common.training_options import BaseHyperparameters
 from kfp_tabular.components.data_ingestion.columns import column_formats
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.splits import split_choice
@@ -34,7 +34,7 @@ from kfp_tabular.components.training.options import TrainingOptions
 from kfp_tabular.components.training.train import check_placement
 from kfp_tabular.components.tuning.local import samplers
 from kfp_tabular.components.tuning.options import KATIB, TuningOptions
-from kfp_tabular.components.tuning.search import objective, search_space
+from kfp_tabular.components.tuning.search import objective, search_space, trial_models
 
 Options = TypeVar("Options")
 Values = Mapping[str, Any]
@@ -180,14 +180,14 @@ def _tuning(values: Values, known: _Known) -> None:
         samplers.parse(settings.algorithm, settings.algorithm_settings, space)
     if not settings.max_trials:
         return
-    base = settings.hyperparameters()
-    for name in search_space.model_types(base, space):
-        check_model_type(
-            dataclasses.replace(base, model_type=name),
-            model_fn=settings.model_fn,
-            workers=job.workers,
-            servers=job.parameter_servers > 0,
-        )
+    for problem in trial_models.problems(
+        settings.hyperparameters(),
+        space,
+        model_fn=settings.model_fn,
+        workers=job.workers,
+        servers=job.parameter_servers > 0,
+    ):
+        raise UserError(problem)
     reported = sorted({f"eval_{name}" for kind in known.kinds for name in _REPORTED[kind]})
     for option in ("objective_metric", "additional_metrics"):
         names = getattr(settings, option)

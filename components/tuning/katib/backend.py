@@ -27,6 +27,7 @@ from kfp_tabular.components.tuning.katib import experiment_status, pod_failures
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
 from kfp_tabular.components.tuning.katib.experiment_plan import plan
 from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
+from kfp_tabular.components.tuning.search import trial_models
 from kfp_tabular.components.tuning.search.search_result import SearchResult
 from kfp_tabular.components.tuning.search.trials import Trial, failure
 
@@ -61,6 +62,8 @@ def run(request: ExperimentRequest, run_id: str, api: Api | None = None) -> Sear
     job = spec.trial.settings
     policies = NetworkPolicies(api, spec.kind.job, job)
     _logger.info("searching with the Experiment %s in namespace %s", name, api.namespace)
+    given = spec.options
+    trial_models.log_narrowing(given.hyperparameters(), spec.space, given.model_fn)
     with pod_failures.watched(api, selector, spec.kind.job.container) as failures:
         try:
             ended = launch.run(

@@ -7,7 +7,7 @@ fail in the middle of a search.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -21,7 +21,6 @@ from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_options import (
     NO_EXPORT,
     LearningOptions,
-    check_model_type,
     flag,
 )
 from kfp_tabular.components.tuning.katib import algorithm_checks, trial_command
@@ -32,8 +31,13 @@ from kfp_tabular.components.tuning.katib.experiment import (
 )
 from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
 from kfp_tabular.components.tuning.katib.trial_kinds import TRIAL_KINDS, TrialKind
-from kfp_tabular.components.tuning.options import SearchOptions, TuningOptions, target_value
-from kfp_tabular.components.tuning.search import early_stopping, objective, search_space
+from kfp_tabular.components.tuning.options import SearchOptions, target_value
+from kfp_tabular.components.tuning.search import (
+    early_stopping,
+    objective,
+    search_space,
+    trial_models,
+)
 from kfp_tabular.components.tuning.search.objective import Objective, Strategy
 from kfp_tabular.components.tuning.search.search_space import Choice, SearchSpace
 
@@ -126,8 +130,16 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
     if options.seed > _INT32:
         problems.add(f"seed: Katib accepts 0 to {_INT32}, found {options.seed}.")
     job = problems.collect(JobSettings(), lambda: JobSettings.parse(options.job))
-    problems.add(*_model_types(options, base, space, job))
-    arguments = _arguments(request, search_space.trial_base(base, space, options.model_fn), space)
+    problems.add(
+        *trial_models.problems(
+            base,
+            space,
+            model_fn=options.model_fn,
+            workers=job.workers,
+            servers=job.parameter_servers > 0,
+        )
+    )
+    arguments = _arguments(request, trial_models.trial_base(base, space, options.model_fn), space)
     trial = TrainingJobSpec(
         arguments=[*(flag(name, value) for name, value in arguments.items()), NO_EXPORT],
         settings=job,
@@ -258,23 +270,6 @@ def _arguments(
         **{name: value for name, value in learning.items() if value != ""},
         **{name: value for name, value in asdict(base).items() if name not in searched},
     }
-
-
-def _model_types(
-    options: TuningOptions, base: Hyperparameters, space: SearchSpace, job: JobSettings
-) -> list[str]:
-    found = []
-    for name in search_space.model_types(base, space):
-        try:
-            check_model_type(
-                replace(base, model_type=name),
-                model_fn=options.model_fn,
-                workers=job.workers,
-                servers=job.parameter_servers > 0,
-            )
-        except UserError as error:
-            found.append(str(error))
-    return found
 
 
 def _words(arguments: Mapping[str, object]) -> list[str]:

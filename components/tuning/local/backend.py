@@ -1,7 +1,7 @@
 """The local backend: searches with Optuna, with one process of this task per trial."""
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from kfp_tabular.components.common import files
@@ -9,11 +9,15 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import writability
-from kfp_tabular.components.common.training_options import check_model_type
 from kfp_tabular.components.tuning.local import samplers, study, trial_scheduler
 from kfp_tabular.components.tuning.local.trial_training import TrialTraining
 from kfp_tabular.components.tuning.options import TuningOptions, learning_record
-from kfp_tabular.components.tuning.search import early_stopping, objective, search_space
+from kfp_tabular.components.tuning.search import (
+    early_stopping,
+    objective,
+    search_space,
+    trial_models,
+)
 from kfp_tabular.components.tuning.search.search_result import SearchResult
 from kfp_tabular.components.tuning.search.search_space import SearchSpace
 from kfp_tabular.components.tuning.search.trials import best, failure
@@ -41,16 +45,17 @@ def run(request: TuningRequest) -> SearchResult:
     goal = objective.resolve(Task.load(request.transform_graph).kind, options)
     rule = early_stopping.rule(options)
     space = search_space.parse(search_space.entries(options))
+    for problem in trial_models.problems(base, space, model_fn=options.model_fn):
+        raise UserError(problem)
+    trial_base = trial_models.trial_base(base, space, options.model_fn)
+    trial_models.log_narrowing(base, space, options.model_fn)
     plan = study.StudyPlan(
         space=space,
         algorithm=check_algorithm(options, space),
         goal=goal.goal,
         seed=options.seed,
-        base=asdict(search_space.trial_base(base, space, options.model_fn)),
+        base=asdict(trial_base),
     )
-    trial_base = search_space.trial_base(base, space, options.model_fn)
-    for name in search_space.model_types(base, space):
-        check_model_type(replace(base, model_type=name), model_fn=options.model_fn, workers=1)
     training = TrialTraining(
         request, trial_base, additional=objective.additional(goal, options.additional_metrics)
     )

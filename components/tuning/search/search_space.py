@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast, get_args
 
 from kfp_tabular.components.common.artifacts.hyperparameters import (
     AUTO,
-    AUTO_NETWORK,
     BLEND,
     MODEL_TYPES,
     TREES,
@@ -177,52 +176,6 @@ def entries(options: TuningOptions) -> list[Any]:
     return options.search_space or default(options.hyperparameters().model_type)
 
 
-def trial_base(
-    base: Hyperparameters, space: Sequence[Parameter], model_fn: str = ""
-) -> Hyperparameters:
-    """Return the hyperparameters that hold in trials where these have no value of their own.
-
-    `auto` trains networks and trees. A trial trains only those that the search changes: the others
-    would be the same in every trial, and hide how the values differ.
-
-    Args:
-        base: The base hyperparameters.
-        space: What is searched.
-        model_fn: The model function; empty for none.
-
-    Example:
-        >>> space = parse([{"name": "dropout", "parameterType": "discrete",
-        ...     "feasibleSpace": {"list": ["0", "0.2"]}}])
-        >>> trial_base(Hyperparameters(model_type="auto"), space).model_type == AUTO_NETWORK
-        True
-    """
-    names = {entry.name for entry in space}
-    if "model_type" in names:
-        return base
-    of_trees = {name for name in names if name.startswith("tree_")}
-    if base.model_type == AUTO and not model_fn and not of_trees:
-        base = replace(base, model_type=AUTO_NETWORK)
-    elif base.model_type == AUTO and not model_fn and of_trees == names:
-        base = replace(base, model_type=TREES)
-    # The first trial is the base: with what 0 chooses, so that it lies in the space.
-    network = AUTO_NETWORK if base.model_type in (AUTO, BLEND) else base.model_type
-    chosen = replace(base, model_type=AUTO if model_fn else network).chosen()
-    return replace(chosen, model_type=base.model_type)
-
-
-def model_types(base: Hyperparameters, space: Sequence[Parameter]) -> tuple[str, ...]:
-    """Return the model types that trials may have.
-
-    Example:
-        >>> model_types(Hyperparameters(model_type="dnn"), ())
-        ('dnn',)
-    """
-    for entry in space:
-        if entry.name == "model_type" and isinstance(entry, Choice):
-            return tuple(str(value) for value in entry.values)
-    return (base.model_type,)
-
-
 def default(model_type: str) -> list[dict[str, Any]]:
     """Return the default search space.
 
@@ -278,7 +231,7 @@ def default(model_type: str) -> list[dict[str, Any]]:
 
 def _widths(model_type: str) -> list[str]:
     if model_type in ("tabm", AUTO, BLEND):
-        return ["64,64", "96,96,96", "128,128,128", "192,192"]
+        return ["64,64", "96,96", "96,96,96", "192,192"]
     return ["64", "128,64", "256,128", "256,128,64"]
 
 

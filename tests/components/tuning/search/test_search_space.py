@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kfp_tabular.components.common.artifacts.hyperparameters import MODEL_TYPES, Hyperparameters
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.tuning.local import distributions
-from kfp_tabular.components.tuning.search import search_space
+from kfp_tabular.components.tuning.search import search_space, trial_models
 from kfp_tabular.components.tuning.search.search_space import Choice, Number
 
 
@@ -53,7 +53,7 @@ def test_the_default_space_fits_the_model_type_and_holds_the_defaults(model_type
     assert ("dropout" in names) == (model_type not in ("linear", "trees"))
     assert ("cross_layers" in names) == (model_type == "dcn_v2")
     for parameter in space:
-        default = getattr(search_space.trial_base(base, space), parameter.name)
+        default = getattr(trial_models.trial_base(base, space), parameter.name)
         assert distributions.raw(parameter, default) is not None
 
 
