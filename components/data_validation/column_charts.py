@@ -66,13 +66,25 @@ def _codes_chart(found: Mapping[str, ColumnSummary], many: bool) -> html.Markup:
     }
     values = sorted(set().union(*counts.values()))
     if len(values) <= _BARS or values[-1] - values[0] >= _WIDEST_CODES:
-        labels = [str(value) for value in values[:_BARS]]
-        series = {s: [c.get(v, 0.0) for v in values[:_BARS]] for s, c in counts.items()}
-        return html.bar_chart(labels, series, legend=False, tooltips=not many, size=_CHART)
+        return _bars_of_codes(counts, values, many)
     every = range(values[0], values[-1] + 1)
     edges = [value - 0.5 for value in (*every, every[-1] + 1)]
     shares = {split: [c.get(value, 0.0) for value in every] for split, c in counts.items()}
     return html.histogram(edges, shares, size=_CHART, legend=False, tooltips=not many)
+
+
+def _bars_of_codes(
+    counts: Mapping[str, Mapping[int, float]], values: Sequence[int], many: bool
+) -> html.Markup:
+    """Return a bar for each of the most frequent codes, in their order."""
+    total = {value: sum(c.get(value, 0.0) for c in counts.values()) for value in values}
+    shown = sorted(sorted(values, key=lambda value: (-total[value], value))[:_BARS])
+    series = {split: [c.get(value, 0.0) for value in shown] for split, c in counts.items()}
+    labels = [str(value) for value in shown]
+    chart = html.bar_chart(labels, series, legend=False, tooltips=not many, size=_CHART)
+    if len(shown) == len(values):
+        return chart
+    return html.Markup(chart + html.note(f"the {len(shown)} most frequent of {len(values)} values"))
 
 
 def _numbers_chart(

@@ -60,7 +60,7 @@ _Runner = Literal["venv", "docker"]
     metavar="DIR",
     help="Go on with a stopped or failed run; finished tasks are not repeated.",
 )
-@click.option("--no-cache", is_flag=True, help="Repeat tasks that an earlier run has done alike.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor fill the cache of finished tasks.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of a run in --output.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def run_command(

@@ -182,7 +182,7 @@ def is_run(output: Path) -> bool:
 
 
 def read_summary(output: Path) -> Mapping[str, Any] | None:
-    """Return a run's summary; None if it has not come to an end, or the file is not a summary."""
+    """Return a run's summary; None if the run has not ended, or the file is not a summary."""
     try:
         document = json.loads((output / SUMMARY_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

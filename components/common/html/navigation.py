@@ -1,7 +1,7 @@
 """Links between the pages of a run.
 
 A page is also an artifact of its own, which may be shown where no other page is. So a page has a
-place for links, a comment, and whoever puts pages side by side fills it.
+comment as the place of links, and the report of a run fills it.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ class Fingerprint:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Return what differs from another fingerprint's document, in words.
+        """Return the names of the parts that differ from another fingerprint's document.
 
         Example:
             >>> Fingerprint({"files": {"data_uri": "b"}}).differences({"files": {"data_uri": "a"}})
@@ -220,7 +220,7 @@ def _code(call: TaskCall, parameters: Mapping[str, Any]) -> Mapping[str, Path]:
 
 
 def _variable_names(call: TaskCall, code: Mapping[str, Path]) -> set[str]:
-    """Return the texts in one's own code that may be names of variables."""
+    """Return the texts in user code that may be names of variables."""
     sources = [*_without_input(call.command)]
     for place in code.values():
         sources += user_code.sources(place)

@@ -6,7 +6,7 @@
 
 An entry appears by a rename and is never changed, so runs at the same time and runs that are killed
 leave whole entries only. Outputs are copied in and out (as clones where the file system has them,
-such as Btrfs and XFS), never linked: whoever edits a run's artifact must not change the cache.
+such as Btrfs and XFS), never linked: editing a run's artifact must not change the cache.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The modules of one's own that a task can import: from the current folder and `PYTHONPATH`."""
+"""User modules that a task can import: from the current folder and `PYTHONPATH`."""
 
 import ast
 import re

@@ -7,7 +7,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.statistics.column_summary import ColumnSummary
 from kfp_tabular.components.common.statistics.distances import Distance
-from kfp_tabular.components.data_validation import validation_report
+from kfp_tabular.components.data_validation import column_charts, validation_report
 from kfp_tabular.components.data_validation.anomalies import Anomaly
 from kfp_tabular.components.data_validation.column_charts import bin_edges
 from kfp_tabular.components.data_validation.report_content import ReportContent
@@ -155,3 +155,17 @@ def test_an_identifier_is_one_line():
     assert "for example a rather long text 0" in part
     assert "<svg" not in part
     assert "<table" not in part
+
+
+def test_codes_far_apart_show_the_most_frequent_and_tell_it():
+    # 20 postal codes; the highest is the most frequent.
+    codes = tuple((str(10_000 + 500 * i), 1 + i) for i in reversed(range(20)))
+    rows = sum(count for _, count in codes)
+    low, high = 10_000, 19_500
+    column = ColumnSummary(rows, 0, 0, True, low, high, 15_000, 3_000, 15_000, rows, 20, codes)
+    shown = replace(content(1), summaries={"train": {"code": column}}, samples={"train": {}})
+    chart = column_charts.chart(shown, "code", many=False)
+    assert chart is not None
+    assert ">19500<" in chart
+    assert ">10000<" not in chart
+    assert "the 12 most frequent of 20 values" in chart
