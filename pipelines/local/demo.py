@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.child_process import ChildProcess, stop
+from kfp_tabular.pipelines.local import run_folder
+from kfp_tabular.pipelines.local.run_record import RunRecord
 
 NAME = "transactions"
 LABEL = "is_fraud"
@@ -36,10 +39,12 @@ def run(output: Path, rows: int) -> int:
 
     Returns:
         0, or the exit code of the step that failed.
+
+    Raises:
+        UserError: If the folder holds a run that is not of a demo.
     """
     data = output / f"{NAME}.csv"
-    # The data are a demo's, so what else is there is of the demo that made them.
-    again = ["--overwrite"] if data.exists() else []
+    again = _replaced(output, data)
     output.mkdir(parents=True, exist_ok=True)
     try:
         _command("sample-data", "--rows", str(rows), "--seed", str(SEED), "--output", data)
@@ -59,6 +64,24 @@ def run(output: Path, rows: int) -> int:
     _logger.info("report: %s", output / "report.html")
     _logger.info("serve it yourself: %s", shlex.join(_serve_command(model, 8080)))
     return 0
+
+
+def _replaced(output: Path, data: Path) -> list[str]:
+    """Return the option to replace an earlier demo, if there is one."""
+    if not run_folder.is_run(output):
+        return []
+    try:
+        given = RunRecord.load(output).arguments
+    except UserError:  # of an earlier version, without a record: told by its data
+        given = {"data_uri": str(data.absolute())} if data.exists() else {}
+    ours = {"data_uri": str(data.absolute()), "label": LABEL, "model_name": NAME, "seed": SEED}
+    own = {**given}
+    own.pop("model_repository", None)
+    if own.get("data_uri") != ours["data_uri"] or not own.items() <= ours.items():
+        raise UserError(
+            f"--output {output}: it holds a run that is not of a demo. Choose another folder."
+        )
+    return ["--overwrite"]
 
 
 def _command(*arguments: str | Path) -> None:
