@@ -1,6 +1,7 @@
 """The results of a local run, for notebooks and scripts."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,8 @@ class Run:
 
         Args:
             rows: A pandas DataFrame, an Arrow table, a list of mappings as `csv.DictReader` yields
-                them, or a mapping of columns. Columns that the model does not take are ignored.
+                them, or a mapping of columns. Columns that the model does not take are ignored;
+                of one that it takes and that is not there, a warning is given.
 
         Returns:
             `prediction` and, of a classifier, `probability_<class>` for each class: a DataFrame for
@@ -122,6 +124,11 @@ class Run:
             UserError: For the first value that is no spelling of one of its feature.
         """
         table = row_prediction.as_table(rows)
+        absent = row_prediction.absent_features(self.model_path, table)
+        if absent:
+            warnings.warn(
+                f"no column {', '.join(map(repr, absent))}, so it counts as missing", stacklevel=2
+            )
         if row_prediction.has_tensorflow():
             from kfp_tabular.components.common.prediction import predict_rows
 

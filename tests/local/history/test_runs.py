@@ -207,6 +207,17 @@ def test_a_column_with_the_name_of_a_prediction_is_refused(
     assert "column 'prediction' has the name of a prediction. Rename it." in str(done.exception)
 
 
+def test_a_column_that_is_not_there_is_a_warning(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(make(runs, "e", model=str(runs / "e" / "models")))
+    monkeypatch.setattr(row_prediction, "absent_features", lambda *_: ["age", "city"])
+    monkeypatch.setattr(row_prediction, "has_tensorflow", lambda: False)
+    monkeypatch.setattr(row_prediction, "predict", lambda _, table: table)
+    with pytest.warns(UserWarning, match="no column 'age', 'city', so it counts as missing"):
+        assert run.predict({"a": [1]}).to_pydict() == {"a": [1]}
+
+
 def test_the_model_of_a_moved_run_is_found(runs: Path) -> None:
     folder = make(runs, "e", model=str(runs / "e" / "models" / "m" / "1"))
     (folder / "models" / "m" / "1").mkdir(parents=True)
