@@ -59,18 +59,20 @@ def add_package(text: str, _name: str, folder: str) -> str:
 
     Example:
         >>> text = '''packages =
+        ...     kfp_tabular
         ...     kfp_tabular.components.deployment
         ...     kfp_tabular.components.training
         ... '''
         >>> print(add_package(text, "count_rows", "row_counts"), end="")
         packages =
+            kfp_tabular
             kfp_tabular.components.deployment
             kfp_tabular.components.row_counts
             kfp_tabular.components.training
     """
     lines = text.splitlines(keepends=True)
-    prefix = "    kfp_tabular."
-    package = f"{prefix}components.{folder}\n"
+    prefix = "    kfp_tabular"
+    package = f"{prefix}.components.{folder}\n"
     listed = [index for index, line in enumerate(lines) if line.startswith(prefix)]
     # Other sections hold lines that begin alike; the list is the first run of them.
     start = next((index for index in listed if lines[index - 1].strip() == "packages ="), None)

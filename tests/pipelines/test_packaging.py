@@ -38,7 +38,7 @@ def test_the_package_offers_load_run() -> None:
     from kfp_tabular.pipelines.local import run_results
 
     assert kfp_tabular.load_run is run_results.load_run
-    assert kfp_tabular.__file__ == str(TOP / "__init__.py")
+    assert Path(str(kfp_tabular.__file__)).resolve() == TOP / "__init__.py"
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

@@ -32,14 +32,19 @@ class Clone:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / path, folder / path)
         (folder / ".venvs").symlink_to(VENVS)
-        self.package = folder / "build" / "package"
-        (self.package / "kfp_tabular").mkdir(parents=True)
-        for part in PARTS:
-            (self.package / "kfp_tabular" / part).symlink_to(folder / part)
+        # import-linter and mypy take the parts alone, Python takes the package around them, too.
+        self.parts, self.package = folder / "build" / "parts", folder / "build" / "package"
+        for tree in (self.parts, self.package):
+            (tree / "kfp_tabular").mkdir(parents=True)
+            for part in PARTS:
+                (tree / "kfp_tabular" / part).symlink_to(folder / part)
+        root = self.package / "kfp_tabular" / "__init__.py"
+        root.symlink_to(folder / "pipelines" / "package" / "__init__.py")
 
     def call(self, *command: str | Path) -> str:
         words = [str(word) for word in command]
-        environment = {**os.environ, "PYTHONPATH": str(self.package), "MYPYPATH": str(self.package)}
+        tree = self.package if command[0] == sys.executable else self.parts
+        environment = {**os.environ, "PYTHONPATH": str(tree), "MYPYPATH": str(tree)}
         done = subprocess.run(
             words, cwd=self.root, env=environment, capture_output=True, text=True, check=False
         )
