@@ -42,7 +42,8 @@ def mean_logits(kind: TaskKind, members: Any) -> Any:
     Example:
         >>> import tensorflow as tf
         >>> both = tf.constant([[[0.0], [100.0]]])
-        >>> float(tf.sigmoid(mean_logits("binary", both))), float(mean_logits("regression", both))
+        >>> binary, regression = (mean_logits(kind, both) for kind in ("binary", "regression"))
+        >>> float(tf.sigmoid(binary)[0, 0]), float(regression[0, 0])
         (0.75, 50.0)
     """
     import tensorflow as tf

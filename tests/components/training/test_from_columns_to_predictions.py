@@ -95,18 +95,20 @@ def test_whatever_the_columns_are_called_and_a_number_beyond_the_range(trained):
     assert predict(units=[0, 11, 22, 23, 42, 200]).tolist() == [b"0"] * 3 + [b"1"] * 3
 
 
+@pytest.mark.parametrize(("model_type", "least"), [("auto", 0.1), ("wide_and_deep", 0.5)])
 @pytest.mark.parametrize("slope", [100.0, -0.5])
-def test_a_regression_follows_the_trend(trained, slope):
+def test_a_regression_follows_the_trend(trained, slope, model_type, least):
     random = np.random.default_rng(1)
     age, skewed = random.integers(18, 90, ROWS), np.round(random.lognormal(3, 0.5, ROWS), 2)
     value = slope * (age + skewed) + random.normal(0, abs(slope), ROWS)
 
-    predict = trained({"age": age, "skewed": skewed, "value": value}, "value", learning_rate=0.01)
+    columns = {"age": age, "skewed": skewed, "value": value}
+    predict = trained(columns, "value", learning_rate=0.01, model_type=model_type)
 
     middle = float(np.median(skewed))
     by_age = predict(age=[18, 54, 89, 120, 178], skewed=[middle] * 5)
     by_skewed = predict(age=[54] * 4, skewed=skewed.max() * np.array([0.25, 1, 2, 4]))
     assert np.all(np.diff(by_age) * slope > 0)
     assert np.all(np.diff(by_skewed) * slope > 0)
-    # Halfway to twice the range, the slope is still about that of the data.
-    assert (by_age[3] - by_age[2]) / 31 == pytest.approx(slope, rel=0.5)
+    # Halfway to twice the range; a linear part goes on about as before, members bend.
+    assert least <= (by_age[3] - by_age[2]) / 31 / slope <= 1.5
