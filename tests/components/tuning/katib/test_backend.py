@@ -106,7 +106,7 @@ def test_success(
     assert lineage["searched"] == {"learning_rate": 0.02, "hidden_units": "128,64"}
     assert lineage["objective"]["value"] == 0.84
     page = Path(artifacts["report"].path).read_text()
-    for text in (f"{name}-00000001", "<figure class='wide'>", "ExperimentMaxTrialsReached", "0.84"):
+    for text in (f"{name}-00000001", "<figure", "ExperimentMaxTrialsReached", "0.84"):
         assert text in page
     progress = [text for text in caplog.messages if " of 3 trials done" in text]
     assert any("1 of 3 trials done, 1 running" in text for text in progress)
