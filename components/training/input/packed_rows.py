@@ -6,7 +6,8 @@ Forty inputs of one column each cost forty small operations per step; two matric
 the input and the export all follow this layout.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 _TRANSFORM = "the transformed schema"
+_BUCKET = re.compile(r"(?P<number>.+)__bucket(_\d+)?")
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,22 @@ def slices(first: int, vectors: Iterable[Vector]) -> list[tuple[Vector, slice]]:
         found.append((vector, slice(first, first + vector.width)))
         first += vector.width
     return found
+
+
+def bucket_copies(numeric: Collection[str], categorical: Sequence[Categorical]) -> list[int]:
+    """Return which categorical columns are buckets of a numeric one, whose ids are ordered.
+
+    Example:
+        >>> columns = (Categorical("paid", 0, 3), Categorical("fare__bucket", 0, 32))
+        >>> bucket_copies(["fare"], columns), bucket_copies(["miles"], columns)
+        ([1], [])
+    """
+    numbers = set(numeric)
+    return [
+        index
+        for index, column in enumerate(categorical)
+        if (found := _BUCKET.fullmatch(column.name)) and found["number"] in numbers
+    ]
 
 
 def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:

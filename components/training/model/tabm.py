@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.hyperparameters import layer_widths
+from kfp_tabular.components.training.input.packed_rows import bucket_copies
 from kfp_tabular.components.training.model import members, number_embeddings
 from kfp_tabular.components.training.model.features import side_by_side
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC, ModelContext
-
-_BUCKET = "__bucket"
 
 
 def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
@@ -45,24 +44,6 @@ def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
     return members.average(context.task, _outputs(context, hidden))
 
 
-def bucket_copies(context: ModelContext) -> list[int]:
-    """Return which categorical columns are buckets of a numeric one, whose ids are ordered.
-
-    Example:
-        >>> from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
-        >>> from kfp_tabular.components.training.input.packed_rows import Categorical
-        >>> columns = (Categorical("paid", 0, 3), Categorical("fare__bucket", 0, 32))
-        >>> own = ("fare",), columns, Hyperparameters(), 0, (0.0,), 100
-        >>> bucket_copies(ModelContext("binary", 1, *own))
-        [1]
-    """
-    return [
-        index
-        for index, column in enumerate(context.categorical)
-        if column.name.rpartition(_BUCKET)[0] in context.numeric
-    ]
-
-
 def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
     """Return what the first layer sees, `[batch, width]`."""
     import tensorflow as tf
@@ -71,7 +52,7 @@ def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
     parts = []
     if context.numeric:
         parts.append(number_embeddings.waves(inputs[NUMERIC], len(context.numeric)))
-    ordered = bucket_copies(context)
+    ordered = bucket_copies(context.numeric, context.categorical)
     if ordered:
         ids, columns = inputs[CATEGORICAL], context.categorical
         parts.append(

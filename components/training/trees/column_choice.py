@@ -1,19 +1,21 @@
 """Which packed columns trees are grown on."""
 
-import re
 from typing import Any
 
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
-from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
+from kfp_tabular.components.training.input.packed_rows import (
+    ColumnLayout,
+    PackedRows,
+    bucket_copies,
+)
 from kfp_tabular.components.training.trees.export.tree_columns import TreeColumns
 
 WIDEST_WHOLE = 64
 """All numbers of a vector of at most this width are used, and as many of a wider one."""
 
 _BLOCK = 64  # Columns in double precision at a time.
-_BUCKET = re.compile(r"(?P<number>.+)__bucket(_\d+)?")
 
 
 def choose(layout: ColumnLayout, kind: TaskKind, train: PackedRows) -> TreeColumns:
@@ -64,12 +66,8 @@ def without_copies(layout: ColumnLayout) -> list[int]:
         >>> without_copies(ColumnLayout("tip", ("fare",), ids))
         [1]
     """
-    numbers = set(layout.numeric)
-    return [
-        index
-        for index, column in enumerate(layout.categorical)
-        if not ((match := _BUCKET.fullmatch(column.name)) and match["number"] in numbers)
-    ]
+    copies = bucket_copies(layout.numeric, layout.categorical)
+    return [index for index in range(len(layout.categorical)) if index not in copies]
 
 
 def number_count(layout: ColumnLayout) -> int:
