@@ -4,17 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts.blessing_reason import without_verdict
 from kfp_tabular.components.common.html import Markup
 from kfp_tabular.components.evaluation.report import metric_names
-
-_VERDICTS = ("Blessed: ", "Not blessed: ")
 
 
 def verdict(document: Mapping[str, Any]) -> Iterable[Markup]:
     """Yield the verdict with its reason, the conditions behind it, and notes."""
     blessed = document["blessed"]
     badge = html.badge("blessed" if blessed else "not blessed", tone="good" if blessed else "error")
-    yield html.lead(badge, _reason(document["why"]))
+    yield html.lead(badge, without_verdict(document["why"]))
     checks = document["checks"]
     failed = [check for check in checks if not check["passed"]]
     if failed:
@@ -24,15 +23,6 @@ def verdict(document: Mapping[str, Any]) -> Iterable[Markup]:
         yield html.details(held, _conditions(checks))
     for note in document["notes"]:
         yield html.paragraph(note)
-
-
-def _reason(why: str) -> str:
-    for prefix in _VERDICTS:
-        if why.startswith(prefix):
-            rest = why.removeprefix(prefix)
-            # A metric keeps its name.
-            return f"The {rest[4:]}" if rest.startswith("the ") else rest
-    return why
 
 
 def _conditions(checks: Iterable[Mapping[str, Any]]) -> Markup:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts.blessing_reason import without_verdict
 from kfp_tabular.components.common.html import Markup
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.pipelines.local.report.artifact_links import ArtifactLink, target
@@ -27,7 +28,6 @@ _TONES: Mapping[RunStatus, Tone] = {
     "failed": "error",
     "stopped": "warning",
 }
-_VERDICTS = ("Blessed: ", "Not blessed: ")
 _CONSTANT_ANSWER = "constant_answer"
 _LOG_LINES = 30
 _LOG_BYTES = 32_768
@@ -70,7 +70,7 @@ def result(
         badge = html.badge(
             *(("blessed", "good") if summary.blessed else ("not blessed", "warning"))
         )
-        yield html.lead(badge, _reason(summary.why))
+        yield html.lead(badge, without_verdict(summary.why))
     if summary.status == "stopped":
         yield _stopped(summary.tasks, home)
     constant = _constant_answer(artifacts)
@@ -97,14 +97,6 @@ def _stopped(tasks: Sequence[TaskRecord], home: Path) -> Markup:
     command = shlex.join(["kfp-tabular", "run", "--resume", str(home)])
     sentence = f"The run was stopped{during}; {done} of {len(tasks)} tasks finished. To go on: "
     return html.paragraph(Markup(f"{html.escape(sentence)}<code>{html.escape(command)}</code>"))
-
-
-def _reason(why: str) -> str:
-    for prefix in _VERDICTS:
-        if why.startswith(prefix):
-            rest = why.removeprefix(prefix)
-            return f"The {rest[4:]}" if rest.startswith("the ") else rest
-    return why
 
 
 def _constant_answer(artifacts: Mapping[str, Sequence[ArtifactLink]]) -> Mapping[str, float]:
