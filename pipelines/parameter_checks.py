@@ -15,6 +15,9 @@ INGESTION = "ingest-data"
 EXAMPLES = "examples"
 """Its output."""
 
+HYPERPARAMETERS = "hyperparameters"
+"""The document that one task makes and another one trains with."""
+
 
 def check(spec: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Check the arguments of all tasks, as far as that needs no data.
@@ -66,8 +69,16 @@ def _problems(
         task: checks.TaskValues(
             component_of(task).replace("-", "_"),
             task_arguments.of_task(spec, task, values).values,
+            task_arguments.producer(spec, task, HYPERPARAMETERS),
         )
         for task in specs.tasks(spec)
     }
     found = checks.problems(tasks, None if examples is None else Examples(examples))
-    return {each.task: each.renamed(task_arguments.sources(spec, each.task)) for each in found}
+    return {each.task: each.renamed(_sources(spec, tasks, each.task)) for each in found}
+
+
+def _sources(spec: Mapping[str, Any], tasks: Mapping[str, Any], task: str) -> dict[str, str]:
+    """Return the pipeline's parameters by argument, of the task and of one that it trains for."""
+    maker = tasks[task].hyperparameters_of
+    of_maker = task_arguments.sources(spec, maker) if maker in tasks else {}
+    return {**of_maker, **task_arguments.sources(spec, task)}

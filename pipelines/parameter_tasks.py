@@ -43,18 +43,26 @@ def add(tasks: Mapping[str, dsl.PipelineTask], config: PipelineConfig) -> dsl.Pi
         return None
     if ingestion.dependent_tasks or any(each.task_name for each in ingestion.channel_inputs):
         return None
-    arguments: dict[str, object] = {}
-    known = options.describe(ParameterOptions)
-    for component in OPTIONS:
-        task = before.get(component.replace("_", "-"))
-        for name, given in ({} if task is None else task.inputs).items():
-            here = RENAMED.get((component, name), name)
-            if here in known and _is_known_in_advance(given):
-                arguments.setdefault(here, given)
-    check = components.check_parameters(outline=ingestion.outputs["outline"], **arguments)
+    check = components.check_parameters(outline=ingestion.outputs["outline"], **_arguments(before))
     for task in late.values():
         task.after(check)
     return check
+
+
+def _arguments(tasks: Mapping[str, dsl.PipelineTask]) -> dict[str, object]:
+    """Return the arguments to check, as far as they are known and tasks agree on them."""
+    found: dict[str, list[object]] = {}
+    for component in OPTIONS:
+        task = tasks.get(component.replace("_", "-"))
+        for name, given in ({} if task is None else task.inputs).items():
+            found.setdefault(RENAMED.get((component, name), name), []).append(given)
+    return {
+        name: given[0]
+        for name, given in found.items()
+        if name in options.describe(ParameterOptions)
+        and all(map(_is_known_in_advance, given))
+        and len(set(map(str, given))) == 1
+    }
 
 
 def _is_known_in_advance(given: object) -> bool:

@@ -84,6 +84,43 @@ def sources(spec: Mapping[str, Any], task: str) -> dict[str, str]:
     return names
 
 
+def producer(spec: Mapping[str, Any], task: str, artifact: str) -> str | None:
+    """Return the task that makes an artifact which another one takes.
+
+    Args:
+        spec: A pipeline spec.
+        task: The task that takes it, as `spec.tasks` has it.
+        artifact: The name of its input.
+
+    Returns:
+        The task's name; None if the input is left out, and empty where it comes from elsewhere,
+        such as an importer.
+
+    Example:
+        >>> from kfp_tabular.pipelines import spec
+        >>> from kfp_tabular.pipelines.training.pipeline import training_pipeline
+        >>> document = spec.of(training_pipeline)
+        >>> producer(document, "train-model", "hyperparameters")
+        'tune-hyperparameters'
+        >>> producer(document, "evaluate-model", "baseline_model") is None
+        True
+    """
+    tasks = list(specs.walk(spec))
+    found = next(entry for entry in tasks if entry.name == task)
+    name = artifact
+    for depth, call in reversed(list(enumerate(found.calls))):
+        source = call.get("inputs", {}).get("artifacts", {}).get(name)
+        if source is None:
+            return None if name == artifact else ""
+        if "taskOutputArtifact" in source:
+            node, groups = source["taskOutputArtifact"]["producerTask"], found.groups[:depth]
+            makers = [each.name for each in tasks if each.node == node and each.groups == groups]
+            return makers[0] if makers else ""
+        # A group of tasks names its inputs after their sources.
+        name = source.get("componentInputArtifact", "")
+    return ""
+
+
 def _given(inputs: Mapping[str, Any], scope: Mapping[str, Any], run_id: str) -> TaskArguments:
     values: dict[str, Any] = {}
     later = set()

@@ -9,7 +9,13 @@ from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.parameters import checks
-from kfp_tabular.components.parameters.options import OPTIONS, RENAMED, ParameterOptions
+from kfp_tabular.components.parameters.options import (
+    OPTIONS,
+    RENAMED,
+    TRAINING,
+    TUNING,
+    ParameterOptions,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +47,9 @@ def run(request: ParameterRequest) -> None:
         names = {name: RENAMED.get((component, name), name) for name in options.describe(kind)}
         values = {name: given[here] for name, here in names.items() if here in given}
         task = component.replace("_", "-")
-        tasks[task], renamed[task] = checks.TaskValues(component, values), names
+        # The pipeline's tuning task hands the hyperparameters on, or both are given the same ones.
+        source = TUNING.replace("_", "-") if component == TRAINING else None
+        tasks[task], renamed[task] = checks.TaskValues(component, values, source), names
     for problem in checks.problems(tasks, Examples(request.outline)):
         raise UserError(f"{problem.task}: {problem.renamed(renamed[problem.task])}")
     count = len(dataclasses.fields(request.options))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Finding, Findings
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
@@ -49,10 +50,13 @@ class TaskValues:
     Attributes:
         component: The name of its component, such as `train_model`.
         values: Argument values by name. Whole numbers may be floats, as in KFP.
+        hyperparameters_of: The task whose hyperparameters document it trains with; None for its own
+            arguments, empty where only the run can tell.
     """
 
     component: str
     values: Values
+    hyperparameters_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,12 @@ class _Known:
     Attributes:
         examples: The examples; None before there are any.
         kinds: The kinds of task that the model may have.
+        trained: What the task may train; None for what its own arguments say.
     """
 
     examples: Examples | None = None
     kinds: Sequence[TaskKind] = field(default=TASK_KINDS)
+    trained: Sequence[Hyperparameters] | None = None
 
     @property
     def columns(self) -> Sequence[str] | None:
@@ -120,20 +126,32 @@ def problems(tasks: Mapping[str, TaskValues], examples: Examples | None = None) 
         >>> problems(tasks)
         [Problem(task='train-model', message='workers: expected at least 1, found 0.')]
     """
-    known = _Known(examples)
-    found = []
+    kinds: Sequence[TaskKind] = TASK_KINDS
+    found: dict[str, Problem] = {}
     for task, given in tasks.items():
         check = _CHECKS.get(given.component)
         if check is None:
             continue
+        source = given.hyperparameters_of
+        # What a task with a problem hands on is not known.
+        producer = None if source is None or source in found else tasks.get(source)
+        trained = None if source is None else _found_by(producer)
         try:
-            kinds = check(given.values, known)
+            kinds = check(given.values, _Known(examples, kinds, trained)) or kinds
         except UserError as error:
-            found.append(Problem(task, str(error)))
-            continue
-        if kinds:
-            known = _Known(examples, kinds)
-    return found
+            found[task] = Problem(task, str(error))
+    return list(found.values())
+
+
+def _found_by(tuning: TaskValues | None) -> Sequence[Hyperparameters]:
+    """Return what the document of a tuning task may hold; nothing if that is not known."""
+    if tuning is None or tuning.component != "tune_hyperparameters":
+        return ()
+    given = _build(TuningOptions, tuning.values)
+    base = given.hyperparameters()
+    space = search_space.parse(search_space.entries(given)) if given.max_trials else ()
+    names = trial_models.model_types(base, space)
+    return [dataclasses.replace(base, model_type=name) for name in names]
 
 
 def _ingestion(values: Values, known: _Known) -> None:
@@ -209,7 +227,11 @@ def _training(values: Values, known: _Known) -> None:
     settings = _build(TrainingOptions, values)
     options.check(settings)
     _hyperparameters(settings)
-    check_placement(settings.hyperparameters(), settings)
+    own = [settings.hyperparameters()]
+    for hyperparameters in own if known.trained is None else known.trained:
+        check_placement(hyperparameters, settings)
+    if settings.class_weights != "none" and list(known.kinds) == ["regression"]:
+        raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
     threshold = TrainingOptions.decision_threshold
     if "binary" not in known.kinds and settings.decision_threshold != threshold:
         raise UserError(

@@ -14,7 +14,19 @@ def check_parameters(
     summary: dsl.Output[dsl.Markdown],
     label: str = "",
     task: str = "auto",
+    model_type: str = "auto",
+    model_fn: str = "",
+    hyperparameters: Dict[str, Any] = {},
+    class_weights: str = "none",
     decision_threshold: float = 0.5,
+    workers: int = 1,
+    training_backend: str = "local",
+    training_job: Dict[str, Any] = {},
+    search_space: List[Any] = [],
+    algorithm: str = "tpe",
+    algorithm_settings: Dict[str, Any] = {},
+    tuning_backend: str = "local",
+    trial_job: Dict[str, Any] = {},
     max_trials: int = 0,
     objective_metric: str = "",
     evaluation_split: str = "",
@@ -34,9 +46,47 @@ def check_parameters(
         label: The label's column.
         task: `binary`, `multiclass`, `regression`, or `auto`: two distinct labels are binary; text,
             or at most 20 distinct whole numbers, multiclass; everything else regression.
+        model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
+            or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
+        model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
+            guide on model functions.
+        hyperparameters: More hyperparameters by name: `learning_rate_schedule`, `hidden_units`
+            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`;
+            of trees, `tree_count`, `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They
+            override the arguments of the same name.
+        class_weights: `none`, or `balanced`: all classes have the same total weight in the loss.
+            The probabilities of a balanced model are not calibrated.
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
+        workers: Worker processes that train together, the chief included. Each takes an equal share
+            of the rows.
+        training_backend: Where training runs: `local` (processes of this task), or as a job on the
+            cluster: `tfjob` (Training Operator) or `trainjob` (Kubeflow Trainer). The outputs are
+            the same.
+        training_job: What the job asks of the cluster: `image`, `cpu`, `memory`, `gpus`,
+            `node_selector`, `tolerations`, `volumes`, `secrets`, `object_store`, `deadline_seconds`
+            and more; see the guide on distributed training. `local` ignores it.
+        search_space: Hyperparameters to search, in the format of Katib's `parameters`: a list of
+            `{"name": "learning_rate", "parameterType": "double", "feasibleSpace": {"min": "0.0001",
+            "max": "0.1", "distribution": "logUniform"}}`. Types are `double`, `int`, `categorical`
+            and `discrete`. A feasible space has `min`, `max`, `step` and `distribution` (`uniform`,
+            `logUniform`, `normal`, `logNormal`), or `list`. Numbers may be text. Empty: a default
+            space that fits the model type.
+        algorithm: `tpe`, `multivariate-tpe`, `random`, `grid` or `cmaes`; with `katib` also
+            `bayesianoptimization`, `sobol` and `hyperband`. A local grid search ends when all
+            points are used; with `katib`, `max_trials` must not exceed the number of points.
+        algorithm_settings: Settings of the algorithm under Katib's names: `n_startup_trials` and
+            `n_ei_candidates` of `multivariate-tpe`; `gamma`, `prior_weight` and `n_EI_candidates`
+            of `tpe`; `sigma` and `restart_strategy` of `cmaes`; `base_estimator`,
+            `n_initial_points`, `acq_func` and `acq_optimizer` of `bayesianoptimization`; `r_l`,
+            `eta` and `resource_name` of `hyperband`. The local `tpe` also has `n_startup_trials`.
+        tuning_backend: Where trials run: `local`, as processes of this task; or `katib`, as jobs of
+            a Katib Experiment in the task's namespace. A retried task continues to wait for its
+            Experiment; a cancelled task deletes it.
+        trial_job: For `katib`: what each trial requests from the cluster: `image`, `workers`,
+            `cpu`, `memory`, `gpus`, `volumes`, `secrets`, `object_store` and more, as in
+            train_model's `job`. Its `deadline_seconds` limits the whole search.
         max_trials: Number of trials, including failed ones. 0 passes the given hyperparameters on.
         objective_metric: Metric to compare trials by, under the name that training reports, such as
             `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a multiclass

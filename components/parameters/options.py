@@ -12,18 +12,24 @@ from kfp_tabular.components.feature_engineering.options import TransformOptions
 from kfp_tabular.components.training.options import TrainingOptions
 from kfp_tabular.components.tuning.options import TuningOptions
 
+TUNING, TRAINING = "tune_hyperparameters", "train_model"
+
 OPTIONS: Mapping[str, type] = {
     "validate_data": ValidationOptions,
     "transform_features": TransformOptions,
-    "tune_hyperparameters": TuningOptions,
-    "train_model": TrainingOptions,
+    TUNING: TuningOptions,
+    TRAINING: TrainingOptions,
     "evaluate_model": EvaluationOptions,
 }
 """The components whose arguments are checked, with their options."""
 
 RENAMED = {
-    ("tune_hyperparameters", "base_hyperparameters"): "hyperparameters",
-    ("train_model", "base_hyperparameters"): "hyperparameters",
+    (TUNING, "base_hyperparameters"): "hyperparameters",
+    (TUNING, "backend"): "tuning_backend",
+    (TUNING, "job"): "trial_job",
+    (TRAINING, "base_hyperparameters"): "hyperparameters",
+    (TRAINING, "backend"): "training_backend",
+    (TRAINING, "job"): "training_job",
     ("evaluate_model", "split"): "evaluation_split",
 }
 """By component and argument, the name here, where it is another one."""
@@ -41,9 +47,21 @@ class ParameterOptions:
 
     label: str = _of("transform_features", "label", "")
     task: str = _of("transform_features", "task")
-    decision_threshold: float = _of("train_model", "decision_threshold")
-    max_trials: int = _of("tune_hyperparameters", "max_trials")
-    objective_metric: str = _of("tune_hyperparameters", "objective_metric")
+    model_type: str = _of(TUNING, "model_type")
+    model_fn: str = _of(TUNING, "model_fn")
+    hyperparameters: Mapping[str, Any] = _of(TUNING, "base_hyperparameters")
+    class_weights: str = _of(TRAINING, "class_weights")
+    decision_threshold: float = _of(TRAINING, "decision_threshold")
+    workers: int = _of(TRAINING, "workers")
+    training_backend: str = _of(TRAINING, "backend")
+    training_job: Mapping[str, Any] = _of(TRAINING, "job")
+    search_space: Sequence[Any] = _of(TUNING, "search_space")
+    algorithm: str = _of(TUNING, "algorithm")
+    algorithm_settings: Mapping[str, Any] = _of(TUNING, "algorithm_settings")
+    tuning_backend: str = _of(TUNING, "backend")
+    trial_job: Mapping[str, Any] = _of(TUNING, "job")
+    max_trials: int = _of(TUNING, "max_trials")
+    objective_metric: str = _of(TUNING, "objective_metric")
     evaluation_split: str = _of("evaluate_model", "split")
     slice_columns: Sequence[str] = _of("evaluate_model", "slice_columns")
     thresholds: Mapping[str, Any] = _of("evaluate_model", "thresholds")

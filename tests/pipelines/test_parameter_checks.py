@@ -20,6 +20,14 @@ from tests import cases
 SPEC = specs.of(training_pipeline)
 REQUIRED = {"data_uri": "people.csv", "label": "churn"}
 
+TYPES = [
+    {
+        "name": "model_type",
+        "parameterType": "categorical",
+        "feasibleSpace": {"list": ["trees", "tabm"]},
+    }
+]
+
 WITHOUT_DATA = [
     ({"split_method": "hsh"}, "ingest-data: split_method: ", "'hash'"),
     ({"split_fractions": {"train": -1}}, "ingest-data: split_fractions: ", "-1"),
@@ -41,6 +49,52 @@ WITHOUT_DATA = [
     ({"hyperparameters": {"dropuot": 0.1}}, "hyperparameter 'dropuot'", "'dropout'"),
     ({"hyperparameters": {"dropout": 2}}, "hyperparameter dropout", "2"),
     ({"workers": 0}, "train-model: workers: ", "0"),
+    ({"model_type": "trees", "workers": 2}, "train-model: model_type: 'trees'", "2 workers"),
+    ({"model_type": "blend", "workers": 2}, "train-model: model_type: 'blend'", "2 workers"),
+    ({"model_type": "trees", "model_fn": "my:model"}, "train-model: model_type: ", "model_fn"),
+    ({"model_type": "blend", "model_fn": "my:model"}, "train-model: model_type: ", "model_fn"),
+    ({"hyperparameters": {"model_type": "trees"}, "workers": 2}, "train-model: model_type: ", "2"),
+    (
+        {"model_type": "trees", "training_backend": "tfjob", "training_job": {"workers": 2}},
+        "train-model: model_type: 'trees'",
+        "2 workers",
+    ),
+    (
+        {
+            "model_type": "trees",
+            "training_backend": "tfjob",
+            "workers": 2,
+            "training_job": {"parameter_servers": 1},
+        },
+        "train-model: model_type: 'trees'",
+        "workers=1",
+    ),
+    (
+        {"model_type": "trees", "training_backend": "trainjob", "workers": 2},
+        "train-model: model_type: 'trees'",
+        "2 workers",
+    ),
+    (
+        {"search_space": TYPES, "max_trials": 3, "workers": 2},
+        "train-model: model_type: 'trees'",
+        "2",
+    ),
+    (
+        {"search_space": TYPES, "max_trials": 3, "model_fn": "my:model"},
+        "tune-hyperparameters: model_type: 'trees'",
+        "model_fn",
+    ),
+    (
+        {
+            "model_type": "trees",
+            "max_trials": 3,
+            "tuning_backend": "katib",
+            "trial_job": {"workers": 2},
+        },
+        "tune-hyperparameters: model_type: 'trees'",
+        "2 workers",
+    ),
+    ({"task": "regression", "class_weights": "balanced"}, "train-model: class_weights: ", "none"),
     ({"training_job": {"cpuu": 1}, "training_backend": "tfjob"}, "training_job: ", "'cpu'"),
     ({"thresholds": {"aucc": {"min": 0.9}}}, "evaluate-model: thresholds: 'aucc'", "'auc'"),
     ({"thresholds": {"auc": {"mni": 0.9}}}, "evaluate-model: thresholds: 'auc'", "'min'"),
@@ -103,6 +157,11 @@ def test_the_rest_is_found_with_the_columns(values, task, begins, names, example
         {"objective_metric": "eval_accuracy", "max_trials": 2, "additional_metrics":
          {"train_loss": "min"}},
         {"task": "regression", "thresholds": {"rmse": {"max": 1}}},
+        {"model_type": "trees"},
+        {"workers": 2},
+        {"search_space": TYPES, "workers": 2},
+        {"search_space": TYPES, "max_trials": 3},
+        {"model_type": "trees", "training_job": {"parameter_servers": 1}},
     ],
 )  # fmt: skip
 def test_what_fits_passes(values, examples):

@@ -37,6 +37,32 @@ def test_an_outline_has_the_columns_splits_and_classes(outline: Path) -> None:
         ({"thresholds": {"rmse": {"max": 1}}}, "evaluate-model: thresholds: 'rmse'.*binary"),
         ({"objective_metric": "eval_rmse", "max_trials": 2}, "hyperparameters: .* 'eval_rmse'"),
         ({"decision_threshold": 0.3, "task": "regression"}, "train-model: decision_threshold: "),
+        ({"model_type": "trees", "workers": 2}, "train-model: model_type: 'trees'.*workers=1"),
+        ({"hyperparameters": {"model_type": "blend"}, "workers": 2}, "train-model: model_type: "),
+        ({"model_type": "trees", "model_fn": "my:model"}, "train-model: model_type: .*model_fn"),
+        (
+            {
+                "model_type": "trees",
+                "training_backend": "tfjob",
+                "training_job": {"parameter_servers": 1, "workers": 2},
+            },
+            "train-model: model_type: ",
+        ),
+        (
+            {"training_backend": "tfjob", "training_job": {"cpuu": 1}},
+            "train-model: training_job: .*'cpu'",
+        ),
+        ({"class_weights": "balanced", "task": "regression"}, "train-model: class_weights: "),
+        ({"search_space": [{"name": "dropuot"}]}, "search_space.0.: .*'dropout'"),
+        (
+            {
+                "model_type": "trees",
+                "max_trials": 2,
+                "tuning_backend": "katib",
+                "trial_job": {"workers": 2},
+            },
+            "tune-hyperparameters: model_type: ",
+        ),
         ({"label": "chrun"}, "transform-features: label: .*'churn'"),
     ],
 )

@@ -67,6 +67,62 @@ def test_one_line(
     assert words in line
 
 
+MODEL_TYPES = [
+    (["model_type=trees", "workers=2"], "train-model: model_type: 'trees' trains in one process"),
+    (["model_type=blend", "workers=2"], "train-model: model_type: 'blend' trains in one process"),
+    (["model_type=trees", "model_fn=my:model"], "cannot be combined with model_fn"),
+    (['hyperparameters={"model_type": "trees"}', "workers=2"], "not with 2 workers"),
+    (
+        [
+            "model_type=trees",
+            "training_backend=tfjob",
+            'training_job={"workers": 2, "parameter_servers": 1}',
+        ],
+        "train-model: model_type: 'trees' trains in one process",
+    ),
+    (
+        [
+            "model_type=trees",
+            "max_trials=2",
+            "tuning_backend=katib",
+            'trial_job={"workers": 2}',
+        ],
+        "tune-hyperparameters: model_type: 'trees' trains in one process",
+    ),
+]
+
+
+@pytest.mark.parametrize("how", ["run", "submit", "compile"])
+@pytest.mark.parametrize(("parameters", "words"), MODEL_TYPES)
+def test_a_model_type_that_cannot_be_trained_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+    parameters: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "people.csv").write_text("age,left\n30,0\n40,1\n")
+    given = [part for value in parameters for part in ("--param", value)]
+    arguments = ["run", "--data", "people.csv", "--label", "left", "--output", "runs/x", *given]
+    if how == "submit":
+        server = ["--host", "http://127.0.0.1:9"]
+        arguments = ["submit", "--data", "gs://b/a.csv", "--label", "left", *server, *given]
+    if how == "compile":
+        lines = [f"  {value.replace('=', ': ', 1)}" for value in parameters]
+        (tmp_path / "config.yaml").write_text("\n".join(["parameters:", *lines]))
+        arguments = ["compile", "--config", "config.yaml", "--output", "pipeline.yaml"]
+    monkeypatch.setattr(sys, "argv", ["kfp-tabular", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kfp-tabular: error: ")
+    assert words in line
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
