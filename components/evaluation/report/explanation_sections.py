@@ -113,13 +113,20 @@ def _dependence(document: Mapping[str, Any]) -> Iterable[Markup]:
         if len(answers) > 1
         else ("; thin lines are single rows")
     )
+    low, high = _ends(entries)
+    beyond = any(not low <= value <= high for value in _answers(entries))
+    cut = (
+        " The axis holds all means and the middle 80 % of single rows; lines are cut beyond it."
+        if beyond
+        else ""
+    )
     yield html.note(
         "The mean answer if all of "
         f"{html.format_number(entries[0]['rows'])} random rows had the same value of a column "
         f"(partial dependence){single}, or the range of 80 % of them for a category. Where they "
         "cross, the effect depends on other columns. Gray bars: how many rows have these values; "
         "the outer 1 % on either side are not shown. Where columns are related, some combinations "
-        "never occur, and the answer for them is a guess."
+        f"never occur, and the answer for them is a guess.{cut}"
     )
     passed = document["explained"]["dependence_left_out"]
     if passed:
@@ -132,13 +139,7 @@ def _charts(
     entries: Sequence[Mapping[str, Any]], label: str, *, centered: bool
 ) -> Iterator[Markup]:
     shown = [_centered(entry) if centered else entry for entry in entries]
-    ends = [
-        value
-        for entry in shown
-        for line in (*entry["means"].values(), *entry["lines"])
-        for value in line
-    ]
-    between = min(ends), max(ends)
+    between = _ends(shown)
     for entry in shown:
         missing = entry["missing"]
         if entry["kind"] == "category":
@@ -154,6 +155,24 @@ def _charts(
             entry["kind"] == "time",
         )
         yield html.dependence_lines(lines, title=entry["name"], y_label=label, y_range=between)
+
+
+def _ends(entries: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the ends of the axis of answers: all means, and the range of most single rows.
+
+    A few rows would else decide the axis, and where a class is rare no mean could be told apart.
+    """
+    values = []
+    for entry in entries:
+        values += [value for means in entry["means"].values() for value in means]
+        values += (entry["missing"] or {"means": {}})["means"].values()
+        for answers in zip(*entry["lines"], strict=True):
+            values += _most(answers)
+    return min(values), max(values)
+
+
+def _answers(entries: Sequence[Mapping[str, Any]]) -> Iterator[float]:
+    return (value for entry in entries for line in entry["lines"] for value in line)
 
 
 def _dots(entry: Mapping[str, Any], label: str, between: tuple[float, float]) -> Markup:

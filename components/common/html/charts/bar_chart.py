@@ -47,8 +47,7 @@ def bar_chart(
     svg.check_lengths(series, len(labels))
     look = _Look(title, y_label, size, legend and len(series) > 1, tooltips)
     if upright is None:
-        longest = max((len(str(label)) for label in labels), default=0)
-        group = max(longest * svg.CHARACTER + 8, 18.0 * len(series))
+        group = max(svg.widest(labels) + 8, 18.0 * len(series))
         upright = len(labels) * group <= size[0] - 70
     return _upright_bars(labels, series, look) if upright else _lying_bars(labels, series, look)
 
@@ -109,8 +108,8 @@ def _lying_bars(
     group = bar * max(len(series), 1) + 7
     bottom = 8 + group * len(labels)
     height = bottom + (42 if look.y_label else 24)
-    most = int(width * 0.5 / svg.CHARACTER)
-    left = svg.CHARACTER * max((min(len(str(n)), most) for n in labels), default=1) + 12
+    most = int(width * 0.4 / svg.CHARACTER)
+    left = svg.widest(svg.shorten(label, most) for label in labels) + 12
     right = width - (60 if len(series) == 1 else 14)
     x = fit([v for values in series.values() for v in values], left, right, zero=True)
     plot = svg.Plot(width, height, left, 8, right, bottom)

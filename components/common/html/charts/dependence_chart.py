@@ -1,6 +1,7 @@
 """Small charts of how an answer depends on one value: means, lines of single rows, a histogram."""
 
 import datetime
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ _MISSING = 62.0  # the room for what is answered without a value, right of the a
 _ROW = 20.0
 _LONGEST = 18
 _DAY = 86_400.0
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def dependence_lines(
         drawn: What to draw.
         title: The title above the chart.
         y_label: The label of the answers.
-        y_range: The ends of the vertical axis, the same for charts that are compared.
+        y_range: The ends of the vertical axis, the same for charts that are compared. Lines of
+            single rows are cut where they leave it.
 
     Example:
         >>> drawn = DependenceLines([0, 1], {"yes": [0.2, 0.4]}, [[0.1, 0.5]], [0, 1], [7])
@@ -64,11 +68,13 @@ def dependence_lines(
     plot = svg.Plot(_WIDTH, _HEIGHT, left, 8, right, bottom)
     parts = svg.left_axis(plot, y, y_label, 4)
     for row in drawn.rows:
-        points = svg.path((x(a), y(b)) for a, b in zip(drawn.grid, row, strict=True))
-        parts.append(
-            f"<path style='fill:none;stroke:var(--soft);stroke-width:1;stroke-opacity:.28' "
-            f"d='{points}'/>"
-        )
+        pieces = _inside(list(zip(drawn.grid, row, strict=True)), y.low, y.high)
+        points = "".join(svg.path((x(a), y(b)) for a, b in piece) for piece in pieces)
+        if points:
+            parts.append(
+                f"<path style='fill:none;stroke:var(--soft);stroke-width:1;stroke-opacity:.28' "
+                f"d='{points}'/>"
+            )
     parts += _histogram(drawn, x, bottom)
     for index, (name, means) in enumerate(drawn.means.items()):
         parts.append(_mean_line(name, means, drawn, (x, y), index))
@@ -105,7 +111,7 @@ def dependence_dots(
         >>> chart.count("<circle"), "60 %" in chart
         (1, True)
     """
-    left = svg.CHARACTER * min(max((len(str(n)) for n in labels), default=1), _LONGEST) + 12
+    left = svg.widest(svg.shorten(label, _LONGEST) for label in labels) + 12
     bottom = 8 + _ROW * len(labels)
     right = _WIDTH - 42
     x = Scale(*_apart(x_range), left + 4, right - 6)
@@ -130,6 +136,28 @@ def dependence_dots(
             parts.append(_dot(x(values[place]), middle, tip, index))
     parts += svg.bottom_axis(plot, x, x_label, ticks=4)
     return svg.figure(_WIDTH, plot.height, parts, title=title, grows=False)
+
+
+def _inside(points: Sequence[Point], low: float, high: float) -> list[list[Point]]:
+    """Return the pieces of a line that lie between two heights.
+
+    Example:
+        >>> _inside([(0, 0), (1, 2), (2, 0)], 0, 1)
+        [[(0.0, 0.0), (0.5, 1.0)], [(1.5, 1.0), (2.0, 0.0)]]
+    """
+    pieces: list[list[Point]] = []
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        # The shares of the way at which the segment crosses the two heights.
+        ends = sorted((bound - y0) / (y1 - y0) for bound in (low, high)) if y1 != y0 else [0.0, 1.0]
+        start, end = max(ends[0], 0.0), min(ends[1], 1.0)
+        if start > end or (y1 == y0 and not low <= y0 <= high):
+            continue
+        here = [(x0 + share * (x1 - x0), y0 + share * (y1 - y0)) for share in (start, end)]
+        if pieces and pieces[-1][-1] == here[0]:
+            pieces[-1].append(here[1])
+        else:
+            pieces.append(here)
+    return pieces
 
 
 def _apart(ends: tuple[float, float]) -> tuple[float, float]:

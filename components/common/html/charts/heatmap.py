@@ -52,13 +52,13 @@ def heatmap(
         raise ValueError(f"values are not {len(row_labels)} rows of {len(column_labels)}")
     largest = max((abs(v) for r in values for v in r if svg.finite(v)), default=0) or 1.0
     rows, columns = len(row_labels), max(len(column_labels), 1)
-    margin = svg.CHARACTER * max((min(len(str(n)), 24) for n in row_labels), default=1)
+    margin = svg.widest(svg.shorten(name, 24) for name in row_labels)
     left, top = margin + 34, 22.0
     cell = min(max(430.0 / columns, 6.0), 84.0)
     tall = min(cell, max(430.0 / max(rows, 1), 4.0), 48.0)
     written = rows * columns <= _WRITTEN_CELLS and cell >= 26
-    turned = any(len(str(n)) * svg.CHARACTER > cell - 4 for n in column_labels)
-    below = svg.CHARACTER * max((min(len(str(n)), 24) for n in column_labels), default=1)
+    below = svg.widest(svg.shorten(name, 24) for name in column_labels)
+    turned = svg.widest(column_labels) > cell - 4
     grid_bottom = top + rows * tall
     height = grid_bottom + (below + 14 if turned else 20)
     width = max(left + columns * cell + 8, 240.0)

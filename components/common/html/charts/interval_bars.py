@@ -37,7 +37,7 @@ def interval_bars(
     """
     if not len(labels) == len(values) == len(intervals):
         raise ValueError(f"{len(labels)} labels, {len(values)} values, {len(intervals)} intervals")
-    left = svg.CHARACTER * min(max((len(str(n)) for n in labels), default=1), _LONGEST) + 12
+    left = svg.widest(svg.shorten(label, _LONGEST) for label in labels) + 12
     bottom = 6 + _ROW * len(labels)
     ends = [end for interval in intervals if interval is not None for end in interval]
     x = fit([*values, *ends], left, _WIDTH - 14, zero=True, rounded=False)

@@ -78,7 +78,8 @@ def line_chart(
     for index, (name, points) in enumerate(lines.items()):
         line = _line(name, points, (x, y), (x_label, y_label))
         parts.append(f"<g class='{svg.color(index)}'>{line}</g>")
-    parts += _levels(levels, plot, y) + _marks(marks, plot, x)
+    drawn = [(x(a), y(b)) for a, b in every]
+    parts += _levels(levels, plot, y, drawn) + _marks(marks, plot, x)
     return svg.figure(
         width,
         bottom + 44,
@@ -90,13 +91,25 @@ def line_chart(
     )
 
 
-def _levels(levels: Mapping[str, float], plot: svg.Plot, scale: Scale) -> list[str]:
+def _levels(
+    levels: Mapping[str, float],
+    plot: svg.Plot,
+    scale: Scale,
+    drawn: Sequence[tuple[float, float]],
+) -> list[str]:
+    """Return dashed lines with their names, each at the end that the lines leave free."""
     parts = []
+    middle = (plot.left + plot.right) / 2
     for name, value in levels.items():
         y = scale(value)
+        free = [
+            min((abs(b - y) for a, b in drawn if (a < middle) == is_left), default=plot.height)
+            for is_left in (True, False)
+        ]
+        at, anchor = (plot.left + 4, "start") if free[0] > free[1] else (plot.right - 2, "end")
         parts.append(f"<path class='dash' d='{svg.path([(plot.left, y), (plot.right, y)])}'/>")
         place = y - 5 if y > plot.top + 14 else y + 14
-        parts.append(svg.text(plot.right - 2, place, name, anchor="end", css="halo al"))
+        parts.append(svg.text(at, place, name, anchor=anchor, css="halo al"))
     return parts
 
 

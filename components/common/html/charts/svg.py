@@ -9,7 +9,11 @@ from kfp_tabular.components.common.html.markup import Markup, escape
 from kfp_tabular.components.common.html.style import SERIES_COLOURS
 
 CHARACTER = 6.2
-"""The approximate width of a character in pixels, in the font of the charts."""
+"""The mean width of a character in pixels, in the font of the charts."""
+
+_WIDTHS = {"narrow": 4.3, "wide": 10.8, "large": 8.0, "full": 12.5, "other": 7.0}
+_NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[] "), frozenset("mwMWQ@%…")
+_FULL_WIDTH = "\u1100"  # from here on most scripts are drawn in squares
 
 WIDTH = 480.0
 """The width of a chart in pixels unless it says otherwise. Two fit on a page of full width, and one
@@ -202,7 +206,28 @@ def label_width(scale: Scale, ticks: int = 6) -> float:
         >>> label_width(Scale(0, 10, 0, 100)) < label_width(Scale(0, 10_000_000, 0, 100))
         True
     """
-    return CHARACTER * max((len(written) for _, written in scale.ticks(ticks)), default=1) + 10
+    return widest(written for _, written in scale.ticks(ticks)) + 10
+
+
+def widest(labels: Iterable[object]) -> float:
+    """Return the width that the widest label takes at most, on a telephone too, in pixels.
+
+    Example:
+        >>> widest(["C0000484", "iiii"]) > widest(["distance"]) > widest([])
+        True
+    """
+    return max((sum(map(_width, str(label))) for label in labels), default=CHARACTER)
+
+
+def _width(character: str) -> float:
+    if character in _NARROW:
+        return _WIDTHS["narrow"]
+    if character in _WIDE:
+        return _WIDTHS["wide"]
+    if character >= _FULL_WIDTH:
+        return _WIDTHS["full"]
+    large = character.isupper() or character.isdigit() or character in "_&+<>=~#"
+    return _WIDTHS["large" if large else "other"]
 
 
 def shorten(content: object, most: int) -> str:
