@@ -1,7 +1,6 @@
 """The report about a search: one HTML page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
@@ -31,7 +30,7 @@ def passed_on(hyperparameters: Hyperparameters) -> str:
     note = html.paragraph(
         "max_trials is 0: nothing was searched, and these hyperparameters were passed on."
     )
-    table = html.table(("Hyperparameter", "Value"), asdict(hyperparameters).items())
+    table = html.table(("Hyperparameter", "Value"), hyperparameters.described().items())
     return html.page(_TITLE, [html.Section("Hyperparameters", (note, table))])
 
 
@@ -73,7 +72,7 @@ def _facts(result: SearchResult) -> html.Markup:
 
 
 def _changes(base: Hyperparameters, values: Mapping[str, object]) -> html.Markup:
-    before, after = asdict(base), asdict(base.updated(values))
+    before, after = base.described(), base.updated(values).described()
     rows = [
         (name, before[name], after[name], html.badge("searched") if name in values else "")
         for name in before

@@ -27,6 +27,21 @@ _CHOSEN: Mapping[str, tuple[float, str]] = {"tabm": (0.005, "96,96"), "": (0.001
 """The learning rate and the layer widths of a model type; `""` is for all others."""
 
 
+_LEFT_TO_TRAINING = frozenset(
+    (
+        "epochs",
+        "train_steps",
+        "learning_rate",
+        "hidden_units",
+        "embedding_dimension",
+        "tree_count",
+        "tree_learning_rate",
+        "tree_rows",
+    )
+)
+"""Hyperparameters that training chooses if they are 0 or empty."""
+
+
 def layer_widths(text: str) -> list[int]:
     """Return the layer widths in a comma-separated list.
 
@@ -174,6 +189,18 @@ class Hyperparameters(BasicHyperparameters):
             learning_rate=self.learning_rate or rate,
             hidden_units=self.hidden_units or widths,
         )
+
+    def described(self) -> dict[str, object]:
+        """Return the values to show by name: `chosen by training` where 0 or nothing leaves it so.
+
+        Example:
+            >>> Hyperparameters(l2=0.0).described()["learning_rate"]
+            'chosen by training'
+        """
+        return {
+            name: "chosen by training" if name in _LEFT_TO_TRAINING and not value else value
+            for name, value in asdict(self).items()
+        }
 
     def updated(self, values: Mapping[str, Any]) -> "Hyperparameters":
         """Return these hyperparameters with some replaced.

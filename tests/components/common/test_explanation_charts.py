@@ -102,3 +102,28 @@ def test_dots_with_any_categories_are_drawn(rows, name):
     root = drawing(chart)
     assert len(list(root.iter("circle"))) == len(rows)
     inside(root)
+
+
+@given(
+    rows=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=5),
+    ends=st.tuples(NUMBERS, NUMBERS).map(sorted),
+)
+def test_lines_are_cut_where_they_leave_the_axis(rows, ends):
+    low, high = ends
+    lines = html.DependenceLines([0, 1, 2], {"yes": [low, high, low]}, rows, [0, 2], [1])
+
+    chart = drawing(html.dependence_lines(lines, title="", y_label="", y_range=(low, high)))
+
+    for path in chart.iter("path"):
+        if "stroke-opacity" in (path.get("style") or ""):
+            heights = [float(y) for _, y in re.findall(r"([\d.-]+) ([\d.-]+)", path.get("d"))]
+            assert all(8 - 0.1 <= y <= 168 + 0.1 for y in heights)
+
+
+@pytest.mark.parametrize("label", ["C0000484", "home_and_garden", "MMMMMM", "mmmm", "日本語"])
+def test_bars_leave_room_for_their_labels(label):
+    chart = drawing(html.interval_bars([label], [1.0], [None], x_label=""))
+
+    text = next(text for text in chart.iter("text") if text.text == label)
+    # 7 pixels are the mean width of a letter of 11 pixels, and of a telephone's 12.5.
+    assert float(text.get("x")) >= 7 * len(label)
