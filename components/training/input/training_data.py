@@ -4,12 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
-from kfp_tabular.components.training.input import label_statistics, packed_rows, parquet_reader
+from kfp_tabular.components.training.input import (
+    label_statistics,
+    number_ranges,
+    packed_rows,
+    parquet_reader,
+)
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 
@@ -27,6 +34,8 @@ class TrainingData:
         class_counts: Rows of the train split by class; empty for regression.
         mean: Mean of a regression label; 0 for other tasks.
         scale: Standard deviation of a regression label; 1 for other tasks.
+        ranges: The smallest and the largest number of each numeric column in the train split, in
+            the columns' order; empty if unknown.
         has_eval_split: Whether there is an eval split with rows.
         held_out: Rows to evaluate on; None without an eval split, or if another process
             evaluates.
@@ -41,6 +50,7 @@ class TrainingData:
     class_counts: Sequence[int]
     mean: float
     scale: float
+    ranges: Sequence[number_ranges.Range]
     has_eval_split: bool
     held_out: packed_rows.PackedRows | None
 
@@ -109,6 +119,7 @@ def read(
         class_counts=counts,
         mean=mean,
         scale=scale,
+        ranges=_ranges(train, share, columns.numeric, agreement),
         has_eval_split=has_eval_split,
         held_out=held_out,
     )
@@ -120,6 +131,26 @@ def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:
 
     schema = tft.TFTransformOutput(str(transform_graph)).transformed_metadata.schema
     return packed_rows.from_schema(schema, task.label)
+
+
+def _ranges(
+    files: Sequence[Path],
+    share: Sequence[parquet_reader.Piece],
+    names: Sequence[str],
+    agreement: Agreement,
+) -> list[number_ranges.Range]:
+    """Return the columns' ranges over the shares of all processes, the same in each of them."""
+    found = number_ranges.from_footers(files, names)
+    # All processes see the same footers, so they agree on what is left.
+    left = [name for name in names if name not in found]
+    if left:
+        own = number_ranges.from_rows(share, left)
+        each = agreement.each(own.ravel().tolist()).reshape(-1, len(left), 2)
+        lowest, highest = np.fmin.reduce(each[..., 0]), np.fmax.reduce(each[..., 1])
+        found |= {
+            name: (float(lowest[index]), float(highest[index])) for index, name in enumerate(left)
+        }
+    return [found[name] for name in names]
 
 
 def _moments(share: Sequence[parquet_reader.Piece], task: Task) -> list[float]:

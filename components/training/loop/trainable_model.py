@@ -188,6 +188,7 @@ def model_context(settings: WorkerSettings, data: TrainingData) -> ModelContext:
             kind, data.class_counts, balanced=settings.class_weights == "balanced"
         ),
         rows=data.rows[parquet_reader.TRAIN_SPLIT],
+        ranges=tuple(data.ranges),
     )
 
 

@@ -30,6 +30,8 @@ class ModelContext:
         rows: Rows of the train split.
         vectors: The vector columns, in the order of the `numeric` input, where they follow the
             numeric columns.
+        ranges: The smallest and the largest number of each numeric column in the train split, in
+            the order of `numeric`; empty if unknown.
     """
 
     task: TaskKind
@@ -41,6 +43,7 @@ class ModelContext:
     prior: tuple[float, ...]
     rows: int
     vectors: tuple[Vector, ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
 
     def inputs(self) -> dict[str, Any]:
         """Return new inputs of a functional model.

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from kfp_tabular.components.training.input.packed_rows import Categorical
 
 _WAVES = 16
@@ -21,21 +23,30 @@ _STAIR_HEIGHT = 0.3
 """Standard deviation of the initial difference between the ends of a stair."""
 
 
-def waves(numbers: Any, count: int) -> Any:
+def waves(numbers: Any, count: int, ranges: Sequence[tuple[float, float]] = ()) -> Any:
     """Return sums of waves of each of the first `count` numbers, side by side.
+
+    Beyond a number's range they stay as they are at its end: where nothing was learned, a wave
+    would go on up and down.
 
     Args:
         numbers: Keras tensor `[batch, at least count]`.
         count: How many of them, at least one.
+        ranges: The smallest and the largest of each number in training; empty if unknown.
     """
     import tensorflow as tf
     import tf_keras
 
     initializers = tf_keras.initializers
+    bounds = np.asarray(ranges or [(-np.inf, np.inf)] * count, np.float32)
 
     class Waves(tf_keras.layers.Layer):  # type: ignore[misc]
         def build(self, _shape: Any) -> None:
             each = (count, _WAVES)
+            # A weight, so that whoever restores a checkpoint has the range, too.
+            self.bounds = self.add_weight(
+                "bounds", bounds.shape, initializer=initializers.Constant(bounds), trainable=False
+            )
             spread, bound = 2 * math.pi * _FREQUENCY, _WAVES**-0.5
             self.frequency = self.add_weight(
                 "frequency", each, initializer=initializers.RandomNormal(0, spread)
@@ -49,7 +60,8 @@ def waves(numbers: Any, count: int) -> Any:
             self.bias = self.add_weight("bias", (count * _WAVE_WIDTH,), initializer="zeros")
 
         def call(self, inputs: Any) -> Any:
-            waves = tf.cos(inputs[:, :count, None] * self.frequency + self.phase)
+            within = tf.clip_by_value(inputs[:, :count], self.bounds[:, 0], self.bounds[:, 1])
+            waves = tf.cos(within[:, :, None] * self.frequency + self.phase)
             sums = tf.einsum("bcf,cfw->bcw", waves, self.wave)
             return tf.reshape(sums, [-1, count * _WAVE_WIDTH]) + self.bias
 

@@ -51,7 +51,7 @@ def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
 
     parts = []
     if context.numeric:
-        parts.append(number_embeddings.waves(inputs[NUMERIC], len(context.numeric)))
+        parts.append(number_embeddings.waves(inputs[NUMERIC], len(context.numeric), context.ranges))
     ordered = bucket_copies(context.numeric, context.categorical)
     if ordered:
         ids, columns = inputs[CATEGORICAL], context.categorical

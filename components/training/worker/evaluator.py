@@ -175,6 +175,7 @@ def _data(opened: Workspace) -> TrainingData:
         class_counts=[1] * len(task.classes),
         mean=0.0,
         scale=1.0,
+        ranges=(),
         has_eval_split=held_out is not None,
         held_out=held_out,
     )

@@ -8,7 +8,12 @@ from hypothesis.extra import numpy as arrays
 
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.training.input.packed_rows import Categorical, Vector
-from kfp_tabular.components.training.model import ModelContext, architectures, members
+from kfp_tabular.components.training.model import (
+    ModelContext,
+    architectures,
+    members,
+    number_embeddings,
+)
 from kfp_tabular.components.training.model.predictor import predictions
 
 
@@ -76,6 +81,49 @@ def test_tabm_takes_any_columns_and_any_number_of_rows(changes, rows):
     assert each.shape[2] == given.units
     assert len({tuple(logits) for logits in each.numpy()[0].round(6)}) == each.shape[1]
     np.testing.assert_allclose(members.mean_logits(given.task, each), whole, rtol=1e-6)
+
+
+def test_tabm_goes_on_along_a_line_beyond_the_range():
+    import tensorflow as tf
+
+    columns = (Categorical("x__bucket", 0, 4),)
+    given = context(
+        task="regression", prior=(0.0,), ranges=((-1.5, 2.0), (3.0, 3.0)), categorical=columns
+    )
+    model = architectures.build(given)
+
+    def answers(*numbers):
+        rows = len(numbers)
+        return model(
+            {
+                "numeric": tf.constant([[number, 3.0] for number in numbers]),
+                "categorical": tf.zeros([rows, 1], tf.int32),
+            }
+        ).numpy()[:, 0]
+
+    # Where no unit of the network bends any more, equal steps change the answer by as much.
+    for side in (1e4, -1e4):
+        steps = np.diff(answers(side, 2 * side, 3 * side, 4 * side))
+        np.testing.assert_allclose(steps, steps[0], rtol=1e-3)
+
+
+def test_waves_stop_at_the_ends_of_the_range():
+    import tensorflow as tf
+    import tf_keras
+
+    numbers = tf_keras.Input((3,))
+    ends = ((-1.5, 2.0), (3.0, 3.0))
+    tf_keras.utils.set_random_seed(1)
+    free = tf_keras.Model(numbers, number_embeddings.waves(numbers, 2))
+    tf_keras.utils.set_random_seed(1)
+    within = tf_keras.Model(numbers, number_embeddings.waves(numbers, 2, ends))
+
+    inside = tf.constant([[-1.5, 3.0, 9.0], [0.3, 3.0, 9.0], [2.0, 3.0, 9.0]])
+    np.testing.assert_array_equal(within(inside), free(inside))
+    beyond = tf.constant([[2.1, 4.0, 0.0], [1e30, -7.0, 0.0], [np.inf, -np.inf, 0.0]])
+    np.testing.assert_array_equal(within(beyond), np.repeat(within(inside)[-1:], 3, axis=0))
+    assert not np.allclose(free(beyond)[0], free(inside)[-1])
+    assert len(within.trainable_weights) == len(free.trainable_weights) == 4
 
 
 def test_other_models_are_trained_on_their_own_logits():
