@@ -5,9 +5,10 @@ import json
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.public_tables.installation import ENVIRONMENTS
-from tests.benchmarks.quality import page, preparation, results
+from tests.benchmarks.quality import page, preparation, results, tested_rows
 from tests.benchmarks.quality.catalog import TABLES
 from tests.benchmarks.quality.results import Key, Result
 
@@ -15,6 +16,7 @@ LIBRARIES = ("catboost", "lightgbm", "hist-gradient-boosting")
 OURS = "kfp-tabular"
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
+_LIBRARIES_DEPEND_ON = ("libraries.py", "tables.py", "splits.py", "requirements.txt")
 _STEPS = ("prepare", "libraries", "ours", "report")
 
 
@@ -49,15 +51,21 @@ def main() -> None:
     if "report" in arguments.steps:
         kept = [one for one in results.read(_file(folder)) if (one.table, one.seed) in pairs]
         ours = [_our_name(model_type) for model_type in arguments.model_type]
-        print(page.write(kept, arguments.libraries, ours, markdown=arguments.markdown))
+        print(
+            page.write(
+                kept,
+                arguments.libraries,
+                ours,
+                standard_error=tested_rows.standard_error(folder, kept),
+                markdown=arguments.markdown,
+            )
+        )
 
 
 def _libraries(
     folder: Path, pairs: Sequence[tuple[str, int]], models: Sequence[str], threads: int
 ) -> None:
-    code = results.digest_of(
-        *(_HERE / name for name in ("libraries.py", "tables.py", "splits.py", "requirements.txt"))
-    )
+    code = results.digest_of(*(_HERE / name for name in _LIBRARIES_DEPEND_ON))
     wanted = [(name, seed, model, code) for name, seed in pairs for model in models]
     jobs = [
         (model, name, TABLES[name].document(), seed)
@@ -78,8 +86,27 @@ def _ours(folder: Path, pairs: Sequence[tuple[str, int]], model_type: str) -> No
         for table, seed, _, _ in results.missing(wanted, results.read(_file(folder)))
     ]
     python = ENVIRONMENTS / "tensorflow" / "bin" / "python"
+    commit = _commit()
     command = [str(python), "-m", "tests.benchmarks.quality.ours", str(folder / "tables")]
-    _collect(folder, command, jobs, lambda line: (line["table"], line["seed"], name, code))
+    _collect(
+        folder,
+        command,
+        jobs,
+        lambda line: (line["table"], line["seed"], name, code),
+        made_with=f"kfp-tabular {commit}",
+    )
+
+
+def _commit() -> str:
+    """Return the commit of the components; with a plus if they were changed since."""
+    shown = [
+        subprocess.run(["git", *asked], cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        for asked in (
+            ["rev-parse", "--short", "HEAD"],
+            ["status", "--porcelain", "--", "components"],
+        )
+    ]
+    return shown[0].stdout.strip() + ("+" if shown[1].stdout.strip() else "")
 
 
 def _our_name(model_type: str) -> str:
@@ -90,9 +117,18 @@ def _collect(
     folder: Path,
     command: list[str],
     jobs: Sequence[object],
-    key: Callable[[dict], Key],  # type: ignore[type-arg]
+    key: Callable[[dict[str, Any]], Key],
+    made_with: str = "",
 ) -> None:
-    """Run jobs in a process, and keep each result as it comes."""
+    """Run jobs in a process, and keep each result as it comes.
+
+    Args:
+        folder: The benchmark's folder.
+        command: The command, which gets the jobs as JSON and prints JSON lines.
+        jobs: What to do.
+        key: Returns a line's key.
+        made_with: What the results were made with, where lines do not tell.
+    """
     if not jobs:
         return
     with subprocess.Popen(
@@ -102,7 +138,12 @@ def _collect(
         for text in running.stdout:
             if text.startswith("{"):
                 line = json.loads(text)
-                result = Result(*key(line), line.get("error", ""), line.get("values", {}))
+                result = Result(
+                    *key(line),
+                    error=line.get("error", ""),
+                    values=line.get("values", {}),
+                    made_with=line.get("made_with", made_with),
+                )
                 results.append(_file(folder), result)
                 found = result.error or {n: round(v, 4) for n, v in result.values.items()}
                 print(result.table, result.seed, result.model, found, flush=True)

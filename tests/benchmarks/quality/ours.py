@@ -6,7 +6,6 @@ What is measured is what users get: the exported SavedModel's answers to the raw
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.training import train
 from kfp_tabular.components.training.options import TrainingOptions
 from kfp_tabular.components.training.training_request import TrainingRequest
-from tests.benchmarks.quality import scores, splits
+from tests.benchmarks.quality import row_losses, scores, splits
 
-_ROWS_AT_A_TIME, _SINGLE_ROWS = 8192, 200
+_ROWS_AT_A_TIME, _SINGLE_ROWS = 8192, 100
 
 
 def main(folder: Path, document: str) -> None:
@@ -30,10 +29,9 @@ def main(folder: Path, document: str) -> None:
     for model_type, name, seed in json.loads(document):
         table = folder / name / f"seed{seed}"
         line: dict[str, object] = {"model": model_type, "table": name, "seed": seed}
+        output = table / f"model-{model_type or 'default'}"
         try:
-            line["values"] = run(
-                table, table / f"model-{model_type or 'default'}", model_type, seed
-            )
+            line["values"] = run(table, output, model_type, seed)
         except UserError as error:
             line["error"] = str(error)
         print(json.dumps(line), flush=True)
@@ -58,18 +56,19 @@ def run(table: Path, output: Path, model_type: str, seed: int) -> dict[str, floa
         training_logs=output / "logs",
         report=output / "report.html",
     )
-    started = time.perf_counter()
-    train.run(request)
-    seconds = time.perf_counter() - started
-    return {**measure(output / "model", table), "train_seconds": seconds}
+    with scores.Stopwatch() as training:
+        train.run(request)
+    name = f"kfp-tabular {model_type}".strip()
+    return {**measure(output / "model", table, name), **training.values("train")}
 
 
-def measure(path: Path, table: Path) -> dict[str, float]:
+def measure(path: Path, table: Path, name: str = "") -> dict[str, float]:
     """Return the scores of a model on the raw test rows of a table, and its speed.
 
     Args:
         path: The model artifact.
         table: The folder with `examples`.
+        name: Under which the rows' losses are kept; empty not to keep them.
     """
     model = SavedModel(path)
     examples = Examples(table / "examples")
@@ -79,6 +78,9 @@ def measure(path: Path, table: Path) -> dict[str, float]:
     left_out = sum(batch.missing + batch.unknown for batch in batches)
     if left_out:
         raise UserError(f"{table}: {left_out} test rows have a label that the model does not know.")
+    if name:
+        losses = scores.losses(model.spec.task, labels, predictions)
+        row_losses.write(table, name, labels, losses)
     return {
         **scores.measure(model.spec.task, labels, np.asarray(predictions, np.float64)),
         **_speed(model, batches[0].inputs),
@@ -88,22 +90,13 @@ def measure(path: Path, table: Path) -> dict[str, float]:
 
 
 def _speed(model: SavedModel, inputs: dict[str, Any]) -> dict[str, float]:
-    rows = len(next(iter(inputs.values())))
-    single = []
-    for row in range(_SINGLE_ROWS):
-        at = [row % rows]
-        started = time.perf_counter()
-        model.predict({name: values[at] for name, values in inputs.items()})
-        single.append(time.perf_counter() - started)
-    chosen = np.resize(np.arange(rows), _ROWS_AT_A_TIME)
-    many = {name: values[chosen] for name, values in inputs.items()}
-    model.predict(many)
-    started = time.perf_counter()
-    model.predict(many)
-    return {
-        "row_ms": 1000 * float(np.median(single)),
-        "rows_per_second": _ROWS_AT_A_TIME / (time.perf_counter() - started),
-    }
+    def take(rows: Any) -> dict[str, Any]:
+        return {name: values[rows] for name, values in inputs.items()}
+
+    count = len(next(iter(inputs.values())))
+    rows = [take([row % count]) for row in range(_SINGLE_ROWS)]
+    many = take(np.resize(np.arange(count), _ROWS_AT_A_TIME))
+    return scores.speed(model.predict, rows, many, _ROWS_AT_A_TIME)
 
 
 if __name__ == "__main__":

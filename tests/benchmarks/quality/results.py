@@ -19,7 +19,8 @@ class Result:
         model: `lightgbm`, `catboost`, `hist-gradient-boosting`, or `kfp-tabular` with its type.
         code: What it depends on: a digest of settings or of code.
         error: Why there are no values; empty if there are.
-        values: `score` and other measures; `train_seconds`, `row_ms`, `rows_per_second`.
+        values: `score` and other measures; times of training and of predictions.
+        made_with: The library's version, or kfp-tabular's commit.
     """
 
     table: str
@@ -28,6 +29,7 @@ class Result:
     code: str
     error: str = ""
     values: dict[str, float] = field(default_factory=dict)
+    made_with: str = ""
 
     @property
     def key(self) -> Key:

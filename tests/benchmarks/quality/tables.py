@@ -35,8 +35,8 @@ def _frame(file: Path, table: dict) -> pd.DataFrame:  # type: ignore[type-arg]
     if table["task"] != "regression":
         counts = frame[label].value_counts()
         frame = frame[frame[label].map(counts) >= _FEWEST_OF_A_CLASS]
-    if table["rows"] and len(frame) > table["rows"]:
-        frame = frame.sample(table["rows"], random_state=0)
+    if len(frame) > table["most_rows"]:
+        frame = frame.sample(table["most_rows"], random_state=0)
     return frame.reset_index(drop=True)
 
 

@@ -55,7 +55,7 @@ def test_scores_are_those_of_scikit_learn(seed: int, classes: int, rounded: bool
 
 
 def test_a_sure_mistake_costs_much_but_not_infinitely() -> None:
-    found = scores.log_loss(np.array([0]), np.array([[0.0, 1.0]]))
+    (found,) = scores.losses("binary", np.array([0]), np.array([[0.0, 1.0]]))
     assert found == pytest.approx(-math.log(1e-7))
 
 
@@ -92,7 +92,9 @@ def test_a_difference_is_to_the_best_other_of_the_means() -> None:
     (entry,) = comparison.behind(comparison.scores_of(KEPT, ["x", "y", "ours"]), "x", ["ours"])
     assert (entry.table, entry.best) == ("a", "ours")
     assert entry.difference == pytest.approx(2.0 / 1.25 - 1)
-    assert entry.standard_error == pytest.approx(np.std([1 / 1.5 - 1, 2.0], ddof=1) / 2**0.5)
+    assert math.isnan(entry.standard_error)
+    assert not entry.is_sure
+    assert (entry.seeds_behind, entry.seeds) == (1, 2)
 
 
 def test_mean_ranks_weigh_tables_alike_whatever_their_seeds() -> None:
@@ -123,17 +125,35 @@ def test_a_digest_changes_with_the_code(tmp_path: Path) -> None:
     assert first != results.digest_of(tmp_path)
 
 
+def _error(table: str, model: str, other: str) -> float:
+    return 0.25
+
+
+def test_a_difference_is_sure_beyond_two_standard_errors() -> None:
+    (entry,) = comparison.behind(
+        comparison.scores_of(KEPT, ["x", "y", "ours"]), "ours", ["x", "y"], _error
+    )
+    assert entry.standard_error == 0.125
+    assert entry.is_sure
+
+
 @pytest.mark.parametrize("markdown", [False, True])
 def test_the_page_has_scores_ranks_and_costs(markdown: bool) -> None:
-    costs = {"train_seconds": 1.0, "row_ms": 2.0, "rows_per_second": 3000.0}
+    costs = {"train_cpu_seconds": 1.0, "row_cpu_ms": 2.0, "rows_per_cpu_second": 3000.0}
     kept = [
-        Result(r.table, r.seed, r.model, r.code, r.error, r.values and {**costs, **r.values})
+        Result(r.table, r.seed, r.model, r.code, r.error, r.values and {**costs, **r.values}, "v1")
         for r in KEPT
     ]
-    text = page.write(kept, ["x", "y"], ["ours"], markdown=markdown)
-    assert "-37.5 ± 58.3 %" in text
+    text = page.write(kept, ["x", "y"], ["ours"], standard_error=_error, markdown=markdown)
+    assert "made with v1" in text
+    assert "-37.5 ± 12.5 %" in text
     assert "b 0 ours: no label" in text
     assert "3,000" in text
+
+
+def test_the_page_lists_what_is_worse_with_its_standard_errors() -> None:
+    text = page.write(KEPT, ["ours", "y"], ["x"], standard_error=_error, markdown=True)
+    assert "| a | ours | +60.0 ± 20.0 % | 3.0 | 1 of 2 |" in text
 
 
 def test_tables_are_many_of_each_task_and_hide_what_leaks() -> None:
