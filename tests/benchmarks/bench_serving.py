@@ -1,11 +1,14 @@
 """The endpoint under load: beside KServe's own server, its checks on and off, batches, memory.
 
     .venvs/serving/bin/python tests/benchmarks/bench_serving.py [--minutes 10]
+    .venvs/serving/bin/python tests/benchmarks/bench_serving.py --data trips.csv \\
+        --model runs/then/models/model/1 --against runs/now/models/model/1
 
-Server and client are processes of this machine and share its CPUs. The model is a wide-and-deep
-network on taxi trips, trained by `kfp-tabular run`: on `chicago_taxi.csv` in the folder that
+Server and client are processes of this machine and share its CPUs. The model is the default one on
+taxi trips, trained by `kfp-tabular run`: on `chicago_taxi.csv` in the folder that
 KFP_TABULAR_REFERENCE_DATA names, else on trips made up here; `--model` takes one that is there.
-Requests are single rows over v1 unless said otherwise, 500 different ones in turn.
+Requests are single rows over v1 unless said otherwise, 500 different ones in turn. `--against`
+compares two models behind the same server instead (`serving_models.py`).
 
 What is compared runs in turns of a few seconds, A B A B ..., and medians are shown: the machine may
 be busy with something else. CPU time per request, of the server alone, is less affected by that.
@@ -13,153 +16,34 @@ be busy with something else. CPU time per request, of the server alone, is less 
 
 import argparse
 import csv
-import json
 import os
-import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import serving_models
+from serving_load import BATCHES, HERE, SINGLE, Bench, Requests, head, line, say, title
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 
-HERE = Path(__file__).parent
 PROGRAM = HERE.parents[1] / ".venvs" / "author" / "bin" / "kfp-tabular"
 LABEL = "big_tipper"
-KEY = "bench-0123456789-abcdef"
-REQUESTS = 500
-STARTING_SECONDS = 120
-BATCHES = ("--batch-rows", "128")
-SINGLE = ("--batch-rows", "1")
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass
-class Server:
-    """A running server."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def resident_mib(self) -> float:
-        """Memory that it holds now."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * PAGE / 2**20
-
-
-@dataclass
-class Turn:
-    """The result of one turn of load."""
-
-    rate: float
-    cpu_ms: float
-    ms: dict[str, float]
-
-
-class Bench:
-    """A model, requests for it, and servers of it."""
-
-    def __init__(self, folder: Path, model: Path, seconds: float, rounds: int) -> None:
-        self.folder = folder
-        self.model = model
-        self.seconds = seconds
-        self.rounds = rounds
-        (folder / "keys").mkdir()
-        (folder / "keys" / "bench").write_text(KEY)
-
-    @contextmanager
-    def server(self, kind: str, *options: str) -> Iterator[Server]:
-        """Run a server: `kserve`, `ours`, `guarded` (with authentication) or `bare`."""
-        port = _free_port()
-        ours = ["--model", str(self.model), "--name", "taxi", "--port", str(port), *options]
-        command = {
-            "kserve": [str(HERE / "serving_baseline.py"), str(self.model), str(port)],
-            "ours": ["-m", "kfp_tabular.serving", *ours],
-            "guarded": [
-                *("-m", "kfp_tabular.serving"),
-                *(*ours, "--auth-keys", str(self.folder / "keys")),
-            ],
-            "bare": [str(HERE / "serving_bare.py"), *ours],
-        }[kind]
-        with (self.folder / "server.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
-        try:
-            _wait_for(port, process)
-            yield Server(process, port)
-        finally:
-            process.terminate()
-            process.wait()
-
-    def turn(self, server: Server, requests: Path, **job: float) -> Turn:
-        """Put load on a server and check that every response is valid."""
-        document = {"port": server.port, "requests": str(requests), "seconds": self.seconds, **job}
-        before = server.cpu_seconds()
-        done = subprocess.run(
-            [sys.executable, str(HERE / "serving_client.py")],
-            input=json.dumps(document).encode(),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        cpu = server.cpu_seconds() - before
-        found = json.loads(done.stdout)
-        if set(found["statuses"]) != {"200"}:
-            raise RuntimeError(f"answers by status: {found['statuses']}")
-        answers = found["statuses"]["200"]
-        return Turn(answers / found["seconds"], cpu / answers * 1e3, found["ms"])
-
-    def turns(self, servers: Sequence[Server], requests: Path, **job: float) -> list[Turn]:
-        """Let servers take turns, and return the medians of each."""
-        for server in servers:
-            self.turn(server, requests, **job)
-        taken: list[list[Turn]] = [[] for _ in servers]
-        for _ in range(self.rounds):
-            for server, turns in zip(servers, taken, strict=True):
-                turns.append(self.turn(server, requests, **job))
-        return [_median(turns) for turns in taken]
-
-    def compare(
-        self, kinds: dict[str, Sequence[str]], connections: int, requests: Path
-    ) -> list[Turn]:
-        """Let two servers take turns, and print a line for each and their ratio."""
-        with ExitStack() as stack:
-            servers = [stack.enter_context(self.server(*arguments)) for arguments in kinds.values()]
-            medians = self.turns(servers, requests, connections=connections)
-        _head("server", "requests/s", "CPU ms each", "p50 ms", "p99 ms")
-        for name, found in zip(kinds, medians, strict=True):
-            _line(
-                name,
-                f"{found.rate:,.0f}",
-                f"{found.cpu_ms:.2f}",
-                f"{found.ms['50']:.1f}",
-                f"{found.ms['99']:.1f}",
-            )
-        return medians
 
 
 def beside_kserve(bench: Bench, requests: Path) -> None:
     """Compare with a model of KServe's that does only `signature(**tensors)`."""
-    _title("v1, one row, 16 connections: beside KServe's ModelServer")
+    title("v1, one row, 16 connections: beside KServe's ModelServer")
     kinds = {
         "KServe, signature(**tensors) only": ["kserve"],
         "kfp-tabular, with authentication": ["guarded", *SINGLE],
         "kfp-tabular, with batches too": ["guarded", *BATCHES],
     }
     kserve, guarded, batches = bench.compare(kinds, 16, requests)
-    _say(
+    say(
         f"{guarded.rate / kserve.rate:.2f}x KServe's throughput; with batches "
         f"{batches.rate / kserve.rate:.2f}x"
     )
@@ -168,11 +52,11 @@ def beside_kserve(bench: Bench, requests: Path) -> None:
 def checks(bench: Bench, requests: Path) -> None:
     """Compare with validation, metrics and authentication taken out."""
     for name, options, connections in (("one row", SINGLE, 16), ("one row, batches", BATCHES, 64)):
-        _title(f"v1, {name}, {connections} connections: validation, metrics, authentication")
+        title(f"v1, {name}, {connections} connections: validation, metrics, authentication")
         bare, guarded = bench.compare(
             {"off": ["bare", *options], "on": ["guarded", *options]}, connections, requests
         )
-        _say(
+        say(
             f"overhead {bare.rate / guarded.rate - 1:+.0%} by throughput, "
             f"{guarded.cpu_ms / bare.cpu_ms - 1:+.0%} by CPU time"
         )
@@ -180,7 +64,7 @@ def checks(bench: Bench, requests: Path) -> None:
 
 def batches(bench: Bench, requests: Path) -> None:
     """Compare micro-batching with a call for each request."""
-    _title("v1, one row, 64 connections: micro-batching")
+    title("v1, one row, 64 connections: micro-batching")
     alone, together = bench.compare(
         {
             "a call for each request": ["guarded", *SINGLE],
@@ -189,7 +73,7 @@ def batches(bench: Bench, requests: Path) -> None:
         64,
         requests,
     )
-    _say(f"{together.rate / alone.rate:.2f}x the throughput")
+    say(f"{together.rate / alone.rate:.2f}x the throughput")
 
 
 def half_load(bench: Bench, requests: Path) -> None:
@@ -197,8 +81,8 @@ def half_load(bench: Bench, requests: Path) -> None:
 
     Tails show whatever else the machine does, so the turn that was disturbed least is shown too.
     """
-    _title("v1, one row: latency at half of saturation (Poisson arrivals)")
-    _head("server", "turn", "at most/s", "arriving/s", "p50 ms", "p99 ms", "p99 / p50")
+    title("v1, one row: latency at half of saturation (Poisson arrivals)")
+    head("server", "turn", "at most/s", "arriving/s", "p50 ms", "p99 ms", "p99 / p50")
     for name, options in (("a call for each request", SINGLE), ("--batch-rows 128", BATCHES)):
         with bench.server("guarded", *options) as server:
             bench.turn(server, requests, connections=64)
@@ -208,7 +92,7 @@ def half_load(bench: Bench, requests: Path) -> None:
                 pairs.append((bench.turn(server, requests, rate=most.rate / 2), most))
         pairs.sort(key=lambda pair: pair[0].ms["99"] / pair[0].ms["50"])
         for which, (found, most) in (("median", pairs[len(pairs) // 2]), ("least", pairs[0])):
-            _line(
+            line(
                 name,
                 which,
                 f"{most.rate:,.0f}",
@@ -221,8 +105,8 @@ def half_load(bench: Bench, requests: Path) -> None:
 
 def memory(bench: Bench, requests: Path, minutes: float) -> None:
     """Watch a server's memory at saturation."""
-    _title(f"memory at saturation, {minutes:g} minutes, 64 connections, --batch-rows 128")
-    _head("minute", "requests", "resident MiB")
+    title(f"memory at saturation, {minutes:g} minutes, 64 connections, --batch-rows 128")
+    head("minute", "requests", "resident MiB")
     with bench.server("guarded", *BATCHES) as server:
         bench.turn(server, requests, connections=64)
         begin, answered, resident, shown = time.monotonic(), 0.0, [], 0
@@ -232,24 +116,24 @@ def memory(bench: Bench, requests: Path, minutes: float) -> None:
             resident.append(((passed + bench.seconds) / 60, server.resident_mib()))
             if int(resident[-1][0]) > shown or not shown:
                 shown = max(1, int(resident[-1][0]))
-                _line(f"{resident[-1][0]:.1f}", f"{answered:,.0f}", f"{resident[-1][1]:.1f}")
+                line(f"{resident[-1][0]:.1f}", f"{answered:,.0f}", f"{resident[-1][1]:.1f}")
     later = [point for point in resident if point[0] >= resident[-1][0] / 2]
     if len(later) > 2:
         slope = np.polyfit(*zip(*later, strict=True), 1)[0]
-        _say(f"{slope:+.2f} MiB a minute over the second half")
+        say(f"{slope:+.2f} MiB a minute over the second half")
 
 
-def protocols(bench: Bench, requests: Callable[[str, int], Path]) -> None:
+def protocols(bench: Bench, requests: Requests) -> None:
     """Measure v1 and v2, small and large requests."""
-    _title("protocols and sizes, with authentication, --batch-rows 128")
-    _head("protocol", "rows", "connections", "requests/s", "rows/s", "p50 ms", "p99 ms")
+    title("protocols and sizes, with authentication, --batch-rows 128")
+    head("protocol", "rows", "connections", "requests/s", "rows/s", "p50 ms", "p99 ms")
     with bench.server("guarded", *BATCHES) as server:
         for protocol in ("v1", "v2"):
             for rows in (1, 100):
                 for connections in (1, 16):
                     content = requests(protocol, rows)
                     (found,) = bench.turns([server], content, connections=connections)
-                    _line(
+                    line(
                         protocol,
                         str(rows),
                         str(connections),
@@ -287,54 +171,13 @@ def train(folder: Path) -> tuple[Path, list[dict[str, str]]]:
         return model, list(csv.DictReader(lines))
 
 
-def instances(spec: ModelSpec, rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Make instances of rows of text."""
-    convert: dict[str, Callable[[str], Any]] = {
-        "float32": float,
-        "int64": lambda text: int(float(text)),
-        "string": str,
-    }
-    return [
-        {
-            item.name: convert[item.dtype](row[item.name])
-            for item in spec.inputs
-            if row.get(item.name)
-        }
-        for row in rows
-    ]
-
-
-def whole_request(spec: ModelSpec, protocol: str, batch: Sequence[dict[str, Any]]) -> str:
-    """Make an HTTP request."""
-    datatypes = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
-    if protocol == "v1":
-        path, document = "/v1/models/taxi:predict", {"instances": batch}
-    else:
-        path = "/v2/models/taxi/infer"
-        document = {
-            "inputs": [
-                {
-                    "name": item.name,
-                    "datatype": datatypes[item.dtype],
-                    "shape": [len(batch)],
-                    "data": [row.get(item.name) for row in batch],
-                }
-                for item in spec.inputs
-            ]
-        }
-    body = json.dumps(document)
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print tables."""
     sections = ("kserve", "checks", "batches", "half-load", "memory", "protocols")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a model's directory, with --data")
     parser.add_argument("--data", type=Path, help="a CSV file of rows for --model")
+    parser.add_argument("--against", type=Path, help="another model on --data: only compare both")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a turn")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each")
     parser.add_argument("--minutes", type=float, default=1.0, help="at saturation, for memory")
@@ -342,6 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if (options.model is None) != (options.data is None):
         parser.error("--model and --data go together")
+    if options.against is not None and options.model is None:
+        parser.error("--against needs --model and --data")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         if options.model is None:
@@ -350,18 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with options.data.open(encoding="utf-8") as lines:
                 model, rows = options.model, list(csv.DictReader(lines))
         spec = ModelSpec.load(model)
-        batch = instances(spec, rows[: REQUESTS * 10])
-
-        def requests(protocol: str, size: int) -> Path:
-            file = folder / f"{protocol}-{size}.json"
-            if not file.exists():
-                count = REQUESTS if size == 1 else 20
-                starts = [n * size % (len(batch) - size) for n in range(count)]
-                texts = [whole_request(spec, protocol, batch[s : s + size]) for s in starts]
-                file.write_text(json.dumps(texts), encoding="utf-8")
-            return file
-
         bench = Bench(folder, model, options.seconds, options.rounds)
+        say(f"{len(spec.inputs)} features; {os.cpu_count()} CPUs; load {os.getloadavg()[0]:.1f}")
+        if options.against is not None:
+            serving_models.compare(bench, options.against, rows)
+            return
+        requests = Requests(folder / "requests", spec, rows)
         single = requests("v1", 1)
         run: dict[str, Callable[[], None]] = {
             "kserve": lambda: beside_kserve(bench, single),
@@ -371,17 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "memory": lambda: memory(bench, single, options.minutes),
             "protocols": lambda: protocols(bench, requests),
         }
-        _say(f"{len(spec.inputs)} features; {os.cpu_count()} CPUs; load {os.getloadavg()[0]:.1f}")
         for section in options.only:
             run[section]()
-
-
-def _median(turns: Sequence[Turn]) -> Turn:
-    return Turn(
-        statistics.median(turn.rate for turn in turns),
-        statistics.median(turn.cpu_ms for turn in turns),
-        {name: statistics.median(turn.ms[name] for turn in turns) for name in turns[0].ms},
-    )
 
 
 def _make_up(path: Path, rows: int = 15_000) -> None:
@@ -419,41 +249,6 @@ def _make_up(path: Path, rows: int = 15_000) -> None:
         writer = csv.writer(target)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the server did not start")
-
-
-def _title(text: str) -> None:
-    _say(f"\n{text}\n")
-
-
-def _head(*cells: str) -> None:
-    _line(*cells)
-    _say("|---" + "|---:" * (len(cells) - 1) + "|")
-
-
-def _line(*cells: str) -> None:
-    _say("| " + " | ".join(cells) + " |")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":
