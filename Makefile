@@ -38,8 +38,15 @@ TESTS_tensorflow := $(COMPONENT_TESTS) tests/benchmarks
 TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)
 TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving
 TESTS_local := tests/local
-SUITES := author launcher tensorflow tfdv serving local
+# Where the images are built, with them: make test ALSO=images.
+TESTS_images := tests/images tests/local/containers/test_container_runner.py
+# The longest first: they run side by side.
+SUITES := author tensorflow local serving launcher tfdv
+ALSO ?=
 ENVIRONMENT_local := author
+ENVIRONMENT_images := author
+VARIABLES_images = KFP_TABULAR_TEST_IMAGES=1 KFP_TABULAR_ENGINE=$(ENGINE_FOUND)
+OPTIONS_images := -m images
 environment_of = $(or $(ENVIRONMENT_$(1)),$(1))
 ALL_TESTS := $(foreach suite,$(SUITES),$(TESTS_$(suite)))
 
@@ -47,20 +54,33 @@ ALL_TESTS := $(foreach suite,$(SUITES),$(TESTS_$(suite)))
 ARGS ?=
 T ?=
 
+# How many suites run at a time, and environments are made. A suite takes up to 4 GB of memory.
+JOBS ?= 2
+PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+LOGS := build/tests
+
+# Python may keep the byte code of this package: tests start many processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 COVERAGE := build/coverage
+# 1: measure which lines run, which takes half as long again.
+MEASURE ?=
 DEMO ?= demo
 DEMO_ROWS ?= 20000
 AUTHOR := $(VENVS)/author/bin
-PYTEST = $(VENVS)/$(1)/bin/python -m pytest -q $(2)
+# Tests that call make start one of their own, not a part of this one.
+PYTEST = env -u MAKEFLAGS -u MFLAGS $(VENVS)/$(1)/bin/python -m pytest -q $(2)
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test $(SUITES:%=test-%) test-one coverage check lint imports typecheck package-tree docs locks licenses sbom audit format golden clean base-image images images-test
+.PHONY: help setup demo test $(SUITES:%=test-%) $(SUITES:%=suite-%) suite-images images-built test-one coverage check lint imports typecheck package-tree docs locks licenses sbom audit format golden clean base-image images images-test
 
 help:
 	@echo 'make demo       from sample data to a served, answered prediction'
-	@echo 'make test       all tests, each in the environment of its image; ARGS goes to pytest'
+	@echo 'make test       all tests, each in the environment of its image; ARGS goes to pytest;'
+	@echo '                JOBS suites at a time, by default 2'
 	@echo 'make test-one T=tests/path.py::name   one file, folder or test, in its environment'
 	@echo 'make test-NAME  one suite: $(SUITES)'
+	@echo 'make coverage   all tests, and which lines they run'
 	@echo 'make check      lint, import contracts, types, generated documentation'
 	@echo 'make setup      the environments alone; does nothing where they are ready'
 	@echo 'make docs       write the generated documentation anew'
@@ -73,7 +93,8 @@ help:
 	@echo 'make locks      resolve every lock file anew'
 	@echo 'make clean      remove environments and everything built'
 
-setup: $(READY)
+setup:
+	@$(MAKE) --no-print-directory $(PARALLEL) $(READY)
 
 # An environment is made once .packages is there, and holds this package once .ready is; one that was
 # interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
@@ -96,6 +117,9 @@ $(VENVS)/%/.ready: $(VENVS)/%/.packages setup.cfg
 
 $(foreach name,$(ENVIRONMENTS),$(eval $(VENVS)/$(name)/.packages: $(LOCK_$(name))))
 
+# They take most of their packages from the cache that this one fills.
+$(VENVS)/tfdv/.packages $(VENVS)/serving/.packages: | $(VENVS)/tensorflow/.packages
+
 $(UV): $(IMAGES)/uv.txt
 	@rm -rf $(VENVS)/uv
 	@$(PYTHON) -m venv $(VENVS)/uv
@@ -105,15 +129,28 @@ $(UV): $(IMAGES)/uv.txt
 demo: setup
 	@$(AUTHOR)/kfp-tabular demo --output $(DEMO) --rows $(DEMO_ROWS)
 
-test: $(SUITES:%=test-%)
-	@$(MAKE) --no-print-directory coverage
+# A suite that fails does not stop the others.
+test: setup
+	@mkdir -p $(LOGS) && rm -f $(LOGS)/*
+	@echo 'Suites run $(JOBS) at a time; what they print is in $(LOGS).'
+	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(ALSO:%=suite-%) $(SUITES:%=suite-%) || { \
+		echo "FAILED: $$(cd $(LOGS) && ls | sed -n 's/[.]failed$$//p' | paste -sd ' '); see $(LOGS)" >&2; exit 1; }
 
 # With ARGS a suite may have no test that fits, which pytest reports as code 5.
+suite = $(if $(MEASURE),COVERAGE_FILE=$(COVERAGE)/.coverage.$(1)) $(VARIABLES_$(1)) $(call PYTEST,$(call environment_of,$(1)),\
+	$(if $(MEASURE),--cov --cov-report=) $(OPTIONS_$(1)) \
+	$(wildcard $(TESTS_$(1))) $(foreach folder,$(TESTS_$(1)),$(addprefix --ignore=,$(filter $(folder)/%,$(ALL_TESTS)))) \
+	$(ARGS))$(if $(ARGS), || [ $$? -eq 5 ])
+
 $(SUITES:%=test-%): test-%: setup
-	@mkdir -p $(COVERAGE)
-	COVERAGE_FILE=$(COVERAGE)/.coverage.$* $(call PYTEST,$(call environment_of,$*),--cov --cov-report= \
-		$(wildcard $(TESTS_$*)) $(foreach folder,$(TESTS_$*),$(addprefix --ignore=,$(filter $(folder)/%,$(ALL_TESTS)))) \
-		$(ARGS))$(if $(ARGS), || [ $$? -eq 5 ])
+	$(call suite,$*)
+
+# The same, for `make test`: a line when it starts, and the result or all of the output when it ends.
+$(SUITES:%=suite-%) suite-images: suite-%:
+	@echo 'started: $*'
+	@{ $(call suite,$*); } >$(LOGS)/$*.log 2>&1 || { touch $(LOGS)/$*.failed; cat $(LOGS)/$*.log; echo 'FAILED: $*'; exit 1; }
+	@grep '^SKIPPED' $(LOGS)/$*.log || true
+	@echo "passed: $*: $$(tail -n 1 $(LOGS)/$*.log)"
 
 test-one: setup
 	@[ -n '$(T)' ] || { echo 'Name a test: make test-one T=tests/path.py::name' >&2; exit 2; }
@@ -127,7 +164,9 @@ test-one: setup
 	set -x; $(VENVS)/$$found/bin/python -m pytest '$(T)' $(ARGS)
 
 # What the suites measured, together. Code that tests run in other processes does not count.
-coverage: $(VENVS)/author/.ready
+coverage: setup
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	@$(MAKE) --no-print-directory test MEASURE=1
 	@cd $(COVERAGE) && $(CURDIR)/$(AUTHOR)/coverage combine -q --keep --rcfile=$(CURDIR)/pyproject.toml
 	@COVERAGE_FILE=$(COVERAGE)/.coverage $(AUTHOR)/coverage report >$(COVERAGE)/report.txt
 	@echo "coverage: $$(sed -n 's/^TOTAL.* //p' $(COVERAGE)/report.txt) of the lines; by file in $(COVERAGE)/report.txt"
@@ -212,11 +251,16 @@ images:
 	@sh $(IMAGES)/build.sh
 	@$(PYTHON) $(IMAGES)/sizes.py --engine $(ENGINE_FOUND)
 
-images-test: setup
+images-built:
+	@mkdir -p $(LOGS) && touch $(LOGS)/images.failed
 	@$(ENGINE_FOUND) image inspect $(LOCAL_BASE) >/dev/null 2>&1 || $(MAKE) base-image
 	@BASE=$(LOCAL_BASE) NETWORK=host $(MAKE) images
-	KFP_TABULAR_TEST_IMAGES=1 KFP_TABULAR_ENGINE=$(ENGINE_FOUND) \
-		$(call PYTEST,author,tests/images tests/local/containers/test_container_runner.py)
+	@rm $(LOGS)/images.failed
+
+suite-images: images-built
+
+images-test: setup images-built
+	$(call suite,images)
 
 clean:
 	rm -rf $(VENVS) build demo .pytest_cache .mypy_cache .ruff_cache

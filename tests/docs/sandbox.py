@@ -101,6 +101,8 @@ class Sandbox:
             "KFP_TABULAR_VENVS": str(VENVS),
             "DEMO_LOG": str(folder / "demo.log"),
             "HOME": str(folder),
+            # Pages run what others have run, as readers do, who have a cache by default.
+            "KFP_TABULAR_CACHE": str(assets.parent / "cache"),
         }
         return cls(
             folder,

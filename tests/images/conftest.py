@@ -14,6 +14,13 @@ VARIABLE = "KFP_TABULAR_TEST_IMAGES"
 ARBITRARY_USER = "61616:61616"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the images: `make images-test` runs it, the suite `author` the rest."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.images)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """An engine with the project's images; the test is skipped where they are not asked for."""

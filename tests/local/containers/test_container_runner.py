@@ -24,6 +24,7 @@ from kfp_tabular.pipelines.local.execution.task_launcher import TaskResult
 from kfp_tabular.pipelines.local.execution.task_outputs import read_outputs
 
 pytestmark = [
+    pytest.mark.images,
     pytest.mark.skipif(
         not os.environ.get("KFP_TABULAR_TEST_IMAGES"),
         reason="KFP_TABULAR_TEST_IMAGES is unset; make images-test builds the images and sets it",

@@ -46,7 +46,7 @@ async def _exchange(pieces: Iterable[bytes], *, half: bool) -> tuple[bytes, Seen
         ServerState(),
         {},
         loop,
-        bounds=ConnectionBounds(patience=Patience(linger_seconds=0.05, look_seconds=0.02)),
+        bounds=ConnectionBounds(patience=Patience(linger_seconds=10, look_seconds=0.02)),
     )
     near, far = socket.socketpair()
     far.setblocking(False)
