@@ -1,6 +1,6 @@
 """Columns that the page of a validation shows in their own way: points in time, identifiers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.html.charts.time_axis import FIRST, LAST
-from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import SplitSummaries
 from kfp_tabular.components.common.values import identifiers
 from kfp_tabular.components.common.values.identifiers import IdentifierKind
@@ -23,19 +22,23 @@ IDENTIFIER_ROWS = 20_000
 _MOST_CANDIDATES = 200  # columns whose values are read for it
 
 
-def points_in_time(schema: "schema_pb2.Schema", scan: BatchScan) -> dict[str, dict[str, Floats]]:
+def points_in_time(
+    schema: "schema_pb2.Schema",
+    samples: Mapping[str, Mapping[str, Floats]],
+    texts: Mapping[str, Mapping[str, Sequence[str]]],
+) -> dict[str, dict[str, Floats]]:
     """Return samples of the columns that hold points in time, in seconds since 1970.
 
     Args:
         schema: The schema; its time domains tell which whole numbers are times.
-        scan: The samples.
+        samples: Samples of numbers, by split and column.
+        texts: Samples of texts that hold times, by split and column.
 
     Returns:
         Seconds by split and column. Values that are no time, or beyond the years 1 to 9999, are
         left out.
     """
     units, forms = _time_domains(schema)
-    samples, texts = scan.samples, scan.time_texts
     found: dict[str, dict[str, Floats]] = {}
     for split in samples.keys() | texts.keys():
         columns = {

@@ -19,10 +19,11 @@ from kfp_tabular.components.common.statistics import (
     statistics_files,
     tfdv_statistics,
 )
-from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import SplitSummaries, summarize
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.statistics.distances import Distance
+from kfp_tabular.components.common.statistics.text_times import TextTimeFormat
+from kfp_tabular.components.common.statistics.tfdv_statistics import ExampleStatistics
 from kfp_tabular.components.common.storage import local_copy
 from kfp_tabular.components.common.values import column_format, identifiers
 from kfp_tabular.components.common.values.column_format import ColumnFormat
@@ -102,9 +103,9 @@ class Examination:
         label: The label's column.
         schema: The given schema, or the inferred one.
         schema_uri: The URI of the given schema; empty for an inferred one.
-        protos: TFDV statistics by split.
-        summaries: The same statistics by split and column.
-        scan: Facts that the statistics lack.
+        statistics: The statistics of the data.
+        summaries: The same by split and column.
+        written_times: Text columns that hold times in other formats than ISO 8601.
         changes: Differences between the given schema and the data.
         distances: Skew and drift.
         anomalies: The anomalies found, most severe first.
@@ -114,9 +115,9 @@ class Examination:
     label: str
     schema: "schema_pb2.Schema"
     schema_uri: str
-    protos: Mapping[str, Any]
+    statistics: ExampleStatistics
     summaries: SplitSummaries
-    scan: BatchScan
+    written_times: frozenset[str]
     changes: Sequence[SchemaChange]
     distances: Sequence[Distance]
     anomalies: Sequence[Anomaly]
@@ -191,11 +192,10 @@ def _examine(
 ) -> Examination:
     types = TypeFit({}, {}) if given is None else schema_types.compare_types(examples, given)
     formats = column_format.read(examples.path)
-    written = {name for name, given in formats.items() if given.kind == "time"}
-    scan = BatchScan(written_times=frozenset(written))
-    protos = tfdv_statistics.compute(examples, types.casts, scan)
+    statistics = tfdv_statistics.compute(examples, types.casts)
+    protos = statistics.protos
     summaries = {split: summarize(proto) for split, proto in protos.items()}
-    evidence = _evidence(examples, types, summaries, scan, formats)
+    evidence = _evidence(examples, types, summaries, statistics.times, formats)
     inferred = schema_inference.infer(evidence, settings.label)
     schema = inferred if given is None else given
     measured = [
@@ -204,7 +204,7 @@ def _examine(
     ]
     # New dates and bags are expected, and `schema_violations` checks the domains of a given schema.
     varied = {name for name, written in formats.items() if written.kind in ("time", "bag")}
-    restricted = {*scan.times, *varied, *types.misfits} | {
+    restricted = {*statistics.times, *varied, *types.misfits} | {
         feature.name
         for feature in (() if given is None else given.feature)
         if schemas.texts(given, feature) is not None
@@ -217,9 +217,9 @@ def _examine(
         label=settings.label,
         schema=schema,
         schema_uri=settings.schema_uri,
-        protos=protos,
+        statistics=statistics,
         summaries=summaries,
-        scan=scan,
+        written_times=frozenset(name for name, given in formats.items() if given.kind == "time"),
         changes=[] if given is None else schema_changes.compare(given, inferred),
         distances=measured,
         anomalies=anomalies.by_severity(found),
@@ -230,7 +230,7 @@ def _evidence(
     examples: Examples,
     types: TypeFit,
     summaries: SplitSummaries,
-    scan: BatchScan,
+    times: Mapping[str, Sequence[TextTimeFormat]],
     formats: Mapping[str, ColumnFormat],
 ) -> Iterator[schema_inference.ColumnEvidence]:
     for name, kind in zip(examples.schema.names, examples.schema.types, strict=True):
@@ -239,7 +239,7 @@ def _evidence(
             name,
             types.casts.get(name, kind),
             splits,
-            scan.times.get(name, ()),
+            times.get(name, ()),
             formats.get(name),
         )
 
@@ -300,11 +300,13 @@ def _write(
 ) -> dict[str, Mapping[str, Any]]:
     from google.protobuf import text_format
 
-    rows = {split: proto.datasets[0].num_examples for split, proto in examined.protos.items()}
+    rows = {
+        split: proto.datasets[0].num_examples for split, proto in examined.statistics.protos.items()
+    }
     source = {"examples": request.examples}
     recorded: dict[str, Mapping[str, Any]] = {}
     with files.atomic_directory(request.statistics) as directory:
-        statistics_files.write(directory, examined.protos)
+        statistics_files.write(directory, examined.statistics.protos)
         recorded["statistics"] = lineage.record(
             directory, inputs=source, rows=rows, libraries=LIBRARIES
         )
@@ -338,7 +340,9 @@ def _write(
                 "warnings": severities.count("warning"),
             },
         )
-    times = column_kinds.points_in_time(examined.schema, examined.scan)
+    samples = examined.statistics.samples
+    texts = examined.statistics.time_texts(examined.written_times)
+    times = column_kinds.points_in_time(examined.schema, samples, texts)
     timed = {name for columns in times.values() for name, values in columns.items() if len(values)}
     files.write_text(
         request.report,
@@ -350,7 +354,7 @@ def _write(
                 schema=examined.schema,
                 schema_uri=examined.schema_uri,
                 summaries=examined.summaries,
-                samples=examined.scan.samples,
+                samples=samples,
                 changes=examined.changes,
                 distances=examined.distances,
                 anomalies=examined.anomalies,

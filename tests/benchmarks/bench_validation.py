@@ -104,13 +104,12 @@ def measure(path: Path) -> dict[str, float]:
 
     from kfp_tabular.components.common.artifacts.examples import Examples
     from kfp_tabular.components.common.statistics import tfdv_statistics
-    from kfp_tabular.components.common.statistics.batch_scan import BatchScan
     from kfp_tabular.components.data_validation import validate
     from kfp_tabular.components.data_validation.options import ValidationOptions
 
     examples = Examples(path)
     start, busy = time.perf_counter(), time.process_time()
-    tfdv_statistics.compute(examples, {}, BatchScan())
+    tfdv_statistics.compute(examples, {})
     computed, busy = time.perf_counter() - start, time.process_time() - busy
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)

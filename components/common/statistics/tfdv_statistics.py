@@ -1,109 +1,152 @@
 """TFDV statistics of every split, computed from Arrow record batches.
 
-One pass with bounded memory: each batch is folded into TFDV's own accumulators. No Beam pipeline
-(its runner copies the data in and out), and no Python code per row.
+A fold over pieces of the examples, with bounded memory: no Beam pipeline (its runner copies the
+data in and out), and no Python code per row.
 """
 
-import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
-from kfp_tabular.components.common.statistics import lean_tfdv
-from kfp_tabular.components.common.statistics.batch_scan import BatchScan
-from kfp_tabular.components.common.statistics.column_summary import (
-    QUANTILES,
-    VALUE_COUNTS,
-    feature_name,
-)
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.statistics import lean_tfdv, split_folds, tfdv_protos
+from kfp_tabular.components.common.statistics.column_folds import NumberColumn, TextColumn
+from kfp_tabular.components.common.statistics.split_folds import SplitStatistics, StatisticsFold
+from kfp_tabular.components.common.statistics.text_times import TextTimeFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
-_SPLIT_ORDER = {"train": 0, "eval": 1, "test": 2}  # splits are listed in this order
-_CELLS_PER_BATCH = 2_000_000
-_LARGEST_BATCH = 65_536
-_WIDE = 200  # more columns than this get fewer quantiles and ranks: less time, smaller files
-_COUNTED_TEXTS = 16_384
-_COUNTED_IN_ALL = 1_000_000
+    from kfp_tabular.components.common.processing.accumulator import Rows
+    from kfp_tabular.components.common.processing.pieces import Piece
 
-_logger = logging.getLogger(__name__)
+_SPLIT_ORDER = {"train": 0, "eval": 1, "test": 2}  # splits are listed in this order
+_CELLS_PER_BATCH = 4_000_000
+_LARGEST_BATCH = 131_072
+_DRAWN_CELLS = 4_000_000
+_DRAWN_ROWS = 20_000
+_DRAWN_TIMES = 4_000  # rows of a text column of times; each is parsed by itself
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExampleStatistics:
+    """The statistics of examples.
+
+    Attributes:
+        protos: By split, train first: a list proto with one dataset. Features have the order of
+            the columns. The dataset of a split without rows has no features.
+        times: By column, the formats of times that every text has, most specific first.
+        splits: The statistics that the protos were made from, by split.
+    """
+
+    protos: dict[str, "statistics_pb2.DatasetFeatureStatisticsList"]
+    times: Mapping[str, list[TextTimeFormat]]
+    splits: Mapping[str, SplitStatistics]
+
+    @property
+    def samples(self) -> dict[str, dict[str, Floats]]:
+        """Finite values of the numeric columns that lie as all do, by split and column."""
+        found = {}
+        for split, statistics in self.splits.items():
+            numbers = {
+                name: column
+                for name, column in statistics.columns.items()
+                if isinstance(column, NumberColumn)
+            }
+            most = max(500, min(_DRAWN_ROWS, _DRAWN_CELLS // max(len(numbers), 1)))
+            found[split] = {name: column.spread(most) for name, column in numbers.items()}
+        return {split: found.get(split, {}) for split in self.protos}
+
+    def time_texts(self, written: frozenset[str] = frozenset()) -> dict[str, dict[str, list[str]]]:
+        """Return random samples of the text columns that hold times, by split and column.
+
+        Args:
+            written: Columns that hold times in other formats than ISO 8601.
+        """
+        wanted = {*self.times, *written}
+        return {
+            split: {
+                name: statistics.texts[name][:_DRAWN_TIMES].drop_null().to_pylist()
+                for name in statistics.texts.column_names
+                if name in wanted
+            }
+            for split, statistics in self.splits.items()
+        }
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Reads pieces with some columns as another type."""
+
+    reader: example_pieces.PieceReader
+    casts: Mapping[str, pa.DataType]
+
+    def __call__(self, piece: "Piece") -> "Iterator[Rows]":
+        for rows in self.reader(piece):
+            yield rows.with_batch(cast(rows.batch, self.casts))
 
 
 def compute(
-    examples: Examples, casts: Mapping[str, pa.DataType], scan: BatchScan
-) -> dict[str, "statistics_pb2.DatasetFeatureStatisticsList"]:
+    examples: Examples,
+    casts: Mapping[str, pa.DataType],
+    engine: Engine | None = None,
+    piece_rows: int = 0,
+) -> ExampleStatistics:
     """Compute the statistics of every split.
 
     Args:
         examples: The data.
         casts: Columns to read as another type, by name; all their values must fit it.
-        scan: Receives every batch, too.
+        engine: What runs the fold; None for threads of this process.
+        piece_rows: The wanted number of rows of a piece; 0 for the usual one.
 
-    Returns:
-        By split, train first: a list proto with one dataset. Features have the order of the
-        columns. The dataset of a split without rows has no features.
+    Raises:
+        UserError: A column is neither number nor text.
     """
     columns = examples.schema.names
-    batch_size = max(1024, min(_LARGEST_BATCH, _CELLS_PER_BATCH // max(len(columns), 1)))
-    generators = _generators(len(columns))
-    found = {}
-    total = examples.rows()
-    for split in sorted(total, key=lambda name: (_SPLIT_ORDER.get(name, len(total)), name)):
-        rows = total[split]
-        start = time.monotonic()
-        scan.start_split(split, rows)
-        batches = _prepared(examples.batches(split, batch_size=batch_size), casts, scan)
-        # TFDV subtracts infinities from one another. Infinite values are reported elsewhere.
-        with np.errstate(invalid="ignore", over="ignore"):
-            found[split] = _fold(generators, _ahead(batches), split, columns)
-        seconds = time.monotonic() - start
-        _logger.info("Statistics of %s: %d rows in %.1f s", split, rows, seconds)
-    _add_custom(found, scan)
-    return found
-
-
-def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Convert a batch to TFDV's form: each value a list of one, a missing value a null list.
-
-    Columns without missing values are not copied.
-
-    Args:
-        batch: Columns of numbers and strings.
-
-    Example:
-        >>> as_lists(pa.RecordBatch.from_pydict({"x": [1, None]})).to_pydict()
-        {'x': [[1], None]}
-    """
-    whole = pa.array(np.arange(batch.num_rows + 1, dtype=np.int32))
-    return pa.RecordBatch.from_arrays(
-        [_as_list(column, whole) for column in batch.columns], names=batch.schema.names
+    schema = pa.schema(
+        [(name, casts.get(name, examples.schema.field(name).type)) for name in columns]
     )
-
-
-def _prepared(
-    batches: Iterator[pa.RecordBatch], casts: Mapping[str, pa.DataType], scan: BatchScan
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        converted = cast(batch, casts)
-        scan.add(converted)
-        yield as_lists(converted)
-
-
-def _ahead(items: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Prepare the next batch in a thread while the caller works on this one."""
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = worker.submit(next, items, None)
-            yield item
+    for entry in schema:
+        if not split_folds.is_supported(entry.type):
+            raise UserError(
+                f"{examples.path}: column {entry.name!r} has the Arrow type {entry.type}. Examples "
+                "hold numbers and text; ingest the data again."
+            )
+    # Here and not in threads: while it runs, some packages cannot be imported.
+    lean_tfdv.load()
+    size = max(1024, min(_LARGEST_BATCH, _CELLS_PER_BATCH // max(len(columns), 1)))
+    ordered = sorted(
+        examples.splits, key=lambda name: (_SPLIT_ORDER.get(name, len(_SPLIT_ORDER)), name)
+    )
+    found = (engine or LocalEngine()).fold(
+        [
+            piece
+            for split in ordered
+            for piece in example_pieces.pieces(examples, split, piece_rows)
+        ],
+        lambda: StatisticsFold(schema),
+        _Cast(example_pieces.reader(examples, batch_size=size), casts),
+        what="statistics",
+    )
+    return ExampleStatistics(
+        protos=tfdv_protos.to_protos(found, ordered, columns),
+        times=_times(found),
+        splits=found,
+    )
 
 
 def cast(batch: pa.RecordBatch, casts: Mapping[str, pa.DataType]) -> pa.RecordBatch:
@@ -128,99 +171,12 @@ def cast(batch: pa.RecordBatch, casts: Mapping[str, pa.DataType]) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _as_list(column: pa.Array, whole: pa.Array) -> pa.Array:
-    if pa.types.is_string(column.type):
-        column = column.cast(pa.binary())
-    if not column.null_count:
-        return pa.ListArray.from_arrays(whole, column)
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    offsets = np.zeros(len(column) + 1, dtype=np.int32)
-    np.cumsum(present, out=offsets[1:])
-    # A null offset makes a null list, which is empty: the next list starts at the same offset.
-    nulls = np.append(~present, False)
-    return pa.ListArray.from_arrays(pa.array(offsets, mask=nulls), column.drop_null())
-
-
-def _generators(columns: int) -> list[Any]:
-    lean_tfdv.load()
-    from tensorflow_data_validation.statistics.generators import (
-        basic_stats_generator,
-        top_k_uniques_sketch_stats_generator,
-    )
-
-    wide = columns > _WIDE
-    # The two generators that TFDV runs in memory. Constructed here because TFDV's own list adds a
-    # Python loop that measures the length of random strings for telemetry.
-    return [
-        basic_stats_generator.BasicStatsGenerator(
-            # TFDV builds each of these buckets in Python from 100 quantiles, although its sketch is
-            # exact to 1 % only. Half the default is as exact; `QUANTILES` holds more.
-            num_quantiles_histogram_buckets=2 if wide else 5,
-        ),
-        top_k_uniques_sketch_stats_generator.TopKUniquesSketchStatsGenerator(
-            num_top_values=20,
-            num_rank_histogram_buckets=100 if wide else 1000,
-            # Counts are exact up to this many distinct texts. Beyond, the sketch drops rare texts,
-            # and which of several equally rare ones depends on the process's hash seed.
-            num_misragries_buckets=max(
-                1024, min(_COUNTED_TEXTS, _COUNTED_IN_ALL // max(columns, 1))
-            ),
-            num_kmv_buckets=16_384,
-            length_counter_sampling_rate=0.0,
-        ),
-    ]
-
-
-def _fold(
-    generators: Sequence[Any],
-    batches: Iterable[pa.RecordBatch],
-    split: str,
-    columns: Sequence[str],
-) -> "statistics_pb2.DatasetFeatureStatisticsList":
-    from tensorflow_metadata.proto.v0 import statistics_pb2
-
-    accumulators = [generator.create_accumulator() for generator in generators]
-    for batch in batches:
-        accumulators = [
-            generator.add_input(accumulator, batch)
-            for generator, accumulator in zip(generators, accumulators, strict=True)
-        ]
-    merged = lean_tfdv.merged_output(generators, accumulators)
-    by_name = {feature_name(feature): feature for feature in merged.datasets[0].features}
-    ordered = statistics_pb2.DatasetFeatureStatistics(
-        name=split, num_examples=merged.datasets[0].num_examples
-    )
-    ordered.features.extend(by_name[name] for name in columns if name in by_name)
-    return statistics_pb2.DatasetFeatureStatisticsList(datasets=[ordered])
-
-
-def _add_custom(
-    found: Mapping[str, "statistics_pb2.DatasetFeatureStatisticsList"], scan: BatchScan
-) -> None:
-    """Add TFDV custom statistics that later comparisons need.
-
-    TFDV's ten bins of equal width hide the shape of a column with a long tail, and its statistics
-    of whole numbers do not count values.
-    """
-    from tensorflow_metadata.proto.v0 import statistics_pb2
-
-    samples = scan.samples
-    for split, statistics in found.items():
-        features = statistics.datasets[0].features
-        levels = np.linspace(0, 1, (50 if len(features) > _WIDE else 200) + 1)
-        for feature in features:
-            name = feature_name(feature)
-            counts = scan.codes.get(name, {}).get(split)
-            if counts:
-                ranks = feature.custom_stats.add(name=VALUE_COUNTS).rank_histogram
-                for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-                    ranks.buckets.add(label=str(value), sample_count=rows)
-            values = samples[split].get(name)
-            if values is not None and len(values):
-                # `inverted_cdf` picks values from the data, so repeated values stay repeated.
-                edges = np.quantile(values, levels, method="inverted_cdf")
-                histogram = feature.custom_stats.add(name=QUANTILES).histogram
-                histogram.type = statistics_pb2.Histogram.QUANTILES
-                share = len(values) / (len(edges) - 1)
-                for low, high in pairwise(edges.tolist()):
-                    histogram.buckets.add(low_value=low, high_value=high, sample_count=share)
+def _times(found: Mapping[str, SplitStatistics]) -> dict[str, list[TextTimeFormat]]:
+    """Return the formats that all texts of a column have in all splits."""
+    times: dict[str, list[TextTimeFormat]] = {}
+    for statistics in found.values():
+        for name, column in statistics.columns.items():
+            if isinstance(column, TextColumn) and column.present:
+                before = times.get(name, column.times)
+                times[name] = [form for form in before if form in column.times]
+    return {name: forms for name, forms in times.items() if forms}

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.ordered_threads import Window, threads
 from kfp_tabular.components.common.values.arrays import Doubles
 from kfp_tabular.components.data_ingestion.columns import (
     column_decision,
@@ -24,7 +25,6 @@ from kfp_tabular.components.data_ingestion.options import (
     USING_KEYS,
     SplitOptions,
 )
-from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, Source
 from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit

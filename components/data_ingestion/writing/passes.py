@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.processing.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.columns import column_decision
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
-from kfp_tabular.components.data_ingestion.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.readers.source import Block, RejectedRow, Source
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import prepared_block

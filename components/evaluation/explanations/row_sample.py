@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.predicted_batches import PredictedBatch
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.common.processing import row_keys
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 """Dense values of shape `[rows]` by `ModelInput.input`."""
@@ -61,7 +61,7 @@ class RowCollector:
 
     def offer(self, batch: PredictedBatch) -> None:
         """Take the rows of a batch that belong to the sample so far."""
-        hashed = bootstrap.hashes(self._position, len(batch.labels), self._seed)
+        hashed = row_keys.keys(self._position, len(batch.labels), self._seed)
         self._position += len(hashed)
         chosen = np.flatnonzero(hashed <= self._threshold)
         if not len(chosen):

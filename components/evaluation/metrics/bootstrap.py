@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kfp_tabular.components.common.processing import row_keys
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -41,33 +43,7 @@ def groups(start: int, rows: int, seed: int) -> Ints:
         >>> groups(2, 2, seed=7).tolist()
         [2, 203]
     """
-    return (hashes(start, rows, seed) % np.uint64(GROUPS)).astype(np.int64)
-
-
-def hashes(start: int, rows: int, seed: int) -> npt.NDArray[np.uint64]:
-    """Return a random number of 64 bits for each of a range of rows.
-
-    It depends on the row's position and the seed alone.
-
-    Args:
-        start: The position of the first row in the split.
-        rows: The number of rows.
-        seed: Any integer.
-
-    Example:
-        >>> bool((hashes(0, 4, seed=7)[2:] == hashes(2, 2, seed=7)).all())
-        True
-    """
-    # splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-    state = np.arange(start, start + rows, dtype=np.uint64) + np.uint64(1)
-    state *= np.uint64(0x9E3779B97F4A7C15)
-    state += np.uint64(seed % 2**64)
-    state ^= state >> np.uint64(30)
-    state *= np.uint64(0xBF58476D1CE4E5B9)
-    state ^= state >> np.uint64(27)
-    state *= np.uint64(0x94D049BB133111EB)
-    state ^= state >> np.uint64(31)
-    return state
+    return (row_keys.keys(start, rows, seed) % np.uint64(GROUPS)).astype(np.int64)
 
 
 def weights(samples: int, seed: int) -> Floats:

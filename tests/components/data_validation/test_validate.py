@@ -200,11 +200,14 @@ def test_another_programs_statistics_will_do(write_examples, validated, tmp_path
     """Plain TFDV statistics lack our custom statistics, so TFDV's quantiles are used."""
     from tensorflow_data_validation.statistics import stats_impl
 
-    from kfp_tabular.components.common.statistics import statistics_files, tfdv_statistics
+    from kfp_tabular.components.common.statistics import statistics_files
 
     table = repeated(900, {"kind": ["a", "b"], "x": [float(i) for i in range(300)]})
-    (batch,) = table.to_batches()
-    plain = stats_impl.generate_statistics_in_memory(tfdv_statistics.as_lists(batch))
+    lists = {
+        "kind": [[text.encode()] for text in table["kind"].to_pylist()],
+        "x": [[number] for number in table["x"].to_pylist()],
+    }
+    plain = stats_impl.generate_statistics_in_memory(pa.RecordBatch.from_pydict(lists))
     folder = tmp_path / "plain"
     folder.mkdir()
     statistics_files.write(folder, {"train": plain})

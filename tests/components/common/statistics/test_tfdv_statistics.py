@@ -1,20 +1,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tensorflow_data_validation.statistics import stats_impl, stats_options
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.statistics import statistics_files, tfdv_statistics
-from kfp_tabular.components.common.statistics.batch_scan import BatchScan
 from kfp_tabular.components.common.statistics.column_summary import feature_name, summarize
-
-_VALUES = {
-    pa.int64(): st.integers(-(2**63), 2**63 - 1),
-    pa.float64(): st.floats(allow_nan=False),
-    pa.string(): st.text(max_size=5),
-}
 
 
 def naive_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -25,26 +16,6 @@ def naive_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
         values = [None if value is None else [value] for value in column.to_pylist()]
         columns.append(pa.array(values, pa.list_(kind)))
     return pa.RecordBatch.from_arrays(columns, batch.schema.names)
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> pa.RecordBatch:
-    kinds = draw(st.lists(st.sampled_from(list(_VALUES)), min_size=1, max_size=3))
-    rows = draw(st.integers(0, 12))
-    columns = [
-        pa.array(draw(st.lists(st.none() | _VALUES[k], min_size=rows, max_size=rows)), k)
-        for k in kinds
-    ]
-    batch = pa.RecordBatch.from_arrays(columns, [f"c{i}" for i in range(len(kinds))])
-    # A slice has offsets into its buffers, as batches from a file may.
-    return batch.slice(draw(st.integers(0, rows)))
-
-
-@given(batches())
-def test_lists_are_what_a_loop_over_the_rows_gives(batch):
-    lists = tfdv_statistics.as_lists(batch)
-    lists.validate(full=True)
-    assert lists.to_pydict() == naive_lists(batch).to_pydict()
 
 
 def mixed_table(rows: int, seed: int) -> pa.Table:
@@ -66,7 +37,7 @@ def test_the_numbers_are_those_of_tfdv(write_examples):
     examples = write_examples(rows_per_shard=1000, **tables)
     options = stats_options.StatsOptions(num_quantiles_histogram_buckets=5)
 
-    computed = tfdv_statistics.compute(examples, {}, BatchScan())
+    computed = tfdv_statistics.compute(examples, {}).protos
 
     for split, table in tables.items():
         (batch,) = table.combine_chunks().to_batches()
@@ -88,6 +59,22 @@ def test_the_numbers_are_those_of_tfdv(write_examples):
                 assert (a.min, a.max, a.num_zeros) == (b.min, b.max, b.num_zeros)
                 assert a.mean == pytest.approx(b.mean)
                 assert a.std_dev == pytest.approx(b.std_dev)
+                assert a.common_stats == b.common_stats
+                assert a.median == pytest.approx(b.median, rel=0.02)
+                standard, quantiles = a.histograms
+                assert [h.type for h in a.histograms] == [h.type for h in b.histograms]
+                for ours_bar, their_bar in zip(
+                    standard.buckets, b.histograms[0].buckets, strict=True
+                ):
+                    assert ours_bar.low_value == pytest.approx(their_bar.low_value)
+                    assert ours_bar.high_value == pytest.approx(their_bar.high_value)
+                    near = 0.02 * table.num_rows
+                    assert ours_bar.sample_count == pytest.approx(their_bar.sample_count, abs=near)
+                assert (
+                    sum(bar.sample_count for bar in standard.buckets)
+                    == a.common_stats.num_non_missing
+                )
+                assert len(quantiles.buckets) == len(b.histograms[1].buckets) == 5
 
 
 def test_a_summary_says_what_is_in_the_column(write_examples):
@@ -99,7 +86,7 @@ def test_a_summary_says_what_is_in_the_column(write_examples):
             "none": pa.nulls(5, pa.string()),
         }
     )
-    computed = tfdv_statistics.compute(write_examples(train=table), {}, BatchScan())
+    computed = tfdv_statistics.compute(write_examples(train=table), {}).protos
     found = summarize(computed["train"])
 
     x = found["x"]
@@ -118,7 +105,7 @@ def test_a_summary_says_what_is_in_the_column(write_examples):
 
 def test_a_cast_column_is_read_as_the_other_type(write_examples):
     examples = write_examples(train=pa.table({"x": pa.array([1, 2, None])}))
-    computed = tfdv_statistics.compute(examples, {"x": pa.float64()}, BatchScan())
+    computed = tfdv_statistics.compute(examples, {"x": pa.float64()}).protos
     (feature,) = computed["train"].datasets[0].features
     assert feature.Type.Name(feature.type) == "FLOAT"
 
@@ -126,8 +113,8 @@ def test_a_cast_column_is_read_as_the_other_type(write_examples):
 def test_a_split_without_rows_has_no_features(write_examples):
     table = mixed_table(50, 0)
     computed = tfdv_statistics.compute(
-        write_examples(train=table, test=table.slice(0, 0)), {}, BatchScan()
-    )
+        write_examples(train=table, test=table.slice(0, 0)), {}
+    ).protos
     assert list(computed) == ["train", "test"]
     assert summarize(computed["test"]) == {}
     assert computed["test"].datasets[0].num_examples == 0
@@ -139,7 +126,7 @@ def test_the_same_data_give_the_same_bytes_and_come_back(write_examples, tmp_pat
     for name in ("a", "b"):
         folder = tmp_path / name
         folder.mkdir()
-        computed = tfdv_statistics.compute(examples, {}, BatchScan())
+        computed = tfdv_statistics.compute(examples, {}).protos
         statistics_files.write(folder, computed)
         written.append({file.name: file.read_bytes() for file in folder.iterdir()})
     assert written[0] == written[1]
@@ -151,7 +138,7 @@ def test_the_ranks_of_many_rare_texts_are_not_left_to_chance(write_examples):
     texts = [f"text {i * 7919 % 14_000:05}" for i in range(14_000)]
     examples = write_examples(train=pa.table({"text": texts * 2 + texts[:50]}))
 
-    found = tfdv_statistics.compute(examples, {}, BatchScan())["train"]
+    found = tfdv_statistics.compute(examples, {}).protos["train"]
 
     ranked = summarize(found)["text"].ranked
     often = [(text, 3) for text in sorted(texts[:50], reverse=True)]
@@ -169,7 +156,6 @@ def test_reading_something_other_than_statistics(tmp_path):
 
 def test_many_columns_are_read_in_small_batches(write_examples):
     table = pa.table({f"c{i}": pa.array(range(1200)) for i in range(300)})
-    scan = BatchScan()
-    computed = tfdv_statistics.compute(write_examples(train=table), {}, scan)
-    assert len(computed["train"].datasets[0].features) == 300
-    assert len(scan.samples["train"]["c0"]) >= 500
+    computed = tfdv_statistics.compute(write_examples(train=table), {})
+    assert len(computed.protos["train"].datasets[0].features) == 300
+    assert len(computed.samples["train"]["c0"]) >= 500

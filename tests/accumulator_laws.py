@@ -1,0 +1,122 @@
+"""The laws of accumulators: any cut of the rows, any order of merging, the same result.
+
+A test of an accumulator says how to make one, and rows to add, and calls `check` with Hypothesis'
+`data`. Every accumulator has such a test; `tests/components/common/processing/test_accumulators.py`
+searches the package for some without.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+RELATIVE = 1e-9
+
+Batches = Callable[[int, int], Iterator[Any]]
+"""From the first row and the end of a part to the batches to add."""
+
+
+def check(
+    data: st.DataObject,
+    make: Callable[[], Any],
+    rows: int,
+    batches: Callable[[int, int], Any],
+    seen: Callable[[Any], Any] = lambda result: result,
+    relative: float = RELATIVE,
+    absolute: float = 0.0,
+) -> None:
+    """Check that an accumulator gives the same result for any cut and any order of merging.
+
+    Args:
+        data: Draws the cut, the order, and which parts pass through their state.
+        make: Makes an empty accumulator.
+        rows: The number of rows.
+        batches: Returns what to add for the rows from a first one to an end.
+        seen: Turns a result into plain values: numbers, texts, arrays, tables, dicts, lists.
+        relative: How far numbers that are not whole may differ.
+        absolute: The same, near 0.
+    """
+    expected = seen(folded(make, [[(0, rows)]], batches))
+    parts = data.draw(cuts(rows), label="parts")
+    through = data.draw(st.lists(st.booleans(), min_size=len(parts), max_size=len(parts)))
+    waiting = []
+    for part, is_sent in zip(parts, through, strict=True):
+        accumulator = make()
+        for start, stop in part:
+            accumulator.add(batches(start, stop))
+        waiting.append(_sent(make, accumulator) if is_sent else accumulator)
+    while len(waiting) > 1:
+        first, second = data.draw(
+            st.tuples(st.integers(0, len(waiting) - 1), st.integers(0, len(waiting) - 2))
+        )
+        left = waiting.pop(first)
+        right = waiting.pop(second)
+        left.merge(right)
+        waiting.append(left)
+    assert_same(seen(waiting[0].result()), expected, relative, absolute)
+
+
+def folded(
+    make: Callable[[], Any],
+    parts: Sequence[Sequence[tuple[int, int]]],
+    batches: Callable[[int, int], Any],
+) -> Any:
+    """Return the result of parts that are merged in their order."""
+    total = make()
+    for part in parts:
+        accumulator = make()
+        for start, stop in part:
+            accumulator.add(batches(start, stop))
+        total.merge(accumulator)
+    return total.result()
+
+
+@st.composite
+def cuts(draw: st.DrawFn, rows: int) -> list[list[tuple[int, int]]]:
+    """Draw parts: each some ranges of rows, in any order; some may be empty."""
+    ends = draw(st.lists(st.integers(0, rows), max_size=6))
+    edges = [0, *sorted(ends), rows]
+    ranges = draw(st.permutations(list(itertools.pairwise(edges))))
+    count = draw(st.integers(1, 4))
+    owners = draw(st.lists(st.integers(0, count - 1), min_size=len(ranges), max_size=len(ranges)))
+    return [
+        [entry for entry, owner in zip(ranges, owners, strict=True) if owner == part]
+        for part in range(count)
+    ]
+
+
+def assert_same(found: Any, expected: Any, relative: float, absolute: float = 0.0) -> None:
+    """Check that values are equal, and numbers that are not whole nearly so."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            assert_same(found[name], value, relative, absolute)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other, relative, absolute)
+    elif isinstance(expected, pa.Table):
+        assert found.equals(expected)
+    elif isinstance(expected, np.ndarray):
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(found, expected, rtol=relative, atol=absolute)
+        else:
+            assert (found == expected).all()
+    elif isinstance(expected, float):
+        same = found == expected or (math.isnan(found) and math.isnan(expected))
+        assert same or math.isclose(found, expected, rel_tol=relative, abs_tol=absolute)
+    else:
+        assert found == expected
+
+
+def _sent(make: Callable[[], Any], accumulator: Any) -> Any:
+    """Return an accumulator as another process would get it."""
+    state = accumulator.state()
+    assert isinstance(state, bytes)
+    return make().from_state(state)
