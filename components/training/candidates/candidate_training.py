@@ -17,7 +17,9 @@ from kfp_tabular.components.training.candidates.fitted_candidate import (
     CandidateContext,
     FittedCandidate,
 )
+from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
+from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +33,17 @@ def plan_of(context: CandidateContext) -> CandidatePlan:
         servers=context.replica.has_parameter_servers,
         has_eval_split=context.data.has_eval_split,
     )
+
+
+def needs_eval_rows(settings: WorkerSettings, replica: ReplicaRole) -> bool:
+    """Return whether rows are held out if there is no eval split: trees cannot do without."""
+    planned = candidate_plan.plan(
+        settings.hyperparameters,
+        model_fn=settings.model_fn,
+        workers=replica.workers,
+        servers=replica.has_parameter_servers,
+    )
+    return TREES in planned.members
 
 
 def train(

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.hyperparameters import TREES
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.termination import termination
 from kfp_tabular.components.common.storage import Folder, is_remote
 from kfp_tabular.components.training.candidates.fitted_candidate import (
@@ -60,7 +62,7 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
     started = time.monotonic()
     rows = _rows(context, units)
 
-    with _state(context.checkpoints, started) as (directory, before), termination() as terminated:
+    with _state(context.checkpoints, started) as state, termination() as terminated:
 
         def after_iteration(tree: int, train_loss: float, eval_loss: float | None) -> bool:
             if tree % TREES_PER_EVALUATION == 0:
@@ -79,14 +81,15 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
                 patience=settings.early_stopping_patience,
                 seed=settings.seed,
                 threads=_threads(),
-                directory=directory,
+                directory=state.directory,
                 checkpoint_seconds=settings.checkpoint_seconds,
+                after_snapshot=state.upload,
                 after_iteration=after_iteration,
             )
         )
     history = _history(context, fitted)
     writer.resume(history)
-    seconds = before + time.monotonic() - started
+    seconds = state.before + time.monotonic() - started
     return FittedCandidate(
         name=TREES,
         model=fitted.model,
@@ -107,9 +110,10 @@ def _rows(context: CandidateContext, units: int) -> PackedRows:
     """Read the rows that trees are grown on; all of them unless there are too many."""
     data = context.data
     most = sizes.most_rows(context.settings.hyperparameters, data.columns, units)
-    rows = parquet_reader.sample(data.reader, data.train_files, most, groups=_GROUPS)
     total = data.rows[parquet_reader.TRAIN_SPLIT]
-    if len(rows) < total:
+    is_sample = total > min(most, parquet_reader.most_sampled(data.reader))
+    rows = parquet_reader.sample(data.reader, data.train_files, most, groups=_GROUPS)
+    if is_sample:
         context.findings.note(
             "tree-rows",
             f"Trees are grown on {len(rows):,} of {total:,} training rows, evenly spaced.",
@@ -167,31 +171,65 @@ def _threads() -> int:
     return int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class _State:
+    """Where a training's state is.
+
+    Attributes:
+        directory: The local directory of the snapshots; None for none.
+        folder: The folder of an object store where they belong; None if the directory is there.
+        started: When this attempt started, by the monotonic clock.
+        before: The seconds that earlier attempts took.
+    """
+
+    directory: Path | None
+    folder: Folder | None
+    started: float
+    before: float
+
+    def upload(self) -> None:
+        """Bring the state to the object store; a failure is logged, and the next one may do.
+
+        Raises:
+            UserError: If it is denied.
+        """
+        if self.directory is None:
+            return
+        _write_seconds(self.directory, self.before + time.monotonic() - self.started)
+        if self.folder is None:
+            return
+        try:
+            self.folder.upload({path.name: path for path in self.directory.iterdir()})
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for a network's checkpoints
+            _logger.warning("the snapshot of the trees was not uploaded: %s", error)
+
+
 @contextmanager
-def _state(checkpoints: str, started: float) -> Iterator[tuple[Path | None, float]]:
-    """Yield the directory of the snapshots, and the seconds that earlier attempts took."""
+def _state(checkpoints: str, started: float) -> Iterator[_State]:
+    """Yield where the snapshots are; those of an object store are brought here first."""
     if not checkpoints:
-        yield None, 0.0
+        yield _State(None, None, started, 0.0)
         return
     location = f"{checkpoints}/{TREES}"
     if not is_remote(location):
         directory = Path(location)
-        before = _read_seconds(directory)
+        state = _State(directory, None, started, _read_seconds(directory))
         try:
-            yield directory, before
+            yield state
         finally:
-            _write_seconds(directory, before + time.monotonic() - started)
+            state.upload()
         return
     folder = Folder(location)
     with tempfile.TemporaryDirectory(prefix="kfp-tabular-trees-") as scratch:
         directory = Path(scratch)
         folder.download(folder.list(), directory)
-        before = _read_seconds(directory)
+        state = _State(directory, folder, started, _read_seconds(directory))
         try:
-            yield directory, before
+            yield state
         finally:
-            _write_seconds(directory, before + time.monotonic() - started)
-            folder.upload({path.name: path for path in directory.iterdir()})
+            state.upload()
 
 
 def _read_seconds(directory: Path) -> float:

@@ -53,6 +53,9 @@ class Piece:
 Ensure = Callable[[Sequence[Piece]], None]
 """Fetches pieces to this machine before they are read."""
 
+Keep = Callable[[PackedRows], "np.ndarray[Any, Any]"]
+"""Returns which rows are kept, as a mask."""
+
 
 def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Piece]:
     """Return a worker's share of a split: consecutive rows, equal shares to within a row.
@@ -101,6 +104,7 @@ class Reader:
         target_mean: Subtracted from a regression label.
         target_scale: Divides a regression label.
         ensure: Called with pieces before they are read, to fetch them.
+        keep: Returns which rows are read, as a mask; None reads all.
     """
 
     def __init__(
@@ -111,12 +115,19 @@ class Reader:
         target_scale: float = 1.0,
         *,
         ensure: Ensure = lambda _: None,
+        keep: Keep | None = None,
     ) -> None:
         self._layout = layout
         self._task = task
         self._mean = target_mean
         self._scale = target_scale
         self._ensure = ensure
+        self._keep = keep
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether every row of a piece is read."""
+        return self._keep is None
 
     @property
     def row_bytes(self) -> int:
@@ -125,6 +136,8 @@ class Reader:
 
     def read(self, share: Sequence[Piece]) -> PackedRows:
         """Read pieces into one block, in their order; those of a file are adjacent.
+
+        The block has fewer rows than the pieces if the reader keeps only some.
 
         Raises:
             UserError: If a column is missing or holds nulls, or an id or a class index is out of
@@ -138,12 +151,27 @@ class Reader:
         position = 0
         size = max(1, min(READ_ROWS, _READ_BYTES // self._layout.row_bytes))
         for file, batch in batches(share, self._layout.columns, size):
-            self._pack(batch, rows, position, file)
-            position += batch.num_rows
-        return rows
+            target = slice(position, position + batch.num_rows)
+            self._pack(batch, rows, target, file)
+            position += self._kept(rows, target)
+        if position == len(rows):
+            return rows
+        # Of a few rows a copy, so that the room of the others is not held.
+        return rows.take(slice(0, position) if 2 * position > len(rows) else np.arange(position))
 
-    def _pack(self, batch: pa.RecordBatch, rows: PackedRows, position: int, file: Path) -> None:
-        target = slice(position, position + batch.num_rows)
+    def _kept(self, rows: PackedRows, target: slice) -> int:
+        """Move the rows of a batch that are kept to its front; return their number."""
+        if self._keep is None:
+            return int(target.stop - target.start)
+        batch = rows.take(target)
+        kept = np.flatnonzero(self._keep(batch))
+        front = slice(target.start, target.start + len(kept))
+        rows.numeric[front] = batch.numeric[kept]
+        rows.categorical[front] = batch.categorical[kept]
+        rows.label[front] = batch.label[kept]
+        return len(kept)
+
+    def _pack(self, batch: pa.RecordBatch, rows: PackedRows, target: slice, file: Path) -> None:
         for index, name in enumerate(self._layout.numeric):
             rows.numeric[target, index] = dense(batch, name, file)
         for vector, part in self._layout.vector_slices():
@@ -328,7 +356,7 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
         array([0., 4., 8.], dtype=float32)
     """
     share = pieces(files)
-    room = max(1, SAMPLE_BYTES // reader.row_bytes)
+    room = most_sampled(reader)
     most = min(most, room)
     total = sum(piece.rows for piece in share)
     if total <= most:
@@ -345,6 +373,11 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
     rows = reader.read(share)
     most = min(most, len(rows))
     return rows.take(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))
+
+
+def most_sampled(reader: Reader) -> int:
+    """Return how many rows a sample has at most, for its memory."""
+    return max(1, SAMPLE_BYTES // reader.row_bytes)
 
 
 def require_rows(examples: Examples) -> dict[str, int]:

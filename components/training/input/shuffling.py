@@ -45,7 +45,6 @@ class TrainingInput:
         buffer_rows: int = 0,
         row_bytes: int = 128,
     ) -> None:
-        self.rows = sum(piece.rows for piece in share)
         self._reader = reader
         self._share = list(share)
         self._seed = seed
@@ -54,6 +53,7 @@ class TrainingInput:
         self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, buffer_bytes // row_bytes)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="training-input")
         self._whole: PackedRows | None = None
+        self._counts: dict[Piece, int] = {}
         self._blocks = self._stream(start)
         self._block, self._order = next(self._blocks)
         self._position = 0
@@ -104,18 +104,17 @@ class TrainingInput:
             block = self._whole
         else:
             block = self._reader.read(share)
-            if len(block) == self.rows:
+            if len(share) == len(self._share):
                 # Rows are read in file order, so a single block is the same in every pass.
                 self._whole = block
         order = self._random(turn, number + 1).permutation(len(block))
         return block, order[skip:]
 
     def _plan(self, start: int) -> Iterator[tuple[int, int, list[Piece], int]]:
-        turn, skip = divmod(start, self.rows)
+        turn, skip = divmod(start, self._rows(self._share)) if start else (0, 0)
         while True:
             for number, share in enumerate(self._blocks_of(turn)):
-                rows = sum(piece.rows for piece in share)
-                if skip >= rows:
+                if skip and skip >= (rows := self._rows(share)):
                     skip -= rows
                     continue
                 yield turn, number, share, skip
@@ -134,6 +133,15 @@ class TrainingInput:
                 block, rows = [], 0
         if block:
             yield [self._share[index] for index in sorted(block)]
+
+    def _rows(self, share: Sequence[Piece]) -> int:
+        """Return how many rows pieces have; those of which only some are kept are read once."""
+        if self._reader.reads_all:
+            return sum(piece.rows for piece in share)
+        for piece in share:
+            if piece not in self._counts:
+                self._counts[piece] = len(self._reader.read([piece]))
+        return sum(self._counts[piece] for piece in share)
 
     def _random(self, turn: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, turn, self._worker, number])

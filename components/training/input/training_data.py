@@ -1,8 +1,9 @@
 """The input of a training: its columns, its rows and its label."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import (
+    hold_out,
     label_statistics,
     number_ranges,
     packed_rows,
     parquet_reader,
 )
+from kfp_tabular.components.training.input.hold_out import HoldOut
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 
@@ -27,8 +30,8 @@ class TrainingData:
     Attributes:
         task: What is predicted.
         columns: How columns are packed.
-        reader: Reads rows.
-        rows: Rows by split.
+        reader: Reads rows, without those of the train split that are held out.
+        rows: Rows by split, as they are in the examples.
         train_files: Files of the train split.
         share: The part of the train split that this process trains on.
         class_counts: Rows of the train split by class; empty for regression.
@@ -36,9 +39,11 @@ class TrainingData:
         scale: Standard deviation of a regression label; 1 for other tasks.
         ranges: The smallest and the largest number of each numeric column in the train split, in
             the columns' order; empty if unknown.
-        has_eval_split: Whether there is an eval split with rows.
-        held_out: Rows to evaluate on; None without an eval split, or if another process
-            evaluates.
+        has_eval_split: Whether there are rows to evaluate on: an eval split, or train rows in its
+            place.
+        held_out: Rows to evaluate on; None if there are none, or if another process evaluates.
+        held_out_share: The share of the train split that takes the place of an eval split; 0 for
+            none.
     """
 
     task: Task
@@ -53,6 +58,7 @@ class TrainingData:
     ranges: Sequence[number_ranges.Range]
     has_eval_split: bool
     held_out: packed_rows.PackedRows | None
+    held_out_share: float = 0.0
 
 
 def read(
@@ -60,6 +66,8 @@ def read(
     replica: ReplicaRole,
     agreement: Agreement,
     ensure: parquet_reader.Ensure,
+    *,
+    holds_out: bool = False,
 ) -> TrainingData:
     """Read what training needs to know about the data, and the rows to evaluate on.
 
@@ -70,6 +78,8 @@ def read(
         replica: This process's role.
         agreement: Agreement with the other processes.
         ensure: Fetches pieces to this machine.
+        holds_out: Whether some rows of the train split take the place of an eval split that is
+            missing; only with one worker.
 
     Raises:
         UserError: If there are no rows to train on, or the columns do not fit the graph.
@@ -104,11 +114,21 @@ def read(
         own = label_statistics.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
     reader = parquet_reader.Reader(columns, task, mean, scale, ensure=ensure)
-    has_eval_split, held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None
+    has_eval_split, held_out, share_held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None, 0.0
     if has_eval_split and replica.is_chief:
         held_out = parquet_reader.sample(
             reader, examples.require(parquet_reader.EVAL_SPLIT), settings.eval_rows
         )
+    elif holds_out and not has_eval_split:
+
+        def kept(keep: parquet_reader.Keep) -> parquet_reader.Reader:
+            return parquet_reader.Reader(columns, task, mean, scale, ensure=ensure, keep=keep)
+
+        held_out, share_held_out = _held_out(kept, train, total, settings.eval_rows)
+        if held_out is not None:
+            has_eval_split = True
+            held = HoldOut(share_held_out)
+            reader = kept(lambda rows: ~held.mask(rows))
     return TrainingData(
         task=task,
         columns=columns,
@@ -122,7 +142,37 @@ def read(
         ranges=_ranges(train, share, columns.numeric, agreement),
         has_eval_split=has_eval_split,
         held_out=held_out,
+        held_out_share=share_held_out,
     )
+
+
+def _held_out(
+    kept: Callable[[parquet_reader.Keep], parquet_reader.Reader],
+    train: Sequence[Path],
+    total: int,
+    most: int,
+) -> tuple[packed_rows.PackedRows | None, float]:
+    """Return the train rows that take the place of an eval split, and their share; None for none.
+
+    Args:
+        kept: Returns a reader of some rows.
+        train: Files of the train split.
+        total: Its rows.
+        most: Largest number of rows to hold in memory.
+    """
+    share = hold_out.share_of(total)
+    if not share:
+        return None, 0.0
+    held, others = HoldOut(share), 0
+
+    def mask(rows: packed_rows.PackedRows) -> np.ndarray[Any, Any]:
+        nonlocal others
+        found = held.mask(rows)
+        others += len(found) - int(found.sum())
+        return found
+
+    found = parquet_reader.sample(kept(mask), train, round(most / share))
+    return (found, share) if hold_out.is_usable(len(found), others) else (None, 0.0)
 
 
 def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:

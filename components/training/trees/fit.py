@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,9 +36,17 @@ LOSSES: Mapping[TaskKind, str] = {
 }
 """CatBoost's name of the loss, and of its mean over a split, by task."""
 
+TOLERANCE = 0.001
+"""How much worse than the best, relatively, the loss of fewer trees may be: the last trees gain
+little, and each takes its time at every prediction."""
+
 _SNAPSHOT = "snapshot"
 
 _logger = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class TreeRequest:
         threads: Threads to use; they do not change the trees.
         directory: Where a killed training leaves its state, and resumes from; None for nowhere.
         checkpoint_seconds: Shortest time between two snapshots.
+        after_snapshot: Called after each snapshot in the directory.
         after_iteration: Called after each tree with its number from 1, the loss on the train split
             and that on the held-out rows; False stops, as after SIGTERM.
     """
@@ -75,6 +84,7 @@ class TreeRequest:
     threads: int = 1
     directory: Path | None = None
     checkpoint_seconds: float = 15.0
+    after_snapshot: Callable[[], None] = _nothing
     after_iteration: AfterIteration = lambda _iteration, _train, _held_out: True
 
 
@@ -98,9 +108,9 @@ class FittedTrees:
     Attributes:
         model: From packed rows to logits, of TensorFlow operations.
         trees: The trees of the model.
-        grown: The trees that were grown; those after the best number are dropped.
-        best_iteration: The number of trees with the lowest loss on the held-out rows; all without
-            them.
+        grown: The trees that were grown; those after the number kept are dropped.
+        best_iteration: The number of trees kept: the fewest whose loss on the held-out rows is
+            within `TOLERANCE` of the lowest; all without such rows.
         leaves: The numbers in the leaves of the model.
         history: The losses after each tree grown.
     """
@@ -186,17 +196,35 @@ def _fit(request: TreeRequest, columns: TreeColumns) -> FittedTrees:
             plan.trees,
         )
     model, history = _train(request, columns, _parameters(request, plan))
-    best = model.get_best_iteration()
-    trees = int(model.tree_count_)
+    trees = fewest_trees([loss.eval_loss for loss in history if loss.eval_loss is not None])
+    trees = trees or int(model.tree_count_)
+    if trees < model.tree_count_:
+        model.shrink(trees)
     _logger.info("trees: %d of %d kept", trees, len(history))
     return FittedTrees(
         model=from_catboost(model, columns),
         trees=trees,
         grown=len(history),
-        best_iteration=trees if best is None else int(best) + 1,
+        best_iteration=trees,
         leaves=len(model.get_leaf_values()),
         history=history,
     )
+
+
+def fewest_trees(losses: Sequence[float]) -> int:
+    """Return the fewest trees whose loss is within `TOLERANCE` of the lowest.
+
+    Args:
+        losses: The loss on the held-out rows after each tree; empty without such rows.
+
+    Example:
+        >>> fewest_trees([0.7, 0.5002, 0.5001, 0.5, 0.6]), fewest_trees([])
+        (2, 0)
+    """
+    if not losses:
+        return 0
+    wanted = min(losses) * (1 + TOLERANCE)
+    return next(number for number, loss in enumerate(losses, start=1) if loss <= wanted)
 
 
 def _parameters(request: TreeRequest, plan: sizes.TreePlan) -> dict[str, Any]:
@@ -243,7 +271,7 @@ def _train(
         iterations = Iterations(
             LOSSES[request.kind],
             request.after_iteration,
-            None if snapshots is None else snapshots.keep,
+            None if snapshots is None else lambda: _keep(snapshots, request),
         )
         model = catboost.CatBoost(
             {**parameters, **writing, "thread_count": request.threads, "logging_level": "Silent"}
@@ -257,7 +285,7 @@ def _train(
         )
         if snapshots is not None:
             # CatBoost writes one more at the end.
-            snapshots.keep()
+            _keep(snapshots, request)
     if iterations.error is not None:
         raise iterations.error
     if iterations.stopped:
@@ -268,6 +296,13 @@ def _train(
     train = measured["learn"][loss]
     eval_ = measured.get("validation", {}).get(loss, [None] * len(train))
     return model, [TreeLoss(*losses) for losses in zip(train, eval_, strict=True)]
+
+
+def _keep(snapshots: Snapshots, request: TreeRequest) -> bool:
+    is_new = snapshots.keep()
+    if is_new:
+        request.after_snapshot()
+    return is_new
 
 
 @contextlib.contextmanager

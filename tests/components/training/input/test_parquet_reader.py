@@ -179,8 +179,13 @@ def test_an_empty_train_split(tmp_path):
         parquet_reader.require_rows(Examples(tmp_path / "split=train"))
 
 
-def stream(file, **options):
-    reader = parquet_reader.Reader(LAYOUT, BINARY)
+def even(rows):
+    """Return whether each row is one of those with an even number."""
+    return rows.numeric[:, 0] % 2 == 0
+
+
+def stream(file, keep=None, **options):
+    reader = parquet_reader.Reader(LAYOUT, BINARY, keep=keep)
     share = parquet_reader.pieces([file])
     return TrainingInput(reader, share, **{"seed": 3, "buffer_rows": 100, **options})
 
@@ -209,6 +214,32 @@ def test_a_stream_continues_where_it_was(file, start, buffer):
         stream(file, start=start, buffer_rows=buffer) as rest,
     ):
         assert seen(whole.take(start + 80))[start:] == seen(rest.take(80))
+
+
+@pytest.mark.parametrize("read_rows", [7, 1 << 16])
+def test_a_reader_may_keep_some_rows(file, read_rows, monkeypatch):
+    monkeypatch.setattr(parquet_reader, "READ_ROWS", read_rows)
+    share = parquet_reader.pieces([file])
+    rows = parquet_reader.Reader(LAYOUT, BINARY, keep=even).read(share)
+    whole = parquet_reader.Reader(LAYOUT, BINARY).read(share)
+    expected = whole.take(even(whole))
+    assert seen(rows) == seen(expected)
+    assert np.array_equal(rows.label, expected.label)
+    nothing = parquet_reader.Reader(LAYOUT, BINARY, keep=lambda rows: rows.label < 0)
+    assert len(nothing.read(share)) == 0
+
+
+@given(start=st.integers(0, 600), buffer=st.sampled_from([1, 60, 10_000]))
+@settings(deadline=None, max_examples=15)
+def test_a_stream_of_some_rows_holds_each_once_per_pass_and_continues(file, start, buffer):
+    with (
+        stream(file, even, buffer_rows=buffer) as whole,
+        stream(file, even, start=start, buffer_rows=buffer) as rest,
+    ):
+        found = seen(whole.take(start + 80))
+        assert found[start:] == seen(rest.take(80))
+    for first in range(0, len(found) - 124, 125):
+        assert sorted(found[first : first + 125]) == list(range(0, 250, 2))
 
 
 def test_the_order_follows_from_the_seed_and_changes_by_pass(file):

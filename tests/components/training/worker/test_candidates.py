@@ -11,8 +11,16 @@ from kfp_tabular.components.common.artifacts.hyperparameters import AUTO_NETWORK
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.training.candidates import candidate_plan, candidate_training
+from kfp_tabular.components.training.candidates import (
+    candidate_plan,
+    candidate_training,
+    network,
+    tree_candidate,
+)
+from kfp_tabular.components.training.input import training_data
+from kfp_tabular.components.training.input.shuffling import TrainingInput
 from kfp_tabular.components.training.training_record import TrainingRecord
+from kfp_tabular.components.training.trees import fit as tree_fit
 from kfp_tabular.components.training.worker import training_process
 
 SMALL = {"epochs": 3, "tree_count": 60, "tree_depth": 4}
@@ -144,10 +152,68 @@ def test_a_blend_that_was_asked_for(inputs, tmp_path):
     assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "blend"
 
 
-def test_without_an_eval_split_there_is_no_choice(made, inputs, tmp_path):
+def without_eval(made, inputs, tmp_path, kind="binary", rows=None):
+    """Return inputs without an eval split, with some of the train rows or all."""
     examples = tmp_path / "examples"
-    made.rewrite(inputs["binary"].examples, examples, eval=None)
-    found = replace(inputs["binary"], examples=examples)
+    train = made.read_columns(inputs[kind].examples, "train")
+    train = {
+        name: values[: len(values) if rows is None else rows] for name, values in train.items()
+    }
+    made.rewrite(inputs[kind].examples, examples, eval=None, train=train)
+    return replace(inputs[kind], examples=examples)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_an_eval_split_train_rows_are_held_out_to_choose_by(made, inputs, tmp_path, kind):
+    found = without_eval(made, inputs, tmp_path, kind)
+    settings = found.settings(tmp_path, model_type="auto", **SMALL)
+    record = training_process.run(settings)
+    assert {entry["candidate"] for entry in record.leaderboard} == {"trees", AUTO_NETWORK, "blend"}
+    (note,) = (f for f in findings.read(tmp_path / "logs") if f.code == "held-out")
+    used = record.facts["eval_rows_used"]
+    assert 230 < used < 370 and f"20% of the distinct training rows ({used:,}" in note.message
+    assert record.facts["eval_source"] == "held-out train rows"
+    assert "eval split" in note.message and note.option == "split_fractions"
+    name = {"regression": "eval_rmse"}.get(kind, "eval_log_loss")
+    (kept,) = (entry for entry in record.leaderboard if entry["is_kept"])
+    assert record.metrics[name] == pytest.approx(kept["score"], rel=1e-5)
+
+
+def test_held_out_rows_are_not_trained_on(made, inputs, tmp_path, monkeypatch):
+    found = without_eval(made, inputs, tmp_path)
+    seen, data = [], []
+
+    def read(*arguments, **options):
+        data.append(training_data.read(*arguments, **options))
+        return data[-1]
+
+    def fit(request):
+        seen.append(request.train)
+        return tree_fit.fit(request)
+
+    class Recorded(TrainingInput):
+        def take(self, rows):
+            seen.append(super().take(rows))
+            return seen[-1]
+
+    monkeypatch.setattr(training_process, "read", read)
+    monkeypatch.setattr(tree_candidate, "fit", fit)
+    monkeypatch.setattr(network, "TrainingInput", Recorded)
+    training_process.run(found.settings(tmp_path, output=None, model_type="auto", **SMALL))
+
+    def distinct(rows):
+        packed = np.concatenate([rows.numeric, rows.categorical.astype(np.float32)], axis=1)
+        return {row.tobytes() for row in packed}
+
+    held_out = distinct(data[0].held_out)
+    trained = [distinct(rows) for rows in seen]
+    assert len(trained) > 2 and held_out
+    assert not any(held_out & rows for rows in trained)
+    assert len(seen[0]) + len(data[0].held_out) == made.ROWS["train"]
+
+
+def test_too_few_rows_to_hold_some_out_leave_no_choice(made, inputs, tmp_path):
+    found = without_eval(made, inputs, tmp_path, rows=90)
     record = training_process.run(found.settings(tmp_path, model_type="auto", **SMALL))
     assert record.facts["kept"] == "trees"
     assert "No eval split" in str(findings.read(tmp_path / "logs")[0])

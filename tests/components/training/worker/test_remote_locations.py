@@ -1,6 +1,7 @@
 """Locations in an object store: parts of examples, checkpoints, outputs."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, upload
+from kfp_tabular.components.training.candidates import tree_candidate
 from kfp_tabular.components.training.input import parquet_reader, remote_examples
 from kfp_tabular.components.training.input.remote_examples import RemoteExamples
 from kfp_tabular.components.training.loop import checkpoint_storage
-from kfp_tabular.components.training.worker import outputs, workspace
+from kfp_tabular.components.training.trees import fit as tree_fit
+from kfp_tabular.components.training.worker import outputs, training_process, workspace
 from kfp_tabular.components.training.worker_settings import WorkerArguments
 from tests.servers.stores import s3  # noqa: F401 - a fixture
 
@@ -257,3 +260,54 @@ def test_a_model_appears_whole(s3, tmp_path, monkeypatch):  # noqa: F811
         (["_lineage.json"], "first"),
     ]
     assert target.read_text("saved_model.pb") == "second"
+
+
+class Killed(BaseException):
+    """Nothing handles it, as nothing handles SIGKILL."""
+
+
+def test_killed_trees_resume_from_an_object_store(s3, inputs, tmp_path, monkeypatch, caplog):  # noqa: F811
+    caplog.set_level("INFO")
+    settings = inputs["binary"].settings(
+        tmp_path, output=None, model_type="trees", tree_count=60, checkpoint_seconds=0.0
+    )
+    whole = training_process.run(settings)
+    settings = replace(settings, logs=tmp_path / "other", checkpoints=f"{s3}/remote/killed-trees")
+
+    with monkeypatch.context() as patched:
+
+        def fit(request):
+            def after_iteration(tree, *losses):
+                if tree == 31:
+                    # A process that is killed uploads nothing any more.
+                    patched.setattr(Folder, "upload", lambda *_: None)
+                    raise Killed
+                return request.after_iteration(tree, *losses)
+
+            return tree_fit.fit(replace(request, after_iteration=after_iteration))
+
+        patched.setattr(tree_candidate, "fit", fit)
+        with pytest.raises(Killed):
+            training_process.run(settings)
+    caplog.clear()
+    resumed = training_process.run(settings)
+    assert "trees: resumed" in caplog.text and "step=20 " not in caplog.text
+    assert resumed.history == whole.history
+    assert not Folder(f"{s3}/remote/killed-trees").list()
+
+
+def test_a_snapshot_that_is_not_uploaded_is_logged(s3, inputs, tmp_path, monkeypatch, caplog):  # noqa: F811
+    upload_files, failures = Folder.upload, [OSError("connection reset")]
+
+    def sometimes(self, files):
+        if failures:
+            raise failures.pop()
+        upload_files(self, files)
+
+    monkeypatch.setattr(Folder, "upload", sometimes)
+    checkpoints = f"{s3}/remote/failed-snapshot"
+    settings = inputs["binary"].settings(
+        tmp_path, output=None, model_type="trees", tree_count=10, checkpoints=checkpoints
+    )
+    training_process.run(settings)
+    assert "snapshot of the trees was not uploaded: connection reset" in caplog.text
