@@ -238,6 +238,7 @@ def _parameters(request: TreeRequest, plan: sizes.TreePlan) -> dict[str, Any]:
         "one_hot_max_size": sizes.LARGEST_ONE_HOT,
         # A table for each column; combinations would need one for each pair of ids, or more.
         "max_ctr_complexity": 1,
+        "boosting_type": "Ordered" if plan.is_ordered else "Plain",
         "random_seed": request.seed,
         "allow_const_label": True,
         "use_best_model": request.held_out is not None,

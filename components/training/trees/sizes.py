@@ -19,6 +19,10 @@ FEWEST_TREES = 150
 TREES_WITHOUT_EVAL = 500
 """Most trees without an eval split, where nothing tells which number is best."""
 
+ORDERED_ROWS = 2000
+"""With at most as many rows of classes, each tree is fitted to predictions of trees that have not
+seen the row."""
+
 LARGEST_ONE_HOT = 16
 """A column with at most as many ids is split by equality; others by target statistics."""
 
@@ -28,6 +32,7 @@ _ROW = 60
 _NUMBER = 13
 _FEW_IDS = 15
 _MANY_IDS = 75
+_ORDERED = 8  # Times as long, if boosting is ordered.
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,14 @@ class TreePlan:
         learning_rate: The factor of each tree's leaves.
         depth: Depth of every tree.
         l2: L2 regularization of the leaves.
+        is_ordered: Whether boosting is ordered, as CatBoost calls it.
     """
 
     trees: int
     learning_rate: float
     depth: int
     l2: float
+    is_ordered: bool = False
 
 
 def most_rows(hyperparameters: Hyperparameters, layout: ColumnLayout, units: int) -> int:
@@ -94,16 +101,23 @@ def plan(
         >>> small = plan(
         ...     Hyperparameters(), columns, kind="binary", units=1, rows=2000, has_eval=True
         ... )
-        >>> small.trees, round(small.learning_rate, 3)
-        (1000, 0.038)
+        >>> small.trees, round(small.learning_rate, 3), small.is_ordered
+        (1000, 0.038, True)
     """
     few = sum(size <= LARGEST_ONE_HOT for size in columns.sizes)
     work = _tree_work(len(columns.numeric), few, len(columns.sizes) - few, units)
     affordable = int(_WORK / (rows * work * _depth_factor(hyperparameters)))
+    is_ordered = (
+        kind != "regression" and rows <= ORDERED_ROWS and affordable >= _ORDERED * FEWEST_TREES
+    )
+    if is_ordered:
+        affordable //= _ORDERED
     most = MOST_TREES if has_eval else TREES_WITHOUT_EVAL
     trees = hyperparameters.tree_count or min(most, max(FEWEST_TREES, affordable))
     rate = hyperparameters.tree_learning_rate or learning_rate(kind, rows, trees, has_eval=has_eval)
-    return TreePlan(trees, rate, hyperparameters.tree_depth, hyperparameters.tree_l2)
+    return TreePlan(
+        trees, rate, hyperparameters.tree_depth, hyperparameters.tree_l2, is_ordered=is_ordered
+    )
 
 
 def learning_rate(kind: TaskKind, rows: int, trees: int, *, has_eval: bool) -> float:

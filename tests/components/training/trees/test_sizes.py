@@ -82,5 +82,18 @@ def test_the_rows_read_allow_the_fewest_trees(numbers, few, many, units, depth):
     assert sizes.FEWEST_TREES <= made.trees <= sizes.FEWEST_TREES + 2 or rows == 1000
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_boosting_is_ordered_with_few_rows_of_classes(kind):
+    arguments = {"kind": kind, "units": 1, "has_eval": True}
+    columns = TreeColumns(tuple(range(100)))
+    few = sizes.plan(Hyperparameters(), columns, rows=2000, **arguments)
+    more = sizes.plan(Hyperparameters(), columns, rows=2001, **arguments)
+    assert (few.is_ordered, more.is_ordered) == (kind != "regression", False)
+    # It takes longer, which the number of trees allows for.
+    assert few.trees < more.trees if few.is_ordered else few.trees == more.trees
+    wide = TreeColumns(tuple(range(2000)))
+    assert not sizes.plan(Hyperparameters(), wide, rows=2000, **arguments).is_ordered
+
+
 def test_tree_rows_is_taken_as_it_is():
     assert sizes.most_rows(Hyperparameters(tree_rows=12), ColumnLayout("y", ("x",), ()), 1) == 12
