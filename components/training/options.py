@@ -32,9 +32,10 @@ class WorkerOptions(LearningOptions):
     )
     budget_seconds: int = option(
         0,
-        """With `model_type` `auto`: once the candidates have trained for so long, no other one is
-        started, which a finding reports; the result then depends on the machine. 0 bounds their
-        work by rules on rows and columns only.""",
+        """Most seconds that reading and training take, for all candidates of `auto` together. One
+        that would take more than its share is stopped and kept at its best state so far, which a
+        finding reports; the result then depends on the machine. Choosing and writing the model
+        come on top. 0 bounds the work by rules on rows and columns only.""",
         check=at_least(0),
     )
 

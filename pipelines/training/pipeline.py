@@ -212,9 +212,10 @@ def training_pipeline(
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
-        training_budget_seconds: With `model_type` `auto`: once the candidates have trained for so
-            long, no other one is started, which a finding reports; the result then depends on the
-            machine. 0 bounds their work by rules on rows and columns only.
+        training_budget_seconds: Most seconds that reading and training take, for all candidates of
+            `auto` together. One that would take more than its share is stopped and kept at its best
+            state so far, which a finding reports; the result then depends on the machine. Choosing
+            and writing the model come on top. 0 bounds the work by rules on rows and columns only.
         workers: Worker processes that train together, the chief included. Each takes an equal share
             of the rows.
         training_backend: Where training runs: `local` (processes of this task), or as a job on the

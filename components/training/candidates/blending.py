@@ -23,7 +23,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 Array = np.ndarray[Any, Any]
 Form = Literal["weights", "calibrated"]
 
-LEAST_ROWS: Mapping[Form, int] = {"weights": 50, "calibrated": 200}
+LEAST_ROWS: Mapping[Form, int] = {"weights": 20, "calibrated": 200}
 """Eval rows from which a form is tried."""
 
 _LEAST_ROWS_PER_CLASS = 20
@@ -59,6 +59,43 @@ class Blend:
             value * member for value, member in zip(self.coefficients, members, strict=True)
         )
         return np.asarray(total + np.array(self.bias))
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Losses of the eval rows: of blends that were not fitted on them, and of the members.
+
+    Attributes:
+        losses: The loss of each row.
+        members: The losses of each member, `[members, rows]`.
+        weights: Weight of each row in the score.
+    """
+
+    losses: Array
+    members: Array
+    weights: Array
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the blends."""
+        return float(np.average(self.losses, weights=self.weights))
+
+    def above(self, losses: Array) -> tuple[float, float]:
+        """Return by how much the blends' mean loss is above another one, and its standard error.
+
+        Args:
+            losses: The other losses of the same rows.
+
+        Example:
+            >>> ones = np.ones(4)
+            >>> found = CrossValidation(np.array([1.0, 2.0, 1.0, 2.0]), ones[None], ones)
+            >>> found.above(ones)
+            (0.5, 0.25)
+        """
+        differences = self.losses - losses
+        mean = np.average(differences, weights=self.weights)
+        spread = self.weights * (differences - mean)
+        return float(mean), float(np.sqrt((spread**2).sum()) / self.weights.sum())
 
 
 @dataclass(frozen=True)
@@ -151,8 +188,8 @@ def cross_validated(
     label: Array,
     form: Form,
     weights: Array | None = None,
-) -> float:
-    """Return the mean loss of a form's blends on rows that they were not fitted on, in five folds.
+) -> CrossValidation:
+    """Return the losses of a form's blends on rows that they were not fitted on, in five folds.
 
     The arguments are those of `fit`.
     """
@@ -167,7 +204,10 @@ def cross_validated(
         left_out = problem.take(outside)
         logits = left_out.logits @ np.array(blend.coefficients) + np.array(blend.bias)
         found[outside] = losses(kind, logits, left_out.label)
-    return float(np.average(found, weights=problem.weights))
+    alone = [
+        losses(kind, problem.logits[:, :, member], problem.label) for member in range(len(members))
+    ]
+    return CrossValidation(found, np.stack(alone), problem.weights)
 
 
 def _problem(

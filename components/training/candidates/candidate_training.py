@@ -1,6 +1,7 @@
 """Trains the candidates of a plan one after the other, and records what came of them."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.hyperparameters import TREES
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, is_remote
-from kfp_tabular.components.training.candidates import candidate_plan, network
+from kfp_tabular.components.training.candidates import candidate_plan, eval_rows, network
 from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
 from kfp_tabular.components.training.candidates.choice import WEIGHTED, Choice
 from kfp_tabular.components.training.candidates.fitted_candidate import (
@@ -65,12 +66,14 @@ def train(
         SystemExit: After SIGTERM, once the state is saved.
     """
     findings = context.findings
+    eval_rows.note(context.data, findings)
     if plan.note:
         findings.note("candidates", plan.note, option="model_type")
     fitted: list[FittedCandidate] = []
     errors: list[UserError] = []
     for number, name in enumerate(plan.members, start=1):
-        if plan.chosen and _is_over(context, fitted):
+        left = _seconds_left(context, fitted)
+        if plan.chosen and fitted and left <= 0:
             findings.warning(
                 "budget",
                 f"{name} was not trained: the others used up the budget. Another run may have time "
@@ -81,7 +84,9 @@ def train(
         if len(plan.members) > 1:
             _logger.info("candidate %d of %d: %s", number, len(plan.members), name)
         try:
-            fitted.append(_train_one(context, plan, name, fitted, written))
+            share = left / (len(plan.members) + 1 - number)
+            own = replace(context, seconds=share)
+            fitted.append(_train_one(own, plan, name, fitted, written))
         except UserError as error:
             if not plan.chosen:
                 raise
@@ -94,9 +99,12 @@ def train(
     return fitted
 
 
-def _is_over(context: CandidateContext, fitted: Sequence[FittedCandidate]) -> bool:
+def _seconds_left(context: CandidateContext, fitted: Sequence[FittedCandidate]) -> float:
+    """Return what is left of the budget; infinity without one."""
     limit = context.settings.budget_seconds
-    return bool(limit and fitted) and sum(member.seconds for member in fitted) >= limit
+    if not limit:
+        return math.inf
+    return limit - context.seconds_before - sum(member.seconds for member in fitted)
 
 
 def _train_one(

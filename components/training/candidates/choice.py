@@ -9,7 +9,7 @@ import numpy as np
 from kfp_tabular.components.common.artifacts.hyperparameters import BLEND
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.training.candidates import blended_model, blending
-from kfp_tabular.components.training.candidates.blending import Blend, Form
+from kfp_tabular.components.training.candidates.blending import Blend, CrossValidation, Form
 from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
 from kfp_tabular.components.training.candidates.fitted_candidate import FittedCandidate
 from kfp_tabular.components.training.input.label_statistics import balanced_weights
@@ -21,9 +21,6 @@ from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.model.predictor import Predictor, predictions
 
 Array = np.ndarray[Any, Any]
-
-LEAST_GAIN = 0.001
-"""The relative gain below which the cheaper of two candidates is kept."""
 
 WEIGHTED = "weighted_log_loss"
 """The log loss with the weights of the classes, as `class_weights` `balanced` trains it."""
@@ -100,6 +97,7 @@ class _Scored:
     name: str
     blend: Blend
     score: float
+    validation: CrossValidation | None = None
     cross_validated: float | None = None
 
 
@@ -148,8 +146,10 @@ def choose(
 ) -> Choice:
     """Return the model that is kept.
 
-    A blend is fitted on the eval rows, so it must win on rows that it was not fitted on: in five
-    folds of the eval split, by at least 0.1 % of the best member's score.
+    A blend is kept unless it is worse than its best member: on the eval rows, or by more than a
+    standard error on eval rows that it was not fitted on, in five folds. A tie keeps the blend:
+    averaging two different models lowers the variance of both, and which of them is best on the
+    eval rows is partly chance.
 
     Args:
         plan: What may be chosen.
@@ -176,10 +176,8 @@ def choose(
             reason = "equal weights, because a fit needs more eval rows"
     elif not plan.chosen:
         kept, reason = blend, "the blend that was asked for"
-    elif _gains(blend, best):
-        kept, reason = blend, "better than its best member, in cross-validation too"
     else:
-        reason += f"; no blend is better by {LEAST_GAIN:.1%} in cross-validation"
+        kept, reason = _better(blend, best, members.index(best))
     return _choice(found, fitted, kept, reason, [*members, *([blend] if blend else [])])
 
 
@@ -235,23 +233,38 @@ def _blended(found: _EvalRows, *, balanced: bool) -> _Scored | None:
     if not forms:
         return None
     arguments = (found.kind, found.logits, found.rows.label)
-    losses = {form: blending.cross_validated(*arguments, form, found.weights) for form in forms}
-    form = min(forms, key=lambda form: losses[form])
+    tried = {form: blending.cross_validated(*arguments, form, found.weights) for form in forms}
+    form = min(forms, key=lambda form: tried[form].loss)
     blend = blending.fit(*arguments, form, found.weights)
-    loss = losses[form]
+    loss = tried[form].loss
     if found.kind == "regression":
         loss = found.data.scale * float(np.sqrt(loss))
-    return _Scored(BLEND, blend, found.score(_blend_logits(found, blend)), loss)
+    return _Scored(BLEND, blend, found.score(_blend_logits(found, blend)), tried[form], loss)
 
 
 def _blend_logits(found: _EvalRows, blend: Blend) -> Array:
     return blend.logits(found.logits)
 
 
-def _gains(blend: _Scored, best: _Scored) -> bool:
-    wanted = best.score * (1 - LEAST_GAIN)
-    # Both, so that the kept model is never worse on the eval split than its best member.
-    return (blend.cross_validated or np.inf) < wanted and blend.score < best.score
+def _better(blend: _Scored, best: _Scored, index: int) -> tuple[_Scored, str]:
+    """Return the blend or its best member, and why; `index` is the member's."""
+    if blend.validation is None or blend.score > best.score:
+        return best, "the best member on the eval split; a blend is worse there"
+    above, error = blend.validation.above(blend.validation.members[index])
+    scale = float(np.average(blend.validation.members[index], weights=blend.validation.weights))
+    change = f"{abs(above) / scale:.2%}" if scale else f"{abs(above):.3g}"
+    if above > error:
+        return best, (
+            f"the best member on the eval split; a blend's loss is {change} higher in "
+            "cross-validation"
+        )
+    if above < -error:
+        return blend, f"its loss is {change} below its best member's, in cross-validation too"
+    than = "below" if above < 0 else "above"
+    return blend, (
+        f"its loss is {change} {than} its best member's in cross-validation, within a standard "
+        f"error; model_type={best.name} alone answers faster"
+    )
 
 
 def _shares(fitted: Sequence[FittedCandidate], blend: Blend) -> dict[str, float]:

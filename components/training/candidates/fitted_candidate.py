@@ -1,5 +1,6 @@
 """A candidate, before and after its training."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ class CandidateContext:
         checkpoints: Where the training's state is kept, from `checkpoints.directory`; empty for
             nowhere.
         findings: Receives what is limited or left out.
+        seconds: How long a candidate may train, over all attempts.
+        seconds_before: How long reading took, which counts towards the budget.
     """
 
     settings: WorkerSettings
@@ -36,6 +39,8 @@ class CandidateContext:
     peers_seconds: float
     checkpoints: str
     findings: Findings
+    seconds: float = math.inf
+    seconds_before: float = 0.0
 
 
 def _nothing() -> None:

@@ -1,8 +1,10 @@
 """Trains a network, or your own model: steps, evaluations, early stopping and checkpoints."""
 
 import logging
+import time
 from dataclasses import asdict
 
+from kfp_tabular.components.training.candidates import eval_rows
 from kfp_tabular.components.training.candidates.fitted_candidate import (
     CandidateContext,
     FittedCandidate,
@@ -40,7 +42,7 @@ def train(
         UserError: If it cannot be trained, or diverges.
         SystemExit: After SIGTERM, once the checkpoint is saved.
     """
-    settings, data = context.settings, context.data
+    settings, data, started = context.settings, context.data, time.monotonic()
     model = trainable_model.make(
         settings, context.replica, context.strategy, data, context.peers_seconds
     )
@@ -56,7 +58,17 @@ def train(
     progress = _resume(saved, context.agreement, early_stopping)
     resumed_at, seconds_before = progress.step, progress.seconds
     writer.resume(progress.history)
-    _run(context, model, early_stopping, saved, writer, progress)
+    building = time.monotonic() - started
+    _run(context, model, early_stopping, saved, writer, progress, context.seconds - building)
+    if progress.step < model.schedule.steps and not early_stopping.exhausted:
+        context.findings.warning(
+            "budget",
+            f"{settings.model_fn or settings.hyperparameters.model_type} was stopped after "
+            f"{progress.step:,} of {model.schedule.steps:,} steps, because its share of the budget "
+            f"was used up; kept is its best state, of step "
+            f"{early_stopping.best_step or progress.step:,}.",
+            option="budget_seconds",
+        )
     if more_follow and saved is not None and progress.step > resumed_at:
         saved.save(progress.step, state(progress, early_stopping))
         saved.flush()
@@ -93,23 +105,14 @@ def _early_stopping(
     objective = prediction_metrics.objective(
         data.task.kind, balanced=settings.class_weights == "balanced"
     )
-    if not data.has_eval_split:
-        _logger.warning(
-            "no eval split: early stopping is off, and the last weights are kept, not the best"
-        )
-    elif objective == "auc" and agreement.from_first(float(_one_class(data))):
+    if (
+        data.has_eval_split
+        and objective == "auc"
+        and agreement.from_first(float(eval_rows.have_one_class(data)))
+    ):
         # The area under a curve needs both classes.
         objective = "log_loss"
-        _logger.warning(
-            "the eval split has one class: %s decides which weights are best", objective
-        )
     return EarlyStopping(objective, settings.early_stopping_patience)
-
-
-def _one_class(data: TrainingData) -> bool:
-    if data.held_out is None:
-        return False
-    return int(data.held_out.label.sum()) in (0, len(data.held_out))
 
 
 def _checkpoints(context: CandidateContext, model: TrainableModel) -> Checkpoints | None:
@@ -160,8 +163,9 @@ def _run(
     saved: Checkpoints | None,
     writer: MetricsWriter,
     progress: Progress,
+    seconds: float,
 ) -> None:
-    """Continue training from `progress`."""
+    """Continue training from `progress`, up to its end or to a number of seconds."""
     settings, data = context.settings, context.data
     schedule, held_out = model.schedule, data.held_out
     stream = TrainingInput(
@@ -196,4 +200,5 @@ def _run(
             agreement=context.agreement,
             writer=writer,
             checkpoints=saved,
+            seconds=seconds,
         ).run(progress)

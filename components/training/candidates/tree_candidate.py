@@ -63,6 +63,12 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
     rows = _rows(context, units)
 
     with _state(context.checkpoints, started) as state, termination() as terminated:
+        cut = False
+
+        def is_over() -> bool:
+            nonlocal cut
+            cut = state.before + time.monotonic() - started >= context.seconds
+            return cut
 
         def after_iteration(tree: int, train_loss: float, eval_loss: float | None) -> bool:
             if tree % TREES_PER_EVALUATION == 0:
@@ -85,8 +91,16 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
                 checkpoint_seconds=settings.checkpoint_seconds,
                 after_snapshot=state.upload,
                 after_iteration=after_iteration,
+                is_over=is_over,
             )
         )
+        if cut:
+            context.findings.warning(
+                "budget",
+                f"{TREES} were stopped with {fitted.grown:,} grown, because their share of the "
+                f"budget was used up; kept are the best {fitted.trees:,}.",
+                option="budget_seconds",
+            )
     history = _history(context, fitted)
     writer.resume(history)
     seconds = state.before + time.monotonic() - started

@@ -48,6 +48,8 @@ class TrainingLoop:
         agreement: Agreement with the other processes.
         writer: Receives the measurements.
         checkpoints: None for no checkpoints.
+        seconds: How long training may take over all attempts; then the last weights are measured,
+            and it stops.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TrainingLoop:
         agreement: Agreement,
         writer: MetricsWriter,
         checkpoints: Checkpoints | None,
+        seconds: float = math.inf,
     ) -> None:
         self._model = model
         self._take = take
@@ -68,6 +71,7 @@ class TrainingLoop:
         self._agreement = agreement
         self._writer = writer
         self._checkpoints = checkpoints
+        self._seconds = seconds
 
     def run(self, progress: Progress) -> Progress:
         """Continue training from `progress`.
@@ -81,8 +85,9 @@ class TrainingLoop:
         """
         schedule, seconds_before = self._model.schedule, progress.seconds
         started = time.monotonic()
+        over = self._was_over(progress)
         with termination() as terminated:
-            while progress.step < schedule.steps and not self._early_stopping.exhausted:
+            while not (over or self._is_done(progress)):
                 boundary = min(
                     schedule.steps, (progress.step // schedule.interval + 1) * schedule.interval
                 )
@@ -93,8 +98,11 @@ class TrainingLoop:
                 progress.steps += steps
                 due = self._checkpoints is not None and self._checkpoints.is_due()
                 # First, because all processes must act alike: a loss can diverge in only one.
-                stop, diverged, save = self._agreement.any(
-                    terminated.is_set(), not math.isfinite(loss), due
+                stop, diverged, save, over = self._agreement.any(
+                    terminated.is_set(),
+                    not math.isfinite(loss),
+                    due,
+                    seconds_before + time.monotonic() - started >= self._seconds,
                 )
                 if diverged:
                     rate = self._model.learning_rate
@@ -102,7 +110,7 @@ class TrainingLoop:
                         f"training diverged: the loss is not finite at step {progress.step} with "
                         f"learning_rate={rate:g}. Try learning_rate={rate / 10:g}."
                     )
-                if progress.step == boundary:
+                if progress.step == boundary or over:
                     self._measure(progress)
                 progress.seconds = seconds_before + time.monotonic() - started
                 if self._checkpoints is not None and (stop or save):
@@ -113,6 +121,16 @@ class TrainingLoop:
                     _logger.warning("SIGTERM: stopped at step %d", progress.step)
                     raise SystemExit(TERMINATED_EXIT_CODE)
         return progress
+
+    def _is_done(self, progress: Progress) -> bool:
+        return progress.step >= self._model.schedule.steps or self._early_stopping.exhausted
+
+    def _was_over(self, progress: Progress) -> bool:
+        """Whether an earlier attempt used up the time."""
+        if not progress.step or self._seconds == math.inf:
+            return False
+        (over,) = self._agreement.any(progress.seconds >= self._seconds)
+        return over
 
     def _measure(self, progress: Progress) -> None:
         entry = {

@@ -70,6 +70,7 @@ class TreeRequest:
         after_snapshot: Called after each snapshot in the directory.
         after_iteration: Called after each tree with its number from 1, the loss on the train split
             and that on the held-out rows; False stops, as after SIGTERM.
+        is_over: Asked after each tree; true stops, and the best trees so far are kept.
     """
 
     kind: TaskKind
@@ -86,6 +87,7 @@ class TreeRequest:
     checkpoint_seconds: float = 15.0
     after_snapshot: Callable[[], None] = _nothing
     after_iteration: AfterIteration = lambda _iteration, _train, _held_out: True
+    is_over: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,7 @@ def _train(
             LOSSES[request.kind],
             request.after_iteration,
             None if snapshots is None else lambda: _keep(snapshots, request),
+            request.is_over,
         )
         model = catboost.CatBoost(
             {**parameters, **writing, "thread_count": request.threads, "logging_level": "Silent"}

@@ -22,6 +22,7 @@ class Iterations:
         loss: CatBoost's name of the loss.
         report: Called with the losses.
         keep: Keeps a snapshot if there is a new one; None for no snapshots.
+        is_over: Asked after each tree; true keeps the trees so far, and grows no more.
 
     Example:
         >>> from types import SimpleNamespace
@@ -34,12 +35,19 @@ class Iterations:
         [(1, 0.5, 0.75)]
     """
 
-    def __init__(self, loss: str, report: AfterIteration, keep: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        loss: str,
+        report: AfterIteration,
+        keep: Callable[[], bool] | None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.stopped = False
         self.error: BaseException | None = None
         self._loss = loss
         self._report = report
         self._keep = keep
+        self._is_over = is_over
 
     def after_iteration(self, info: Any) -> bool:
         """Report the losses; return whether to go on. CatBoost calls it."""
@@ -55,4 +63,4 @@ class Iterations:
             self.error = error
             return False
         self.stopped = not goes_on
-        return bool(goes_on)
+        return bool(goes_on) and not self._is_over()

@@ -4,6 +4,7 @@ Every process of a distributed training runs this; TF_CONFIG tells them apart.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -122,6 +123,7 @@ def _prepare(
     # With parameter servers the chief decides alone.
     voters = 1 if replica.has_parameter_servers else replica.workers
     agreement = Agreement(strategy, voters, replica.worker)
+    started = time.monotonic()
     data = read(
         settings,
         replica,
@@ -147,6 +149,7 @@ def _prepare(
         peers_seconds,
         checkpoints.directory(settings, replica),
         findings,
+        seconds_before=time.monotonic() - started,
     )
 
 

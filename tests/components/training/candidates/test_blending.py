@@ -117,7 +117,14 @@ def test_what_holds_for_every_blend(kind, form, rows, members, seed):
     equal = blending.equal(members, logits[0].shape[1])
     assert value_of(kind, logits, label, blend) <= value_of(kind, logits, label, equal) + 1e-9
     measured = blending.cross_validated(kind, logits, label, form)
-    assert np.isfinite(measured)
+    assert np.isfinite(measured.losses).all()
+    assert measured.loss == pytest.approx(measured.losses.mean())
+    for member, found in zip(logits, measured.members, strict=True):
+        assert found == pytest.approx(blending.losses(kind, member, label))
+    above, error = measured.above(measured.members[0])
+    differences = measured.losses - measured.members[0]
+    assert above == pytest.approx(differences.mean(), abs=1e-12)
+    assert error == pytest.approx(differences.std() / np.sqrt(rows), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -162,4 +169,4 @@ def test_cross_validation_does_not_reward_what_only_fits_its_own_rows():
     label = random.integers(0, 2, 60)
     blend = blending.fit("binary", members, label, "calibrated")
     own = blending.losses("binary", blend.logits(members), label).mean()
-    assert blending.cross_validated("binary", members, label, "calibrated") > own
+    assert blending.cross_validated("binary", members, label, "calibrated").loss > own

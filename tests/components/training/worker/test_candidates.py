@@ -227,7 +227,7 @@ def test_too_few_rows_to_hold_some_out_leave_no_choice(made, inputs, tmp_path):
 def test_few_eval_rows_are_not_fitted_on(made, inputs, tmp_path):
     examples = tmp_path / "examples"
     few = {
-        name: values[:40]
+        name: values[:15]
         for name, values in made.read_columns(inputs["binary"].examples, "eval").items()
     }
     made.rewrite(inputs["binary"].examples, examples, eval=few)
@@ -279,6 +279,52 @@ def test_a_candidate_that_cannot_be_trained_is_left_out(inputs, tmp_path):
                 tmp_path, output=None, model_type="blend", learning_rate=1e30, **SMALL
             )
         )
+
+
+def budget_findings(folder):
+    return [found for found in findings.read(folder / "logs") if found.code == "budget"]
+
+
+def test_a_budget_stops_each_candidate_at_its_best_so_far(inputs, tmp_path):
+    """Without the budget this training would not end within a day."""
+    endless = {"tree_count": 1_000_000, "train_steps": 10_000_000, "early_stopping_patience": 0}
+    settings = inputs["binary"].settings(tmp_path, model_type="auto", budget_seconds=4, **endless)
+    record = training_process.run(settings)
+    found = budget_findings(tmp_path)
+    assert found
+    assert all(str(each).endswith("Option: budget_seconds.") for each in found)
+    assert record.facts["kept"] in ("trees", AUTO_NETWORK, "blend")
+    assert record.metrics["eval_log_loss"] < 0.69
+    assert SavedModel(tmp_path / "model").spec.inputs
+
+
+@pytest.mark.parametrize("model_type", ["auto", "blend", "dnn", "trees"])
+def test_a_candidate_that_is_stopped_at_once_is_still_a_model(
+    inputs, tmp_path, monkeypatch, model_type
+):
+    monkeypatch.setattr(candidate_training, "_seconds_left", lambda *_: 1e-6)
+    settings = inputs["binary"].settings(tmp_path, model_type=model_type, **SMALL)
+    record = training_process.run(settings)
+    stopped = {str(found).split()[0] for found in budget_findings(tmp_path)}
+    names = {member["name"] for member in record.candidates}
+    assert stopped == names == {model_type} - {"auto", "blend"} or {"trees", AUTO_NETWORK} == names
+    for member in record.candidates:
+        assert member["steps"] >= member["best_step"] >= 1
+        assert member["history"][-1]["step"] == member["steps"]
+    assert SavedModel(tmp_path / "model").spec.inputs
+
+
+def test_eval_rows_of_one_class_are_a_finding(made, inputs, tmp_path):
+    examples = tmp_path / "examples"
+    columns = made.read_columns(inputs["binary"].examples, "eval")
+    label = inputs["binary"].task.label
+    columns[label] = [0] * len(columns[label])
+    made.rewrite(inputs["binary"].examples, examples, eval=columns)
+    found = replace(inputs["binary"], examples=examples)
+    training_process.run(found.settings(tmp_path, output=None, model_type="dnn", epochs=1))
+    (one,) = (each for each in findings.read(tmp_path / "logs") if each.code == "one-class")
+    assert repr(found.task.classes[0]) in str(one)
+    assert str(one).endswith("Option: split_method.")
 
 
 def test_a_budget_leaves_the_rest_out(inputs, tmp_path, monkeypatch):
