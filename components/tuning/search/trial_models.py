@@ -1,7 +1,8 @@
 """Which models the trials of a search train."""
 
 import logging
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import asdict, replace
 
 from kfp_tabular.components.common.artifacts.hyperparameters import (
     AUTO,
@@ -37,7 +38,7 @@ def trial_base(base: Hyperparameters, space: SearchSpace, model_fn: str = "") ->
     """
     names = {entry.name for entry in space}
     if "model_type" in names:
-        return base
+        return _with_searched_chosen(base, names)
     of_trees = {name for name in names if name.startswith("tree_")}
     if base.model_type == AUTO and not model_fn and not of_trees:
         base = replace(base, model_type=AUTO_NETWORK)
@@ -47,6 +48,16 @@ def trial_base(base: Hyperparameters, space: SearchSpace, model_fn: str = "") ->
     network = AUTO_NETWORK if base.model_type in (AUTO, BLEND) else base.model_type
     chosen = replace(base, model_type=AUTO if model_fn else network).chosen()
     return replace(chosen, model_type=base.model_type)
+
+
+def _with_searched_chosen(base: Hyperparameters, names: Collection[str]) -> Hyperparameters:
+    """Choose what the search varies, for the base to lie in the space as its first trial.
+
+    What the search does not vary stays open: each trial's model type chooses its own value.
+    """
+    network = AUTO_NETWORK if base.model_type in (AUTO, BLEND) else base.model_type
+    chosen = asdict(replace(base, model_type=network).chosen())
+    return base.updated({name: chosen[name] for name in names if name != "model_type"})
 
 
 def model_types(base: Hyperparameters, space: SearchSpace) -> tuple[str, ...]:

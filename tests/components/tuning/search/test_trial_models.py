@@ -39,6 +39,25 @@ def test_trials_train_what_is_searched_and_say_so(caplog, searched, model_fn, tr
         assert not caplog.text
 
 
+def test_a_search_over_types_leaves_each_its_own_defaults():
+    space = space_of("model_type", "epochs")
+    base = trial_models.trial_base(Hyperparameters(), space)
+    assert (base.learning_rate, base.hidden_units) == (0, "")
+    rates = {
+        name: base.updated({"model_type": name, "epochs": 1}).chosen().learning_rate
+        for name in ("dnn", "tabm")
+    }
+    assert rates == {"dnn": 0.001, "tabm": 0.005}
+
+
+@pytest.mark.parametrize(("base", "rate"), [("tabm", 0.005), ("dnn", 0.001), ("auto", 0.005)])
+def test_what_is_searched_beside_the_type_begins_with_the_base_types_default(base, rate):
+    """The base is the first trial, so it must lie in the space: a rate of 0 would not."""
+    space = space_of("model_type", "learning_rate")
+    found = trial_models.trial_base(Hyperparameters(model_type=base), space)
+    assert (found.model_type, found.learning_rate, found.hidden_units) == (base, rate, "")
+
+
 def test_a_chosen_type_is_trained_in_every_trial(caplog):
     caplog.set_level("INFO")
     base = Hyperparameters(model_type="blend")
