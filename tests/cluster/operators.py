@@ -246,7 +246,7 @@ class Operator:
             self.errors.append(traceback.format_exc())
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():

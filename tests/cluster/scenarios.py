@@ -253,7 +253,7 @@ class LauncherScenarios:
                 errors.JobFailedError, match="registry.example.com/trainer:1"
             ) as got:
                 self.run(cluster, grace_seconds=1.0)
-            assert 1 <= time.monotonic() - began < 8
+            assert 1 <= time.monotonic() - began < 30
             assert "manifest unknown" in str(got.value)
             assert self.left(cluster) == (0, 0)
             assert len(operator.jobs) == 1
@@ -515,8 +515,8 @@ class LauncherScenarios:
                 read_until(process, "step 1")
                 began = time.monotonic()
                 process.send_signal(signal.SIGTERM)
-                wait_until(lambda: self.left(cluster) == (0, 0), "end of the job", 5)
-                assert time.monotonic() - began < 2
+                wait_until(lambda: self.left(cluster) == (0, 0), "end of the job")
+                assert time.monotonic() - began < 20
                 output, _ = process.communicate(timeout=20)
             assert process.returncode == TERMINATED_EXIT_CODE, output
             assert "deleted" in output

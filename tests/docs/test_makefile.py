@@ -51,7 +51,7 @@ def test_a_line_for_each_suite(clone: Path) -> None:
         assert "-m pytest -q" in (clone / "build/tests" / f"{suite}.log").read_text()
 
 
-@pytest.mark.parametrize("jobs", [1, 2, 6])
+@pytest.mark.parametrize("jobs", [1, 3, 6])
 def test_a_suite_that_fails_fails_the_whole_once_the_others_have_ended(
     clone: Path, jobs: int
 ) -> None:

@@ -25,7 +25,7 @@ from kfp_tabular.pipelines.local.containers.engine import Engine
 from tests.images.conftest import ARBITRARY_USER, run_in
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")
-ROWS = 20_000
+ROWS = 6_000
 NAME = "fraud"
 
 
@@ -198,13 +198,13 @@ def predictions(address: str, instances: list[dict[str, Any]]) -> list[list[floa
 
 @pytest.fixture(scope="session")
 def rows(in_containers: Run) -> list[dict[str, Any]]:
-    """Every tenth row of the data, as a client would send it."""
+    """Every third row of the data, as a client would send it."""
     model = ModelSpec.load(Path(in_containers.summary["model"]))
     examples = in_containers.artifact("ingest-data", "examples")
     files = sorted(examples.glob("split=*/*.parquet"))
     table = pa.concat_tables(pq.ParquetFile(file).read() for file in files)
     columns = table.select([entry.name for entry in model.inputs])
-    return columns.take(list(range(0, ROWS, 10))).to_pylist()
+    return columns.take(list(range(0, ROWS, 3))).to_pylist()
 
 
 @pytest.mark.timeout(900)
@@ -219,7 +219,7 @@ def test_predictions_over_http_are_the_same(
     with listening([*command, "--name", NAME, "--port", str(port)], port) as url:
         there = predictions(url, rows)
 
-    assert len(here) == len(there) == ROWS // 10
+    assert len(here) == len(there) == ROWS // 3
     furthest = max(
         abs(a - b) for p, q in zip(here, there, strict=True) for a, b in zip(p, q, strict=True)
     )

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import math
+import os
 import random
 import re
 import socket
@@ -44,9 +45,14 @@ TASKS = [
 ]
 
 
-def kfp_tabular(*arguments: object) -> "subprocess.CompletedProcess[str]":
+def kfp_tabular(
+    *arguments: object, cache: Path | str = "off"
+) -> "subprocess.CompletedProcess[str]":
     command = [str(PROGRAM), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    environment = {**os.environ, "KFP_TABULAR_CACHE": str(cache)}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=280, env=environment
+    )
 
 
 @dataclass(frozen=True)
@@ -320,12 +326,21 @@ def summary_of(output: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For runs that differ in how they train: the tasks before are done once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.reference_data
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_taxi_trips_reach_the_boosted_trees(chicago_taxi: Path, tmp_path: Path, seed: int) -> None:
+def test_taxi_trips_reach_the_boosted_trees(
+    chicago_taxi: Path, tmp_path: Path, seed: int, cache: Path
+) -> None:
     done = kfp_tabular(
         *("run", "--data", chicago_taxi, "--label", "big_tipper", "--exclude", "tips"),
         *("--param", f"seed={seed}", "--output", tmp_path),
+        cache=cache,
     )
 
     assert done.returncode == 0, done.stderr

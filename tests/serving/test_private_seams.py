@@ -161,7 +161,7 @@ def test_the_values_of_metrics() -> None:
         "values.ValueClass and MutexValue",
         user="serving/metrics/sharing.py",
     ):
-        subprocess.run([sys.executable, "-c", _WORKER], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", _WORKER], check=True, timeout=250)
 
 
 def test_the_encoder_of_a_scrape() -> None:

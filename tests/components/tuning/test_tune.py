@@ -185,11 +185,10 @@ def test_a_regression_minimises(make_request, tmp_path):
     assert result.metrics["eval_rmse"] < 1 - 0.65
 
 
-def test_max_trials_0_passes_the_base_through(make_request):
+def test_max_trials_0_passes_the_base_through_and_starts_nothing(make_request, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
     request = make_request(trials=0, batch_size=99)
-    started = time.monotonic()
     result = tune.run(request)
-    assert time.monotonic() - started < 0.2
     assert Hyperparameters.load(request.hyperparameters) == request.options.hyperparameters()
     assert result.metrics == {}
     assert "99" in request.report.read_text()

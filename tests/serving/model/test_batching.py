@@ -36,7 +36,7 @@ class Model:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            assert self.gate.wait(10)
+            assert self.gate.wait(120)
             if (numbers == REFUSED).any():
                 raise ValueError("refused")
             return {
@@ -67,7 +67,7 @@ def run(scenario, settings=TOGETHER, calls=1):
             )
             model.observed = observed
             try:
-                return await asyncio.wait_for(scenario(batcher, model), 20)
+                return await asyncio.wait_for(scenario(batcher, model), 100)
             finally:
                 model.gate.set()
 
@@ -97,7 +97,7 @@ def test_a_single_request_does_not_wait():
     async def scenario(batcher, model):
         begin = time.monotonic()
         right(await ask(batcher, 3), 3)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 30
 
     run(scenario, BatchSettings(batch_rows=8, batch_wait_ms=60000))
 
@@ -157,7 +157,7 @@ def test_during_a_call_a_request_waits_for_others_for_a_limited_time():
         second, third = ask(batcher, 2), ask(batcher, 3)
         while len(model.calls) < 2:
             await asyncio.sleep(0.002)
-        assert 0.15 < time.monotonic() - begin < 2
+        assert 0.15 < time.monotonic() - begin < 20
         model.gate.set()
         await asyncio.gather(first, second, third)
         assert model.calls == [[1], [2, 3]]

@@ -137,7 +137,7 @@ def asked(url):
 def test_reloads_and_shutdown_lose_no_request(repository, model_directory, start):
     server = start(
         *("--model", repository, "--port", 0, "--grpc-port", 0),
-        *("--reload-seconds", 0.2, "--drain-seconds", 1),
+        *("--reload-seconds", 0.2, "--drain-seconds", 5),
     ).ready()
     load = Load(server.url, server.grpc)
     wait_until(lambda: load.versions["1"] > 50, "an answer of version 1")
@@ -172,7 +172,7 @@ def test_reloads_and_shutdown_lose_no_request(repository, model_directory, start
         assert stub.ServerLive(messages.ServerLiveRequest(), timeout=10).live
     answer = requests.post(f"{server.url}/v1/models/fraud:predict", data=BODY, timeout=10)
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 5
     assert server.ended() == 0
     load.stop()
     assert load.failures == []

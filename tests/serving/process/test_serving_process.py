@@ -243,7 +243,7 @@ except BaseException as error:
 
 def test_a_signal_in_the_middle_of_an_import_ends_the_process_cleanly():
     command = [sys.executable, "-c", IMPORTING]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -264,7 +264,7 @@ main(sys.argv[1:])
 def test_a_signal_just_before_serving_is_handled(repository):
     command = [sys.executable, "-c", EARLY]
     command += ["--model", str(repository / "fraud"), "--port", "0"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
     assert ended.stderr.endswith("stopped\n")
 
 

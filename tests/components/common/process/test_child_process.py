@@ -81,7 +81,7 @@ def test_all_are_asked_before_any_is_killed(tmp_path: Path) -> None:
         wait_for(tmp_path / name, "ready")
     began = time.monotonic()
     killed = stop(list(children.values()), 0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert killed == [children["a"], children["c"]]
     assert [child.exit_code for child in children.values()] == [-9, 143, -9]
     assert stop(list(children.values()), 5) == []

@@ -366,9 +366,9 @@ def test_a_killed_task_is_resumed(setup: KServeSetup, service: Any, moment: Any)
 
     with client(setup, service) as asked:
         with setup.task("second", service={**service, **SOAKS}) as process:
-            wait_until(lambda: moment(setup), "moment", 15)
+            wait_until(lambda: moment(setup), "moment")
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
         deployed = setup.deploy("second", service=service)
 
     assert serves(setup, service) == {"second": 100}
@@ -386,10 +386,10 @@ def test_a_rollback_restores_the_port_of_the_previous_model(setup: KServeSetup) 
     logged = {**BLUE_GREEN, **SOAKS, "logger": {"url": "http://sink"}, "soak_seconds": 0.2}
 
     with setup.task("second", service=logged) as process:
-        wait_until(lambda: until_live(setup), "the second color", 15)
+        wait_until(lambda: until_live(setup), "the second color")
         (live,) = setup.cluster.admin.list(SERVICE)
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(60)
 
     (after,) = setup.cluster.admin.list(SERVICE)
     assert live["spec"]["ports"][0]["targetPort"] == 9081
@@ -404,9 +404,9 @@ def test_another_model_after_a_kill_starts_from_what_was_there(
     setup.deploy("first", service=service)
     moment = until_live if service is BLUE_GREEN else until_shared("second", 100)
     with setup.task("second", service={**service, **SOAKS}) as process:
-        wait_until(lambda: moment(setup), "moment", 15)
+        wait_until(lambda: moment(setup), "moment")
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     with pytest.raises(RolloutError, match="answers"):
         setup.deploy("wrong", service=service)
@@ -419,9 +419,9 @@ def test_a_kill_while_rolling_back_ends_with_the_verdict(setup: KServeSetup) -> 
     setup.deploy("first")
     setup.kserve.start_seconds = 0.6
     with setup.task("wrong") as process:
-        wait_until(lambda: until_backwards(setup), "retreat", 15)
+        wait_until(lambda: until_backwards(setup), "retreat")
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     with pytest.raises(RolloutError, match="answers"):
         setup.deploy("wrong")
@@ -446,17 +446,17 @@ def test_a_stopped_task_gives_the_traffic_back(
     setup.deploy("first", service=service)
 
     with client(setup, service) as asked:
-        slow = {"soak_seconds": 3, "keep_previous_seconds": 3}
+        slow = {"soak_seconds": 30, "keep_previous_seconds": 30}
         with setup.task("second", service={**slow, **service}) as process:
-            wait_until(lambda: moment(setup), "moment", 15)
+            wait_until(lambda: moment(setup), "moment")
             process.send_signal(signal.SIGTERM)
             begin = time.monotonic()
-            code = process.wait(10)
+            code = process.wait(60)
             took = time.monotonic() - begin
         wait_until(lambda: serves(setup, service) == {"first": 100}, "the first model")
 
     # A machine under load takes its time; what counts is that nothing is waited for.
-    assert code == 143 and took < 6, process.stderr.read()
+    assert code == 143 and took < 25, process.stderr.read()
     assert not asked.failed
     assert "holderIdentity" not in setup.lease()["spec"]
     # What the stop had no time for, the next run does.
@@ -468,10 +468,10 @@ def test_of_two_runs_one_wins_and_the_other_reports_it(setup: KServeSetup) -> No
     setup.deploy("first")
 
     with setup.task("second", service={"soak_seconds": 1}, run_id="a-run") as process:
-        wait_until(lambda: until_begun(setup), "a rollout", 15)
+        wait_until(lambda: until_begun(setup), "a rollout")
         with pytest.raises(BusyError, match="another run is deploying .* a-run/"):
             setup.deploy("third")
-        assert process.wait(20) == 0, process.stderr.read()
+        assert process.wait(60) == 0, process.stderr.read()
 
     assert setup.kserve.shares(NAME) == {"second": 100}
     assert [revision.model for revision in setup.kserve.revisions(NAME)] == ["first", "second"]
@@ -480,7 +480,7 @@ def test_of_two_runs_one_wins_and_the_other_reports_it(setup: KServeSetup) -> No
 def test_runs_that_begin_at_once_do_not_interleave(setup: KServeSetup) -> None:
     codes = []
     with setup.task("first") as one, setup.task("second") as other:
-        codes = [process.wait(30) for process in (one, other)]
+        codes = [process.wait(60) for process in (one, other)]
 
     assert sorted(codes) == [0, 1] or codes == [0, 0]
     models = [revision.model for revision in setup.kserve.revisions(NAME)]
@@ -497,11 +497,11 @@ def test_a_run_that_lost_the_lock_changes_nothing_more(setup: KServeSetup, momen
     setup.deploy("first")
     setup.kserve.start_seconds = 0.6
     with setup.task("second", service={"soak_seconds": 2}) as process:
-        wait_until(lambda: moment(setup), "moment", 15)
+        wait_until(lambda: moment(setup), "moment")
         os.kill(process.pid, signal.SIGSTOP)
         setup.deploy("third")
         os.kill(process.pid, signal.SIGCONT)
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         assert "taken over" in process.stderr.read()
 
     assert setup.kserve.shares(NAME) == {"third": 100}
@@ -511,7 +511,7 @@ def test_a_change_by_hand_ends_the_rollout_and_is_respected(setup: KServeSetup) 
     setup.deploy("first")
 
     def meddle() -> None:
-        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic")
         change = {"metadata": {"annotations": {"kfp-tabular.dev/spec-digest": "mine"}}}
         setup.cluster.admin.patch(INFERENCE_SERVICE, NAME, change)
 
@@ -534,7 +534,7 @@ def meddling(setup: KServeSetup, how: Callable[[], Any]) -> threading.Thread:
     """Call a function while the second model has a part of the traffic."""
 
     def meddle() -> None:
-        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic")
         how()
 
     thread = threading.Thread(target=meddle)
@@ -737,8 +737,8 @@ def test_a_revision_that_is_late_does_not_mislead(setup: KServeSetup) -> None:
 
     with setup.task("third", service=SOAKS) as process:
         split = {"second": 75, "third": 25}
-        wait_until(lambda: setup.kserve.shares(NAME) == split, "traffic", 15)
-        assert process.wait(20) == 0, process.stderr.read()
+        wait_until(lambda: setup.kserve.shares(NAME) == split, "traffic")
+        assert process.wait(60) == 0, process.stderr.read()
 
     assert setup.kserve.shares(NAME) == {"third": 100}
     with pytest.raises(RolloutError, match="answers"):
@@ -752,7 +752,7 @@ def test_an_api_server_that_goes_away_is_waited_for(setup: KServeSetup) -> None:
     assert server is not None
 
     def go() -> None:
-        wait_until(lambda: until_shared("second", 25)(setup), "traffic", 15)
+        wait_until(lambda: until_shared("second", 25)(setup), "traffic")
         server.away(0.5)
 
     thread = threading.Thread(target=go)

@@ -152,14 +152,15 @@ def test_a_right_that_is_suddenly_missing(
     began = time.monotonic()
     with pytest.raises(errors.ForbiddenError):
         api.list(TFJOB)
-    assert time.monotonic() - began <= QUICK.doubt_seconds
+    # On a busy machine, too, it is far from what an outage is given.
+    assert time.monotonic() - began < QUICK.unreachable_seconds
 
 
 def test_a_server_that_asks_to_come_later(api: Api, server: ApiServer) -> None:
     server.faults.answers += [("list", 429, "1"), ("list", 503, "")]
     began = time.monotonic()
     api.list(TFJOB)
-    assert 1 <= time.monotonic() - began < 3
+    assert 1 <= time.monotonic() - began < QUICK.unreachable_seconds
     assert len(server.requests) == 3
 
 
@@ -181,7 +182,7 @@ def test_a_server_that_stays_away(cluster: Cluster, server: ApiServer) -> None:
     began = time.monotonic()
     with pytest.raises(errors.UnreachableError, match="list TFJob team: gave up after"):
         api.list(TFJOB)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < QUICK.unreachable_seconds / 2
 
 
 def test_giving_up_ends_waits_and_streams(api: Api, server: ApiServer) -> None:
@@ -192,7 +193,7 @@ def test_giving_up_ends_waits_and_streams(api: Api, server: ApiServer) -> None:
     began = time.monotonic()
     with pytest.raises(errors.AbortedError):
         next(watch)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < QUICK.unreachable_seconds / 2
     server.go_away()
     with pytest.raises(errors.AbortedError):
         bound.list(TFJOB)
@@ -201,7 +202,7 @@ def test_giving_up_ends_waits_and_streams(api: Api, server: ApiServer) -> None:
     began = time.monotonic()
     with pytest.raises(errors.AbortedError):
         other.list(TFJOB)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < QUICK.unreachable_seconds / 2
 
 
 def test_a_token_that_is_replaced_while_it_is_in_use(

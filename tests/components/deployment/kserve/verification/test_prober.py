@@ -98,7 +98,7 @@ def test_a_missing_first_answer_does_not_keep_the_task_from_ending() -> None:
     release, began = threading.Event(), time.monotonic()
 
     def answer(body: bytes) -> tuple[int, bytes]:
-        release.wait(20)
+        release.wait(60)
         return 200, json.dumps(RIGHT).encode()
 
     def pause(seconds: float) -> None:
@@ -110,7 +110,7 @@ def test_a_missing_first_answer_does_not_keep_the_task_from_ending() -> None:
     took = time.monotonic() - began
     release.set()
 
-    assert took < 5
+    assert took < 30
 
 
 def test_another_try_takes_other_connections() -> None:
