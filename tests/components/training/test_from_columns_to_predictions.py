@@ -83,19 +83,27 @@ def trained(tmp_path):
     return _trained
 
 
-def test_whatever_the_columns_are_called_and_a_number_beyond_the_range(trained):
+@pytest.mark.parametrize("model_type", ["auto", "tabm"])
+def test_whatever_the_columns_are_called_and_a_number_beyond_the_range(trained, model_type):
     random = np.random.default_rng(0)
     units = random.choice([*range(11), *range(12, 24)], ROWS)
     others = {name: random.normal(size=ROWS) for name in NAMES}
     label = (units >= 23).astype(np.int64)
 
-    predict = trained({"units": units, **others, "label": label}, "label", learning_rate=0.003)
+    predict = trained(
+        {"units": units, **others, "label": label},
+        "label",
+        learning_rate=0.003,
+        model_type=model_type,
+    )
 
     assert sorted(predict.names) == sorted(["units", *NAMES])
     assert predict(units=[0, 11, 22, 23, 42, 200]).tolist() == [b"0"] * 3 + [b"1"] * 3
 
 
-@pytest.mark.parametrize(("model_type", "least"), [("auto", 0.1), ("wide_and_deep", 0.5)])
+@pytest.mark.parametrize(
+    ("model_type", "least"), [("auto", 0.1), ("wide_and_deep", 0.5)]
+)
 @pytest.mark.parametrize("slope", [100.0, -0.5])
 def test_a_regression_follows_the_trend(trained, slope, model_type, least):
     random = np.random.default_rng(1)
