@@ -101,9 +101,7 @@ def test_whatever_the_columns_are_called_and_a_number_beyond_the_range(trained, 
     assert predict(units=[0, 11, 22, 23, 42, 200]).tolist() == [b"0"] * 3 + [b"1"] * 3
 
 
-@pytest.mark.parametrize(
-    ("model_type", "least"), [("auto", 0.1), ("wide_and_deep", 0.5)]
-)
+@pytest.mark.parametrize(("model_type", "least"), [("auto", 0.1), ("wide_and_deep", 0.5)])
 @pytest.mark.parametrize("slope", [100.0, -0.5])
 def test_a_regression_follows_the_trend(trained, slope, model_type, least):
     random = np.random.default_rng(1)
