@@ -1,15 +1,19 @@
 """Finds the supervised task that a label defines."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.supervised_task import Task, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing.folds.value_counts import ValueCounts
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.feature_engineering import label_findings, positive_class
 from kfp_tabular.components.feature_engineering.target_encoding import class_text, present
 
@@ -170,15 +174,33 @@ def _is_number(text: str) -> bool:
 
 
 def _counts(examples: Examples, label: str, split: str) -> Mapping[Any, int]:
-    """Return rows by value. Stops soon after `MOST_CLASSES` values, which are too many."""
-    counts: dict[Any, int] = {}
-    for batch in examples.batches(split, [label]):
-        column = batch.column(0)
-        for pair in pc.value_counts(column.filter(present(column))).to_pylist():
-            counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
-        if len(counts) > MOST_CLASSES:
-            break
-    return counts
+    """Return rows by value; of more than `MOST_CLASSES` values, those of the first rows alone."""
+    reader = example_pieces.reader(examples, [label])
+
+    def labels(piece: Piece) -> Iterator[pa.Array]:
+        for rows in reader(piece):
+            column = rows.batch.column(0)
+            yield column.filter(present(column))
+
+    def of_first_rows() -> dict[Any, int]:
+        counts: dict[Any, int] = {}
+        for column in (column for piece in pieces for column in labels(piece)):
+            for pair in pc.value_counts(column).to_pylist():
+                counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+            if len(counts) > MOST_CLASSES:
+                break
+        return counts
+
+    pieces = example_pieces.pieces(examples, split)
+    first = ValueCounts(MOST_CLASSES, hashes=0)
+    for column in labels(pieces[0]) if pieces else ():
+        first.add(column)
+        break
+    # A few rows show that a label is a quantity: others need not be read.
+    if not first.result().are_exact:
+        return of_first_rows()
+    found = LocalEngine().fold(pieces, lambda: ValueCounts(MOST_CLASSES, hashes=0), labels)
+    return dict(found.ranked()) if found.are_exact else of_first_rows()
 
 
 def _listed(values: Sequence[Any], most: int = 5) -> str:

@@ -1,15 +1,12 @@
-"""Collects the facts about columns that features are derived from, in one pass.
+"""Collects the facts about columns that features are derived from, by a fold over the train split.
 
-The pass works on Arrow columns, without Beam, and its memory is bounded. The facts depend only on
-the rows and their order.
+It works on Arrow columns, without Beam, and its memory is bounded. The facts depend only on the
+rows and their positions in the split, not on how they are cut into pieces.
 """
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.dense_columns import dense_column
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.raw_features import (
@@ -25,6 +23,13 @@ from kfp_tabular.components.common.artifacts.raw_features import (
     DType,
     RawFeature,
 )
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.folds import moments
+from kfp_tabular.components.common.processing.folds.value_counts import ValueCounts
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import total_rows
 from kfp_tabular.components.feature_engineering.features.time_facts import TimeFacts
 
 COUNTED_VALUES = 20_000
@@ -46,23 +51,19 @@ SAMPLED_ROWS = 100_000
 """The number of rows that quantiles are computed from. The standard deviation of the share of rows
 below a quantile is then 0.16 percentage points at the median."""
 
-_SPREAD_FIRST = 1_000
-_SPREAD_NEXT = 100
-_COUNTED_BYTES = 256 << 20  # Long texts are estimated earlier.
+_SPREAD_LEAST = 1_000  # of a split of at most a batch
 _SAMPLED_CELLS = 50_000_000
 _SAMPLED_LEAST = 10_000
 _SAMPLE_SEED = 0  # Any value works, but changing it changes the buckets.
-_DISTINCT_BUCKETS = 4_096  # Estimates are off by about 1/sqrt(4096) = 1.6 %.
+_HASHES = 4_096  # Estimates of distinct values are off by about 1/sqrt(4096) = 1.6 %.
+_HASHES_OF_FEW = 65_536  # Of fewer rows than this they are exact.
+_ALL_HASHES = 8_000_000
 _BATCH_ROWS = 65_536
 _BATCH_CELLS = 16_000_000
-_COMPACT_ROWS = 50_000
-_THREADS = 2
-_LOGGED_ROWS = 1_000_000
 _LARGEST_WHOLE = 2.0**53  # Doubles are exact up to here.
 
 Numbers = npt.NDArray[np.float64]
-
-_logger = logging.getLogger(__name__)
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class ColumnFacts:
         texts: The first texts, at most `SHOWN_TEXTS`.
         times: Facts about the points in time, of columns that hold some.
         whole: Whether all numbers are whole.
-        spread: Texts from all over the column, at most about `SPREAD_TEXTS`.
+        spread: Texts of rows at even steps all over the column, at most `SPREAD_TEXTS`.
     """
 
     rows: int
@@ -150,6 +151,8 @@ def collect(
     *,
     counted: Mapping[str, int] | None = None,
     split: str = "train",
+    engine: Engine | None = None,
+    piece_rows: int = 0,
 ) -> dict[str, ColumnFacts]:
     """Collect the facts about some columns in one pass.
 
@@ -159,6 +162,8 @@ def collect(
         counted: The number of distinct values to count exactly, for single columns. Default:
             `COUNTED_VALUES`, or `COUNTED_FLOATS` for floats.
         split: The split to read.
+        engine: What runs the fold; None for threads of this process.
+        piece_rows: The wanted number of rows of a piece; 0 for the usual one.
 
     Raises:
         UserError: A value does not fit its feature's type.
@@ -175,32 +180,87 @@ def collect(
         >>> facts["paid"].counts, facts["paid"].missing
         ({'cash': 2, 'card': 1}, 1)
     """
-    limits = dict(counted or {})
-    columns = [
-        _Column(
-            feature,
-            limits.get(
-                feature.name, COUNTED_FLOATS if feature.dtype == "float32" else COUNTED_VALUES
-            ),
-        )
-        for feature in features
-    ]
-    if not columns:
+    if not features:
         return {}
-    size = batch_rows(len(columns))
-    sampled = _sampled_share(examples.rows()[split], len(columns))
-    random = np.random.default_rng(_SAMPLE_SEED)
-    rows = 0
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for batch in examples.batches(split, [feature.name for feature in features], size):
-            sample = pa.array(random.random(batch.num_rows) < sampled)
-            # One task at a time works on a column, so its batches stay in order.
-            for _ in threads.map(_Column.add, columns, batch.columns, repeat(sample)):
-                pass
-            if rows // _LOGGED_ROWS != (rows + batch.num_rows) // _LOGGED_ROWS:
-                _logger.info("profiled %d rows", rows + batch.num_rows)
-            rows += batch.num_rows
-    return {column.feature.name: column.facts() for column in columns}
+    pieces = example_pieces.pieces(examples, split, piece_rows)
+    limits = dict(counted or {})
+    names = [feature.name for feature in features]
+    return (engine or LocalEngine()).fold(
+        pieces,
+        lambda: FactsFold(features, limits, total_rows(pieces)),
+        example_pieces.reader(examples, names, batch_rows(len(features))),
+        what="facts about columns",
+    )
+
+
+class FactsFold:
+    """Accumulates the facts about some columns.
+
+    Args:
+        features: The columns.
+        counted: The number of distinct values to count exactly, for single columns.
+        total: The rows of the whole split, which sampling depends on.
+
+    Example:
+        >>> fold = FactsFold([RawFeature("x", "int64", False)], {}, total=3)
+        >>> fold.add(Rows(pa.RecordBatch.from_pydict({"x": [1, 2, 2]}), first=0))
+        >>> fold.result()["x"].counts
+        {2: 2, 1: 1}
+    """
+
+    def __init__(
+        self, features: Sequence[RawFeature], counted: Mapping[str, int], total: int
+    ) -> None:
+        self._features = features
+        self._counted = counted
+        self._total = total
+        self._share = _sampled_share(total, len(features))
+        most = SPREAD_TEXTS if total > _BATCH_ROWS else _SPREAD_LEAST
+        self._spread = np.linspace(0, max(total - 1, 0), min(total, most)).astype(np.int64)
+        most = _HASHES_OF_FEW if total <= _HASHES_OF_FEW else _HASHES
+        hashes = max(_HASHES, min(most, _ALL_HASHES // len(features)))
+        self._columns = [_Column(feature, _limit(feature, counted), hashes) for feature in features]
+
+    def add(self, batch: Rows) -> None:
+        """Add rows; the columns are those of the features, in their order."""
+        count = batch.batch.num_rows
+        # One stream of random numbers for the whole split, from the position of the batch on.
+        stream = np.random.Generator(np.random.PCG64(_SAMPLE_SEED).advance(batch.first))
+        chosen = _Chosen(
+            first=batch.first,
+            sample=pa.array(stream.random(count) < self._share),
+            spread=self._spread[
+                slice(*np.searchsorted(self._spread, [batch.first, batch.first + count]))
+            ]
+            - batch.first,
+        )
+        for column, values in zip(self._columns, batch.batch.columns, strict=True):
+            column.add(values, chosen)
+
+    def merge(self, other: "FactsFold") -> None:
+        """Add what another accumulator has seen."""
+        for column, more in zip(self._columns, other._columns, strict=True):
+            column.merge(more)
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack({column.feature.name: column.state() for column in self._columns})
+
+    def from_state(self, state: bytes) -> "FactsFold":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = FactsFold(self._features, self._counted, self._total)
+        found._columns = [column.from_state(parts[column.feature.name]) for column in self._columns]
+        return found
+
+    def result(self) -> dict[str, ColumnFacts]:
+        """Return the facts by column."""
+        return {column.feature.name: column.facts() for column in self._columns}
+
+
+def _limit(feature: RawFeature, counted: Mapping[str, int]) -> int:
+    usual = COUNTED_FLOATS if feature.dtype == "float32" else COUNTED_VALUES
+    return counted.get(feature.name, usual)
 
 
 def _sampled_share(rows: int, columns: int) -> float:
@@ -208,127 +268,88 @@ def _sampled_share(rows: int, columns: int) -> float:
     return min(1.0, wanted / max(1, rows))
 
 
-class _Moments:
-    """Mean and central moments, batch by batch.
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows of a batch that samples are made of.
 
-    The update is that of Chan, Golub and LeVeque for the second moment, extended to the third by
-    Pébay (SAND2008-6212). It keeps a small spread exact beside a large mean.
+    Attributes:
+        first: The position of the batch's first row in the split.
+        sample: Which rows quantiles are computed from.
+        spread: The places in the batch of rows whose texts are kept.
     """
 
+    first: int
+    sample: pa.Array
+    spread: Places
+
+
+class _Texts:
+    """Texts with the positions of their rows."""
+
     def __init__(self) -> None:
+        self.places: list[Places] = []
+        self.texts: list[pa.Array] = []
         self.count = 0
-        self.mean = 0.0
-        self.second = 0.0
-        self.third = 0.0
 
-    def add(self, values: Numbers) -> None:
-        count = len(values)
-        if not count:
-            return
-        mean = float(values.mean())
-        centered = values - mean
-        squares = centered * centered
-        second, third = float(squares.sum()), float((squares * centered).sum())
-        total, delta = self.count + count, mean - self.mean
-        self.third += (
-            third
-            + delta**3 * self.count * count * (self.count - count) / total**2
-            + 3 * delta * (self.count * second - count * self.second) / total
-        )
-        self.second += second + delta**2 * self.count * count / total
-        self.mean += delta * count / total
-        self.count = total
+    def add(self, places: Places, texts: pa.Array) -> None:
+        if len(places):
+            self.places.append(places)
+            self.texts.append(texts)
+            self.count += len(places)
 
-    def facts(self, *, varies: bool) -> Moments:
-        """Return the moments. Without variation, the deviation is 0 in spite of rounding."""
-        deviation = math.sqrt(self.second / self.count)
-        if not varies or deviation == 0:
-            return Moments(self.mean, 0.0, 0.0)
-        return Moments(self.mean, deviation, self.third / self.count / deviation**3)
+    def merge(self, other: "_Texts") -> None:
+        for places, texts in zip(other.places, other.texts, strict=True):
+            self.add(places, texts)
 
+    def keep(self, most: int) -> None:
+        """Drop all but the first in the split."""
+        if self.count > most:
+            places, texts = self.ordered()
+            self.places, self.texts, self.count = [places[:most]], [texts[:most]], most
 
-class _Values:
-    """Counts distinct values up to a limit, and estimates their number beyond it."""
+    def ordered(self) -> tuple[Places, pa.Array]:
+        if not self.places:
+            return np.empty(0, np.int64), pa.nulls(0, pa.string())
+        places = np.concatenate(self.places)
+        order = np.argsort(places)
+        return places[order], pa.concat_arrays(self.texts).take(pa.array(order))
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._parts: list[pa.Table] = []
-        self._pending = 0
-        self._bytes = 0
-        self._sketch: Any = None
+    def table(self) -> pa.Table:
+        places, texts = self.ordered()
+        return pa.table({"place": pa.array(places), "text": texts})
 
-    def add(self, values: pa.Array, *, estimated: bool) -> None:
-        if self._sketch is not None:
-            if estimated:
-                self._sketch.AddValues(values)
-            return
-        counts = pc.value_counts(values)
-        self._parts.append(
-            pa.table({"value": counts.field("values"), "rows": counts.field("counts")})
-        )
-        self._pending += len(counts)
-        self._bytes += self._parts[-1].nbytes
-        if (
-            self._pending > self._limit + _COMPACT_ROWS
-            or len(self._parts) > 64
-            or self._bytes > 2 * _COUNTED_BYTES
-        ):
-            self._compact()
-            table = self._parts[0]
-            if table.num_rows > self._limit or table.nbytes > _COUNTED_BYTES:
-                from tfx_bsl import sketches
-
-                self._sketch = sketches.KmvSketch(_DISTINCT_BUCKETS)
-                # A sketch of distinct values ignores frequencies.
-                for chunk in self._parts[0]["value"].chunks:
-                    self._sketch.AddValues(chunk)
-                self._parts = []
-
-    def facts(self) -> tuple[int, dict[Any, int] | None]:
-        if self._sketch is not None:
-            return int(self._sketch.Estimate()), None
-        if not self._parts:
-            return 0, {}
-        self._compact()
-        table = self._parts[0]
-        if table.num_rows > self._limit:
-            return table.num_rows, None
-        table = table.sort_by([("rows", "descending"), ("value", "ascending")])
-        pairs = zip(table["value"].to_pylist(), table["rows"].to_pylist(), strict=True)
-        return table.num_rows, dict(pairs)
-
-    def _compact(self) -> None:
-        if len(self._parts) > 1:
-            grouped = pa.concat_tables(self._parts).group_by("value").aggregate([("rows", "sum")])
-            self._parts = [grouped.rename_columns(_GROUPED[grouped.column_names[0]])]
-        self._pending = self._parts[0].num_rows
-        self._bytes = self._parts[0].nbytes
-
-
-# Older Arrow versions put the aggregates before the keys.
-_GROUPED = {"value": ["value", "rows"], "rows_sum": ["rows", "value"]}
+    @classmethod
+    def of(cls, table: pa.Table) -> "_Texts":
+        found = cls()
+        texts = table["text"].combine_chunks()
+        if isinstance(texts, pa.ChunkedArray):
+            texts = pa.nulls(0, pa.string()) if not texts.num_chunks else texts.chunk(0)
+        found.add(table["place"].to_numpy().astype(np.int64), texts)
+        return found
 
 
 class _Column:
     """The facts about one column so far."""
 
-    def __init__(self, feature: RawFeature, counted: int) -> None:
+    def __init__(self, feature: RawFeature, counted: int, hashes: int) -> None:
         self.feature = feature
+        self._counted, self._hashes = counted, hashes
         self._rows = 0
         self._missing = 0
-        self._values = _Values(counted)
+        is_float = feature.dtype == "float32"
+        # Fractions are never identifiers, so how many there are is of no interest.
+        self._values = ValueCounts(counted, 0 if is_float else hashes)
         # The same values as whole numbers, until one is not.
-        whole = feature.dtype == "float32"
-        self._wholes = _Values(max(counted, COUNTED_VALUES)) if whole else None
-        self._moments = _Moments()
-        self._log_moments: _Moments | None = _Moments()
+        self._wholes = ValueCounts(max(counted, COUNTED_VALUES), hashes) if is_float else None
+        self._moments = moments.Moments()
+        self._log_moments: moments.Moments | None = moments.Moments()
         self._low = math.inf
         self._high = -math.inf
         self._sample: list[npt.NDArray[Any]] = []
-        self._texts: list[str] = []
-        self._spread: list[str] = []
+        self._texts = _Texts()
+        self._spread = _Texts()
 
-    def add(self, column: pa.Array, sample: pa.Array) -> None:
+    def add(self, column: pa.Array, chosen: _Chosen) -> None:
         dense = dense_column(column, self.feature)
         mask = _present(dense, self.feature.dtype)
         present = dense if mask.false_count == 0 else dense.filter(mask)
@@ -336,19 +357,74 @@ class _Column:
         self._missing += mask.false_count
         if not len(present):
             return
-        self._values.add(present, estimated=self.feature.dtype != "float32")
+        self._values.add(present)
         if self.feature.dtype == "string":
-            if len(self._texts) < SHOWN_TEXTS:
-                self._texts += present[: SHOWN_TEXTS - len(self._texts)].to_pylist()
-            wanted = _SPREAD_FIRST if not self._spread else _SPREAD_NEXT
-            if len(self._spread) < SPREAD_TEXTS:
-                places = np.linspace(0, len(present) - 1, min(len(present), wanted)).astype(int)
-                self._spread += present.take(pa.array(places)).to_pylist()
+            self._add_texts(dense, np.asarray(mask), chosen)
         else:
             if self._wholes is not None:
                 self._add_wholes(column.filter(mask))
             self._add_numbers(_numpy(present))
-            self._sample.append(_numpy(dense.filter(pc.and_(mask, sample))))
+            self._sample.append(_numpy(dense.filter(pc.and_(mask, chosen.sample))))
+
+    def merge(self, other: "_Column") -> None:
+        self._rows += other._rows
+        self._missing += other._missing
+        self._values.merge(other._values)
+        if self._wholes is not None and other._wholes is not None:
+            self._wholes.merge(other._wholes)
+        else:
+            self._wholes = None
+        self._moments.merge(other._moments)
+        if self._log_moments is not None and other._log_moments is not None:
+            self._log_moments.merge(other._log_moments)
+        else:
+            self._log_moments = None
+        self._low, self._high = min(self._low, other._low), max(self._high, other._high)
+        self._sample += other._sample
+        self._texts.merge(other._texts)
+        self._texts.keep(SHOWN_TEXTS)
+        self._spread.merge(other._spread)
+
+    def state(self) -> bytes:
+        parts: dict[str, Any] = {
+            "rows": [self._rows, self._missing],
+            "ends": [self._low, self._high],
+            "values": self._values.state(),
+            "moments": self._moments.state(),
+            "texts": self._texts.table(),
+            "spread": self._spread.table(),
+        }
+        if self._wholes is not None:
+            parts["wholes"] = self._wholes.state()
+        if self._log_moments is not None:
+            parts["log_moments"] = self._log_moments.state()
+        if self._sample:
+            parts["sample"] = np.concatenate(self._sample)
+        return states.pack(parts)
+
+    def from_state(self, state: bytes) -> "_Column":
+        parts = states.unpack(state)
+        found = _Column(self.feature, self._counted, self._hashes)
+        found._rows, found._missing = parts["rows"]
+        found._low, found._high = parts["ends"]
+        found._values = found._values.from_state(parts["values"])
+        found._moments = found._moments.from_state(parts["moments"])
+        found._texts, found._spread = _Texts.of(parts["texts"]), _Texts.of(parts["spread"])
+        wholes, logs = parts.get("wholes"), parts.get("log_moments")
+        if found._wholes is not None:
+            found._wholes = None if wholes is None else found._wholes.from_state(wholes)
+        found._log_moments = None if logs is None else found._moments.from_state(logs)
+        found._sample = [parts["sample"]] if "sample" in parts else []
+        return found
+
+    def _add_texts(self, dense: pa.Array, present: "np.ndarray[Any, Any]", chosen: _Chosen) -> None:
+        spread = chosen.spread[present[chosen.spread]]
+        self._spread.add(spread + chosen.first, dense.take(pa.array(spread)))
+        if self._texts.count >= SHOWN_TEXTS and self._texts.places[-1][-1] < chosen.first:
+            return
+        first = np.flatnonzero(present)[:SHOWN_TEXTS]
+        self._texts.add(first + chosen.first, dense.take(pa.array(first)))
+        self._texts.keep(SHOWN_TEXTS)
 
     def _add_wholes(self, present: pa.Array) -> None:
         numbers = _numpy(present).astype(np.float64)
@@ -356,7 +432,7 @@ class _Column:
             np.all(np.rint(numbers) == numbers)
         )
         if self._wholes is not None and whole:
-            self._wholes.add(pa.array(numbers.astype(np.int64)), estimated=True)
+            self._wholes.add(pa.array(numbers.astype(np.int64)))
         else:
             self._wholes = None
 
@@ -372,29 +448,37 @@ class _Column:
 
     def facts(self) -> ColumnFacts:
         counted = self._values if self._wholes is None else self._wholes
-        distinct, counts = counted.facts()
-        if self.feature.dtype == "string" or not self._sample:
+        exact = counted.result().are_exact
+        counts = dict(counted.ranked()) if exact else None
+        if self.feature.dtype == "string" or not self._moments.count:
             return ColumnFacts(
                 self._rows,
                 self._missing,
-                distinct,
+                counted.distinct,
                 counts,
-                texts=tuple(self._texts),
-                spread=tuple(self._spread),
+                texts=tuple(self._texts.ordered()[1].to_pylist()),
+                spread=tuple(self._spread.ordered()[1].to_pylist()),
             )
         varies = self._low < self._high
         return ColumnFacts(
             rows=self._rows,
             missing=self._missing,
-            distinct=distinct,
+            distinct=counted.distinct,
             counts=counts,
             minimum=self._low,
             maximum=self._high,
-            moments=self._moments.facts(varies=varies),
-            log_moments=self._log_moments.facts(varies=varies) if self._log_moments else None,
+            moments=_moments(self._moments, varies=varies),
+            log_moments=_moments(self._log_moments, varies=varies) if self._log_moments else None,
             sample=np.sort(np.concatenate(self._sample).astype(np.float64)),
             whole=self.feature.dtype == "int64" or self._wholes is not None,
         )
+
+
+def _moments(found: moments.Moments, *, varies: bool) -> Moments:
+    """Return the moments. Without variation, the deviation is 0 in spite of rounding."""
+    if not varies or found.deviation == 0:
+        return Moments(found.mean, 0.0, 0.0)
+    return Moments(found.mean, found.deviation, found.skewness)
 
 
 def _present(dense: pa.Array, dtype: DType) -> pa.Array:

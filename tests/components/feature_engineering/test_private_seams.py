@@ -102,14 +102,18 @@ def test_batches_as_an_analysis_takes_them() -> None:
 def test_the_sketch_of_distinct_values() -> None:
     with seam(
         "tfx-bsl",
-        "sketches.KmvSketch with AddValues and Estimate",
-        user="components/feature_engineering/features/column_facts.py",
+        "sketches.KmvSketch with AddValues, Merge, Serialize, Deserialize and Estimate",
+        user="components/common/processing/folds/value_counts.py",
     ):
         from tfx_bsl import sketches
 
         sketch = sketches.KmvSketch(128)
         sketch.AddValues(pa.array(["a", "b", "a"]))
         assert sketch.Estimate() == 2
+        other = sketches.KmvSketch(128)
+        other.AddValues(pa.array(["b", "c"]))
+        sketch.Merge(sketches.KmvSketch.Deserialize(other.Serialize()))
+        assert sketch.Estimate() == 3
 
 
 def test_the_decoder_of_records() -> None:

@@ -22,7 +22,9 @@ class ValueCounts:
 
     Args:
         most: The most distinct values to count.
-        hashes: How many hashes the estimate is made from. It is off by about 1 / sqrt(hashes).
+        hashes: How many hashes the estimate is made from. It is exact up to as many distinct
+            values, and off by about 1 / sqrt(hashes) beyond. 0 for no estimate: then `distinct` is
+            one more than `most`.
 
     Example:
         >>> counts = ValueCounts(most=100)
@@ -36,36 +38,43 @@ class ValueCounts:
         self._hashes = hashes
         self._parts: list[pa.Table] = []
         self._pending = self._pending_bytes = 0
+        self._are_many = False
         self._sketch: Any = None
 
     def add(self, batch: pa.Array) -> None:
         """Add values, without nulls: texts, or numbers of one type."""
-        counts = pc.value_counts(batch)
-        self.add_counts(counts.field("values"), counts.field("counts"))
+        if self._are_many:
+            self._add_to_sketch(batch)
+        else:
+            counts = pc.value_counts(batch)
+            self.add_counts(counts.field("values"), counts.field("counts"))
 
     def add_counts(self, values: pa.Array, rows: pa.Array) -> None:
         """Add distinct values with the rows of each."""
-        if self._sketch is None:
+        if self._are_many:
+            self._add_to_sketch(values)
+        else:
             self._wait(pa.table({"value": values, "rows": rows}))
-        elif len(values):
-            self._sketch.AddValues(values)
 
     def merge(self, other: "ValueCounts") -> None:
         """Add what another accumulator has seen."""
-        if other._sketch is not None:
+        if other._are_many:
             self._estimate()
-            self._sketch.Merge(other._sketch)
+            if self._sketch is not None:
+                self._sketch.Merge(other._sketch)
         for part in other._parts:
-            if self._sketch is None:
+            if not self._are_many:
                 self._wait(part)
             else:
-                self._add_to_sketch(part)
+                self._add_all_to_sketch(part)
 
     def state(self) -> bytes:
         """Return the state as bytes."""
         self._compact()
-        if self._sketch is not None:
-            return states.pack({"sketch": self._sketch.Serialize()})
+        if self._are_many:
+            return states.pack(
+                {"sketch": self._sketch.Serialize() if self._sketch is not None else b""}
+            )
         return states.pack({"counts": self._parts[0]} if self._parts else {})
 
     def from_state(self, state: bytes) -> "ValueCounts":
@@ -73,9 +82,11 @@ class ValueCounts:
         parts = states.unpack(state)
         found = ValueCounts(self._most, self._hashes)
         if "sketch" in parts:
-            from tfx_bsl import sketches
+            found._are_many = True
+            if self._hashes:
+                from tfx_bsl import sketches
 
-            found._sketch = sketches.KmvSketch.Deserialize(parts["sketch"])
+                found._sketch = sketches.KmvSketch.Deserialize(parts["sketch"])
         elif "counts" in parts:
             found._parts = [parts["counts"]]
             found._pending = parts["counts"].num_rows
@@ -90,14 +101,14 @@ class ValueCounts:
     def are_exact(self) -> bool:
         """Whether the values are counted."""
         self._compact()
-        return self._sketch is None
+        return not self._are_many
 
     @property
     def distinct(self) -> int:
         """How many distinct values there are; an estimate if they are not counted."""
         self._compact()
-        if self._sketch is not None:
-            return int(self._sketch.Estimate())
+        if self._are_many:
+            return int(self._sketch.Estimate()) if self._sketch is not None else self._most + 1
         return self._parts[0].num_rows if self._parts else 0
 
     def ranked(self) -> list[tuple[Any, int]]:
@@ -117,7 +128,9 @@ class ValueCounts:
         self._parts.append(part)
         self._pending += part.num_rows
         self._pending_bytes += part.nbytes
-        if (
+        if part.num_rows > self._most:
+            self._estimate()
+        elif (
             self._pending > self._most + _COMPACT_VALUES
             or self._pending_bytes > 2 * _MOST_BYTES
             or len(self._parts) > _COMPACT_PARTS
@@ -141,18 +154,22 @@ class ValueCounts:
 
     def _estimate(self) -> None:
         """Turn counts into hashes; a sketch of distinct values ignores how often each occurs."""
-        if self._sketch is None:
+        if not self._are_many and self._hashes:
             from tfx_bsl import sketches
 
             self._sketch = sketches.KmvSketch(self._hashes)
+        self._are_many = True
         for part in self._parts:
-            self._add_to_sketch(part)
-        self._parts, self._pending = [], 0
+            self._add_all_to_sketch(part)
+        self._parts, self._pending, self._pending_bytes = [], 0, 0
 
-    def _add_to_sketch(self, part: pa.Table) -> None:
+    def _add_all_to_sketch(self, part: pa.Table) -> None:
         for chunk in part["value"].chunks:
-            if len(chunk):
-                self._sketch.AddValues(chunk)
+            self._add_to_sketch(chunk)
+
+    def _add_to_sketch(self, values: pa.Array) -> None:
+        if self._sketch is not None and len(values):
+            self._sketch.AddValues(values)
 
 
 # Older Arrow versions put the aggregates before the keys.

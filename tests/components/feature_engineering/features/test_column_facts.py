@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -7,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.feature_engineering.features import column_facts
+from tests import accumulator_laws
 from tests.components.feature_engineering.conftest import write_examples
 
 NUMBER = RawFeature("x", "float32", False)
@@ -65,10 +68,7 @@ def test_the_empty_text_is_missing(facts):
 
 def test_nothing_present(facts):
     for feature in (NUMBER, WHOLE, TEXT):
-        column = column_facts._Column(feature, 10)
-        types = {"float32": pa.float64(), "int64": pa.int64(), "string": pa.string()}
-        column.add(pa.nulls(3, types[feature.dtype]), pa.array([True] * 3))
-        found = column.facts()
+        found = facts([None] * 3, feature)
         assert (found.rows, found.present, found.distinct, found.counts) == (3, 0, 0, {})
         assert found.moments is None
 
@@ -107,7 +107,8 @@ def test_quantiles_come_from_an_even_sample(facts):
 def test_a_value_that_does_not_fit_names_its_column(facts):
     for values in (["a"], [math.inf]):
         with pytest.raises(UserError, match="column 'x'"):
-            column_facts._Column(NUMBER, 10).add(pa.array(values), pa.array([True]))
+            fold = column_facts.FactsFold([NUMBER], {}, total=1)
+            fold.add(Rows(pa.RecordBatch.from_pydict({"x": values}), first=0))
 
 
 def test_wide_tables_are_read_in_smaller_batches():
@@ -116,16 +117,15 @@ def test_wide_tables_are_read_in_smaller_batches():
     assert column_facts.batch_rows(10**6) == 256
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-1e6, 1e6, width=32)),
-    st.lists(st.integers(1, 59), max_size=5),
-)
-def test_moments_do_not_depend_on_the_batches(values, cuts):
-    column = column_facts._Column(NUMBER, 1000)
-    for part in np.split(values, sorted(cut for cut in cuts if cut < len(values))):
-        column.add(pa.array(part, pa.float32()), pa.array([True] * len(part)))
-    found = column.facts()
+floats = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-1e6, 1e6, width=32))
+
+
+@settings(max_examples=50)
+@given(values=floats)
+def test_moments_are_those_of_numpy(values):
+    fold = column_facts.FactsFold([NUMBER], {}, total=len(values))
+    fold.add(Rows(pa.RecordBatch.from_pydict({"x": pa.array(values, pa.float32())}), first=0))
+    found = fold.result()["x"]
     exact = values.astype(np.float64)
     spread = max(1.0, float(np.abs(exact).max()))
     assert found.moments.mean == pytest.approx(exact.mean(), abs=1e-9 * spread)
@@ -138,3 +138,77 @@ def test_moments_do_not_depend_on_the_batches(values, cuts):
     else:
         assert found.log_moments.mean == pytest.approx(np.log1p(exact).mean(), abs=1e-9 * spread)
     assert found.sample.tolist() == sorted(exact.tolist())
+
+
+FEATURES = [
+    RawFeature("x", "float32", False),
+    RawFeature("n", "int64", False),
+    RawFeature("t", "string", False),
+]
+row = st.tuples(
+    st.none() | st.sampled_from([0.0, 1.0, 1.5, 7.0]) | st.floats(0, 1e6, width=32),
+    st.none() | st.integers(-3, 9),
+    st.none() | st.sampled_from(["", "a", "b"]) | st.text("xyz", max_size=3),
+)
+
+
+@given(data=st.data(), rows=st.lists(row, max_size=30), shown=st.integers(1, 9))
+def test_facts_keep_the_laws_of_accumulators(data, rows, shown):
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    kinds = (pa.float64(), pa.int64(), pa.string())
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+    batch = pa.RecordBatch.from_arrays(arrays, ["x", "n", "t"])
+
+    def seen(found):
+        return {
+            name: [
+                *(facts.rows, facts.missing, facts.distinct, facts.counts, facts.whole),
+                *(facts.minimum, facts.maximum, facts.texts, facts.spread, facts.sample),
+                *((facts.moments and [facts.moments.mean, facts.moments.deviation]) or []),
+                *((facts.log_moments and [facts.log_moments.mean]) or []),
+            ]
+            for name, facts in found.items()
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_facts, "SHOWN_TEXTS", shown)
+        patch.setattr(column_facts, "_SPREAD_LEAST", shown)
+        patch.setattr(column_facts, "SAMPLED_ROWS", 12)
+        accumulator_laws.check(
+            data,
+            lambda: column_facts.FactsFold(FEATURES, {"x": 3, "t": 4}, total=len(rows)),
+            len(rows),
+            lambda start, stop: Rows(batch.slice(start, stop - start), start),
+            seen,
+            absolute=1e-5,
+        )
+
+
+def test_any_cut_into_pieces_gives_the_same_facts(tmp_path):
+    random = np.random.default_rng(0)
+    rows = 7_000
+    table = pa.table(
+        {
+            "x": pa.array(random.lognormal(2, 1, rows), mask=random.random(rows) < 0.1),
+            "n": pa.array(random.integers(0, 10**9, rows)),
+            "t": pa.array(random.integers(0, 3_000, rows).astype(str)),
+        }
+    )
+    with ExamplesWriter(tmp_path, table.schema, ["train"], rows_per_shard=1_000) as writer:
+        for part in table.to_batches(max_chunksize=1_000):
+            writer.write("train", part)
+    whole, cut = (
+        column_facts.collect(Examples(tmp_path), FEATURES, piece_rows=size)
+        for size in (10**9, 1_000)
+    )
+    for name, facts in whole.items():
+        other = cut[name]
+        assert facts.spread == other.spread
+        assert (facts.sample == other.sample).all()
+        for moments in ("moments", "log_moments"):
+            one, two = getattr(facts, moments), getattr(other, moments)
+            if one is not None:
+                assert np.float32(one.mean) == np.float32(two.mean)
+                assert np.float32(one.deviation) == np.float32(two.deviation)
+        same = {"moments": None, "log_moments": None}
+        assert dataclasses.replace(facts, **same) == dataclasses.replace(other, **same)
