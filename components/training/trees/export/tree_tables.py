@@ -39,13 +39,13 @@ class TreeTables:
         numeric: Column of the `numeric` matrix by numeric feature, shape `[N]`.
         missing_is_largest: Whether its missing values are above every border, shape `[N]`.
         categorical: Column of the `categorical` matrix by categorical feature.
-        sizes: Its number of ids. All other ids count as this one.
+        sizes: Its number of ids. Smaller ids count as -1, larger ones as this one.
         bit_features: Features of numeric conditions that take part in lookups.
         bit_borders: Their float32 borders.
         lookup_parts: What a position is made of, shape `[L, parts]`: categorical features, and
             after the last of them the numeric conditions.
         lookup_strides: What each part is multiplied by, shape `[L, parts]`; 0 for none.
-        lookup_offsets: First position of each looked-up feature in the table, shape `[L]`.
+        lookup_offsets: Position in the table of each looked-up feature's ids 0, shape `[L]`.
         table: float32.
         block_features: Feature of each block of conditions, shape `[B]`: numeric ones first, then
             looked-up ones.
@@ -53,8 +53,8 @@ class TreeTables:
         splits: Condition of each bit of each tree's leaf, as index into the flat `block_borders`,
             shape `[T, depth]`.
         leaf_offsets: First row of each tree in `leaves`, shape `[T]`.
-        leaves: float64, shape `[leaves of all trees, units]`.
-        bias: float64, shape `[units]`.
+        leaves: float64, shape `[leaves of all trees, units]`; the first tree's include the bias.
+        bias: What is predicted without a tree: float64, shape `[units]`.
     """
 
     numeric: Array
@@ -126,6 +126,11 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
     constant = sum((tree.leaves[0] for tree in document.trees if not tree.conditions), 0.0)
     lookup_parts, lookup_strides = _positions(list(lookups.values()), parts)
     sizes = [lookup.values.size for lookup in lookups.values()]
+    bias = np.array(document.bias, np.float64) + constant * document.scale
+    leaves *= document.scale
+    if trees:
+        # One addition less for each row.
+        leaves[: 2 ** splits.shape[1]] += bias
     return TreeTables(
         numeric=_integers(columns.numeric[feature] for feature in numeric),
         missing_is_largest=np.array(
@@ -137,7 +142,7 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
         bit_borders=np.array([_border(bit) for bit in bits], np.float32),
         lookup_parts=lookup_parts,
         lookup_strides=lookup_strides,
-        lookup_offsets=_integers(np.cumsum([0, *sizes])[:-1]),
+        lookup_offsets=_integers(np.cumsum([0, *sizes])[:-1] + _first_ids(lookups.values())),
         table=np.concatenate(
             [np.zeros(0, np.float32), *(lookup.values.ravel() for lookup in lookups.values())]
         ),
@@ -145,8 +150,8 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
         block_borders=block_borders,
         splits=splits,
         leaf_offsets=leaf_offsets,
-        leaves=leaves * document.scale,
-        bias=np.array(document.bias, np.float64) + constant * document.scale,
+        leaves=leaves,
+        bias=bias,
     )
 
 
@@ -253,7 +258,7 @@ def _dimensions(
         else:
             feature = element if isinstance(element, int) else element.feature
             parts.append(feature)
-            dimensions.append(columns.sizes[feature] + 1)
+            dimensions.append(columns.sizes[feature] + 2)
     return tuple(parts), dimensions
 
 
@@ -269,17 +274,17 @@ def _combinations(elements: Sequence[Element], columns: TreeColumns) -> tuple[Ar
             inside = np.ones(len(values), bool)
         else:
             size = columns.sizes[element]
-            values = np.append(category_hashes.id_hashes(size), np.uint64(0))
-            inside = np.arange(size + 1) < size
+            values = np.pad(category_hashes.id_hashes(size), 1)
+            inside = np.pad(np.ones(size, bool), 1)
         hashes = category_hashes.combine(hashes[..., None], values)
         known = known[..., None] & inside
     return hashes, known
 
 
 def _equal(condition: CategoryCondition, columns: TreeColumns) -> Array:
-    """Return which ids have a condition's category; the last one stands for all other ids."""
+    """Return which ids have a condition's category; the first and last stand for all others."""
     hashes = category_hashes.id_hashes(columns.sizes[condition.feature])
-    return np.append(hashes == np.int64(condition.category).astype(np.uint64), False)
+    return np.pad(hashes == np.int64(condition.category).astype(np.uint64), 1)
 
 
 def _positions(
@@ -294,6 +299,18 @@ def _positions(
             indices[row, column] = parts[part]
             strides[row, column] = math.prod(lookup.values.shape[column + 1 :])
     return indices, strides
+
+
+def _first_ids(lookups: Iterable[_Lookup]) -> list[int]:
+    """Return the position of the ids 0 among the values of each lookup, which begin at -1."""
+    return [
+        sum(
+            math.prod(lookup.values.shape[column + 1 :])
+            for column, part in enumerate(lookup.parts)
+            if isinstance(part, int)
+        )
+        for lookup in lookups
+    ]
 
 
 def _leaves(trees: Sequence[Tree], order: Mapping[Condition, int]) -> tuple[Array, Array, Array]:
