@@ -5,7 +5,7 @@ The findings of a task are printed when it ends.
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, Protocol
 
@@ -32,6 +32,8 @@ _LOG_PREFIX = re.compile(r"^\[KFP Executor [^\]]*\]:\s*")
 # Log lines of TensorFlow's C++ code are of no use here.
 _NOISE = re.compile(r"^[IWEF]\d{4} ")
 _LINE_WIDTH = 88
+_SECONDS_PER_LINE = 60.0
+"""Seconds of a task between two lines about it, where there is no live table."""
 _WORDS: Mapping[KubeflowTaskStatus, tuple[str, str]] = {
     "succeeded": ("done", "[green]done[/]"),
     "skipped": ("skipped", "[dim]skipped[/]"),
@@ -73,12 +75,20 @@ class Progress:
     Args:
         names: The tasks that may run, in order.
         console: The console to draw on.
+        now: Returns a time in seconds.
     """
 
-    def __init__(self, names: Sequence[str], console: Console) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        console: Console,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._names = list(names)
         self._console = console
+        self._now = now
         self._started: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._lines: dict[str, str] = {}
         self._results: dict[str, TaskOutcome] = {}
         self._live = Live(
@@ -105,7 +115,7 @@ class Progress:
 
     def started(self, name: str) -> None:
         """A task has started."""
-        self._started[name] = time.monotonic()
+        self._started[name] = self._told[name] = self._now()
         if name not in self._names:
             self._names.append(name)
 
@@ -114,6 +124,18 @@ class Progress:
         text = _LOG_PREFIX.sub("", line)
         if text and text[0] not in "{}[]\"'" and not _NOISE.match(text):
             self._lines[name] = text[:_LINE_WIDTH]
+            self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        """Print now and then how far a long task is, where there is no live table."""
+        now = self._now()
+        if self._console.is_terminal or now - self._told.get(name, now) < _SECONDS_PER_LINE:
+            return
+        self._told[name] = now
+        line = Text(
+            f"  {name:<24} running {now - self._started[name]:>6.0f} s  {self._lines[name]}"
+        )
+        self._console.print(line, soft_wrap=True)
 
     def finished(self, result: TaskOutcome) -> None:
         """A task has ended."""
@@ -139,7 +161,7 @@ class Progress:
         if result:
             return name, _WORDS[result.status][1], _duration(result), ""
         if name in self._started:
-            seconds = time.monotonic() - self._started[name]
+            seconds = self._now() - self._started[name]
             line = escape(self._lines.get(name, ""))
             return f"[bold]{name}[/]", "[cyan]running[/]", f"{seconds:.0f} s", f"[dim]{line}[/]"
         return f"[dim]{name}[/]", "[dim]waiting[/]", "", ""

@@ -31,7 +31,7 @@ def page(record: TrainingRecord) -> str:
         [
             html.Section("Result", (html.facts(_key_figures(record)), _result(metrics))),
             *leaderboard,
-            html.Section("Learning curves", _curves(record)),
+            html.Section("Learning curves", (*_trained(record), *_curves(record))),
             html.Section("Configuration", (_configuration(facts),), collapsed=True),
             html.Section("Data", _data(facts)),
         ],
@@ -45,15 +45,55 @@ def _key_figures(record: TrainingRecord) -> dict[str, object]:
     figures: dict[str, object] = {}
     if objective in metrics:
         figures[f"{objective} (kept model)"] = metrics[objective]
+    if len(record.candidates) < 2:
+        figures |= _progress(_main_name(record), metrics)
     return figures | {
-        "steps": int(metrics["steps"]),
-        "best step": int(metrics["best_step"]),
-        "epochs": metrics["epochs"],
         "seconds": metrics["seconds"],
-        "rows per second": round(metrics["rows_per_second"]),
         "parameters": facts["parameters"],
         "workers": facts["workers"],
     }
+
+
+def _main_name(record: TrainingRecord) -> str:
+    """Return the model type whose training the metrics describe."""
+    if record.candidates:
+        return str(max(record.candidates, key=lambda member: member.get("weight", 1.0))["name"])
+    return str(record.facts["hyperparameters"]["model_type"])
+
+
+def _progress(name: str, metrics: Mapping[str, float]) -> dict[str, object]:
+    """Return how far a model was trained, in the words of its kind."""
+    if name == TREES:
+        # A tree is no pass over the rows as a network makes them, so there is no speed in rows.
+        return {"trees grown": int(metrics["steps"]), "trees kept": int(metrics["best_step"])}
+    return {
+        "steps": int(metrics["steps"]),
+        "best step": int(metrics["best_step"]),
+        "epochs": metrics["epochs"],
+        "rows per second": round(metrics["rows_per_second"]),
+    }
+
+
+def _trained(record: TrainingRecord) -> list[html.Markup]:
+    """Return a table of the candidates, where there are several."""
+    if len(record.candidates) < 2:
+        return []
+    rows = [
+        (
+            member["name"],
+            f"{int(member['steps']):,} {_unit(member['name'])}s",
+            f"{int(member['best_step']):,} {_unit(member['name'])}s",
+            round(member["seconds"], 1),
+            member["parameters"],
+        )
+        for member in record.candidates
+    ]
+    headers = ("candidate", "trained", "best after", "seconds", "parameters")
+    return [html.table(headers, rows, caption="What was trained")]
+
+
+def _unit(name: str) -> str:
+    return "tree" if name == TREES else "step"
 
 
 def _result(metrics: Mapping[str, float]) -> html.Markup:
@@ -91,9 +131,9 @@ def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:
     )
     note = (
         f"Kept: {facts['kept']}, {facts['reason']}. All were measured on the same "
-        f"{facts['eval_rows_used']:,} rows of the eval split; lower is better. A blend is fitted "
-        "on these rows, so its cross-validated score, on rows that it was not fitted on, is the "
-        "one that had to win."
+        f"{facts['eval_rows_used']:,} rows of the {facts.get('eval_source', 'eval split')}; lower "
+        "is better. A blend is fitted on these rows, so its cross-validated score, on rows that it "
+        "was not fitted on, must not be worse by more than a standard error."
     )
     if _weighs_classes(facts):
         note += " The score weighs the classes as the loss does; those of the evaluation do not."
@@ -144,11 +184,11 @@ def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[ht
             "train": [(step, scale * math.sqrt(value)) for step, value in series["train"]],
             "eval": _points(history, loss),
         }
-    marks = {"kept": best}
+    marks, unit = {"kept": best}, f"{_unit(member['name'])}s"
     charts = [
         html.line_chart(
             series,
-            x_label="step",
+            x_label=unit,
             y_label=loss.removeprefix("eval_") or "loss",
             title="Loss",
             marks=marks,
@@ -156,16 +196,16 @@ def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[ht
     ]
     charts += [
         html.line_chart(
-            {name: _points(history, name)}, x_label="step", y_label=name, title=name, marks=marks
+            {name: _points(history, name)}, x_label=unit, y_label=name, title=name, marks=marks
         )
         for name in measured
         if name != loss
     ]
-    steps = "trees" if member["name"] == TREES else "steps"
+    source = record.facts.get("eval_source", "eval split")
     text = (
-        f"{member['name']}: measured every {member['interval']} {steps}, on "
-        f"{record.facts['eval_rows_used']:,} rows of the eval split. Kept is what was trained "
-        f"after {int(best):,} {steps}."
+        f"{member['name']}: measured every {member['interval']} {unit}, on "
+        f"{record.facts['eval_rows_used']:,} rows of the {source}. Kept is what was trained "
+        f"after {int(best):,} {unit}."
     )
     if loss == "eval_log_loss" and _weighs_classes(record.facts):
         text += " The train loss weighs the classes; the log loss on eval does not."

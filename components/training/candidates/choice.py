@@ -259,11 +259,11 @@ def _better(blend: _Scored, best: _Scored, index: int) -> tuple[_Scored, str]:
             "cross-validation"
         )
     if above < -error:
-        return blend, f"its loss is {change} below its best member's, in cross-validation too"
+        return blend, (f"because its loss in cross-validation is {change} below its best member's")
     than = "below" if above < 0 else "above"
     return blend, (
-        f"its loss is {change} {than} its best member's in cross-validation, within a standard "
-        f"error; model_type={best.name} alone answers faster"
+        "because its loss in cross-validation is within a standard error of its best member's "
+        f"({change} {than}); model_type={best.name} alone answers faster"
     )
 
 

@@ -58,6 +58,7 @@ def train(
     progress = _resume(saved, context.agreement, early_stopping)
     resumed_at, seconds_before = progress.step, progress.seconds
     writer.resume(progress.history)
+    writer.expect(settings.model_fn or settings.hyperparameters.model_type, model.schedule.steps)
     building = time.monotonic() - started
     _run(context, model, early_stopping, saved, writer, progress, context.seconds - building)
     if progress.step < model.schedule.steps and not early_stopping.exhausted:

@@ -61,6 +61,7 @@ def train(context: CandidateContext, writer: MetricsWriter) -> FittedCandidate:
     class_weights = trainable_model.class_weights(settings, data)
     started = time.monotonic()
     rows = _rows(context, units)
+    writer.expect(TREES)
 
     with _state(context.checkpoints, started) as state, termination() as terminated:
         cut = False

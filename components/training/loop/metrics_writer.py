@@ -74,6 +74,7 @@ class MetricsWriter:
         self._now = now
         self._events = _event_writer(logs) if logs is not None and writes else None
         self._steps = steps_in(self._metrics_file) if self._metrics_file is not None else set()
+        self._name, self._most = "", 0
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -92,6 +93,15 @@ class MetricsWriter:
         for values in history:
             self._append(values)
 
+    def expect(self, name: str, steps: int = 0) -> None:
+        """Begin the log's lines with a model type, and with how far its training is.
+
+        Args:
+            name: The model type.
+            steps: The most steps that it takes; 0 if that is not known.
+        """
+        self._name, self._most = name, steps
+
     def close_with(self, values: Mapping[str, float]) -> None:
         """Write the final metrics, the last line of the metrics file."""
         if self._writes and self._metrics_file is not None:
@@ -105,7 +115,7 @@ class MetricsWriter:
         """
         if not self._writes:
             return
-        _logger.info("%s", katib_line(values))
+        _logger.info("%s%s", self._so_far(values), katib_line(values))
         self._append(values)
         if self._events is not None:
             import tensorflow as tf
@@ -120,6 +130,13 @@ class MetricsWriter:
             self._events.flush()
         if self._written is not None:
             self._written()
+
+    def _so_far(self, values: Mapping[str, float]) -> str:
+        if not self._name:
+            return ""
+        if not self._most:
+            return f"{self._name}: "
+        return f"{self._name}, {values['step'] / self._most:.0%} of at most {self._most:,} steps: "
 
     def _append(self, values: Mapping[str, float]) -> None:
         step = self._first_step + int(values["step"])

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from kfp_tabular.pipelines import spec
+from kfp_tabular.pipelines import spec, task_arguments
 from kfp_tabular.pipelines.local.execution.task_launcher import (
     Gate,
     TaskLauncher,
@@ -72,14 +72,16 @@ def run_spec(
     """
     from kfp import components, local
 
-    images = list(spec.tasks(spec.load(spec_file)).values())
+    document = spec.load(spec_file)
+    images = list(spec.tasks(document).values())
+    parameters = {task: task_arguments.sources(document, task) for task in spec.tasks(document)}
     task_runner.check(images)
     logs = output / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     pipeline = components.load_component_from_file(str(spec_file))
     request = LocalRunRequest(images=images, arguments=arguments, output=output, logs=logs)
     with _kfp_output(logs / _KFP_LOG), task_runner.opened(request) as starter:
-        launcher = TaskLauncher(starter, logs, listener, gate, memory)
+        launcher = TaskLauncher(starter, logs, listener, gate, memory, parameters)
         try:
             with _task_handler(launcher), _folder_name(name), _interruptions(launcher):
                 local.init(

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +46,7 @@ class TaskResult:
         error: One line with the reason of its failure; empty if it succeeded or was stopped.
         stopped: Whether it was ended because the run was.
         cached: Whether it did not run, as its outputs were there from before.
+        parameters: The pipeline's parameter by argument of the task.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TaskResult:
     error: str = ""
     stopped: bool = False
     cached: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def succeeded(self) -> bool:
@@ -73,8 +75,11 @@ class TaskResult:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings in its outputs, errors first."""
-        return task_findings.read(self.folder)
+        """The findings in its outputs, errors first; their options are the pipeline's."""
+        return tuple(
+            replace(finding, option=self.parameters.get(finding.option, finding.option))
+            for finding in task_findings.read(self.folder)
+        )
 
     @property
     def user_error(self) -> bool:
@@ -138,6 +143,7 @@ class TaskLauncher:
         listener: Is told what happens.
         gate: Is asked whether the run may go on.
         memory: Knows the outputs of tasks that ran before; None runs every task.
+        parameters: By task, the pipeline's parameter by argument.
     """
 
     def __init__(
@@ -147,7 +153,9 @@ class TaskLauncher:
         listener: TaskListener,
         gate: Gate | None = None,
         memory: TaskReuse | None = None,
+        parameters: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        self._parameters = parameters or {}
         self.results: list[TaskResult] = []
         self._gate = gate
         self._memory = memory
@@ -203,6 +211,7 @@ class TaskLauncher:
             error="" if stopped else error,
             stopped=stopped,
             cached=cached,
+            parameters=self._parameters.get(name, {}),
         )
         self.results.append(result)
         if self._memory is not None and result.succeeded:

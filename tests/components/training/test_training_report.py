@@ -31,7 +31,16 @@ def record(scores=SCORES, objective="eval_log_loss", kept="blend", **facts):
         for name, score in scores.items()
     ]
     members = [
-        {"name": name, "best_step": 20, "interval": 10, "history": HISTORY}
+        {
+            "name": name,
+            "weight": shares.get(name, 0.0),
+            "steps": 20,
+            "best_step": 20,
+            "seconds": 3.21,
+            "parameters": 7,
+            "interval": 10,
+            "history": HISTORY,
+        }
         for name in ("trees", "tabm")
     ]
     metrics = {"steps": 20, "best_step": 20, "epochs": 2.0, "seconds": 6.4, "rows_per_second": 9}
@@ -106,6 +115,34 @@ def test_scores_that_weigh_the_classes_are_named_so():
     assert "The score weighs the classes" in page
     assert "The train loss weighs the classes" in page
     assert "weighs the classes" not in training_report.page(record())
+
+
+def test_each_candidate_has_the_words_of_its_kind():
+    page = training_report.page(record())
+    _, *rows = rows_of(page, "Learning curves")
+    assert [row[:3] for row in rows] == [
+        ["trees", "20 trees", "20 trees"],
+        ["tabm", "20 steps", "20 steps"],
+    ]
+    assert "measured every 10 trees" in page
+    assert "measured every 10 steps" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "others"),
+    [
+        ("trees", ["trees grown", "trees kept"], ["best step", "epochs", "rows per second"]),
+        ("tabm", ["best step", "epochs", "rows per second"], ["trees grown", "trees kept"]),
+    ],
+)
+def test_the_figures_of_a_single_model_have_the_words_of_its_kind(name, words, others):
+    whole = record(kept=name)
+    (member,) = (one for one in whole.candidates if one["name"] == name)
+    page = training_report.page(
+        TrainingRecord(whole.metrics, whole.history, whole.facts, candidates=[member])
+    )
+    assert all(f">{word}<" in page for word in words)
+    assert not any(f">{word}<" in page for word in others)
 
 
 @pytest.mark.parametrize("kept", ["trees", "tabm"])

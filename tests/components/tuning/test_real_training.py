@@ -68,16 +68,15 @@ def test_real_trials(artifacts, tmp_path):
     options = TuningOptions(
         epochs=2,
         batch_size=50,
-        learning_rate=0.01,
         search_space=[
             {
                 "name": "model_type",
                 "parameterType": "categorical",
-                "feasibleSpace": {"list": ["linear", "dcn_v2"]},
+                "feasibleSpace": {"list": ["trees", "tabm", "auto"]},
             }
         ],
         algorithm="grid",
-        max_trials=2,
+        max_trials=3,
         parallel_trials=2,
         early_stopping_patience=0,
         class_weights="balanced",
@@ -91,7 +90,9 @@ def test_real_trials(artifacts, tmp_path):
         report=tmp_path / "report.html",
     )
     result = tune.run(request)
-    assert result.metrics["trials_succeeded"] == 2
+    assert result.metrics["trials_succeeded"] == 3
+    # Each type chooses its own; so does the training that follows.
+    assert result.hyperparameters.learning_rate == 0
     # P(y | a) is known, and its AUC is 0.84.
     assert 0.8 < result.metrics["eval_auc"] < 0.88
     for trial in (tmp_path / "studies").glob("study-*/trials/*"):

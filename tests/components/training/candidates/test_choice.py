@@ -55,6 +55,7 @@ def drawn(kind, rows, seed, noises):
         class_counts=np.bincount(label, minlength=len(classes)).tolist() if classes else [],
         mean=0.0,
         scale=1.0,
+        ranges=(),
         has_eval_split=True,
         held_out=PackedRows(columns, np.zeros((rows, 0), np.int32), label),
     )
@@ -103,8 +104,8 @@ def test_members_that_differ_are_blended(kind):
     data, fitted = drawn(kind, 600, seed=1, noises=(0.8, 0.8))
     found = choice.choose(PLAN, fitted, data)
     assert found.name == "blend"
-    assert found.reason.startswith("its loss is ")
-    assert found.reason.endswith("below its best member's, in cross-validation too")
+    assert found.reason.startswith("because its loss in cross-validation is ")
+    assert found.reason.endswith("% below its best member's")
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])
@@ -113,7 +114,7 @@ def test_a_tie_keeps_the_blend_and_names_the_cheaper_model(kind):
     data, fitted = drawn(kind, 100, seed=1, noises=(0.5, 0.5))
     found = choice.choose(PLAN, fitted, data)
     assert found.name == "blend"
-    assert "within a standard error; model_type=" in found.reason
+    assert "is within a standard error of its best member's (" in found.reason
     assert found.reason.endswith(" alone answers faster")
 
 

@@ -1,10 +1,13 @@
 """Everything that Katib would reject is found before an Experiment exists, and all at once."""
 
+import shlex
 from typing import Any
 
 import pytest
 
+from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.worker import program
 from kfp_tabular.components.tuning.katib.experiment import experiment
 from kfp_tabular.components.tuning.katib.experiment_checks import check, check_placeholders
 from kfp_tabular.components.tuning.katib.experiment_request import ExperimentRequest
@@ -233,6 +236,38 @@ def test_hyperband_where_it_ends() -> None:
         )
     )
     assert spec.algorithm_settings == {"r_l": "9.0", "eta": "3", "resource_name": "epochs"}
+
+
+@pytest.mark.parametrize("model_type", ["trees", "tabm", "dnn", "auto"])
+def test_trials_of_a_search_over_types_have_the_defaults_of_their_type(model_type: str) -> None:
+    types = {"list": ["auto", "trees", "tabm", "dnn"]}
+    resource = render_experiment(
+        {
+            "transformed_examples": "gs://bucket/examples",
+            "transform_graph": "gs://bucket/graph",
+            "max_trials": 4,
+            "algorithm": "random",
+            "search_space": [
+                {"name": "model_type", "parameterType": "categorical", "feasibleSpace": types}
+            ],
+            "job": {"image": "registry.example.com/x:1"},
+        }
+    )
+    (container,) = (
+        found["template"]["spec"]["containers"][0]
+        for found in resource["spec"]["trialTemplate"]["trialSpec"]["spec"][
+            "tfReplicaSpecs"
+        ].values()
+    )
+    script = container["command"][-1].replace("${trialParameters.model_type}", model_type)
+    words = shlex.split(script)
+    given = program.parse([word for word in words if word.startswith("--")])
+    chosen = Hyperparameters().updated(given.values).chosen()
+    assert chosen.model_type == model_type
+    assert (chosen.learning_rate, chosen.hidden_units) == {
+        "tabm": (0.005, "96,96"),
+        "dnn": (0.001, "256,128"),
+    }.get(model_type, (chosen.learning_rate, chosen.hidden_units))
 
 
 def test_rendering_a_configuration() -> None:
