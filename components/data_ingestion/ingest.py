@@ -11,6 +11,7 @@ from typing import Any
 
 from kfp_tabular.components.common import files, options, storage
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import record
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
@@ -131,8 +132,13 @@ def run(request: IngestionRequest) -> IngestionResult:
                 **_facts(found, digests.result(), written, split),
                 "excluded": sorted(selection.exclude),
             }
-            examples_lineage = lineage.record(
-                examples, inputs={}, rows=written.rows, libraries=_LIBRARIES, extra=facts
+            examples_lineage = record(
+                examples,
+                written.schema,
+                written.shards,
+                inputs={},
+                libraries=_LIBRARIES,
+                extra=facts,
             )
             rejected_lineage = lineage.record(
                 rejected, inputs={}, rows={"rejected": facts["rejected"]}, libraries=_LIBRARIES

@@ -9,7 +9,7 @@ from typing import Any
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, record
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.raw_features import (
     SCHEMA_FILE,
@@ -142,10 +142,11 @@ def run(request: TransformRequest) -> TransformResult:
                 outputs=made.outputs,
                 task=task,
             )
-            examples_lineage = lineage.record(
+            examples_lineage = record(
                 splits,
+                written.schema,
+                written.shards,
                 inputs={"examples": request.examples, "transform_graph": directory},
-                rows=written.rows,
                 libraries=LIBRARIES,
             )
     files.write_text(request.summary, transform_summary.markdown(made.document, written, found))

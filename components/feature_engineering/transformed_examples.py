@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
@@ -41,6 +42,19 @@ class TransformedRows:
     unlabelled: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class TransformedExamples(TransformedRows):
+    """What was written.
+
+    Attributes:
+        schema: The schema of the transformed examples.
+        shards: Their shards by split.
+    """
+
+    schema: pa.Schema
+    shards: Mapping[str, Sequence[Shard]]
+
+
 def write(
     examples: Examples,
     graph: Path,
@@ -49,7 +63,7 @@ def write(
     features: Sequence[RawFeature],
     outputs: Sequence[TransformedColumn],
     task: Task,
-) -> TransformedRows:
+) -> TransformedExamples:
     """Transform all splits and write them.
 
     Args:
@@ -86,7 +100,7 @@ def write(
             raise UserError(f"label {task.label!r}: the {split} split has no value.")
         if missing:
             _logger.warning("%s: left out %d rows without a label", split, missing)
-    return TransformedRows(rows, unlabelled)
+    return TransformedExamples(rows, unlabelled, writer.schema, writer.shards)
 
 
 class _Transform:

@@ -4,7 +4,8 @@ _BY_NAME = {
     "examples": (
         "Parquet shards by split, `split=train/part-00000.parquet`, one Arrow schema for all: "
         "`int64`, `float64` and `string` columns, a missing value is null. pyarrow, DuckDB, "
-        "Spark and BigQuery read it as a hive-partitioned data set."
+        "Spark and BigQuery read it as a hive-partitioned data set. `_manifest.json` names the "
+        "shards with rows, bytes and SHA-256, the schema and the lineage."
     ),
     "rejected_rows": (
         "Parquet: the rows that could not be parsed, as raw text with their file, line and reason."

@@ -95,15 +95,14 @@ class Run:
             UserError: If the run has no such split.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from kfp_tabular.components.common.artifacts.examples import Examples
 
         found = sorted((self.folder / run_folder.ARTIFACTS_FOLDER).glob("*/ingest-data*/examples"))
         if not found:
             raise UserError(f"{self.folder}: this run has no examples.")
-        shards = Examples(found[-1]).require(split)
-        return pa.concat_tables(pq.read_table(shard, partitioning=None) for shard in shards)
+        examples = Examples(found[-1])
+        return pa.Table.from_batches(examples.batches(split), examples.schema)
 
     def predict(self, rows: Any) -> Any:
         """Predict for raw rows: as they are in the data, as text or typed.

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter, record
 
 WriteExamples = Callable[..., Examples]
 
@@ -26,7 +25,7 @@ def write_examples(tmp_path: Path) -> WriteExamples:
                 for split, table in splits.items():
                     for batch in table.to_batches(max_chunksize=rows_per_shard):
                         writer.write(split, batch)
-            lineage.record(directory, inputs={}, rows=writer.rows)
+            record(directory, writer.schema, writer.shards, inputs={})
         return Examples(tmp_path / name)
 
     return write

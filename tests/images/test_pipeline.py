@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kfp_tabular.components.common import images
+from kfp_tabular.components.common.artifacts.lineage import read as read_lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.pipelines.local.containers.engine import Engine
 from tests.images.conftest import ARBITRARY_USER, run_in
@@ -114,8 +115,7 @@ def test_artifacts_are_the_same(
     in_containers: Run, in_environments: Run, task: str, name: str
 ) -> None:
     digests = [
-        json.loads((run.artifact(task, name) / "_lineage.json").read_text())["digest"]
-        for run in (in_containers, in_environments)
+        read_lineage(run.artifact(task, name))["digest"] for run in (in_containers, in_environments)
     ]
     assert digests[0] == digests[1]
 

@@ -23,6 +23,7 @@ import pytest
 from kfp import compiler, dsl
 
 from kfp_tabular.components import ingest_data, validate_data
+from kfp_tabular.components.common.artifacts.lineage import read as read_lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.compile import compile_pipeline
 from kfp_tabular.pipelines.configuration import PipelineConfig
@@ -201,10 +202,7 @@ def test_the_same_seed_gives_the_same_run(run: Run, tmp_path: Path) -> None:
         ("validate-data", "schema"),
         ("transform-features", "transformed_examples"),
     ]:
-        digests = [
-            json.loads((each.artifact(task, name) / "_lineage.json").read_text())["digest"]
-            for each in (run, again)
-        ]
+        digests = [read_lineage(each.artifact(task, name))["digest"] for each in (run, again)]
         assert digests[0] == digests[1], name
     for metric in ("auc", "accuracy", "log_loss"):
         assert again.summary["metrics"][metric] == pytest.approx(

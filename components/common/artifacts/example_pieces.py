@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow.parquet as pq
-
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.common.processing.pieces import Piece, join
@@ -41,11 +40,9 @@ def pieces(examples: Examples, split: str, rows: int = 0) -> list[Piece]:
         [(0, 1, 0), (1, 2, 2)]
     """
     found, first = [], 0
-    for file in examples.require(split):
-        metadata = pq.read_metadata(file)
-        for group in range(metadata.num_row_groups):
-            count = metadata.row_group(group).num_rows
-            piece = Piece(str(file), "row-groups", group, group + 1, split, count, first)
+    for shard in examples.require(split):
+        for group, count in enumerate(shard.row_groups):
+            piece = Piece(shard.uri, "row-groups", group, group + 1, split, count, first)
             found.append(piece)
             first += count
     return join(found, rows or max(ROWS_PER_PIECE, first // _MOST_PIECES))
@@ -67,10 +64,11 @@ class PieceReader:
         """Yield the rows of a piece in order."""
         first = piece.first_row
         columns = None if self.columns is None else list(self.columns)
-        with pq.ParquetFile(piece.uri, memory_map=True) as parquet:
+        groups = range(piece.start, piece.stop)
+        with open_parquet(piece.uri, groups, columns) as parquet:
             for batch in parquet.iter_batches(
                 batch_size=self.batch_size,
-                row_groups=range(piece.start, piece.stop),
+                row_groups=groups,
                 columns=columns,
                 use_threads=False,
             ):

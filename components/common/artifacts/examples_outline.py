@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter, record
 
 MOST_LABELS = 2_000
 
@@ -48,7 +47,7 @@ def write(examples: Examples, label: str, path: str | os.PathLike[str]) -> None:
                     for field in schema
                 ]
                 writer.write(split, pa.Table.from_arrays(columns, schema=schema))
-        lineage.record(directory, inputs={"examples": examples.path}, rows=writer.rows)
+        record(directory, writer.schema, writer.shards, inputs={"examples": examples.path})
 
 
 def _labels(examples: Examples, split: str, label: str) -> pa.Array:

@@ -1,9 +1,9 @@
 """The lineage of artifacts: their digests, inputs, and the versions of the software that made them.
 
 Each directory artifact holds its lineage in `_lineage.json` (readers of partitioned data skip
-names that start with an underscore). It contains the lineages of the inputs, so that of a model
-goes back to the source data. The artifact's metadata in KFP is an extract, because the Workflow
-holds it six times for each task that reads the artifact.
+names that start with an underscore), examples hold it in their manifest. It contains the lineages
+of the inputs, so that of a model goes back to the source data. The artifact's metadata in KFP is an
+extract, because the Workflow holds it six times for each task that reads the artifact.
 """
 
 import functools
@@ -12,11 +12,12 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import manifest
 
 FILE_NAME = "_lineage.json"
 ANCESTORS = "ancestors"
@@ -168,6 +169,33 @@ def record(
         ...     read(directory) == lineage, lineage["rows"]
         (True, {'train': 10})
     """
+    lineage: dict[str, Any] = {
+        "digest": digest(path),
+        **facts(inputs=inputs, seed=seed, libraries=libraries, extra=extra),
+    }
+    if rows is not None:
+        lineage["rows"] = dict(rows)
+    files.write_text(
+        Path(path) / FILE_NAME, json.dumps(lineage, indent=2, sort_keys=True, ensure_ascii=False)
+    )
+    return lineage
+
+
+def facts(
+    *,
+    inputs: Mapping[str, str | os.PathLike[str]],
+    seed: int | None = None,
+    libraries: Iterable[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the lineage of an artifact without its digest and rows.
+
+    Args:
+        inputs: The path of each input artifact by name. Their lineages are included.
+        seed: The seed that the artifact depends on.
+        libraries: Distributions whose versions affect the content.
+        extra: Further facts, JSON-serializable.
+    """
     ancestors: dict[str, Any] = {}
     parents = {name: read(location) for name, location in inputs.items()}
     for parent in parents.values():
@@ -175,28 +203,24 @@ def record(
         ancestors[parent["digest"]] = {
             fact: value for fact, value in parent.items() if fact not in (ANCESTORS, "digest")
         }
-    lineage: dict[str, Any] = {
-        "digest": digest(path),
+    found: dict[str, Any] = {
         "versions": versions(libraries),
         "inputs": {name: parent["digest"] for name, parent in parents.items()},
         ANCESTORS: ancestors,
     }
-    if rows is not None:
-        lineage["rows"] = dict(rows)
     if seed is not None:
-        lineage["seed"] = seed
-    lineage.update(extra or {})
-    files.write_text(
-        Path(path) / FILE_NAME, json.dumps(lineage, indent=2, sort_keys=True, ensure_ascii=False)
-    )
-    return lineage
+        found["seed"] = seed
+    return {**found, **(extra or {})}
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the lineage of an artifact. Without a lineage file, it is the digest alone.
+    """Return the lineage of an artifact. Where it has none, it is the digest alone.
 
     Args:
         path: An existing file or directory.
+
+    Raises:
+        UserError: The manifest of examples is damaged.
 
     Example:
         >>> import tempfile
@@ -204,10 +228,43 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         ...     read(empty.name)
         {'digest': 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'}
     """
+    found = manifest.read(path)
+    if found is not None:
+        return found.whole_lineage
     recorded = Path(path) / FILE_NAME
     if not recorded.is_file():
         return {"digest": digest(path)}
     lineage: dict[str, Any] = json.loads(recorded.read_text(encoding="utf-8"))
+    return lineage
+
+
+def file_of(path: str | os.PathLike[str]) -> Path | None:
+    """Return the file in which an artifact holds its lineage; None without one."""
+    candidates = (Path(path) / name for name in (manifest.FILE_NAME, FILE_NAME))
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def recorded(read_text: Callable[[str], str | None], source: object) -> dict[str, Any] | None:
+    """Return the lineage that an artifact holds; None without one.
+
+    Args:
+        read_text: Returns the text of a file of the artifact, or None.
+        source: The artifact's path or URI, for error messages.
+
+    Raises:
+        UserError: The manifest of examples is damaged.
+
+    Example:
+        >>> recorded({FILE_NAME: '{"digest": "sha256:00"}'}.get, "gs://bucket/model")
+        {'digest': 'sha256:00'}
+    """
+    text = read_text(manifest.FILE_NAME)
+    if text is not None:
+        return manifest.parse(text, f"{source}/{manifest.FILE_NAME}").whole_lineage
+    text = read_text(FILE_NAME)
+    if text is None:
+        return None
+    lineage: dict[str, Any] = json.loads(text)
     return lineage
 
 

@@ -20,13 +20,11 @@ two scores, 0.99 stands for about the same share of errors.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Finding
@@ -161,6 +159,7 @@ def kind_of(examples: Examples, label: str) -> TaskKind:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
         >>> table = pa.table({"churn": [0, 1], "price": [1.5, 2.5]})
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -188,6 +187,7 @@ def scan(examples: Examples, kind: TaskKind, label: str, columns: Iterable[str])
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
         >>> table = pa.table({"churn": [0, 1] * 50, "refund": [None, "x"] * 50, "age": [7] * 100})
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -229,7 +229,7 @@ def _sample(
         (file, group, count)
         for split in splits
         for file in examples.shards.get(split, ())
-        for group, count in enumerate(_row_groups(file))
+        for group, count in enumerate(file.row_groups)
         if count
     ]
     step = -(-len(groups) // _MOST_ROW_GROUPS)
@@ -237,17 +237,12 @@ def _sample(
     every = max(1, -(-sum(count for *_, count in chosen) // most))
     parts = [examples.schema.empty_table().select(list(columns))]
     for file, group, _ in chosen:
-        with pq.ParquetFile(file, memory_map=True) as parquet:
+        with file.open() as parquet:
             part = parquet.read_row_group(group, columns=list(columns)).select(list(columns))
         if every > 1:
             part = part.take(arrays.from_integers(np.arange(0, part.num_rows, every)))
         parts.append(part)
     return pa.concat_tables(parts).combine_chunks()
-
-
-def _row_groups(file: Path) -> list[int]:
-    metadata = pq.read_metadata(file)
-    return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
 
 def _with_label(table: pa.Table, label: str) -> pa.Table:

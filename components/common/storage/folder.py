@@ -37,6 +37,10 @@ class Folder:
     def __str__(self) -> str:
         return str(self._location)
 
+    def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
+        # Another process makes a connection of its own.
+        return Folder, (str(self._location),)
+
     def folder(self, name: str) -> "Folder":
         """Return a folder inside this one."""
         return Folder(self._location.uri(self._key(name)))
@@ -50,6 +54,14 @@ class Folder:
             for stored in found
             if not stored.key.endswith("/")
         }
+
+    def stat(self, name: str) -> StoredObject | None:
+        """Return the object of a name, or None."""
+        return self._store.stat(self._key(name))
+
+    def read(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` to before `end`."""
+        return self._store.read(stored, start, end)
 
     def download(self, wanted: Mapping[str, StoredObject], into: Path) -> None:
         """Download objects into files of the same names below a directory."""
@@ -82,11 +94,24 @@ class Folder:
             path.write_text(text, encoding="utf-8")
             self.upload({name: path})
 
-    def read_text(self, name: str) -> str | None:
-        """Return the text of an object, or None if it does not exist."""
-        stored = self._store.stat(self._key(name))
+    def read_text(self, name: str, largest: int | None = None) -> str | None:
+        """Return the text of an object, or None if it does not exist.
+
+        Args:
+            name: The object's name.
+            largest: The largest size that is read, in bytes; None for any.
+
+        Raises:
+            UserError: The object is larger.
+        """
+        stored = self.stat(name)
         if stored is None:
             return None
+        if largest is not None and stored.size > largest:
+            raise UserError(
+                f"{self}/{name}: it has {stored.size} bytes, more than the {largest} that such a "
+                "file may have."
+            )
         with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as scratch:
             path = Path(scratch) / "text"
             try:

@@ -72,6 +72,19 @@ class GcsBucket:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
 
+    def read(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` to before `end`."""
+        with self._user_errors(stored.key):
+            content: bytes = self._bucket.blob(stored.key).download_as_bytes(
+                start=start, end=end - 1, raw_download=True
+            )
+        if len(content) != end - start:
+            raise OSError(
+                f"{_SCHEME}://{self._name}/{stored.key}: {len(content)} of {end - start} bytes; "
+                "the object changed while it was read."
+            )
+        return content
+
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
         """Upload files under keys, in parallel."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -93,11 +106,9 @@ class GcsBucket:
             self._bucket.blob(key).delete()
 
     def _download_part(self, part: Part) -> None:
-        with self._user_errors(part.stored.key), part.path.open("r+b") as target:
+        with part.path.open("r+b") as target:
             target.seek(part.start)
-            blob = self._bucket.blob(part.stored.key)
-            content = blob.download_as_bytes(start=part.start, end=part.end - 1, raw_download=True)
-            target.write(content)
+            target.write(self.read(part.stored, part.start, part.end))
 
     def _download_whole(self, stored: StoredObject, path: Path) -> None:
         with self._user_errors(stored.key):

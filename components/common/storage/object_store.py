@@ -69,6 +69,9 @@ class Store(Protocol):
     def download_parts(self, parts: Sequence[Part]) -> None:
         """Download parts of objects into files made by `make_room`."""
 
+    def read(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` to before `end`."""
+
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
         """Upload files under keys, replacing existing objects; each whole or not at all."""
 

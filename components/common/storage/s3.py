@@ -1,5 +1,6 @@
 """Amazon S3, and stores that speak its protocol (MinIO, Ceph, SeaweedFS)."""
 
+import io
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,6 +169,12 @@ class S3Bucket:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._download_part, cut(parts, CHUNK_BYTES)))
 
+    def read(self, stored: StoredObject, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` to before `end`."""
+        content = io.BytesIO()
+        self._copy_range(stored, start, end, content)
+        return content.getvalue()
+
     def upload(self, files: Sequence[tuple[Path, str]]) -> None:
         """Upload files under keys in parallel, large ones in pieces."""
         settings = TransferConfig(
@@ -205,34 +212,37 @@ class S3Bucket:
             self._client.delete_object(Bucket=self._name, Key=key)
 
     def _download_part(self, part: Part) -> None:
-        position, attempt = part.start, 0
-        with self._user_errors(part.stored.key), part.path.open("r+b") as target:
-            while position < part.end:
+        with part.path.open("r+b") as target:
+            target.seek(part.start)
+            self._copy_range(part.stored, part.start, part.end, target)
+
+    def _copy_range(self, stored: StoredObject, start: int, end: int, target: Any) -> None:
+        """Append a range to a target that is positioned where it belongs."""
+        first, position, attempt = target.tell(), start, 0
+        with self._user_errors(stored.key):
+            while position < end:
                 try:
-                    position = self._copy(part, position, target)
+                    self._copy(stored, position, end, target)
                 except _LOST:
                     # The SDK retries requests, but not the reading of a response.
                     attempt += 1
                     if attempt == _ATTEMPTS:
                         raise
-                    position = target.tell()
+                position = start + target.tell() - first
 
-    def _copy(self, part: Part, position: int, target: Any) -> int:
-        stored = part.stored
-        target.seek(position)
+    def _copy(self, stored: StoredObject, position: int, end: int, target: Any) -> None:
         same = {"IfMatch": stored.version} if stored.version else {}
         response = self._client.get_object(
-            Bucket=self._name, Key=stored.key, Range=f"bytes={position}-{part.end - 1}", **same
+            Bucket=self._name, Key=stored.key, Range=f"bytes={position}-{end - 1}", **same
         )
         with closing(response["Body"]) as body:
             while chunk := body.read(_READ_BYTES):
                 position += target.write(chunk)
-        if position != part.end:
+        if position != end:
             raise OSError(
-                f"{self._uri(stored.key)}: {position} of {part.end} bytes; the object changed "
+                f"{self._uri(stored.key)}: {position} of {end} bytes; the object changed "
                 "while it was read."
             )
-        return position
 
     def _uri(self, key: str) -> str:
         return f"{self._scheme}://{self._name}/{key}"

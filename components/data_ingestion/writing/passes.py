@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing.ordered_threads import Window, threads
 from kfp_tabular.components.data_ingestion.columns import column_decision
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
@@ -47,6 +48,8 @@ class WrittenExamples:
         first_rejected: The first few rejected rows.
         label: Facts about the labels.
         places: By column, the file and line of the first values that do not fit.
+        schema: The schema of the examples.
+        shards: Their shards by split.
     """
 
     decisions: Decisions
@@ -57,6 +60,8 @@ class WrittenExamples:
     first_rejected: Sequence[RejectedRow]
     label: LabelFacts
     places: Mapping[str, Sequence[tuple[str, int]]]
+    schema: pa.Schema
+    shards: Mapping[str, Sequence[Shard]]
 
 
 def write(
@@ -235,6 +240,7 @@ class _Pass:
         if self._read and not self._splitting.is_settled():
             self.why_again = "The columns that decide the split changed"
             return
+        self._row_groups.close()
         self.written = WrittenExamples(
             decisions=self._known(),
             rows=self._row_groups.rows,
@@ -244,6 +250,8 @@ class _Pass:
             first_rejected=self._rejected.first,
             label=self._seen,
             places=self._places,
+            schema=self._row_groups.schema,
+            shards=self._row_groups.shards,
         )
 
     def _write(self, prepared: PreparedBlock) -> None:

@@ -1,11 +1,12 @@
 """Gathers batches into row groups: large enough to compress and scan well, small enough to hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
+from kfp_tabular.components.common.artifacts.manifest import Shard
 
 ROWS_PER_ROW_GROUP = 131_072
 _BYTES_PER_ROW_GROUP = 32 << 20
@@ -34,6 +35,16 @@ class RowGroups:
         """Rows written so far, by split."""
         return dict(self._writer.rows)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the examples."""
+        return self._writer.schema
+
+    @property
+    def shards(self) -> Mapping[str, Sequence[Shard]]:
+        """The shards of each split, once the files are closed."""
+        return self._writer.shards
+
     def add(self, split: str, batch: pa.RecordBatch) -> None:
         """Append rows to a split."""
         rows, size = self._sizes[split]
@@ -49,7 +60,7 @@ class RowGroups:
             self._flush(split)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; again, nothing happens."""
         self._writer.__exit__(None, None, None)
 
     def _flush(self, split: str) -> None:

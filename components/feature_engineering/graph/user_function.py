@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts.dense_columns import dense_column
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
@@ -220,9 +219,9 @@ def _analyze(
     from tfx_bsl.tfxio import tensor_adapter
 
     items = [
-        (str(file), group)
-        for file in examples.require(TRAIN)
-        for group in range(pq.read_metadata(file).num_row_groups)
+        (shard, group)
+        for shard in examples.require(TRAIN)
+        for group in range(len(shard.row_groups))
     ]
     read = ReadBatches(tuple(features))
     representations = {}
@@ -268,11 +267,11 @@ class ReadBatches:
             [(feature.name, pa.large_list(types[feature.dtype])) for feature in self._features]
         )
 
-    def __call__(self, item: tuple[str, int]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of `(file, row group)`."""
-        file, group = item
+    def __call__(self, item: tuple[ShardFile, int]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of `(shard, row group)`."""
+        shard, group = item
         names = [feature.name for feature in self._features]
-        with pq.ParquetFile(file, memory_map=True) as parquet:
+        with shard.open() as parquet:
             for batch in parquet.iter_batches(
                 batch_size=batch_rows(len(names)), row_groups=[group], columns=names
             ):

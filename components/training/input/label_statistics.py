@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kfp_tabular.components.common.artifacts.examples import Piece, ShardFile
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import parquet_reader
@@ -36,7 +36,7 @@ class LabelMoments:
         return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
 
 
-def moments(share: Sequence[parquet_reader.Piece], label: str) -> LabelMoments:
+def moments(share: Sequence[Piece], label: str) -> LabelMoments:
     """Return the moments of a regression label, in one pass over that column.
 
     Args:
@@ -48,10 +48,11 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> LabelMoments:
 
     Example:
         >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"price": [1.0, 3.0]}), file)
-        ...     moments(parquet_reader.pieces([file]), "price")
+        ...     moments(parquet_reader.pieces([ShardFile.of(file)]), "price")
         LabelMoments(count=2, mean=2.0, squares=2.0)
     """
     found = LabelMoments()
@@ -68,7 +69,7 @@ def moments(share: Sequence[parquet_reader.Piece], label: str) -> LabelMoments:
     return found
 
 
-def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int) -> list[int]:
+def class_counts(share: Sequence[Piece], label: str, classes: int) -> list[int]:
     """Return the row count of each class, in one pass over the label's column.
 
     Args:
@@ -81,10 +82,11 @@ def class_counts(share: Sequence[parquet_reader.Piece], label: str, classes: int
 
     Example:
         >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"species": [2, 0, 2]}), file)
-        ...     class_counts(parquet_reader.pieces([file]), "species", classes=3)
+        ...     class_counts(parquet_reader.pieces([ShardFile.of(file)]), "species", classes=3)
         [1, 0, 2]
     """
     counts = np.zeros(classes, np.int64)
@@ -135,8 +137,8 @@ def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[flo
 
 
 def _labels(
-    share: Sequence[parquet_reader.Piece], label: str
-) -> Iterator[tuple[Path, "np.ndarray[Any, Any]"]]:
+    share: Sequence[Piece], label: str
+) -> Iterator[tuple[ShardFile, "np.ndarray[Any, Any]"]]:
     for file, batch in parquet_reader.batches(share, [label]):
         if batch.num_rows:
             yield file, parquet_reader.dense(batch, label, file)

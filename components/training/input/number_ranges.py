@@ -1,12 +1,12 @@
 """The ranges of the train split's numbers: from the Parquet footers, else in a pass over them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples import Piece, ShardFile
 from kfp_tabular.components.training.input import parquet_reader
 
 Range = tuple[float, float]
@@ -15,11 +15,11 @@ Range = tuple[float, float]
 _NONE = (np.inf, -np.inf)
 
 
-def from_footers(files: Sequence[Path], names: Sequence[str]) -> dict[str, Range]:
+def from_footers(shards: Sequence[ShardFile], names: Sequence[str]) -> dict[str, Range]:
     """Return the ranges of columns, read from the statistics in the Parquet footers.
 
     Args:
-        files: The split's files. Only their footers are read.
+        shards: The split's shards. Only their footers are read.
         names: The columns.
 
     Returns:
@@ -27,15 +27,17 @@ def from_footers(files: Sequence[Path], names: Sequence[str]) -> dict[str, Range
 
     Example:
         >>> import tempfile, pyarrow as pa
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0], "miles": [1, 3]}), file)
-        ...     from_footers([file], ["fare", "miles"])
+        ...     from_footers([ShardFile.of(file)], ["fare", "miles"])
         {'fare': (4.5, 7.0), 'miles': (1.0, 3.0)}
     """
     found = dict.fromkeys(names, _NONE)
-    for file in files:
-        metadata = pq.read_metadata(file)
+    for shard in shards:
+        with shard.open() as parquet:
+            metadata = parquet.metadata
         # The one number in each row of a list has a repetition level and another path.
         flat = {
             metadata.schema.column(index).path: index
@@ -55,9 +57,7 @@ def from_footers(files: Sequence[Path], names: Sequence[str]) -> dict[str, Range
     return found
 
 
-def from_rows(
-    share: Sequence[parquet_reader.Piece], names: Sequence[str]
-) -> "np.ndarray[Any, Any]":
+def from_rows(share: Sequence[Piece], names: Sequence[str]) -> "np.ndarray[Any, Any]":
     """Return the ranges of columns in one pass over them, shape `[names, 2]`.
 
     Args:
@@ -66,10 +66,11 @@ def from_rows(
 
     Example:
         >>> import tempfile, pyarrow as pa
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0]}), file)
-        ...     from_rows(parquet_reader.pieces([file]), ["fare"])
+        ...     from_rows(parquet_reader.pieces([ShardFile.of(file)]), ["fare"])
         array([[4.5, 7. ]])
     """
     found = np.tile(_NONE, (len(names), 1))
@@ -84,7 +85,7 @@ def from_rows(
     return found
 
 
-def _statistics(group: pq.RowGroupMetaData, index: int | None) -> Range | None:
+def _statistics(group: "pq.RowGroupMetaData", index: int | None) -> Range | None:
     statistics = None if index is None else group.column(index).statistics
     if statistics is None or not statistics.has_min_max:
         return None

@@ -1,17 +1,19 @@
 """Transformed Parquet read as packed rows and checked, without Python code per row."""
 
-import itertools
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    MissingColumnError,
+    Piece,
+    ShardFile,
+    piece_batches,
+    pieces,
+)
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows, Vector
@@ -30,69 +32,8 @@ _SAME_TASK = (
     "Give the transformed examples and the transform graph of the same transform_features task."
 )
 
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some consecutive rows of a row group.
-
-    Attributes:
-        file: The Parquet file.
-        group: Index of the row group in the file.
-        start: The first row, counted in the row group.
-        rows: Number of rows.
-    """
-
-    file: Path
-    group: int
-    start: int
-    rows: int
-
-
-Ensure = Callable[[Sequence[Piece]], None]
-"""Fetches pieces to this machine before they are read."""
-
 Keep = Callable[[PackedRows], "np.ndarray[Any, Any]"]
 """Returns which rows are kept, as a mask."""
-
-
-def pieces(files: Sequence[Path], worker: int = 0, workers: int = 1) -> list[Piece]:
-    """Return a worker's share of a split: consecutive rows, equal shares to within a row.
-
-    Args:
-        files: The split's Parquet files, in order.
-        worker: Index of the worker.
-        workers: Number of workers.
-
-    Returns:
-        Row groups, whole or in part, in the order they were written, without empty ones.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "train.parquet"
-        ...     pq.write_table(pa.table({"fare": [1.0] * 10}), file, row_group_size=4)
-        ...     share = pieces([file], worker=1, workers=2)
-        >>> [(piece.group, piece.start, piece.rows) for piece in share]
-        [(1, 1, 3), (2, 0, 2)]
-    """
-    groups: list[tuple[Path, int, int]] = []
-    for file in files:
-        metadata = pq.read_metadata(file)
-        groups.extend(
-            (file, index, metadata.row_group(index).num_rows)
-            for index in range(metadata.num_row_groups)
-        )
-    total = sum(rows for _, _, rows in groups)
-    first, end = total * worker // workers, total * (worker + 1) // workers
-    share, position = [], 0
-    for file, index, rows in groups:
-        start, stop = max(first - position, 0), min(end - position, rows)
-        if stop > start:
-            share.append(Piece(file, index, start, stop - start))
-        position += rows
-    return share
 
 
 class Reader:
@@ -103,7 +44,6 @@ class Reader:
         task: The task; its kind decides the label's type.
         target_mean: Subtracted from a regression label.
         target_scale: Divides a regression label.
-        ensure: Called with pieces before they are read, to fetch them.
         keep: Returns which rows are read, as a mask; None reads all.
     """
 
@@ -114,14 +54,12 @@ class Reader:
         target_mean: float = 0.0,
         target_scale: float = 1.0,
         *,
-        ensure: Ensure = lambda _: None,
         keep: Keep | None = None,
     ) -> None:
         self._layout = layout
         self._task = task
         self._mean = target_mean
         self._scale = target_scale
-        self._ensure = ensure
         self._keep = keep
 
     @property
@@ -143,7 +81,6 @@ class Reader:
             UserError: If a column is missing or holds nulls, or an id or a class index is out of
                 range.
         """
-        self._ensure(share)
         regression = self._task.kind == "regression"
         rows = PackedRows.empty(
             self._layout, sum(piece.rows for piece in share), regression=regression
@@ -171,7 +108,9 @@ class Reader:
         rows.label[front] = batch.label[kept]
         return len(kept)
 
-    def _pack(self, batch: pa.RecordBatch, rows: PackedRows, target: slice, file: Path) -> None:
+    def _pack(
+        self, batch: pa.RecordBatch, rows: PackedRows, target: slice, file: ShardFile
+    ) -> None:
         for index, name in enumerate(self._layout.numeric):
             rows.numeric[target, index] = dense(batch, name, file)
         for vector, part in self._layout.vector_slices():
@@ -196,7 +135,7 @@ class Reader:
         require_class(label, len(self._task.classes), self._layout.label, file)
         rows.label[target] = label
 
-    def _require_finite(self, numeric: "np.ndarray[Any, Any]", file: Path) -> None:
+    def _require_finite(self, numeric: "np.ndarray[Any, Any]", file: ShardFile) -> None:
         finite = np.isfinite(numeric)
         if not finite.all():
             column = int((~finite).any(axis=0).argmax())
@@ -213,8 +152,8 @@ class Reader:
 
 def batches(
     share: Sequence[Piece], columns: Sequence[str], size: int = READ_ROWS
-) -> Iterator[tuple[Path, pa.RecordBatch]]:
-    """Yield columns of pieces with their file, in their order; those of a file are adjacent.
+) -> Iterator[tuple[ShardFile, pa.RecordBatch]]:
+    """Yield columns of pieces with their shard, in their order; those of a shard are adjacent.
 
     Args:
         share: The pieces.
@@ -226,50 +165,24 @@ def batches(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow.parquet as pq
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0, 9.5], "tip": [0, 1, 1]}), file)
-        ...     [batch.to_pydict() for _, batch in batches([Piece(file, 0, 1, 2)], ["tip"])]
+        ...     share = [Piece(ShardFile.of(file), 0, 1, 2)]
+        ...     [batch.to_pydict() for _, batch in batches(share, ["tip"])]
         [{'tip': [1, 1]}]
     """
-    for file in dict.fromkeys(piece.file for piece in share):
-        own = [piece for piece in share if piece.file == file]
-        for batch in _batches(file, own, columns, size):
-            yield file, batch
+    try:
+        yield from piece_batches(share, columns, size)
+    except MissingColumnError as error:
+        raise UserError(
+            f"{error.shard} lacks column {error.column!r} of the transform graph. {_SAME_TASK}"
+        ) from error
 
 
-def _batches(
-    file: Path, share: Sequence[Piece], columns: Sequence[str], size: int
-) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file, memory_map=True) as parquet:
-        require_columns(parquet, columns, file)
-        for whole, run in itertools.groupby(share, lambda piece: _is_whole(piece, parquet)):
-            if whole:
-                groups = [piece.group for piece in run]
-                yield from parquet.iter_batches(size, groups, list(columns))
-                continue
-            for piece in run:
-                found = parquet.iter_batches(size, [piece.group], list(columns))
-                yield from _cut(found, piece.start, piece.start + piece.rows)
-
-
-def _is_whole(piece: Piece, parquet: pq.ParquetFile) -> bool:
-    rows: int = parquet.metadata.row_group(piece.group).num_rows
-    return piece.rows == rows
-
-
-def _cut(batches: Iterator[pa.RecordBatch], start: int, stop: int) -> Iterator[pa.RecordBatch]:
-    position = 0
-    for batch in batches:
-        first, end = max(start - position, 0), min(stop - position, batch.num_rows)
-        if first < end:
-            yield batch.slice(first, end - first)
-        position += batch.num_rows
-        if position >= stop:
-            return
-
-
-def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]":
+def dense(batch: pa.RecordBatch, name: str, file: object) -> "np.ndarray[Any, Any]":
     """Return a column as an array of numbers.
 
     Raises:
@@ -277,9 +190,9 @@ def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]
 
     Example:
         >>> batch = pa.record_batch({"age": [30, 41], "fare": [7.5, None]})
-        >>> dense(batch, "age", Path("train.parquet"))
+        >>> dense(batch, "age", "train.parquet")
         array([30, 41])
-        >>> dense(batch, "fare", Path("train.parquet"))
+        >>> dense(batch, "fare", "train.parquet")
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: train.parquet: column 'fare' has 1 missing
@@ -294,7 +207,7 @@ def dense(batch: pa.RecordBatch, name: str, file: Path) -> "np.ndarray[Any, Any]
     return _numbers(column, name, file)
 
 
-def dense_vectors(batch: pa.RecordBatch, vector: Vector, file: Path) -> "np.ndarray[Any, Any]":
+def dense_vectors(batch: pa.RecordBatch, vector: Vector, file: object) -> "np.ndarray[Any, Any]":
     """Return a column of vectors as a matrix, shape `[rows, width]`.
 
     Raises:
@@ -303,7 +216,7 @@ def dense_vectors(batch: pa.RecordBatch, vector: Vector, file: Path) -> "np.ndar
     Example:
         >>> column = pa.array([[0.5, 1.5], [2.5, 3.5]], pa.list_(pa.float32(), 2))
         >>> batch = pa.record_batch({"note": column})
-        >>> dense_vectors(batch, Vector("note", 2), Path("train.parquet")).tolist()
+        >>> dense_vectors(batch, Vector("note", 2), "train.parquet").tolist()
         [[0.5, 1.5], [2.5, 3.5]]
     """
     column = batch.column(vector.name)
@@ -317,7 +230,7 @@ def dense_vectors(batch: pa.RecordBatch, vector: Vector, file: Path) -> "np.ndar
     return _numbers(column.flatten(), vector.name, file).reshape(-1, vector.width)
 
 
-def _numbers(column: pa.Array, name: str, file: Path) -> "np.ndarray[Any, Any]":
+def _numbers(column: pa.Array, name: str, file: object) -> "np.ndarray[Any, Any]":
     if column.null_count:
         raise UserError(
             f"{file}: column {name!r} has {column.null_count} missing values. Transformed columns "
@@ -334,7 +247,7 @@ def _numbers(column: pa.Array, name: str, file: Path) -> "np.ndarray[Any, Any]":
     return np.frombuffer(column.buffers()[1], dtype, len(column), column.offset * width)
 
 
-def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) -> PackedRows:
+def sample(reader: Reader, shards: Sequence[ShardFile], most: int, groups: int = 8) -> PackedRows:
     """Read a sample spread over a split, or all of the split if it is small enough.
 
     It takes evenly spaced row groups, then evenly spaced rows, so that the order of rows (by time,
@@ -342,20 +255,22 @@ def sample(reader: Reader, files: Sequence[Path], most: int, groups: int = 8) ->
 
     Args:
         reader: Reads the pieces.
-        files: The split's files.
+        shards: The split's shards.
         most: Largest number of rows. Rows with wide vectors are fewer, see `SAMPLE_BYTES`.
         groups: Largest number of row groups to read from a split with more rows than `most`.
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow.parquet as pq
         >>> reader = Reader(ColumnLayout("tip", ("fare",), ()), Task("regression", "tip"))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "eval.parquet"
         ...     pq.write_table(pa.table({"fare": np.arange(9.0), "tip": np.zeros(9)}), file)
-        ...     sample(reader, [file], most=3).numeric.ravel()
+        ...     sample(reader, [ShardFile.of(file)], most=3).numeric.ravel()
         array([0., 4., 8.], dtype=float32)
     """
-    share = pieces(files)
+    share = pieces(shards)
     room = most_sampled(reader)
     most = min(most, room)
     total = sum(piece.rows for piece in share)
@@ -388,6 +303,7 @@ def require_rows(examples: Examples) -> dict[str, int]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
         >>> table = pa.table({"fare": [4.5, 7.0]})
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -406,36 +322,15 @@ def require_rows(examples: Examples) -> dict[str, int]:
     return rows
 
 
-def require_columns(parquet: pq.ParquetFile, columns: Sequence[str], file: Path) -> None:
-    """Check that a file has the columns.
-
-    Raises:
-        UserError: If one is missing.
-
-    Example:
-        >>> import io
-        >>> stream = io.BytesIO()
-        >>> pq.write_table(pa.table({"fare": [4.5]}), stream)
-        >>> require_columns(pq.ParquetFile(stream), ["fare", "day"], Path("eval.parquet"))
-        Traceback (most recent call last):
-            ...
-        kfp_tabular.components.common.errors.UserError: eval.parquet lacks column 'day' of the
-        transform graph. Give the transformed examples and the transform graph of the same ...
-    """
-    missing = [name for name in columns if name not in parquet.schema_arrow.names]
-    if missing:
-        raise UserError(f"{file} lacks column {missing[0]!r} of the transform graph. {_SAME_TASK}")
-
-
-def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file: Path) -> None:
+def require_class(values: "np.ndarray[Any, Any]", classes: int, label: str, file: object) -> None:
     """Check that labels are class indices.
 
     Raises:
         UserError: If one is not.
 
     Example:
-        >>> require_class(np.array([0, 1, 2]), 3, "species", Path("train.parquet"))
-        >>> require_class(np.array([1, 2, 3]), 3, "species", Path("train.parquet"))
+        >>> require_class(np.array([0, 1, 2]), 3, "species", "train.parquet")
+        >>> require_class(np.array([1, 2, 3]), 3, "species", "train.parquet")
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: train.parquet: label 'species' holds 3,

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from kfp_tabular.components.common.artifacts.examples import Piece
 from kfp_tabular.components.training.input.packed_rows import PackedRows
-from kfp_tabular.components.training.input.parquet_reader import Piece, Reader
+from kfp_tabular.components.training.input.parquet_reader import Reader
 
 _BUFFER_ROWS = 1 << 20
 _BUFFER_BYTES = 256 << 20

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, Piece, ShardFile, pieces
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
@@ -32,7 +32,7 @@ class TrainingData:
         columns: How columns are packed.
         reader: Reads rows, without those of the train split that are held out.
         rows: Rows by split, as they are in the examples.
-        train_files: Files of the train split.
+        train_files: Shards of the train split.
         share: The part of the train split that this process trains on.
         class_counts: Rows of the train split by class; empty for regression.
         mean: Mean of a regression label; 0 for other tasks.
@@ -50,8 +50,8 @@ class TrainingData:
     columns: packed_rows.ColumnLayout
     reader: parquet_reader.Reader
     rows: Mapping[str, int]
-    train_files: Sequence[Path]
-    share: Sequence[parquet_reader.Piece]
+    train_files: Sequence[ShardFile]
+    share: Sequence[Piece]
     class_counts: Sequence[int]
     mean: float
     scale: float
@@ -65,7 +65,6 @@ def read(
     settings: WorkerSettings,
     replica: ReplicaRole,
     agreement: Agreement,
-    ensure: parquet_reader.Ensure,
     *,
     holds_out: bool = False,
 ) -> TrainingData:
@@ -77,7 +76,6 @@ def read(
         settings: Where the data is.
         replica: This process's role.
         agreement: Agreement with the other processes.
-        ensure: Fetches pieces to this machine.
         holds_out: Whether some rows of the train split take the place of an eval split that is
             missing; only with one worker.
 
@@ -96,11 +94,10 @@ def read(
             "workers. Use fewer workers."
         )
     share = (
-        parquet_reader.pieces(train)
+        pieces(train)
         if replica.has_parameter_servers
-        else parquet_reader.pieces(train, replica.worker, replica.workers)
+        else pieces(train, replica.worker, replica.workers)
     )
-    ensure(share)
     counts: Sequence[int] = ()
     mean, scale = 0.0, 1.0
     if task.kind == "regression":
@@ -113,7 +110,7 @@ def read(
     else:
         own = label_statistics.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
-    reader = parquet_reader.Reader(columns, task, mean, scale, ensure=ensure)
+    reader = parquet_reader.Reader(columns, task, mean, scale)
     has_eval_split, held_out, share_held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None, 0.0
     if has_eval_split and replica.is_chief:
         held_out = parquet_reader.sample(
@@ -122,7 +119,7 @@ def read(
     elif holds_out and not has_eval_split:
 
         def kept(keep: parquet_reader.Keep) -> parquet_reader.Reader:
-            return parquet_reader.Reader(columns, task, mean, scale, ensure=ensure, keep=keep)
+            return parquet_reader.Reader(columns, task, mean, scale, keep=keep)
 
         held_out, share_held_out = _held_out(kept, train, total, settings.eval_rows)
         if held_out is not None:
@@ -148,7 +145,7 @@ def read(
 
 def _held_out(
     kept: Callable[[parquet_reader.Keep], parquet_reader.Reader],
-    train: Sequence[Path],
+    train: Sequence[ShardFile],
     total: int,
     most: int,
 ) -> tuple[packed_rows.PackedRows | None, float]:
@@ -184,8 +181,8 @@ def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:
 
 
 def _ranges(
-    files: Sequence[Path],
-    share: Sequence[parquet_reader.Piece],
+    files: Sequence[ShardFile],
+    share: Sequence[Piece],
     names: Sequence[str],
     agreement: Agreement,
 ) -> list[number_ranges.Range]:
@@ -203,6 +200,6 @@ def _ranges(
     return [found[name] for name in names]
 
 
-def _moments(share: Sequence[parquet_reader.Piece], task: Task) -> list[float]:
+def _moments(share: Sequence[Piece], task: Task) -> list[float]:
     found = label_statistics.moments(share, task.label)
     return [float(found.count), found.mean, found.squares]

@@ -159,7 +159,7 @@ def _data(opened: Workspace) -> TrainingData:
     task = Task.load(settings.transform_graph)
     examples = Examples(settings.transformed_examples)
     columns = columns_of(settings.transform_graph, task)
-    reader = parquet_reader.Reader(columns, task, ensure=opened.ensure)
+    reader = parquet_reader.Reader(columns, task)
     rows = parquet_reader.require_rows(examples)
     held_out = None
     if rows.get(parquet_reader.EVAL_SPLIT):

@@ -44,7 +44,6 @@ def work(arguments: WorkerArguments, replica: ReplicaRole) -> Mapping[str, float
         record = training_process.run(
             opened.settings,
             replica=replica,
-            ensure=opened.ensure,
             outputs=opened.outputs,
             peers_seconds=arguments.peers_seconds,
         )

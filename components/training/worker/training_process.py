@@ -22,7 +22,6 @@ from kfp_tabular.components.training.distributed import parameter_servers
 from kfp_tabular.components.training.distributed import strategy as strategies
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ALONE, ReplicaRole
-from kfp_tabular.components.training.input.parquet_reader import Ensure
 from kfp_tabular.components.training.input.training_data import read
 from kfp_tabular.components.training.loop import checkpoints, evaluation, trainable_model
 from kfp_tabular.components.training.loop.metrics_writer import MetricsWriter
@@ -39,7 +38,6 @@ def run(
     settings: WorkerSettings,
     *,
     replica: ReplicaRole = ALONE,
-    ensure: Ensure = lambda _: None,
     outputs: Outputs | None = None,
     peers_seconds: float = 900.0,
 ) -> TrainingRecord:
@@ -48,7 +46,6 @@ def run(
     Args:
         settings: What to train on and how; all paths are local.
         replica: This process's role in the job.
-        ensure: Fetches rows to this machine before they are read.
         outputs: Where model and logs go from the settings' directories; None to leave them there.
         peers_seconds: How long to wait for the other processes to start.
 
@@ -61,7 +58,7 @@ def run(
     outputs = outputs or Outputs(settings.output, settings.logs)
     _logger.info("worker %d of %d: reading", replica.worker + 1, replica.workers)
     findings = Findings()
-    context = _prepare(settings, replica, ensure, peers_seconds, findings)
+    context = _prepare(settings, replica, peers_seconds, findings)
     with _uploads(outputs, replica) as uploaded:
         plan = candidate_training.plan_of(context)
         fitted = candidate_training.train(context, plan, uploaded)
@@ -112,7 +109,6 @@ def _sentence(choice: Choice) -> str:
 def _prepare(
     settings: WorkerSettings,
     replica: ReplicaRole,
-    ensure: Ensure,
     peers_seconds: float,
     findings: Findings,
 ) -> CandidateContext:
@@ -128,7 +124,6 @@ def _prepare(
         settings,
         replica,
         agreement,
-        ensure,
         holds_out=candidate_training.needs_eval_rows(settings, replica),
     )
     settings.check_task(data.task.kind)

@@ -1,12 +1,12 @@
 """A worker's files: stages inputs to local disk and publishes outputs to their URIs.
 
 A location on this machine or on a mounted volume is used in place. One in an object store gets a
-scratch directory under `TMPDIR`.
+scratch directory under `TMPDIR`. The shards of transformed examples stay there and are streamed.
 """
 
 import contextlib
 import fcntl
-import json
+import functools
 import logging
 import shutil
 import tempfile
@@ -16,11 +16,11 @@ from pathlib import Path
 
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import remote_examples
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, is_remote, local_copy
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
-from kfp_tabular.components.training.input import parquet_reader
 from kfp_tabular.components.training.loop import checkpoints
 from kfp_tabular.components.training.training_record import RESULT_FILE, TrainingRecord
 from kfp_tabular.components.training.worker.outputs import Outputs
@@ -40,12 +40,10 @@ class Workspace:
     Attributes:
         settings: What to do; all paths are local.
         outputs: Where model and logs go.
-        ensure: Fetches pieces of the examples before they are read.
     """
 
     settings: WorkerSettings
     outputs: Outputs
-    ensure: parquet_reader.Ensure
 
 
 @contextlib.contextmanager
@@ -77,11 +75,11 @@ def opened(arguments: WorkerArguments) -> Iterator[Workspace]:
             model, remote_model = _target(arguments.output, scratch / "output")
             logs, remote_logs = _target(arguments.logs, scratch / "logs")
             outputs = Outputs(model, logs, remote_model, remote_logs)
-            examples, ensure = _examples(
+            examples = _examples(
                 arguments.transformed_examples, local_inputs["transformed_examples"]
             )
             graph = _directory(arguments.transform_graph, local_inputs["transform_graph"])
-            yield Workspace(settings(arguments, examples, graph, outputs), outputs, ensure)
+            yield Workspace(settings(arguments, examples, graph, outputs), outputs)
 
 
 def settings(
@@ -157,10 +155,11 @@ def finished(arguments: WorkerArguments, replica: ReplicaRole) -> TrainingRecord
     record = TrainingRecord.parse(text)
     digests = {}
     for name in _INPUTS:
-        recorded = _read(getattr(arguments, name), lineage.FILE_NAME)
+        location = getattr(arguments, name)
+        recorded = lineage.recorded(functools.partial(_read, location), location)
         if recorded is None:
             return None
-        digests[name] = str(json.loads(recorded)["digest"])
+        digests[name] = str(recorded["digest"])
     nowhere = Path()
     wanted = settings(arguments, nowhere, nowhere, Outputs(nowhere, nowhere))
     return record if record.identity == checkpoints.identity(wanted, replica, digests) else None
@@ -192,14 +191,11 @@ def _directory(location: str, local: Path) -> Path:
     return local
 
 
-def _examples(location: str, local: Path) -> tuple[Path, parquet_reader.Ensure]:
+def _examples(location: str, local: Path) -> Path:
     if not is_remote(location):
-        return Path(location), lambda _: None
-    from kfp_tabular.components.training.input.remote_examples import RemoteExamples
-
-    local.mkdir()
-    remote = RemoteExamples(Folder(location), local)
-    return local, remote.ensure
+        return Path(location)
+    remote_examples.stage(Folder(location), local)
+    return local
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import html
-from kfp_tabular.components.common.artifacts.lineage import FILE_NAME as LINEAGE_FILE
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.pipelines.local.report.artifact_links import ArtifactLink, target
 from kfp_tabular.pipelines.local.report.run_summary import RunSummary
@@ -36,7 +36,7 @@ def _artifact_table(artifacts: Mapping[str, Sequence[ArtifactLink]], home: Path)
         for artifact in links:
             exists = artifact.path.exists()
             place = target(artifact.path, home)
-            lineage = artifact.path / LINEAGE_FILE
+            recorded = lineage.file_of(artifact.path)
             rows.append(
                 (
                     task,
@@ -44,7 +44,7 @@ def _artifact_table(artifacts: Mapping[str, Sequence[ArtifactLink]], home: Path)
                     artifact.type,
                     _row_counts(artifact.metadata.get("rows")),
                     str(artifact.metadata.get("digest", ""))[:_DIGEST_LENGTH] or None,
-                    html.link("lineage", target(lineage, home)) if lineage.is_file() else None,
+                    html.link("lineage", target(recorded, home)) if recorded else None,
                 )
             )
     return html.table(("task", "artifact", "type", "rows", "digest", "made from"), rows)

@@ -30,7 +30,7 @@ class Ingested:
         return Examples(self.path / "examples")
 
     def split(self, name: str) -> pa.Table:
-        return pa.concat_tables([pq.read_table(file) for file in self.examples.shards[name]])
+        return pa.concat_tables([pq.read_table(file.uri) for file in self.examples.shards[name]])
 
     @property
     def table(self) -> pa.Table:

@@ -1,4 +1,3 @@
-import json
 import shutil
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def test_columns_and_files_are_described(run):
 
 def test_lineage(run):
     got = run(ROWS, label="label", split_fractions=FRACTIONS)
-    facts = json.loads((got.path / "examples" / "_lineage.json").read_text())
+    facts = lineage.read(got.path / "examples")
     assert facts == got.result.examples_lineage
     assert facts["rows"] == got.examples.rows()
     source = got.path.parent / "data.csv"

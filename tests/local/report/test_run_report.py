@@ -165,10 +165,14 @@ def test_links_lead_somewhere(folder, spec):
     (folder / "models" / "model" / "1").mkdir(parents=True)
     examples = folder / "artifacts" / "ingest-data" / "examples"
     examples.mkdir(parents=True)
-    (examples / "_lineage.json").write_text("{}")
+    (examples / "_manifest.json").write_text("{}")
+    rejected = examples.with_name("rejected_rows")
+    rejected.mkdir()
+    (rejected / "_lineage.json").write_text("{}")
     artifacts = {
         "ingest-data": [
             ArtifactLink("examples", "Dataset", examples, {"rows": {"train": 14_000, "eval": 3}}),
+            ArtifactLink("rejected_rows", "Dataset", rejected, {}),
             artifact(folder, "ingest-data", "summary", "Markdown", "# Über | all\n\n`x`"),
         ],
         "evaluate-model": [
@@ -185,7 +189,8 @@ def test_links_lead_somewhere(folder, spec):
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert "train 14,000, eval 3" in page.text
     targets = [page.target(link).relative_to(folder).as_posix() for link in outside]
-    assert "artifacts/ingest-data/examples/_lineage.json" in targets
+    assert "artifacts/ingest-data/examples/_manifest.json" in targets
+    assert "artifacts/ingest-data/rejected_rows/_lineage.json" in targets
     assert "pages/ingest-data.summary.html" in targets
     copied = folder / "pages" / "evaluate-model.report.html"
     assert copied.read_text() == "<!doctype html><p>curves</p>"

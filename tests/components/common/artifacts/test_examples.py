@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
@@ -30,7 +32,7 @@ def examples(tmp_path):
 
 
 def test_rows_keep_their_order_over_shards(examples):
-    assert [file.name for file in examples.shards["train"]] == [
+    assert [Path(file.uri).name for file in examples.shards["train"]] == [
         "part-00000.parquet",
         "part-00001.parquet",
     ]

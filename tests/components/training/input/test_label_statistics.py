@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.examples import ShardFile
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import label_statistics, parquet_reader
 
@@ -17,7 +18,7 @@ def write(folder, *values):
     for index, part in enumerate(values):
         files.append(folder / f"{index}.parquet")
         pq.write_table(pa.table({"y": part}), files[-1], row_group_size=7)
-    return parquet_reader.pieces(files)
+    return parquet_reader.pieces([ShardFile.of(file) for file in files])
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e9])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.examples import ShardFile
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.input import (
@@ -19,7 +20,7 @@ from kfp_tabular.components.training.input import (
 def write(folder, columns, *, row_group_size=7, **options):
     file = folder / f"{len(list(folder.iterdir()))}.parquet"
     pq.write_table(pa.table(columns), file, row_group_size=row_group_size, **options)
-    return file
+    return ShardFile.of(file)
 
 
 class Others(Agreement):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import parquet_reader
@@ -32,7 +32,7 @@ def write(folder, groups, name="part-00000.parquet", **columns):
         for group in groups:
             writer.write_table(table.slice(start, group), row_group_size=max(1, group))
             start += group
-    return file
+    return ShardFile.of(file)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +85,10 @@ def test_a_sample_of_wide_rows_is_bounded(tmp_path, monkeypatch):
     file = write(tmp_path, [10] * 25)
     reader = parquet_reader.Reader(LAYOUT, BINARY)
     monkeypatch.setattr(parquet_reader, "SAMPLE_BYTES", 60 * reader.row_bytes)
-    read = []
-    monkeypatch.setattr(reader, "_ensure", read.extend)
+    asked, read = [], reader.read
+    monkeypatch.setattr(reader, "read", lambda share: asked.extend(share) or read(share))
     rows = seen(parquet_reader.sample(reader, [file], most=200))
-    assert (len(rows), sum(piece.rows for piece in read)) == (60, 80)
+    assert (len(rows), sum(piece.rows for piece in asked)) == (60, 80)
     assert rows == sorted(rows) and rows[0] < 10 and rows[-1] >= 240
 
 

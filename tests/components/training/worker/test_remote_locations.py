@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    remote_examples,
+    shard_file,
+)
+from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, upload
 from kfp_tabular.components.training.candidates import tree_candidate
-from kfp_tabular.components.training.input import parquet_reader, remote_examples
-from kfp_tabular.components.training.input.remote_examples import RemoteExamples
+from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.packed_rows import ColumnLayout
+from kfp_tabular.components.training.input.shuffling import TrainingInput
 from kfp_tabular.components.training.loop import checkpoint_storage
 from kfp_tabular.components.training.trees import fit as tree_fit
 from kfp_tabular.components.training.worker import outputs, training_process, workspace
 from kfp_tabular.components.training.worker_settings import WorkerArguments
 from tests.servers.stores import s3  # noqa: F401 - a fixture
+
+LAYOUT = ColumnLayout("y", ("x",), ())
+BINARY = Task("binary", "y", ("0", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +37,22 @@ def examples(made, s3, tmp_path_factory):  # noqa: F811
     random = np.random.default_rng(0)
     columns = {"x": random.normal(size=60_000), "y": np.arange(60_000) % 2}
     made.write_examples(folder, {"train": columns, "eval": columns}, 12_000)
-    lineage.record(folder, inputs={})
     upload(folder, f"{s3}/remote/examples")
-    return folder, Folder(f"{s3}/remote/examples")
+    return folder, f"{s3}/remote/examples"
 
 
 @pytest.fixture
 def requests(monkeypatch):
-    """The parts that are fetched, as (file, bytes)."""
+    """The ranges that are read, as (file, bytes)."""
     fetched = []
-    download = Folder.download_parts
+    read = Folder.read
 
-    def recorded(self, parts):
-        fetched.extend((part.path.name, part.end - part.start) for part in parts)
-        download(self, parts)
+    def recorded(self, stored, start, end):
+        fetched.append((stored.key, end - start))
+        return read(self, stored, start, end)
 
-    monkeypatch.setattr(Folder, "download_parts", recorded)
-    monkeypatch.setattr(remote_examples, "_WHOLE_BYTES", 1000)
-    monkeypatch.setattr(remote_examples, "_TAIL_BYTES", 512)
+    monkeypatch.setattr(Folder, "read", recorded)
+    monkeypatch.setattr(shard_file, "_WHOLE_BYTES", 1000)
     return fetched
 
 
@@ -55,64 +62,70 @@ def rows(share):
     )
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_workers_fetch_their_share_and_read_the_same(examples, requests, tmp_path, workers):
-    folder, remote = examples
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_stream_their_share_and_read_the_same(examples, requests, tmp_path, workers):
+    folder, uri = examples
     whole = Examples(folder).require("train")
-    total = sum(file.stat().st_size for file in whole)
-    found = []
+    total = sum(shard.bytes for shard in whole)
+    found, fetched = [], 0
     for worker in range(workers):
-        into = tmp_path / str(worker)
-        into.mkdir()
-        requests.clear()
-        image = RemoteExamples(remote, into)
-        ends = sum(size for _, size in requests)
-        # The ends are longer than the first guess; both files of both splits have one.
-        assert ends < 0.05 * total
-        assert Examples(into).rows() == Examples(folder).rows()
-        share = parquet_reader.pieces(Examples(into).require("train"), worker, workers)
-        requests.clear()
-        image.ensure(share)
-        image.ensure(share)
-        fetched = sum(size for _, size in requests)
-        # Row groups are fetched whole: up to one more than the share at either end.
-        assert fetched < total * (1 / workers + 0.35)
-        found.append(rows(share))
-        assert lineage.read(into) == lineage.read(folder)
+        order = WorkerArguments(uri, str(folder))
+        with workspace.opened(order) as opened:
+            staged = opened.settings.transformed_examples
+            assert [path.name for path in staged.rglob("*")] == ["_manifest.json"]
+            assert Examples(staged).rows() == Examples(folder).rows()
+            assert lineage.read(staged) == lineage.read(folder)
+            share = parquet_reader.pieces(Examples(staged).require("train"), worker, workers)
+            # The row groups are in the manifest: nothing was read to share them out.
+            assert len(requests) == fetched
+            found.append(rows(share))
+        fetched = len(requests)
+        assert {Path(key).parent.name for key, _ in requests} == {"split=train"}
+    # Each worker reads its row groups and the ends of its files; one is shared at each border.
+    read = sum(size for _, size in requests)
+    assert read < total * (1 + 0.35 * workers)
     np.testing.assert_array_equal(np.concatenate(found), rows(parquet_reader.pieces(whole)))
 
 
-def test_row_groups_are_fetched_once_by_threads(examples, requests, tmp_path):
-    image = RemoteExamples(examples[1], tmp_path)
-    share = parquet_reader.pieces(Examples(tmp_path).require("train"))
-    requests.clear()
-    threads = [threading.Thread(target=image.ensure, args=(share,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    # One request for each file: its row groups touch.
-    assert len(requests) == len({piece.file for piece in share})
+def test_the_stream_of_training_is_that_of_local_files(examples, requests, tmp_path):
+    folder, uri = examples
+    remote_examples.stage(Folder(uri), tmp_path / "staged")
+    streams = []
+    for place in (folder, tmp_path / "staged"):
+        reader = parquet_reader.Reader(LAYOUT, BINARY)
+        share = parquet_reader.pieces(Examples(place).require("train"), 1, 2)
+        with TrainingInput(reader, share, seed=5, buffer_rows=7000) as stream:
+            streams.append(stream.take(70_000))
+    for name in ("numeric", "label"):
+        first, second = (getattr(stream, name) for stream in streams)
+        np.testing.assert_array_equal(first, second)
 
 
-def test_examples_without_a_lineage_are_fetched_whole(made, requests, s3, tmp_path):  # noqa: F811
+def test_examples_without_a_manifest_are_fetched_whole(made, s3, tmp_path):  # noqa: F811
     columns = {"x": np.arange(5000.0), "y": np.arange(5000) % 2}
     made.write_examples(tmp_path / "there", {"train": columns}, 5000)
+    (tmp_path / "there" / "_manifest.json").unlink()
     upload(tmp_path / "there", f"{s3}/remote/foreign")
-    (tmp_path / "here").mkdir()
-    RemoteExamples(Folder(f"{s3}/remote/foreign"), tmp_path / "here")
-    assert lineage.digest(tmp_path / "here") == lineage.digest(tmp_path / "there")
+    with workspace.opened(WorkerArguments(f"{s3}/remote/foreign", str(tmp_path))) as opened:
+        staged = opened.settings.transformed_examples
+        assert lineage.read(staged) == lineage.read(tmp_path / "there")
+        assert Examples(staged).rows() == {"train": 5000}
 
 
-def test_a_file_that_is_not_parquet_is_named_by_its_uri(s3, requests, tmp_path):  # noqa: F811
-    (tmp_path / "split=train").mkdir()
-    (tmp_path / "split=train" / "part-0.parquet").write_bytes(b"x" * 5000)
-    (tmp_path / "_lineage.json").write_text('{"digest": "sha256:0"}')
-    upload(tmp_path, f"{s3}/remote/broken")
-    order = WorkerArguments(f"{s3}/remote/broken", str(tmp_path))
-    wanted = rf"^{s3}/remote/broken/split=train/part-0\.parquet: not a Parquet file"
-    with pytest.raises(UserError, match=wanted), workspace.opened(order):
-        pass
+def test_a_shard_that_is_not_parquet_is_named_by_its_uri(examples, s3, tmp_path):  # noqa: F811
+    folder, _ = examples
+    uri = f"{s3}/remote/broken"
+    upload(folder, uri)
+    shard = Examples(folder).require("train")[0]
+    name = Path(shard.uri).relative_to(folder).as_posix()
+    (tmp_path / "zeros").write_bytes(bytes(shard.bytes))
+    upload(tmp_path / "zeros", f"{uri}/{name}")
+    with (
+        pytest.raises(UserError, match=rf"^{uri}/{name}: not a Parquet file"),
+        workspace.opened(WorkerArguments(uri, str(tmp_path))) as opened,
+    ):
+        examples_there = Examples(opened.settings.transformed_examples)
+        rows(parquet_reader.pieces(examples_there.require("train")))
 
 
 @pytest.mark.parametrize("name", ["transformed_examples", "transform_graph"])

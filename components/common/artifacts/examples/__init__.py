@@ -1,0 +1,29 @@
+"""The examples artifact: Parquet shards by split, `split=train/part-00000.parquet`, and a manifest.
+
+All splits have the same Arrow schema. Columns are `int64`, `float64` or `string`; a missing value
+is null. Every reader of hive-partitioned Parquet (pyarrow, DuckDB, Spark, BigQuery) can read it.
+
+- `Examples` reads an artifact, `ExamplesWriter` writes shards, `record` the manifest after them.
+- `ShardFile` is a shard, here or in a store; `pieces` and `piece_batches` share out its row groups.
+"""
+
+from kfp_tabular.components.common.artifacts.examples.examples_reader import Examples
+from kfp_tabular.components.common.artifacts.examples.examples_writer import ExamplesWriter, record
+from kfp_tabular.components.common.artifacts.examples.pieces import (
+    MissingColumnError,
+    Piece,
+    piece_batches,
+    pieces,
+)
+from kfp_tabular.components.common.artifacts.examples.shard_file import ShardFile
+
+__all__ = [
+    "Examples",
+    "ExamplesWriter",
+    "MissingColumnError",
+    "Piece",
+    "ShardFile",
+    "piece_batches",
+    "pieces",
+    "record",
+]
