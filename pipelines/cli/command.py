@@ -30,6 +30,7 @@ from kfp_tabular.pipelines.cli.sample_data import sample_data_command
 from kfp_tabular.pipelines.cli.schedule import schedule_command
 from kfp_tabular.pipelines.cli.serve import serve_command
 from kfp_tabular.pipelines.cli.setup import setup_command
+from kfp_tabular.pipelines.cli.show import show_command
 from kfp_tabular.pipelines.cli.submit import submit_command
 
 
@@ -99,6 +100,7 @@ for _subcommand in (
     run_command,
     runs_command,
     predict_command,
+    show_command,
     cache_command,
     serve_command,
     setup_command,

@@ -1,0 +1,126 @@
+"""Shards below another URI, in every kind of store, are read as those in the artifact."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from kfp_tabular.components.common.artifacts import lineage, manifest
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    ExamplesWriter,
+    piece_batches,
+    pieces,
+    record,
+    shard_file,
+)
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage import Folder, upload
+from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
+
+ROWS = 30_000
+TABLE = pa.table(
+    {
+        "a": np.arange(ROWS),
+        "x": np.random.default_rng(0).normal(size=ROWS),
+        "y": np.random.default_rng(1).normal(size=ROWS),
+        "text": [f"ü {n}" for n in range(ROWS)],
+        "tags": [[str(n)] * (n % 3) for n in range(ROWS)],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Examples of three shards with several row groups each."""
+    path = tmp_path_factory.mktemp("whole") / "examples"
+    path.mkdir()
+    with ExamplesWriter(path, TABLE.schema, ["train", "eval"], 10_000, attempt="5f0c") as writer:
+        for start in range(0, ROWS, 2_500):
+            writer.write("train", TABLE.slice(start, 2_500))
+        writer.write("eval", TABLE.slice(0, 10))
+    record(path, writer.schema, writer.shards, inputs={})
+    return Examples(path)
+
+
+@pytest.fixture(params=["file", "gs", "s3", "minio"])
+def elsewhere(request, whole, tmp_path, monkeypatch):
+    """The artifact as its manifest alone; the shards are below another URI."""
+    if request.param == "file":
+        root = str(tmp_path / "elsewhere")
+    else:
+        store = request.getfixturevalue("gcs" if request.param == "gs" else "s3")
+        root = f"{store.replace('s3', request.param)}/{request.node.name.partition('[')[0]}/shards"
+    upload(whole.path, root)
+    there = tmp_path / "artifact"
+    there.mkdir()
+    manifest.write(dataclasses.replace(whole.manifest, shards_uri=root), there)
+    # Small shards would be fetched whole.
+    monkeypatch.setattr(shard_file, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(shard_file, "_WINDOW_BYTES", 60_000)
+    return Examples(there)
+
+
+@pytest.mark.parametrize("columns", [None, ["a"], ["tags", "x"]], ids=str)
+def test_all_rows_are_read_in_order(elsewhere, whole, columns):
+    assert (elsewhere.rows(), elsewhere.schema) == (whole.rows(), whole.schema)
+    assert lineage.read(elsewhere.path) == lineage.read(whole.path)
+    for size in (999, 65_536):
+        found = list(elsewhere.batches("train", columns, size))
+        assert found == list(whole.batches("train", columns, size))
+    assert [file.name for file in elsewhere.path.iterdir()] == ["_manifest.json"]
+
+
+def test_workers_read_their_shares(elsewhere):
+    read = []
+    for worker in range(3):
+        share = pieces(elsewhere.require("train"), worker, 3)
+        read += [batch for _, batch in piece_batches(share, ["a"], 1000)]
+    assert pa.Table.from_batches(read)["a"].to_pylist() == list(range(ROWS))
+
+
+def test_a_reader_that_stops_early_stops_fetching(elsewhere):
+    batches = elsewhere.batches("train", ["x"], 100)
+    assert next(batches).num_rows == 100
+    batches.close()
+
+
+def test_only_the_columns_that_are_read_are_fetched_once(elsewhere, monkeypatch):
+    fetched, read = [], Folder.read
+
+    def counted(self, stored, start, end):
+        fetched.append((stored.key, start, end))
+        return read(self, stored, start, end)
+
+    monkeypatch.setattr(Folder, "read", counted)
+    list(elsewhere.batches("train", ["x"]))
+    if elsewhere.require("train")[0].folder is None:
+        assert not fetched
+        return
+    assert len(set(fetched)) == len(fetched)
+    size = sum(shard.bytes for shard in elsewhere.require("train"))
+    numbers = ROWS * 8
+    ends = 3 * 65_536
+    assert numbers * 0.9 < sum(end - start for _, start, end in fetched) < numbers + ends < size
+
+
+@pytest.mark.parametrize("change", ["missing", "shorter", "damaged"])
+def test_a_shard_that_is_not_the_one_recorded_is_named(elsewhere, change, tmp_path):
+    shard = elsewhere.require("train")[1]
+    other = tmp_path / "other"
+    other.write_bytes(bytes(shard.bytes - (change == "shorter")))
+    if change != "missing":
+        upload(other, shard.uri)
+    elif shard.folder is not None:
+        shard.folder.remove([shard.uri.removeprefix(f"{shard.folder}/")])
+    else:
+        (tmp_path / "elsewhere" / "split=train" / shard.uri.rpartition("/")[2]).unlink()
+    words = {
+        "missing": "not found, but the manifest names it",
+        "shorter": rf"it has {shard.bytes - 1} bytes, its manifest records {shard.bytes}",
+        "damaged": "not a Parquet file",
+    }[change]
+    with pytest.raises(UserError, match=f"^{shard.uri}: {words}") as failure:
+        list(Examples(elsewhere.path).batches("train"))
+    assert "\n" not in str(failure.value)
