@@ -1,30 +1,32 @@
 """Slices of the data: which slice each row belongs to.
 
 A slicing is a column, or a cross of columns. Text columns and columns with few distinct numbers
-have a slice for each value; other numbers are split at their quartiles. One pass over the slicing
-columns alone decides the slices, so that the pass over all data counts a bounded number of them.
+have a slice for each value; other numbers are split at their quartiles. Two folds over the slicing
+columns alone decide the slices, so that the pass over all data counts a bounded number of them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 
 MISSING = "(missing)"
 
 _MOST_NUMBERS = 50
 _MOST_VALUES = 100_000
-_ROWS_FOR_QUARTILES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,12 @@ def plan(
         for columns in (_columns(entry, examples.schema.names) for entry in slice_columns)
     }
     columns = dict.fromkeys(column for cross in crosses.values() for column in cross)
-    cuts = {column: _cut(examples, split, column) for column in columns}
-    counts = {
-        name: _count(examples, split, [cuts[column] for column in cross])
-        for name, cross in crosses.items()
-    }
+    cuts = _cuts(examples, split, list(columns))
+    counts = _count(
+        examples,
+        split,
+        {name: tuple(cuts[column] for column in cross) for name, cross in crosses.items()},
+    )
     ranked = sorted(
         ((rows, name, values) for name, found in counts.items() for values, rows in found.items()),
         key=lambda entry: (-entry[0], entry[1:]),
@@ -195,39 +198,161 @@ def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
     return columns
 
 
-def _cut(examples: Examples, split: str, column: str) -> Cut:
-    kind = examples.schema.field(column).type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return Cut(column)
-    distinct: set[Any] = set()
-    sample: list[npt.NDArray[np.float64]] = []
-    rows = 0
-    for batch in examples.batches(split, [column]):
-        values = batch.column(0).drop_null()
-        distinct.update(pc.unique(values).to_pylist() if len(distinct) <= _MOST_NUMBERS else ())
-        sample.append(np.asarray(values.cast(pa.float64(), safe=False)))
-        rows += len(values)
-        if rows >= _ROWS_FOR_QUARTILES:
-            break
-    if len(distinct) <= _MOST_NUMBERS:
-        return Cut(column)
-    ends = np.unique(np.nanquantile(np.concatenate(sample), [0.25, 0.5, 0.75]))
-    return Cut(column, tuple(ends.tolist()))
+def _cuts(examples: Examples, split: str, columns: Sequence[str]) -> dict[str, Cut]:
+    """Return how each column becomes names."""
+    kinds = {column: examples.schema.field(column).type for column in columns}
+    numeric = [
+        column
+        for column, kind in kinds.items()
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    ]
+    found = {column: Cut(column) for column in columns}
+    if numeric:
+        found |= LocalEngine().fold(
+            example_pieces.pieces(examples, split),
+            lambda: CutFold(numeric),
+            example_pieces.reader(examples, numeric),
+        )
+    return found
 
 
-def _count(examples: Examples, split: str, cuts: Iterable[Cut]) -> Counter[tuple[str, ...]]:
-    cuts = tuple(cuts)
-    counts: Counter[tuple[str, ...]] = Counter()
-    names = [str(position) for position in range(len(cuts))]
-    for batch in examples.batches(split, [cut.column for cut in cuts]):
-        table = pa.table([cut.names(batch.column(cut.column)) for cut in cuts], names=names)
-        grouped = table.group_by(names).aggregate([([], "count_all")])
-        values = zip(*(grouped.column(name).to_pylist() for name in names), strict=True)
-        for key, rows in zip(values, grouped.column("count_all").to_pylist(), strict=True):
-            counts[key] += rows
+def _count(
+    examples: Examples, split: str, crosses: Mapping[str, tuple[Cut, ...]]
+) -> dict[str, Counter[tuple[str, ...]]]:
+    columns = list(dict.fromkeys(cut.column for cuts in crosses.values() for cut in cuts))
+    if not columns:
+        return {}
+    return LocalEngine().fold(
+        example_pieces.pieces(examples, split),
+        lambda: SliceFold(crosses),
+        example_pieces.reader(examples, columns),
+    )
+
+
+class CutFold:
+    """Counts the numbers of slicing columns, which decide how they become names.
+
+    Args:
+        columns: Columns of numbers.
+
+    Example:
+        >>> fold = CutFold(["fare"])
+        >>> fold.add(Rows(pa.RecordBatch.from_pydict({"fare": list(range(101))}), first=0))
+        >>> fold.result()["fare"].quartiles
+        (25.0, 50.0, 75.0)
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._counts = {column: NumberCounts() for column in columns}
+
+    def add(self, batch: Rows) -> None:
+        """Add rows."""
+        for column, counts in self._counts.items():
+            values = batch.batch.column(batch.batch.schema.get_field_index(column)).drop_null()
+            if pa.types.is_floating(values.type):
+                values = pc.cast(values, pa.float64())
+                values = values.filter(pc.is_finite(values))
+            else:
+                values = pc.cast(values, pa.int64())
+            counts.add(values)
+
+    def merge(self, other: "CutFold") -> None:
+        """Add what another accumulator has seen."""
+        for column, counts in self._counts.items():
+            counts.merge(other._counts[column])
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack({column: counts.state() for column, counts in self._counts.items()})
+
+    def from_state(self, state: bytes) -> "CutFold":
+        """Return an accumulator with a state."""
+        found = CutFold(list(self._counts))
+        for column, part in states.unpack(state).items():
+            found._counts[column] = found._counts[column].from_state(part)
+        return found
+
+    def result(self) -> dict[str, Cut]:
+        """Return how the columns become names."""
+        return {
+            column: Cut(column, () if _are_few(counts) else _quartiles(counts))
+            for column, counts in self._counts.items()
+        }
+
+
+def _are_few(counts: NumberCounts) -> bool:
+    return counts.are_exact and len(counts) <= _MOST_NUMBERS
+
+
+def _quartiles(counts: NumberCounts) -> tuple[float, ...]:
+    places = (counts.rows - 1) * np.array([0.25, 0.5, 0.75])
+    low, high = counts.ordered(np.floor(places)), counts.ordered(np.ceil(places))
+    return tuple(np.unique(low + (high - low) * (places - np.floor(places))).tolist())
+
+
+class SliceFold:
+    """Counts the rows of each slice.
+
+    Args:
+        crosses: By the name of a slicing, how the values of its columns become names.
+
+    Example:
+        >>> fold = SliceFold({"kind": (Cut("kind"),)})
+        >>> fold.add(Rows(pa.RecordBatch.from_pydict({"kind": ["a", "b", "a"]}), first=0))
+        >>> fold.result()["kind"].most_common(1)
+        [(('a',), 2)]
+    """
+
+    def __init__(self, crosses: Mapping[str, tuple[Cut, ...]]) -> None:
+        self._crosses = crosses
+        self._counts: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in crosses}
+
+    def add(self, batch: Rows) -> None:
+        """Add rows.
+
+        Raises:
+            UserError: If a slicing has more than 100,000 values.
+        """
+        columns = batch.batch
+        for name, cuts in self._crosses.items():
+            places = [columns.schema.get_field_index(cut.column) for cut in cuts]
+            named = [cut.names(columns.column(at)) for cut, at in zip(cuts, places, strict=True)]
+            labels = [str(position) for position in range(len(cuts))]
+            grouped = pa.table(named, names=labels).group_by(labels).aggregate([([], "count_all")])
+            values = zip(*(grouped.column(label).to_pylist() for label in labels), strict=True)
+            rows = grouped.column("count_all").to_pylist()
+            self._update(name, dict(zip(values, rows, strict=True)))
+
+    def merge(self, other: "SliceFold") -> None:
+        """Add what another accumulator has seen."""
+        for name, counts in other._counts.items():
+            self._update(name, counts)
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack(
+            {
+                name: [[*key, rows] for key, rows in found.items()]
+                for name, found in self._counts.items()
+            }
+        )
+
+    def from_state(self, state: bytes) -> "SliceFold":
+        """Return an accumulator with a state."""
+        found = SliceFold(self._crosses)
+        for name, entries in states.unpack(state).items():
+            found._update(name, {tuple(key): rows for *key, rows in entries})
+        return found
+
+    def result(self) -> dict[str, Counter[tuple[str, ...]]]:
+        """Return the rows of each slice, by slicing."""
+        return self._counts
+
+    def _update(self, name: str, rows: Mapping[tuple[str, ...], int]) -> None:
+        counts = self._counts[name]
+        counts.update(rows)
         if len(counts) > _MOST_VALUES:
             raise UserError(
-                f"slice_columns: {','.join(cut.column for cut in cuts)!r} has more than "
-                f"{_MOST_VALUES:,} values; slice by a column with fewer."
+                f"slice_columns: {','.join(cut.column for cut in self._crosses[name])!r} has more "
+                f"than {_MOST_VALUES:,} values; slice by a column with fewer."
             )
-    return counts

@@ -1,13 +1,18 @@
-"""Collects facts about the points in time of the train split, in one pass over their columns."""
+"""Collects facts about the points in time of the train split, by a fold over their columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.folds.moments import Moments
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.values import arrays, time_fields
 from kfp_tabular.components.common.values.arrays import Integers, Mask
 from kfp_tabular.components.common.values.column_format import TimeFormat
@@ -54,31 +59,36 @@ class TimeFacts:
 
 
 class _Spread:
-    """Sums of shifted values; exact enough for seconds of centuries."""
+    """Where values lie; exact enough for seconds of centuries."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.moments = Moments()
         self.low, self.high = np.inf, -np.inf
-        self.mean = self.squares = 0.0
 
     def add(self, values: Integers) -> None:
-        count = len(values)
-        if not count:
-            return
-        numbers = values.astype(np.float64)
-        mean = float(numbers.mean())
-        squares = float(((numbers - mean) ** 2).sum())
-        total, delta = self.count + count, mean - self.mean
-        self.squares += squares + delta**2 * self.count * count / total
-        self.mean += delta * count / total
-        self.count = total
-        self.low, self.high = min(self.low, numbers.min()), max(self.high, numbers.max())
+        if len(values):
+            self.moments.add(values.astype(np.float64))
+            self.low = min(self.low, float(values.min()))
+            self.high = max(self.high, float(values.max()))
+
+    def merge(self, other: "_Spread") -> None:
+        self.moments.merge(other.moments)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+
+    def state(self) -> bytes:
+        return states.pack({"moments": self.moments.state(), "ends": [self.low, self.high]})
+
+    def from_state(self, state: bytes) -> "_Spread":
+        parts = states.unpack(state)
+        found = _Spread()
+        found.moments = found.moments.from_state(parts["moments"])
+        found.low, found.high = parts["ends"]
+        return found
 
     def facts(self) -> Spread | None:
-        if not self.count:
+        if not self.moments.count:
             return None
-        deviation = float(np.sqrt(self.squares / self.count))
-        return Spread(float(self.low), float(self.high), self.mean, deviation)
+        return Spread(self.low, self.high, self.moments.mean, self.moments.deviation)
 
 
 class _Column:
@@ -86,6 +96,99 @@ class _Column:
         self.times, self.ages = _Spread(), _Spread()
         self.has_clock = False
         self.offsets: set[int] = set()
+
+    def add_offsets(self, offsets: Iterable[int]) -> None:
+        """Add offsets from UTC; a few of them tell that they differ."""
+        self.offsets = set(sorted({*self.offsets, *offsets})[:_MOST_OFFSETS])
+
+    def merge(self, other: "_Column") -> None:
+        self.times.merge(other.times)
+        self.ages.merge(other.ages)
+        self.has_clock |= other.has_clock
+        self.add_offsets(other.offsets)
+
+    def state(self) -> bytes:
+        return states.pack(
+            {
+                "times": self.times.state(),
+                "ages": self.ages.state(),
+                "has_clock": self.has_clock,
+                "offsets": sorted(self.offsets),
+            }
+        )
+
+    def from_state(self, state: bytes) -> "_Column":
+        parts = states.unpack(state)
+        found = _Column()
+        found.times = self.times.from_state(parts["times"])
+        found.ages = self.ages.from_state(parts["ages"])
+        found.has_clock = parts["has_clock"]
+        found.add_offsets(parts["offsets"])
+        return found
+
+
+class TimesFold:
+    """Accumulates facts about columns of times.
+
+    Args:
+        times: How each column is written.
+        references: By column, another one of them to which its age is measured.
+
+    Example:
+        >>> fold = TimesFold({"day": TimeFormat(canonical="%Y-%m-%d")}, {})
+        >>> fold.add(Rows(pa.RecordBatch.from_pydict({"day": ["1970-01-03"]}), first=0))
+        >>> fold.result()["day"].times.low / 86_400
+        2.0
+    """
+
+    def __init__(self, times: Mapping[str, TimeFormat], references: Mapping[str, str]) -> None:
+        self._times, self._references = times, references
+        self._columns = {name: _Column() for name in times}
+
+    def add(self, batch: Rows) -> None:
+        """Add rows."""
+        read = {
+            name: _read(column, self._times[name])
+            for name, column in zip(batch.batch.schema.names, batch.batch.columns, strict=True)
+        }
+        for name, (instants, clocks, offsets, valid) in read.items():
+            column = self._columns[name]
+            column.times.add(instants[valid])
+            column.has_clock |= bool((clocks[valid] % time_fields.DAY).any())
+            if len(column.offsets) < _MOST_OFFSETS:
+                column.add_offsets(np.unique(offsets[valid]).tolist())
+            reference = self._references.get(name)
+            if reference is not None:
+                until, _, _, known = read[reference]
+                both = valid & known
+                column.ages.add(until[both] - instants[both])
+
+    def merge(self, other: "TimesFold") -> None:
+        """Add what another accumulator has seen."""
+        for name, column in self._columns.items():
+            column.merge(other._columns[name])
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack({name: column.state() for name, column in self._columns.items()})
+
+    def from_state(self, state: bytes) -> "TimesFold":
+        """Return an accumulator with a state."""
+        found = TimesFold(self._times, self._references)
+        for name, part in states.unpack(state).items():
+            found._columns[name] = found._columns[name].from_state(part)
+        return found
+
+    def result(self) -> dict[str, TimeFacts]:
+        """Return the facts by column; columns without a readable time are absent."""
+        facts = {}
+        for name, column in self._columns.items():
+            spread = column.times.facts()
+            if spread is not None:
+                facts[name] = TimeFacts(
+                    spread, column.ages.facts(), column.has_clock, len(column.offsets) > 1
+                )
+        return facts
 
 
 def collect(
@@ -115,33 +218,14 @@ def collect(
         >>> facts["day"].times.mean / 86_400, facts["day"].has_clock
         (3.0, False)
     """
-    found = {name: _Column() for name in times}
     if not times:
         return {}
-    for batch in examples.batches(split, list(times), _BATCH_ROWS):
-        read = {
-            name: _read(column, times[name])
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        }
-        for name, (instants, clocks, offsets, valid) in read.items():
-            column = found[name]
-            column.times.add(instants[valid])
-            column.has_clock |= bool((clocks[valid] % time_fields.DAY).any())
-            if len(column.offsets) < _MOST_OFFSETS:
-                column.offsets.update(np.unique(offsets[valid])[:_MOST_OFFSETS].tolist())
-            reference = (references or {}).get(name)
-            if reference is not None:
-                until, _, _, known = read[reference]
-                both = valid & known
-                column.ages.add(until[both] - instants[both])
-    facts = {}
-    for name, column in found.items():
-        spread = column.times.facts()
-        if spread is not None:
-            facts[name] = TimeFacts(
-                spread, column.ages.facts(), column.has_clock, len(column.offsets) > 1
-            )
-    return facts
+    return LocalEngine().fold(
+        example_pieces.pieces(examples, split),
+        lambda: TimesFold(times, references or {}),
+        example_pieces.reader(examples, list(times), _BATCH_ROWS),
+        what="facts about times",
+    )
 
 
 def _read(column: pa.Array, given: TimeFormat) -> tuple[Integers, Integers, Integers, Mask]:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.evaluation import slices
+from tests import accumulator_laws
 
 text = st.sampled_from(["a", "b", "a,b", "(missing)", "ü", "", None])
 whole = st.sampled_from([1, 2, 30, None])
@@ -111,3 +113,45 @@ def test_a_column_with_too_many_values_is_refused(data, tmp_path, monkeypatch):
     examples = Examples(data.write(tmp_path / "examples", test=rows))
     with pytest.raises(UserError, match="'id' has more than 100 values"):
         slices.plan(examples, "test", ["id"], 100)
+
+
+names = st.sampled_from(["a", "b", "ü", "", None])
+number = st.none() | st.floats(-9, 9) | st.sampled_from([float("nan"), float("inf"), 2.0])
+row = st.tuples(number, st.none() | st.integers(-90, 90), names)
+
+
+def batch_of(rows) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    kinds = (pa.float64(), pa.int64(), pa.string())
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, ["x", "n", "kind"])
+
+
+@given(data=st.data(), rows=st.lists(row, max_size=30), most=st.integers(1, 20))
+def test_cuts_keep_the_laws_of_accumulators(data, rows, most):
+    batch = batch_of(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "_MOST_NUMBERS", most)
+        accumulator_laws.check(
+            data,
+            lambda: slices.CutFold(["x", "n"]),
+            len(rows),
+            lambda start, stop: Rows(batch.slice(start, stop - start), start),
+            lambda found: {name: list(cut.quartiles) for name, cut in found.items()},
+        )
+
+
+@given(data=st.data(), rows=st.lists(row, max_size=30))
+def test_slices_keep_the_laws_of_accumulators(data, rows):
+    batch = batch_of(rows)
+    crosses = {
+        "kind": (slices.Cut("kind"),),
+        "n,kind": (slices.Cut("n", (0.0, 5.0)), slices.Cut("kind")),
+    }
+    accumulator_laws.check(
+        data,
+        lambda: slices.SliceFold(crosses),
+        len(rows),
+        lambda start, stop: Rows(batch.slice(start, stop - start), start),
+        lambda found: {name: sorted(counts.items()) for name, counts in found.items()},
+    )

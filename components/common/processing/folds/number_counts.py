@@ -155,15 +155,29 @@ class NumberCounts:
             >>> counts.quantiles([0.0, 0.5, 1.0]).tolist()
             [1.0, 2.0, 4.0]
         """
+        # As numpy's `inverted_cdf`: the first value whose share is at least the level.
+        ranks = np.asarray(levels, np.float64) * self.rows
+        return self.ordered(np.ceil(ranks - 1e-9 - 1e-12 * ranks) - 1)
+
+    def ordered(self, ranks: npt.ArrayLike) -> Numbers:
+        """Return the numbers at some places of all in order; they are values of bins.
+
+        Args:
+            ranks: Whole numbers from 0; those beyond the ends mean the ends.
+        """
         self._compact()
         if not len(self._keys):
-            return np.full(np.shape(levels), np.nan)
+            return np.full(np.shape(ranks), np.nan)
         ends = np.cumsum(self._counts)
-        # As numpy's `inverted_cdf`: the first value whose share is at least the level.
-        ranks = np.asarray(levels, np.float64) * ends[-1]
-        ranks = np.maximum(np.ceil(ranks - 1e-9 - 1e-12 * ranks), 1)
-        found: Numbers = self.values()[np.minimum(np.searchsorted(ends, ranks), len(ends) - 1)]
+        places = np.searchsorted(ends, np.maximum(np.asarray(ranks), 0), side="right")
+        found: Numbers = self.values()[np.minimum(places, len(ends) - 1)]
         return found
+
+    @property
+    def rows(self) -> int:
+        """How many numbers were added."""
+        self._compact()
+        return int(self._counts.sum())
 
     def _wait(self, keys: Ints, counts: Ints) -> None:
         self._waiting.append((keys, counts))

@@ -4,10 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.common.values.column_format import TimeFormat
 from kfp_tabular.components.feature_engineering.features import time_facts
+from tests import accumulator_laws
 
 EPOCH = dt.datetime(1970, 1, 1)
 MOMENTS = [EPOCH + dt.timedelta(days=int(day), hours=3) for day in (9_000, 9_010, 12_000, 20_000)]
@@ -62,3 +66,30 @@ def test_offsets_that_differ(tmp_path):
 
 def test_without_a_readable_time(tmp_path):
     assert collect(tmp_path, {"at": ["soon", None]}, {"at": TimeFormat(canonical="%Y-%m-%d")}) == {}
+
+
+moment = st.none() | st.integers(0, 10**9)
+
+
+@given(data=st.data(), rows=st.lists(st.tuples(moment, moment), max_size=20))
+def test_times_keep_the_laws_of_accumulators(data, rows):
+    born, seen = zip(*rows, strict=True) if rows else ((), ())
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(born, pa.int64()), pa.array(seen, pa.int64())], ["born", "seen"]
+    )
+    seconds = TimeFormat(unit="seconds")
+
+    def described(spread):
+        return spread and [spread.low, spread.high, spread.mean]
+
+    accumulator_laws.check(
+        data,
+        lambda: time_facts.TimesFold({"born": seconds, "seen": seconds}, {"born": "seen"}),
+        len(rows),
+        lambda start, stop: Rows(batch.slice(start, stop - start), start),
+        lambda found: {
+            name: [described(facts.times), described(facts.ages), facts.has_clock]
+            for name, facts in found.items()
+        },
+        absolute=1e-6,
+    )
