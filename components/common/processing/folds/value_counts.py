@@ -43,6 +43,13 @@ class ValueCounts:
 
     def add(self, batch: pa.Array) -> None:
         """Add values, without nulls: texts, or numbers of one type."""
+        # A few rows often show that there are too many values: do not hash the rest.
+        if (
+            not (self._hashes or self._are_many)
+            and len(batch) > 4 * self._most
+            and len(pc.unique(batch[: 2 * self._most])) > self._most
+        ):
+            self._estimate()
         if self._are_many:
             self._add_to_sketch(batch)
         else:

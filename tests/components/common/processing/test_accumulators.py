@@ -119,13 +119,18 @@ def test_whole_numbers_are_exact_beyond_the_precision_of_doubles():
 texts = st.lists(st.text(max_size=3), max_size=40)
 
 
-@given(data=st.data(), values=texts | st.lists(st.integers(0, 30), max_size=40))
-def test_value_counts(data, values):
+@given(
+    data=st.data(),
+    values=texts | st.lists(st.integers(0, 30), max_size=40),
+    most=st.integers(1, 8),
+    hashes=st.sampled_from([0, 16]),
+)
+def test_value_counts(data, values, most, hashes):
     kind = pa.string() if values and isinstance(values[0], str) else pa.int64()
     array = pa.array(values, kind)
     accumulator_laws.check(
         data,
-        lambda: ValueCounts(most=8, hashes=16),
+        lambda: ValueCounts(most, hashes),
         len(array),
         lambda start, stop: array[start:stop],
         lambda found: [found.are_exact, found.distinct, found.ranked()],
