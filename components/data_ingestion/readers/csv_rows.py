@@ -172,11 +172,15 @@ def find_rows(data: bytes, syntax: RowSyntax) -> Rows:
         [0, 5]
     """
     quoted = bool(syntax.quote) and syntax.quote in data
-    if not quoted and b"\r" not in data:
+    quotes = None
+    if b"\r" not in data:
+        quotes = _paired_quotes(data, syntax) if quoted else np.zeros(0, np.int64)
+    if quotes is not None:
         feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == _LINE_FEED)
-        ends = feeds.astype(np.int64)
+        outside = np.flatnonzero(np.searchsorted(quotes, feeds) % 2 == 0)
+        ends = feeds[outside].astype(np.int64)
         nexts = ends + 1
-        lines = np.arange(len(ends) + 1, dtype=np.int64)
+        lines = np.concatenate([[0], outside + 1]).astype(np.int64)
     else:
         found = []
         line = 0

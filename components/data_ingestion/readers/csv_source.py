@@ -300,8 +300,14 @@ class CsvBlock:
 
     def _without_undecodable(self) -> "_Decodable":
         data = self._data
-        if data.isascii():
-            return _Decodable(data, [])
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            # Only then must it be known where rows are.
+            return self._without_undecodable_rows(data)
+        return _Decodable(data, [])
+
+    def _without_undecodable_rows(self, data: bytes) -> "_Decodable":
         position, left_out, good = 0, [], []
         starts = self._rows.starts
         while True:
@@ -314,7 +320,7 @@ class CsvBlock:
                 position = int(starts[row + 1]) if row + 1 < len(starts) else len(data)
             else:
                 good.append(data[position:])
-                return _Decodable(b"".join(good) if left_out else data, left_out)
+                return _Decodable(b"".join(good), left_out)
 
     def _split_fields(self, data: bytes) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
         if not data.strip(b"\r\n"):

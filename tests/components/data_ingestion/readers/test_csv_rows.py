@@ -48,7 +48,7 @@ def by_hand(data: bytes) -> tuple[list[tuple[int, int, int]], bool]:
     return rows, quoted
 
 
-@given(CSV)
+@given(CSV | FEEDS)
 def test_rows_are_where_a_byte_wise_reading_finds_them(data):
     rows = csv_rows.find_rows(data, COMMA)
     found = list(zip(rows.starts.tolist(), rows.ends.tolist(), rows.lines.tolist(), strict=True))
