@@ -41,7 +41,10 @@ def logits(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
             hidden = tf_keras.layers.Dropout(parameters.dropout, noise_shape=(None, 1, None))(
                 hidden
             )
-    return members.average(context.task, _outputs(context, hidden))
+    outputs = _outputs(context, hidden)
+    if context.numeric:
+        outputs += _line(context, inputs[NUMERIC])[:, None, :]
+    return members.average(context.task, outputs)
 
 
 def _inputs(context: ModelContext, inputs: Mapping[str, Any]) -> Any:
@@ -88,6 +91,19 @@ def _apart(shared: Any, count: int) -> Any:
             return inputs[:, None, :] * self.scale + self.bias
 
     return MemberScale(name="member_scale")(shared)
+
+
+def _line(context: ModelContext, numbers: Any) -> Any:
+    """Return what all members add: a weighted sum of the numbers, `[batch, units]`.
+
+    Within the range the rest of the network needs no help. Beyond it, where waves and stairs stay
+    as they are, this goes on with the trend.
+    """
+    import tf_keras
+
+    return tf_keras.layers.Dense(
+        context.units, use_bias=False, kernel_initializer="zeros", name="wide_numeric"
+    )(numbers[:, : len(context.numeric)])
 
 
 def _outputs(context: ModelContext, hidden: Any) -> Any:
