@@ -60,6 +60,9 @@ JOBS ?= 3
 PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 LOGS := build/tests
 
+# A busy machine may take long to compile a file: uv's 60 s are too few.
+export UV_COMPILE_BYTECODE_TIMEOUT ?= 600
+
 # Python may keep the byte code of this package: tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -95,7 +98,7 @@ help:
 	@echo 'make clean      remove environments and everything built'
 
 setup:
-	@$(MAKE) --no-print-directory $(PARALLEL) $(READY)
+	@$(MAKE) --silent --no-print-directory $(PARALLEL) $(READY)
 
 # An environment is made once .packages is there, and holds this package once .ready is; one that was
 # interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
