@@ -239,7 +239,7 @@ def test_without_an_eval_split_the_last_weights_are_kept(made, inputs, tmp_path,
         tmp_path, transformed_examples=tmp_path / "rows", output=None
     )
     record = training_process.run(settings)
-    assert "no eval split: early stopping is off" in caplog.text
+    assert "warning [no-eval-split]" in caplog.text
     assert record.metrics["best_step"] == record.metrics["steps"]
     assert record.metrics["epochs"] == 6
     assert not [name for name in record.metrics if name.startswith("eval_")]
@@ -253,7 +253,7 @@ def test_an_eval_split_of_one_class_goes_by_the_loss(made, inputs, tmp_path, cap
             tmp_path, transformed_examples=tmp_path / "rows", output=None, class_weights="balanced"
         )
     )
-    assert "the eval split has one class" in caplog.text
+    assert "warning [one-class]: All 600 eval rows have the class 'no'" in caplog.text
     losses = [entry["eval_log_loss"] for entry in record.history]
     assert record.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-6)
 
