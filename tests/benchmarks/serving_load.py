@@ -23,6 +23,7 @@ BATCHES = ("--batch-rows", "128")
 SINGLE = ("--batch-rows", "1")
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+_BOOLEANS = {"true": "1", "false": "0"}
 
 
 @dataclass
@@ -176,7 +177,7 @@ def instances(spec: ModelSpec, rows: Sequence[dict[str, str]]) -> list[dict[str,
     """Make instances of rows of text."""
     convert: dict[str, Callable[[str], Any]] = {
         "float32": float,
-        "int64": lambda text: int(float(text)),
+        "int64": lambda text: int(float(_BOOLEANS.get(text, text))),
         "string": str,
     }
     return [
