@@ -209,7 +209,7 @@ def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[ht
     )
     if loss == "eval_log_loss" and _weighs_classes(record.facts):
         text += " The train loss weighs the classes; the log loss on eval does not."
-    return [html.paragraph(text), html.row(*charts)]
+    return [html.paragraph(text), html.row(*charts, pairs=True)]
 
 
 _EVAL_LOSSES = ("eval_log_loss", "eval_loss", "eval_rmse")

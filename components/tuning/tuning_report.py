@@ -47,7 +47,7 @@ def searched(result: SearchResult, base: Hyperparameters) -> str:
         progress.append(_curves(trials, objective))
     sections = [
         html.Section("Result", (_facts(result), _changes(base, best.values))),
-        html.Section("Progress", (html.row(*progress),)),
+        html.Section("Progress", (html.row(*progress, pairs=True),)),
         html.Section(
             "Trials", (_overview(trials, space, objective, best), _table(trials, space, best))
         ),

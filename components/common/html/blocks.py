@@ -108,15 +108,19 @@ def details(summary: object, *blocks: object) -> Markup:
     )
 
 
-def row(*blocks: object) -> Markup:
+def row(*blocks: object, pairs: bool = False) -> Markup:
     """Return blocks side by side, as many as fit; the rest wraps.
+
+    Args:
+        *blocks: The blocks.
+        pairs: Whether at most two fit: charts whose text would else be too small.
 
     Example:
         >>> print(row(paragraph("left"), paragraph("right")))
         <div class='row'><div><p>left</p></div><div><p>right</p></div></div>
     """
     cells = join(Markup(f"<div>{escape(block)}</div>") for block in blocks)
-    return Markup(f"<div class='row'>{cells}</div>")
+    return Markup(f"<div class='row{' pairs' if pairs else ''}'>{cells}</div>")
 
 
 def entry(title: object, *blocks: object) -> Markup:

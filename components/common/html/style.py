@@ -119,6 +119,7 @@ contain-intrinsic-size:auto 230px}
 .option{color:var(--soft)}
 .row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));
   gap:12px 28px;align-items:start;margin:0 0 14px}
+.row.pairs{grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr))}
 .row>*{min-width:0;margin-bottom:0}
 @media (max-width:560px){main{padding:14px 10px 32px}nav{padding:10px 10px 0}
 section{padding:14px 12px}h1{font-size:20px}.facts{grid-template-columns:repeat(2,minmax(0,1fr))}}
