@@ -29,6 +29,8 @@ def pieces(examples: Examples, split: str, rows: int = 0) -> list[Piece]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> import pyarrow as pa
         >>> from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
         >>> table = pa.table({"fare": [1.5, 2.5]})
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -55,7 +55,7 @@ class HoldOut:
             >>> numbers = np.arange(1000, dtype=np.float32)[:, None]
             >>> rows = PackedRows(numbers, np.zeros((1000, 0), np.int32), np.zeros(1000))
             >>> int(HoldOut(0.2).mask(rows).sum())
-            192
+            199
         """
         return np.asarray(_hash(rows) < np.uint64(self.share * (1 << 32)))
 
