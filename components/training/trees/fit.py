@@ -36,10 +36,6 @@ LOSSES: Mapping[TaskKind, str] = {
 }
 """CatBoost's name of the loss, and of its mean over a split, by task."""
 
-TOLERANCE = 0.001
-"""How much worse than the best, relatively, the loss of fewer trees may be: the last trees gain
-little, and each takes its time at every prediction."""
-
 _SNAPSHOT = "snapshot"
 
 _logger = logging.getLogger(__name__)
@@ -111,8 +107,8 @@ class FittedTrees:
         model: From packed rows to logits, of TensorFlow operations.
         trees: The trees of the model.
         grown: The trees that were grown; those after the number kept are dropped.
-        best_iteration: The number of trees kept: the fewest whose loss on the held-out rows is
-            within `TOLERANCE` of the lowest; all without such rows.
+        best_iteration: The number of trees kept: those with the lowest loss on the held-out rows;
+            all without such rows.
         leaves: The numbers in the leaves of the model.
         history: The losses after each tree grown.
     """
@@ -198,7 +194,7 @@ def _fit(request: TreeRequest, columns: TreeColumns) -> FittedTrees:
             plan.trees,
         )
     model, history = _train(request, columns, _parameters(request, plan))
-    trees = fewest_trees([loss.eval_loss for loss in history if loss.eval_loss is not None])
+    trees = best_number([loss.eval_loss for loss in history if loss.eval_loss is not None])
     trees = trees or int(model.tree_count_)
     if trees < model.tree_count_:
         model.shrink(trees)
@@ -213,20 +209,17 @@ def _fit(request: TreeRequest, columns: TreeColumns) -> FittedTrees:
     )
 
 
-def fewest_trees(losses: Sequence[float]) -> int:
-    """Return the fewest trees whose loss is within `TOLERANCE` of the lowest.
+def best_number(losses: Sequence[float]) -> int:
+    """Return the number of trees with the lowest loss, the smaller of equals; 0 without losses.
 
     Args:
-        losses: The loss on the held-out rows after each tree; empty without such rows.
+        losses: The loss on the held-out rows after each tree.
 
     Example:
-        >>> fewest_trees([0.7, 0.5002, 0.5001, 0.5, 0.6]), fewest_trees([])
+        >>> best_number([0.7, 0.5, 0.5, 0.6]), best_number([])
         (2, 0)
     """
-    if not losses:
-        return 0
-    wanted = min(losses) * (1 + TOLERANCE)
-    return next(number for number, loss in enumerate(losses, start=1) if loss <= wanted)
+    return losses.index(min(losses)) + 1 if losses else 0
 
 
 def _parameters(request: TreeRequest, plan: sizes.TreePlan) -> dict[str, Any]:
