@@ -70,8 +70,8 @@ class LearningOptions:
         5,
         """Evaluations on the eval split without improvement before training stops; 0 trains to
         the end. There is one evaluation per epoch, at least 10 and at most 50 in all (25 for
-        `tabm`), on at most 50,000 rows. Without an eval split, `auto`, `trees` and `blend` hold out
-        a tenth to a fifth of the train rows; other types do not stop early.""",
+        `tabm`), on at most 50,000 rows. Without an eval split `auto`, `trees` and `blend` hold out
+        train rows; others do not stop early.""",
         check=at_least(0),
     )
     model_fn: str = option(

@@ -75,8 +75,8 @@ def train_model(
             The probabilities of a balanced model are not calibrated.
         early_stopping_patience: Evaluations on the eval split without improvement before training
             stops; 0 trains to the end. There is one evaluation per epoch, at least 10 and at most
-            50 in all (25 for `tabm`), on at most 50,000 rows. Without an eval split there is no
-            early stopping.
+            50 in all (25 for `tabm`), on at most 50,000 rows. Without an eval split `auto`, `trees`
+            and `blend` hold out train rows; others do not stop early.
         model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
             guide on model functions.
         workers: Worker processes that train together, the chief included. Each takes an equal share

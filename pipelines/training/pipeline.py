@@ -207,8 +207,8 @@ def training_pipeline(
             The probabilities of a balanced model are not calibrated.
         early_stopping_patience: Evaluations on the eval split without improvement before training
             stops; 0 trains to the end. There is one evaluation per epoch, at least 10 and at most
-            50 in all (25 for `tabm`), on at most 50,000 rows. Without an eval split there is no
-            early stopping.
+            50 in all (25 for `tabm`), on at most 50,000 rows. Without an eval split `auto`, `trees`
+            and `blend` hold out train rows; others do not stop early.
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.

@@ -24,7 +24,6 @@ from kfp_tabular.components.common.errors import reported_to_user
 from kfp_tabular.components.common.training_options import NO_EXPORT, add_flags
 from kfp_tabular.components.training.distributed import replica_role, worker_termination
 from kfp_tabular.components.training.loop import metrics_writer
-from kfp_tabular.components.training.worker import role_dispatch
 from kfp_tabular.components.training.worker_settings import WorkerArguments
 
 _logger = logging.getLogger(__name__)
@@ -84,6 +83,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         replica = replica_role.from_environment()
         if arguments.metrics_file and replica.is_chief:
             metrics_writer.open_metrics(Path(arguments.metrics_file))
+        # The launcher's image parses command lines, too, and has nothing to train with.
+        from kfp_tabular.components.training.worker import role_dispatch
+
         metrics = role_dispatch.work(arguments, replica)
     if metrics:
         sys.stdout.write(f"{metrics_writer.katib_line(metrics)}\n")
