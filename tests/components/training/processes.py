@@ -65,7 +65,7 @@ class Job:
         for task in tasks or self.tasks:
             self._processes[task].send_signal(number)
 
-    def wait(self, *tasks: tuple[str, int], seconds: float = 200.0) -> list[int]:
+    def wait(self, *tasks: tuple[str, int], seconds: float = 400.0) -> list[int]:
         """Wait for some processes and return their exit codes."""
         deadline = time.monotonic() + seconds
         return [
@@ -73,7 +73,7 @@ class Job:
             for task in tasks or self.tasks
         ]
 
-    def until(self, words: str, role: str, index: int = 0, seconds: float = 200.0) -> None:
+    def until(self, words: str, role: str, index: int = 0, seconds: float = 400.0) -> None:
         """Wait until a process has logged some words."""
         deadline = time.monotonic() + seconds
         while words not in self.log(role, index):

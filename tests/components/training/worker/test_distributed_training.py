@@ -70,15 +70,15 @@ def test_workers_resume_after_sigterm_and_after_one_is_killed(stored, tmp_path):
         running.start()
         running.until("checkpoint at step", "chief")
         running.signal(signal.SIGTERM)
-        assert running.wait(seconds=60) == [143, 143]
+        assert running.wait(seconds=150) == [143, 143]
         assert "SIGTERM: stopped at step" in running.log("worker")
         running.start()
         running.until("resumed at step", "chief")
         running.until("step=", "chief")
         running.signal(signal.SIGKILL, ("worker", 0))
         began = time.monotonic()
-        assert running.wait(("chief", 0), seconds=60) == [138]
-        assert time.monotonic() - began < 45
+        assert running.wait(("chief", 0), seconds=150) == [138]
+        assert time.monotonic() - began < 120
         assert "another process of the job was lost" in running.log("chief")
         running.start()
         assert running.wait() == [0, 0]
