@@ -25,7 +25,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesW
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout
-from kfp_tabular.components.training.input.parquet_reader import Reader, pieces
+from kfp_tabular.components.training.input.parquet_reader import Reader, worker_share
 from kfp_tabular.components.training.input.shuffling import TrainingInput
 
 NUMBERS, CODES = 16, 16
@@ -97,8 +97,8 @@ _MAKE = (
 
 def _measure(arguments: argparse.Namespace) -> dict[str, float]:
     files = Examples(arguments.single).require("train")
-    share = pieces(files)
-    batches = arguments.passes * sum(piece.rows for piece in share) // arguments.batch_size
+    share = worker_share(files)
+    batches = arguments.passes * sum(row_range.rows for row_range in share) // arguments.batch_size
     reader = Reader(LAYOUT, TASK)
     started, cpu = time.perf_counter(), sum(os.times()[:2])
     with TrainingInput(reader, share, seed=0, row_bytes=LAYOUT.row_bytes) as stream:
@@ -125,9 +125,9 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
 
     tensorflow = import_tensorflow()
     hyperparameters = Hyperparameters(batch_size=arguments.batch_size, train_steps=arguments.steps)
-    share = pieces(Examples(arguments.single).require("train"))
+    share = worker_share(Examples(arguments.single).require("train"))
     started = time.perf_counter()
-    rows = sum(piece.rows for piece in share)
+    rows = sum(row_range.rows for row_range in share)
     context = ModelContext(
         "binary", 1, LAYOUT.numeric, LAYOUT.categorical, hyperparameters, 0, (0.0,), rows
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.artifacts.examples import Piece, ShardFile
+from kfp_tabular.components.common.artifacts.examples import RowRange, ShardFile
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import parquet_reader
@@ -36,7 +36,7 @@ class LabelMoments:
         return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
 
 
-def moments(share: Sequence[Piece], label: str) -> LabelMoments:
+def moments(share: Sequence[RowRange], label: str) -> LabelMoments:
     """Return the moments of a regression label, in one pass over that column.
 
     Args:
@@ -52,7 +52,7 @@ def moments(share: Sequence[Piece], label: str) -> LabelMoments:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"price": [1.0, 3.0]}), file)
-        ...     moments(parquet_reader.pieces([ShardFile.of(file)]), "price")
+        ...     moments(parquet_reader.worker_share([ShardFile.of(file)]), "price")
         LabelMoments(count=2, mean=2.0, squares=2.0)
     """
     found = LabelMoments()
@@ -69,7 +69,7 @@ def moments(share: Sequence[Piece], label: str) -> LabelMoments:
     return found
 
 
-def class_counts(share: Sequence[Piece], label: str, classes: int) -> list[int]:
+def class_counts(share: Sequence[RowRange], label: str, classes: int) -> list[int]:
     """Return the row count of each class, in one pass over the label's column.
 
     Args:
@@ -86,7 +86,8 @@ def class_counts(share: Sequence[Piece], label: str, classes: int) -> list[int]:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"species": [2, 0, 2]}), file)
-        ...     class_counts(parquet_reader.pieces([ShardFile.of(file)]), "species", classes=3)
+        ...     share = parquet_reader.worker_share([ShardFile.of(file)])
+        ...     class_counts(share, "species", classes=3)
         [1, 0, 2]
     """
     counts = np.zeros(classes, np.int64)
@@ -137,7 +138,7 @@ def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[flo
 
 
 def _labels(
-    share: Sequence[Piece], label: str
+    share: Sequence[RowRange], label: str
 ) -> Iterator[tuple[ShardFile, "np.ndarray[Any, Any]"]]:
     for file, batch in parquet_reader.batches(share, [label]):
         if batch.num_rows:

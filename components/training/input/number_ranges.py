@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from kfp_tabular.components.common.artifacts.examples import Piece, ShardFile
+from kfp_tabular.components.common.artifacts.examples import RowRange, ShardFile
 from kfp_tabular.components.training.input import parquet_reader
 
 Range = tuple[float, float]
@@ -57,7 +57,7 @@ def from_footers(shards: Sequence[ShardFile], names: Sequence[str]) -> dict[str,
     return found
 
 
-def from_rows(share: Sequence[Piece], names: Sequence[str]) -> "np.ndarray[Any, Any]":
+def from_rows(share: Sequence[RowRange], names: Sequence[str]) -> "np.ndarray[Any, Any]":
     """Return the ranges of columns in one pass over them, shape `[names, 2]`.
 
     Args:
@@ -70,7 +70,7 @@ def from_rows(share: Sequence[Piece], names: Sequence[str]) -> "np.ndarray[Any, 
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0]}), file)
-        ...     from_rows(parquet_reader.pieces([ShardFile.of(file)]), ["fare"])
+        ...     from_rows(parquet_reader.worker_share([ShardFile.of(file)]), ["fare"])
         array([[4.5, 7. ]])
     """
     found = np.tile(_NONE, (len(names), 1))

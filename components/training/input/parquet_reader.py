@@ -9,10 +9,10 @@ import pyarrow as pa
 from kfp_tabular.components.common.artifacts.examples import (
     Examples,
     MissingColumnError,
-    Piece,
+    RowRange,
     ShardFile,
-    piece_batches,
-    pieces,
+    share_batches,
+    worker_share,
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
@@ -37,7 +37,7 @@ Keep = Callable[[PackedRows], "np.ndarray[Any, Any]"]
 
 
 class Reader:
-    """Reads pieces as packed rows and checks them against the transform graph.
+    """Reads row ranges as packed rows and checks them against the transform graph.
 
     Args:
         layout: The columns to read.
@@ -64,7 +64,7 @@ class Reader:
 
     @property
     def reads_all(self) -> bool:
-        """Whether every row of a piece is read."""
+        """Whether every row of a row range is read."""
         return self._keep is None
 
     @property
@@ -72,10 +72,10 @@ class Reader:
         """The size of a packed row, in bytes."""
         return self._layout.row_bytes
 
-    def read(self, share: Sequence[Piece]) -> PackedRows:
-        """Read pieces into one block, in their order; those of a file are adjacent.
+    def read(self, share: Sequence[RowRange]) -> PackedRows:
+        """Read row ranges into one block, in their order; those of a file are adjacent.
 
-        The block has fewer rows than the pieces if the reader keeps only some.
+        The block has fewer rows than the row ranges if the reader keeps only some.
 
         Raises:
             UserError: If a column is missing or holds nulls, or an id or a class index is out of
@@ -83,7 +83,7 @@ class Reader:
         """
         regression = self._task.kind == "regression"
         rows = PackedRows.empty(
-            self._layout, sum(piece.rows for piece in share), regression=regression
+            self._layout, sum(row_range.rows for row_range in share), regression=regression
         )
         position = 0
         size = max(1, min(READ_ROWS, _READ_BYTES // self._layout.row_bytes))
@@ -151,12 +151,12 @@ class Reader:
 
 
 def batches(
-    share: Sequence[Piece], columns: Sequence[str], size: int = READ_ROWS
+    share: Sequence[RowRange], columns: Sequence[str], size: int = READ_ROWS
 ) -> Iterator[tuple[ShardFile, pa.RecordBatch]]:
-    """Yield columns of pieces with their shard, in their order; those of a shard are adjacent.
+    """Yield columns of row ranges with their shard, in their order; those of a shard are adjacent.
 
     Args:
-        share: The pieces.
+        share: The row ranges.
         columns: The columns to read.
         size: The largest number of rows of a batch.
 
@@ -170,12 +170,12 @@ def batches(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0, 9.5], "tip": [0, 1, 1]}), file)
-        ...     share = [Piece(ShardFile.of(file), 0, 1, 2)]
+        ...     share = [RowRange(ShardFile.of(file), 0, 1, 2)]
         ...     [batch.to_pydict() for _, batch in batches(share, ["tip"])]
         [{'tip': [1, 1]}]
     """
     try:
-        yield from piece_batches(share, columns, size)
+        yield from share_batches(share, columns, size)
     except MissingColumnError as error:
         raise UserError(
             f"{error.shard} lacks column {error.column!r} of the transform graph. {_SAME_TASK}"
@@ -254,7 +254,7 @@ def sample(reader: Reader, shards: Sequence[ShardFile], most: int, groups: int =
     by class) does not bias the sample and a huge split is not read completely.
 
     Args:
-        reader: Reads the pieces.
+        reader: Reads the row ranges.
         shards: The split's shards.
         most: Largest number of rows. Rows with wide vectors are fewer, see `SAMPLE_BYTES`.
         groups: Largest number of row groups to read from a split with more rows than `most`.
@@ -270,10 +270,10 @@ def sample(reader: Reader, shards: Sequence[ShardFile], most: int, groups: int =
         ...     sample(reader, [ShardFile.of(file)], most=3).numeric.ravel()
         array([0., 4., 8.], dtype=float32)
     """
-    share = pieces(shards)
+    share = worker_share(shards)
     room = most_sampled(reader)
     most = min(most, room)
-    total = sum(piece.rows for piece in share)
+    total = sum(row_range.rows for row_range in share)
     if total <= most:
         return reader.read(share)
     # Reading all of a large split, only to take a part, would need too much memory.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.artifacts.examples import Piece
+from kfp_tabular.components.common.artifacts.examples import RowRange
 from kfp_tabular.components.training.input.packed_rows import PackedRows
 from kfp_tabular.components.training.input.parquet_reader import Reader
 
@@ -25,8 +25,8 @@ class TrainingInput:
     """An endless, shuffled stream of a worker's rows; every pass holds each row once.
 
     Args:
-        reader: Reads the pieces.
-        share: The worker's pieces, with at least one row.
+        reader: Reads the row ranges.
+        share: The worker's row ranges, with at least one row.
         seed: Seed of the order.
         worker: Index of the worker.
         start: Rows of the stream to skip, for a resumed training.
@@ -38,7 +38,7 @@ class TrainingInput:
     def __init__(
         self,
         reader: Reader,
-        share: Sequence[Piece],
+        share: Sequence[RowRange],
         *,
         seed: int,
         worker: int = 0,
@@ -54,7 +54,7 @@ class TrainingInput:
         self._buffer_rows = buffer_rows or min(_BUFFER_ROWS, buffer_bytes // row_bytes)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="training-input")
         self._whole: PackedRows | None = None
-        self._counts: dict[Piece, int] = {}
+        self._counts: dict[RowRange, int] = {}
         self._blocks = self._stream(start)
         self._block, self._order = next(self._blocks)
         self._position = 0
@@ -94,12 +94,12 @@ class TrainingInput:
             del block, order
 
     def _submit(
-        self, planned: tuple[int, int, list[Piece], int]
+        self, planned: tuple[int, int, list[RowRange], int]
     ) -> "Future[tuple[PackedRows, np.ndarray[Any, Any]]]":
         return self._pool.submit(self._load, *planned)
 
     def _load(
-        self, turn: int, number: int, share: list[Piece], skip: int
+        self, turn: int, number: int, share: list[RowRange], skip: int
     ) -> tuple[PackedRows, "np.ndarray[Any, Any]"]:
         if self._whole is not None:
             block = self._whole
@@ -111,7 +111,7 @@ class TrainingInput:
         order = self._random(turn, number + 1).permutation(len(block))
         return block, order[skip:]
 
-    def _plan(self, start: int) -> Iterator[tuple[int, int, list[Piece], int]]:
+    def _plan(self, start: int) -> Iterator[tuple[int, int, list[RowRange], int]]:
         turn, skip = divmod(start, self._rows(self._share)) if start else (0, 0)
         while True:
             for number, share in enumerate(self._blocks_of(turn)):
@@ -122,7 +122,7 @@ class TrainingInput:
                 skip = 0
             turn += 1
 
-    def _blocks_of(self, turn: int) -> Iterator[list[Piece]]:
+    def _blocks_of(self, turn: int) -> Iterator[list[RowRange]]:
         order = self._random(turn, 0).permutation(len(self._share))
         block: list[int] = []
         rows = 0
@@ -135,14 +135,14 @@ class TrainingInput:
         if block:
             yield [self._share[index] for index in sorted(block)]
 
-    def _rows(self, share: Sequence[Piece]) -> int:
-        """Return how many rows pieces have; those of which only some are kept are read once."""
+    def _rows(self, share: Sequence[RowRange]) -> int:
+        """Return how many rows ranges have; those of which only some are kept are read once."""
         if self._reader.reads_all:
-            return sum(piece.rows for piece in share)
-        for piece in share:
-            if piece not in self._counts:
-                self._counts[piece] = len(self._reader.read([piece]))
-        return sum(self._counts[piece] for piece in share)
+            return sum(row_range.rows for row_range in share)
+        for row_range in share:
+            if row_range not in self._counts:
+                self._counts[row_range] = len(self._reader.read([row_range]))
+        return sum(self._counts[row_range] for row_range in share)
 
     def _random(self, turn: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, turn, self._worker, number])

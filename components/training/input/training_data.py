@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.common.artifacts.examples import Examples, Piece, ShardFile, pieces
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    RowRange,
+    ShardFile,
+    worker_share,
+)
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.distributed.agreement import Agreement
@@ -51,7 +56,7 @@ class TrainingData:
     reader: parquet_reader.Reader
     rows: Mapping[str, int]
     train_files: Sequence[ShardFile]
-    share: Sequence[Piece]
+    share: Sequence[RowRange]
     class_counts: Sequence[int]
     mean: float
     scale: float
@@ -94,9 +99,9 @@ def read(
             "workers. Use fewer workers."
         )
     share = (
-        pieces(train)
+        worker_share(train)
         if replica.has_parameter_servers
-        else pieces(train, replica.worker, replica.workers)
+        else worker_share(train, replica.worker, replica.workers)
     )
     counts: Sequence[int] = ()
     mean, scale = 0.0, 1.0
@@ -182,7 +187,7 @@ def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:
 
 def _ranges(
     files: Sequence[ShardFile],
-    share: Sequence[Piece],
+    share: Sequence[RowRange],
     names: Sequence[str],
     agreement: Agreement,
 ) -> list[number_ranges.Range]:
@@ -200,6 +205,6 @@ def _ranges(
     return [found[name] for name in names]
 
 
-def _moments(share: Sequence[Piece], task: Task) -> list[float]:
+def _moments(share: Sequence[RowRange], task: Task) -> list[float]:
     found = label_statistics.moments(share, task.label)
     return [float(found.count), found.mean, found.squares]

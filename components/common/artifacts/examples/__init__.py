@@ -4,16 +4,17 @@ All splits have the same Arrow schema. Columns are `int64`, `float64` or `string
 is null. Every reader of hive-partitioned Parquet (pyarrow, DuckDB, Spark, BigQuery) can read it.
 
 - `Examples` reads an artifact, `ExamplesWriter` writes shards, `record` the manifest after them.
-- `ShardFile` is a shard, here or in a store; `pieces` and `piece_batches` share out its row groups.
+- `ShardFile` is a shard, here or in a store; `worker_share` and `share_batches` divide the rows of
+  shards among workers, and read them.
 """
 
 from kfp_tabular.components.common.artifacts.examples.examples_reader import Examples
 from kfp_tabular.components.common.artifacts.examples.examples_writer import ExamplesWriter, record
-from kfp_tabular.components.common.artifacts.examples.pieces import (
+from kfp_tabular.components.common.artifacts.examples.row_ranges import (
     MissingColumnError,
-    Piece,
-    piece_batches,
-    pieces,
+    RowRange,
+    share_batches,
+    worker_share,
 )
 from kfp_tabular.components.common.artifacts.examples.shard_file import ShardFile
 
@@ -21,9 +22,9 @@ __all__ = [
     "Examples",
     "ExamplesWriter",
     "MissingColumnError",
-    "Piece",
+    "RowRange",
     "ShardFile",
-    "piece_batches",
-    "pieces",
     "record",
+    "share_batches",
+    "worker_share",
 ]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts import manifest
 from kfp_tabular.components.common.artifacts.examples import arrow_schema
-from kfp_tabular.components.common.artifacts.examples.pieces import opened_in_turn
+from kfp_tabular.components.common.artifacts.examples.row_ranges import opened_in_turn
 from kfp_tabular.components.common.artifacts.examples.shard_file import (
     ShardFile,
     check_bytes,

@@ -18,9 +18,9 @@ from kfp_tabular.components.common.artifacts.examples import (
     Examples,
     ExamplesWriter,
     arrow_schema,
-    piece_batches,
-    pieces,
     record,
+    share_batches,
+    worker_share,
 )
 from kfp_tabular.components.common.artifacts.manifest import Column, Manifest, Shard
 from kfp_tabular.components.common.errors import UserError
@@ -93,8 +93,8 @@ def test_readers_take_the_shards_it_names(examples):
 def test_no_footer_is_read_to_share_out_the_rows(examples, monkeypatch):
     monkeypatch.setattr(pq, "read_metadata", None)
     monkeypatch.setattr(pq, "ParquetFile", None)
-    share = pieces(examples.require("train"), worker=1, workers=3)
-    assert [(piece.group, piece.start, piece.rows) for piece in share] == [
+    share = worker_share(examples.require("train"), worker=1, workers=3)
+    assert [(row_range.group, row_range.start, row_range.rows) for row_range in share] == [
         (1, 6, 4),
         (0, 0, 10),
         (1, 0, 3),
@@ -120,8 +120,8 @@ def test_older_artifacts_are_read_without_one(examples, tmp_path):
     assert found.schema.equals(examples.schema)
     assert values(found) == values(examples)
     assert lineage.read(old) == made
-    share = pieces(found.require("train"))
-    assert sum(batch.num_rows for _, batch in piece_batches(share, ["a"], 7)) == 50
+    share = worker_share(found.require("train"))
+    assert sum(batch.num_rows for _, batch in share_batches(share, ["a"], 7)) == 50
     # A later artifact that was made from it refers to its digest.
     later = tmp_path / "later"
     later.mkdir()
@@ -163,7 +163,7 @@ def test_a_writer_that_failed_leaves_no_manifest(tmp_path):
 
 
 def test_shards_can_be_sent_to_other_processes(examples):
-    share = pieces(examples.require("train"))
+    share = worker_share(examples.require("train"))
     assert pickle.loads(pickle.dumps(share)) == share
 
 

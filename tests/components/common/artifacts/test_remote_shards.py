@@ -10,10 +10,10 @@ from kfp_tabular.components.common.artifacts import lineage, manifest
 from kfp_tabular.components.common.artifacts.examples import (
     Examples,
     ExamplesWriter,
-    piece_batches,
-    pieces,
     record,
     shard_file,
+    share_batches,
+    worker_share,
 )
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, upload
@@ -75,8 +75,8 @@ def test_all_rows_are_read_in_order(elsewhere, whole, columns):
 def test_workers_read_their_shares(elsewhere):
     read = []
     for worker in range(3):
-        share = pieces(elsewhere.require("train"), worker, 3)
-        read += [batch for _, batch in piece_batches(share, ["a"], 1000)]
+        share = worker_share(elsewhere.require("train"), worker, 3)
+        read += [batch for _, batch in share_batches(share, ["a"], 1000)]
     assert pa.Table.from_batches(read)["a"].to_pylist() == list(range(ROWS))
 
 

@@ -18,7 +18,7 @@ def write(folder, *values):
     for index, part in enumerate(values):
         files.append(folder / f"{index}.parquet")
         pq.write_table(pa.table({"y": part}), files[-1], row_group_size=7)
-    return parquet_reader.pieces([ShardFile.of(file) for file in files])
+    return parquet_reader.worker_share([ShardFile.of(file) for file in files])
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e9])
@@ -27,7 +27,7 @@ def test_moments_over_files(tmp_path, offset):
     share = write(tmp_path, values[:17], values[17:17], values[17:])
     found = label_statistics.moments(share, "y")
     np.testing.assert_allclose((found.mean, found.deviation), (values.mean(), values.std()))
-    parts = [label_statistics.moments([piece], "y") for piece in share]
+    parts = [label_statistics.moments([row_range], "y") for row_range in share]
     joined = functools.reduce(
         label_statistics.LabelMoments.plus, parts, label_statistics.LabelMoments()
     )

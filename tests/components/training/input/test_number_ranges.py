@@ -57,7 +57,7 @@ def test_footers_and_rows_tell_the_same(tmp_path_factory, data):
         )
         for part in parts
     ]
-    rows = number_ranges.from_rows(parquet_reader.pieces(files), ["n", "x"])
+    rows = number_ranges.from_rows(parquet_reader.worker_share(files), ["n", "x"])
     footers = number_ranges.from_footers(files, ["n", "x"])
     assert [footers["n"], footers["x"]] == [tuple(row) for row in rows]
     if len(every):
@@ -69,7 +69,7 @@ def test_without_statistics_each_worker_reads_its_share_and_all_agree(tmp_path):
     file = write(tmp_path, columns, write_statistics=["y"])
     names = ("x", "y")
     assert number_ranges.from_footers([file], names) == {"y": (1.0, 1.0)}
-    first, last = (parquet_reader.pieces([file], worker, 2) for worker in range(2))
+    first, last = (parquet_reader.worker_share([file], worker, 2) for worker in range(2))
     found = training_data._ranges([file], first, names, Others([4.0, 9.0]))
     assert found == [(2.0, 9.0), (1.0, 1.0)]
     assert training_data._ranges([file], last, names, Others([2.0, 2.0])) == found
@@ -85,7 +85,7 @@ def test_numbers_that_are_not_finite_are_left_to_the_reader(tmp_path):
     file = write(tmp_path, {"x": [np.nan] * 3, "y": [np.nan, 1.0, np.inf]})
     names = ["x", "y"]
     footers = number_ranges.from_footers([file], names)
-    (x, y) = number_ranges.from_rows(parquet_reader.pieces([file]), names)
+    (x, y) = number_ranges.from_rows(parquet_reader.worker_share([file]), names)
     assert footers["y"] == tuple(y) == (1.0, np.inf)
     assert "x" not in footers
     assert x.tolist() == [np.inf, -np.inf]
@@ -104,4 +104,4 @@ def test_a_column_that_is_missing(tmp_path, missing):
     file = write(tmp_path, {"x": [1.0]})
     assert number_ranges.from_footers([file], [missing]) == {}
     with pytest.raises(UserError, match="lacks column"):
-        number_ranges.from_rows(parquet_reader.pieces([file]), [missing])
+        number_ranges.from_rows(parquet_reader.worker_share([file]), [missing])

@@ -57,7 +57,7 @@ def test_vectors_are_packed_behind_the_numbers(tmp_path, number):
     layout = ColumnLayout("y", ("x",), (), (Vector("note", 2),))
     reader = parquet_reader.Reader(layout, BINARY)
     # A worker's share starts in the middle of a row group.
-    share = parquet_reader.pieces([file], worker=1, workers=3)
+    share = parquet_reader.worker_share([file], worker=1, workers=3)
     rows = reader.read(share)
     first = int(rows.numeric[0, 0])
     np.testing.assert_array_equal(rows.numeric[:, 1:], wanted[first : first + len(rows)])
@@ -78,7 +78,7 @@ def test_vectors_that_do_not_fit(tmp_path):
     for message, column in cases.items():
         file = write(tmp_path, [4], note=column)
         with pytest.raises(UserError, match=message):
-            reader.read(parquet_reader.pieces([file]))
+            reader.read(parquet_reader.worker_share([file]))
 
 
 def test_a_sample_of_wide_rows_is_bounded(tmp_path, monkeypatch):
@@ -88,12 +88,12 @@ def test_a_sample_of_wide_rows_is_bounded(tmp_path, monkeypatch):
     asked, read = [], reader.read
     monkeypatch.setattr(reader, "read", lambda share: asked.extend(share) or read(share))
     rows = seen(parquet_reader.sample(reader, [file], most=200))
-    assert (len(rows), sum(piece.rows for piece in asked)) == (60, 80)
+    assert (len(rows), sum(row_range.rows for row_range in asked)) == (60, 80)
     assert rows == sorted(rows) and rows[0] < 10 and rows[-1] >= 240
 
 
 def test_columns_are_packed_in_order(file):
-    rows = parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.pieces([file]))
+    rows = parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.worker_share([file]))
     assert seen(rows) == list(range(250))
     np.testing.assert_array_equal(rows.categorical[:, 0], np.arange(250) % 4)
     np.testing.assert_array_equal(rows.label, np.arange(250) % 2)
@@ -109,8 +109,8 @@ def test_columns_are_packed_in_order(file):
 def test_workers_share_every_row_evenly(file, second_file, workers):
     reader = parquet_reader.Reader(LAYOUT, BINARY)
     files = [file, second_file]
-    shares = [parquet_reader.pieces(files, worker, workers) for worker in range(workers)]
-    sizes = [sum(piece.rows for piece in share) for share in shares]
+    shares = [parquet_reader.worker_share(files, worker, workers) for worker in range(workers)]
+    sizes = [sum(row_range.rows for row_range in share) for share in shares]
     assert max(sizes) - min(sizes) <= 1
     assert [row for share in shares for row in seen(reader.read(share))] == [*range(250)] * 2
 
@@ -120,7 +120,7 @@ def test_a_regression_label_is_standardized_before_it_is_rounded(tmp_path):
     file = write(tmp_path, [100], y=label)
     task = Task("regression", "y")
     rows = parquet_reader.Reader(LAYOUT, task, 1e9 + 49.5, 28.866).read(
-        parquet_reader.pieces([file])
+        parquet_reader.worker_share([file])
     )
     np.testing.assert_allclose(rows.label, (np.arange(100) - 49.5) / 28.866, rtol=1e-6)
 
@@ -140,14 +140,14 @@ def test_a_regression_label_is_standardized_before_it_is_rounded(tmp_path):
 def test_what_the_transform_promised_is_checked(tmp_path, columns, message):
     file = write(tmp_path, [3], **columns)
     with pytest.raises(UserError, match=f"{file}.*{message}"):
-        parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.pieces([file]))
+        parquet_reader.Reader(LAYOUT, BINARY).read(parquet_reader.worker_share([file]))
 
 
 def test_a_missing_column(tmp_path):
     file = write(tmp_path, [3])
     reader = parquet_reader.Reader(ColumnLayout("y", ("x", "z"), ()), BINARY)
     with pytest.raises(UserError, match="lacks column 'z'.*the same transform_features task"):
-        reader.read(parquet_reader.pieces([file]))
+        reader.read(parquet_reader.worker_share([file]))
 
 
 def test_a_sample_is_spread_over_the_split(file):
@@ -186,7 +186,7 @@ def even(rows):
 
 def stream(file, keep=None, **options):
     reader = parquet_reader.Reader(LAYOUT, BINARY, keep=keep)
-    share = parquet_reader.pieces([file])
+    share = parquet_reader.worker_share([file])
     return TrainingInput(reader, share, **{"seed": 3, "buffer_rows": 100, **options})
 
 
@@ -219,7 +219,7 @@ def test_a_stream_continues_where_it_was(file, start, buffer):
 @pytest.mark.parametrize("read_rows", [7, 1 << 16])
 def test_a_reader_may_keep_some_rows(file, read_rows, monkeypatch):
     monkeypatch.setattr(parquet_reader, "READ_ROWS", read_rows)
-    share = parquet_reader.pieces([file])
+    share = parquet_reader.worker_share([file])
     rows = parquet_reader.Reader(LAYOUT, BINARY, keep=even).read(share)
     whole = parquet_reader.Reader(LAYOUT, BINARY).read(share)
     expected = whole.take(even(whole))

@@ -75,7 +75,7 @@ def test_workers_stream_their_share_and_read_the_same(examples, requests, tmp_pa
             assert [path.name for path in staged.rglob("*")] == ["_manifest.json"]
             assert Examples(staged).rows() == Examples(folder).rows()
             assert lineage.read(staged) == lineage.read(folder)
-            share = parquet_reader.pieces(Examples(staged).require("train"), worker, workers)
+            share = parquet_reader.worker_share(Examples(staged).require("train"), worker, workers)
             # The row groups are in the manifest: nothing was read to share them out.
             assert len(requests) == fetched
             found.append(rows(share))
@@ -84,7 +84,7 @@ def test_workers_stream_their_share_and_read_the_same(examples, requests, tmp_pa
     # Each worker reads its row groups and the ends of its files; one is shared at each border.
     read = sum(size for _, size in requests)
     assert read < total * (1 + 0.35 * workers)
-    np.testing.assert_array_equal(np.concatenate(found), rows(parquet_reader.pieces(whole)))
+    np.testing.assert_array_equal(np.concatenate(found), rows(parquet_reader.worker_share(whole)))
 
 
 def test_the_stream_of_training_is_that_of_local_files(examples, requests, tmp_path):
@@ -93,7 +93,7 @@ def test_the_stream_of_training_is_that_of_local_files(examples, requests, tmp_p
     streams = []
     for place in (folder, tmp_path / "staged"):
         reader = parquet_reader.Reader(LAYOUT, BINARY)
-        share = parquet_reader.pieces(Examples(place).require("train"), 1, 2)
+        share = parquet_reader.worker_share(Examples(place).require("train"), 1, 2)
         with TrainingInput(reader, share, seed=5, buffer_rows=7000) as stream:
             streams.append(stream.take(70_000))
     for name in ("numeric", "label"):
@@ -125,7 +125,7 @@ def test_a_shard_that_is_not_parquet_is_named_by_its_uri(examples, s3, tmp_path)
         workspace.opened(WorkerArguments(uri, str(tmp_path))) as opened,
     ):
         examples_there = Examples(opened.settings.transformed_examples)
-        rows(parquet_reader.pieces(examples_there.require("train")))
+        rows(parquet_reader.worker_share(examples_there.require("train")))
 
 
 @pytest.mark.parametrize("name", ["transformed_examples", "transform_graph"])

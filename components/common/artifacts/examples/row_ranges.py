@@ -19,7 +19,7 @@ from kfp_tabular.components.common.storage.object_store import CONNECTIONS
 
 
 @dataclass(frozen=True)
-class Piece:
+class RowRange:
     """Some consecutive rows of a row group.
 
     Attributes:
@@ -49,7 +49,7 @@ class MissingColumnError(UserError):
         self.column = column
 
 
-def pieces(shards: Sequence[ShardFile], worker: int = 0, workers: int = 1) -> list[Piece]:
+def worker_share(shards: Sequence[ShardFile], worker: int = 0, workers: int = 1) -> list[RowRange]:
     """Return a worker's share of a split: consecutive rows, equal shares to within a row.
 
     Nothing is read: the manifest knows the row groups.
@@ -64,8 +64,8 @@ def pieces(shards: Sequence[ShardFile], worker: int = 0, workers: int = 1) -> li
 
     Example:
         >>> shard = ShardFile("train.parquet", 10, 999, "", row_groups=(4, 4, 2))
-        >>> share = pieces([shard], worker=1, workers=2)
-        >>> [(piece.group, piece.start, piece.rows) for piece in share]
+        >>> share = worker_share([shard], worker=1, workers=2)
+        >>> [(row_range.group, row_range.start, row_range.rows) for row_range in share]
         [(1, 1, 3), (2, 0, 2)]
     """
     total = sum(shard.rows for shard in shards)
@@ -75,20 +75,20 @@ def pieces(shards: Sequence[ShardFile], worker: int = 0, workers: int = 1) -> li
         for group, rows in enumerate(shard.row_groups):
             start, stop = max(first - position, 0), min(end - position, rows)
             if stop > start:
-                share.append(Piece(shard, group, start, stop - start))
+                share.append(RowRange(shard, group, start, stop - start))
             position += rows
     return share
 
 
-def piece_batches(
-    share: Sequence[Piece], columns: Sequence[str], size: int
+def share_batches(
+    share: Sequence[RowRange], columns: Sequence[str], size: int
 ) -> Iterator[tuple[ShardFile, pa.RecordBatch]]:
-    """Yield columns of pieces with their shard, in their order; those of a shard are adjacent.
+    """Yield columns of row ranges with their shard, in their order; those of a shard are adjacent.
 
     Shards in a store are streamed: what comes next is fetched while a batch is in use.
 
     Args:
-        share: The pieces.
+        share: The row ranges.
         columns: The columns to read.
         size: The largest number of rows of a batch.
 
@@ -102,14 +102,14 @@ def piece_batches(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "train.parquet"
         ...     pq.write_table(pa.table({"fare": [4.5, 7.0, 9.5], "tip": [0, 1, 1]}), file)
-        ...     share = [Piece(ShardFile.of(file), group=0, start=1, rows=2)]
-        ...     [batch.to_pydict() for _, batch in piece_batches(share, ["tip"], size=10)]
+        ...     share = [RowRange(ShardFile.of(file), group=0, start=1, rows=2)]
+        ...     [batch.to_pydict() for _, batch in share_batches(share, ["tip"], size=10)]
         [{'tip': [1, 1]}]
     """
-    by_shard: dict[ShardFile, list[Piece]] = {}
-    for piece in share:
-        by_shard.setdefault(piece.shard, []).append(piece)
-    wanted = [(shard, [piece.group for piece in own]) for shard, own in by_shard.items()]
+    by_shard: dict[ShardFile, list[RowRange]] = {}
+    for row_range in share:
+        by_shard.setdefault(row_range.shard, []).append(row_range)
+    wanted = [(shard, [row_range.group for row_range in own]) for shard, own in by_shard.items()]
     for shard, parquet in opened_in_turn(wanted, columns):
         for name in columns:
             if name not in parquet.schema_arrow.names:
@@ -154,20 +154,20 @@ def opened_in_turn(
 
 
 def _batches(
-    parquet: pq.ParquetFile, share: Sequence[Piece], columns: Sequence[str], size: int
+    parquet: pq.ParquetFile, share: Sequence[RowRange], columns: Sequence[str], size: int
 ) -> Iterator[pa.RecordBatch]:
     for whole, run in itertools.groupby(share, _is_whole):
         if whole:
-            groups = [piece.group for piece in run]
+            groups = [row_range.group for row_range in run]
             yield from parquet.iter_batches(size, groups, list(columns))
             continue
-        for piece in run:
-            found = parquet.iter_batches(size, [piece.group], list(columns))
-            yield from _cut(found, piece.start, piece.start + piece.rows)
+        for row_range in run:
+            found = parquet.iter_batches(size, [row_range.group], list(columns))
+            yield from _cut(found, row_range.start, row_range.start + row_range.rows)
 
 
-def _is_whole(piece: Piece) -> bool:
-    return piece.rows == piece.shard.row_groups[piece.group]
+def _is_whole(row_range: RowRange) -> bool:
+    return row_range.rows == row_range.shard.row_groups[row_range.group]
 
 
 def _cut(batches: Iterator[pa.RecordBatch], start: int, stop: int) -> Iterator[pa.RecordBatch]:
