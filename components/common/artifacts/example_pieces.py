@@ -7,7 +7,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.processing.accumulator import Rows
-from kfp_tabular.components.common.processing.pieces import Piece, join
+from kfp_tabular.components.common.processing.pieces import Piece, join, numbered
 
 ROWS_PER_PIECE = 131_072
 """Pieces have about so many rows: a row group as ingestion writes them."""
@@ -47,7 +47,7 @@ def pieces(examples: Examples, split: str, rows: int = 0) -> list[Piece]:
             piece = Piece(shard.uri, "row-groups", group, group + 1, split, count, first)
             found.append(piece)
             first += count
-    return join(found, rows or max(ROWS_PER_PIECE, first // _MOST_PIECES))
+    return numbered(join(found, rows or max(ROWS_PER_PIECE, first // _MOST_PIECES)))
 
 
 @dataclass(frozen=True)

@@ -118,21 +118,24 @@ class Manifest:
         return {**self.lineage, "digest": self.digest, "rows": self.rows}
 
 
-def shard_path(split: str, number: int, attempt: str = "") -> str:
-    """Return the path of a shard.
+def shard_path(split: str, number: int, attempt: str = "", part: int = 0) -> str:
+    """Return the path of a shard. In the order of names, shards are in the order of their numbers.
 
     Args:
         split: The name of the split.
-        number: The shard's number in the split.
+        number: The number of the shard in the split, or of the piece that it was made of.
         attempt: A name that no other attempt to write the artifact has. Empty where the directory
             itself belongs to one attempt.
+        part: The shard's number among those of a piece.
 
     Example:
         >>> shard_path("train", 3), shard_path("train", 3, "5f0c")
         ('split=train/part-00003.parquet', 'split=train/part-00003-5f0c.parquet')
+        >>> shard_path("train", 3, part=1)
+        'split=train/part-00003_001.parquet'
     """
-    name = f"part-{number:05d}" + (f"-{attempt}" if attempt else "")
-    return f"{_SPLIT_PREFIX}{split}/{name}.parquet"
+    name = f"part-{number:05d}" + (f"_{part:03d}" if part else "")
+    return f"{_SPLIT_PREFIX}{split}/{name}{f'-{attempt}' if attempt else ''}.parquet"
 
 
 def write(manifest: Manifest, directory: str | os.PathLike[str]) -> None:

@@ -21,6 +21,8 @@ class Piece:
         rows: The number of rows; 0 where it is not known.
         first_row: The position of the first row among the rows of its split, in the order of
             files and rows. It identifies rows, however they are cut into pieces.
+        number: The number of the piece among those of a map, or of its split. What a map writes
+            is named and ordered by it.
 
     Example:
         >>> piece = Piece("split=train/part-00000.parquet", "row-groups", 0, 2, "train", rows=9)
@@ -35,6 +37,7 @@ class Piece:
     split: str = ""
     rows: int = 0
     first_row: int = 0
+    number: int = 0
 
     def to_json(self) -> str:
         """Return the piece as one line of JSON."""
@@ -66,6 +69,17 @@ def join(pieces: Iterable[Piece], rows: int) -> list[Piece]:
         else:
             joined.append(piece)
     return joined
+
+
+def numbered(pieces: Iterable[Piece]) -> list[Piece]:
+    """Return pieces with their numbers, from 0.
+
+    Example:
+        >>> parts = [Piece("a.csv", "bytes", 0, 10), Piece("a.csv", "bytes", 10, 25)]
+        >>> [piece.number for piece in numbered(parts)]
+        [0, 1]
+    """
+    return [replace(piece, number=number) for number, piece in enumerate(pieces)]
 
 
 def total_rows(pieces: Sequence[Piece]) -> int:

@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts import lineage, manifest
 from kfp_tabular.components.common.artifacts.examples import arrow_schema
+from kfp_tabular.components.common.artifacts.examples.shard_writer import (
+    ShardWriter,
+    schema_as_read,
+)
 from kfp_tabular.components.common.artifacts.manifest import Manifest, Shard
 
 
@@ -31,7 +33,7 @@ class ExamplesWriter:
 
     Attributes:
         rows: Rows written so far, by split.
-        schema: The schema; after the block, as readers see it: Parquet renames the items of lists.
+        schema: The schema, as readers see it.
         shards: After the block, the shards of each split, for the manifest.
 
     Example:
@@ -53,14 +55,13 @@ class ExamplesWriter:
         attempt: str = "",
     ) -> None:
         self.rows = dict.fromkeys(splits, 0)
-        self.schema = self._given = schema
+        self.schema = schema_as_read(schema)
+        self._given = schema
         self.shards: dict[str, list[Shard]] = {}
         self._path = Path(path)
         self._rows_per_shard = rows_per_shard
         self._attempt = attempt
-        # A dictionary of floats would be built, found too large, and dropped: a waste of time.
-        self._repetitive = [field.name for field in schema if not pa.types.is_floating(field.type)]
-        self._open: dict[str, _OpenShard] = {}
+        self._open: dict[str, ShardWriter] = {}
         self._closed: dict[str, list[Future[Shard]]] = {split: [] for split in splits}
         # A closed shard is hashed while the next one is written.
         self._hashing = ThreadPoolExecutor(2, thread_name_prefix="shard-digest")
@@ -96,11 +97,8 @@ class ExamplesWriter:
             return
         if self._open[split].rows >= self._rows_per_shard:
             self._next_shard(split)
-        shard = self._open[split]
-        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-        shard.writer.write_table(table)
+        self._open[split].write(batch)
         self.rows[split] += batch.num_rows
-        shard.rows += batch.num_rows
 
     def _next_shard(self, split: str) -> None:
         if split in self._open:
@@ -108,44 +106,12 @@ class ExamplesWriter:
         path = manifest.shard_path(split, len(self._closed[split]), self._attempt)
         file = self._path / path
         file.parent.mkdir(exist_ok=True)
-        footer: list[pq.FileMetaData] = []
-        writer = pq.ParquetWriter(
-            file,
-            self._given,
-            compression="zstd",
-            use_dictionary=self._repetitive,
-            metadata_collector=footer,
-        )
-        self._open[split] = _OpenShard(path, file, writer, footer)
+        self._open[split] = ShardWriter(file, path, self._given)
 
     def _close(self, split: str) -> None:
         shard = self._open.pop(split)
-        shard.writer.close()
-        self.schema = shard.read_back().schema.to_arrow_schema().remove_metadata()
+        shard.close()
         self._closed[split].append(self._hashing.submit(shard.described))
-
-
-@dataclass
-class _OpenShard:
-    """A shard that is being written."""
-
-    path: str
-    file: Path
-    writer: pq.ParquetWriter
-    footer: "list[pq.FileMetaData]"
-    rows: int = 0
-
-    def read_back(self) -> "pq.FileMetaData":
-        """Return the footer of the closed shard."""
-        (footer,) = self.footer
-        return footer
-
-    def described(self) -> Shard:
-        """Return the closed shard as the manifest describes it."""
-        footer = self.read_back()
-        groups = tuple(footer.row_group(n).num_rows for n in range(footer.num_row_groups))
-        digest = lineage.digest_file(self.file)
-        return Shard(self.path, footer.num_rows, self.file.stat().st_size, digest, groups)
 
 
 def record(

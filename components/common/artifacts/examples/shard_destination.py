@@ -1,0 +1,111 @@
+"""Where the shards of an artifact are written: its own directory, or a folder elsewhere."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.storage import Folder, is_remote
+from kfp_tabular.components.common.storage.location import parse
+
+ATTEMPT_PREFIX = "attempt-"
+"""Folders of attempts have names that start with it."""
+
+
+@dataclass(frozen=True)
+class ShardDestination:
+    """A folder that belongs to one attempt to write an artifact. It can be sent to other processes.
+
+    A shard appears whole or not at all, and replaces one of the same path, so a piece that is
+    written again, or by two processes at once, is there once.
+
+    Attributes:
+        root: A local directory, or a URI.
+        shards_uri: What the manifest names as the place of the shards; empty if that is the
+            artifact's directory.
+
+    Example:
+        >>> ShardDestination.attempt_below("s3://bucket/taxi/examples", "5f0c").shards_uri
+        's3://bucket/taxi/examples/attempt-5f0c'
+    """
+
+    root: str
+    shards_uri: str = ""
+
+    @classmethod
+    def of(cls, directory: str | os.PathLike[str]) -> "ShardDestination":
+        """Return the directory of an artifact, which belongs to one attempt."""
+        return cls(os.fspath(directory))
+
+    @classmethod
+    def attempt_below(cls, uri: str, attempt: str = "") -> "ShardDestination":
+        """Return the folder of a new attempt.
+
+        Args:
+            uri: A URI, or the absolute path of a file system that all processes share.
+            attempt: A name that no other attempt has; made if empty.
+
+        Raises:
+            UserError: The scheme is unknown.
+        """
+        location = parse(uri)
+        base = str(location.path.absolute()) if location.is_local else str(location)
+        root = f"{base}/{ATTEMPT_PREFIX}{attempt or uuid.uuid4().hex[:12]}"
+        return cls(root, root)
+
+    @contextmanager
+    def file(self) -> Iterator[Path]:
+        """Yield a path for a shard that is being written; what is not `put` is removed."""
+        if is_remote(self.root):
+            with tempfile.TemporaryDirectory(prefix="kfp-tabular-shard-") as folder:
+                yield Path(folder) / "shard"
+            return
+        # Beside the others, to be renamed. Readers skip names that start with a dot.
+        path = Path(self.root) / f".shard-{uuid.uuid4().hex[:12]}.partial"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def put(self, file: Path, path: str) -> None:
+        """Put a complete file of `file` in its place.
+
+        Args:
+            file: The file.
+            path: The shard's path below the root.
+
+        Raises:
+            UserError: Access is denied.
+        """
+        if is_remote(self.root):
+            Folder(self.root).upload({path: file})
+            return
+        target = Path(self.root) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, such as after a failure."""
+        if is_remote(self.root):
+            folder = Folder(self.root)
+            folder.remove(folder.list())
+        else:
+            files.remove(Path(self.root))
+
+    @contextmanager
+    def removed_on_failure(self) -> Iterator[None]:
+        """If the block raises, remove what the attempt wrote elsewhere.
+
+        The directory of an artifact is left to who made it.
+        """
+        try:
+            yield
+        except BaseException:
+            if self.shards_uri:
+                self.remove()
+            raise
