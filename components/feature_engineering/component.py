@@ -61,14 +61,14 @@ def transform_features(
         feature_config: By feature, an object with `kind` (`numeric`, `categorical`, `hash`,
             `timestamp`, `bag`, `text`, `presence`, `drop`; derived by default) and its options.
             numeric: `log` (true, false, "auto"), `buckets` (32; 0 for none). categorical: `top_k`
-            (10000), `min_frequency` (2), `oov_buckets` (1). hash: `buckets` (4096). timestamp:
-            `parts` (of `month`, `day`, `weekday`, `hour`, `minute`, `utc_hour`, `hour_cycle`,
-            `weekday_cycle`, `month_cycle`, `year_cycle`, `age`, `elapsed`), `format` (strptime, or
-            `days` to `nanoseconds` since 1970), `holidays` (dates, or `12-25` for every year),
-            `reference` (the column that `age` is measured to). bag: `separator` (of text), `top_k`
-            (256), `min_frequency` (2). text: `words` and `characters` (columns of n-grams, at most
-            1024; 0 for none), `ngrams` (of words, 2), `character_ngrams` ([3, 5]), `length` (bytes
-            read, 8192).
+            (10000), `min_frequency` (2), `oov_buckets` (1), `equal_to` (columns to compare with; []
+            for none). hash: `buckets` (4096), `equal_to`. timestamp: `parts` (of `month`, `day`,
+            `weekday`, `hour`, `minute`, `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`,
+            `year_cycle`, `age`, `elapsed`), `format` (strptime, or `days` to `nanoseconds` since
+            1970), `holidays` (dates, or `12-25` for every year), `reference` (the column that `age`
+            is measured to). bag: `separator` (of text), `top_k` (256), `min_frequency` (2). text:
+            `words` and `characters` (columns of n-grams, at most 1024; 0 for none), `ngrams` (of
+            words, 2), `character_ngrams` ([3, 5]), `length` (bytes read, 8192).
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.

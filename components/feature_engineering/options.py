@@ -50,18 +50,18 @@ class TransformOptions:
     )
     feature_config: dict[str, Any] = option(
         {},
-        f"""By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`,
-        `bag`, `text`, `presence`, `drop`; derived by default) and its options. numeric: `log`
-        (true, false, "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
-        `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}). hash: `buckets`
-        ({HASH_BUCKETS}). timestamp: `parts` (of `month`, `day`, `weekday`, `hour`, `minute`,
-        `utc_hour`, `hour_cycle`, `weekday_cycle`, `month_cycle`, `year_cycle`, `age`,
-        `elapsed`), `format` (strptime, or `days` to `nanoseconds` since 1970), `holidays`
-        (dates, or `12-25` for every year), `reference` (the column that `age` is measured to).
-        bag: `separator` (of text), `top_k` ({BAG_TOP_K}), `min_frequency` ({MIN_FREQUENCY}).
-        text: `words` and `characters` (columns of n-grams, at most {TEXT_COLUMNS}; 0 for none),
-        `ngrams` (of words, {TEXT_NGRAMS}), `character_ngrams` ([3, 5]), `length` (bytes read,
-        {TEXT_LENGTH}).""",
+        f"""By feature, an object with `kind` (`numeric`, `categorical`, `hash`, `timestamp`, `bag`,
+        `text`, `presence`, `drop`; derived by default) and its options. numeric: `log` (true,
+        false, "auto"), `buckets` ({BUCKETS}; 0 for none). categorical: `top_k` ({TOP_K}),
+        `min_frequency` ({MIN_FREQUENCY}), `oov_buckets` ({OOV_BUCKETS}), `equal_to` (columns to
+        compare with; [] for none). hash: `buckets` ({HASH_BUCKETS}), `equal_to`. timestamp: `parts`
+        (of `month`, `day`, `weekday`, `hour`, `minute`, `utc_hour`, `hour_cycle`, `weekday_cycle`,
+        `month_cycle`, `year_cycle`, `age`, `elapsed`), `format` (strptime, or `days` to
+        `nanoseconds` since 1970), `holidays` (dates, or `12-25` for every year), `reference` (the
+        column that `age` is measured to). bag: `separator` (of text), `top_k` ({BAG_TOP_K}),
+        `min_frequency` ({MIN_FREQUENCY}). text: `words` and `characters` (columns of n-grams, at
+        most {TEXT_COLUMNS}; 0 for none), `ngrams` (of words, {TEXT_NGRAMS}), `character_ngrams`
+        ([3, 5]), `length` (bytes read, {TEXT_LENGTH}).""",
     )
     preprocessing_fn: str = option(
         "",

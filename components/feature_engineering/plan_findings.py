@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 
 from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.feature_engineering.features.equality_choice import CONFIGURED, OPTION
 from kfp_tabular.components.feature_engineering.features.kind_choice import CODES, FREE_TEXT, PARTS
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     DroppedColumn,
@@ -50,6 +51,7 @@ def add(plan: FeaturePlan, found: Findings) -> None:
             f"{columns[0].why}. The others: {_listed(column.name for column in columns[1:])}.",
         )
     _add_texts(plan, found)
+    _add_equalities(plan, found)
     coded = [feature.feature.name for feature in plan.features if CODES in feature.why]
     if coded:
         found.note(
@@ -58,6 +60,24 @@ def add(plan: FeaturePlan, found: Findings) -> None:
             column=coded[0] if len(coded) == 1 else "",
             option=_option(coded[0], "numeric"),
         )
+
+
+def _add_equalities(plan: FeaturePlan, found: Findings) -> None:
+    derived = [equality for equality in plan.equalities if equality.why != CONFIGURED]
+    if not derived:
+        return
+    shown = "; ".join(
+        f"{equality.first.name!r} and {equality.second.name!r} ({equality.why})"
+        for equality in derived
+    )
+    more = f"; {len(plan.unpaired)} more pairs are left out" if plan.unpaired else ""
+    first = derived[0].first.name
+    found.note(
+        "equality",
+        f"A feature tells whether two columns have the same value: {shown}{more}.",
+        column=first if len(derived) == 1 else "",
+        option=f"feature_config={json.dumps({first: {OPTION: []}}, ensure_ascii=False)}",
+    )
 
 
 def _add_texts(plan: FeaturePlan, found: Findings) -> None:

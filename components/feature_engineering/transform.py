@@ -28,6 +28,8 @@ from kfp_tabular.components.feature_engineering import (
 from kfp_tabular.components.feature_engineering.features import (
     bag_facts,
     column_facts,
+    equality_choice,
+    equality_facts,
     feature_config,
     feature_plan,
     time_facts,
@@ -221,6 +223,11 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         dropped=inputs.dropped,
         bags=bag_facts.collect(inputs.examples, bags, split=TRAIN),
         texts=text_counts.collect(inputs.examples, text_columns, inputs.task),
+    )
+    pairs = equality_choice.candidates(plan, facts, configured)
+    agreements = equality_facts.collect(inputs.examples, pairs, split=TRAIN)
+    plan = equality_choice.choose(
+        plan, dict(zip(pairs, agreements, strict=True)), facts, configured, [settings.label, *names]
     )
     _logger.info("%d features kept, %d columns dropped", len(plan.features), len(plan.dropped))
     if not plan.features:

@@ -30,7 +30,8 @@ def derived(plan: FeaturePlan, task: Task) -> dict[str, Any]:
         `label`, `task`; `preprocessing_fn`, null; `raw_features`, the inputs of the graph (`name`,
         `dtype`, `required`); `features`, the derived features (`column`, `kind`, `why`,
         `settings`, `outputs`); `outputs`, all transformed columns (`name`, `size`, null for
-        numbers, and the `width` of a vector); `dropped` (`column`, `why`).
+        numbers, and the `width` of a vector); `dropped` (`column`, `why`); if there are any,
+        `pairs`, features of two columns (`columns`, `kind`, `why`, `settings`, `outputs`).
 
     Example:
         >>> dropped = DroppedColumn("id", "identifier: 90 rows, almost all values distinct")
@@ -48,8 +49,19 @@ def derived(plan: FeaturePlan, task: Task) -> dict[str, Any]:
         }
         for feature in plan.features
     ]
+    pairs = [
+        {
+            "columns": [equality.first.name, equality.second.name],
+            "kind": equality.kind,
+            "why": equality.why,
+            "settings": {"missing_id": equality.missing_id},
+            "outputs": [equality.value.name],
+        }
+        for equality in plan.equalities
+    ]
     raw = [feature.feature for feature in plan.features]
-    return _document(task, None, raw, features, plan.outputs, plan.dropped)
+    document = _document(task, None, raw, features, plan.outputs, plan.dropped)
+    return document | {"pairs": pairs} if pairs else document
 
 
 def own(
@@ -156,7 +168,7 @@ def markdown(
             ("column", "kind", "why", "settings", "transformed columns"),
             [
                 (
-                    _code(feature["column"]),
+                    ", ".join(_code(name) for name in _columns(feature)),
                     feature["kind"],
                     feature["why"],
                     "; ".join(
@@ -165,7 +177,7 @@ def markdown(
                     ),
                     ", ".join(_output(name, sizes) for name in feature["outputs"]),
                 )
-                for feature in document["features"]
+                for feature in [*document["features"], *document.get("pairs", ())]
             ],
         )
     if document["dropped"]:
@@ -175,6 +187,10 @@ def markdown(
             [(_code(column["column"]), column["why"]) for column in document["dropped"]],
         )
     return "\n".join(lines) + "\n"
+
+
+def _columns(feature: Mapping[str, Any]) -> Iterable[str]:
+    return feature["columns"] if "columns" in feature else [feature["column"]]
 
 
 def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

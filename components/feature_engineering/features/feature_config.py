@@ -223,6 +223,14 @@ def _reference(where: str, value: Any) -> str:
     return value
 
 
+def _equal_to(where: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise UserError(
+            f"{where}: expected a list of columns to compare with, [] for none, found {value!r}."
+        )
+    return tuple(value)
+
+
 def _separator(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise UserError(f"{where}: expected what separates items, such as ';', found {value!r}.")
@@ -244,8 +252,9 @@ OPTIONS: Mapping[FeatureKind, Mapping[str, Any]] = {
         "top_k": _Whole(1, _MOST_IDS),
         "min_frequency": _Whole(1, 2**53),
         "oov_buckets": _Whole(1, _MOST_IDS),
+        "equal_to": _equal_to,
     },
-    "hash": {"buckets": _Whole(2, _MOST_IDS)},
+    "hash": {"buckets": _Whole(2, _MOST_IDS), "equal_to": _equal_to},
     "timestamp": {
         "parts": _parts,
         "format": _format,

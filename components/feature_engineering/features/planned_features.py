@@ -332,6 +332,28 @@ class Text:
         return widths | {"length": self.ngrams.length}
 
 
+@dataclass(frozen=True)
+class Equality:
+    """Whether two columns have the same value: 0 for different, 1 for the same.
+
+    Attributes:
+        first: A raw feature, which is also a feature of its own.
+        second: Another one of the same type.
+        why: The reason for the feature.
+        missing_id: Whether 2 is the id of a row in which one of them is missing: if the train split
+            has such rows. Otherwise such a row counts as different.
+        value: The id.
+    """
+
+    first: RawFeature
+    second: RawFeature
+    why: str
+    missing_id: bool
+    value: TransformedColumn
+
+    kind = "equality"
+
+
 PlannedFeature = Numeric | Categorical | Hashed | Timestamp | Bag | Text | Presence
 
 
@@ -357,14 +379,19 @@ class FeaturePlan:
     """What becomes of every column.
 
     Attributes:
-        features: The features, in the schema's order.
+        features: The features of single columns, in the schema's order.
         dropped: The columns left out.
+        equalities: The features of pairs of columns.
+        unpaired: Pairs of columns that could have such a feature, beyond the most that are made.
     """
 
     features: tuple[PlannedFeature, ...]
     dropped: tuple[DroppedColumn, ...]
+    equalities: tuple[Equality, ...] = ()
+    unpaired: tuple[tuple[str, str], ...] = ()
 
     @property
     def outputs(self) -> list[TransformedColumn]:
         """The transformed columns of all features."""
-        return [output for feature in self.features for output in feature.outputs]
+        outputs = [output for feature in self.features for output in feature.outputs]
+        return outputs + [equality.value for equality in self.equalities]

@@ -28,6 +28,7 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     Age,
     Bag,
     Categorical,
+    Equality,
     FeaturePlan,
     Hashed,
     Numeric,
@@ -104,6 +105,8 @@ def preprocessing_fn(plan: FeaturePlan, vocabulary: Path) -> Callable[[Tensors],
                 outputs.update(_text(inputs, text, characters))
         for presence in _groups(_of(plan, Presence)):
             outputs.update(_presence(inputs, presence))
+        for equality in plan.equalities:
+            outputs[equality.value.name] = _equality(inputs, equality)
         return outputs
 
     return preprocess
@@ -318,6 +321,14 @@ def _presence(inputs: Tensors, group: Sequence[Presence]) -> dict[str, Any]:
     flags = preprocessing.is_missing(_stacked(inputs, group))
     flags = import_tensorflow().cast(flags, "float32")
     return _named([member.flag.name for member in group], flags)
+
+
+def _equality(inputs: Tensors, feature: Equality) -> Any:
+    tf = import_tensorflow()
+    first, second = inputs[feature.first.name], inputs[feature.second.name]
+    missing = preprocessing.is_missing(first) | preprocessing.is_missing(second)
+    instead = tf.constant(2 if feature.missing_id else 0, tf.int64)
+    return tf.where(missing, instead, tf.cast(tf.equal(first, second), tf.int64))
 
 
 @dataclass(frozen=True)

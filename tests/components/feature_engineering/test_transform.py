@@ -194,6 +194,83 @@ def test_a_column_is_dropped_by_configuration(run):
     assert done.dropped == {"gone": "configured"}
 
 
+def cards(rows=2000, seed=0):
+    random = np.random.default_rng(seed)
+    countries = np.array(["US", "PL", "FR", "DE", "JP", ""])
+    home = random.choice(countries, rows, p=[0.4, 0.2, 0.2, 0.1, 0.08, 0.02])
+    here = np.where(random.random(rows) < 0.9, home, random.choice(countries, rows))
+    missing = random.random(rows) < 0.05
+    return pa.table(
+        {
+            "home": pa.array(home, mask=missing),
+            "here": here,
+            "amount": random.normal(size=rows),
+            "y": np.where((home != here) ^ (random.random(rows) < 0.1), "yes", "no"),
+        }
+    )
+
+
+def test_two_columns_of_one_domain_are_compared(run):
+    done = run({"train": cards(), "test": cards(300, 1)})
+    for split, table in (("train", cards()), ("test", cards(300, 1))):
+        home, here = (table[name].fill_null("").to_pylist() for name in ("home", "here"))
+        expected = [
+            2 if not one or not other else int(one == other)
+            for one, other in zip(home, here, strict=True)
+        ]
+        assert done.column("home__equals_here", split).tolist() == expected
+    (pair,) = done.features["pairs"]
+    assert pair["columns"] == ["home", "here"]
+    assert "| `home`, `here` | equality |" in done.summary
+    assert "home__equals_here` (3 ids)" in done.summary
+    (note,) = [each for each in findings.read(done.graph) if each.code == "equality"]
+    assert note.option == 'feature_config={"home": {"equal_to": []}}'
+
+    layer = tft.TFTransformOutput(str(done.graph)).transform_features_layer()
+    answer = layer(
+        {
+            "home": tf.constant(["US", "US", "", "new", "new"]),
+            "here": tf.constant(["US", "PL", "", "new", "newer"]),
+            "amount": tf.constant([0.0] * 5),
+        }
+    )
+    assert answer["home__equals_here"].numpy().tolist() == [1, 0, 2, 1, 0]
+
+
+def test_the_option_of_the_note_leaves_the_comparison_out(run):
+    done = run(cards(), feature_config={"home": {"equal_to": []}})
+    assert "pairs" not in done.features
+    assert "home__equals_here" not in done.table().column_names
+    assert not [each for each in findings.read(done.graph) if each.code == "equality"]
+
+
+def test_numbers_and_hashes_are_compared_if_configured(run):
+    random = np.random.default_rng(5)
+    table = pa.table(
+        {
+            "one": pa.array(random.integers(0, 9, 500), mask=np.arange(500) == 3),
+            "two": random.integers(0, 9, 500),
+            "word": random.choice(["u", "v", "w"], 500),
+            "other": random.choice(["u", "v"], 500),
+            "y": random.normal(size=500),
+        }
+    )
+    done = run(
+        table,
+        feature_config={
+            "one": {"kind": "categorical", "equal_to": ["two"]},
+            "two": {"kind": "hash"},
+            "word": {"kind": "hash", "equal_to": ["other"]},
+        },
+    )
+    one, two = (table[name].to_pylist() for name in ("one", "two"))
+    expected = [2 if a is None else int(a == b) for a, b in zip(one, two, strict=True)]
+    assert done.column("one__equals_two").tolist() == expected
+    words, others = (table[name].to_pylist() for name in ("word", "other"))
+    expected = [int(a == b) for a, b in zip(words, others, strict=True)]
+    assert done.column("word__equals_other").tolist() == expected
+
+
 def test_the_graph_serves_without_the_label_and_without_dropped_columns(done):
     output = tft.TFTransformOutput(str(done.graph))
     used = ["fare", "length", "seconds", "zone", "hour", "started", "ended"]
