@@ -1,5 +1,6 @@
 """Finds the supervised task that a label defines."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
@@ -7,10 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts import example_pieces
+from kfp_tabular.components.common.artifacts.example_pieces import PieceReader
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.supervised_task import Task, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.folds.value_counts import ValueCounts
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -46,6 +49,7 @@ def resolve(
     task: str,
     positive: str = "",
     found: Findings | None = None,
+    engine: Engine | None = None,
 ) -> Task:
     """Find the task that a label defines.
 
@@ -62,6 +66,7 @@ def resolve(
         task: `auto`, or the task to check the label against.
         positive: The positive class of a binary task; empty to choose.
         found: The findings of the task.
+        engine: What counts the labels; None for threads of this process.
 
     Raises:
         UserError: The column or the task does not exist, or the label is missing or constant in
@@ -82,7 +87,7 @@ def resolve(
     names = examples.schema.names
     if label not in names:
         raise UserError(f"label: the data have no column {label!r}.{closest(label, names)}")
-    counts = _counts(examples, label, TRAIN)
+    counts = _counts(examples, label, TRAIN, engine)
     if not counts:
         raise UserError(f"label {label!r}: the train split has no value. Choose another column.")
     if len(counts) == 1:
@@ -91,7 +96,11 @@ def resolve(
             f"label {label!r}: always {value!r} in the train split, so there is nothing to learn. "
             "Choose another column, or other splits."
         )
-    splits = {split: _counts(examples, label, split) for split in examples.splits if split != TRAIN}
+    splits = {
+        split: _counts(examples, label, split, engine)
+        for split in examples.splits
+        if split != TRAIN
+    }
     values = set(counts).union(*splits.values())
     kind = _kind(label, values, examples.schema.field(label).type, task)
     if positive and kind != "binary":
@@ -173,14 +182,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _counts(examples: Examples, label: str, split: str) -> Mapping[Any, int]:
-    """Return rows by value; of more than `MOST_CLASSES` values, those of the first rows alone."""
-    reader = example_pieces.reader(examples, [label])
+def _labels(reader: PieceReader, piece: Piece) -> Iterator[pa.Array]:
+    for rows in reader(piece):
+        column = rows.batch.column(0)
+        yield column.filter(present(column))
 
-    def labels(piece: Piece) -> Iterator[pa.Array]:
-        for rows in reader(piece):
-            column = rows.batch.column(0)
-            yield column.filter(present(column))
+
+def _counts(
+    examples: Examples, label: str, split: str, engine: Engine | None = None
+) -> Mapping[Any, int]:
+    """Return rows by value; of more than `MOST_CLASSES` values, those of the first rows alone."""
+    labels = functools.partial(_labels, example_pieces.reader(examples, [label]))
 
     def of_first_rows() -> dict[Any, int]:
         counts: dict[Any, int] = {}
@@ -199,7 +211,8 @@ def _counts(examples: Examples, label: str, split: str) -> Mapping[Any, int]:
     # A few rows show that a label is a quantity: others need not be read.
     if not first.result().are_exact:
         return of_first_rows()
-    found = LocalEngine().fold(pieces, lambda: ValueCounts(MOST_CLASSES, hashes=0), labels)
+    factory = functools.partial(ValueCounts, MOST_CLASSES, hashes=0)
+    found = (engine or LocalEngine()).fold(pieces, factory, labels)
     return dict(found.ranked()) if found.are_exact else of_first_rows()
 
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import Examples, record
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    ShardDestination,
+    record,
+)
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.raw_features import (
     SCHEMA_FILE,
@@ -18,6 +22,7 @@ from kfp_tabular.components.common.artifacts.raw_features import (
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.feature_engineering import (
     plan_findings,
@@ -94,11 +99,15 @@ class TransformResult:
     examples_lineage: Mapping[str, Any]
 
 
-def run(request: TransformRequest) -> TransformResult:
+def run(
+    request: TransformRequest, engine: Engine | None = None, shards_uri: str = ""
+) -> TransformResult:
     """Derive features, write their transform graph, and transform the examples.
 
     Args:
         request: What to transform, and where to write.
+        engine: What runs folds and maps; None for threads of this process.
+        shards_uri: The URI below which the shards are written; empty for the output's directory.
 
     Raises:
         UserError: An option does not fit the data, or no feature is left.
@@ -109,14 +118,14 @@ def run(request: TransformRequest) -> TransformResult:
     task_resolution.require_train(examples)
     found = Findings()
     task = task_resolution.resolve(
-        examples, settings.label, settings.task, settings.positive_class, found
+        examples, settings.label, settings.task, settings.positive_class, found, engine
     )
     _logger.info("task: %s, label %r", task.kind, task.label)
     formats = column_format.read(request.examples)
     candidates, dropped = _candidates(
         settings, examples, schema_columns(read_schema(request.schema), formats)
     )
-    inputs = _Inputs(settings, examples, task, candidates, dropped, found)
+    inputs = _Inputs(settings, examples, task, candidates, dropped, found, engine)
     with files.atomic_directory(request.transform_graph) as directory:
         if settings.preprocessing_fn:
             made = _from_function(inputs, directory)
@@ -135,14 +144,18 @@ def run(request: TransformRequest) -> TransformResult:
             inputs={"examples": request.examples, "schema": request.schema},
             libraries=LIBRARIES,
         )
-        with files.atomic_directory(request.transformed_examples) as splits:
+        with (
+            files.atomic_directory(request.transformed_examples) as splits,
+            ShardDestination.opened(splits, shards_uri) as destination,
+        ):
             written = transformed_examples.write(
                 examples,
                 directory,
-                splits,
+                destination,
                 features=made.features,
                 outputs=made.outputs,
                 task=task,
+                engine=engine,
             )
             examples_lineage = record(
                 splits,
@@ -150,6 +163,7 @@ def run(request: TransformRequest) -> TransformResult:
                 written.shards,
                 inputs={"examples": request.examples, "transform_graph": directory},
                 libraries=LIBRARIES,
+                shards_uri=destination.shards_uri,
             )
     files.write_text(request.summary, transform_summary.markdown(made.document, written, found))
     return TransformResult(task, written.rows, graph_lineage, examples_lineage)
@@ -165,6 +179,7 @@ class _Inputs:
     candidates: Sequence[SchemaColumn]
     dropped: Sequence[DroppedColumn]
     found: Findings
+    engine: Engine | None
 
 
 @dataclass(frozen=True)
@@ -211,7 +226,7 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         for name, option in configured.items()
         if option.kind == "categorical"
     }
-    facts = column_facts.collect(inputs.examples, wanted, counted=counted)
+    facts = column_facts.collect(inputs.examples, wanted, counted=counted, engine=inputs.engine)
     facts = _with_times(inputs, configured, facts)
     bags = feature_plan.bag_columns(inputs.candidates, facts, configured)
     text_columns = feature_plan.text_columns(kept, facts, configured)
@@ -243,7 +258,9 @@ def _with_times(
 ) -> dict[str, column_facts.ColumnFacts]:
     """Return the facts, with those about points in time where a column holds some."""
     times, references = feature_plan.time_columns(inputs.candidates, facts, configured)
-    found = time_facts.collect(inputs.examples, times, references, split=TRAIN)
+    found = time_facts.collect(
+        inputs.examples, times, references, split=TRAIN, engine=inputs.engine
+    )
     return {name: replace(of, times=found.get(name)) for name, of in facts.items()}
 
 

@@ -1,9 +1,12 @@
-"""Applies a transform graph to every split and writes the transformed examples."""
+"""Applies a transform graph to every split and writes the transformed examples.
 
+A map: a piece of the examples becomes a shard of the transformed ones.
+"""
+
+import functools
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,22 +14,36 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
-from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
+from kfp_tabular.components.common.artifacts.example_pieces import PieceReader
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    PieceWriter,
+    ShardDestination,
+    gather,
+)
+from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.feature_engineering import target_encoding
 from kfp_tabular.components.feature_engineering.features.column_facts import batch_rows
 from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
 
 _BATCH_ROWS = 32_768
 _VECTOR_CELLS = 4_000_000
-_THREADS = 2
+
+Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""A transform graph: from raw features to transformed columns, both as tensors by name."""
 
 _logger = logging.getLogger(__name__)
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -58,100 +75,152 @@ class TransformedExamples(TransformedRows):
 def write(
     examples: Examples,
     graph: Path,
-    destination: Path,
+    destination: ShardDestination,
     *,
     features: Sequence[RawFeature],
     outputs: Sequence[TransformedColumn],
     task: Task,
+    engine: Engine | None = None,
+    piece_rows: int = 0,
 ) -> TransformedExamples:
     """Transform all splits and write them.
 
     Args:
         examples: The examples to transform.
         graph: A tf.Transform output directory.
-        destination: An existing directory.
+        destination: Where the shards are written.
         features: The raw features that the graph takes.
         outputs: The graph's outputs, in the order of the columns.
         task: The task, which defines how labels are encoded.
+        engine: What runs the map; None for threads of this process.
+        piece_rows: The wanted number of rows of a piece; 0 for the usual one.
 
     Raises:
         UserError: A value does not fit its feature, or a split has no row with a label.
     """
-    apply = _Transform(graph, features, outputs, task)
-    schema = apply.schema
-    size = batch_rows(len(features) + len(outputs), _BATCH_ROWS)
-    cells = sum(output.cells for output in outputs)
-    if cells > len(outputs):
-        size = min(size, batch_rows(cells, _BATCH_ROWS, _VECTOR_CELLS))
+    apply = ApplyGraph(str(graph), tuple(features), tuple(outputs), task, destination)
+    # Names the columns that are missing.
+    example_pieces.reader(examples, apply.columns)
+    pieces = [
+        piece
+        for split in examples.splits
+        for piece in example_pieces.pieces(examples, split, piece_rows)
+    ]
     unlabelled = dict.fromkeys(examples.splits, 0)
-    with (
-        ExamplesWriter(destination, schema, examples.splits) as writer,
-        ThreadPoolExecutor(_THREADS) as threads,
-    ):
-        for split in examples.splits:
-            batches = examples.batches(split, apply.columns, size)
-            for batch, given in _in_order(threads, apply, batches):
-                unlabelled[split] += given - batch.num_rows
-                writer.write(split, batch)
-            _logger.info("%s: %d rows transformed", split, writer.rows[split])
-        rows = dict(writer.rows)
+
+    def shards() -> Iterator[Shards]:
+        done = (engine or LocalEngine()).map(pieces, apply, what="transforming")
+        for piece, made in done:
+            unlabelled[piece.split] += made.unlabelled
+            yield made.shards
+
+    gathered = gather(destination, apply.schema, examples.splits, shards())
     for split, missing in unlabelled.items():
-        if missing and not rows[split]:
+        if missing and not gathered.rows[split]:
             raise UserError(f"label {task.label!r}: the {split} split has no value.")
         if missing:
             _logger.warning("%s: left out %d rows without a label", split, missing)
-    return TransformedExamples(rows, unlabelled, writer.schema, writer.shards)
+    return TransformedExamples(gathered.rows, unlabelled, gathered.schema, gathered.shards)
 
 
-class _Transform:
-    """Transforms batches with a transform graph."""
+@dataclass(frozen=True)
+class TransformedPiece:
+    """What was made of a piece.
 
-    def __init__(
-        self,
-        graph: Path,
-        features: Sequence[RawFeature],
-        outputs: Sequence[TransformedColumn],
-        task: Task,
-    ) -> None:
-        tf = import_tensorflow()
-        import tensorflow_transform as tft
+    Attributes:
+        shards: The shards of its split; none without rows.
+        unlabelled: Rows left out because they have no label.
+    """
 
-        layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
-        self._tf = tf
-        self._function = tf.function(layer.call, autograph=False, reduce_retracing=True)
-        self._features = features
-        self._outputs = outputs
-        self._task = task
+    shards: Shards
+    unlabelled: int
+
+
+@dataclass(frozen=True)
+class ApplyGraph:
+    """Makes a shard of a piece. It can be sent to other processes.
+
+    Attributes:
+        graph: The path of a tf.Transform output directory.
+        features: The raw features that the graph takes.
+        outputs: The graph's outputs, in the order of the columns.
+        task: The task, which defines how labels are encoded.
+        destination: Where the shards are written.
+    """
+
+    graph: str
+    features: tuple[RawFeature, ...]
+    outputs: tuple[TransformedColumn, ...]
+    task: Task
+    destination: ShardDestination
 
     @property
     def columns(self) -> list[str]:
         """The columns to read."""
-        return [*(feature.name for feature in self._features), self._task.label]
+        return [*(feature.name for feature in self.features), self.task.label]
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of transformed batches."""
         label = TransformedColumn(
-            self._task.label, None if self._task.kind == "regression" else len(self._task.classes)
+            self.task.label, None if self.task.kind == "regression" else len(self.task.classes)
         )
-        return pa.schema([(output.name, _arrow_type(output)) for output in [*self._outputs, label]])
+        return pa.schema([(output.name, _arrow_type(output)) for output in [*self.outputs, label]])
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-        """Return the transformed batch, and the number of rows before rows were left out."""
-        given = batch.num_rows
+    def __call__(self, piece: Piece) -> TransformedPiece:
+        """Transform a piece, write it, and return what was written."""
+        transform, schema = _loaded(self.graph), self.schema
+        read = PieceReader(tuple(self.columns), self.batch_rows(piece.rows))
+        unlabelled = 0
+        with PieceWriter(self.destination, piece.number, schema) as writer:
+            for rows in read(piece):
+                batch = self._transformed(rows.batch, transform, schema)
+                unlabelled += rows.batch.num_rows - batch.num_rows
+                writer.write(piece.split, batch)
+        return TransformedPiece(writer.shards, unlabelled)
+
+    def batch_rows(self, rows: int) -> int:
+        """Return the size of batches, each of which becomes a row group: nearly equal ones."""
+        size = batch_rows(len(self.features) + len(self.outputs), _BATCH_ROWS)
+        cells = sum(output.cells for output in self.outputs)
+        if cells > len(self.outputs):
+            size = min(size, batch_rows(cells, _BATCH_ROWS, _VECTOR_CELLS))
+        return -(-rows // max(1, -(-rows // size))) or size
+
+    def _transformed(
+        self, batch: pa.RecordBatch, transform: Transform, schema: pa.Schema
+    ) -> pa.RecordBatch:
+        """Return the rows with a label, transformed."""
+        tf = import_tensorflow()
         label = batch.column(batch.num_columns - 1)
         labeled = target_encoding.present(label)
-        if labeled.true_count < given:
+        if labeled.true_count < batch.num_rows:
             batch = batch.filter(labeled)
             label = batch.column(batch.num_columns - 1)
         raw = {
-            feature.name: self._tf.constant(dense_numpy(batch.column(index), feature))
-            for index, feature in enumerate(self._features)
+            feature.name: tf.constant(dense_numpy(batch.column(index), feature))
+            for index, feature in enumerate(self.features)
         }
-        found = self._function(raw)
-        arrays = [_array(found[output.name].numpy(), output) for output in self._outputs]
-        arrays.append(pa.array(target_encoding.encode(label, self._task)))
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema), given
+        found = transform(raw)
+        arrays = [_array(found[output.name].numpy(), output) for output in self.outputs]
+        arrays.append(pa.array(target_encoding.encode(label, self.task)))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _loaded(graph: str) -> Transform:
+    """Return a transform graph; each process loads it once."""
+    with _loading:
+        return _load(graph)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(graph: str) -> Transform:
+    tf = import_tensorflow()
+    import tensorflow_transform as tft
+
+    layer = tft.TFTransformOutput(graph).transform_features_layer()
+    found: Transform = tf.function(layer.call, autograph=False, reduce_retracing=True)
+    return found
 
 
 def _arrow_type(output: TransformedColumn) -> pa.DataType:
@@ -165,16 +234,3 @@ def _array(values: "np.ndarray[Any, Any]", output: TransformedColumn) -> pa.Arra
         return pa.array(values.reshape(-1))
     numbers = values.reshape(-1).astype(np.float16 if output.compact else np.float32, copy=False)
     return pa.FixedSizeListArray.from_arrays(pa.array(numbers), output.width)
-
-
-def _in_order(
-    threads: ThreadPoolExecutor, apply: _Transform, batches: Iterator[pa.RecordBatch]
-) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Yield results in order, with a bounded number of batches in progress."""
-    pending: deque[Future[tuple[pa.RecordBatch, int]]] = deque()
-    for batch in batches:
-        if len(pending) > _THREADS:
-            yield pending.popleft().result()
-        pending.append(threads.submit(apply, batch))
-    while pending:
-        yield pending.popleft().result()

@@ -4,6 +4,7 @@ It works on Arrow columns, without Beam, and its memory is bounded. The facts de
 rows and their positions in the split, not on how they are cut into pieces.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ _HASHES_OF_FEW = 65_536  # Of fewer rows than this they are exact.
 _ALL_HASHES = 8_000_000
 _BATCH_ROWS = 65_536
 _BATCH_CELLS = 16_000_000
+_SKEWNESS_DIGITS = 9
 _LARGEST_WHOLE = 2.0**53  # Doubles are exact up to here.
 
 Numbers = npt.NDArray[np.float64]
@@ -187,7 +189,7 @@ def collect(
     names = [feature.name for feature in features]
     return (engine or LocalEngine()).fold(
         pieces,
-        lambda: FactsFold(features, limits, total_rows(pieces)),
+        functools.partial(FactsFold, features, limits, total_rows(pieces)),
         example_pieces.reader(examples, names, batch_rows(len(features))),
         what="facts about columns",
     )
@@ -459,7 +461,6 @@ class _Column:
                 texts=tuple(self._texts.ordered()[1].to_pylist()),
                 spread=tuple(self._spread.ordered()[1].to_pylist()),
             )
-        varies = self._low < self._high
         return ColumnFacts(
             rows=self._rows,
             missing=self._missing,
@@ -467,18 +468,28 @@ class _Column:
             counts=counts,
             minimum=self._low,
             maximum=self._high,
-            moments=_moments(self._moments, varies=varies),
-            log_moments=_moments(self._log_moments, varies=varies) if self._log_moments else None,
+            moments=_moments(self._moments, self._low, self._high),
+            log_moments=None
+            if self._log_moments is None
+            else _moments(self._log_moments, math.log1p(self._low), math.log1p(self._high)),
             sample=np.sort(np.concatenate(self._sample).astype(np.float64)),
             whole=self.feature.dtype == "int64" or self._wholes is not None,
         )
 
 
-def _moments(found: moments.Moments, *, varies: bool) -> Moments:
-    """Return the moments. Without variation, the deviation is 0 in spite of rounding."""
-    if not varies or found.deviation == 0:
-        return Moments(found.mean, 0.0, 0.0)
-    return Moments(found.mean, found.deviation, found.skewness)
+def _moments(found: moments.Moments, low: float, high: float) -> Moments:
+    """Return the moments, the same for every order of merging.
+
+    Args:
+        found: The moments of some numbers.
+        low: The smallest number.
+        high: The largest.
+    """
+    # Without variation, the deviation is 0 in spite of rounding.
+    if low == high or not found.deviation:
+        return Moments(low, 0.0, 0.0)
+    mean, deviation = moments.stable(found.mean, found.deviation)
+    return Moments(mean, deviation, round(found.skewness, _SKEWNESS_DIGITS))
 
 
 def _present(dense: pa.Array, dtype: DType) -> pa.Array:

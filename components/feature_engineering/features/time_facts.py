@@ -1,5 +1,6 @@
 """Collects facts about the points in time of the train split, by a fold over their columns."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.accumulator import Rows
-from kfp_tabular.components.common.processing.folds.moments import Moments
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.folds.moments import Moments, stable
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.values import arrays, time_fields
 from kfp_tabular.components.common.values.arrays import Integers, Mask
@@ -88,7 +90,9 @@ class _Spread:
     def facts(self) -> Spread | None:
         if not self.moments.count:
             return None
-        return Spread(self.low, self.high, self.moments.mean, self.moments.deviation)
+        if self.low == self.high:
+            return Spread(self.low, self.high, self.low, 0.0)
+        return Spread(self.low, self.high, *stable(self.moments.mean, self.moments.deviation))
 
 
 class _Column:
@@ -197,6 +201,7 @@ def collect(
     references: Mapping[str, str] | None = None,
     *,
     split: str = "train",
+    engine: Engine | None = None,
 ) -> dict[str, TimeFacts]:
     """Collect facts about columns of times; columns without a readable time are left out.
 
@@ -205,6 +210,7 @@ def collect(
         times: How each column is written.
         references: By column, another one of them to which its age is measured.
         split: The split to read.
+        engine: What runs the fold; None for threads of this process.
 
     Example:
         >>> import tempfile
@@ -220,9 +226,9 @@ def collect(
     """
     if not times:
         return {}
-    return LocalEngine().fold(
+    return (engine or LocalEngine()).fold(
         example_pieces.pieces(examples, split),
-        lambda: TimesFold(times, references or {}),
+        functools.partial(TimesFold, times, references or {}),
         example_pieces.reader(examples, list(times), _BATCH_ROWS),
         what="facts about times",
     )

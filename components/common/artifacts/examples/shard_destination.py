@@ -57,6 +57,22 @@ class ShardDestination:
         root = f"{base}/{ATTEMPT_PREFIX}{attempt or uuid.uuid4().hex[:12]}"
         return cls(root, root)
 
+    @classmethod
+    @contextmanager
+    def opened(
+        cls, directory: str | os.PathLike[str], shards_uri: str = ""
+    ) -> Iterator["ShardDestination"]:
+        """Yield where to write; if the block raises, remove what was written elsewhere.
+
+        Args:
+            directory: The directory of the artifact, which belongs to one attempt.
+            shards_uri: The URI below which a folder for the attempt is made; empty for the
+                directory.
+        """
+        destination = cls.attempt_below(shards_uri) if shards_uri else cls.of(directory)
+        with destination.removed_on_failure():
+            yield destination
+
     @contextmanager
     def file(self) -> Iterator[Path]:
         """Yield a path for a shard that is being written; what is not `put` is removed."""
