@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-PieceKind = Literal["bytes", "row-groups"]
+PieceKind = Literal["bytes", "blocks", "row-groups"]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A byte range of a file, or row groups of a Parquet file.
+    """A byte range of a file, blocks of whole rows of some files, or row groups of a Parquet file.
 
     Attributes:
         uri: The file: a local path or a URI.
         kind: What `start` and `stop` count.
-        start: The first byte or row group.
+        start: The first byte, block or row group.
         stop: The end, exclusive.
         split: The split that the rows belong to; empty for none.
         rows: The number of rows; 0 where it is not known.

@@ -42,6 +42,12 @@ def compression(start: bytes) -> str:
     return ""
 
 
+def is_compressed(file: LocalFile) -> bool:
+    """Return whether a file is compressed, by its content."""
+    with file.path.open("rb") as stream:
+        return bool(compression(stream.read(8)))
+
+
 @contextmanager
 def open_decompressed(file: LocalFile) -> Iterator[BinaryIO]:
     """Open a file that is plain, or compressed with gzip, bzip2, xz, zstd, lz4, or zip.

@@ -45,7 +45,7 @@ class RowSyntax:
 
 
 @dataclass(frozen=True)
-class Piece:
+class RowBytes:
     """Consecutive bytes of a file.
 
     Attributes:
@@ -53,11 +53,13 @@ class Piece:
         line: The number of the first line, counted from 1.
         unclosed: Whether the line opens a quote that is never closed, or is longer than a row may
             be.
+        continues: Whether it is another part of the unclosed line before.
     """
 
     data: bytes
     line: int
     unclosed: bool = False
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Rows:
 
 def cut(
     stream: ByteStream, syntax: RowSyntax, line: int, piece_bytes: int, longest_row: int
-) -> Iterator[Piece]:
+) -> Iterator[RowBytes]:
     r"""Cut a stream into pieces of whole rows.
 
     Args:
@@ -106,24 +108,30 @@ def cut(
         data = rest + read
         if not data:
             return
+        while read and data.endswith(b"\r") and (after := stream.read(1)):
+            data += after  # A line end is not cut in two.
         if in_long_line:
             first, in_long_line = _first_line_end(data)
-            yield Piece(data[:first], line, unclosed=True)
+            yield RowBytes(data[:first], line, unclosed=True, continues=True)
             line += not in_long_line
             rest = data[first:]
             continue
         end = last_row_end(data, syntax)
-        if not read and end < len(data) and not _is_open(data[end:], syntax):
-            end = len(data)
+        if end < len(data) and (not read or (not end and len(data) > longest_row)):
+            rest_ends = rest_of(data[end:], syntax)
+            end += rest_ends.end
+            end = end if read or rest_ends.is_open else len(data)
+        if end > longest_row:
+            end = _end_before_long_row(data[:end], syntax, longest_row)
         if end:
-            yield Piece(data[:end], line)
+            yield RowBytes(data[:end], line)
             line += count_line_ends(data[:end])
             rest = data[end:]
-        elif read and len(data) < longest_row:
+        elif read and len(data) <= longest_row:
             rest = data
         else:
             first, in_long_line = _first_line_end(data)
-            yield Piece(data[:first], line, unclosed=True)
+            yield RowBytes(data[:first], line, unclosed=True)
             line += not in_long_line
             rest = data[first:]
         if not read and not rest:
@@ -290,18 +298,66 @@ def first_row_end(data: bytes, syntax: RowSyntax) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What follows after the last row that a quick look found.
+
+    Attributes:
+        end: The offset after the last row that ends in it after all; 0 where none does.
+        is_open: Whether its last field opens a quote and does not close it.
+    """
+
+    end: int = 0
+    is_open: bool = False
+
+
+def rest_of(data: bytes, syntax: RowSyntax) -> Rest:
+    r"""Look closely at bytes from the start of a row.
+
+    Example:
+        >>> rest_of(b'1,2\r3,"4', RowSyntax())
+        Rest(end=4, is_open=True)
+    """
+    end, last = 0, None
+    for match in _lexer(syntax).finditer(data):
+        last = match
+        if data[match.start()] in _LINE_ENDS:
+            end = match.end()
+    can_be_open = last is not None and "open" in last.re.groupindex
+    return Rest(end, last is not None and can_be_open and last.group("open") is not None)
+
+
+def seems_inside(data: bytes, syntax: RowSyntax) -> bool:
+    r"""Return whether the quotes of a range pair up only if it begins inside quotes.
+
+    Args:
+        data: Bytes from the start of a line, with quotes.
+        syntax: What separates fields and rows.
+
+    Example:
+        >>> seems_inside(b'b",c\n', RowSyntax()), seems_inside(b'"b",c\n', RowSyntax())
+        (True, False)
+    """
+    if _paired_quotes(data, syntax) is not None:
+        return False
+    return _paired_quotes(syntax.quote + data, syntax) is not None
+
+
+def _end_before_long_row(data: bytes, syntax: RowSyntax, longest_row: int) -> int:
+    """Return the offset of the first row that is too long; that of the end where none is."""
+    start = 0
+    for match in _lexer(syntax).finditer(data):
+        if data[match.start()] in _LINE_ENDS:
+            if match.end() - start > longest_row:
+                return start
+            start = match.end()
+    return start if len(data) - start > longest_row else len(data)
+
+
 def _first_line_end(data: bytes) -> tuple[int, bool]:
     """Return the offset after the first line, and whether the line continues after `data`."""
     match = re.search(rb"\r\n|\r|\n", data)
     return (len(data), True) if match is None else (match.end(), False)
-
-
-def _is_open(row: bytes, syntax: RowSyntax) -> bool:
-    """Return whether a row's last field opens a quote and does not close it."""
-    last = None
-    for match in _lexer(syntax).finditer(row):
-        last = match
-    return last is not None and "open" in last.re.groupindex and last.group("open") is not None
 
 
 @lru_cache

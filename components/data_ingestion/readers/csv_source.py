@@ -3,6 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,23 +14,36 @@ import pyarrow.csv as pacsv
 
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
 from kfp_tabular.components.data_ingestion.options import CsvOptions
-from kfp_tabular.components.data_ingestion.readers import csv_rows, partitions
+from kfp_tabular.components.data_ingestion.readers import csv_index, csv_rows, partitions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
+from kfp_tabular.components.data_ingestion.readers.compression import is_compressed
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import CsvDialect, CsvLayout
-from kfp_tabular.components.data_ingestion.readers.csv_rows import Piece
+from kfp_tabular.components.data_ingestion.readers.csv_index import (
+    BlockIndex,
+    FileLayout,
+    offset_of_line,
+)
+from kfp_tabular.components.data_ingestion.readers.csv_rows import RowBytes
 from kfp_tabular.components.data_ingestion.readers.csv_sniffing.delimiters import fields_of
 from kfp_tabular.components.data_ingestion.readers.csv_sniffing.sniffer import (
     SniffedFile,
     decisions,
     sniff,
 )
-from kfp_tabular.components.data_ingestion.readers.csv_stream import open_utf8, skip
+from kfp_tabular.components.data_ingestion.readers.csv_stream import (
+    is_bytewise,
+    open_utf8,
+    skip,
+    to_utf8,
+)
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition
 from kfp_tabular.components.data_ingestion.readers.source import (
     MOST_TEXT,
@@ -35,11 +52,14 @@ from kfp_tabular.components.data_ingestion.readers.source import (
     RowNumbers,
     SourceLine,
 )
+from kfp_tabular.components.data_ingestion.readers.source_pieces import grouped
 
-PIECE_BYTES = 4 << 20
+BLOCK_BYTES = 4 << 20
 _BYTES_PER_COLUMN = 8 << 10
-"""The minimum length of a piece per column: each column of a piece has a fixed cost."""
+"""The minimum length of a block per column: each column of a block has a fixed cost."""
+_LARGE = 256 << 20
 _LONGEST_ROW = 16 << 20
+_Numbers = np.ndarray[Any, np.dtype[np.int64]]
 _BEHIND = "\n"
 """Stands for what is behind a delimiter at the end of a row; no column is called so."""
 
@@ -94,7 +114,9 @@ class CsvSource:
             )
         )
         self.bags: Mapping[str, ColumnFormat] = {}
-        self.notes: Sequence[Finding] = decisions(self._files)
+        self.notes: Sequence[Finding] = [*decisions(self._files), *self._uncut()]
+        self._indexes: Sequence[BlockIndex | None] = ()
+        self._blocks: _Numbers = np.empty((0, 2), np.int64)
         for name in selection.nested:
             way = f'{{"{name}": {{"kind": "bag", "separator": ";"}}}}'
             raise UserError(
@@ -102,29 +124,69 @@ class CsvSource:
                 f"with separators, use feature_config={way}."
             )
 
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator["CsvBlock"]:
-        """Yield the files as blocks of whole rows, in order."""
-        wanted = self.columns if columns is None else columns
-        piece_bytes = max(PIECE_BYTES, len(self.columns) * _BYTES_PER_COLUMN)
-        for file, found in self._files.items():
-            dialect, layout = found.dialect, found.layout
-            reading = _Reading(
-                file.uri,
-                layout,
-                tuple(wanted),
-                dialect,
-                self._selection.partition(file, layout.columns),
+    def pieces(self, engine: Engine) -> Sequence[Piece]:
+        """Find the blocks of the files that can be cut, and group them."""
+        cut = {file: layout for file in self._files if (layout := self._cuttable(file))}
+        found = dict(zip(cut, csv_index.index(list(cut.values()), engine), strict=True))
+        self._indexes = [found.get(file) for file in self._files]
+        self._blocks, sizes = _numbered(self._indexes, [each.path for each in self._files])
+        return grouped(sizes, "blocks", self._first.uri)
+
+    def reader(self, columns: Sequence[str] | None = None) -> "CsvReader":
+        """Return what reads the pieces; only after `pieces`."""
+        wanted = tuple(self.columns if columns is None else columns)
+        readings = [
+            _Reading(
+                file,
+                found.layout,
+                wanted,
+                found.dialect,
+                self._selection.partition(file, found.layout.columns),
             )
-            with open_utf8(file, dialect.encoding) as stream:
-                skip(stream, layout.size)
-                for piece in csv_rows.cut(
-                    stream,
-                    dialect.syntax,
-                    layout.lines + 1,
-                    piece_bytes,
-                    max(_LONGEST_ROW, 4 * piece_bytes),
-                ):
-                    yield CsvBlock(piece, reading)
+            for file, found in self._files.items()
+        ]
+        return CsvReader(readings, self._indexes, self._blocks, self._block_bytes)
+
+    @property
+    def _block_bytes(self) -> int:
+        return max(BLOCK_BYTES, len(self.columns) * _BYTES_PER_COLUMN)
+
+    def _cuttable(self, file: LocalFile) -> FileLayout | None:
+        """Return how to cut a file; None where it has to be read from its start."""
+        found = self._files[file]
+        if not is_bytewise(found.dialect.encoding) or is_compressed(file):
+            return None
+        size = file.path.stat().st_size
+        syntax, layout = found.dialect.syntax, found.layout
+        first = offset_of_line(file.path, layout.lines)
+        return FileLayout(
+            str(file.path),
+            syntax,
+            min(first, size),
+            layout.lines + 1,
+            size,
+            self._block_bytes,
+            longest_row(self._block_bytes),
+        )
+
+    def _uncut(self) -> list[Finding]:
+        """Say which large files are read from their start to their end, by one thread."""
+        return [
+            Finding(
+                "note",
+                "one-piece",
+                f"{file.uri} is read as one piece, which takes longer than plain UTF-8: "
+                + (
+                    "compressed data cannot be cut."
+                    if is_compressed(file)
+                    else f"{found.dialect.encoding.name} cannot be cut."
+                ),
+                option="data_uri",
+            )
+            for file, found in self._files.items()
+            if file.path.stat().st_size >= _LARGE
+            and (is_compressed(file) or not is_bytewise(found.dialect.encoding))
+        ]
 
     def values_of(self, file: str, row: str, column: str) -> list[str]:
         """Return what a row that could not be read may hold in a column.
@@ -164,15 +226,91 @@ def _named_like(first: SniffedFile, other: SniffedFile) -> SniffedFile:
     return replace(other, layout=replace(other.layout, columns=names))
 
 
+def longest_row(block_bytes: int) -> int:
+    """Return how long a row may be; a longer one opens a quote by mistake."""
+    return max(_LONGEST_ROW, 4 * block_bytes)
+
+
+def _numbered(
+    indexes: Sequence[BlockIndex | None], paths: Sequence[Path]
+) -> tuple[_Numbers, list[int]]:
+    """Return the file and the number in it of all blocks, and their sizes."""
+    blocks: list[tuple[int, int]] = []
+    sizes: list[int] = []
+    for file, (found, path) in enumerate(zip(indexes, paths, strict=True)):
+        if found is None:
+            blocks.append((file, 0))
+            sizes.append(path.stat().st_size)
+        else:
+            blocks += [(file, block) for block in range(len(found))]
+            sizes += np.diff(found.starts).tolist()
+    return np.array(blocks, np.int64).reshape(-1, 2), sizes
+
+
+@dataclass(frozen=True)
+class CsvReader:
+    """Reads pieces of CSV files. Made by `CsvSource.reader`.
+
+    Attributes:
+        readings: How to read each file.
+        indexes: The blocks of each file; None for one that is read from its start.
+        blocks: The file and the number in it of all blocks that pieces count.
+        block_bytes: The approximate length of a block of a file that is read from its start.
+    """
+
+    readings: "Sequence[_Reading]"
+    indexes: Sequence[BlockIndex | None]
+    blocks: _Numbers
+    block_bytes: int
+
+    def __call__(self, piece: Piece) -> Iterator["CsvBlock"]:
+        """Yield the blocks of a piece in order."""
+        for file, blocks in groupby(self.blocks[piece.start : piece.stop].tolist(), itemgetter(0)):
+            reading, found = self.readings[file], self.indexes[file]
+            if found is None:
+                yield from self._streamed(reading)
+                continue
+            numbers = [block for _, block in blocks]
+            for rows in csv_index.read_blocks(
+                str(reading.path), found, range(numbers[0], numbers[-1] + 1), 4 * MOST_TEXT
+            ):
+                yield CsvBlock(
+                    replace(rows, data=to_utf8(rows.data, reading.dialect.encoding)), reading
+                )
+
+    def _streamed(self, reading: "_Reading") -> Iterator["CsvBlock"]:
+        layout, dialect = reading.layout, reading.dialect
+        with open_utf8(reading.source, dialect.encoding) as stream:
+            skip(stream, layout.size)
+            for rows in csv_rows.cut(
+                stream,
+                dialect.syntax,
+                layout.lines + 1,
+                self.block_bytes,
+                longest_row(self.block_bytes),
+            ):
+                if not rows.continues:
+                    yield CsvBlock(rows, reading)
+
+
 @dataclass(frozen=True)
 class _Reading:
     """What the blocks of a file have in common."""
 
-    file: str
+    source: LocalFile
     layout: CsvLayout
     wanted: tuple[str, ...]
     dialect: CsvDialect
     partition: Partition
+
+    @property
+    def file(self) -> str:
+        """The URI of the file."""
+        return self.source.uri
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
 
     @property
     def last(self) -> tuple[str, ...]:
@@ -199,12 +337,12 @@ class _Reading:
 class CsvBlock:
     """Rows of one CSV file; a `source.Block`."""
 
-    piece: Piece
+    found: RowBytes
     reading: _Reading
 
     def parse(self) -> ParsedBlock:
         """Parse the rows."""
-        if self.piece.unclosed:
+        if self.found.unclosed:
             return self._unclosed()
         decoded = self._without_undecodable()
         table, ragged = self._split_fields(decoded.data)
@@ -245,13 +383,13 @@ class CsvBlock:
     @cached_property
     def _found(self) -> tuple[bytes, csv_rows.Rows]:
         """The bytes without comments, and the rows in them."""
-        data, syntax = self.piece.data, self.reading.dialect.syntax
+        data, syntax = self.found.data, self.reading.dialect.syntax
         rows = csv_rows.find_rows(data, syntax)
         return csv_rows.joined(data, rows) if syntax.skipped else (data, rows)
 
     @property
     def _data(self) -> bytes:
-        return self._found[0] if self.reading.dialect.syntax.skipped else self.piece.data
+        return self._found[0] if self.reading.dialect.syntax.skipped else self.found.data
 
     @property
     def _rows(self) -> csv_rows.Rows:
@@ -268,7 +406,7 @@ class CsvBlock:
             for values in (self._rows.starts, self._rows.ends, self._rows.lines)
         )
         return [
-            SourceLine(self.piece.line + line, _as_text(self._data[start:end]))
+            SourceLine(self.found.line + line, _as_text(self._data[start:end]))
             for start, end, line in zip(starts, ends, lines, strict=True)
         ]
 
@@ -281,9 +419,9 @@ class CsvBlock:
         }
 
     def _unclosed(self) -> ParsedBlock:
-        text = _as_text(self.piece.data.rstrip(b"\r\n"))
+        text = _as_text(self.found.data.rstrip(b"\r\n"))
         row = RejectedRow(
-            self.reading.file, self.piece.line, "an opening quote is never closed", text
+            self.reading.file, self.found.line, "an opening quote is never closed", text
         )
         return ParsedBlock(
             columns=self._columns(self._no_rows()),

@@ -10,6 +10,7 @@ from kfp_tabular.components.data_ingestion.readers.csv_dialect import TextEncodi
 from kfp_tabular.components.data_ingestion.readers.csv_rows import ByteStream
 
 _REPAIR = "kfp-tabular-cp1252"
+_UTF_8 = ("utf-8", "ascii", "utf-8-sig")
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
@@ -25,13 +26,53 @@ def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_REPAIR, _as_cp1252)
 
 
+def is_bytewise(encoding: TextEncoding) -> bool:
+    """Return whether each byte below 128 is the ASCII character, and no part of another one.
+
+    Then line ends, delimiters and quotes can be found without decoding, anywhere in a file. This is
+    not so in UTF-16, nor in encodings of Chinese and Japanese.
+
+    Example:
+        >>> is_bytewise(TextEncoding.of("cp1252")), is_bytewise(TextEncoding.of("utf-16"))
+        (True, False)
+    """
+    if encoding.codec.name in _UTF_8:
+        return True
+    ascii_bytes, others = bytes(range(128)), bytes(range(128, 256))
+    try:
+        return encoding.codec.decode(ascii_bytes, "strict")[0].encode() == ascii_bytes and len(
+            encoding.codec.decode(others, "replace")[0]
+        ) == len(others)
+    except (UnicodeError, ValueError):
+        return False
+
+
+def to_utf8(data: bytes, encoding: TextEncoding) -> bytes:
+    """Return whole lines in UTF-8. Bytes that do not decode stay as they are.
+
+    Example:
+        >>> to_utf8("été".encode("latin-1"), TextEncoding.of("latin-1")).decode()
+        'été'
+    """
+    if _is_utf8(encoding):
+        return data
+    return encoding.codec.decode(data, _errors(encoding))[0].encode("utf-8", "surrogateescape")
+
+
+def _is_utf8(encoding: TextEncoding) -> bool:
+    return encoding.codec.name in _UTF_8 and not encoding.repairs
+
+
+def _errors(encoding: TextEncoding) -> str:
+    return _REPAIR if encoding.repairs else "surrogateescape"
+
+
 class _Transcoded:
     """A stream in another encoding, read as UTF-8. Bytes that do not decode stay as they are."""
 
     def __init__(self, stream: ByteStream, encoding: TextEncoding) -> None:
         self._stream = stream
-        errors = _REPAIR if encoding.repairs else "surrogateescape"
-        self._decoder = encoding.codec.incrementaldecoder(errors=errors)
+        self._decoder = encoding.codec.incrementaldecoder(errors=_errors(encoding))
         self._rest = b""
 
     def read(self, size: int, /) -> bytes:
@@ -79,7 +120,7 @@ def open_utf8(file: LocalFile, encoding: TextEncoding) -> Iterator[ByteStream]:
     with open_decompressed(file) as stream:
         start = stream.read(len(codecs.BOM_UTF8))
         whole = _Pushback(b"" if start == codecs.BOM_UTF8 else start, stream)
-        if encoding.codec.name in ("utf-8", "ascii", "utf-8-sig") and not encoding.repairs:
+        if _is_utf8(encoding):
             yield whole
         else:
             yield _Transcoded(whole, encoding)

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns, typed_columns
@@ -24,6 +27,7 @@ from kfp_tabular.components.data_ingestion.readers.source import (
     RowNumbers,
     SourceLine,
 )
+from kfp_tabular.components.data_ingestion.readers.source_pieces import grouped
 from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout
 
 _MOST_ROWS = 65_536
@@ -58,6 +62,7 @@ class ParquetSource:
     ) -> None:
         self._selection = selection = selection or ColumnSelection()
         self._types = {file: _types(file) for file in files}
+        self._groups = {file: _row_groups(file) for file in files}
         self._partitions = {
             file: selection.partition(file, found) for file, found in self._types.items()
         }
@@ -86,28 +91,26 @@ class ParquetSource:
         )
         self.notes = self._layout.notes([(file.uri, self._types[file]) for file in files])
 
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator["TypedBlock"]:
-        """Yield the files as blocks, in order."""
+    def pieces(self, engine: Engine) -> Sequence[Piece]:  # noqa: ARG002 - `Source`
+        """Group the row groups of the files."""
+        sizes = [size for groups in self._groups.values() for _, size in groups]
+        return grouped(sizes, "row-groups", next(iter(self._types)).uri)
+
+    def reader(self, columns: Sequence[str] | None = None) -> "ParquetReader":
+        """Return what reads the pieces."""
         wanted = list(self.columns if columns is None else columns)
-        rows = max(min(_MOST_ROWS, _VALUES_PER_BLOCK // len(wanted)), 1)
         whole = {part: name for name, parts in self._parts.items() for part in parts}
+        readings = []
         for file, types in self._types.items():
             partition = self._partitions[file]
             read = [whole.get(name, name) for name in wanted if name not in partition]
             # Without a column of its own, a file still has a number of rows.
             read = list(dict.fromkeys(read)) or list(types)[:1]
             columns_of = partial(self._layout.columns, wanted=wanted, partition=partition)
-            with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
-                first_row = 1
-                for batch in parquet.iter_batches(batch_size=rows, columns=read):
-                    yield TypedBlock(
-                        batch.select(read),
-                        file.uri,
-                        first_row,
-                        self._layout.inferred,
-                        columns_of,
-                    )
-                    first_row += batch.num_rows
+            firsts = np.cumsum([1, *(rows for rows, _ in self._groups[file])]).tolist()
+            readings.append(_Reading(file, tuple(read), columns_of, tuple(firsts)))
+        rows = max(min(_MOST_ROWS, _VALUES_PER_BLOCK // len(wanted)), 1)
+        return ParquetReader(tuple(readings), self._layout.inferred, rows)
 
     def _check_nested(self, kept: Sequence[Mapping[str, pa.DataType]]) -> None:
         for file, types in zip(self._types, kept, strict=True):
@@ -161,6 +164,61 @@ class ParquetSource:
 
 
 ColumnsOf = Callable[[pa.RecordBatch], Mapping[str, pa.Array]]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How to read a file.
+
+    Attributes:
+        file: The file.
+        read: The columns to read, as the file has them.
+        columns_of: Returns the wanted columns of a batch.
+        firsts: The number of the first row of each row group, counted from 1, and that after the
+            last.
+    """
+
+    file: LocalFile
+    read: tuple[str, ...]
+    columns_of: "ColumnsOf"
+    firsts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ParquetReader:
+    """Reads pieces of Parquet files. Made by `ParquetSource.reader`.
+
+    Attributes:
+        readings: How to read each file.
+        inferred: Columns that get their type from their values as text.
+        block_rows: The largest number of rows in a block.
+    """
+
+    readings: "tuple[_Reading, ...]"
+    inferred: frozenset[str]
+    block_rows: int
+
+    def __call__(self, piece: Piece) -> "Iterator[TypedBlock]":
+        """Yield the blocks of a piece in order."""
+        first = 0
+        for reading in self.readings:
+            groups = len(reading.firsts) - 1
+            start, stop = max(piece.start - first, 0), min(piece.stop - first, groups)
+            first += groups
+            if start < stop:
+                yield from self._blocks(reading, range(start, stop))
+
+    def _blocks(self, reading: "_Reading", groups: range) -> "Iterator[TypedBlock]":
+        read, first_row = list(reading.read), reading.firsts[groups.start]
+        file = reading.file
+        with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
+            for batch in parquet.iter_batches(
+                batch_size=self.block_rows, row_groups=groups, columns=read
+            ):
+                yield TypedBlock(
+                    batch.select(read), file.uri, first_row, self.inferred, reading.columns_of
+                )
+                first_row += batch.num_rows
 
 
 @dataclass(frozen=True)
@@ -234,6 +292,14 @@ def _types(file: LocalFile) -> dict[str, pa.DataType]:
         schema = pq.read_schema(file.path, memory_map=True)
     _check_distinct(file, schema.names)
     return {field.name: field.type for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
+
+
+def _row_groups(file: LocalFile) -> list[tuple[int, int]]:
+    """Return the rows and bytes of each row group."""
+    with _readable(file):
+        footer = pq.read_metadata(file.path, memory_map=True)
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    return [(group.num_rows, group.total_byte_size) for group in groups]
 
 
 def _check_distinct(file: LocalFile, names: Sequence[str]) -> None:

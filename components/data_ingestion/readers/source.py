@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.findings import Finding
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 
@@ -100,9 +103,33 @@ class Source(Protocol):
     def notes(self) -> Sequence[Finding]:
         """What was decided about the columns."""
 
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[Block]:
-        """Yield the files as blocks, in order. Can be called several times.
+    def pieces(self, engine: Engine) -> Sequence[Piece]:
+        """Return pieces that together are the files, in order.
+
+        Args:
+            engine: Looks for places to cut at.
+        """
+
+    def reader(self, columns: Sequence[str] | None = None) -> "Reader":
+        """Return what reads the pieces.
 
         Args:
             columns: The columns to read; None for all.
         """
+
+
+Reader = Callable[[Piece], Iterator[Block]]
+"""Reads a piece as blocks, in order; in any thread or process."""
+
+
+def blocks(source: Source, columns: Sequence[str] | None = None) -> Iterator[Block]:
+    """Yield all blocks of a source, in order.
+
+    Args:
+        source: The source.
+        columns: The columns to read; None for all.
+    """
+    pieces = source.pieces(LocalEngine())
+    reader = source.reader(columns)
+    for piece in pieces:
+        yield from reader(piece)

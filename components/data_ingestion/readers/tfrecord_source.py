@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns
@@ -19,6 +22,8 @@ from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
 from kfp_tabular.components.data_ingestion.readers.parquet_source import TypedBlock
+from kfp_tabular.components.data_ingestion.readers.partitions import Partition
+from kfp_tabular.components.data_ingestion.readers.source_pieces import grouped
 from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLayout
 
 _RECORDS_PER_BLOCK = 8192
@@ -57,8 +62,9 @@ class TfRecordSource:
         self._files = files
         self._selection = selection = selection or ColumnSelection()
         seen = {file: _Seen(file) for file in files}
-        for file, _, batch in self._batches():
-            seen[file].add(batch)
+        for file in files:
+            for _, batch in _batches(file):
+                seen[file].add(batch)
         types = [dict(sorted(seen[file].types.items())) for file in files]
         own = sorted({name for found in types for name in found})
         if not own:
@@ -88,27 +94,20 @@ class TfRecordSource:
             [(file.uri, found) for file, found in zip(files, types, strict=True)]
         )
 
-    def blocks(self, columns: Sequence[str] | None = None) -> Iterator[TypedBlock]:
-        """Yield the files as blocks, in order."""
-        wanted = list(self.columns if columns is None else columns)
-        whole = {part: name for name, parts in self._parts.items() for part in parts}
-        for file, first_row, batch in self._batches():
-            partition = self._partitions[file]
-            read = [whole.get(name, name) for name in wanted if name not in partition]
-            read = [name for name in dict.fromkeys(read) if name in batch.schema.names]
-            values = [self._values(batch, name) for name in read]
-            rows = pa.RecordBatch.from_arrays(values, read) if values else batch.select([])
-            yield TypedBlock(
-                rows,
-                file.uri,
-                first_row,
-                self._layout.inferred,
-                partial(self._layout.columns, wanted=wanted, partition=partition),
-            )
+    def pieces(self, engine: Engine) -> Sequence[Piece]:  # noqa: ARG002 - `Source`
+        """Group the files: records have no marks to cut a file at."""
+        sizes = [file.path.stat().st_size for file in self._files]
+        return grouped(sizes, "blocks", self._files[0].uri)
 
-    def _values(self, batch: pa.RecordBatch, name: str) -> pa.Array:
-        values = batch.column(name)
-        return values if name in self._selection.nested else _scalar(values)
+    def reader(self, columns: Sequence[str] | None = None) -> "TfRecordReader":
+        """Return what reads the pieces."""
+        wanted = tuple(self.columns if columns is None else columns)
+        whole = {part: name for name, parts in self._parts.items() for part in parts}
+        partitions = [self._partitions[file] for file in self._files]
+        nested = frozenset(self._selection.nested)
+        return TfRecordReader(
+            tuple(self._files), tuple(partitions), wanted, whole, nested, self._layout
+        )
 
     def _check_nested(self, seen: Mapping[LocalFile, "_Seen"]) -> None:
         for file, found in seen.items():
@@ -124,26 +123,64 @@ class TfRecordSource:
                     + nested_columns.advice(unclear)
                 )
 
-    def _batches(self) -> Iterator[tuple[LocalFile, int, pa.RecordBatch]]:
-        """Yield the features of examples, each a list."""
-        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-        decoder = ExamplesToRecordBatchDecoder()
-        for file in self._files:
-            records = _records(file)
-            first_row = 1
-            while chunk := list(islice(records, _RECORDS_PER_BLOCK)):
-                try:
-                    lists = decoder.DecodeBatch(chunk)
-                except RuntimeError as error:  # the only error of the C++ decoder
-                    raise UserError(
-                        f"{file.uri}: records {first_row} to {first_row + len(chunk) - 1} are not "
-                        f"tf.Example with one type per feature: {error}"
-                    ) from error
-                if not lists.num_columns:
-                    lists = pa.RecordBatch.from_arrays([pa.nulls(len(chunk))], [""]).select([])
-                yield file, first_row, lists
-                first_row += len(chunk)
+@dataclass(frozen=True)
+class TfRecordReader:
+    """Reads pieces of TFRecord files. Made by `TfRecordSource.reader`.
+
+    Attributes:
+        files: The files.
+        partitions: What the folders of each file say about its rows.
+        wanted: The columns to read.
+        whole: The feature that a flattened column is a part of.
+        nested: The features with several values.
+        layout: How features become columns.
+    """
+
+    files: tuple[LocalFile, ...]
+    partitions: tuple[Partition, ...]
+    wanted: tuple[str, ...]
+    whole: Mapping[str, str]
+    nested: frozenset[str]
+    layout: ColumnLayout
+
+    def __call__(self, piece: Piece) -> Iterator[TypedBlock]:
+        """Yield the blocks of a piece in order."""
+        for number in range(piece.start, piece.stop):
+            file, partition = self.files[number], self.partitions[number]
+            columns_of = partial(self.layout.columns, wanted=self.wanted, partition=partition)
+            read = [self.whole.get(name, name) for name in self.wanted if name not in partition]
+            read = list(dict.fromkeys(read))
+            for first_row, batch in _batches(file):
+                there = [name for name in read if name in batch.schema.names]
+                values = [self._values(batch, name) for name in there]
+                rows = pa.RecordBatch.from_arrays(values, there) if values else batch.select([])
+                yield TypedBlock(rows, file.uri, first_row, self.layout.inferred, columns_of)
+
+    def _values(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        values = batch.column(name)
+        return values if name in self.nested else _scalar(values)
+
+
+def _batches(file: LocalFile) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the features of examples, each a list, after the number of the first example."""
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    decoder = ExamplesToRecordBatchDecoder()
+    records = _records(file)
+    first_row = 1
+    while chunk := list(islice(records, _RECORDS_PER_BLOCK)):
+        try:
+            lists = decoder.DecodeBatch(chunk)
+        except RuntimeError as error:  # the only error of the C++ decoder
+            raise UserError(
+                f"{file.uri}: records {first_row} to {first_row + len(chunk) - 1} are not "
+                f"tf.Example with one type per feature: {error}"
+            ) from error
+        if not lists.num_columns:
+            lists = pa.RecordBatch.from_arrays([pa.nulls(len(chunk))], [""]).select([])
+        yield first_row, lists
+        first_row += len(chunk)
 
 
 class _Seen:

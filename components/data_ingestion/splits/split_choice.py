@@ -25,7 +25,7 @@ from kfp_tabular.components.data_ingestion.options import (
     USING_KEYS,
     SplitOptions,
 )
-from kfp_tabular.components.data_ingestion.readers.source import Block, Source
+from kfp_tabular.components.data_ingestion.readers.source import Block, Source, blocks
 from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
 from kfp_tabular.components.data_ingestion.splits.splitters import (
@@ -158,7 +158,7 @@ def _settled(
 
     evidence = ColumnEvidence()
     with Window[Block, ColumnEvidence](threads(), _AHEAD) as window:
-        for _, of_block in window.map(look, source.blocks([column])):
+        for _, of_block in window.map(look, blocks(source, [column])):
             evidence.add(of_block)
     decision = decider.decide(column, evidence)
     column_decision.require_answers([decision])
@@ -168,4 +168,4 @@ def _settled(
         return of(conversion.convert(values, decision).values)
 
     with Window[Block, Kept](threads(), _AHEAD) as keeping:
-        return [kept for _, kept in keeping.map(keep, source.blocks([column]))]
+        return [kept for _, kept in keeping.map(keep, blocks(source, [column]))]

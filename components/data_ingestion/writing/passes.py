@@ -15,7 +15,12 @@ from kfp_tabular.components.data_ingestion.columns import column_decision
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
-from kfp_tabular.components.data_ingestion.readers.source import Block, RejectedRow, Source
+from kfp_tabular.components.data_ingestion.readers.source import (
+    Block,
+    RejectedRow,
+    Source,
+    blocks,
+)
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import prepared_block
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
@@ -156,7 +161,7 @@ class _Pass:
         self._splitting.start()
         start = said = time.monotonic()
         with Window[Block, _Result](threads(), _AHEAD) as window:
-            for block, result in window.map(self._work, self._source.blocks()):
+            for block, result in window.map(self._work, blocks(self._source)):
                 if self.decisions is None:
                     for waiting in (result, *window.waiting()):
                         self._add_evidence(waiting)

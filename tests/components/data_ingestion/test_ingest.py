@@ -53,7 +53,7 @@ def test_a_hash_split_by_keys_keeps_them_together(run):
 
 @pytest.mark.parametrize("piece_bytes", [100, 4 << 20])
 def test_a_time_split_cuts_the_whole_input(run, monkeypatch, piece_bytes):
-    monkeypatch.setattr(csv_source, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", piece_bytes)
     monkeypatch.setattr(csv_source, "_BYTES_PER_COLUMN", 0)
     got = run(
         ROWS,
@@ -271,7 +271,7 @@ def test_object_stores(run, request, tmp_path, store):
 
 
 def test_many_small_blocks_keep_the_order(run, monkeypatch):
-    monkeypatch.setattr(csv_source, "PIECE_BYTES", 64)
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", 64)
     monkeypatch.setattr(csv_source, "_BYTES_PER_COLUMN", 0)
     got = run(ROWS)
     assert got.column("id") == list(range(600))

@@ -12,6 +12,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
+from kfp_tabular.components.data_ingestion.readers.source import blocks
 from tests.cases import people, respell, spoil, write_csv
 
 ROWS = 200
@@ -43,7 +44,7 @@ def read(tmp_path):
         source = CsvSource(files, CsvOptions(**options), expected=expected)
         columns = {name: [] for name in source.columns}
         rejected = []
-        for block in source.blocks():
+        for block in blocks(source):
             parsed = block.parse()
             rejected += parsed.unreadable
             for name, values in columns.items():
@@ -163,7 +164,7 @@ def test_one_encoding_for_a_file(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("cp1252") / "a.csv"
     write_csv(path, {"word": words, "n": list(range(21))}, encoding="cp1252")
     source = CsvSource([LocalFile("a", path)], CsvOptions())
-    found = [value for block in source.blocks() for value in block.parse().columns["word"]]
+    found = [value for block in blocks(source) for value in block.parse().columns["word"]]
     assert [value.as_py() for value in found][1] == "a"
     assert len(found) == 21
 
@@ -333,7 +334,7 @@ def test_any_dialect_of_a_table_is_found(
     path.write_bytes(out.getvalue().encode(encoding))
     source = CsvSource([LocalFile("a", path)], CsvOptions())
     assert tuple(source.columns) == ("n", "amount", "word")
-    parsed = [block.parse() for block in source.blocks()]
+    parsed = [block.parse() for block in blocks(source)]
     found = [
         list(row)
         for part in parsed

@@ -11,11 +11,12 @@ from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers import csv_source
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
+from kfp_tabular.components.data_ingestion.readers.source import blocks
 
 
 @pytest.fixture(params=[1, 40, 4 << 20], ids=lambda size: f"pieces of {size}")
 def piece_bytes(request, monkeypatch):
-    monkeypatch.setattr(csv_source, "PIECE_BYTES", request.param)
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", request.param)
     monkeypatch.setattr(csv_source, "_BYTES_PER_COLUMN", 0)
 
 
@@ -118,13 +119,13 @@ def test_what_a_csv_writer_wrote_comes_back(tmp_path_factory, rows, size):
     writer.writerows(rows)
     path = tmp_path_factory.mktemp("csv") / "data.csv"
     path.write_bytes(text.getvalue().encode())
-    before = csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN
-    csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = size, 0
+    before = csv_source.BLOCK_BYTES, csv_source._BYTES_PER_COLUMN
+    csv_source.BLOCK_BYTES, csv_source._BYTES_PER_COLUMN = size, 0
     try:
         source = CsvSource([LocalFile("x", path)], CsvOptions())
-        parsed = [block.parse() for block in source.blocks()]
+        parsed = [block.parse() for block in blocks(source)]
     finally:
-        csv_source.PIECE_BYTES, csv_source._BYTES_PER_COLUMN = before
+        csv_source.BLOCK_BYTES, csv_source._BYTES_PER_COLUMN = before
     assert not any(part.unreadable for part in parsed)
     found = [
         row

@@ -12,6 +12,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.options import CsvOptions
 from kfp_tabular.components.data_ingestion.readers.file_formats import detect, open_source
+from kfp_tabular.components.data_ingestion.readers.source import blocks
 
 
 def zipped(*names: str, text: bytes = b"a\n1\n") -> bytes:
@@ -74,7 +75,7 @@ def test_compressed_files_by_content(file, method):
     file.path.write_bytes(content)
     source = open_source([file], "auto", CsvOptions())
     assert source.columns == ["a", "b"]
-    assert sum(block.parse().rows for block in source.blocks()) == 5000
+    assert sum(block.parse().rows for block in blocks(source)) == 5000
 
 
 def test_formats_do_not_mix(run, tmp_path):

@@ -249,7 +249,7 @@ def test_two_nights(run, tmp_path, few_kinds):
 
 def test_the_choice_of_the_first_blocks_is_verified(run, tmp_path, monkeypatch):
     """A column that looks like an identifier at first, and is none in the end, splits again."""
-    monkeypatch.setattr(csv_source, "PIECE_BYTES", 4_000)
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", 4_000)
     monkeypatch.setattr(csv_source, "_BYTES_PER_COLUMN", 0)
     table = cases.people(4000)
     table = {"code": [f"x{row}" for row in range(3000)] + ["y1"] * 1000, **table}
