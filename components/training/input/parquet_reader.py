@@ -1,5 +1,6 @@
 """Transformed Parquet read as packed rows and checked, without Python code per row."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ _SAME_TASK = (
     "Give the transformed examples and the transform graph of the same transform_features task."
 )
 
-Keep = Callable[[PackedRows], "np.ndarray[Any, Any]"]
-"""Returns which rows are kept, as a mask."""
+Keep = Callable[[PackedRows, "np.ndarray[Any, Any]"], "np.ndarray[Any, Any]"]
+"""Takes rows and the number of each in its split; returns which rows are kept, as a mask."""
 
 
 class Reader:
@@ -45,6 +46,7 @@ class Reader:
         target_mean: Subtracted from a regression label.
         target_scale: Divides a regression label.
         keep: Returns which rows are read, as a mask; None reads all.
+        shards: All shards of the split, which the numbers of rows for `keep` count over.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class Reader:
         target_scale: float = 1.0,
         *,
         keep: Keep | None = None,
+        shards: Sequence[ShardFile] = (),
     ) -> None:
         self._layout = layout
         self._task = task
         self._mean = target_mean
         self._scale = target_scale
         self._keep = keep
+        starts = itertools.accumulate((shard.rows for shard in shards), initial=0)
+        self._starts = dict(zip(shards, starts, strict=False))
 
     @property
     def reads_all(self) -> bool:
@@ -85,28 +90,34 @@ class Reader:
         rows = PackedRows.empty(
             self._layout, sum(row_range.rows for row_range in share), regression=regression
         )
-        position = 0
+        position = read = 0
+        numbers = None if self._keep is None else self._numbers(share)
         size = max(1, min(READ_ROWS, _READ_BYTES // self._layout.row_bytes))
         for file, batch in batches(share, self._layout.columns, size):
             target = slice(position, position + batch.num_rows)
             self._pack(batch, rows, target, file)
-            position += self._kept(rows, target)
+            if self._keep is None or numbers is None:
+                position += batch.num_rows
+                continue
+            position += _kept(rows, target, self._keep, numbers[read : read + batch.num_rows])
+            read += batch.num_rows
         if position == len(rows):
             return rows
         # Of a few rows a copy, so that the room of the others is not held.
         return rows.take(slice(0, position) if 2 * position > len(rows) else np.arange(position))
 
-    def _kept(self, rows: PackedRows, target: slice) -> int:
-        """Move the rows of a batch that are kept to its front; return their number."""
-        if self._keep is None:
-            return int(target.stop - target.start)
-        batch = rows.take(target)
-        kept = np.flatnonzero(self._keep(batch))
-        front = slice(target.start, target.start + len(kept))
-        rows.numeric[front] = batch.numeric[kept]
-        rows.categorical[front] = batch.categorical[kept]
-        rows.label[front] = batch.label[kept]
-        return len(kept)
+    def _numbers(self, share: Sequence[RowRange]) -> "np.ndarray[Any, Any]":
+        """Return the number of each row in its split, in the order of reading."""
+        by_shard: dict[ShardFile, list[RowRange]] = {}
+        for row_range in share:
+            by_shard.setdefault(row_range.shard, []).append(row_range)
+        parts = [np.empty(0, np.int64)]
+        for shard, own in by_shard.items():
+            groups = list(itertools.accumulate(shard.row_groups, initial=0))
+            for row_range in own:
+                first = self._starts.get(shard, 0) + groups[row_range.group] + row_range.start
+                parts.append(np.arange(first, first + row_range.rows))
+        return np.concatenate(parts)
 
     def _pack(
         self, batch: pa.RecordBatch, rows: PackedRows, target: slice, file: ShardFile
@@ -148,6 +159,17 @@ class Reader:
                 f"{int((~finite[:, column]).sum())} of {len(numeric)} rows. Fill or clip it in the "
                 "preprocessing function."
             )
+
+
+def _kept(rows: PackedRows, target: slice, keep: Keep, numbers: "np.ndarray[Any, Any]") -> int:
+    """Move the rows of a batch that are kept to its front; return their number."""
+    batch = rows.take(target)
+    kept = np.flatnonzero(keep(batch, numbers))
+    front = slice(target.start, target.start + len(kept))
+    rows.numeric[front] = batch.numeric[kept]
+    rows.categorical[front] = batch.categorical[kept]
+    rows.label[front] = batch.label[kept]
+    return len(kept)
 
 
 def batches(

@@ -47,8 +47,8 @@ class TrainingData:
         has_eval_split: Whether there are rows to evaluate on: an eval split, or train rows in its
             place.
         held_out: Rows to evaluate on; None if there are none, or if another process evaluates.
-        held_out_share: The share of the train split that takes the place of an eval split; 0 for
-            none.
+        division: How rows of the train split were held out in the place of an eval split; None if
+            there is one, or nothing to hold out.
     """
 
     task: Task
@@ -63,7 +63,7 @@ class TrainingData:
     ranges: Sequence[number_ranges.Range]
     has_eval_split: bool
     held_out: packed_rows.PackedRows | None
-    held_out_share: float = 0.0
+    division: HoldOut | None = None
 
 
 def read(
@@ -116,7 +116,7 @@ def read(
         own = label_statistics.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
     reader = parquet_reader.Reader(columns, task, mean, scale)
-    has_eval_split, held_out, share_held_out = bool(rows.get(parquet_reader.EVAL_SPLIT)), None, 0.0
+    has_eval_split, held_out, division = bool(rows.get(parquet_reader.EVAL_SPLIT)), None, None
     if has_eval_split and replica.is_chief:
         held_out = parquet_reader.sample(
             reader, examples.require(parquet_reader.EVAL_SPLIT), settings.eval_rows
@@ -124,13 +124,13 @@ def read(
     elif holds_out and not has_eval_split:
 
         def kept(keep: parquet_reader.Keep) -> parquet_reader.Reader:
-            return parquet_reader.Reader(columns, task, mean, scale, keep=keep)
+            return parquet_reader.Reader(columns, task, mean, scale, keep=keep, shards=train)
 
-        held_out, share_held_out = _held_out(kept, train, total, settings.eval_rows)
-        if held_out is not None:
+        held_out, division = _held_out(kept, train, total, settings.eval_rows)
+        if division is not None:
             has_eval_split = True
-            held = HoldOut(share_held_out)
-            reader = kept(lambda rows: ~held.mask(rows))
+            held = division
+            reader = kept(lambda rows, numbers: ~held.mask(rows, numbers))
     return TrainingData(
         task=task,
         columns=columns,
@@ -144,7 +144,7 @@ def read(
         ranges=_ranges(train, share, columns.numeric, agreement),
         has_eval_split=has_eval_split,
         held_out=held_out,
-        held_out_share=share_held_out,
+        division=division,
     )
 
 
@@ -153,8 +153,8 @@ def _held_out(
     train: Sequence[ShardFile],
     total: int,
     most: int,
-) -> tuple[packed_rows.PackedRows | None, float]:
-    """Return the train rows that take the place of an eval split, and their share; None for none.
+) -> tuple[packed_rows.PackedRows | None, HoldOut | None]:
+    """Return the train rows that take the place of an eval split, and how they were chosen.
 
     Args:
         kept: Returns a reader of some rows.
@@ -163,18 +163,23 @@ def _held_out(
         most: Largest number of rows to hold in memory.
     """
     share = hold_out.share_of(total)
-    if not share:
-        return None, 0.0
-    held, others = HoldOut(share), 0
+    for held in (HoldOut(share), HoldOut(share, divides_equal=True)) if share else ():
+        others = 0
 
-    def mask(rows: packed_rows.PackedRows) -> np.ndarray[Any, Any]:
-        nonlocal others
-        found = held.mask(rows)
-        others += len(found) - int(found.sum())
-        return found
+        def mask(
+            rows: packed_rows.PackedRows,
+            numbers: "np.ndarray[Any, Any]",
+            held: HoldOut = held,
+        ) -> "np.ndarray[Any, Any]":
+            nonlocal others
+            found = held.mask(rows, numbers)
+            others += len(found) - int(found.sum())
+            return found
 
-    found = parquet_reader.sample(kept(mask), train, round(most / share))
-    return (found, share) if hold_out.is_usable(len(found), others) else (None, 0.0)
+        found = parquet_reader.sample(kept(mask), train, round(most / share))
+        if hold_out.is_usable(found, others, divides_equal=held.divides_equal):
+            return found, held
+    return None, None
 
 
 def columns_of(transform_graph: Path, task: Task) -> packed_rows.ColumnLayout:

@@ -127,12 +127,14 @@ def _prepare(
         holds_out=candidate_training.needs_eval_rows(settings, replica),
     )
     settings.check_task(data.task.kind)
-    if data.held_out_share and data.held_out is not None:
+    if data.division is not None and data.held_out is not None:
+        equal = data.division.divides_equal
         findings.note(
             "held-out",
-            f"No eval split: {data.held_out_share:.0%} of the distinct training rows "
-            f"({len(data.held_out):,} are measured) are held out to choose by and are not trained "
-            "on. Give an eval split to train on all of them.",
+            f"No eval split: {data.division.share:.0%} of the {'' if equal else 'distinct '}"
+            f"training rows ({len(data.held_out):,} are measured) are held out to choose by and "
+            f"are not trained on.{' Few are distinct, so equal rows are on both sides.' * equal} "
+            "Give an eval split to train on all of them.",
             option="split_fractions",
         )
     return CandidateContext(
@@ -186,7 +188,7 @@ def _facts(
         "objective": choice.score or f"eval_{choice.main.objective}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),
-        "eval_source": "held-out train rows" if data.held_out_share else "eval split",
+        "eval_source": "held-out train rows" if data.division else "eval split",
         "numeric": list(data.columns.numeric),
         "categorical": {column.name: column.size for column in data.columns.categorical},
         "vectors": {vector.name: vector.width for vector in data.columns.vectors},

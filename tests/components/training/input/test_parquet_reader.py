@@ -179,7 +179,7 @@ def test_an_empty_train_split(tmp_path):
         parquet_reader.require_rows(Examples(tmp_path / "split=train"))
 
 
-def even(rows):
+def even(rows, _numbers=None):
     """Return whether each row is one of those with an even number."""
     return rows.numeric[:, 0] % 2 == 0
 
@@ -225,8 +225,39 @@ def test_a_reader_may_keep_some_rows(file, read_rows, monkeypatch):
     expected = whole.take(even(whole))
     assert seen(rows) == seen(expected)
     assert np.array_equal(rows.label, expected.label)
-    nothing = parquet_reader.Reader(LAYOUT, BINARY, keep=lambda rows: rows.label < 0)
+    nothing = parquet_reader.Reader(LAYOUT, BINARY, keep=lambda rows, _: rows.label < 0)
     assert len(nothing.read(share)) == 0
+
+
+@given(data=st.data(), read_rows=st.sampled_from([3, 1 << 16]))
+@settings(deadline=None, max_examples=25)
+def test_a_row_has_the_same_number_however_it_is_read(tmp_path_factory, data, read_rows):
+    folder = tmp_path_factory.mktemp("shards")
+    sizes = data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=3))
+    rows, shards = sum(sizes), []
+    for index, size in enumerate(sizes):
+        start = sum(sizes[:index])
+        numbers = np.arange(start, start + size)
+        columns = {"fare": numbers.astype(np.float64), "tip": numbers * 0}
+        pq.write_table(pa.table(columns), folder / f"{index}.parquet", row_group_size=7)
+        shards.append(ShardFile.of(folder / f"{index}.parquet"))
+    workers = data.draw(st.integers(1, min(rows, 4)))
+    share = parquet_reader.worker_share(shards, data.draw(st.integers(0, workers - 1)), workers)
+    share = data.draw(st.permutations(share))
+    seen = []
+
+    def keep(found, numbers):
+        seen.extend(numbers.tolist())
+        assert found.numeric[:, 0].tolist() == numbers.tolist()
+        return numbers % 2 == 0
+
+    layout = ColumnLayout("tip", ("fare",), ())
+    reader = parquet_reader.Reader(layout, Task("regression", "tip"), keep=keep, shards=shards)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_reader, "READ_ROWS", read_rows)
+        found = reader.read(share)
+    assert len(seen) == sum(row_range.rows for row_range in share)
+    assert found.numeric[:, 0].tolist() == [number for number in seen if number % 2 == 0]
 
 
 @given(start=st.integers(0, 600), buffer=st.sampled_from([1, 60, 10_000]))

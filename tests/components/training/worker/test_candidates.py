@@ -180,6 +180,25 @@ def test_without_an_eval_split_train_rows_are_held_out_to_choose_by(made, inputs
     assert record.metrics[name] == pytest.approx(kept["score"], rel=1e-5)
 
 
+def test_of_few_distinct_rows_equal_ones_are_divided(made, inputs, tmp_path):
+    found = without_eval(made, inputs, tmp_path)
+    train = made.read_columns(found.examples, "train")
+    copies = np.arange(2000) % 90
+    few = {name: np.asarray(values)[copies] for name, values in train.items()}
+    made.rewrite(found.examples, tmp_path / "few", train=few)
+    settings = replace(found, examples=tmp_path / "few").settings(
+        tmp_path, model_type="trees", **SMALL
+    )
+    record = training_process.run(settings)
+    (note,) = (f for f in findings.read(tmp_path / "logs") if f.code == "held-out")
+    assert "20% of the training rows (" in note.message
+    assert "Few are distinct, so equal rows are on both sides." in note.message
+    assert 340 < record.facts["eval_rows_used"] < 460
+    # What is measured is what was trained on, so far as the luck of the draw allows.
+    losses = record.metrics["train_log_loss"], record.metrics["eval_log_loss"]
+    assert losses[1] == pytest.approx(losses[0], abs=0.05)
+
+
 def test_held_out_rows_are_not_trained_on(made, inputs, tmp_path, monkeypatch):
     found = without_eval(made, inputs, tmp_path)
     seen, data = [], []
