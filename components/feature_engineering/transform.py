@@ -236,8 +236,8 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
         configured,
         label=settings.label,
         dropped=inputs.dropped,
-        bags=bag_facts.collect(inputs.examples, bags, split=TRAIN),
-        texts=text_counts.collect(inputs.examples, text_columns, inputs.task),
+        bags=bag_facts.collect(inputs.examples, bags, split=TRAIN, engine=inputs.engine),
+        texts=text_counts.collect(inputs.examples, text_columns, inputs.task, engine=inputs.engine),
     )
     pairs = equality_choice.candidates(plan, facts, configured)
     agreements = equality_facts.collect(inputs.examples, pairs, split=TRAIN)
