@@ -1,0 +1,173 @@
+"""Which engine runs a task's folds and maps: the `processing` argument of the data components.
+
+Each engine has keys of its own, and a key of another engine is an error. `tasks` gives single
+tasks of a pipeline another document.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from kfp_tabular.components.common import documents
+from kfp_tabular.components.common.documents import between, checked, mapping
+from kfp_tabular.components.common.options import option
+
+DOCUMENT = "processing"
+
+LOCAL, SPARK = "local", "spark"
+
+DATA_TASKS = ("ingest-data", "validate-data", "transform-features", "evaluate-model")
+"""The tasks that process rows, by the names that they have in the project's pipelines."""
+
+_TASKS = "tasks"
+_LOCAL_MASTER = re.compile(r"local(?:\[(?:\*|[1-9][0-9]{0,3})\])?")
+_HOST = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
+_STANDALONE_MASTER = re.compile(rf"spark://{_HOST}(?:,{_HOST})*")
+_MEMORY = re.compile(r"[1-9][0-9]*[mg]")
+_OWN_CONF = (
+    "spark.app.name",
+    "spark.master",
+    "spark.cores.max",
+    "spark.executor.cores",
+    "spark.executor.memory",
+    "spark.driver.memory",
+    "spark.task.maxFailures",
+    "spark.python.daemon.module",
+    "spark.speculation",
+)
+"""Spark's settings that the engine makes itself."""
+
+
+def _check_master(value: str) -> None:
+    if not (_LOCAL_MASTER.fullmatch(value) or _STANDALONE_MASTER.fullmatch(value)):
+        raise ValueError("expected local[*], local[4] or an address such as spark://spark:7077")
+
+
+def _check_memory(value: str) -> None:
+    if not _MEMORY.fullmatch(value):
+        raise ValueError("expected an amount of memory as Spark writes it, such as 800m or 4g")
+
+
+def _check_conf(values: Mapping[str, str]) -> None:
+    for name in values:
+        if not name.startswith("spark."):
+            raise ValueError(f"{name!r} is no setting of Spark; their names begin with 'spark.'")
+        if name in _OWN_CONF:
+            raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The engine for one machine.
+
+    Attributes:
+        threads: The number of threads; 0 for one per processor, at most eight.
+    """
+
+    threads: int = checked(between(0, 256), 0)
+
+
+@dataclass(frozen=True)
+class SparkSettings:
+    """The engine that runs on Apache Spark.
+
+    Attributes:
+        master: `local[*]` (a Spark of its own on this machine, with a task per processor),
+            `local[4]`, or the address of a standalone master, `spark://host:7077`.
+        cores: The most cores that the task takes of a standalone cluster; 0 for all that are free.
+        executor_cores: Cores of each executor; 0 for all of a worker.
+        executor_memory: Memory of each executor's Java process, which passes bytes on. Its Python
+            processes come on top: one for each core, 300 MB to 1 GB each.
+        driver_memory: Memory of the driver's Java process.
+        attempts: How often Spark tries a piece before the task fails, such as where executors are
+            lost. Bad input is not tried again.
+        wait_seconds: How long the task waits for the cluster's first executor.
+        conf: Other settings of Spark, by name.
+    """
+
+    master: str = checked(_check_master, "local[*]")
+    cores: int = checked(between(0), 0)
+    executor_cores: int = checked(between(0), 0)
+    executor_memory: str = checked(_check_memory, "1g")
+    driver_memory: str = checked(_check_memory, "1g")
+    attempts: int = checked(between(1, 100), 4)
+    wait_seconds: int = checked(between(1, 86_400), 300)
+    conf: Mapping[str, str] = mapping(_check_conf)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether Spark runs on this machine, inside the task."""
+        return _LOCAL_MASTER.fullmatch(self.master) is not None
+
+
+Settings: TypeAlias = LocalSettings | SparkSettings
+
+_ENGINES: Mapping[str, type[LocalSettings] | type[SparkSettings]] = {
+    LOCAL: LocalSettings,
+    SPARK: SparkSettings,
+}
+
+ENGINES = tuple(_ENGINES)
+"""The names of the engines."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    engine: str = checked(documents.one_of(*ENGINES), LOCAL)
+
+
+def parse(document: Mapping[str, Any], task: str = "") -> Settings:
+    """Return the settings of a task's engine.
+
+    Args:
+        document: A mapping from YAML, JSON or a KFP struct: `engine`, the attributes of its
+            settings, and `tasks`. Whole numbers may come as floats.
+        task: The task, one of `DATA_TASKS`; empty for what tasks have that are not named.
+
+    Raises:
+        UserError: For the first key that is unknown (the message names the closest) or whose
+            value does not fit, whichever task it is for.
+
+    Example:
+        >>> document = {"engine": "spark", "tasks": {"evaluate-model": {"threads": 2}}}
+        >>> parse(document, "validate-data").master, parse(document, "evaluate-model").threads
+        ('local[*]', 2)
+        >>> parse({"engine": "sparks"})
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.errors.UserError: processing.engine: expected local or spark,
+        found 'sparks'. Did you mean 'spark'?
+    """
+    general = {key: value for key, value in document.items() if key != _TASKS}
+    found = {"": _settings(general, DOCUMENT)}
+    source = f"{DOCUMENT}.{_TASKS}"
+    tasks = documents.parse(_Tasks, {_TASKS: document.get(_TASKS, {})}, DOCUMENT).tasks
+    documents.check_keys(tasks, DATA_TASKS, source)
+    for name, given in tasks.items():
+        found[name] = _settings(given, f"{source}.{name}")
+    return found.get(task, found[""])
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    tasks: Mapping[str, Any]
+
+
+def _settings(document: Any, source: str) -> Settings:
+    if not isinstance(document, Mapping):
+        document = {"engine": document}
+    choice = {"engine": document["engine"]} if "engine" in document else {}
+    engine = documents.parse(_Choice, choice, source).engine
+    own = {key: value for key, value in document.items() if key != "engine"}
+    return documents.parse(_ENGINES[engine], own, f"{source} ({engine})" if own else source)
+
+
+def processing_option() -> Any:
+    """Return the option `processing`, as every data component has it."""
+    return option(
+        {},
+        """The engine that processes rows: `{"engine": "local"}` (threads of the task; the
+        default), or `{"engine": "spark"}`, which needs the image `spark`; and its settings. `tasks`
+        gives single tasks of a pipeline another document. See the guide on scaling.""",
+    )

@@ -1,0 +1,12 @@
+"""Forks the Python processes of an executor, as `pyspark.daemon` does.
+
+What every fold imports is imported here, once, before the first fork.
+"""
+
+import numpy  # noqa: ICN001, F401
+import pyarrow.compute
+import pyarrow.parquet  # noqa: F401
+from pyspark import daemon
+
+if __name__ == "__main__":
+    daemon.manager()

@@ -1,0 +1,190 @@
+"""Starts and stops Spark's driver."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.processing.processing_settings import SparkSettings
+from kfp_tabular.components.common.processing.spark import installation
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+_DAEMON = "kfp_tabular.components.common.processing.spark.python_daemon"
+_LOGGING = Path(__file__).parent / "log4j2.properties"
+_SECONDS_TO_CONNECT = 10.0
+_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_TO_END = 30.0
+
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened(settings: SparkSettings, name: str) -> Iterator["SparkContext"]:
+    """Start a driver, and stop it with everything that it started.
+
+    SIGTERM ends the block, and with it the driver's jobs on the cluster.
+
+    Args:
+        settings: Where and how Spark runs.
+        name: The application's name.
+
+    Raises:
+        UserError: pyspark or Java is missing, the master cannot be reached, or has no executor
+            in time.
+    """
+    installation.require()
+    if not settings.is_local:
+        _require_master(settings.master)
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_sigterm())
+        started = time.monotonic()
+        context = _start(settings, name)
+        stack.callback(_stop, context)
+        if not settings.is_local:
+            _wait_for_executors(context, settings)
+        _logger.info("Spark %s: started in %.1f s", settings.master, time.monotonic() - started)
+        yield context
+
+
+def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
+    """Return Spark's settings.
+
+    Args:
+        settings: The task's settings; `conf` wins over those that are not the engine's own.
+        name: The application's name.
+
+    Example:
+        >>> configuration(SparkSettings(cores=8), "kfp-tabular")["spark.cores.max"]
+        '8'
+    """
+    found = {
+        "spark.app.name": name,
+        "spark.master": settings.master,
+        "spark.executor.memory": settings.executor_memory,
+        "spark.driver.memory": settings.driver_memory,
+        "spark.task.maxFailures": str(settings.attempts),
+        "spark.python.daemon.module": _DAEMON,
+        # A map's shard is written once: two attempts at a time would write the same one.
+        "spark.speculation": "false",
+        # Nobody looks at a page of a task that ends by itself.
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # Pieces are read from storage that is as far from every executor.
+        "spark.locality.wait": "0s",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        # User code is imported from where the task imports it.
+        "spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    }
+    if settings.is_local:
+        # Nothing listens beyond this machine. `local` alone tries each piece once.
+        found["spark.master"] = _with_attempts(settings)
+        found |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    if settings.cores:
+        found["spark.cores.max"] = str(settings.cores)
+    if settings.executor_cores:
+        found["spark.executor.cores"] = str(settings.executor_cores)
+    return found | dict(settings.conf)
+
+
+def _with_attempts(settings: SparkSettings) -> str:
+    threads = settings.master.removeprefix("local").strip("[]") or "1"
+    return f"local[{threads},{settings.attempts}]"
+
+
+def _start(settings: SparkSettings, name: str) -> "SparkContext":
+    from py4j.protocol import Py4JError
+    from pyspark import SparkConf, SparkContext
+
+    # It tells of each connection that it closes.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    # The interpreter and packages of this task, also on the executors: they run the same image.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ[installation.SPARK_HOME] = str(installation.spark_home())
+    conf = SparkConf(loadDefaults=False)
+    conf.setAll(list(configuration(settings, name).items()))
+    try:
+        return SparkContext(conf=conf)
+    except Py4JError as error:
+        java = getattr(error, "java_exception", None)
+        reason = str(java.getMessage() if java is not None else error).splitlines()[0]
+        raise RuntimeError(f"Spark did not start: {reason}") from error
+
+
+def _stop(context: "SparkContext") -> None:
+    """Stop the driver, and wait until its Java process has ended."""
+    gateway: Any = type(context)._gateway
+    process = getattr(gateway, "proc", None)
+    try:
+        context.stop()
+    finally:
+        type(context)._gateway = type(context)._jvm = None
+        gateway.shutdown()
+        if process is not None:
+            # It ends when its standard input does.
+            process.stdin.close()
+            try:
+                process.wait(_SECONDS_TO_END)
+            except TimeoutError:
+                process.kill()
+
+
+def _require_master(master: str) -> None:
+    """Check that one of the master's addresses answers, which Spark tries for a minute."""
+    problems = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+        except (OSError, OverflowError) as error:
+            problems.append(f"{address}: {getattr(error, 'strerror', None) or error}")
+        else:
+            return
+    raise UserError(
+        f"processing.master {master}: no Spark master answers ({'; '.join(problems)}). Check the "
+        "address and the network policy between this pod and the master."
+    )
+
+
+def _wait_for_executors(context: "SparkContext", settings: SparkSettings) -> None:
+    deadline = time.monotonic() + settings.wait_seconds
+    scheduler: Any = context._jsc.sc()  # type: ignore[attr-defined]
+    # The driver itself is in the list, too.
+    while scheduler.getExecutorMemoryStatus().size() < 2:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"processing.master {settings.master}: no executor within {settings.wait_seconds} "
+                f"s. Its workers are busy, or none has {settings.executor_cores or 1} cores and "
+                f"{settings.executor_memory} free: see executor_cores, executor_memory and "
+                "wait_seconds."
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Leave the block on SIGTERM, unless the process handles that already."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
+        raise SystemExit(TERMINATED_EXIT_CODE)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

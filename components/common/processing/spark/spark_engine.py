@@ -1,0 +1,113 @@
+"""The engine that spreads pieces over the executors of a Spark cluster.
+
+States are merged on the executors too, `FAN_IN` at a time in the order of the pieces, so the driver
+gets one, and the same pieces give the same bytes on any cluster.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
+from uuid import uuid4
+
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.accumulator import Accumulator
+from kfp_tabular.components.common.processing.engine import Batch, Read, Result
+from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.processing.spark.executor_tasks import (
+    FAN_IN,
+    Fold,
+    Merge,
+    Outcome,
+    PieceTask,
+    keyed,
+    merging_task,
+)
+from kfp_tabular.components.common.processing.spark.job_watch import JobWatch
+
+if TYPE_CHECKING:
+    from pyspark import RDD, SparkContext
+
+Value = TypeVar("Value")
+
+
+class SparkEngine:
+    """Runs folds and maps on the executors of a Spark.
+
+    Args:
+        context: The Spark.
+        attempts: How often it tries a piece; its `spark.task.maxFailures`.
+    """
+
+    def __init__(self, context: "SparkContext", attempts: int) -> None:
+        self._context = context
+        self._attempts = attempts
+
+    def fold(
+        self,
+        pieces: Sequence[Piece],
+        factory: Callable[[], Accumulator[Batch, Result]],
+        read: Read[Batch],
+        what: str = "",
+    ) -> Result:
+        """Return the result over all pieces; see `Engine`."""
+        if not pieces:
+            return factory().result()
+        watch = JobWatch(self._context, pieces, what)
+        states = self._spread(pieces, Fold(factory, read), watch)
+        parts = len(pieces)
+        while parts > 1:
+            parts = -(-parts // FAN_IN)
+            states = (
+                states.mapPartitions(keyed)
+                .partitionBy(parts, merging_task)
+                .mapPartitions(Merge(factory))
+            )
+        (state,) = self._collect(states, watch)
+        return factory().from_state(state).result()
+
+    def map(
+        self, pieces: Sequence[Piece], function: Callable[[Piece], Result], what: str = ""
+    ) -> Iterator[tuple[Piece, Result]]:
+        """Yield each piece with what a function made of it, in order; see `Engine`."""
+        if not pieces:
+            return
+        watch = JobWatch(self._context, pieces, what)
+        results = self._collect(self._spread(pieces, function, watch), watch)
+        yield from zip(pieces, results, strict=True)
+
+    def _spread(
+        self, pieces: Sequence[Piece], function: Callable[[Piece], Value], watch: JobWatch
+    ) -> "RDD[Outcome[Value]]":
+        numbered = [(number, piece.to_json()) for number, piece in enumerate(pieces)]
+        task = PieceTask(function, watch.events, self._attempts)
+        return self._context.parallelize(numbered, len(numbered)).mapPartitions(task)
+
+    def _collect(self, outcomes: "RDD[Outcome[Value]]", watch: JobWatch) -> list[Value]:
+        """Return results in order.
+
+        Raises:
+            UserError: For the first piece whose input is bad.
+        """
+        from py4j.protocol import Py4JError
+
+        group = uuid4().hex
+        self._context.setJobGroup(group, "kfp-tabular", interruptOnCancel=True)
+        try:
+            with watch.following(group):
+                found = sorted(outcomes.collect(), key=lambda outcome: outcome.number)
+        except Py4JError as error:
+            if watch.error():
+                raise UserError(watch.error()) from None
+            raise RuntimeError(f"Spark: {_cause(error)}") from error
+        for outcome in found:
+            if outcome.error:
+                raise UserError(watch.error() or outcome.error)
+        return [cast(Value, outcome.result) for outcome in found]
+
+
+def _cause(error: Exception) -> str:
+    """Return what Spark says about a failed job: its own first lines, without its stack."""
+    java = getattr(error, "java_exception", None)
+    text = str(java.getMessage() if java is not None else error)
+    lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("at ")]
+    kept = [line for line in lines if line and not line.startswith("Driver stacktrace")]
+    return "\n".join(kept[:60])
