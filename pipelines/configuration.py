@@ -25,6 +25,7 @@ IMAGES = {
     "tfdv": images.TFDV,
     "launcher": images.LAUNCHER,
     "serving": images.SERVING,
+    "spark": images.SPARK,
 }
 
 AUTO, ALWAYS, NEVER = "auto", "always", "never"
@@ -109,9 +110,9 @@ class PipelineConfig:
     Attributes:
         registry: Where the project's images are, in place of the public registry.
         tag: Their tag, in place of this version's.
-        images: By the image's name (`tensorflow`, `tfdv`, `launcher`, `serving`), a whole
-            reference with tag or digest, which wins over `registry` and `tag`; or a digest alone,
-            `sha256:...`, which takes the place of the tag.
+        images: By the image's name (`tensorflow`, `tfdv`, `launcher`, `serving`, `spark`), a
+            whole reference with tag or digest, which wins over `registry` and `tag`; or a digest
+            alone, `sha256:...`, which takes the place of the tag.
         defaults: What every task's pod asks for.
         tasks: What single tasks' pods ask for, by the task's name; a key given here replaces the
             same key of `defaults`. Where a pipeline has a component twice, `train-model` serves

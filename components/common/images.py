@@ -27,7 +27,7 @@ def reference(name: str, registry: str = "", tag: str = "", digest: str = "") ->
     """Return the reference of one of the project's images.
 
     Args:
-        name: `tensorflow`, `tfdv`, `launcher` or `serving`.
+        name: `tensorflow`, `tfdv`, `launcher`, `serving` or `spark`.
         registry: The registry and path; empty for the project's own.
         tag: The tag; empty for the version of this package.
         digest: The digest, in place of a tag.
@@ -117,3 +117,4 @@ TENSORFLOW = reference("tensorflow")
 TFDV = reference("tfdv")
 LAUNCHER = reference("launcher")
 SERVING = reference("serving")
+SPARK = reference("spark")

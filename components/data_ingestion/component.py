@@ -37,6 +37,7 @@ def ingest_data(
     csv_comment: str = "auto",
     csv_encoding: str = "auto",
     missing_values: List[str] = [],
+    processing: Dict[str, Any] = {},
 ) -> None:
     """Read CSV, Parquet or TFRecord files and write them as split, typed Parquet examples.
 
@@ -110,6 +111,8 @@ def ingest_data(
             are rejected. `auto`: UTF-8, UTF-16, or cp1252 or latin-1 where a file is not valid
             UTF-8.
         missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
 
     Raises:
         UserError: Exit code 2. A file, a column or an argument is wrong, the label is missing or
@@ -127,10 +130,12 @@ def ingest_data(
     from kfp_tabular.components.common.artifacts import examples_outline, lineage
     from kfp_tabular.components.common.artifacts.examples import Examples
     from kfp_tabular.components.common.errors import reported_to_user
+    from kfp_tabular.components.common.processing import engines
     from kfp_tabular.components.data_ingestion import ingest
     from kfp_tabular.components.data_ingestion.options import IngestionOptions
 
     with reported_to_user():
+        engines.on_one_machine(processing, "ingest-data")
         result = ingest.run(
             ingest.IngestionRequest(
                 options=options.build(IngestionOptions, locals()),

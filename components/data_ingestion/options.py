@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.processing.processing_settings import processing_option
 from kfp_tabular.components.data_ingestion.nested_ways import NESTED_WAYS
 
 CSV, PARQUET, TFRECORD = "csv", "parquet", "tfrecord"
@@ -215,4 +216,5 @@ class IngestionOptions:
         rows are rejected. `text`: the column is text.""",
         check=one_of("missing", "flag", "reject", "text"),
     )
+    processing: dict[str, Any] = processing_option()
     csv: CsvOptions = field(default_factory=CsvOptions)

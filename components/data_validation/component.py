@@ -1,6 +1,6 @@
 """The KFP interface of data validation."""
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from kfp import dsl
 
@@ -22,6 +22,7 @@ def validate_data(
     drift_thresholds: Dict[str, float] = {},
     exclude: List[str] = [],
     fail_on: str = "error",
+    processing: Dict[str, Any] = {},
 ) -> bool:
     """Compute statistics of examples, infer or check their schema, and find anomalies.
 
@@ -70,6 +71,8 @@ def validate_data(
             label.
         fail_on: The least severity of an anomaly that fails the task: `error`, `warning` or
             `never`.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
 
     Returns:
         Whether the data are valid: without errors or, with `fail_on=warning`, without anomalies.
@@ -90,10 +93,11 @@ def validate_data(
     from kfp_tabular.components.common import options
     from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
+    from kfp_tabular.components.common.processing import engines
     from kfp_tabular.components.data_validation import validate
     from kfp_tabular.components.data_validation.options import ValidationOptions
 
-    with reported_to_user():
+    with reported_to_user(), engines.opened(processing, "validate-data") as opened:
         result = validate.run(
             validate.ValidationRequest(
                 examples=Path(examples.path),
@@ -102,7 +106,8 @@ def validate_data(
                 anomalies=Path(anomalies.path),
                 report=Path(report.path),
                 options=options.build(ValidationOptions, locals()),
-            )
+            ),
+            opened.engine,
         )
         schema.metadata.update(lineage.metadata(result.lineage["schema"]))
         statistics.metadata.update(lineage.metadata(result.lineage["statistics"]))

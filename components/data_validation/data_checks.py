@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.statistics.column_summary import (
     ColumnSummary,
     SplitSummaries,
@@ -24,7 +25,11 @@ _ROWS_PER_TEXT = 2  # with fewer, the texts are names or notes that differ in ev
 
 
 def run(
-    examples: Examples, found: SplitSummaries, label: str, restricted: Collection[str] = ()
+    examples: Examples,
+    found: SplitSummaries,
+    label: str,
+    restricted: Collection[str] = (),
+    engine: Engine | None = None,
 ) -> list[Anomaly]:
     """Run all checks that need no schema.
 
@@ -33,8 +38,9 @@ def run(
         found: The summaries of their columns, by split.
         label: The label's column; empty for no label.
         restricted: Columns not to check for values that the train split lacks.
+        engine: What counts rows; None for threads of this process.
     """
-    anomalies = [*_empty_splits(examples, found), *_not_numbers(examples, found)]
+    anomalies = [*_empty_splits(examples, found), *_not_numbers(examples, found, engine)]
     anomalies += [*_without_values(found, label), *_unseen_values(found, label, restricted)]
     if label:
         anomalies += _label(found, label)
@@ -63,7 +69,9 @@ def _empty_splits(examples: Examples, found: SplitSummaries) -> Iterator[Anomaly
             )
 
 
-def _not_numbers(examples: Examples, found: SplitSummaries) -> Iterator[Anomaly]:
+def _not_numbers(
+    examples: Examples, found: SplitSummaries, engine: Engine | None
+) -> Iterator[Anomaly]:
     for split, columns in found.items():
         for name, summary in columns.items():
             if summary.nan:
@@ -79,7 +87,7 @@ def _not_numbers(examples: Examples, found: SplitSummaries) -> Iterator[Anomaly]
                     reason="FLOAT_TYPE_HAS_NAN",
                 )
             if summary.numeric and float("inf") in (-summary.low, summary.high):
-                counted = count(examples, split, name, pc.is_inf)
+                counted = count(examples, split, name, pc.is_inf, engine=engine)
                 yield Anomaly(
                     severity="error",
                     column=name,

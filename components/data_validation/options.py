@@ -1,9 +1,11 @@
 """The options of `validate_data`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.processing.processing_settings import processing_option
 
 FAIL_ON = ("error", "warning", "never")
 
@@ -48,3 +50,4 @@ class ValidationOptions:
         "The least severity of an anomaly that fails the task: `error`, `warning` or `never`.",
         check=one_of(*FAIL_ON),
     )
+    processing: dict[str, Any] = processing_option()

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.data_validation.schema_features import arrow_type
 from kfp_tabular.components.data_validation.value_rules import CountedValues, ValueRule, count
 
@@ -33,7 +34,9 @@ class TypeFit:
     misfits: Mapping[str, Mapping[str, CountedValues]]
 
 
-def compare_types(examples: Examples, schema: "schema_pb2.Schema") -> TypeFit:
+def compare_types(
+    examples: Examples, schema: "schema_pb2.Schema", engine: Engine | None = None
+) -> TypeFit:
     """Compare the columns' types with a schema's.
 
     A column fits where the transform and the served model, which convert in the same way, accept
@@ -42,6 +45,7 @@ def compare_types(examples: Examples, schema: "schema_pb2.Schema") -> TypeFit:
     Args:
         examples: The data.
         schema: The schema. Columns that it lacks are ignored.
+        engine: What counts rows; None for threads of this process.
     """
     columns = dict(zip(examples.schema.names, examples.schema.types, strict=True))
     casts, misfits = {}, {}
@@ -50,7 +54,7 @@ def compare_types(examples: Examples, schema: "schema_pb2.Schema") -> TypeFit:
         if actual is None or actual == wanted:
             continue
         rule = _misfit(actual, wanted)
-        found = {s: count(examples, s, feature.name, rule) for s in examples.splits}
+        found = {s: count(examples, s, feature.name, rule, engine=engine) for s in examples.splits}
         if any(counted.rows for counted in found.values()):
             misfits[feature.name] = {s: c for s, c in found.items() if c.rows}
         else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import closest
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.statistics import lean_tfdv
 from kfp_tabular.components.common.statistics.column_summary import (
     ColumnSummary,
@@ -50,6 +51,7 @@ def find(
     summaries: SplitSummaries,
     types: TypeFit,
     given: bool,
+    engine: Engine | None = None,
 ) -> list[Anomaly]:
     """Validate the statistics of every split against a schema.
 
@@ -61,6 +63,7 @@ def find(
         types: How the columns' types compare with the schema's.
         given: Whether the user gave the schema. Violations of a given schema are errors; those of
             a schema inferred from the same data are warnings.
+        engine: What counts the rows; None for threads of this process.
     """
     severity: Severity = "error" if given else "warning"
     found: list[Anomaly] = [*_columns(examples, schema, severity)]
@@ -74,7 +77,14 @@ def find(
                 continue
             here = reasons.get(feature.name, {})
             found += _violations(
-                examples, schema, feature, split, summaries[split][feature.name], here, severity
+                examples,
+                schema,
+                feature,
+                split,
+                summaries[split][feature.name],
+                here,
+                severity,
+                engine,
             )
     return found
 
@@ -141,6 +151,7 @@ def _violations(
     summary: ColumnSummary,
     reasons: Mapping[str, "anomalies_pb2.AnomalyInfo.Reason"],
     severity: Severity,
+    engine: Engine | None,
 ) -> Iterator[Anomaly]:
     for reason in sorted(reasons.keys() & _MISSING)[:1]:
         share = feature.presence.min_fraction
@@ -161,7 +172,7 @@ def _violations(
     outside = sorted(reasons.keys() & _OUTSIDE)
     many = len(schemas.texts(schema, feature) or ()) >= _RANKED
     if rule is not None and (outside or (many and not _tolerant(feature))):
-        counted = count(examples, split, feature.name, rule)
+        counted = count(examples, split, feature.name, rule, engine=engine)
         if counted.rows:
             yield Anomaly(
                 severity=severity,

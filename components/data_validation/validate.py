@@ -13,6 +13,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.statistics import (
     distances,
     leaks,
@@ -123,11 +124,12 @@ class Examination:
     anomalies: Sequence[Anomaly]
 
 
-def run(request: ValidationRequest) -> ValidationResult:
+def run(request: ValidationRequest, engine: Engine | None = None) -> ValidationResult:
     """Validate examples, and write all outputs whether or not the data are valid.
 
     Args:
         request: What to validate, and where to write.
+        engine: What runs the folds; None for threads of this process.
 
     Returns:
         The outcome. Call its `require` to fail where the options say so.
@@ -147,7 +149,7 @@ def run(request: ValidationRequest) -> ValidationResult:
         if settings.previous_statistics_uri:
             path = stack.enter_context(local_copy(settings.previous_statistics_uri))
             earlier = {s: summarize(proto) for s, proto in statistics_files.read(path).items()}
-        examined = _examine(settings, examples, given, earlier, thresholds)
+        examined = _examine(settings, examples, given, earlier, thresholds, engine)
     is_valid = anomalies.is_valid(examined.anomalies, settings.fail_on)
     found = Findings()
     for finding in [*anomalies.findings(examined.anomalies), *_leaks(settings, examples)]:
@@ -189,10 +191,13 @@ def _examine(
     given: "schema_pb2.Schema | None",
     earlier: SplitSummaries,
     thresholds: _Thresholds,
+    engine: Engine | None,
 ) -> Examination:
-    types = TypeFit({}, {}) if given is None else schema_types.compare_types(examples, given)
+    types = TypeFit({}, {})
+    if given is not None:
+        types = schema_types.compare_types(examples, given, engine)
     formats = column_format.read(examples.path)
-    statistics = tfdv_statistics.compute(examples, types.casts)
+    statistics = tfdv_statistics.compute(examples, types.casts, engine)
     protos = statistics.protos
     summaries = {split: summarize(proto) for split, proto in protos.items()}
     evidence = _evidence(examples, types, summaries, statistics.times, formats)
@@ -209,8 +214,10 @@ def _examine(
         for feature in (() if given is None else given.feature)
         if schemas.texts(given, feature) is not None
     }
-    found = data_checks.run(examples, summaries, settings.label, restricted)
-    found += schema_violations.find(examples, schema, protos, summaries, types, given is not None)
+    found = data_checks.run(examples, summaries, settings.label, restricted, engine)
+    found += schema_violations.find(
+        examples, schema, protos, summaries, types, given is not None, engine
+    )
     found += [anomalies.from_distance(distance) for distance in measured if distance.is_too_far]
     return Examination(
         examples=examples,

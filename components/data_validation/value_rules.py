@@ -12,6 +12,7 @@ from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.folds.value_counts import ValueCounts
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.data_validation.schema_features import texts
@@ -39,7 +40,12 @@ class CountedValues:
 
 
 def count(
-    examples: Examples, split: str, column: str, rule: ValueRule, most: int = 5
+    examples: Examples,
+    split: str,
+    column: str,
+    rule: ValueRule,
+    most: int = 5,
+    engine: Engine | None = None,
 ) -> CountedValues:
     """Count the rows of a split whose value breaks a rule.
 
@@ -49,6 +55,7 @@ def count(
         column: The column.
         rule: The rule.
         most: The number of distinct values to return.
+        engine: What runs the fold; None for threads of this process.
 
     Example:
         >>> import tempfile
@@ -60,7 +67,7 @@ def count(
         ...     count(Examples(Path(folder)), "train", "hour", lambda hours: pc.greater(hours, 23))
         CountedValues(rows=2, values=('24',))
     """
-    return LocalEngine().fold(
+    return (engine or LocalEngine()).fold(
         example_pieces.pieces(examples, split),
         lambda: BrokenValues(rule, most),
         example_pieces.reader(examples, [column]),

@@ -32,6 +32,7 @@ def evaluate_model(
     false_positive_cost: float = 1.0,
     false_negative_cost: float = 1.0,
     seed: int = 0,
+    processing: Dict[str, Any] = {},
 ) -> bool:
     """Measure a model on held-out examples and decide whether it is blessed.
 
@@ -100,6 +101,8 @@ def evaluate_model(
             unit; for the cost of each threshold.
         false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
         seed: Seed of the resampling and of the shuffles.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
 
     Returns:
         Whether the model is blessed. The task succeeds in either case.
@@ -118,6 +121,7 @@ def evaluate_model(
     from kfp_tabular.components.common import options
     from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
+    from kfp_tabular.components.common.processing import engines
     from kfp_tabular.components.evaluation import evaluate
     from kfp_tabular.components.evaluation.options import EvaluationOptions
     from kfp_tabular.components.evaluation.report import kfp_metrics
@@ -132,6 +136,7 @@ def evaluate_model(
         options=options.build(EvaluationOptions, locals()),
     )
     with reported_to_user():
+        engines.on_one_machine(processing, "evaluate-model")
         evaluated = evaluate.run(request)
     kfp_metrics.log(evaluated.document, metrics, classification_metrics)
     golden_examples.metadata.update(lineage.metadata(evaluated.lineage["golden_examples"]))

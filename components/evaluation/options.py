@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import at_least, between
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.processing.processing_settings import processing_option
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,4 @@ class EvaluationOptions:
         check=at_least(0),
     )
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
+    processing: Mapping[str, Any] = processing_option()

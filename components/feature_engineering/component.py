@@ -21,6 +21,7 @@ def transform_features(
     exclude: List[str] = [],
     feature_config: Dict[str, Any] = {},
     preprocessing_fn: str = "",
+    processing: Dict[str, Any] = {},
 ) -> None:
     """Transform examples into model-ready features, and write the graph that does it.
 
@@ -72,6 +73,8 @@ def transform_features(
         preprocessing_fn: `package.module:function`, a tf.Transform preprocessing function that
             replaces all derived features. It takes the raw features without the label, as dense
             tensors of shape `[batch]`.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
 
     Raises:
         UserError: Exit code 2. The label, the task, an excluded column or the configuration does
@@ -91,10 +94,12 @@ def transform_features(
     from kfp_tabular.components.common import options
     from kfp_tabular.components.common.artifacts import lineage
     from kfp_tabular.components.common.errors import reported_to_user
+    from kfp_tabular.components.common.processing import engines
     from kfp_tabular.components.feature_engineering import transform
     from kfp_tabular.components.feature_engineering.options import TransformOptions
 
     with reported_to_user():
+        engines.on_one_machine(processing, "transform-features")
         result = transform.run(
             transform.TransformRequest(
                 options=options.build(TransformOptions, locals()),

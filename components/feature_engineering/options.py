@@ -9,6 +9,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.processing.processing_settings import processing_option
 from kfp_tabular.components.feature_engineering.features.feature_config import (
     BAG_TOP_K,
     BUCKETS,
@@ -69,6 +70,7 @@ class TransformOptions:
         derived features. It takes the raw features without the label, as dense tensors of shape
         `[batch]`.""",
     )
+    processing: dict[str, Any] = processing_option()
 
     def check(self) -> None:
         """Check each option, and that none contradicts another.

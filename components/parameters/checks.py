@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing import processing_settings
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_options import BaseHyperparameters
@@ -161,11 +162,13 @@ def _ingestion(values: Values, known: _Known) -> None:
     options.check(settings)
     column_formats.parse(settings.column_types, settings.column_formats)
     split_choice.check(settings.split)
+    processing_settings.parse(settings.processing)
 
 
 def _validation(values: Values, known: _Known) -> None:
     settings = _build(ValidationOptions, values)
     options.check(settings)
+    processing_settings.parse(settings.processing)
     for name in ("skew_thresholds", "drift_thresholds"):
         document = getattr(settings, name)
         DistanceThresholds.parse(document, name, known.columns or list(document))
@@ -174,6 +177,7 @@ def _validation(values: Values, known: _Known) -> None:
 def _transform(values: Values, known: _Known) -> Sequence[TaskKind]:
     settings = _build(TransformOptions, values)
     settings.check()
+    processing_settings.parse(settings.processing)
     features = [name for name in known.columns or settings.feature_config if name != settings.label]
     feature_config.parse(settings.feature_config, features)
     given = [kind for kind in TASK_KINDS if settings.task == kind]
@@ -243,6 +247,7 @@ def _training(values: Values, known: _Known) -> None:
 def _evaluation(values: Values, known: _Known) -> None:
     settings = _build(EvaluationOptions, values)
     options.check(settings)
+    processing_settings.parse(settings.processing)
     if settings.split and known.examples is not None:
         known.examples.require(settings.split)
     slicings = slices.names(settings.slice_columns, known.columns)

@@ -1,15 +1,15 @@
 """Options that several subcommands share."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from kfp_tabular.components.common import documents
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import UserError, closest
 
 if TYPE_CHECKING:
     from kfp_tabular.pipelines.configuration import PipelineConfig
@@ -75,6 +75,61 @@ params_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Set a run-time parameter of the pipeline. Repeatable; kfp-tabular params lists them.",
+)
+
+
+def _processing(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dict[str, Any] | None:
+    """Return the document that `--processing` gives: an engine's name, JSON, or a file.
+
+    Example:
+        >>> context, option = click.Context(click.Command("run")), click.Option(["--processing"])
+        >>> _processing(context, option, "spark")
+        {'engine': 'spark'}
+        >>> _processing(context, option, "sparc")
+        Traceback (most recent call last):
+            ...
+        kfp_tabular.components.common.errors.UserError: --processing sparc: neither an engine
+        (local, spark) nor a file. Did you mean 'spark'?
+    """
+    if value is None:
+        return None
+    from kfp_tabular.components.common.processing import processing_settings
+
+    document = _processing_document(value, processing_settings.ENGINES)
+    processing_settings.parse(document)
+    return document
+
+
+def _processing_document(value: str, engines: Collection[str]) -> dict[str, Any]:
+    import yaml
+
+    text = value
+    if value in engines:
+        return {"engine": value}
+    if not value.lstrip().startswith("{"):
+        try:
+            text = Path(value).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"--processing {value}: neither an engine ({', '.join(engines)}) nor a file."
+                f"{closest(value, engines)}"
+            ) from error
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--processing {value}: neither JSON nor YAML.") from error
+    if not isinstance(document, dict):
+        raise UserError(f"--processing {value}: expected keys and values, such as engine: spark.")
+    return document
+
+
+processing_option = click.option(
+    "--processing",
+    metavar="ENGINE|JSON|FILE",
+    callback=_processing,
+    help="What processes rows: local (the default), spark, or a document with its settings.",
 )
 
 

@@ -21,6 +21,7 @@ from kfp_tabular.pipelines.cli.options import (
     not_empty,
     params_option,
     pipeline_option,
+    processing_option,
     resolved,
 )
 
@@ -46,6 +47,7 @@ _Runner = Literal["venv", "docker"]
 @click.option("--exclude", multiple=True, metavar="COLUMN", help="Leave a column out. Repeatable.")
 @config_option
 @params_option
+@processing_option
 @click.option("--output", type=PathOption(), metavar="DIR", help="The run's folder.")
 @click.option(
     "--runner",
@@ -71,6 +73,7 @@ def run_command(
     exclude: tuple[str, ...],
     config: Path | None,
     params: tuple[str, ...],
+    processing: dict[str, Any] | None,
     output: Path | None,
     runner: _Runner,
     resume: Path | None,
@@ -100,6 +103,7 @@ def run_command(
         "label": ("--label", label),
         "task": ("--task", task),
         "exclude": ("--exclude", list(exclude) or None),
+        "processing": ("--processing", processing),
     }
     given = {name: value for name, value in shortcuts.items() if value[1] is not None}
     check_shortcuts(definition, compile_time, {name: option for name, (option, _) in given.items()})

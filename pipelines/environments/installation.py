@@ -28,7 +28,10 @@ from kfp_tabular.pipelines.environments import location
 NAMES = ("tensorflow", "tfdv", "serving", "launcher")
 """The environments that runs on this machine use, in the order in which they are made."""
 
-GIGABYTES = {"tensorflow": 3.3, "tfdv": 2.7, "serving": 0.5, "launcher": 0.1}
+OPTIONAL = ("spark",)
+"""Those that are made on demand only."""
+
+GIGABYTES = {"tensorflow": 3.3, "tfdv": 2.7, "serving": 0.5, "launcher": 0.1, "spark": 0.6}
 """Disk that each adds to those before it, in 10^9 bytes, where uv can link to its cache."""
 
 _PACKAGE = "kfp-tabular"
@@ -73,7 +76,7 @@ def install(
 
     Args:
         folder: Where they go, a folder each.
-        names: Which, of `NAMES`; none for all.
+        names: Which, of `NAMES` and `OPTIONAL`; none for `NAMES`.
         show: Takes a line about each step.
 
     Returns:
@@ -126,11 +129,12 @@ def plan(name: str) -> EnvironmentPlan:
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: no environment 'launch'. Did you mean
-        'launcher'? Known: tensorflow, tfdv, serving, launcher.
+        'launcher'? Known: tensorflow, tfdv, serving, launcher, spark.
     """
-    if name not in NAMES:
+    known = (*NAMES, *OPTIONAL)
+    if name not in known:
         raise UserError(
-            f"no environment {name!r}.{closest(name, NAMES)} Known: {', '.join(NAMES)}."
+            f"no environment {name!r}.{closest(name, known)} Known: {', '.join(known)}."
         )
     python = Path(sys.executable)
     lock = "requirements.txt"

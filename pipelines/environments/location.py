@@ -68,6 +68,16 @@ class Environments:
             )
         return python
 
+    def spark_home(self) -> Path | None:
+        """Return the Spark that the environment `spark` holds; None where it was not made.
+
+        Example:
+            >>> Environments(Path("venvs")).spark_home() is None
+            True
+        """
+        found = sorted(self.folder.glob("spark/lib/python3*/site-packages/pyspark"))
+        return found[-1] if found else None
+
 
 def default_folder() -> Path:
     """Return the folder of environments: `$KFP_TABULAR_VENVS`, a clone's `.venvs`, or the user's.

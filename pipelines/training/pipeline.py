@@ -99,6 +99,7 @@ def training_pipeline(
     deployment_backend: str = "local",
     service: dict[str, Any] = {},
     seed: int = 0,
+    processing: dict[str, Any] = {},
 ) -> None:
     """From tabular data to a served TensorFlow model.
 
@@ -312,6 +313,8 @@ def training_pipeline(
             `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
             guide lists all keys.
         seed: Seed of training, search and evaluation.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
     """
     ingestion = ingest_data(
         data_uri=data_uri,
@@ -337,6 +340,7 @@ def training_pipeline(
         csv_encoding=csv_encoding,
         missing_values=missing_values,
         max_rejected_fraction=max_rejected_fraction,
+        processing=processing,
     )
     examples = ingestion.outputs["examples"]
     validation = validate_data(
@@ -348,6 +352,7 @@ def training_pipeline(
         drift_thresholds=drift_thresholds,
         exclude=exclude,
         fail_on=fail_on,
+        processing=processing,
     )
     features = transform_features(
         examples=examples,
@@ -358,6 +363,7 @@ def training_pipeline(
         exclude=exclude,
         feature_config=feature_config,
         preprocessing_fn=preprocessing_fn,
+        processing=processing,
     )
     transformed = {
         "transformed_examples": features.outputs["transformed_examples"],
@@ -425,6 +431,7 @@ def training_pipeline(
         false_positive_cost=false_positive_cost,
         false_negative_cost=false_negative_cost,
         seed=seed,
+        processing=processing,
     )
     with dsl.If(evaluation.outputs["Output"] == True, name="blessed"):  # noqa: E712 - a KFP condition
         deploy_model(

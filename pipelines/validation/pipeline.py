@@ -36,6 +36,7 @@ def validation_pipeline(
     csv_encoding: str = "auto",
     missing_values: list[str] = [],
     max_rejected_fraction: float = 0.01,
+    processing: dict[str, Any] = {},
 ) -> None:
     """Check new data against a schema and the statistics of earlier data.
 
@@ -108,6 +109,8 @@ def validation_pipeline(
         missing_values: Texts that mean missing in every CSV column, in addition to the empty one.
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
             1. Rows without a label are left out, too, but do not count.
+        processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
+            its settings: see the guide on scaling.
     """
     ingestion = ingest_data(
         data_uri=data_uri,
@@ -132,6 +135,7 @@ def validation_pipeline(
         csv_encoding=csv_encoding,
         missing_values=missing_values,
         max_rejected_fraction=max_rejected_fraction,
+        processing=processing,
     )
     validate_data(
         examples=ingestion.outputs["examples"],

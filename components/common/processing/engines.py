@@ -1,7 +1,9 @@
 """Opens the engine that a task's `processing` argument names."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.processing import processing_settings
@@ -9,9 +11,41 @@ from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.processing_settings import LocalSettings
 
+_logger = logging.getLogger(__name__)
+
+
+def on_one_machine(document: Mapping[str, Any], task: str) -> None:
+    """Check the document of a task that has no folds and maps yet, and say that it has none.
+
+    Args:
+        document: The `processing` argument.
+        task: The task's name.
+
+    Raises:
+        UserError: The document does not fit.
+
+    Example:
+        >>> on_one_machine({"engine": "local"}, "ingest-data")
+    """
+    if not isinstance(processing_settings.parse(document, task), LocalSettings):
+        _logger.warning("processing: %s does not use the engine yet; it runs here alone", task)
+
+
+@dataclass(frozen=True)
+class OpenedEngine:
+    """What a task processes rows with.
+
+    Attributes:
+        engine: Runs its folds and maps.
+        shards_uri: Where it writes shards of examples; empty for the artifact's own folder.
+    """
+
+    engine: Engine
+    shards_uri: str
+
 
 @contextmanager
-def opened(document: Mapping[str, Any], task: str = "") -> Iterator[Engine]:
+def opened(document: Mapping[str, Any], task: str = "") -> Iterator[OpenedEngine]:
     """Open an engine for a task, and close it afterwards.
 
     Args:
@@ -22,17 +56,17 @@ def opened(document: Mapping[str, Any], task: str = "") -> Iterator[Engine]:
         UserError: The document does not fit, or what the engine needs is not installed here.
 
     Example:
-        >>> with opened({"engine": "local", "threads": 2}) as engine:
-        ...     type(engine).__name__
+        >>> with opened({"engine": "local", "threads": 2}) as found:
+        ...     type(found.engine).__name__
         'LocalEngine'
     """
     settings = processing_settings.parse(document, task)
     if isinstance(settings, LocalSettings):
-        yield LocalEngine(settings.threads)
+        yield OpenedEngine(LocalEngine(settings.threads), settings.shards_uri)
         return
     # Imported when needed: most tasks run on one machine.
     from kfp_tabular.components.common.processing.spark import spark_context
     from kfp_tabular.components.common.processing.spark.spark_engine import SparkEngine
 
     with spark_context.opened(settings, f"kfp-tabular {task}".rstrip()) as context:
-        yield SparkEngine(context, settings.attempts)
+        yield OpenedEngine(SparkEngine(context, settings.attempts), settings.shards_uri)

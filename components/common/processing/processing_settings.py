@@ -57,9 +57,30 @@ def _check_conf(values: Mapping[str, str]) -> None:
             raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
 
 
+_SHARDS = re.compile(r"(?:/|(?:gs|s3|minio)://[^/]).*")
+
+
+def _check_shards_uri(value: str) -> None:
+    if not _SHARDS.fullmatch(value):
+        raise ValueError("expected an absolute path or a gs://, s3:// or minio:// URI")
+
+
 @dataclass(frozen=True)
-class LocalSettings:
-    """The engine for one machine.
+class EngineSettings:
+    """What every engine has.
+
+    Attributes:
+        shards_uri: Where tasks that write examples put their shards: below this URI or path, which
+            all executors can write to, each attempt in a folder of its own. Empty: in the
+            artifact's own folder, which all executors must share then.
+    """
+
+    shards_uri: str = checked(_check_shards_uri)
+
+
+@dataclass(frozen=True)
+class LocalSettings(EngineSettings):
+    """The engine for one machine, besides `EngineSettings`.
 
     Attributes:
         threads: The number of threads; 0 for one per processor, at most eight.
@@ -69,8 +90,8 @@ class LocalSettings:
 
 
 @dataclass(frozen=True)
-class SparkSettings:
-    """The engine that runs on Apache Spark.
+class SparkSettings(EngineSettings):
+    """The engine that runs on Apache Spark, besides `EngineSettings`.
 
     Attributes:
         master: `local[*]` (a Spark of its own on this machine, with a task per processor),
@@ -167,7 +188,6 @@ def processing_option() -> Any:
     """Return the option `processing`, as every data component has it."""
     return option(
         {},
-        """The engine that processes rows: `{"engine": "local"}` (threads of the task; the
-        default), or `{"engine": "spark"}`, which needs the image `spark`; and its settings. `tasks`
-        gives single tasks of a pipeline another document. See the guide on scaling.""",
+        """The engine for rows; by default threads of the task. `{"engine": "spark"}` and its
+        settings: see the guide on scaling.""",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.processing.spark.installation import SPARK_HOME
 from kfp_tabular.pipelines.environments.location import Environments, image_name
 from kfp_tabular.pipelines.local.cache.fingerprint import search_path
 from kfp_tabular.pipelines.local.contents import Contents
@@ -60,18 +61,23 @@ class VirtualEnvironmentRunner:
         names = [image_name(image) for image in request.images[1:]]
         with Preloader(self._environments, names, request.logs / _PRELOAD_LOG) as preloader:
             # Nothing is loaded before it: a run whose tasks are all cached needs no interpreter.
-            yield _Starter(preloader, Path.cwd())
+            yield _Starter(preloader, Path.cwd(), self._environments.spark_home())
 
 
 class _Starter:
-    def __init__(self, interpreters: Interpreters, search_path: Path) -> None:
+    def __init__(
+        self, interpreters: Interpreters, search_path: Path, spark_home: Path | None
+    ) -> None:
         self._interpreters = interpreters
         self._search_path = search_path
+        # For tasks with the engine Spark; one that the user names wins.
+        self._spark = {} if spark_home is None else {SPARK_HOME: str(spark_home)}
 
     def start(self, call: TaskCall) -> TaskProcess:
         """Start a task with its image's interpreter; it can import from the current folder."""
         folder = self._interpreters.bin(image_name(call.image))
         variables = {
+            **self._spark,
             **os.environ,
             **ENVIRONMENT,
             "PATH": os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)]),

@@ -178,5 +178,3 @@ def _use_one_thread() -> None:
 
     # Each core of an executor has a Python process of its own.
     pa.set_cpu_count(1)
-
-

@@ -45,9 +45,9 @@ def _require_pyspark() -> None:
     archives = [*home.glob("python/lib/py4j-*-src.zip"), *home.glob("python/lib/pyspark.zip")]
     if not os.environ.get(SPARK_HOME) or not (installed or len(archives) == 2):
         raise UserError(
-            "processing: the engine spark needs pyspark, which this environment lacks. On a cluster "
-            "run the task in the image spark ('image: spark' in --config); on this machine "
-            "'kfp-tabular setup spark' installs it. Or use the engine local."
+            "processing: the engine spark needs pyspark, which this environment lacks. On a "
+            "cluster run the task in the image spark ('image: spark' in --config); on this "
+            "machine 'kfp-tabular setup spark' installs it. Or use the engine local."
         )
     # At the end, so that nothing beside pyspark takes the place of this environment's packages.
     sys.path += [str(installed)] if installed else [str(path) for path in archives]

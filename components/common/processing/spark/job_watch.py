@@ -86,8 +86,6 @@ def _is_decided(events: dict[int, Event]) -> bool:
     return bool(failed) and all(number in events for number in range(min(failed)))
 
 
-
-
 class _EventsParam:
     """How Spark adds up what executors report; an `AccumulatorParam` of pyspark."""
 

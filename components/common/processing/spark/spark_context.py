@@ -84,8 +84,7 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
         # Pieces are read from storage that is as far from every executor.
         "spark.locality.wait": "0s",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
-        # User code is imported from where the task imports it.
-        "spark.executorEnv.PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "spark.executorEnv.PYTHONPATH": _search_path(),
     }
     if settings.is_local:
         # Nothing listens beyond this machine. `local` alone tries each piece once.
@@ -96,6 +95,13 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
     if settings.executor_cores:
         found["spark.executor.cores"] = str(settings.executor_cores)
     return found | dict(settings.conf)
+
+
+def _search_path() -> str:
+    """Return where this process imports user code from: what is not part of its environment."""
+    own = (sys.prefix, sys.base_prefix, str(installation.spark_home()))
+    folders = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is this folder
+    return os.pathsep.join(entry for entry in folders if not entry.startswith(own))
 
 
 def _with_attempts(settings: SparkSettings) -> str:
@@ -159,7 +165,7 @@ def _require_master(master: str) -> None:
 
 def _wait_for_executors(context: "SparkContext", settings: SparkSettings) -> None:
     deadline = time.monotonic() + settings.wait_seconds
-    scheduler: Any = context._jsc.sc()  # type: ignore[attr-defined]
+    scheduler: Any = context._jsc.sc()
     # The driver itself is in the list, too.
     while scheduler.getExecutorMemoryStatus().size() < 2:
         if time.monotonic() > deadline:

@@ -52,7 +52,8 @@ class SparkEngine:
         if not pieces:
             return factory().result()
         watch = JobWatch(self._context, pieces, what)
-        states = self._spread(pieces, Fold(factory, read), watch)
+        fold = Fold(factory, read)
+        states: RDD[Outcome[bytes]] = self._spread(pieces, fold, watch)
         parts = len(pieces)
         while parts > 1:
             parts = -(-parts // FAN_IN)
@@ -61,7 +62,7 @@ class SparkEngine:
                 .partitionBy(parts, merging_task)
                 .mapPartitions(Merge(factory))
             )
-        (state,) = self._collect(states, watch)
+        state: bytes = self._collect(states, watch)[0]
         return factory().from_state(state).result()
 
     def map(
@@ -71,7 +72,7 @@ class SparkEngine:
         if not pieces:
             return
         watch = JobWatch(self._context, pieces, what)
-        results = self._collect(self._spread(pieces, function, watch), watch)
+        results: list[Result] = self._collect(self._spread(pieces, function, watch), watch)
         yield from zip(pieces, results, strict=True)
 
     def _spread(
