@@ -22,11 +22,8 @@ _SECONDS = 120
 
 def require() -> None:
     """Skip the test where Spark cannot run here."""
-    home = Environments(default_folder()).spark_home()
-    if home is not None:
-        os.environ.setdefault(installation.SPARK_HOME, str(home))
     try:
-        installation.require()
+        installation.require(Environments(default_folder()).spark_home())
     except UserError as error:
         pytest.skip(f"no Spark here: {error}")
 

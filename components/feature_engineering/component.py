@@ -98,8 +98,7 @@ def transform_features(
     from kfp_tabular.components.feature_engineering import transform
     from kfp_tabular.components.feature_engineering.options import TransformOptions
 
-    with reported_to_user():
-        engines.on_one_machine(processing, "transform-features")
+    with reported_to_user(), engines.opened(processing, "transform-features") as opened:
         result = transform.run(
             transform.TransformRequest(
                 options=options.build(TransformOptions, locals()),
@@ -108,7 +107,9 @@ def transform_features(
                 transform_graph=Path(transform_graph.path),
                 transformed_examples=Path(transformed_examples.path),
                 summary=Path(summary.path),
-            )
+            ),
+            opened.engine,
+            opened.shards_uri,
         )
     transform_graph.metadata.update(lineage.metadata(result.graph_lineage))
     transformed_examples.metadata.update(lineage.metadata(result.examples_lineage))

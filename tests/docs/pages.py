@@ -4,6 +4,7 @@ A block is fenced and names its language. An HTML comment in the line before the
 what a reader does not need to see:
 
     <!-- needs: cluster -->              not executed, because it needs what a test does not have
+    <!-- needs: spark -->                executed where Spark can run
     <!-- in: tensorflow -->              Python for another environment than the author's
     <!-- is: output -->                  what the commands of the block before print
     <!-- is: inside pipeline -->         Python from the body of a pipeline function
@@ -20,8 +21,9 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 
-NEEDS = frozenset({"cluster", "docker", "gpu", "internet", "clone", "minutes"})
-"""What a test does not have. `clone`: it changes the clone; `minutes`: it takes too long."""
+NEEDS = frozenset({"cluster", "docker", "gpu", "internet", "clone", "minutes", "spark"})
+"""What a test does not have; `spark`: not everywhere. `clone`: it changes the clone; `minutes`: it
+takes too long."""
 
 ENVIRONMENTS = frozenset({"author", "tensorflow", "serving"})
 KINDS = frozenset({"output", "inside pipeline", "synopsis", "picture", "service", "job"})

@@ -18,13 +18,16 @@ _VERSION = re.compile(r'version "(\d+)')
 _SECONDS = 60
 
 
-def require() -> None:
+def require(home: Path | None = None) -> None:
     """Check that Spark can start here, and make pyspark importable.
+
+    Args:
+        home: A Spark to use where this environment has no pyspark; None for `$SPARK_HOME`.
 
     Raises:
         UserError: pyspark or Java is missing; the message names the way out.
     """
-    _require_pyspark()
+    _require_pyspark(home)
     _require_java()
 
 
@@ -36,9 +39,11 @@ def spark_home() -> Path:
     return Path(found.origin).parent
 
 
-def _require_pyspark() -> None:
+def _require_pyspark(given: Path | None) -> None:
     if importlib.util.find_spec("pyspark") is not None:
         return
+    if given is not None:
+        os.environ[SPARK_HOME] = str(given)
     home = Path(os.environ.get(SPARK_HOME, ""))
     # An environment of its own that pip installed pyspark into, or Spark as Apache ships it.
     installed = home.parent if home.name == "pyspark" and (home / "__init__.py").is_file() else None
