@@ -1,7 +1,9 @@
 """Fixtures and rules for the whole suite."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,9 @@ REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 os.environ.update(ENVIRONMENT)
 # Tests run tasks; those of the cache name a folder for it.
 os.environ["KFP_TABULAR_CACHE"] = "off"
+
+if TYPE_CHECKING:
+    from tests.spark_cluster import Cluster
 
 # A slow machine must not fail a test.
 settings.register_profile("default-without-deadline", deadline=None)
@@ -26,3 +31,15 @@ def chicago_taxi() -> Path:
     if not folder:
         pytest.skip(f"{REFERENCE_DATA} is unset")
     return Path(folder) / "chicago_taxi.csv"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
+    """A standalone Spark: one master and two workers; the test is skipped where it cannot run."""
+    from tests import spark_cluster
+
+    spark_cluster.require()
+    folder = tmp_path_factory.mktemp("cluster")
+    with spark_cluster.running(folder) as found:
+        yield found
+    assert spark_cluster.leftover(folder) == []

@@ -19,22 +19,17 @@ from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.statistics import statistics_files
 from kfp_tabular.components.data_validation import validate
 from kfp_tabular.components.data_validation.options import ValidationOptions
-from tests import spark_cluster
 from tests.accumulator_laws import RELATIVE, assert_same
 from tests.components.small_examples import WriteExamples
+from tests.spark_cluster import Cluster
 
 ROWS = 2_100
 
 
 @pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def spark(cluster: Cluster) -> Iterator[Engine]:
     """Spark on one master and two workers, each a process of its own."""
-    spark_cluster.require()
-    folder = tmp_path_factory.mktemp("cluster")
-    with (
-        spark_cluster.running(folder) as cluster,
-        engines.opened(cluster.document(), "validate-data") as opened,
-    ):
+    with engines.opened(cluster.document(), "validate-data") as opened:
         yield opened.engine
 
 

@@ -1,6 +1,4 @@
-"""A standalone cluster for the tests of the Spark engine."""
-
-from collections.abc import Iterator
+"""The tests of the Spark engine are skipped where Spark cannot run."""
 
 import pytest
 
@@ -11,14 +9,3 @@ from tests import spark_cluster
 def spark_here() -> None:
     """Skip where Spark cannot run."""
     spark_cluster.require()
-
-
-@pytest.fixture(scope="session")
-def cluster(
-    spark_here: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[spark_cluster.Cluster]:
-    """One master and two workers, each a process of its own."""
-    folder = tmp_path_factory.mktemp("cluster")
-    with spark_cluster.running(folder) as found:
-        yield found
-    assert spark_cluster.leftover(folder) == []
