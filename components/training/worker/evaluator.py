@@ -114,6 +114,11 @@ def evaluate(
                     outputs.publish_logs()
             if not over:
                 sleep(_POLL_SECONDS)
+    if not last:
+        _logger.warning(
+            "no checkpoint was measured: training ended, and removed its checkpoints, before this "
+            "process had read one. The chief's measurements are in training.json"
+        )
     outputs.publish_logs()
     return last
 
