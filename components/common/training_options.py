@@ -36,9 +36,10 @@ class BaseHyperparameters(BasicHyperparameters):
     base_hyperparameters: Mapping[str, Any] = option(
         {},
         """More hyperparameters by name: `learning_rate_schedule`, `hidden_units` (such as
-        "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`;
-        of trees, `tree_count`, `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They
-        override the arguments of the same name.""",
+        "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`,
+        `label_transform` (`log` or `rank`); of trees, `tree_count`, `tree_depth`,
+        `tree_learning_rate`, `tree_l2`, `tree_rows`. They override the arguments of the same
+        name.""",
     )
 
     def hyperparameters(self) -> Hyperparameters:

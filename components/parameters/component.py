@@ -51,9 +51,10 @@ def check_parameters(
         model_fn: Your own model as `package.module:function`, used instead of `model_type`; see the
             guide on model functions.
         hyperparameters: More hyperparameters by name: `learning_rate_schedule`, `hidden_units`
-            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`;
-            of trees, `tree_count`, `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They
-            override the arguments of the same name.
+            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`,
+            `label_transform` (`log` or `rank`); of trees, `tree_count`, `tree_depth`,
+            `tree_learning_rate`, `tree_l2`, `tree_rows`. They override the arguments of the same
+            name.
         class_weights: `none`, or `balanced`: all classes have the same total weight in the loss.
             The probabilities of a balanced model are not calibrated.
         decision_threshold: A binary model predicts the positive class, the second one, from this

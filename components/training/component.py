@@ -68,9 +68,10 @@ def train_model(
         batch_size: Rows per step, over all workers; at most the rows of the train split.
         learning_rate: Peak learning rate of the schedule. 0 chooses: 0.001, or 0.005 for `tabm`.
         base_hyperparameters: More hyperparameters by name: `learning_rate_schedule`, `hidden_units`
-            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`;
-            of trees, `tree_count`, `tree_depth`, `tree_learning_rate`, `tree_l2`, `tree_rows`. They
-            override the arguments of the same name.
+            (such as "256,128"), `dropout`, `l2`, `cross_layers`, `members`, `embedding_dimension`,
+            `label_transform` (`log` or `rank`); of trees, `tree_count`, `tree_depth`,
+            `tree_learning_rate`, `tree_l2`, `tree_rows`. They override the arguments of the same
+            name.
         class_weights: `none`, or `balanced`: all classes have the same total weight in the loss.
             The probabilities of a balanced model are not calibrated.
         early_stopping_patience: Evaluations on the eval split without improvement before training

@@ -175,11 +175,14 @@ def _member_curves(member: Mapping[str, Any], record: TrainingRecord) -> list[ht
     measured = [name for name in history[-1] if name.startswith("eval_")]
     loss = next((name for name in _EVAL_LOSSES if name in measured), "")
     series = {"train": _points(history, "train_loss")}
+    scale = record.facts.get("label_scale", 1.0)
+    if loss == "eval_rmse" and not scale:
+        # The train loss is that of the transformed label, the RMSE is in the label's own unit.
+        loss = ""
     if loss and loss != "eval_rmse":
         series["eval"] = _points(history, loss)
     elif loss:
         # The train loss is the mean squared error of the standardized label.
-        scale = record.facts.get("label_scale", 1.0)
         series = {
             "train": [(step, scale * math.sqrt(value)) for step, value in series["train"]],
             "eval": _points(history, loss),

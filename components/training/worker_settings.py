@@ -78,6 +78,11 @@ class WorkerSettings(WorkerOptions, LoopOptions):
         Raises:
             UserError: If the task is not binary and a decision threshold is set.
         """
+        if kind != "regression" and self.hyperparameters.label_transform != "none":
+            raise UserError(
+                f"hyperparameter label_transform: this is a {kind} task; only a regression label "
+                "is transformed. Leave it out."
+            )
         if kind != "binary" and self.decision_threshold != WorkerOptions.decision_threshold:
             raise UserError(
                 f"decision_threshold: this is a {kind} task; only a binary model has a threshold. "

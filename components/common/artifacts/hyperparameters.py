@@ -13,6 +13,7 @@ from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.options import option
 
 LEARNING_RATE_SCHEDULES = ("constant", "cosine", "exponential")
+LABEL_TRANSFORMS = ("none", "log", "rank")
 NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2", "tabm")
 """The model types that are trained by gradient descent."""
 
@@ -128,6 +129,13 @@ class Hyperparameters(BasicHyperparameters):
         64
     """
 
+    label_transform: str = option(
+        "none",
+        """Transform of a regression label for training, undone in predictions: `none`, `log` (of
+        one plus the label) or `rank`. For a skewed label whose relative errors count; its RMSE is
+        often worse, because such a model predicts about the median.""",
+        check=one_of(*LABEL_TRANSFORMS),
+    )
     learning_rate_schedule: str = option(
         "cosine",
         "`constant`, `cosine` (with warm-up) or `exponential`.",

@@ -238,7 +238,7 @@ def _blended(found: _EvalRows, *, balanced: bool) -> _Scored | None:
     blend = blending.fit(*arguments, form, found.weights)
     loss = tried[form].loss
     if found.kind == "regression":
-        loss = found.data.scale * float(np.sqrt(loss))
+        loss = found.data.label_scale.deviation * float(np.sqrt(loss))
     return _Scored(BLEND, blend, found.score(_blend_logits(found, blend)), tried[form], loss)
 
 

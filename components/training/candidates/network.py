@@ -22,7 +22,7 @@ from kfp_tabular.components.training.model import prediction_metrics
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 LABEL = "label"
-"""A checkpoint's key for the mean and scale by which a regression label is standardized."""
+"""A checkpoint's key for how a regression label is standardized."""
 
 _logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _checkpoints(context: CandidateContext, model: TrainableModel) -> Checkpoint
         seconds=context.settings.checkpoint_seconds,
         writes=replica.is_chief,
         io_device=chief if replica.has_parameter_servers else None,
-        facts={LABEL: {"mean": data.mean, "scale": data.scale}},
+        facts={LABEL: asdict(data.label_scale)},
     )
 
 

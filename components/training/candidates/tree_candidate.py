@@ -138,9 +138,12 @@ def _rows(context: CandidateContext, units: int) -> PackedRows:
 
 
 def _metric(context: CandidateContext) -> str:
-    """Return the name of the loss: the log loss, or the RMSE in the label's own unit."""
+    """Return the name of the loss: the log loss, or the RMSE in the label's own unit.
+
+    A transformed label's error has no such unit: it is a loss of the standardized label.
+    """
     if context.data.task.kind == "regression":
-        return "rmse"
+        return "rmse" if context.data.label_scale.is_linear else "loss"
     # With class weights CatBoost weights the rows of the eval split, too.
     return "log_loss" if context.settings.class_weights == "none" else "loss"
 
@@ -156,8 +159,14 @@ def _entry(
         "train_loss": train_loss**2 if is_regression else train_loss,
     }
     if eval_loss is not None:
-        scale = context.data.scale if is_regression else 1.0
-        entry[f"eval_{_metric(context)}"] = eval_loss * scale
+        scale = context.data.label_scale
+        if not is_regression:
+            measured = eval_loss
+        elif scale.is_linear:
+            measured = eval_loss * scale.deviation
+        else:
+            measured = eval_loss**2
+        entry[f"eval_{_metric(context)}"] = measured
     return entry
 
 

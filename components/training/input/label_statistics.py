@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.examples import RowRange, ShardFile
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
 from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.label_scale import AS_IT_IS, LabelScale
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class LabelMoments:
         return math.sqrt(self.squares / self.count) or 1.0 if self.count else 1.0
 
 
-def moments(share: Sequence[RowRange], label: str) -> LabelMoments:
-    """Return the moments of a regression label, in one pass over that column.
+def moments(share: Sequence[RowRange], label: str, scale: LabelScale = AS_IT_IS) -> LabelMoments:
+    """Return the moments of a regression label, transformed, in one pass over that column.
 
     Args:
-        share: Pieces of the train split.
+        share: Row ranges of the train split.
         label: The label's column.
+        scale: Says how the label is transformed.
 
     Raises:
         UserError: If a label is missing or not finite.
@@ -56,17 +60,33 @@ def moments(share: Sequence[RowRange], label: str) -> LabelMoments:
         LabelMoments(count=2, mean=2.0, squares=2.0)
     """
     found = LabelMoments()
-    for file, column in _labels(share, label):
-        values = column.astype(np.float64)
-        bad = int((~np.isfinite(values)).sum())
-        if bad:
-            raise UserError(
-                f"{file}: label {label!r} is NaN or infinite in {bad} rows. Drop these rows before "
-                "training."
-            )
+    for numbers in _numbers(share, label):
+        values = scale.transformed(numbers)
         mean = float(values.mean())
         found = found.plus(LabelMoments(len(values), mean, float(((values - mean) ** 2).sum())))
     return found
+
+
+def quantiles(share: Sequence[RowRange], label: str, count: int) -> list[float]:
+    """Return evenly spaced quantiles of a regression label, the smallest and the largest included.
+
+    Labels of more than 16,384 distinct values are counted in bins, so the last digits differ.
+
+    Args:
+        share: Row ranges of the train split.
+        label: The label's column.
+        count: How many.
+
+    Raises:
+        UserError: If a label is missing or not finite.
+    """
+    counted = NumberCounts()
+    for values in _numbers(share, label):
+        counted.add(pa.array(values))
+    up_to = np.cumsum(counted.counts())
+    wanted = np.linspace(0, up_to[-1] - 1, count)
+    found = counted.values()[np.searchsorted(up_to, wanted, side="right")]
+    return [float(value) for value in found]
 
 
 def class_counts(share: Sequence[RowRange], label: str, classes: int) -> list[int]:
@@ -135,6 +155,18 @@ def prior(kind: TaskKind, counts: Sequence[int], *, balanced: bool) -> tuple[flo
     if kind == "binary":
         return (math.log(known[1] / known[0]),)
     return tuple(math.log(count / sum(known)) for count in known)
+
+
+def _numbers(share: Sequence[RowRange], label: str) -> Iterator["np.ndarray[Any, Any]"]:
+    for file, column in _labels(share, label):
+        values = column.astype(np.float64)
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise UserError(
+                f"{file}: label {label!r} is NaN or infinite in {bad} rows. Drop these rows before "
+                "training."
+            )
+        yield values
 
 
 def _labels(

@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.examples import (
 )
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.input.label_scale import AS_IT_IS, LabelScale
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows, Vector
 
 TRAIN_SPLIT = "train"
@@ -43,8 +44,7 @@ class Reader:
     Args:
         layout: The columns to read.
         task: The task; its kind decides the label's type.
-        target_mean: Subtracted from a regression label.
-        target_scale: Divides a regression label.
+        label_scale: How a regression label is standardized.
         keep: Returns which rows are read, as a mask; None reads all.
         shards: All shards of the split, which the numbers of rows for `keep` count over.
     """
@@ -53,16 +53,14 @@ class Reader:
         self,
         layout: ColumnLayout,
         task: Task,
-        target_mean: float = 0.0,
-        target_scale: float = 1.0,
+        label_scale: LabelScale = AS_IT_IS,
         *,
         keep: Keep | None = None,
         shards: Sequence[ShardFile] = (),
     ) -> None:
         self._layout = layout
         self._task = task
-        self._mean = target_mean
-        self._scale = target_scale
+        self._label_scale = label_scale
         self._keep = keep
         starts = itertools.accumulate((shard.rows for shard in shards), initial=0)
         self._starts = dict(zip(shards, starts, strict=False))
@@ -141,7 +139,7 @@ class Reader:
         label = dense(batch, self._layout.label, file)
         if self._task.kind == "regression":
             # In double precision: in float32 a label far from 0 would lose its variation.
-            rows.label[target] = (label.astype(np.float64) - self._mean) / self._scale
+            rows.label[target] = self._label_scale.standardized(label)
             return
         require_class(label, len(self._task.classes), self._layout.label, file)
         rows.label[target] = label

@@ -19,12 +19,14 @@ from kfp_tabular.components.training.distributed.agreement import Agreement
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import (
     hold_out,
+    label_scale,
     label_statistics,
     number_ranges,
     packed_rows,
     parquet_reader,
 )
 from kfp_tabular.components.training.input.hold_out import HoldOut
+from kfp_tabular.components.training.input.label_scale import LabelScale
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
 
@@ -40,8 +42,7 @@ class TrainingData:
         train_files: Shards of the train split.
         share: The part of the train split that this process trains on.
         class_counts: Rows of the train split by class; empty for regression.
-        mean: Mean of a regression label; 0 for other tasks.
-        scale: Standard deviation of a regression label; 1 for other tasks.
+        label_scale: How a regression label is standardized.
         ranges: The smallest and the largest number of each numeric column in the train split, in
             the columns' order; empty if unknown.
         has_eval_split: Whether there are rows to evaluate on: an eval split, or train rows in its
@@ -58,8 +59,7 @@ class TrainingData:
     train_files: Sequence[ShardFile]
     share: Sequence[RowRange]
     class_counts: Sequence[int]
-    mean: float
-    scale: float
+    label_scale: LabelScale
     ranges: Sequence[number_ranges.Range]
     has_eval_split: bool
     held_out: packed_rows.PackedRows | None
@@ -104,18 +104,13 @@ def read(
         else worker_share(train, replica.worker, replica.workers)
     )
     counts: Sequence[int] = ()
-    mean, scale = 0.0, 1.0
+    scale = label_scale.AS_IT_IS
     if task.kind == "regression":
-        found = label_statistics.LabelMoments()
-        for count, middle, squares in agreement.each(_moments(share, task)):
-            found = found.plus(
-                label_statistics.LabelMoments(int(count), float(middle), float(squares))
-            )
-        mean, scale = found.mean, found.deviation
+        scale = _label_scale(settings.hyperparameters.label_transform, share, task, agreement)
     else:
         own = label_statistics.class_counts(share, task.label, len(task.classes))
         counts = [round(count) for count in agreement.sum(own)]
-    reader = parquet_reader.Reader(columns, task, mean, scale)
+    reader = parquet_reader.Reader(columns, task, scale)
     has_eval_split, held_out, division = bool(rows.get(parquet_reader.EVAL_SPLIT)), None, None
     if has_eval_split and replica.is_chief:
         held_out = parquet_reader.sample(
@@ -124,7 +119,7 @@ def read(
     elif holds_out and not has_eval_split:
 
         def kept(keep: parquet_reader.Keep) -> parquet_reader.Reader:
-            return parquet_reader.Reader(columns, task, mean, scale, keep=keep, shards=train)
+            return parquet_reader.Reader(columns, task, scale, keep=keep, shards=train)
 
         held_out, division = _held_out(kept, train, total, settings.eval_rows)
         if division is not None:
@@ -139,8 +134,7 @@ def read(
         train_files=train,
         share=share,
         class_counts=counts,
-        mean=mean,
-        scale=scale,
+        label_scale=scale,
         ranges=_ranges(train, share, columns.numeric, agreement),
         has_eval_split=has_eval_split,
         held_out=held_out,
@@ -210,6 +204,18 @@ def _ranges(
     return [found[name] for name in names]
 
 
-def _moments(share: Sequence[RowRange], task: Task) -> list[float]:
-    found = label_statistics.moments(share, task.label)
-    return [float(found.count), found.mean, found.squares]
+def _label_scale(
+    transform: str, share: Sequence[RowRange], task: Task, agreement: Agreement
+) -> LabelScale:
+    """Return how the label is transformed and standardized, the same in every process."""
+    scale = LabelScale(transform)
+    if transform == label_scale.RANK:
+        own = label_statistics.quantiles(share, task.label, label_scale.QUANTILES)
+        scale = label_scale.of_quantiles(agreement.each(own).tolist())
+    own_moments = label_statistics.moments(share, task.label, scale)
+    found = label_statistics.LabelMoments()
+    for count, mean, squares in agreement.each(
+        [float(own_moments.count), own_moments.mean, own_moments.squares]
+    ):
+        found = found.plus(label_statistics.LabelMoments(int(count), float(mean), float(squares)))
+    return scale.fitted(found.mean, found.deviation)

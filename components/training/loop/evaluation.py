@@ -15,8 +15,8 @@ def measure(predict: Predict, data: TrainingData, rows: PackedRows) -> dict[str,
     """Return the metrics of the current weights on some rows, in the label's own unit."""
     prediction, label = predict(rows), rows.label
     if data.task.kind == "regression":
-        prediction = prediction * data.scale + data.mean
-        label = label * data.scale + data.mean
+        prediction = data.label_scale.restored(prediction)
+        label = data.label_scale.restored(label)
     return prediction_metrics.score(data.task.kind, label, prediction)
 
 

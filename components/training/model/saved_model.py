@@ -124,7 +124,7 @@ def write(
         logits = model({NUMERIC: numeric, CATEGORICAL: categorical}, training=False)
         values = predictions(task.kind, logits)
         if task.kind == "regression":
-            return {model_format.PREDICTION: values * data.scale + data.mean}
+            return {model_format.PREDICTION: data.label_scale.restored_tensor(values)}
         chosen = (
             tf.cast(values[:, 1] >= threshold, tf.int32)
             if task.kind == "binary"

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.hyperparameters import TREES
 from kfp_tabular.components.common.artifacts.supervised_task import Task
@@ -22,6 +24,7 @@ from kfp_tabular.components.training.candidates import network
 from kfp_tabular.components.training.candidates.candidate_plan import plan, with_model_type
 from kfp_tabular.components.training.distributed.replica_role import ReplicaRole
 from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.label_scale import AS_IT_IS, LabelScale
 from kfp_tabular.components.training.input.packed_rows import PackedRows
 from kfp_tabular.components.training.input.training_data import TrainingData, columns_of
 from kfp_tabular.components.training.loop import (
@@ -106,7 +109,7 @@ def evaluate(
                 done = step
                 state = _restore(tf, storage, step, model)
                 if state is not None:
-                    current = replace(data, **state[network.LABEL])
+                    current = replace(data, label_scale=_label_scale(state[network.LABEL]))
                     rows = _standardized(held_out, current)
                     measured = evaluation.measure(predictor.predict, current, rows)
                     last = {f"eval_{name}": value for name, value in measured.items()}
@@ -153,10 +156,18 @@ def _restore(
         return None
 
 
+def _label_scale(saved: Mapping[str, Any]) -> LabelScale:
+    """Return how a checkpoint's label is standardized."""
+    return LabelScale(
+        **{**saved, "labels": tuple(saved["labels"]), "scores": tuple(saved["scores"])}
+    )
+
+
 def _standardized(rows: PackedRows, data: TrainingData) -> PackedRows:
     if data.task.kind != "regression":
         return rows
-    return PackedRows(rows.numeric, rows.categorical, (rows.label - data.mean) / data.scale)
+    label = data.label_scale.standardized(rows.label)
+    return PackedRows(rows.numeric, rows.categorical, label.astype(np.float32))
 
 
 def _data(opened: Workspace) -> TrainingData:
@@ -178,8 +189,7 @@ def _data(opened: Workspace) -> TrainingData:
         train_files=(),
         share=(),
         class_counts=[1] * len(task.classes),
-        mean=0.0,
-        scale=1.0,
+        label_scale=AS_IT_IS,
         ranges=(),
         has_eval_split=held_out is not None,
         held_out=held_out,

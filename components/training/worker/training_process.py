@@ -184,7 +184,8 @@ def _facts(
         "label": data.task.label,
         "classes": list(data.task.classes),
         "class_counts": list(data.class_counts),
-        "label_scale": data.scale,
+        # 0: a loss of the standardized label has no unit of the label.
+        "label_scale": data.label_scale.deviation if data.label_scale.is_linear else 0.0,
         "objective": choice.score or f"eval_{choice.main.objective}",
         "rows": dict(data.rows),
         "eval_rows_used": 0 if data.held_out is None else len(data.held_out),

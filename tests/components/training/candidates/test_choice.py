@@ -11,6 +11,7 @@ from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.training.candidates import blending, choice
 from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
 from kfp_tabular.components.training.candidates.fitted_candidate import FittedCandidate
+from kfp_tabular.components.training.input.label_scale import AS_IT_IS
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, PackedRows
 from kfp_tabular.components.training.input.training_data import TrainingData
 
@@ -53,8 +54,7 @@ def drawn(kind, rows, seed, noises):
         train_files=(),
         share=(),
         class_counts=np.bincount(label, minlength=len(classes)).tolist() if classes else [],
-        mean=0.0,
-        scale=1.0,
+        label_scale=AS_IT_IS,
         ranges=(),
         has_eval_split=True,
         held_out=PackedRows(columns, np.zeros((rows, 0), np.int32), label),

@@ -9,6 +9,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.training.input import parquet_reader
+from kfp_tabular.components.training.input.label_scale import LabelScale
 from kfp_tabular.components.training.input.packed_rows import Categorical, ColumnLayout, Vector
 from kfp_tabular.components.training.input.shuffling import TrainingInput
 
@@ -119,7 +120,7 @@ def test_a_regression_label_is_standardized_before_it_is_rounded(tmp_path):
     label = 1e9 + np.arange(100.0)
     file = write(tmp_path, [100], y=label)
     task = Task("regression", "y")
-    rows = parquet_reader.Reader(LAYOUT, task, 1e9 + 49.5, 28.866).read(
+    rows = parquet_reader.Reader(LAYOUT, task, LabelScale("none", 1e9 + 49.5, 28.866)).read(
         parquet_reader.worker_share([file])
     )
     np.testing.assert_allclose(rows.label, (np.arange(100) - 49.5) / 28.866, rtol=1e-6)
