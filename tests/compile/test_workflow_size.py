@@ -78,6 +78,15 @@ DOCSTRING_BYTES_THEN = {
 }
 """By component, the length of its docstring in those runs."""
 
+BODY_BYTES_AT_MOST = {
+    "ingest_data": 1_017,
+    "validate_data": 1_077,
+    "transform_features": 1_059,
+    "evaluate_model": 1_309,
+}
+"""By component, a bound on the code below its docstring in those runs: since then it opens an
+engine, too."""
+
 
 def compact(value: Any) -> int:
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
@@ -137,6 +146,10 @@ def without_what_was_added(document: dict[str, Any]) -> None:
         before, docstring, after = command[-1].split('"""')
         inside = DOCSTRING_BYTES_THEN[name] - 2 * len('"""')
         assert len(docstring) > inside
+        if name in BODY_BYTES_AT_MOST:
+            # As comments, because what is cut off anywhere is no code.
+            lines = after[: BODY_BYTES_AT_MOST[name]].splitlines()
+            after = "\n    pass\n" + "\n".join(f"#{line[1:]}" for line in lines)
         command[-1] = '"""'.join((before, docstring[:inside], after))
     passed = {
         source.get("componentInputParameter")
