@@ -166,7 +166,8 @@ class Hyperparameters(BasicHyperparameters):
     tree_count: int = option(
         0,
         """Most trees; early stopping keeps the best number. 0 chooses: 1,000, or as few as 150 for
-        many rows and columns, or at most 500 without an eval split.""",
+        many rows and columns, and up to twice as many while the eval loss falls; or at most 500
+        without an eval split.""",
         check=at_least(0),
     )
     tree_depth: int = option(6, "Depth of every tree, from 1 to 10.", check=_depth)

@@ -176,6 +176,7 @@ def _fit(request: TreeRequest, columns: TreeColumns) -> FittedTrees:
         units=request.units,
         rows=len(request.train),
         has_eval=has_eval,
+        stops_early=request.patience > 0,
     )
     _logger.info(
         "trees: at most %d of depth %d, learning rate %.3g, on %d rows, %d numbers and %d "

@@ -16,6 +16,10 @@ from kfp_tabular.components.training.trees.export.tree_columns import TreeColumn
 MOST_TREES = 1000
 FEWEST_TREES = 150
 
+GROWTH = 2
+"""As long as the loss on held-out rows falls, so many times the trees are grown that the learning
+rate is made for."""
+
 TREES_WITHOUT_EVAL = 500
 """Most trees without an eval split, where nothing tells which number is best."""
 
@@ -40,7 +44,7 @@ class TreePlan:
     """The sizes of a training.
 
     Attributes:
-        trees: The most trees to grow.
+        trees: The most trees to grow; early stopping ends before, unless the loss still falls.
         learning_rate: The factor of each tree's leaves.
         depth: Depth of every tree.
         l2: L2 regularization of the leaves.
@@ -85,6 +89,7 @@ def plan(
     units: int,
     rows: int,
     has_eval: bool,
+    stops_early: bool = True,
 ) -> TreePlan:
     """Return the sizes of a training.
 
@@ -95,6 +100,7 @@ def plan(
         units: Logits per row.
         rows: Training rows.
         has_eval: Whether rows are held out to choose the best number of trees.
+        stops_early: Whether growing ends once their loss no longer falls.
 
     Example:
         >>> columns = TreeColumns((0, 1, 2))
@@ -102,7 +108,7 @@ def plan(
         ...     Hyperparameters(), columns, kind="binary", units=1, rows=2000, has_eval=True
         ... )
         >>> small.trees, round(small.learning_rate, 3), small.is_ordered
-        (1000, 0.038, True)
+        (2000, 0.038, True)
     """
     few = sum(size <= LARGEST_ONE_HOT for size in columns.sizes)
     work = _tree_work(len(columns.numeric), few, len(columns.sizes) - few, units)
@@ -115,6 +121,8 @@ def plan(
     most = MOST_TREES if has_eval else TREES_WITHOUT_EVAL
     trees = hyperparameters.tree_count or min(most, max(FEWEST_TREES, affordable))
     rate = hyperparameters.tree_learning_rate or learning_rate(kind, rows, trees, has_eval=has_eval)
+    if has_eval and stops_early and not hyperparameters.tree_count:
+        trees *= GROWTH
     return TreePlan(
         trees, rate, hyperparameters.tree_depth, hyperparameters.tree_l2, is_ordered=is_ordered
     )

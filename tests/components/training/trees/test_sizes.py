@@ -53,10 +53,33 @@ def test_hyperparameters_decide_where_they_are_given():
 def test_large_data_get_fewer_trees_and_larger_steps():
     columns = TreeColumns(tuple(range(30)), (0, 1), (10, 500))
     small, large = plan(columns, rows=3000), plan(columns, rows=200_000)
-    assert small.trees == sizes.MOST_TREES
-    assert sizes.FEWEST_TREES <= large.trees < small.trees
+    assert small.trees == sizes.GROWTH * sizes.MOST_TREES
+    assert sizes.GROWTH * sizes.FEWEST_TREES <= large.trees < small.trees
     assert large.learning_rate > small.learning_rate
     assert plan(columns, rows=3000, has_eval=False).trees == sizes.TREES_WITHOUT_EVAL
+
+
+def test_the_learning_rate_is_made_for_fewer_trees_than_may_grow():
+    columns = TreeColumns((0, 1))
+    assert plan(columns).learning_rate == sizes.learning_rate(
+        "binary", 5000, sizes.MOST_TREES, has_eval=True
+    )
+    given = plan(columns, tree_count=300)
+    assert given.trees == 300
+    assert given.learning_rate == sizes.learning_rate("binary", 5000, 300, has_eval=True)
+
+
+def test_nothing_is_added_where_all_trees_are_grown():
+    found = sizes.plan(
+        Hyperparameters(),
+        TreeColumns((0,)),
+        kind="binary",
+        units=1,
+        rows=5000,
+        has_eval=True,
+        stops_early=False,
+    )
+    assert found.trees == sizes.MOST_TREES
 
 
 @given(
@@ -79,7 +102,8 @@ def test_the_rows_read_allow_the_fewest_trees(numbers, few, many, units, depth):
     )
     made = sizes.plan(given, columns, kind="multiclass", units=units, rows=rows, has_eval=True)
     assert rows >= 1000
-    assert sizes.FEWEST_TREES <= made.trees <= sizes.FEWEST_TREES + 2 or rows == 1000
+    fewest = sizes.GROWTH * sizes.FEWEST_TREES
+    assert fewest <= made.trees <= fewest + 4 or rows == 1000
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
