@@ -7,6 +7,7 @@ metadata/schema.pbtxt              the raw features that the graph takes
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 _SCHEMA = "schema.pbtxt"
+_NAMES = 1 << 14
 
 
 def write(plan: FeaturePlan, task: Task, directory: Path) -> None:
@@ -58,10 +60,21 @@ def write_without_analyzers(
         features: The raw features that it takes.
         directory: An existing directory.
     """
+    # In a thread of its own: TensorFlow keeps constants that a thread has used before.
+    with ThreadPoolExecutor(1, thread_name_prefix="graph") as thread:
+        thread.submit(_write_without_analyzers, preprocessing_fn, features, directory).result()
+
+
+def _write_without_analyzers(
+    preprocessing_fn: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    features: Sequence[RawFeature],
+    directory: Path,
+) -> None:
     import_tensorflow()
     from tensorflow_transform import impl_helper
 
     spec = feature_spec(features)
+    _settle_names()
     impl_helper.analyze_in_place(
         preprocessing_fn,
         force_tf_compat_v1=False,
@@ -132,6 +145,18 @@ def write_schemas(
         domain.min, domain.max, domain.is_categorical = 0, output.size - 1, True
     for name, schema in (("metadata", raw), ("transformed_metadata", transformed)):
         files.write_text(directory / name / _SCHEMA, text_format.MessageToString(schema))
+
+
+def _settle_names() -> None:
+    """Advance the number that TensorFlow names functions by, so that equal graphs are equal files.
+
+    Every tensor of the process counts, such as those of each batch of texts: other pieces, other
+    names.
+    """
+    from tensorflow.python.framework import ops
+
+    while ops.uid() % _NAMES:
+        pass
 
 
 def _forget_uuid(file: Path) -> None:

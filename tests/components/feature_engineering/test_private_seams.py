@@ -54,6 +54,19 @@ def test_the_random_id_of_a_saved_graph(tmp_path: Path) -> None:
         assert fingerprint_pb2.FingerprintDef.FromString(content).uuid
 
 
+def test_the_numbers_that_functions_are_named_by() -> None:
+    import_tensorflow()
+    with seam(
+        "tensorflow",
+        "ops.uid(), a number for each tensor and function of the process",
+        user="components/feature_engineering/graph/transform_graph.py",
+    ):
+        from tensorflow.python.framework import ops
+
+        first = ops.uid()
+        assert first < ops.uid() < first + 100
+
+
 def test_the_range_of_ids_that_a_function_declares() -> None:
     import_tensorflow()
     with seam(
