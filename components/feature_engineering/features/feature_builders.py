@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
@@ -310,7 +310,8 @@ def _timestamp(given: FeatureEvidence) -> Timestamp:
             parts += [(half, given.derived(half)) for half in (f"{cycle}_sin", f"{cycle}_cos")]
         elif part != "age":
             size = timestamp_formats.SIZES.get(part)
-            parts.append((part, given.derived(part, None if size is None else size + 1)))
+            output = given.derived(part, None if size is None else size + 1)
+            parts.append((part, replace(output, is_ordered=size is not None)))
     age = _age(given) if "age" in wanted or "reference" in options else None
     holidays = options.get("holidays", ())
     numbers = age is not None or any(output.size is None for _, output in parts)

@@ -24,12 +24,15 @@ class TransformedColumn:
         width: The length of a vector, the same in every row; None for one value per row.
         compact: Whether a vector is stored as float16, which keeps three digits of numbers up to
             65,504 in half the space.
+        is_ordered: Whether a larger id means more, but for the last one, which is the missing
+            value's.
     """
 
     name: str
     size: int | None = None
     width: int | None = None
     compact: bool = False
+    is_ordered: bool = False
 
     @property
     def cells(self) -> int:

@@ -142,7 +142,8 @@ def write_schemas(
             _add(transformed, output.name, schema_pb2.FLOAT, output.width)
             continue
         domain = _add(transformed, output.name, schema_pb2.INT).int_domain
-        domain.min, domain.max, domain.is_categorical = 0, output.size - 1, True
+        domain.min, domain.max = 0, output.size - 1
+        domain.is_categorical = not output.is_ordered
     for name, schema in (("metadata", raw), ("transformed_metadata", transformed)):
         files.write_text(directory / name / _SCHEMA, text_format.MessageToString(schema))
 

@@ -30,11 +30,13 @@ class Categorical:
         name: The column's name.
         minimum: The smallest id; usually 0.
         size: Number of ids, counted from `minimum`.
+        is_ordered: Whether a larger id means more, such as a later hour.
     """
 
     name: str
     minimum: int
     size: int
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
     """Return the layout for a schema of transformed columns.
 
     FLOAT columns are numeric, or vectors if they have a width. INT columns with an `int_domain` are
-    categorical; those without one are numeric.
+    categorical; those without one are numeric. A domain without `is_categorical` is ordered.
 
     Args:
         schema: `TFTransformOutput(...).transformed_metadata.schema`.
@@ -193,7 +195,7 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
         ... '''
         >>> layout = from_schema(text_format.Parse(text, schema_pb2.Schema()), label="tip")
         >>> layout.numeric, layout.categorical
-        (('fare',), (Categorical(name='day', minimum=0, size=7),))
+        (('fare',), (Categorical(name='day', minimum=0, size=7, is_ordered=True),))
     """
     numeric, categorical, vectors = [], [], []
     names = [feature.name for feature in schema.feature]
@@ -212,7 +214,8 @@ def from_schema(schema: "schema_pb2.Schema", label: str) -> ColumnLayout:
         # Without a maximum, the number of ids is unknown.
         domain = feature.int_domain
         if feature.HasField("int_domain") and domain.HasField("max"):
-            categorical.append(Categorical(feature.name, domain.min, domain.max - domain.min + 1))
+            size, is_ordered = domain.max - domain.min + 1, not domain.is_categorical
+            categorical.append(Categorical(feature.name, domain.min, size, is_ordered))
         else:
             numeric.append(feature.name)
     if not numeric and not categorical and not vectors:

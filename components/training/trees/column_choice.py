@@ -22,8 +22,9 @@ def choose(layout: ColumnLayout, kind: TaskKind, train: PackedRows) -> TreeColum
     """Return the columns that trees see.
 
     Columns with one value in all rows are left out, and so is the bucket of a number that is there
-    itself: a tree makes its own buckets. Of a wide vector, such as the n-grams of a text, the
-    numbers that go with the label most are used, because each costs as much time as a column.
+    itself: a tree makes its own buckets. Ids with an order, such as hours, are numbers, too: one
+    question divides the early from the late ones. Of a wide vector, such as the n-grams of a text,
+    the numbers that go with the label most are used, because each costs as much time as a column.
 
     Args:
         layout: The packed columns.
@@ -37,7 +38,7 @@ def choose(layout: ColumnLayout, kind: TaskKind, train: PackedRows) -> TreeColum
         >>> numbers = np.array([[1.5, 0], [2.5, 0]], np.float32)
         >>> rows = PackedRows(numbers, np.array([[0, 1], [1, 0]]), np.array([0, 1]))
         >>> choose(layout, "binary", rows)
-        TreeColumns(numeric=(0,), categorical=(1,), sizes=(2,))
+        TreeColumns(numeric=(0,), categorical=(1,), sizes=(2,), ordered=())
     """
     numeric = list(range(len(layout.numeric)))
     for vector, part in layout.vector_slices():
@@ -54,6 +55,7 @@ def choose(layout: ColumnLayout, kind: TaskKind, train: PackedRows) -> TreeColum
         numeric=tuple(index for index in numeric if _varies(train.numeric[:, index])),
         categorical=tuple(categorical),
         sizes=tuple(layout.categorical[index].size for index in categorical),
+        ordered=tuple(index for index in categorical if layout.categorical[index].is_ordered),
     )
 
 

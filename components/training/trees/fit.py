@@ -133,7 +133,7 @@ def fit(request: TreeRequest) -> FittedTrees:
             returned False.
     """
     columns = column_choice.choose(request.layout, request.kind, request.train)
-    if not columns.numeric and not columns.categorical:
+    if not columns.numbers and not columns.categorical:
         raise UserError(
             "model_type: no feature varies in the train split, so trees have nothing to split. "
             "Use model_type=linear."
@@ -185,7 +185,7 @@ def _fit(request: TreeRequest, columns: TreeColumns) -> FittedTrees:
         plan.depth,
         plan.learning_rate,
         len(request.train),
-        len(columns.numeric),
+        columns.numbers,
         len(columns.categorical),
     )
     if not has_eval:

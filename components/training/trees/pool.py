@@ -37,6 +37,11 @@ def build(
         f"number_{index}": rows.numeric[:, index].clip(-largest, largest)
         for index in columns.numeric
     }
+    # Ids are whole numbers far below 2**24, which float32 holds.
+    frame |= {
+        f"ordered_{index}": rows.categorical[:, index].astype(np.float32)
+        for index in columns.ordered
+    }
     categorical = []
     for index, size in zip(columns.categorical, columns.sizes, strict=True):
         name = f"ids_{index}"

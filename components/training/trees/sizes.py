@@ -74,10 +74,11 @@ def most_rows(hyperparameters: Hyperparameters, layout: ColumnLayout, units: int
     """
     if hyperparameters.tree_rows:
         return hyperparameters.tree_rows
-    categorical = [layout.categorical[index].size for index in column_choice.without_copies(layout)]
-    few = sum(size <= LARGEST_ONE_HOT for size in categorical)
-    numbers = column_choice.number_count(layout)
-    work = _tree_work(numbers, few, len(categorical) - few, units)
+    used = [layout.categorical[index] for index in column_choice.without_copies(layout)]
+    few = sum(column.size <= LARGEST_ONE_HOT for column in used)
+    ordered = sum(column.is_ordered for column in used)
+    numbers = column_choice.number_count(layout) + ordered
+    work = _tree_work(numbers, few, len(used) - few, units)
     return max(1000, int(_WORK / (FEWEST_TREES * work * _depth_factor(hyperparameters))))
 
 
@@ -111,7 +112,7 @@ def plan(
         (2000, 0.038, True)
     """
     few = sum(size <= LARGEST_ONE_HOT for size in columns.sizes)
-    work = _tree_work(len(columns.numeric), few, len(columns.sizes) - few, units)
+    work = _tree_work(columns.numbers, few, len(columns.sizes) - few, units)
     affordable = int(_WORK / (rows * work * _depth_factor(hyperparameters)))
     is_ordered = (
         kind != "regression" and rows <= ORDERED_ROWS and affordable >= _ORDERED * FEWEST_TREES

@@ -105,6 +105,9 @@ def test_every_column_is_accounted_for(done):
             if feature.type == schema_pb2.INT:
                 assert column.type == pa.int64()
                 assert feature.int_domain.min == 0
+                parts = ("__month", "__day", "__weekday", "__hour")
+                is_ordered = feature.name.endswith(parts)
+                assert feature.int_domain.is_categorical == (not is_ordered)
                 assert 0 <= values.min() <= values.max() <= feature.int_domain.max
             else:
                 assert column.type == pa.float32()

@@ -92,23 +92,33 @@ class TreeEnsemble:
         rows = tables.block_features
         count = len(tables.numeric)
         if not count:
-            return self._lookups(inputs, None), rows
+            return self._lookups(inputs, None, tables.numeric), rows
         # All columns, though some may be unused: a gather of the used ones takes longer.
         numbers = tf.transpose(inputs[NUMERIC])
-        width = int(inputs[NUMERIC].shape[1])
+        sources, width = tables.numeric, int(inputs[NUMERIC].shape[1])
+        ordered = sources < 0
+        if ordered.any():
+            ids = tf.gather(tf.transpose(inputs[CATEGORICAL]), -1 - sources[ordered])
+            numbers = tf.concat([numbers, tf.cast(ids, tf.float32)], axis=0)
+            sources = np.where(ordered, width + np.cumsum(ordered) - 1, sources)
+            width += int(ordered.sum())
         if tables.missing_is_largest.any():
             largest = np.zeros([width, 1], bool)
-            largest[tables.numeric[tables.missing_is_largest]] = True
+            largest[sources[tables.missing_is_largest]] = True
             numbers = tf.where(largest & tf.math.is_nan(numbers), np.float32(np.inf), numbers)
-        rows = np.where(
-            rows < count, tables.numeric[np.minimum(rows, count - 1)], rows - count + width
-        )
+        rows = np.where(rows < count, sources[np.minimum(rows, count - 1)], rows - count + width)
         if not len(tables.lookup_offsets):
             return numbers, rows
-        return tf.concat([numbers, self._lookups(inputs, numbers)], axis=0), rows
+        return tf.concat([numbers, self._lookups(inputs, numbers, sources)], axis=0), rows
 
-    def _lookups(self, inputs: Mapping[str, Any], numbers: Any) -> Any:
-        """Return the looked-up features: float32, `[features, batch]`."""
+    def _lookups(self, inputs: Mapping[str, Any], numbers: Any, sources: Array) -> Any:
+        """Return the looked-up features: float32, `[features, batch]`.
+
+        Args:
+            inputs: The packed matrices.
+            numbers: The numbers that conditions compare, `[numbers, batch]`.
+            sources: The row of each of the model's numeric features in `numbers`.
+        """
         import tensorflow as tf
 
         tables = self.tables
@@ -120,7 +130,7 @@ class TreeEnsemble:
         else:
             parts = self._positions(ids, np.arange(len(tables.categorical)))
             if len(tables.bit_features):
-                bits = tf.gather(numbers, tables.numeric[tables.bit_features])
+                bits = tf.gather(numbers, sources[tables.bit_features])
                 bits = tf.cast(bits > tables.bit_borders[:, None], tf.int32)
                 parts = tf.concat([parts, bits], axis=0)
             positions = tables.lookup_offsets[:, None]

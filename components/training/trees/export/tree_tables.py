@@ -36,7 +36,7 @@ class TreeTables:
     """The arrays, for N numeric features, L looked-up ones, B blocks of conditions and T trees.
 
     Attributes:
-        numeric: Column of the `numeric` matrix by numeric feature, shape `[N]`.
+        numeric: Where each numeric feature is, as `TreeColumns.number_source` says, shape `[N]`.
         missing_is_largest: Whether its missing values are above every border, shape `[N]`.
         categorical: Column of the `categorical` matrix by categorical feature.
         sizes: Its number of ids. Smaller ids count as -1, larger ones as this one.
@@ -132,7 +132,7 @@ def compile_trees(document: CatBoostDocument, columns: TreeColumns) -> TreeTable
         # One addition less for each row.
         leaves[: 2 ** splits.shape[1]] += bias
     return TreeTables(
-        numeric=_integers(columns.numeric[feature] for feature in numeric),
+        numeric=_integers(columns.number_source(feature) for feature in numeric),
         missing_is_largest=np.array(
             [feature in document.missing_is_largest for feature in numeric], bool
         ),

@@ -284,7 +284,7 @@ class TestTimestamps:
             f"{cycle}_{half}" for cycle in ("hour", "weekday", "year") for half in ("sin", "cos")
         ]
         assert [part for part, _ in feature.parts] == ["month", "day", "weekday", "hour", *cycles]
-        assert feature.outputs[0] == TransformedColumn("x__month", 13)
+        assert feature.outputs[0] == TransformedColumn("x__month", 13, is_ordered=True)
 
     def test_without_a_clock_there_is_no_hour(self):
         for dtype, time in (("string", "%Y-%m-%d"), ("int64", "days")):
@@ -298,7 +298,7 @@ class TestTimestamps:
         options = configured("timestamp", parts=("hour", "elapsed"), format="seconds")
         feature = derive(numbers([1, 2], missing=1), "int64", config=options)
         assert feature.outputs == [
-            TransformedColumn("x__hour", 25),
+            TransformedColumn("x__hour", 25, is_ordered=True),
             TransformedColumn("x__elapsed"),
             TransformedColumn("x__missing"),
         ]

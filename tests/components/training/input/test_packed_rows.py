@@ -14,6 +14,16 @@ def schema(*features: str) -> schema_pb2.Schema:
     return text_format.Parse("\n".join(features), schema_pb2.Schema())
 
 
+@pytest.mark.parametrize(("flag", "is_ordered"), [("true", False), ("false", True)])
+def test_ids_are_ordered_unless_the_schema_says_categories(flag, is_ordered):
+    domain = f"int_domain {{ max: 23 is_categorical: {flag} }}"
+    text = f'feature {{ name: "hour" type: INT {domain} {SCALAR} }}'
+    label = f'feature {{ name: "y" type: INT {SCALAR} }}'
+    schema = text_format.Parse(text + label, schema_pb2.Schema())
+    (hour,) = packed_rows.from_schema(schema, "y").categorical
+    assert (hour.size, hour.is_ordered) == (24, is_ordered)
+
+
 def test_columns_by_type():
     found = packed_rows.from_schema(
         schema(
@@ -25,7 +35,7 @@ def test_columns_by_type():
         "y",
     )
     assert found.numeric == ("x", "n")
-    assert found.categorical == (packed_rows.Categorical("city", -1, 10),)
+    assert found.categorical == (packed_rows.Categorical("city", -1, 10, is_ordered=True),)
     assert found.columns == ["x", "n", "city", "y"]
 
 

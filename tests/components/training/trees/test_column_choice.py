@@ -38,6 +38,15 @@ def test_columns_of_one_value_are_left_out():
     assert column_choice.choose(layout, "binary", rows.take(slice(0, 0))) == TreeColumns(())
 
 
+def test_ids_with_an_order_are_numbers_too():
+    ids = (Categorical("hour", 0, 24, is_ordered=True), Categorical("zone", 0, 24))
+    layout = ColumnLayout("tip", ("fare",), (*ids, Categorical("day", 0, 31, is_ordered=True)))
+    rows = rows_of([[1], [2]], [[0, 1, 4], [5, 2, 4]], [0, 1])
+    found = column_choice.choose(layout, "binary", rows)
+    assert found == TreeColumns((0,), (0, 1), (24, 24), ordered=(0,))
+    assert found.numbers == 2
+
+
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_a_wide_vector_gives_the_numbers_that_go_with_the_label(kind):
     width, informative = 300, (3, 77, 299)

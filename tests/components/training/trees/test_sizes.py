@@ -88,17 +88,22 @@ def test_nothing_is_added_where_all_trees_are_grown():
     many=st.integers(0, 20),
     units=st.integers(1, 30),
     depth=st.integers(1, 10),
+    is_ordered=st.booleans(),
 )
-def test_the_rows_read_allow_the_fewest_trees(numbers, few, many, units, depth):
+def test_the_rows_read_allow_the_fewest_trees(numbers, few, many, units, depth, is_ordered):
     layout = ColumnLayout(
         "label",
         tuple(map(str, range(numbers))),
-        (*[Categorical("a", 0, 5)] * few, *[Categorical("b", 0, 500)] * many),
+        (
+            *[Categorical("a", 0, 5, is_ordered)] * few,
+            *[Categorical("b", 0, 500, is_ordered)] * many,
+        ),
     )
     given = Hyperparameters(tree_depth=depth)
     rows = sizes.most_rows(given, layout, units)
+    ids = tuple(range(few + many))
     columns = TreeColumns(
-        tuple(range(numbers)), tuple(range(few + many)), (5,) * few + (500,) * many
+        tuple(range(numbers)), ids, (5,) * few + (500,) * many, ordered=ids if is_ordered else ()
     )
     made = sizes.plan(given, columns, kind="multiclass", units=units, rows=rows, has_eval=True)
     assert rows >= 1000
