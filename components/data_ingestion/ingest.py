@@ -3,17 +3,20 @@
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files, options, storage
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.artifacts.examples import record
+from kfp_tabular.components.common.artifacts.examples import ShardDestination, record
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
@@ -70,11 +73,16 @@ class IngestionResult:
     rejected_lineage: Mapping[str, Any]
 
 
-def run(request: IngestionRequest) -> IngestionResult:
+def run(
+    request: IngestionRequest, engine: Engine | None = None, shards_uri: str = ""
+) -> IngestionResult:
     r"""Ingest data.
 
     Args:
         request: What to ingest, and where to write.
+        engine: Runs the folds and maps; None for threads of this process.
+        shards_uri: Where to write the shards of the examples, in a folder of this attempt; empty
+            for the examples output.
 
     Raises:
         UserError: An option or the data are wrong. Nothing is written then.
@@ -93,6 +101,7 @@ def run(request: IngestionRequest) -> IngestionResult:
     split_choice.check(settings.split)
     start = time.monotonic()
     findings = Findings()
+    engine = engine or LocalEngine()
     with storage.local_files(settings.data_uri) as found, ThreadPoolExecutor(1) as background:
         digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
         selection = column_selection.select(settings, found)
@@ -113,15 +122,16 @@ def run(request: IngestionRequest) -> IngestionResult:
             tuple(settings.csv.missing_values),
             frozenset(source.columns),
         )
-        splitting = split_choice.choose(settings.split, source, decider, settings.exclude)
+        splitting = split_choice.choose(settings.split, source, decider, engine, settings.exclude)
         with (
             files.atomic_directory(request.rejected_rows) as rejected,
             files.atomic_directory(request.examples) as examples,
+            _destination(examples, shards_uri) as destination,
         ):
-            written = passes.write(source, decider, splitting, examples, rejected)
+            written = passes.write(source, decider, splitting, destination, rejected, engine)
             column_decision.require_answers(written.decisions.values())
             _check_written(settings, written)
-            lost_rows.report(findings, source, settings.label, written.read, rejected, examples)
+            lost_rows.report(findings, source, settings.label, written, destination, rejected)
             split = split_hints.record(settings.split, splitting)
             reading_findings.add(findings, written)
             formats = _formats(written)
@@ -139,6 +149,7 @@ def run(request: IngestionRequest) -> IngestionResult:
                 inputs={},
                 libraries=_LIBRARIES,
                 extra=facts,
+                shards_uri=destination.shards_uri,
             )
             rejected_lineage = lineage.record(
                 rejected, inputs={}, rows={"rejected": facts["rejected"]}, libraries=_LIBRARIES
@@ -146,8 +157,18 @@ def run(request: IngestionRequest) -> IngestionResult:
     page = ingestion_summary.markdown(settings.data_uri, examples_lineage, written, findings)
     files.write_text(request.summary, page)
     seconds = time.monotonic() - start
-    _logger.info("%d rows in %.1f s: %s", written.read, seconds, dict(written.rows))
+    _logger.info("%d rows in %.1f s: %s", written.read.rows, seconds, dict(written.rows))
     return IngestionResult(written.rows, facts["rejected"], examples_lineage, rejected_lineage)
+
+
+@contextmanager
+def _destination(examples: Path, shards_uri: str) -> Iterator[ShardDestination]:
+    """Return where to write shards; what is written elsewhere is removed on failure."""
+    destination = (
+        ShardDestination.attempt_below(shards_uri) if shards_uri else ShardDestination.of(examples)
+    )
+    with destination.removed_on_failure():
+        yield destination
 
 
 def _split_time(settings: SplitOptions) -> dict[str, GivenFormat]:
@@ -168,27 +189,28 @@ def _named(settings: IngestionOptions) -> list[str]:
 
 
 def _check_written(settings: IngestionOptions, written: WrittenExamples) -> None:
-    if not written.read:
+    if not written.read.rows:
         raise UserError(f"{settings.data_uri}: the data have columns but no rows.")
     if settings.label:
         _check_label(settings.label, written)
     # A public table of flights lacks the delay of those that were cancelled: 3 % of the rows.
-    rejected = sum(written.rejected.values()) - written.rejected.get(
+    rows = written.read.rows
+    rejected = sum(written.read.rejected.values()) - written.read.rejected.get(
         missing_label(settings.label), 0
     )
-    if rejected > settings.max_rejected_fraction * written.read:
+    if rejected > settings.max_rejected_fraction * rows:
         first = "; ".join(
-            f"{row.file} line {row.line}: {row.reason}" for row in written.first_rejected[:3]
+            f"{row.file} line {row.line}: {row.reason}" for row in written.read.first_rejected[:3]
         )
         raise UserError(
-            f"{rejected} of {written.read} rows ({rejected / written.read:.1%}) were rejected, "
+            f"{rejected} of {rows} rows ({rejected / rows:.1%}) were rejected, "
             f"more than max_rejected_fraction {settings.max_rejected_fraction:g} allows. "
             f"The first: {first}."
         )
-    for split, rows in written.rows.items():
-        if not rows:
+    for split, rows_of_split in written.rows.items():
+        if not rows_of_split:
             raise UserError(
-                f"split {split!r} has none of the {written.read} rows. Give it a larger share, use "
+                f"split {split!r} has none of the {rows} rows. Give it a larger share, use "
                 "more data, or choose another split_method."
             )
 
@@ -198,7 +220,7 @@ def _formats(written: WrittenExamples) -> dict[str, ColumnFormat]:
     formats = {
         name: decision.documented
         for name, decision in written.decisions.items()
-        if name in written.missing
+        if name in written.schema.names
     }
     for decision in written.decisions.values():
         formats |= decision.derived
@@ -206,12 +228,12 @@ def _formats(written: WrittenExamples) -> dict[str, ColumnFormat]:
 
 
 def _check_label(label: str, written: WrittenExamples) -> None:
-    if written.rejected.get(missing_label(label)) == written.read:
-        raise UserError(f"label {label!r} is missing in all {written.read} rows.")
+    if written.read.rejected.get(missing_label(label)) == written.read.rows:
+        raise UserError(f"label {label!r} is missing in all {written.read.rows} rows.")
     accepted = sum(written.rows.values())
-    if accepted and not written.label.varied:
+    if accepted and not written.read.label.varied:
         raise UserError(
-            f"label {label!r} is {written.label.value!r} in all {accepted} rows, so there is "
+            f"label {label!r} is {written.read.label.value!r} in all {accepted} rows, so there is "
             "nothing to learn."
         )
 
@@ -233,6 +255,6 @@ def _facts(
         "sources": listed[:_MOST_LISTED_SOURCES],
         "source_files": len(listed),
         "source_digest": f"sha256:{whole.hexdigest()}",
-        "rejected": sum(written.rejected.values()),
+        "rejected": sum(written.read.rejected.values()),
         "split": split,
     }

@@ -30,10 +30,10 @@ def markdown(
         written: The examples that were written.
         findings: What a person should know.
     """
-    rejected = sum(written.rejected.values())
+    rejected = sum(written.read.rejected.values())
     parts = [
         "# Ingested data",
-        f"{_number(written.read)} rows with {len(written.decisions)} columns from "
+        f"{_number(written.read.rows)} rows with {len(written.decisions)} columns from "
         f"{_code(data_uri)}; {_number(rejected)} of them rejected. Digest of the examples: "
         f"{_code(lineage['digest'])}.",
         *_findings(findings),
@@ -44,7 +44,7 @@ def markdown(
         "## Source files",
         _files(lineage["sources"], lineage["source_files"]),
         "## Rejected rows",
-        _rejected(written.rejected, written.first_rejected),
+        _rejected(written.read.rejected, written.read.first_rejected),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -73,7 +73,7 @@ def _columns(written: WrittenExamples) -> str:
     for decision in written.decisions.values():
         formats |= decision.derived
     for name, given in list(formats.items())[:_MOST_COLUMNS]:
-        missing = written.missing.get(name)
+        missing = written.read.missing.get(name)
         share = (
             "names the split; not in the examples" if missing is None else f"{missing / total:.1%}"
         )

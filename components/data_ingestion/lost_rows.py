@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples import ShardDestination
+from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
+from kfp_tabular.components.data_ingestion.writing.passes import WrittenExamples
 from kfp_tabular.components.data_ingestion.writing.prepared_block import missing_label
 
 _MOST_REASONS = 5
@@ -32,7 +35,12 @@ _OPTIONS = (
 
 
 def report(
-    findings: Findings, source: Source, label: str, read: int, rejected: Path, examples: Path
+    findings: Findings,
+    source: Source,
+    label: str,
+    written: WrittenExamples,
+    destination: ShardDestination,
+    rejected: Path,
 ) -> None:
     """Add a warning for each reason that rows were left out for, with one example.
 
@@ -40,9 +48,9 @@ def report(
         findings: Takes the warnings.
         source: What was read.
         label: The label's column; empty for none.
-        read: The number of rows that were read.
+        written: The examples that were written.
+        destination: Where they were written.
         rejected: The directory of the rejected rows.
-        examples: The directory of the examples.
 
     Raises:
         UserError: All rows that were left out have the same label, which chance does not explain.
@@ -50,6 +58,7 @@ def report(
     table = pq.ParquetFile(rejected / rejected_rows.FILE_NAME).read()
     if not table.num_rows:
         return
+    read = written.read.rows
     reasons = Counter(table["reason"].to_pylist())
     names = table["reason"].to_pylist()
     for reason, count in reasons.most_common(_MOST_REASONS):
@@ -70,11 +79,10 @@ def report(
     if label:
         # What a row without a label says there, such as `n/d`, is no label.
         labelled = pc.not_equal(table["reason"], missing_label(label))
-        _check_labels(source, label, table.filter(labelled), examples)
+        _check_labels(source, label, table.filter(labelled), _labels(written, destination, label))
 
 
-def _check_labels(source: Source, label: str, table: pa.Table, examples: Path) -> None:
-    kept = _labels(examples, label)
+def _check_labels(source: Source, label: str, table: pa.Table, kept: Mapping[str, int]) -> None:
     found = Counter(_lost_labels(source, label, table.slice(0, _MOST_ROWS), kept))
     if len(found) != 1:
         return
@@ -92,13 +100,16 @@ def _check_labels(source: Source, label: str, table: pa.Table, examples: Path) -
     )
 
 
-def _labels(examples: Path, label: str) -> Mapping[str, int]:
+def _labels(
+    written: WrittenExamples, destination: ShardDestination, label: str
+) -> Mapping[str, int]:
     """Return the number of rows by label in the examples, as text."""
     counts: Counter[str] = Counter()
-    for shard in sorted(examples.glob("split=*/*.parquet")):
-        column = pq.ParquetFile(shard).read([label])[label]
-        for entry in column.value_counts().to_pylist():
-            counts[str(entry["values"])] += entry["counts"]
+    for shard in (shard for shards in written.shards.values() for shard in shards):
+        groups = range(len(shard.row_groups))
+        with open_parquet(f"{destination.root}/{shard.path}", groups, [label]) as parquet:
+            for entry in parquet.read([label])[label].value_counts().to_pylist():
+                counts[str(entry["values"])] += entry["counts"]
     return counts
 
 

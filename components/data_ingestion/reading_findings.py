@@ -17,7 +17,7 @@ def add(found: Findings, written: WrittenExamples) -> None:
         written: The examples that were written.
     """
     for name, decision in written.decisions.items():
-        places = written.places.get(name, ())
+        places = written.read.places.get(name, ())
         for finding in decision.findings:
             if places and finding.severity == "warning" and finding.code in _WITH_PLACES:
                 message = f"{finding.message} First: {_shown(places)}."

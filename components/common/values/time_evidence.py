@@ -187,6 +187,7 @@ class TimeDecision:
     doubts: tuple[str, ...] = ()
 
 
+@dataclass
 class TimeEvidence:
     """Counts of what the texts of a column fit.
 
@@ -196,11 +197,10 @@ class TimeEvidence:
         TimeFormat(formats=('%d/%m/%Y',), unit='', canonical='%Y-%m-%d')
     """
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self._plain: dict[str, _Clocks] = {}
-        self._ordered: dict[str, _Ordered] = {}
-        self._odd = _Odd()
+    rows: int = 0
+    _plain: dict[str, _Clocks] = field(default_factory=dict)
+    _ordered: dict[str, _Ordered] = field(default_factory=dict)
+    _odd: _Odd = field(default_factory=_Odd)
 
     @classmethod
     def of(cls, texts: pa.StringArray, counts: Integers) -> "TimeEvidence":

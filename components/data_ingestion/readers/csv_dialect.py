@@ -12,13 +12,13 @@ class TextEncoding:
 
     Attributes:
         name: Its name for people: `UTF-8`, `CP1252`.
-        codec: Python's codec.
+        codec_name: The name of Python's codec.
         repairs: Whether bytes that are not valid in it are read as CP1252; they are kept as they
             are, and their rows rejected, otherwise.
     """
 
     name: str
-    codec: codecs.CodecInfo
+    codec_name: str
     repairs: bool = False
 
     @classmethod
@@ -29,8 +29,13 @@ class TextEncoding:
             >>> TextEncoding.of("latin-1").name
             'ISO8859-1'
         """
-        codec = codecs.lookup(name)
-        return cls(codec.name.upper().removesuffix("-SIG"), codec, repairs)
+        codec_name = codecs.lookup(name).name
+        return cls(codec_name.upper().removesuffix("-SIG"), codec_name, repairs)
+
+    @property
+    def codec(self) -> codecs.CodecInfo:
+        """Python's codec, which cannot be sent to another process."""
+        return codecs.lookup(self.codec_name)
 
 
 UTF_8 = TextEncoding.of("utf-8")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kfp_tabular.components.common.processing.pieces import Piece, PieceKind
 
-_SMALLEST, _LARGEST = 4 << 20, 32 << 20
+_SMALLEST, _LARGEST = 12 << 20, 32 << 20
 _WANTED_PIECES = 16
 
 
@@ -24,16 +24,17 @@ def grouped(sizes: Sequence[int], kind: PieceKind, uri: str) -> list[Piece]:
         Pieces from `start` to `stop`, numbers of blocks.
 
     Example:
-        >>> [(piece.start, piece.stop) for piece in grouped([3 << 20] * 3, "blocks", "a.csv")]
-        [(0, 2), (2, 3)]
+        >>> [(piece.start, piece.stop) for piece in grouped([4 << 20] * 5, "blocks", "a.csv")]
+        [(0, 3), (3, 5)]
     """
-    wanted = min(max(sum(sizes) // _WANTED_PIECES, _SMALLEST), _LARGEST)
-    pieces, start, held = [], 0, 0
+    total = sum(sizes)
+    wanted = min(max(total // _WANTED_PIECES, _SMALLEST), _LARGEST)
+    count = max(1, -(-total // wanted))
+    pieces: list[Piece] = []
+    start = held = 0
     for number, size in enumerate(sizes):
         held += size
-        if held >= wanted:
+        if held * count >= total * (len(pieces) + 1) or number + 1 == len(sizes):
             pieces.append(Piece(uri, kind, start, number + 1))
-            start, held = number + 1, 0
-    if start < len(sizes):
-        pieces.append(Piece(uri, kind, start, len(sizes)))
+            start = number + 1
     return pieces

@@ -1,5 +1,6 @@
 """Splits by a hash of columns that are chosen from the data."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,6 @@ from kfp_tabular.components.data_ingestion.splits.split_evidence import (
     sampled_rows,
 )
 from kfp_tabular.components.data_ingestion.splits.splitters import Assigned, Assignment, splits_of
-
-_MERGED_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class ChosenSplit:
 
     Attributes:
         choice: The choice so far.
+        evidence: What all rows show, once the choice is settled.
         columns: As given.
         drops: No column is left out of the examples.
         decides: Any row can be assigned.
@@ -75,7 +75,7 @@ class ChosenSplit:
         >>> block = {"x": pa.array(range(9)), "paid": pa.array([0, 1, 0] * 3)}
         >>> looked_at = split.look(block)
         >>> split.choose([looked_at], [block])
-        >>> split.choice, split.assign(looked_at, block).splits.tolist()
+        >>> split.choice, split.again(looked_at, block).assignment.splits.tolist()
         (KeyChoice(keys=('x',), by_row=False), [0, 0, 1, 0, 1, 1, 0, 1, 1])
     """
 
@@ -96,19 +96,13 @@ class ChosenSplit:
         self.columns = tuple(columns)
         self._candidates = [name for name in columns if name != label] or list(columns)
         self._salt = salt
+        self.evidence: SplitEvidence | None = None
         self._keys: tuple[str, ...] | None = None
-        self._parts: list[SplitEvidence] = []
-        self._numbers = RowNumbers()
 
     @property
-    def evidence(self) -> SplitEvidence:
-        """The evidence of all rows that were assigned."""
-        return SplitEvidence.merge(self._parts)
-
-    def start(self) -> None:
-        """Begin to split all rows, or begin again: drops the evidence, keeps the choice."""
-        self._parts.clear()
-        self._numbers = RowNumbers()
+    def is_numbered(self) -> bool:
+        """Whether rows are split one by one."""
+        return self.choice is not None and self.choice.by_row
 
     def forget(self) -> None:
         """Forget a choice that was made from columns which turned out to be others."""
@@ -146,23 +140,26 @@ class ChosenSplit:
         )
         self.choice = KeyChoice(keys, by_row=not self._keeps_together(kinds))
 
-    def assign(self, looked_at: EvidenceLookedAt, columns: Mapping[str, pa.Array]) -> Assignment:
-        """Return the split of each row of a block. Takes the blocks in their order."""
+    def again(
+        self, looked_at: EvidenceLookedAt, columns: Mapping[str, pa.Array]
+    ) -> EvidenceLookedAt:
+        """Look at a block by the choice, where that makes a difference."""
         if self.choice is None:
             raise AssertionError("rows are assigned before there is a choice")
-        looked_at = self._again(looked_at, columns, self.choice)
-        self._parts.append(looked_at.evidence)
-        if len(self._parts) >= _MERGED_AT_ONCE:
-            self._parts = [self.evidence]
+        return self._again(looked_at, columns, self.choice)
+
+    def assign(self, looked_at: EvidenceLookedAt, numbers: RowNumbers) -> Assignment:
+        """Return the split of each row of a block."""
         if looked_at.row_hashes is None:
             return Assignment(looked_at.splits)
-        return Assignment(splits_of(self._numbers.tell_apart(looked_at.row_hashes), self._limits))
+        return Assignment(splits_of(numbers.tell_apart(looked_at.row_hashes), self._limits))
 
-    def is_settled(self) -> bool:
+    def is_settled(self, evidence: SplitEvidence | None) -> bool:
         """Return whether all of the evidence gives the same choice. Otherwise, split again."""
-        evidence, choice = self.evidence, self.choice
-        if choice is None:
+        choice = self.choice
+        if choice is None or evidence is None:
             raise AssertionError("there is no choice to settle")
+        self.evidence = evidence
         keys = key_choice.features_among(evidence.columns)
         if keys != choice.keys:
             # How many kinds of row there are by this key is not known yet.
@@ -181,7 +178,7 @@ class ChosenSplit:
         """Look at a block by another choice, where that makes a difference."""
         rows_hashed = looked_at.row_hashes is not None
         if looked_at.keys == choice.keys and rows_hashed == choice.by_row:
-            return looked_at
+            return dataclasses.replace(looked_at, choice=choice)
         wanted = self.columns if choice.by_row else choice.keys
         hashed = {name: hash_values(columns[name]) for name in wanted}
         return self._kinds(columns, hashed, looked_at.evidence.columns, choice.keys, choice)

@@ -1,23 +1,25 @@
 """Chooses the splitter. Where the split depends on all rows, it reads one column first."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.processing.ordered_threads import Window, threads
-from kfp_tabular.components.common.values.arrays import Doubles
+from kfp_tabular.components.common.processing.accumulator import Accumulator
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.data_ingestion.columns import (
     column_decision,
     column_evidence,
     conversion,
 )
-from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
+from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
+from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
 from kfp_tabular.components.data_ingestion.options import (
     BY_COLUMN,
     BY_ROW,
@@ -25,9 +27,11 @@ from kfp_tabular.components.data_ingestion.options import (
     USING_KEYS,
     SplitOptions,
 )
-from kfp_tabular.components.data_ingestion.readers.source import Block, Source, blocks
-from kfp_tabular.components.data_ingestion.splits import split_names, split_times
+from kfp_tabular.components.data_ingestion.readers.column_observer import ColumnObserver
+from kfp_tabular.components.data_ingestion.readers.source import Reader, Source
+from kfp_tabular.components.data_ingestion.splits import split_names
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
+from kfp_tabular.components.data_ingestion.splits.column_folds import ColumnNames, TimeCuts
 from kfp_tabular.components.data_ingestion.splits.splitters import (
     ColumnSplitter,
     HashSplitter,
@@ -39,9 +43,7 @@ from kfp_tabular.components.data_ingestion.splits.splitting import (
     Splitting,
 )
 
-_AHEAD = 8
-
-Kept = TypeVar("Kept")
+Found = TypeVar("Found")
 
 
 def check(options: SplitOptions) -> None:
@@ -74,7 +76,11 @@ def check(options: SplitOptions) -> None:
 
 
 def choose(
-    options: SplitOptions, source: Source, decider: Decider, exclude: Collection[str] = ()
+    options: SplitOptions,
+    source: Source,
+    decider: Decider,
+    engine: Engine,
+    exclude: Collection[str] = (),
 ) -> Splitting:
     """Return the splitting that the options ask for.
 
@@ -82,6 +88,7 @@ def choose(
         options: Checked options.
         source: The data. The methods `time` and `column` read one column of them.
         decider: Decides how to read columns, and knows the label.
+        engine: Reads that column.
         exclude: Columns that the model does not see, and that decide no split unless they are asked
             to.
 
@@ -93,10 +100,10 @@ def choose(
         return _by_hash(options, source, seen, decider.label)
     require_columns([options.split_column], source.columns, "split_column")
     if options.split_method == BY_TIME:
-        return GivenSplit(_by_time(options, source, decider))
+        return GivenSplit(_by_time(options, source, decider, engine))
     if options.split_column == decider.label:
         raise UserError(f"split_column: {decider.label!r} is the label. Choose another column.")
-    return GivenSplit(_by_column(options.split_column, source, decider))
+    return GivenSplit(_by_column(options.split_column, source, decider, engine))
 
 
 def _by_hash(
@@ -113,59 +120,68 @@ def _by_hash(
     return ChosenSplit(names, limits, columns, label, salt)
 
 
-def _by_time(options: SplitOptions, source: Source, decider: Decider) -> TimeSplitter:
+def _by_time(
+    options: SplitOptions, source: Source, decider: Decider, engine: Engine
+) -> TimeSplitter:
     column, time_format = options.split_column, options.split_time_format
     shares = split_names.parse_fractions(options.split_fractions)
-
-    def keys_of(values: pa.Array) -> Doubles:
-        return split_times.time_keys(values, column, time_format)
-
-    # Exact cuts need the times of all rows: eight bytes each.
-    keys = np.concatenate([np.empty(0), *_settled(source, decider, column, keys_of)])
-    cuts = split_times.time_cuts(keys, list(shares.values()))
+    times = partial(TimeCuts, column, time_format, tuple(shares.values()))
+    cuts = _folded(source, decider, column, engine, times)
     if not cuts and len(shares) > 1:
         raise UserError(f"split_column: column {column!r} has no time in any row.")
     return TimeSplitter(tuple(shares), column, cuts, time_format)
 
 
-def _by_column(column: str, source: Source, decider: Decider) -> ColumnSplitter:
-    def names_in(values: pa.Array) -> list[str]:
-        distinct = pc.unique(pc.cast(values, pa.string()))
-        return split_names.split_names(distinct.to_pylist(), column)
-
-    found = {name for names in _settled(source, decider, column, names_in) for name in names}
-    if not found:
+def _by_column(column: str, source: Source, decider: Decider, engine: Engine) -> ColumnSplitter:
+    names = _folded(source, decider, column, engine, partial(ColumnNames, column))
+    if not names:
         raise UserError(f"split_column: column {column!r} is empty in every row.")
-    return ColumnSplitter(tuple(split_names.split_names(found, column)), column)
+    return ColumnSplitter(tuple(names), column)
 
 
-def _settled(
-    source: Source, decider: Decider, column: str, of: Callable[[pa.Array], Kept]
-) -> list[Kept]:
-    """Read a column twice: to decide how to read it, and to keep something of each block.
+def _folded(
+    source: Source,
+    decider: Decider,
+    column: str,
+    engine: Engine,
+    factory: Callable[[], Accumulator[pa.Array, Found]],
+) -> Found:
+    """Read a column twice: to decide how to read it, and to fold its values.
 
     Args:
         source: The data.
         decider: Decides how to read columns.
         column: The column's name.
-        of: What to keep of a block's values, which are as in the examples.
+        engine: Reads it.
+        factory: Makes an accumulator of values as in the examples.
+    """
+    pieces = source.pieces(engine)
+    reader = source.reader([column])
+    shown = engine.fold(pieces, partial(EvidenceFold, [column]), ColumnObserver(reader, decider))
+    decision = decider.decide(column, shown[column])
+    column_decision.require_answers([decision])
+    return engine.fold(pieces, factory, ColumnReader(reader, decider, column, decision))
+
+
+@dataclass(frozen=True)
+class ColumnReader:
+    """Reads a column of a piece, as in the examples.
+
+    Attributes:
+        reader: Reads the piece.
+        decider: Knows the texts that mean missing.
+        column: The column's name.
+        decision: How to read it.
     """
 
-    def look(block: Block) -> ColumnEvidence:
-        parsed = block.parse()
-        values = column_evidence.without(parsed.columns[column], decider.missing(column))
-        return column_evidence.observe(values, stated=column in parsed.stated).evidence
+    reader: Reader
+    decider: Decider
+    column: str
+    decision: Decision
 
-    evidence = ColumnEvidence()
-    with Window[Block, ColumnEvidence](threads(), _AHEAD) as window:
-        for _, of_block in window.map(look, blocks(source, [column])):
-            evidence.add(of_block)
-    decision = decider.decide(column, evidence)
-    column_decision.require_answers([decision])
-
-    def keep(block: Block) -> Kept:
-        values = column_evidence.without(block.parse().columns[column], decider.missing(column))
-        return of(conversion.convert(values, decision).values)
-
-    with Window[Block, Kept](threads(), _AHEAD) as keeping:
-        return [kept for _, kept in keeping.map(keep, blocks(source, [column]))]
+    def __call__(self, piece: Piece) -> Iterator[pa.Array]:
+        """Yield the values of each block."""
+        for block in self.reader(piece):
+            read = block.parse().columns[self.column]
+            values = column_evidence.without(read, self.decider.missing(self.column))
+            yield conversion.convert(values, self.decision).values

@@ -57,6 +57,8 @@ def add_findings(
     if not isinstance(splitting, ChosenSplit) or splitting.choice is None:
         return
     evidence = splitting.evidence
+    if evidence is None:
+        return
     left_out = [name for name in evidence.columns if name not in splitting.choice.keys]
     _say_keys(found, evidence.kinds, recorded, left_out, splitting.names)
     for name, shown in evidence.columns.items():

@@ -38,6 +38,29 @@ def time_cuts(
     return [float(known[rank]) for rank in ranks]
 
 
+def weighted_cuts(
+    times: "np.ndarray[Any, np.dtype[np.float64]]",
+    counts: "np.ndarray[Any, np.dtype[np.int64]]",
+    shares: Sequence[float],
+) -> list[float]:
+    """Return what `time_cuts` does, from the distinct times and their rows.
+
+    Args:
+        times: The distinct times, ascending, none missing.
+        counts: The rows with each.
+        shares: The shares of the splits, earliest split first.
+
+    Example:
+        >>> weighted_cuts(np.array([1.0, 2.0]), np.array([3, 1]), [0.5, 0.5])
+        [1.0]
+    """
+    if not times.size:
+        return []
+    ends = np.cumsum(counts)
+    ranks = [min(int(limit * ends[-1]), int(ends[-1]) - 1) for limit in limits(shares)[:-1]]
+    return [float(times[np.searchsorted(ends, rank, side="right")]) for rank in ranks]
+
+
 def time_keys(
     values: pa.Array, column: str, time_format: str = ""
 ) -> "np.ndarray[Any, np.dtype[np.float64]]":

@@ -11,6 +11,7 @@ from kfp_tabular.components.data_ingestion.splits.row_hashing import (
     RowNumbers,
     hash_rows,
 )
+from kfp_tabular.components.data_ingestion.splits.split_evidence import SplitEvidence
 from kfp_tabular.components.data_ingestion.splits.splitters import (
     Assignment,
     Splitter,
@@ -26,14 +27,22 @@ class LookedAt(Protocol):
 
     @property
     def assignment(self) -> Assignment | None:
-        """The splits, where they depend on neither a choice to come nor the rows before."""
+        """The splits, where they do not depend on a choice to come or on the rows before."""
+
+    @property
+    def evidence(self) -> SplitEvidence | None:
+        """What the rows show about the choice; None where there is none to make."""
+
+    @property
+    def row_hashes(self) -> Hashes | None:
+        """What tells rows apart that are numbered; None where they are not."""
 
 
 class Splitting(Protocol):
     """Assigns the rows of all blocks, perhaps by a choice that depends on the data.
 
-    A pass calls `start`, then `look` for each block in any thread, `choose` with the first blocks,
-    and `assign` for each block in order. Unless `is_settled` then, it begins again.
+    A pass calls `choose` with the first blocks, then `look` and `assign` for each block, in any
+    thread or process. Unless `is_settled` with the evidence of all blocks, it begins again.
     """
 
     @property
@@ -48,23 +57,36 @@ class Splitting(Protocol):
     def decides(self) -> str | None:
         """The column that a row must have a value in; None where any row can be assigned."""
 
-    def start(self) -> None:
-        """Begin with the first row."""
+    @property
+    def is_numbered(self) -> bool:
+        """Whether a row's split depends on its number among equal rows."""
 
     def forget(self) -> None:
         """Forget a choice that was made from columns which turned out to be others."""
 
-    def look(self, columns: Columns) -> Any:
-        """Return what the splits of a block depend on, a `LookedAt`."""
+    def look(self, columns: Columns) -> LookedAt:
+        """Return what the splits of a block depend on."""
 
     def choose(self, first: Sequence[Any], blocks: Sequence[Columns]) -> None:
         """Choose how to split, from what `look` returned for the first blocks."""
 
-    def assign(self, looked_at: Any, columns: Columns, /) -> Assignment:
-        """Return the splits of the next block, for which `look` returned this."""
+    def again(self, looked_at: Any, columns: Columns, /) -> LookedAt:
+        """Return what the splits of a block depend on, which was looked at before the choice."""
 
-    def is_settled(self) -> bool:
-        """Return whether all rows agree with the choice."""
+    def assign(self, looked_at: Any, numbers: RowNumbers, /) -> Assignment:
+        """Return the splits of a block.
+
+        Args:
+            looked_at: What the splits depend on.
+            numbers: Numbers rows; it has seen the rows before.
+        """
+
+    def is_settled(self, evidence: SplitEvidence | None) -> bool:
+        """Return whether all rows agree with the choice.
+
+        Args:
+            evidence: What all rows show; None where there is no choice to make.
+        """
 
 
 @dataclass(frozen=True)
@@ -72,19 +94,36 @@ class SplitLookedAt:
     """The splits of a block; a `LookedAt`."""
 
     assignment: Assignment
+    evidence: None = None
+    row_hashes: None = None
 
 
+@dataclass(frozen=True)
 class GivenSplit:
-    """Splits by a splitter that is known from the start; a `Splitting`."""
+    """Splits by a splitter that is known from the start; a `Splitting`.
 
-    def __init__(self, splitter: Splitter) -> None:
-        self.splitter = splitter
-        self.names = splitter.names
-        self.drops = splitter.drops
-        self.decides = splitter.decides
+    Attributes:
+        splitter: The splitter.
+        is_numbered: No number of a row plays a part.
+    """
 
-    def start(self) -> None:
-        """Do nothing."""
+    splitter: Splitter
+    is_numbered: bool = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the splits."""
+        return self.splitter.names
+
+    @property
+    def drops(self) -> str | None:
+        """A column to leave out of the examples."""
+        return self.splitter.drops
+
+    @property
+    def decides(self) -> str | None:
+        """The column that a row must have a value in."""
+        return self.splitter.decides
 
     def forget(self) -> None:
         """Do nothing."""
@@ -93,16 +132,22 @@ class GivenSplit:
         """Assign the rows of a block."""
         return SplitLookedAt(self.splitter.assign(columns))
 
-    def choose(self, first: Sequence[SplitLookedAt], blocks: Sequence[Columns]) -> None:
+    def choose(self, first: Sequence[Any], blocks: Sequence[Columns]) -> None:
         """Do nothing."""
 
-    def assign(self, looked_at: SplitLookedAt, columns: Columns, /) -> Assignment:
-        """Return the splits that `look` found."""
+    def again(self, looked_at: SplitLookedAt, columns: Columns, /) -> SplitLookedAt:
+        """Return what is given."""
         del columns
+        return looked_at
+
+    def assign(self, looked_at: SplitLookedAt, numbers: RowNumbers, /) -> Assignment:
+        """Return the splits that `look` found."""
+        del numbers
         return looked_at.assignment
 
-    def is_settled(self) -> bool:
+    def is_settled(self, evidence: SplitEvidence | None) -> bool:
         """Return true."""
+        del evidence
         return True
 
 
@@ -110,55 +155,54 @@ class GivenSplit:
 class RowsLookedAt:
     """The hashes of a block's rows; a `LookedAt`."""
 
-    hashes: Hashes
+    row_hashes: Hashes
     assignment: None = None
+    evidence: None = None
 
 
+@dataclass(frozen=True)
 class RowSplit:
     """Splits by the hash of a row's key and its number among equal ones; a `Splitting`.
 
     So the splits are even however many rows share a key, and depend on which rows there are more
     than on their order.
 
-    Args:
+    Attributes:
         names: The splits.
         limits: The cumulative shares, ascending; the last is 1.0.
         keys: The columns of the key.
         salt: A different salt gives a different split.
     """
 
+    names: Sequence[str]
+    limits: Sequence[float]
+    keys: Sequence[str]
+    salt: str
     drops: None = None
     decides: None = None
-
-    def __init__(
-        self, names: Sequence[str], limits: Sequence[float], keys: Sequence[str], salt: str
-    ) -> None:
-        self.names = names
-        self._limits = limits
-        self._keys = keys
-        self._salt = salt
-        self._numbers = RowNumbers()
-
-    def start(self) -> None:
-        """Begin to number rows."""
-        self._numbers = RowNumbers()
+    is_numbered: bool = True
 
     def forget(self) -> None:
         """Do nothing."""
 
     def look(self, columns: Columns) -> RowsLookedAt:
         """Hash the rows of a block."""
-        key = {name: columns[name] for name in self._keys}
-        return RowsLookedAt(hash_rows(key, self._salt))
+        key = {name: columns[name] for name in self.keys}
+        return RowsLookedAt(hash_rows(key, self.salt))
 
-    def choose(self, first: Sequence[RowsLookedAt], blocks: Sequence[Columns]) -> None:
+    def choose(self, first: Sequence[Any], blocks: Sequence[Columns]) -> None:
         """Do nothing."""
 
-    def assign(self, looked_at: RowsLookedAt, columns: Columns, /) -> Assignment:
-        """Assign the rows of the next block."""
+    def again(self, looked_at: RowsLookedAt, columns: Columns, /) -> RowsLookedAt:
+        """Return what is given."""
         del columns
-        return Assignment(splits_of(self._numbers.tell_apart(looked_at.hashes), self._limits))
+        return looked_at
 
-    def is_settled(self) -> bool:
+    def assign(self, looked_at: RowsLookedAt, numbers: RowNumbers, /) -> Assignment:
+        """Assign the rows of a block."""
+        return Assignment(splits_of(numbers.tell_apart(looked_at.row_hashes), self.limits))
+
+    def is_settled(self, evidence: SplitEvidence | None) -> bool:
         """Return true."""
+        del evidence
         return True

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,29 +21,8 @@ from kfp_tabular.components.data_ingestion.readers.source import (
     SourceLine,
 )
 from kfp_tabular.components.data_ingestion.splits.splitters import Assignment, names_of
-from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
-
-MOST_PLACES = 5
-"""Rows of a block with values that do not fit whose lines are looked up, per column."""
-
-
-@dataclass(frozen=True)
-class LabelFacts:
-    """Facts about the labels of some rows.
-
-    Attributes:
-        value: One of the labels; None where there are none.
-        varied: Whether there are other values.
-    """
-
-    value: object = None
-    varied: bool = False
-
-    def with_other(self, other: "LabelFacts") -> "LabelFacts":
-        """Return the facts about the labels of both sets of rows."""
-        if self.value is None or other.value is None:
-            return self if other.value is None else other
-        return LabelFacts(self.value, self.varied or other.varied or self.value != other.value)
+from kfp_tabular.components.data_ingestion.splits.splitting import LookedAt, Splitting
+from kfp_tabular.components.data_ingestion.writing.row_facts import MOST_PLACES, LabelFacts
 
 
 @dataclass(frozen=True)
@@ -103,7 +81,7 @@ class PreparedBlock:
     columns: Mapping[str, pa.Array]
     accepted: Mask | None
     rejected: list[RejectedRow]
-    looked_at: Any
+    looked_at: LookedAt
     odd: Mapping[str, RowNumbers]
     file: str
     source_lines: Callable[[RowNumbers], list[SourceLine]]
@@ -164,7 +142,7 @@ def prepare(
     converted = _convert(block, decisions, label, reject_odd=reject_odd)
     columns, reasons = converted.columns, converted.reasons
     looked_at = splitting.look(columns)
-    assignment: Assignment | None = looked_at.assignment
+    assignment = looked_at.assignment
     if assignment is not None and assignment.missing is not None:
         reasons.append(
             (

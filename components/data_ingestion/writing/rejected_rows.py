@@ -1,14 +1,16 @@
 """Writes the rows that are left out of the examples, each with the reason."""
 
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common import files, storage
+from kfp_tabular.components.common.artifacts.examples import ShardDestination
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 
 FILE_NAME = "part-00000.parquet"
@@ -22,28 +24,26 @@ SCHEMA = pa.schema(
 )
 
 _ROWS_PER_ROW_GROUP = 10_000
+_FOLDER = "_rejected"
 
 
 class RejectedWriter:
-    """Writes rejected rows to Parquet with bounded memory; a context manager.
+    """Writes the rejected rows of a piece with bounded memory; a context manager.
 
-    It writes the file even if no row is rejected.
+    A piece without any writes no file.
 
     Args:
-        directory: An existing directory.
-        keep: The number of rows to keep in `first`.
-
-    Attributes:
-        reasons: The number of rejected rows by reason.
-        first: The first rejected rows.
+        destination: Where the examples are written.
+        number: The number of the piece.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], keep: int = 10) -> None:
-        self.reasons: Counter[str] = Counter()
-        self.first: list[RejectedRow] = []
-        self._keep = keep
+    def __init__(self, destination: ShardDestination, number: int) -> None:
+        self._destination = destination
+        self._path = f"{_FOLDER}/part-{number:05d}.parquet"
         self._waiting: list[RejectedRow] = []
-        self._writer = pq.ParquetWriter(Path(directory) / FILE_NAME, SCHEMA, compression="zstd")
+        self._file: Path | None = None
+        self._writer: pq.ParquetWriter | None = None
+        self._files = ExitStack()
 
     def __enter__(self) -> "RejectedWriter":
         return self
@@ -54,19 +54,49 @@ class RejectedWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._flush()
-        self._writer.close()
+        with self._files:
+            if kind is None:
+                self._flush()
+            if self._writer is not None:
+                self._writer.close()
+            if kind is None and self._file is not None:
+                self._destination.put(self._file, self._path)
 
     def add(self, rows: Sequence[RejectedRow]) -> None:
         """Append rows."""
-        self.reasons.update(row.reason for row in rows)
-        self.first.extend(rows[: self._keep - len(self.first)])
         self._waiting.extend(rows)
         if len(self._waiting) >= _ROWS_PER_ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        if self._waiting:
-            rows = [vars(row) for row in self._waiting]
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-            self._waiting.clear()
+        if not self._waiting:
+            return
+        if self._writer is None:
+            self._file = self._files.enter_context(self._destination.file())
+            self._writer = pq.ParquetWriter(self._file, SCHEMA, compression="zstd")
+        rows = [vars(row) for row in self._waiting]
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+        self._waiting.clear()
+
+
+def join(
+    destination: ShardDestination, numbers: Iterable[int], directory: str | os.PathLike[str]
+) -> None:
+    """Write the rejected rows of all pieces to one file, also where there are none.
+
+    Args:
+        destination: Where the pieces were written.
+        numbers: The pieces that rejected rows, in order.
+        directory: An existing directory.
+    """
+    with pq.ParquetWriter(Path(directory) / FILE_NAME, SCHEMA, compression="zstd") as writer:
+        wanted = [f"part-{number:05d}.parquet" for number in numbers]
+        if not wanted:
+            return
+        with storage.local_copy(f"{destination.root}/{_FOLDER}") as folder:
+            for name in wanted:
+                parquet = pq.ParquetFile(folder / name)
+                for group in range(parquet.num_row_groups):
+                    writer.write_table(parquet.read_row_group(group))
+    if not destination.shards_uri:
+        files.remove(Path(destination.root) / _FOLDER)

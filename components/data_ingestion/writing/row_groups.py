@@ -1,55 +1,36 @@
 """Gathers batches into row groups: large enough to compress and scan well, small enough to hold."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
 
 import pyarrow as pa
 
-from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
-from kfp_tabular.components.common.artifacts.manifest import Shard
+from kfp_tabular.components.common.artifacts.examples import PieceWriter
 
 ROWS_PER_ROW_GROUP = 131_072
 _BYTES_PER_ROW_GROUP = 32 << 20
 
 
 class RowGroups:
-    """Gathers batches into row groups and writes them as examples.
+    """Gathers the batches of a piece into row groups and writes them.
 
     Args:
-        directory: An existing, empty directory.
-        schema: The schema of the examples.
-        splits: The names of the splits.
+        writer: Writes the shards of the piece.
 
     Attributes:
         missing: Missing values by column, over all splits.
     """
 
-    def __init__(self, directory: Path, schema: pa.Schema, splits: Sequence[str]) -> None:
-        self._writer = ExamplesWriter(directory, schema, splits).__enter__()
-        self._waiting: dict[str, list[pa.RecordBatch]] = {split: [] for split in splits}
-        self._sizes = dict.fromkeys(splits, (0, 0))
-        self.missing = dict.fromkeys(schema.names, 0)
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """Rows written so far, by split."""
-        return dict(self._writer.rows)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of the examples."""
-        return self._writer.schema
-
-    @property
-    def shards(self) -> Mapping[str, Sequence[Shard]]:
-        """The shards of each split, once the files are closed."""
-        return self._writer.shards
+    def __init__(self, writer: PieceWriter) -> None:
+        self._writer = writer
+        self._waiting: dict[str, list[pa.RecordBatch]] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self.missing: Counter[str] = Counter()
 
     def add(self, split: str, batch: pa.RecordBatch) -> None:
         """Append rows to a split."""
-        rows, size = self._sizes[split]
+        rows, size = self._sizes.get(split, (0, 0))
         rows, size = rows + batch.num_rows, size + batch.nbytes
-        self._waiting[split].append(batch)
+        self._waiting.setdefault(split, []).append(batch)
         self._sizes[split] = (rows, size)
         if rows >= ROWS_PER_ROW_GROUP or size >= _BYTES_PER_ROW_GROUP:
             self._flush(split)
@@ -58,10 +39,6 @@ class RowGroups:
         """Write the rows that are left."""
         for split in self._waiting:
             self._flush(split)
-
-    def close(self) -> None:
-        """Close the files; again, nothing happens."""
-        self._writer.__exit__(None, None, None)
 
     def _flush(self, split: str) -> None:
         if not self._waiting[split]:

@@ -1,0 +1,247 @@
+"""The map that reads a piece, and writes its rows as a shard for each split."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from kfp_tabular.components.common.artifacts.examples import PieceWriter, ShardDestination
+from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
+from kfp_tabular.components.common.processing.ordered_threads import Window
+from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
+from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
+from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
+from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
+from kfp_tabular.components.data_ingestion.readers.source import Block, Reader
+from kfp_tabular.components.data_ingestion.splits.row_hashing import RowCounts, RowNumbers
+from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
+from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
+from kfp_tabular.components.data_ingestion.writing import prepared_block
+from kfp_tabular.components.data_ingestion.writing.prepared_block import (
+    ObservedBlock,
+    PreparedBlock,
+)
+from kfp_tabular.components.data_ingestion.writing.rejected_rows import RejectedWriter
+from kfp_tabular.components.data_ingestion.writing.row_facts import BlockFacts, RowFacts
+from kfp_tabular.components.data_ingestion.writing.row_groups import RowGroups
+
+AHEAD = 8
+"""Blocks that are read ahead where several threads share a piece."""
+
+Decisions = Mapping[str, Decision]
+
+
+@dataclass(frozen=True)
+class ReadBlock:
+    """A block as in the examples, and what it shows.
+
+    Attributes:
+        prepared: The block; None where it is not of use any more.
+        evidence: What the columns show; empty where the decisions are final.
+    """
+
+    prepared: PreparedBlock | None
+    evidence: Mapping[str, ColumnEvidence] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KeptBlocks:
+    """The start of a piece that was read already.
+
+    Attributes:
+        blocks: The first blocks; each is dropped once it is taken.
+        rest: The others.
+    """
+
+    blocks: deque[ReadBlock]
+    rest: Iterator[Block]
+
+    def taken(self) -> Iterator[ReadBlock]:
+        """Yield the first blocks."""
+        while self.blocks:
+            yield self.blocks.popleft()
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """What a piece became.
+
+    Attributes:
+        number: The number of the piece.
+        shards: The shards that were written, by split.
+        facts: What is known about the rows.
+        evidence: What the columns show; without anything where the decisions are final.
+        split_evidence: What the rows show about how to split them.
+        is_stale: Whether the rows showed that the decisions are wrong, so that nothing was written.
+    """
+
+    number: int
+    shards: Shards
+    facts: RowFacts
+    evidence: EvidenceFold
+    split_evidence: SplitFold
+    is_stale: bool = False
+
+
+@dataclass(frozen=True)
+class PieceMap:
+    """Reads a piece, and writes its rows.
+
+    Attributes:
+        reader: Reads the piece.
+        decider: Decides how to read columns.
+        decisions: How to read them.
+        are_final: Whether all rows agree with the decisions, so that no evidence is needed.
+        splitting: Assigns rows to splits.
+        schema: The schema of the examples.
+        destination: Where to write the shards and the rejected rows.
+        before: Where rows are numbered, how many came before each piece.
+        threads: How many threads share a piece.
+        kept: What is read already of some pieces. It stays in this process.
+    """
+
+    reader: Reader
+    decider: Decider
+    decisions: Decisions
+    are_final: bool
+    splitting: Splitting
+    schema: pa.Schema
+    destination: ShardDestination
+    before: Mapping[int, RowCounts] = field(default_factory=dict)
+    threads: int = 1
+    kept: Mapping[int, KeptBlocks] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "kept": {}}
+
+    def __call__(self, piece: Piece) -> PieceResult:
+        """Write the shards of a piece, named by its number."""
+        return _PieceRun(self, piece).result()
+
+    def prepare(self, observed: ObservedBlock) -> PreparedBlock:
+        """Convert a block and check its rows."""
+        return prepared_block.prepare(
+            observed,
+            self.decisions,
+            self.splitting,
+            self.decider.label,
+            reject_odd=self.decider.odd_values == "reject",
+        )
+
+
+class _PieceRun:
+    """Reads and writes one piece."""
+
+    def __init__(self, given: PieceMap, piece: Piece) -> None:
+        self._given = given
+        self._piece = piece
+        self._evidence = EvidenceFold(list(given.decisions))
+        self._split_evidence = SplitFold()
+        self._facts = RowFacts()
+        self._numbers = RowNumbers(given.before.get(piece.number))
+        self._is_stale = False
+
+    def result(self) -> PieceResult:
+        given, number = self._given, self._piece.number
+        with ExitStack() as files:
+            writer = files.enter_context(PieceWriter(given.destination, number, given.schema))
+            rejected = files.enter_context(RejectedWriter(given.destination, number))
+            groups = RowGroups(writer)
+            for block_number, block in enumerate(files.enter_context(self._blocks())):
+                self._look(block)
+                if block.prepared is not None and not self._is_stale:
+                    self._write(block.prepared, block_number, groups, rejected)
+            groups.flush()
+            self._facts.add(BlockFacts(number, 0, missing=groups.missing))
+        return PieceResult(
+            number, writer.shards, self._facts, self._evidence, self._split_evidence, self._is_stale
+        )
+
+    @contextmanager
+    def _blocks(self) -> Iterator[Iterator[ReadBlock]]:
+        kept = self._given.kept.get(self._piece.number)
+        blocks = iter(self._given.reader(self._piece)) if kept is None else kept.rest
+        known: Iterator[ReadBlock] = iter(()) if kept is None else kept.taken()
+        if self._given.threads <= 1:
+            yield chain(known, map(self._read, blocks))
+            return
+        with Window[Block, ReadBlock](self._given.threads, AHEAD) as window:
+            yield chain(known, (block for _, block in window.map(self._read, blocks)))
+
+    def _read(self, block: Block) -> ReadBlock:
+        given = self._given
+        observed = ObservedBlock.of(block.parse(), given.decider, evidence=not given.are_final)
+        return ReadBlock(
+            None if self._is_stale else given.prepare(observed),
+            {} if given.are_final else observed.evidence,
+        )
+
+    def _look(self, block: ReadBlock) -> None:
+        """Add what a block shows. The first piece, which nothing precedes, tells what is stale."""
+        self._evidence.add(block.evidence)
+        if self._piece.number == 0 and not self._is_stale:
+            self._is_stale = are_outdated(
+                self._given.decisions, self._evidence, self._given.decider
+            )
+            self._evidence.fresh.clear()
+
+    def _write(
+        self, prepared: PreparedBlock, block: int, groups: RowGroups, rejected: RejectedWriter
+    ) -> None:
+        splitting, label = self._given.splitting, self._given.decider.label
+        looked_at, split = prepared.looked_at, prepared.split
+        if split is None:
+            looked_at = splitting.again(looked_at, prepared.columns)
+            assignment = splitting.assign(looked_at, self._numbers)
+            split = prepared_block.cut(prepared, assignment, splitting, label)
+        if looked_at.evidence is not None:
+            self._split_evidence.add(looked_at.evidence)
+        places = {}
+        for name, rows in prepared.odd.items():
+            wanted = rows[: self._facts.wanted(name)]
+            if len(wanted):
+                lines = prepared.source_lines(wanted)
+                places[name] = [(prepared.file, line.line) for line in lines]
+        number = self._piece.number
+        self._facts.add(
+            BlockFacts(number, block, prepared.rows, prepared.rejected, split.label, places)
+        )
+        rejected.add(prepared.rejected)
+        for name, batch in split.splits.items():
+            groups.add(name, batch)
+
+
+def are_outdated(decisions: Decisions, evidence: EvidenceFold, decider: Decider) -> bool:
+    """Return whether what is new in the evidence changes how columns are converted."""
+    shown = evidence.result()
+    return any(
+        not decider.decide(name, shown[name]).converts_as(decisions[name])
+        for name in evidence.fresh
+    )
+
+
+@dataclass(frozen=True)
+class RowCounter:
+    """Counts the rows of a piece that are equal to others, for splits that number rows.
+
+    Attributes:
+        given: How the piece is going to be written.
+    """
+
+    given: PieceMap
+
+    def __call__(self, piece: Piece) -> RowCounts:
+        """Return the numbers of the rows of a piece."""
+        given, numbers = self.given, RowNumbers()
+        for block in given.reader(piece):
+            observed = ObservedBlock.of(block.parse(), given.decider, evidence=False)
+            prepared = given.prepare(observed)
+            looked_at = given.splitting.again(prepared.looked_at, prepared.columns)
+            if looked_at.row_hashes is not None:
+                numbers.count(looked_at.row_hashes)
+        return numbers.counts()
