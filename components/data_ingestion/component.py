@@ -134,15 +134,16 @@ def ingest_data(
     from kfp_tabular.components.data_ingestion import ingest
     from kfp_tabular.components.data_ingestion.options import IngestionOptions
 
-    with reported_to_user():
-        engines.on_one_machine(processing, "ingest-data")
+    with reported_to_user(), engines.opened(processing, "ingest-data") as opened:
         result = ingest.run(
             ingest.IngestionRequest(
                 options=options.build(IngestionOptions, locals()),
                 examples=Path(examples.path),
                 rejected_rows=Path(rejected_rows.path),
                 summary=Path(summary.path),
-            )
+            ),
+            opened.engine,
+            opened.shards_uri,
         )
         examples_outline.write(Examples(Path(examples.path)), label, outline.path)
     examples.metadata.update(lineage.metadata(result.examples_lineage))
