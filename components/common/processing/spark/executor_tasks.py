@@ -4,16 +4,17 @@ Objects of these classes travel to the executors. Bad input comes back as a resu
 would try a task that fails again.
 """
 
-import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic
 
 from kfp_tabular.components.common.errors import UserError, storage_error
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
 from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.storage import is_remote
 
 if TYPE_CHECKING:
     from pyspark import Accumulator as SparkAccumulator
@@ -85,12 +86,13 @@ class PieceTask(Generic[Result]):
     def _outcome(self, number: int, piece: Piece) -> Outcome[Result]:
         try:
             return Outcome(number, self.function(piece))
-        except UserError as error:
-            return Outcome(number, None, str(error))
-        except FileNotFoundError as error:
-            if not self._is_last_attempt():
-                raise
-            return Outcome(number, None, _not_found(piece, error))
+        except (UserError, FileNotFoundError) as error:
+            # The driver has listed the file.
+            if not (is_remote(piece.uri) or Path(piece.uri).exists()):
+                return Outcome(number, None, _not_found(piece))
+            if isinstance(error, UserError):
+                return Outcome(number, None, str(error))
+            raise
         except OSError as error:
             # Another executor may have room.
             told = storage_error(error)
@@ -164,12 +166,11 @@ def merging_task(key: int) -> int:
     return key
 
 
-def _not_found(piece: Piece, error: FileNotFoundError) -> str:
-    name = os.fspath(error.filename) if error.filename else piece.uri
+def _not_found(piece: Piece) -> str:
     return (
-        f"{name}: not on the executor {socket.gethostname()}. Executors on other machines read "
-        "object stores (gs://, s3://, minio://), or a volume that is mounted at the same path "
-        "everywhere."
+        f"{piece.uri}: not on the executor {socket.gethostname()}. Executors on other machines "
+        "read object stores (gs://, s3://, minio://), or a volume that is mounted at the same "
+        "path everywhere."
     )
 
 

@@ -120,6 +120,13 @@ def test_a_user_error_of_a_fold(engine: Engine) -> None:
         engine.fold(pieces(9), Listing, read)
 
 
+def test_a_file_that_executors_lack(engine: Engine, tmp_path: Path) -> None:
+    piece = Piece(str(tmp_path / "a.parquet"), "row-groups", 0, 1)
+
+    with pytest.raises(UserError, match=r"a\.parquet: not on the executor .*object stores"):
+        list(engine.map([piece], lambda piece: Path(piece.uri).read_bytes()))
+
+
 def test_another_error_is_a_failure_with_its_reason(engine: Engine) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError: integer division"):
         list(engine.map(pieces(3), lambda piece: 1 // piece.start))
