@@ -5,6 +5,7 @@ gets one, and the same pieces give the same bytes on any cluster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import uuid4
 
@@ -91,14 +92,22 @@ class SparkEngine:
         from py4j.protocol import Py4JError
 
         group = uuid4().hex
-        self._context.setJobGroup(group, "kfp-tabular", interruptOnCancel=True)
+
+        def collect() -> list[Outcome[Value]]:
+            # The group belongs to the thread.
+            self._context.setJobGroup(group, "kfp-tabular", interruptOnCancel=True)
+            return outcomes.collect()
+
         try:
-            with watch.following(group):
-                found = sorted(outcomes.collect(), key=lambda outcome: outcome.number)
+            # In another thread, because a signal that interrupts py4j's call would leave this one
+            # without a connection to Java, which the job is canceled by.
+            with ThreadPoolExecutor(1) as thread, watch.following(group):
+                found = thread.submit(collect).result()
         except Py4JError as error:
             if watch.error():
                 raise UserError(watch.error()) from None
             raise RuntimeError(f"Spark: {_cause(error)}") from error
+        found.sort(key=lambda outcome: outcome.number)
         for outcome in found:
             if outcome.error:
                 raise UserError(watch.error() or outcome.error)
