@@ -193,6 +193,15 @@ def record(folders: Sequence[Path], before: Licenses) -> str:
     return _HEAD + "".join(f"{line}\n" for line in lines)
 
 
+_BASES = {
+    "tfdv": "tensorflow",
+    "serving": "tensorflow",
+    "tensorflow-gpu": "tensorflow",
+    "spark": "tfdv",
+}
+"""By image, the one whose packages it has, too."""
+
+
 def page(licenses: Licenses) -> str:
     """Return the page of the documentation."""
     return "".join(f"{line}\n" for line in _page(licenses))
@@ -211,12 +220,13 @@ def _page(licenses: Licenses) -> Iterator[str]:
     holds = {image: {p.pin: p for p in packages_of(image)} for image in VARIANTS}
     yield from _unknown(licenses, holds)
     for image in VARIANTS:
-        beside = holds["tensorflow"] if image in ("tfdv", "serving", "tensorflow-gpu") else {}
+        base = _BASES.get(image, "")
+        beside = holds.get(base, {})
         added = [package for pin, package in holds[image].items() if pin not in beside]
         yield ""
         yield f"## {image}"
         yield ""
-        what = "What it adds to `tensorflow`" if beside else "Python packages"
+        what = f"What it adds to `{base}`" if beside else "Python packages"
         yield f"{what}: {len(added)}."
         yield ""
         yield "| license | packages |"

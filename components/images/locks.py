@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.markers import Marker
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving")
+NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark")
 VARIANTS = (*NAMES, "tensorflow-gpu")
 """The images, and the variant of one that `GPU=1` builds."""
 
@@ -66,6 +66,9 @@ def packages_of(image: str) -> list[Locked]:
     Args:
         image: One of `VARIANTS`.
     """
+    if image == "spark":
+        # Its lock has what it adds to another one.
+        return [*packages_of("tfdv"), *read_lock(lock_of(image))]
     dropped = set()
     if image in _ON_TENSORFLOW:
         unused = (FOLDER / "tensorflow" / "unused.txt").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "components" / "images"
 CONTAINERFILE = IMAGES / "Containerfile"
-NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving")
+NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark")
 LABELS = (
     *("title", "description", "licenses", "source"),
     *("version", "revision", "created", "base.name", "base.digest"),
@@ -121,7 +121,7 @@ def test_it_runs_as_a_user_by_number(name: str) -> None:
         for part in shlex.split(rest)
     )
     assert environment["HOME"] == "/tmp"
-    if name in ("tensorflow", "tfdv", "serving"):
+    if name in ("tensorflow", "tfdv", "serving", "spark"):
         assert ENVIRONMENT.items() <= environment.items()
 
 

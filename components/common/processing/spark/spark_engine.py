@@ -96,7 +96,8 @@ class SparkEngine:
         def collect() -> list[Outcome[Value]]:
             # The group belongs to the thread.
             self._context.setJobGroup(group, "kfp-tabular", interruptOnCancel=True)
-            return outcomes.collect()
+            collected: list[Outcome[Value]] = outcomes.collect()
+            return collected
 
         try:
             # In another thread, because a signal that interrupts py4j's call would leave this one
