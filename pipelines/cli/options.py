@@ -78,16 +78,13 @@ params_option = click.option(
 )
 
 
-def _processing(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> dict[str, Any] | None:
+def processing_document(value: str | None) -> dict[str, Any] | None:
     """Return the document that `--processing` gives: an engine's name, JSON, or a file.
 
     Example:
-        >>> context, option = click.Context(click.Command("run")), click.Option(["--processing"])
-        >>> _processing(context, option, "spark")
+        >>> processing_document("spark")
         {'engine': 'spark'}
-        >>> _processing(context, option, "sparc")
+        >>> processing_document("sparc")
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: --processing sparc: neither an engine
@@ -97,12 +94,12 @@ def _processing(
         return None
     from kfp_tabular.components.common.processing import processing_settings
 
-    document = _processing_document(value, processing_settings.ENGINES)
+    document = _read_processing(value, processing_settings.ENGINES)
     processing_settings.parse(document)
     return document
 
 
-def _processing_document(value: str, engines: Collection[str]) -> dict[str, Any]:
+def _read_processing(value: str, engines: Collection[str]) -> dict[str, Any]:
     import yaml
 
     text = value
@@ -123,14 +120,6 @@ def _processing_document(value: str, engines: Collection[str]) -> dict[str, Any]
     if not isinstance(document, dict):
         raise UserError(f"--processing {value}: expected keys and values, such as engine: spark.")
     return document
-
-
-processing_option = click.option(
-    "--processing",
-    metavar="ENGINE|JSON|FILE",
-    callback=_processing,
-    help="What processes rows: local (the default), spark, or a document with its settings.",
-)
 
 
 def find(pipeline: str) -> "PipelineDefinition":
@@ -164,6 +153,14 @@ def not_empty(_context: click.Context, parameter: click.Parameter, value: str | 
     if value == "":
         raise UserError(f"{parameter.opts[0]}: the value is empty; give one, or omit the option.")
     return value
+
+
+processing_option = click.option(
+    "--processing",
+    metavar="ENGINE|JSON|FILE",
+    callback=not_empty,
+    help="What processes rows: local (the default), spark, or a document with its settings.",
+)
 
 
 def resolved(path: Path, option: str = "--output") -> Path:

@@ -21,6 +21,7 @@ from kfp_tabular.pipelines.cli.options import (
     not_empty,
     params_option,
     pipeline_option,
+    processing_document,
     processing_option,
     resolved,
 )
@@ -73,7 +74,7 @@ def run_command(
     exclude: tuple[str, ...],
     config: Path | None,
     params: tuple[str, ...],
-    processing: dict[str, Any] | None,
+    processing: str | None,
     output: Path | None,
     runner: _Runner,
     resume: Path | None,
@@ -103,7 +104,7 @@ def run_command(
         "label": ("--label", label),
         "task": ("--task", task),
         "exclude": ("--exclude", list(exclude) or None),
-        "processing": ("--processing", processing),
+        "processing": ("--processing", processing_document(processing)),
     }
     given = {name: value for name, value in shortcuts.items() if value[1] is not None}
     check_shortcuts(definition, compile_time, {name: option for name, (option, _) in given.items()})

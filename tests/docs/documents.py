@@ -11,6 +11,7 @@ import yaml
 from kfp_tabular.components import COMPONENTS
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing import processing_settings
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.evaluation import blessing
@@ -95,6 +96,8 @@ def _document(document: dict[str, Any], block: Block) -> Iterator[str]:
         JobSettings.parse(document["job"], block.name)
     elif keys <= declared("training").keys():
         yield from parameter_problems(document)
+    elif "engine" in keys:
+        processing_settings.parse(document)
     elif keys <= _SERVICE:
         ServiceSettings.parse(document, block.name)
     else:

@@ -3,10 +3,11 @@
 What every fold imports is imported here, once, before the first fork.
 """
 
-import numpy  # noqa: F401
+import numpy  # noqa: ICN001, F401
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
-from pyspark import daemon
 
 if __name__ == "__main__":
+    from pyspark import daemon
+
     daemon.manager()
