@@ -3,7 +3,7 @@
 What every fold imports is imported here, once, before the first fork.
 """
 
-import numpy  # noqa: ICN001, F401
+import numpy  # noqa: F401
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401
 

@@ -99,7 +99,7 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
 
 def _search_path() -> str:
     """Return where this process imports user code from: what is not part of its environment."""
-    own = (sys.prefix, sys.base_prefix, str(installation.spark_home()))
+    own = (sys.prefix, sys.base_prefix, os.environ.get(installation.SPARK_HOME, sys.prefix))
     folders = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is this folder
     return os.pathsep.join(entry for entry in folders if not entry.startswith(own))
 
