@@ -23,6 +23,7 @@ from kfp_tabular.pipelines.cli.demo import demo_command
 from kfp_tabular.pipelines.cli.new import new_command
 from kfp_tabular.pipelines.cli.params import params_command
 from kfp_tabular.pipelines.cli.predict import predict_command
+from kfp_tabular.pipelines.cli.prune import prune_command
 from kfp_tabular.pipelines.cli.render import render_command
 from kfp_tabular.pipelines.cli.run import run_command
 from kfp_tabular.pipelines.cli.runs import runs_command
@@ -101,6 +102,7 @@ for _subcommand in (
     runs_command,
     predict_command,
     show_command,
+    prune_command,
     cache_command,
     serve_command,
     setup_command,

@@ -62,7 +62,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for name in found.get("missing", ()):
         yield f"warning: {name} is missing or has another size; run the task that wrote it again"
     if found.get("abandoned"):
-        yield f"note: {len(found['abandoned'])} files of other attempts, which no reader takes"
+        yield (
+            f"note: {len(found['abandoned'])} files of other attempts, which no reader takes; "
+            "kfp-tabular prune removes them"
+        )
 
 
 def _splits(splits: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

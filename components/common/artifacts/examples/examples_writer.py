@@ -1,5 +1,6 @@
 """Writes an examples artifact: shards by split, then the manifest."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,8 @@ from kfp_tabular.components.common.artifacts.examples.shard_writer import (
     schema_as_read,
 )
 from kfp_tabular.components.common.artifacts.manifest import Manifest, Shard
+from kfp_tabular.components.common.storage import Folder, is_remote
+from kfp_tabular.components.common.storage.location import parse
 
 
 class ExamplesWriter:
@@ -133,7 +136,8 @@ def record(
         inputs: The path of each input artifact by name. Their lineages are included.
         libraries: Distributions whose versions affect the content.
         extra: Further facts for the lineage, JSON-serializable.
-        shards_uri: The URI below which the shards are; empty for the directory.
+        shards_uri: The URI below which the shards are; empty for the directory. A copy of the
+            manifest is written there, too, which tells that the attempt did not fail.
 
     Returns:
         The lineage, as `lineage.read` returns it.
@@ -154,5 +158,14 @@ def record(
         lineage.facts(inputs=inputs, libraries=libraries, extra=extra),
         shards_uri,
     )
+    if shards_uri:
+        _write_copy(dataclasses.replace(made, shards_uri=""), shards_uri)
     manifest.write(made, directory)
     return made.whole_lineage
+
+
+def _write_copy(made: Manifest, uri: str) -> None:
+    if is_remote(uri):
+        Folder(uri).write_text(manifest.FILE_NAME, manifest.as_json(made))
+    else:
+        manifest.write(made, parse(uri).path)

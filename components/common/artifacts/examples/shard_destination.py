@@ -1,19 +1,35 @@
 """Where the shards of an artifact are written: its own directory, or a folder elsewhere."""
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.storage import Folder, is_remote
 from kfp_tabular.components.common.storage.location import parse
 
-ATTEMPT_PREFIX = "attempt-"
-"""Folders of attempts have names that start with it."""
+_ATTEMPT = re.compile(r"attempt-(\d{8}T\d{6}Z)-[0-9a-f]{8}")
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+def attempt_time(name: str) -> datetime | None:
+    """Return when an attempt began, by the name of its folder; None for other names.
+
+    Example:
+        >>> attempt_time("attempt-20261130T141500Z-5f0c9a2e").isoformat()
+        '2026-11-30T14:15:00+00:00'
+    """
+    match = _ATTEMPT.fullmatch(name)
+    try:
+        return match and datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -29,8 +45,9 @@ class ShardDestination:
             artifact's directory.
 
     Example:
-        >>> ShardDestination.attempt_below("s3://bucket/taxi/examples", "5f0c").shards_uri
-        's3://bucket/taxi/examples/attempt-5f0c'
+        >>> there = ShardDestination.attempt_below("s3://bucket/taxi/examples")
+        >>> there.root.startswith("s3://bucket/taxi/examples/attempt-20")
+        True
     """
 
     root: str
@@ -42,19 +59,18 @@ class ShardDestination:
         return cls(os.fspath(directory))
 
     @classmethod
-    def attempt_below(cls, uri: str, attempt: str = "") -> "ShardDestination":
-        """Return the folder of a new attempt.
+    def attempt_below(cls, uri: str) -> "ShardDestination":
+        """Return the folder of a new attempt. Its name has the time, see `attempt_time`.
 
         Args:
             uri: A URI, or the absolute path of a file system that all processes share.
-            attempt: A name that no other attempt has; made if empty.
 
         Raises:
             UserError: The scheme is unknown.
         """
         location = parse(uri)
         base = str(location.path.absolute()) if location.is_local else str(location)
-        root = f"{base}/{ATTEMPT_PREFIX}{attempt or uuid.uuid4().hex[:12]}"
+        root = f"{base}/attempt-{datetime.now(UTC):{_TIME}}-{uuid.uuid4().hex[:8]}"
         return cls(root, root)
 
     @classmethod
