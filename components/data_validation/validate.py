@@ -152,7 +152,7 @@ def run(request: ValidationRequest, engine: Engine | None = None) -> ValidationR
         examined = _examine(settings, examples, given, earlier, thresholds, engine)
     is_valid = anomalies.is_valid(examined.anomalies, settings.fail_on)
     found = Findings()
-    for finding in [*anomalies.findings(examined.anomalies), *_leaks(settings, examples)]:
+    for finding in [*anomalies.findings(examined.anomalies), *_leaks(settings, examples, engine)]:
         found.add(finding)
     recorded = _write(request, examined, found, is_valid)
     failure = anomalies.failure(examined.anomalies, settings.fail_on)
@@ -251,13 +251,14 @@ def _evidence(
         )
 
 
-def _leaks(settings: ValidationOptions, examples: Examples) -> list[Finding]:
+def _leaks(settings: ValidationOptions, examples: Examples, engine: Engine | None) -> list[Finding]:
     """Search the columns that a model may use for some that give the label away."""
     label = settings.label
     if not label:
         return []
     columns = [name for name in examples.schema.names if name not in settings.exclude]
-    scan = leaks.scan(examples, leaks.kind_of(examples, label), label, columns)
+    kind = leaks.kind_of(examples, label, engine)
+    scan = leaks.scan(examples, kind, label, columns, engine)
     # `transform_features` drops identifiers; those of sorted rows predict the label.
     kept = [found for found in scan.strengths if not _is_sorted_identifier(examples, found)]
     return dataclasses.replace(scan, strengths=tuple(kept)).findings()

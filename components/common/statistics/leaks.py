@@ -18,17 +18,24 @@ with a normalized Gini coefficient of 0.975, an AUC of 0.9875, from what it trai
 two scores, 0.99 stands for about the same share of errors.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
+from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.folds.rows_at import RowsAt
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece, total_rows
 from kfp_tabular.components.common.values import arrays
 
 SUSPICIOUS = 0.95
@@ -41,7 +48,11 @@ TRAIN = "train"
 _LEAST_ROWS = 10
 _MOST_ROWS = 20_000
 _MOST_CELLS = 10_000_000
-_MOST_ROW_GROUPS = 16
+_WINDOWS = 16
+_WINDOW_ROWS = 131_072
+_BATCH_ROWS = 65_536
+_BATCH_CELLS = 16_000_000
+_SEED = 0
 
 _ROWS_PER_TEXT = 5  # of rarer texts, only that there is one says something about other rows
 _MOST_TEXTS = 4096
@@ -154,8 +165,13 @@ class LeakScan:
         return f"{subject} predicts the label {self.label!r}: {how}"
 
 
-def kind_of(examples: Examples, label: str) -> TaskKind:
+def kind_of(examples: Examples, label: str, engine: Engine | None = None) -> TaskKind:
     """Return how a label is scored: as classes if it has few values or is text.
+
+    Args:
+        examples: The examples.
+        label: The label's column.
+        engine: What reads a sample; None for threads of this process.
 
     Example:
         >>> import tempfile
@@ -168,7 +184,7 @@ def kind_of(examples: Examples, label: str) -> TaskKind:
         ...     kind_of(Examples(Path(folder)), "churn")
         'binary'
     """
-    values = _with_label(_sample(examples, examples.splits, [label], _MOST_ROWS), label)
+    values = _with_label(_sample(examples, examples.splits, [label], _MOST_ROWS, engine), label)
     distinct = pc.count_distinct(values.column(label)).as_py()
     if distinct == 2:
         return "binary"
@@ -176,7 +192,13 @@ def kind_of(examples: Examples, label: str) -> TaskKind:
     return "multiclass" if text or distinct <= _MOST_CLASSES_OF_NUMBERS else "regression"
 
 
-def scan(examples: Examples, kind: TaskKind, label: str, columns: Iterable[str]) -> LeakScan:
+def scan(
+    examples: Examples,
+    kind: TaskKind,
+    label: str,
+    columns: Iterable[str],
+    engine: Engine | None = None,
+) -> LeakScan:
     """Measure how well each column alone predicts the label.
 
     Args:
@@ -184,6 +206,7 @@ def scan(examples: Examples, kind: TaskKind, label: str, columns: Iterable[str])
         kind: The task.
         label: The label's column.
         columns: The columns that the model will use; others, such as identifiers, are left out.
+        engine: What reads samples of rows; None for threads of this process.
 
     Example:
         >>> import tempfile
@@ -202,9 +225,9 @@ def scan(examples: Examples, kind: TaskKind, label: str, columns: Iterable[str])
         name for name in columns if name != label and _is_plain(examples.schema.field(name).type)
     ]
     most = max(1000, min(_MOST_ROWS, _MOST_CELLS // max(len(names), 1)))
-    known = _with_label(_sample(examples, [TRAIN], [label, *names], most), label)
+    known = _with_label(_sample(examples, [TRAIN], [label, *names], most, engine), label)
     others = [split for split in examples.splits if split != TRAIN]
-    held_out = _with_label(_sample(examples, others, [label, *names], most), label)
+    held_out = _with_label(_sample(examples, others, [label, *names], most, engine), label)
     target = _Target.of(kind, known.column(label), held_out.column(label))
     if not target.is_enough:
         # Few rows: one half of all teaches, the other is held out.
@@ -222,27 +245,50 @@ def scan(examples: Examples, kind: TaskKind, label: str, columns: Iterable[str])
 
 
 def _sample(
-    examples: Examples, splits: Sequence[str], columns: Sequence[str], most: int
+    examples: Examples,
+    splits: Sequence[str],
+    columns: Sequence[str],
+    most: int,
+    engine: Engine | None,
 ) -> pa.Table:
     """Return rows spread evenly over some splits."""
-    groups = [
-        (file, group, count)
-        for split in splits
-        for file in examples.shards.get(split, ())
-        for group, count in enumerate(file.row_groups)
-        if count
+    pieces: list[Piece] = []
+    total = 0
+    for split in splits:
+        if split in examples.shards:
+            found = example_pieces.pieces(examples, split)
+            # One position for each row of all splits.
+            pieces += [replace(piece, first_row=piece.first_row + total) for piece in found]
+            total += total_rows(found)
+    places = _places(total, most)
+    wanted = [
+        piece
+        for piece in pieces
+        if np.diff(np.searchsorted(places, [piece.first_row, piece.first_row + piece.rows]))[0]
     ]
-    step = -(-len(groups) // _MOST_ROW_GROUPS)
-    chosen = groups[:: max(step, 1)]
-    every = max(1, -(-sum(count for *_, count in chosen) // most))
-    parts = [examples.schema.empty_table().select(list(columns))]
-    for file, group, _ in chosen:
-        with file.open() as parquet:
-            part = parquet.read_row_group(group, columns=list(columns)).select(list(columns))
-        if every > 1:
-            part = part.take(arrays.from_integers(np.arange(0, part.num_rows, every)))
-        parts.append(part)
-    return pa.concat_tables(parts).combine_chunks()
+    rows = max(256, min(_BATCH_ROWS, _BATCH_CELLS // max(len(columns), 1)))
+    sample = (engine or LocalEngine()).fold(
+        wanted, functools.partial(RowsAt, places), example_pieces.reader(examples, columns, rows)
+    )
+    empty = examples.schema.empty_table().select(list(columns))
+    return pa.concat_tables([empty, sample.select(list(columns))] if len(sample) else [empty])
+
+
+def _places(total: int, most: int) -> Ints:
+    """Return positions of a sample: one of each few rows, of large data in windows only.
+
+    Args:
+        total: The number of rows.
+        most: The most positions.
+    """
+    windows = 1 if total <= _WINDOWS * _WINDOW_ROWS else _WINDOWS
+    size = total if windows == 1 else _WINDOW_ROWS
+    every = max(1, -(-size // (most // windows)))
+    starts = np.linspace(0, total - size, windows).round().astype(np.int64)
+    places = (starts[:, np.newaxis] + np.arange(0, size, every)).ravel()
+    # Not every n-th row: the table may repeat itself.
+    jitter = row_keys.keys(0, len(places), _SEED) % np.uint64(every)
+    return np.unique(np.minimum(places + jitter.astype(np.int64), max(total - 1, 0)))
 
 
 def _with_label(table: pa.Table, label: str) -> pa.Table:

@@ -16,6 +16,7 @@ from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.common.processing.folds.moments import Moments
 from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
 from kfp_tabular.components.common.processing.folds.row_sample import RowSample
+from kfp_tabular.components.common.processing.folds.rows_at import RowsAt
 from kfp_tabular.components.common.processing.folds.value_counts import ValueCounts
 from tests import accumulator_laws
 
@@ -193,3 +194,16 @@ def test_states_hold_arrays_tables_and_values():
     assert found["table"].equals(parts["table"])
     assert found["value"] == parts["value"]
     assert found["bytes"] == parts["bytes"]
+
+
+@given(data=st.data(), rows=st.integers(0, 40), wanted=st.sets(st.integers(0, 40)))
+def test_rows_at(data, rows, wanted):
+    def batch(start, stop):
+        return Rows(pa.RecordBatch.from_pydict({"x": pa.array(range(start, stop))}), start)
+
+    positions = np.array(sorted(wanted), np.int64)
+    found = []
+    accumulator_laws.check(data, lambda: RowsAt(positions), rows, batch, found.append)
+    for table in found:
+        kept = [position for position in sorted(wanted) if position < rows]
+        assert (table["x"].to_pylist() if kept else table.num_rows) == (kept or 0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter
 from kfp_tabular.components.common.statistics import leaks
 from tests.cases import people
+from tests.pickled_engine import PickledEngine
 
 FEW = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -210,6 +211,37 @@ def test_rows_are_sampled_evenly(tmp_path, monkeypatch):
     result = leaks.scan(Examples(tmp_path), "binary", "churn", ["copy", "noise"])
     assert 500 <= result.rows <= 1000
     assert found(result) == {("error", "copy")}
+
+
+def test_other_shards_and_engines_find_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(leaks, "_MOST_ROWS", 1000)
+    monkeypatch.setattr(leaks, "_WINDOW_ROWS", 200)
+    table = people(9000)
+    table["copy"] = table["churn"]
+    results = []
+    for size, engine in ((9000, None), (700, PickledEngine()), (350, None)):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        rows = pa.table(table)
+        with ExamplesWriter(folder, rows.schema, ["train", "eval"], 2 * size) as writer:
+            for start in range(0, 9000, size):
+                writer.write("train", rows[start : start + size])
+            writer.write("eval", rows[:5000])
+        examples = Examples(folder)
+        assert leaks.kind_of(examples, "churn", engine) == "binary"
+        results.append(leaks.scan(examples, "binary", "churn", list(table), engine))
+    assert results[0] == results[1] == results[2]
+    assert found(results[0]) == {("error", "copy")}
+
+
+@pytest.mark.parametrize(("total", "most"), [(0, 5), (3, 5), (100, 7), (10**6, 1000), (10**9, 999)])
+def test_places_are_spread_over_all_rows(total, most):
+    places = leaks._places(total, most)
+    assert len(places) <= most
+    assert len(places) >= min(total, most // 2)
+    if total:
+        assert 0 <= places[0] <= total / 7
+        assert total * 6 / 7 - 1 <= places[-1] < total
 
 
 @pytest.mark.parametrize(
