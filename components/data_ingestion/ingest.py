@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,10 @@ def run(
     split_choice.check(settings.split)
     start = time.monotonic()
     findings = Findings()
-    engine = engine or LocalEngine()
-    with storage.local_files(settings.data_uri) as found, ThreadPoolExecutor(1) as background:
+    engine = _engine(engine, settings.data_uri, findings)
+    with storage.local_files(settings.data_uri) as given_files, ThreadPoolExecutor(1) as background:
+        # Other processes may have another working directory.
+        found = [replace(file, path=file.path.absolute()) for file in given_files]
         digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
         selection = column_selection.select(settings, found)
         source = open_source(found, settings.data_format, settings.csv, selection, _named(settings))
@@ -161,11 +163,28 @@ def run(
     return IngestionResult(written.rows, facts["rejected"], examples_lineage, rejected_lineage)
 
 
+def _engine(given: Engine | None, data_uri: str, findings: Findings) -> Engine:
+    """Return the engine to use: what is downloaded here cannot be read by other machines."""
+    if given is None or isinstance(given, LocalEngine):
+        return given or LocalEngine()
+    if not storage.is_remote(data_uri):
+        return given
+    findings.note(
+        "one-machine",
+        f"{data_uri} was downloaded and read on one machine. Other machines read data at a path "
+        "that all of them share.",
+        option="processing",
+    )
+    return LocalEngine()
+
+
 @contextmanager
 def _destination(examples: Path, shards_uri: str) -> Iterator[ShardDestination]:
     """Return where to write shards; what is written elsewhere is removed on failure."""
     destination = (
-        ShardDestination.attempt_below(shards_uri) if shards_uri else ShardDestination.of(examples)
+        ShardDestination.attempt_below(shards_uri)
+        if shards_uri
+        else ShardDestination.of(examples.absolute())
     )
     with destination.removed_on_failure():
         yield destination

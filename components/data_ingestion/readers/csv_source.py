@@ -115,6 +115,7 @@ class CsvSource:
         )
         self.bags: Mapping[str, ColumnFormat] = {}
         self.notes: Sequence[Finding] = [*decisions(self._files), *self._uncut()]
+        self._pieces: Sequence[Piece] | None = None
         self._indexes: Sequence[BlockIndex | None] = ()
         self._blocks: _Numbers = np.empty((0, 2), np.int64)
         for name in selection.nested:
@@ -126,11 +127,14 @@ class CsvSource:
 
     def pieces(self, engine: Engine) -> Sequence[Piece]:
         """Find the blocks of the files that can be cut, and group them."""
+        if self._pieces is not None:
+            return self._pieces
         cut = {file: layout for file in self._files if (layout := self._cuttable(file))}
         found = dict(zip(cut, csv_index.index(list(cut.values()), engine), strict=True))
         self._indexes = [found.get(file) for file in self._files]
         self._blocks, sizes = _numbered(self._indexes, [each.path for each in self._files])
-        return grouped(sizes, "blocks", self._first.uri)
+        self._pieces = grouped(sizes, "blocks", self._first.uri)
+        return self._pieces
 
     def reader(self, columns: Sequence[str] | None = None) -> "CsvReader":
         """Return what reads the pieces; only after `pieces`."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.data_ingestion import ingest
@@ -20,7 +21,11 @@ from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
 from kfp_tabular.components.data_ingestion.columns.plain_state import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.ingest import IngestionRequest
-from kfp_tabular.components.data_ingestion.options import IngestionOptions, SplitOptions
+from kfp_tabular.components.data_ingestion.options import (
+    CsvOptions,
+    IngestionOptions,
+    SplitOptions,
+)
 from kfp_tabular.components.data_ingestion.readers import csv_source, source_pieces
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
@@ -174,7 +179,7 @@ def test_row_facts(data, labels):
 
 
 def outcome(
-    data: Path, folder: Path, engine: Any = None, **options: Any
+    data: Path | str, folder: Path, engine: Any = None, **options: Any
 ) -> tuple[dict[str, list[Any]], list[Any], list[Any]]:
     """Ingest; return the rows of each split in order, the rejected rows, and the findings."""
     split = SplitOptions(
@@ -305,6 +310,47 @@ def test_a_type_that_widens_late_is_right_in_all_pieces(tmp_path, small, name):
     for number, engine in enumerate((LocalEngine(2), PickledEngine())):
         found = outcome(data, tmp_path / str(number), engine, column_types={"a": "text"})
         assert found == whole
+
+
+@pytest.mark.parametrize(
+    ("encoding", "is_cut"),
+    [
+        ("utf-8", True),
+        ("cp1252", True),
+        ("latin-1", True),
+        ("utf-16", False),
+        ("gb18030", False),
+        ("mixed", True),
+    ],
+)
+def test_a_file_is_cut_where_its_encoding_lets_it(tmp_path, small, monkeypatch, encoding, is_cut):
+    lines = ["id,text", *(f'{row},"\u00e9t\u00e9\n{row % 9}"' for row in range(400))]
+    text = "\n".join(lines)
+    data = tmp_path / "a.csv"
+    if encoding == "mixed":
+        # UTF-8 but for a few bytes.
+        data.write_bytes(text.encode().replace(b"\xc3\xa9t", b"\xe9t", 3))
+    else:
+        data.write_bytes(text.encode(encoding))
+    options = {"csv": CsvOptions(csv_encoding=encoding)} if encoding == "gb18030" else {}
+    whole = outcome(data, tmp_path / "whole", **options)
+    assert not whole[1]
+    small(500, 1_000)
+    monkeypatch.setattr(csv_source, "_LARGE", 1_000)
+    engine = PickledEngine()
+    rows, rejected, texts = outcome(data, tmp_path / "pieces", engine, **options)
+    assert (rows, rejected) == whole[:2]
+    assert (max(engine.pieces) > 3) == is_cut
+    assert ("one-piece" in "".join(texts)) != is_cut
+
+
+def test_other_machines_do_not_read_what_was_downloaded_here(tmp_path, s3):
+    cases.write_csv(tmp_path / "tree" / "a.csv", cases.people(300))
+    storage.upload(tmp_path / "tree", f"{s3}/folds")
+    engine = PickledEngine()
+    _, _, texts = outcome(f"{s3}/folds/a.csv", tmp_path / "out", engine, label="churn")
+    assert engine.pieces == []
+    assert "one-machine" in "".join(texts)
 
 
 def test_shards_lie_where_they_are_told(tmp_path):
