@@ -1,46 +1,56 @@
-"""One pass over a split: predicts with each model, and counts what the metrics need.
+"""The fold over a split with predictions: counts what the metrics, charts and samples need."""
 
-Memory is bounded: rows are gathered into chunks, and a chunk is counted at once.
-"""
-
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.prediction import predicted_batches
-from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
-from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
-from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
-from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
-from kfp_tabular.components.evaluation.metrics.measurement import Measurement
+from kfp_tabular.components.common.prediction.predicted_batches import (
+    PredictedBatch,
+    PredictedReader,
+)
+from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector, SampledRows
+from kfp_tabular.components.evaluation.golden_selection import GoldenRows, GoldenSelection
+from kfp_tabular.components.evaluation.metrics.measurement import Measurement, MeasurementFold
 from kfp_tabular.components.evaluation.slices import Slicing
 
-_CHUNK_ROWS = 131_072
-_CHUNK_CELLS = 16_000_000
-_LOG_EVERY_SECONDS = 10.0
 
-_logger = logging.getLogger(__name__)
+@dataclass(frozen=True)
+class CountingPlan:
+    """What is counted.
+
+    Attributes:
+        specs: The descriptions of the model and, if there is one, of the baseline.
+        slicings: The slicings.
+        seed: Seed of what is random: bootstrap groups and samples.
+        explained_rows: How many rows to keep to explain the model on.
+    """
+
+    specs: tuple[ModelSpec, ...]
+    slicings: tuple[Slicing, ...] = ()
+    seed: int = 0
+    explained_rows: int = 0
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What one pass over a split counted.
+    """What was counted of a split.
 
     Attributes:
         spec: The description of the model that is evaluated.
         split: The split.
         slicings: The slicings that were counted.
         measurements: The counts of the model and, if there is one, of the baseline.
-        golden: The chosen golden examples.
+        golden: Rows of which golden examples are made.
+        explained: The rows to explain the model on, in random order.
+        rows: Number of rows that were counted.
         without_label: Number of rows left out because they have no label.
         unknown_class: Number of rows left out because the model does not know their class.
     """
@@ -49,7 +59,9 @@ class Tally:
     split: str
     slicings: Sequence[Slicing]
     measurements: Sequence[Measurement]
-    golden: GoldenSelection
+    golden: GoldenRows
+    explained: SampledRows
+    rows: int
     without_label: int
     unknown_class: int
 
@@ -57,61 +69,122 @@ class Tally:
 def count(
     examples: Examples,
     split: str,
-    models: Sequence[SavedModel],
-    slicings: Sequence[Slicing],
-    seed: int,
-    collector: RowCollector | None = None,
+    reader: PredictedReader,
+    plan: CountingPlan,
+    engine: Engine,
+    what: str = "",
 ) -> Tally:
-    """Predict for a split with each model and count what the metrics need.
+    """Predict for a split, and count what the metrics need.
 
     Args:
         examples: The examples.
         split: The split.
-        models: The model, and optionally a baseline of the same task.
-        slicings: The slicings to count.
-        seed: Seed of the bootstrap groups.
-        collector: Gets the rows to explain the model on; None for none.
+        reader: Reads pieces of the examples with predictions, also what the slicings need.
+        plan: What to count.
+        engine: What runs the fold.
+        what: What is done, for messages of progress.
 
     Raises:
         UserError: If no row has a usable label, or predictions are not finite.
     """
-    spec = models[0].spec
-    columns = [cut.column for slicing in slicings for cut in slicing.cuts]
-    chunk_rows = min(_CHUNK_ROWS, max(1, _CHUNK_CELLS // max(len(spec.classes), 1)))
-    counter = _ChunkCounter(
-        [each.spec for each in models], [len(each.slices) for each in slicings], seed
+    tally = engine.fold(
+        reader.pieces(examples, split),
+        partial(EvaluationFold, plan, split),
+        reader,
+        what,
     )
-    golden = GoldenSelection(spec)
-    rows = without_label = unknown_class = 0
-    started = logged = time.monotonic()
-    for batch in predicted_batches.predict(examples, split, models, columns):
-        golden.offer(batch)
-        if collector is not None:
-            collector.offer(batch)
-        predictions = [
-            align_classes(values, each.spec.classes, spec.classes)
-            for values, each in zip(batch.predictions, models, strict=True)
-        ]
-        cells = [slicing.cells(batch.columns) for slicing in slicings]
-        counter.hold(batch.labels, predictions, cells)
-        if counter.held >= chunk_rows:
-            counter.count(complete=False)
-        without_label += batch.missing
-        unknown_class += batch.unknown
-        rows += batch.columns.num_rows + batch.missing + batch.unknown
-        if time.monotonic() - logged > _LOG_EVERY_SECONDS:
-            logged = time.monotonic()
-            _logger.info("evaluated %d rows of split %r", rows, split)
-    counter.count(complete=True)
-    seconds = time.monotonic() - started
-    _logger.info("evaluated %d rows of split %r in %.1f s", rows, split, seconds)
-    if not counter.measurements:
+    if not tally.rows:
+        spec = plan.specs[0]
+        rows = tally.without_label + tally.unknown_class
         raise UserError(
             f"{examples.path}: none of the {rows} rows of split {split!r} has a label that the "
-            f"model knows: {without_label} have none in column {spec.label!r}, {unknown_class} "
-            f"have a class other than {', '.join(spec.classes[:10])}."
+            f"model knows: {tally.without_label} have none in column {spec.label!r}, "
+            f"{tally.unknown_class} have a class other than {', '.join(spec.classes[:10])}."
         )
-    return Tally(spec, split, slicings, counter.measurements, golden, without_label, unknown_class)
+    return tally
+
+
+class EvaluationFold:
+    """Counts rows with predictions.
+
+    Args:
+        plan: What to count.
+        split: The split.
+    """
+
+    def __init__(self, plan: CountingPlan, split: str) -> None:
+        self._plan, self._split = plan, split
+        slices = [len(slicing.slices) for slicing in plan.slicings]
+        self._measurements = [MeasurementFold(plan.specs[0], slices) for _ in plan.specs]
+        self._golden = GoldenSelection(plan.specs[0])
+        self._explained = RowCollector(plan.explained_rows, plan.specs[0].inputs)
+        # Rows that were counted, without a label, and of an unknown class.
+        self._rows = np.zeros(3, np.int64)
+
+    def add(self, batch: PredictedBatch) -> None:
+        """Add rows."""
+        self._rows += (len(batch.labels), batch.missing, batch.unknown)
+        if not len(batch.labels):
+            return
+        keys = batch.keys(self._plan.seed)
+        self._golden.add(batch, keys)
+        if self._plan.explained_rows:
+            self._explained.add(batch, keys)
+        cells = [slicing.cells(batch.columns) for slicing in self._plan.slicings]
+        specs = self._plan.specs
+        for spec, measurement, values in zip(
+            specs, self._measurements, batch.predictions, strict=True
+        ):
+            predictions = align_classes(values, spec.classes, specs[0].classes)
+            measurement.add(keys, batch.labels, predictions, cells)
+
+    def merge(self, other: "EvaluationFold") -> None:
+        """Add what another accumulator has seen."""
+        self._rows += other._rows
+        self._golden.merge(other._golden)
+        self._explained.merge(other._explained)
+        for ours, theirs in zip(self._measurements, other._measurements, strict=True):
+            ours.merge(theirs)
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        parts = {str(place): each.state() for place, each in enumerate(self._measurements)}
+        return states.pack(
+            {
+                "rows": self._rows,
+                "golden": self._golden.state(),
+                "explained": self._explained.state(),
+                **parts,
+            }
+        )
+
+    def from_state(self, state: bytes) -> "EvaluationFold":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = EvaluationFold(self._plan, self._split)
+        found._rows = parts.pop("rows")
+        found._golden = self._golden.from_state(parts.pop("golden"))
+        found._explained = self._explained.from_state(parts.pop("explained"))
+        found._measurements = [
+            each.from_state(part)
+            for each, part in zip(self._measurements, parts.values(), strict=True)
+        ]
+        return found
+
+    def result(self) -> Tally:
+        """Return the counts."""
+        rows, without_label, unknown_class = self._rows.tolist()
+        return Tally(
+            spec=self._plan.specs[0],
+            split=self._split,
+            slicings=self._plan.slicings,
+            measurements=[each.result() for each in self._measurements],
+            golden=self._golden.result(),
+            explained=self._explained.result(),
+            rows=rows,
+            without_label=without_label,
+            unknown_class=unknown_class,
+        )
 
 
 def align_classes(
@@ -135,51 +208,3 @@ def align_classes(
         if name in given:
             result[:, column] = predictions[:, given.index(name)]
     return result
-
-
-class _ChunkCounter:
-    """Gathers batches into chunks, and counts a chunk at once."""
-
-    def __init__(self, specs: Sequence[ModelSpec], slices: Sequence[int], seed: int) -> None:
-        self.measurements: list[Measurement] = []
-        self.held = 0
-        self._specs = specs
-        self._slices = slices
-        self._seed = seed
-        self._start = 0
-        self._clear()
-
-    def hold(
-        self, labels: npt.NDArray[Any], predictions: Sequence[Predictions], cells: Sequence[Ints]
-    ) -> None:
-        self.held += len(labels)
-        self._labels.append(labels)
-        for kept, values in zip(self._predictions, predictions, strict=True):
-            kept.append(values)
-        for kept_cells, cell in zip(self._cells, cells, strict=True):
-            kept_cells.append(cell)
-
-    def count(self, *, complete: bool) -> None:
-        if not self.held:
-            return
-        labels = np.concatenate(self._labels)
-        predictions = [np.concatenate(values) for values in self._predictions]
-        cells = [np.concatenate(values) for values in self._cells]
-        if not self.measurements:
-            # The bins of all models follow from the same rows: those of the first chunk.
-            spec = self._specs[0]
-            self.measurements = [
-                Measurement(spec, labels, values, complete=complete, slices=self._slices)
-                for values in predictions
-            ]
-        groups = bootstrap.groups(self._start, len(labels), self._seed)
-        for measurement, values in zip(self.measurements, predictions, strict=True):
-            measurement.add(groups, labels, values, cells)
-        self._start += len(labels)
-        self._clear()
-
-    def _clear(self) -> None:
-        self.held = 0
-        self._labels: list[npt.NDArray[Any]] = []
-        self._predictions: list[list[Predictions]] = [[] for _ in self._specs]
-        self._cells: list[list[Ints]] = [[] for _ in self._slices]

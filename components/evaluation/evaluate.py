@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,23 @@ from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.findings import Finding, Findings
+from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.prediction import predicted_batches
+from kfp_tabular.components.common.prediction import predicted_batches, saved_model
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.statistics import leaks
 from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
-from kfp_tabular.components.evaluation.counting import count
+from kfp_tabular.components.evaluation.counting import CountingPlan, EvaluationFold, count
 from kfp_tabular.components.evaluation.explanations import effort, explain
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
-from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
+from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
-from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
 from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.measurement import Measurement
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.evaluation.report import evaluation_document, evaluation_page
 
@@ -36,7 +39,8 @@ EVALUATION_FILE = "evaluation.json"
 
 _DEFAULT_SPLITS = ("test", "eval")
 _TRAIN = "train"
-_TRAIN_ROWS = 16_384
+# Few ranges, because a whole row group is read for each.
+_TRAIN_RANGES, _TRAIN_ROWS = 8, 2048
 
 _logger = logging.getLogger(__name__)
 
@@ -82,8 +86,12 @@ class Evaluation:
         return bool(self.document["blessed"])
 
 
-def run(request: EvaluationRequest) -> Evaluation:
+def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
     """Evaluate a model; write the evaluation, the golden examples and the page.
+
+    Args:
+        request: What to evaluate.
+        engine: What runs the folds over the examples; None for this machine.
 
     Raises:
         UserError: If an argument does not fit, the examples do not fit the model, or predictions
@@ -99,21 +107,30 @@ def run(request: EvaluationRequest) -> Evaluation:
     spec = ModelSpec.load(request.model)
     predicted_batches.check_columns(request.model, examples, spec)
     model_findings.check_accepted(given.accept, spec.classes)
-    slicings = slices.plan(examples, split, given.slice_columns, given.max_slices)
+    engine = LocalEngine() if engine is None else engine
+    slicings = slices.plan(examples, split, given.slice_columns, given.max_slices, engine)
     bounds = Bounds.of(given, spec.task, [slicing.name for slicing in slicings])
     with baseline.local_model(request.baseline_model, given.baseline_model_uri) as compared:
         if compared is not None:
             baseline.check(compared, examples, spec)
         paths = [request.model] if compared is None else [request.model, compared]
-        models = [SavedModel(path) for path in paths]
         planned = effort.plan(
             len(spec.inputs),
             examples.rows()[split],
             given.explanation_rows,
             given.explanation_repetitions,
         )
-        collector = RowCollector(planned.rows, given.seed) if given.explanations else None
-        tally = count(examples, split, models, slicings, given.seed, collector)
+        plan = CountingPlan(
+            tuple(ModelSpec.load(path) for path in paths),
+            slicings,
+            given.seed,
+            planned.rows if given.explanations else 0,
+        )
+        columns = [cut.column for slicing in slicings for cut in slicing.cuts]
+        reader = predicted_batches.reader(examples, paths, columns)
+        # Loaded before threads start, which would load it once each.
+        model = saved_model.loaded(request.model)
+        tally = count(examples, split, reader, plan, engine, f"evaluated split {split!r}")
         document = evaluation_document.build(
             tally,
             [evaluation_document.ModelSource.of(path) for path in paths],
@@ -121,19 +138,23 @@ def run(request: EvaluationRequest) -> Evaluation:
             samples=given.bootstrap_samples,
             seed=given.seed,
             costs=ErrorCosts(given.false_positive_cost, given.false_negative_cost),
-            train=_train_metric(examples, split, request.model, spec),
+            train=_train_metric(examples, split, request.model, plan, engine),
             scan=lambda: leaks.scan(
                 examples, spec.task, spec.label, [entry.name for entry in spec.inputs]
             ),
         )
-        if collector is not None:
-            document |= _explained(collector, models[0], planned, given.seed, document["findings"])
+        if given.explanations:
+            document |= _explained(
+                tally.explained, model, planned, given.seed, document["findings"]
+            )
         for entry in document["findings"]:
             found.add(Finding(**entry))
         _logger.info("%s", document["why"])
         named = dict(zip(("model", "baseline_model"), paths, strict=False))
         inputs = {"examples": request.examples, **named}
-        return Evaluation(document, _write(request, document, found, tally.golden, inputs))
+        return Evaluation(
+            document, _write(request, document, found, tally.golden.answered(model), inputs)
+        )
 
 
 def choose_split(examples: Examples, split: str) -> str:
@@ -174,7 +195,7 @@ def choose_split(examples: Examples, split: str) -> str:
 
 
 def _explained(
-    collector: RowCollector,
+    rows: SampledRows,
     model: SavedModel,
     planned: effort.Effort,
     seed: int,
@@ -182,7 +203,7 @@ def _explained(
 ) -> dict[str, Any]:
     """Return what is explained of the model, and the findings with those that it adds."""
     started = time.monotonic()
-    explained = explain.explain(collector.rows(), model.spec, ModelAnswers(model), planned, seed)
+    explained = explain.explain(rows, model.spec, ModelAnswers(model), planned, seed)
     _logger.info("explained the model in %.1f s", time.monotonic() - started)
     return {
         **explained.document,
@@ -190,24 +211,26 @@ def _explained(
     }
 
 
-def _train_metric(examples: Examples, split: str, model: Path, spec: ModelSpec) -> float | None:
-    """Return the primary metric on the first rows of the train split; None if it has none."""
-    if split == _TRAIN or not examples.rows().get(_TRAIN):
+def _train_metric(
+    examples: Examples, split: str, model: Path, plan: CountingPlan, engine: Engine
+) -> float | None:
+    """Return the primary metric on rows of the train split; None if it has none."""
+    rows = examples.rows().get(_TRAIN, 0)
+    if split == _TRAIN or not rows:
         return None
-    batches = predicted_batches.predict(examples, _TRAIN, [SavedModel(model)])
-    labels, predictions, rows = [], [], 0
-    for batch in batches:
-        labels.append(batch.labels)
-        predictions.append(batch.predictions[0])
-        rows += len(batch.labels)
-        if rows >= _TRAIN_ROWS:
-            break
-    if not rows:
+    spec = plan.specs[0]
+    reader = predicted_batches.reader(
+        examples, [model], ranges=row_keys.ranges(rows, _TRAIN_RANGES, _TRAIN_ROWS, plan.seed)
+    )
+    counted = engine.fold(
+        reader.pieces(examples, _TRAIN),
+        partial(EvaluationFold, CountingPlan((spec,), seed=plan.seed), _TRAIN),
+        reader,
+    )
+    if not counted.rows:
         return None
-    found = Measurement(spec, np.concatenate(labels), np.concatenate(predictions), complete=True)
-    every = np.zeros(rows, np.int64)
-    found.overall.add(every, every, np.concatenate(labels), np.concatenate(predictions))
-    measured = found.overall.measured(0, np.ones((1, bootstrap.GROUPS)))
+    overall = counted.measurements[0].overall
+    measured = overall.measured(0, np.ones((1, bootstrap.GROUPS)))
     return model_findings.train_metric(measured.points, spec)
 
 
@@ -215,7 +238,7 @@ def _write(
     request: EvaluationRequest,
     document: Mapping[str, Any],
     found: Findings,
-    golden: GoldenSelection,
+    golden: GoldenExamples,
     inputs: Mapping[str, Path],
 ) -> dict[str, dict[str, Any]]:
     def record(directory: Path) -> dict[str, Any]:
@@ -229,7 +252,7 @@ def _write(
 
     recorded = {}
     with files.atomic_directory(request.golden_examples) as directory:
-        golden.examples().save(directory)
+        golden.save(directory)
         recorded["golden_examples"] = record(directory)
     files.write_text(request.report, evaluation_page.page(document))
     with files.atomic_directory(request.evaluation) as directory:

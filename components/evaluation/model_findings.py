@@ -20,10 +20,11 @@ from kfp_tabular.components.evaluation.blessing import (
     Check,
     Quality,
 )
+from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 from kfp_tabular.components.evaluation.metrics.ranking import Curves
-from kfp_tabular.components.evaluation.metrics.skill import RowSample, Skill
+from kfp_tabular.components.evaluation.metrics.skill import Skill
 
 CODES = (
     "few-positives",
@@ -75,7 +76,7 @@ class Facts:
     metrics: Mapping[str, Estimate]
     quality: Quality
     skill: Skill | None
-    sample: RowSample
+    sample: SampledAnswers
     confusion: Ints | None = None
     curves: Curves | None = None
     train: float | None = None
@@ -409,7 +410,7 @@ def _joint_leak(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _deviation(sample: RowSample) -> float:
+def _deviation(sample: SampledAnswers) -> float:
     return float(sample.labels.astype(np.float64).std())
 
 

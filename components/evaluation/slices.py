@@ -8,6 +8,7 @@ columns alone decide the slices, so that the pass over all data counts a bounded
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
@@ -104,7 +106,11 @@ class Slicing:
 
 
 def plan(
-    examples: Examples, split: str, slice_columns: Sequence[str], most: int
+    examples: Examples,
+    split: str,
+    slice_columns: Sequence[str],
+    most: int,
+    engine: Engine | None = None,
 ) -> tuple[Slicing, ...]:
     """Find the slices of a split.
 
@@ -113,6 +119,7 @@ def plan(
         split: The split.
         slice_columns: Columns, or crosses such as `a,b`.
         most: The most slices in all; the largest are kept.
+        engine: What runs the folds; None for this machine.
 
     Raises:
         UserError: If a column is unknown or has more than 100,000 values.
@@ -134,8 +141,10 @@ def plan(
         for columns in (_columns(entry, examples.schema.names) for entry in slice_columns)
     }
     columns = dict.fromkeys(column for cross in crosses.values() for column in cross)
-    cuts = _cuts(examples, split, list(columns))
+    engine = LocalEngine() if engine is None else engine
+    cuts = _cuts(engine, examples, split, list(columns))
     counts = _count(
+        engine,
         examples,
         split,
         {name: tuple(cuts[column] for column in cross) for name, cross in crosses.items()},
@@ -198,7 +207,7 @@ def _columns(entry: str, known: Sequence[str]) -> tuple[str, ...]:
     return columns
 
 
-def _cuts(examples: Examples, split: str, columns: Sequence[str]) -> dict[str, Cut]:
+def _cuts(engine: Engine, examples: Examples, split: str, columns: Sequence[str]) -> dict[str, Cut]:
     """Return how each column becomes names."""
     kinds = {column: examples.schema.field(column).type for column in columns}
     numeric = [
@@ -208,23 +217,23 @@ def _cuts(examples: Examples, split: str, columns: Sequence[str]) -> dict[str, C
     ]
     found = {column: Cut(column) for column in columns}
     if numeric:
-        found |= LocalEngine().fold(
+        found |= engine.fold(
             example_pieces.pieces(examples, split),
-            lambda: CutFold(numeric),
+            partial(CutFold, numeric),
             example_pieces.reader(examples, numeric),
         )
     return found
 
 
 def _count(
-    examples: Examples, split: str, crosses: Mapping[str, tuple[Cut, ...]]
+    engine: Engine, examples: Examples, split: str, crosses: Mapping[str, tuple[Cut, ...]]
 ) -> dict[str, Counter[tuple[str, ...]]]:
     columns = list(dict.fromkeys(cut.column for cuts in crosses.values() for cut in cuts))
     if not columns:
         return {}
-    return LocalEngine().fold(
+    return engine.fold(
         example_pieces.pieces(examples, split),
-        lambda: SliceFold(crosses),
+        partial(SliceFold, crosses),
         example_pieces.reader(examples, columns),
     )
 

@@ -133,7 +133,7 @@ def _prediction_rate(examples: Path, model: Path) -> float:
     loaded = SavedModel(model)
     inputs = loaded.spec.inputs
     names = [entry.name for entry in inputs]
-    batches = Examples(examples).batches("test", names, predicted_batches.batch_rows([loaded]))
+    batches = Examples(examples).batches("test", names, predicted_batches.batch_rows([loaded.spec]))
     rows, started = 0, 0.0
     for batch in batches:
         tensors = {entry.input: dense_numpy(batch.column(entry.name), entry) for entry in inputs}

@@ -1,7 +1,8 @@
-"""Predictions of exported models for the labeled rows of a split, a batch at a time."""
+"""Predictions of exported models for the labeled rows of pieces of a split, batch by batch."""
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kfp_tabular.components.common.artifacts import model_document
+from kfp_tabular.components.common.artifacts import example_pieces, model_document
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
+from kfp_tabular.components.common.artifacts.example_pieces import PieceReader
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.prediction import label_encoding
+from kfp_tabular.components.common.prediction import label_encoding, saved_model
 from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
+from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.processing.accumulator import Rows
+from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.processing.row_keys import Keys
 
 # Measured: throughput grows up to about 16,384 rows a batch and no further.
 _MOST_ROWS = 16_384
@@ -36,6 +42,7 @@ class PredictedBatch:
         usable: Positions of these rows in `inputs` and `outputs`.
         missing: Number of rows left out because they have no label.
         unknown: Number of rows left out because the model does not know their class.
+        first: Position of the batch's first row in the split.
     """
 
     labels: npt.NDArray[Any]
@@ -46,6 +53,12 @@ class PredictedBatch:
     usable: npt.NDArray[np.int64]
     missing: int
     unknown: int
+    first: int = 0
+
+    def keys(self, seed: int) -> Keys:
+        """Return the random key of each of these rows; see `row_keys`."""
+        rows = len(self.labels) + self.missing + self.unknown
+        return row_keys.keys(self.first, rows, seed)[self.usable]
 
 
 def check_columns(path: Path, examples: Examples, spec: ModelSpec) -> None:
@@ -74,56 +87,117 @@ def check_columns(path: Path, examples: Examples, spec: ModelSpec) -> None:
         )
 
 
-def predict(
-    examples: Examples, split: str, models: Sequence[SavedModel], more_columns: Sequence[str] = ()
-) -> Iterator[PredictedBatch]:
-    """Yield the predictions of models for a split.
+@dataclass(frozen=True)
+class PredictedReader:
+    """Reads pieces of examples with the predictions of models. Made by `reader`.
+
+    Each process loads the models once, when it reads its first piece.
+
+    Attributes:
+        models: The directories of the models.
+        rows: Reads the columns.
+        ranges: The positions of the rows to predict for, as ascending ranges; empty for all.
+    """
+
+    models: tuple[str, ...]
+    rows: PieceReader
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def __call__(self, piece: Piece) -> Iterator[PredictedBatch]:
+        """Yield the rows of a piece, in order.
+
+        Raises:
+            UserError: If a prediction is not finite, or its shape contradicts `model.json`.
+        """
+        models = [saved_model.loaded(path) for path in self.models]
+        first = piece.first_row
+        # Each row group by itself: which rows are predicted together does not depend on the pieces,
+        # so that predictions are the same to the last bit.
+        for group in range(piece.start, piece.stop):
+            part = replace(piece, start=group, stop=group + 1, first_row=first)
+            for rows in self.rows(part):
+                first = rows.first + rows.batch.num_rows
+                for wanted in self._wanted(rows):
+                    yield _predicted(wanted, models)
+
+    def pieces(self, examples: Examples, split: str) -> list[Piece]:
+        """Cut a split into pieces; those without rows to predict for are left out."""
+        if not self.ranges:
+            return example_pieces.pieces(examples, split)
+        return [
+            piece
+            for piece in example_pieces.pieces(examples, split, rows=1)
+            if any(
+                start < piece.first_row + piece.rows and piece.first_row < stop
+                for start, stop in self.ranges
+            )
+        ]
+
+    def _wanted(self, rows: Rows) -> Iterator[Rows]:
+        if not self.ranges:
+            yield rows
+        for start, stop in self.ranges:
+            low = max(start - rows.first, 0)
+            length = min(stop - rows.first, rows.batch.num_rows) - low
+            if length > 0:
+                yield Rows(rows.batch.slice(low, length), rows.first + low, rows.split)
+
+
+def reader(
+    examples: Examples,
+    models: Sequence[str | os.PathLike[str]],
+    more_columns: Sequence[str] = (),
+    ranges: Sequence[tuple[int, int]] = (),
+) -> PredictedReader:
+    """Return what reads the pieces of examples with predictions.
 
     Args:
         examples: The examples; they hold what the models need, see `check_columns`.
-        split: The split's name.
-        models: One or more models. Labels are decoded with the first one's classes.
+        models: Directories of one or more models. Labels are decoded with the first one's classes.
         more_columns: Columns to read besides those that the models need.
-
-    Raises:
-        UserError: If a prediction is not finite, or its shape contradicts `model.json`.
+        ranges: The positions of the rows to predict for, as ascending ranges; empty for all.
     """
-    spec = models[0].spec
-    columns = [spec.label, *more_columns]
-    columns += [entry.name for predictor in models for entry in predictor.spec.inputs]
-    start = 0
-    for batch in examples.batches(split, list(dict.fromkeys(columns)), batch_rows(models)):
-        decoded = label_encoding.decode(batch.column(spec.label), spec)
-        usable = np.flatnonzero(decoded.usable)
-        whole = len(usable) == batch.num_rows
-        predictions = []
-        for position, predictor in enumerate(models):
-            tensors = {
-                entry.input: dense_numpy(batch.column(entry.name), entry)
-                for entry in predictor.spec.inputs
-            }
-            outputs = predictor.predict(tensors)
-            values = _values(outputs, predictor.spec)
-            _check_finite(values, "baseline model" if position else "model", split, start)
-            predictions.append(values if whole else values[usable])
-            if position == 0:
-                first_inputs, first_outputs = tensors, outputs
-        yield PredictedBatch(
-            labels=decoded.values,
-            predictions=tuple(predictions),
-            columns=batch if whole else batch.filter(pa.array(decoded.usable)),
-            inputs=first_inputs,
-            outputs=first_outputs,
-            usable=usable,
-            missing=decoded.missing,
-            unknown=decoded.unknown,
-        )
-        start += batch.num_rows
+    paths = tuple(os.fspath(path) for path in models)
+    specs = [ModelSpec.load(path) for path in paths]
+    columns = [specs[0].label, *more_columns]
+    columns += [entry.name for spec in specs for entry in spec.inputs]
+    rows = example_pieces.reader(examples, list(dict.fromkeys(columns)), batch_rows(specs))
+    return PredictedReader(paths, rows, tuple(ranges))
 
 
-def batch_rows(models: Sequence[SavedModel]) -> int:
+def _predicted(rows: Rows, models: Sequence[SavedModel]) -> PredictedBatch:
+    spec, batch = models[0].spec, rows.batch
+    decoded = label_encoding.decode(batch.column(spec.label), spec)
+    usable = np.flatnonzero(decoded.usable)
+    whole = len(usable) == batch.num_rows
+    predictions = []
+    for position, predictor in enumerate(models):
+        tensors = {
+            entry.input: dense_numpy(batch.column(entry.name), entry)
+            for entry in predictor.spec.inputs
+        }
+        outputs = predictor.predict(tensors)
+        values = _values(outputs, predictor.spec)
+        _check_finite(values, "baseline model" if position else "model", rows)
+        predictions.append(values if whole else values[usable])
+        if position == 0:
+            first_inputs, first_outputs = tensors, outputs
+    return PredictedBatch(
+        labels=decoded.values,
+        predictions=tuple(predictions),
+        columns=batch if whole else batch.filter(pa.array(decoded.usable)),
+        inputs=first_inputs,
+        outputs=first_outputs,
+        usable=usable,
+        missing=decoded.missing,
+        unknown=decoded.unknown,
+        first=rows.first,
+    )
+
+
+def batch_rows(specs: Sequence[ModelSpec]) -> int:
     """Return how many rows to predict at once: many, but fewer if rows are wide."""
-    width = max(max(len(each.spec.inputs), len(each.spec.classes), 1) for each in models)
+    width = max(max(len(spec.inputs), len(spec.classes), 1) for spec in specs)
     return int(np.clip(_CELLS // width, _FEWEST_ROWS, _MOST_ROWS))
 
 
@@ -139,12 +213,12 @@ def _values(outputs: dict[str, Any], spec: ModelSpec) -> Predictions:
     return values
 
 
-def _check_finite(values: Predictions, which: str, split: str, start: int) -> None:
+def _check_finite(values: Predictions, which: str, rows: Rows) -> None:
     finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
     if not finite.all():
-        row = start + int(np.flatnonzero(~finite)[0])
+        row = rows.first + int(np.flatnonzero(~finite)[0])
         raise UserError(
             f"{which}: its prediction is not finite for {int((~finite).sum())} of {len(values)} "
-            f"rows, first for row {row} of split {split!r}. Training has probably diverged; try a "
-            "lower learning rate."
+            f"rows, first for row {row} of split {rows.split!r}. Training has probably diverged; "
+            "try a lower learning rate."
         )

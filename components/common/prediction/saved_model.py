@@ -1,5 +1,6 @@
 """A loaded SavedModel that predicts from raw features, by its `serving_default` signature."""
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,17 @@ from kfp_tabular.components.common.process.tensorflow import import_tensorflow_r
 
 Predictions = npt.NDArray[np.float32]
 """Probabilities of shape `[rows, classes]`, or predictions of shape `[rows]`."""
+
+
+def loaded(path: str | os.PathLike[str]) -> "SavedModel":
+    """Return a model that this process has loaded, or load it.
+
+    Raises:
+        UserError: If the directory does not hold a model that can be loaded here.
+    """
+    graph = Path(path) / "saved_model.pb"
+    version = graph.stat().st_mtime_ns if graph.is_file() else 0
+    return _loaded(os.fspath(path), version)
 
 
 class SavedModel:
@@ -82,3 +94,9 @@ class SavedModel:
                 f"{', '.join(sorted(returned))}; a {self.spec.task} model returns "
                 f"{', '.join(sorted(wanted))}."
             )
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(path: str, _version: int) -> SavedModel:
+    """Load a model; a new version of its file is another model."""
+    return SavedModel(path)

@@ -34,3 +34,25 @@ def keys(first: int, rows: int, seed: int) -> Keys:
     state *= np.uint64(0x94D049BB133111EB)
     state ^= state >> np.uint64(31)
     return state
+
+
+def ranges(rows: int, count: int, length: int, seed: int) -> tuple[tuple[int, int], ...]:
+    """Return ranges of rows at random positions, ascending; of few rows one range of all.
+
+    Args:
+        rows: The number of rows of the split.
+        count: The most ranges.
+        length: The rows of each.
+        seed: Any integer.
+
+    Example:
+        >>> ranges(5, count=2, length=3, seed=0)
+        ((0, 5),)
+        >>> [stop - start for start, stop in ranges(1000, count=2, length=3, seed=0)]
+        [3, 3]
+    """
+    if rows <= count * length:
+        return ((0, rows),)
+    blocks = rows // length
+    chosen = np.sort(np.argsort(keys(0, blocks, seed))[:count])
+    return tuple((block * length, (block + 1) * length) for block in chosen.tolist())

@@ -21,7 +21,7 @@ class ModelAnswers:
         self._model = model
         regression = model.spec.task == "regression"
         self._output = PREDICTION if regression else PROBABILITIES
-        self._rows = predicted_batches.batch_rows([model])
+        self._rows = predicted_batches.batch_rows([model.spec])
 
     def __call__(self, inputs: Mapping[str, Any]) -> Predictions:
         """Return the answers for rows; see `permutation_importance.Predict`."""

@@ -1,14 +1,18 @@
 """A random sample of the rows that are evaluated, with the model's inputs and labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.prediction.predicted_batches import PredictedBatch
-from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.processing.folds.row_sample import RowSample
+from kfp_tabular.components.common.processing.row_keys import Keys
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 """Dense values of shape `[rows]` by `ModelInput.input`."""
@@ -43,49 +47,49 @@ class SampledRows:
 
 
 class RowCollector:
-    """Keeps the rows with the smallest hashes of their positions, however they are batched.
+    """Keeps the rows with the smallest random keys, with a model's inputs and labels.
 
     Args:
         rows: The most rows to keep.
-        seed: Seed of the hashes.
+        inputs: The model's inputs.
     """
 
-    def __init__(self, rows: int, seed: int) -> None:
+    def __init__(self, rows: int, inputs: Sequence[ModelInput]) -> None:
         self._most = rows
-        self._seed = seed
-        self._position = 0
-        self._threshold = np.uint64(2**64 - 1)
-        self._hashes: list[npt.NDArray[np.uint64]] = []
-        self._labels: list[npt.NDArray[Any]] = []
-        self._inputs: list[Inputs] = []
+        self._inputs = tuple(inputs)
+        self._rows = RowSample(rows)
 
-    def offer(self, batch: PredictedBatch) -> None:
-        """Take the rows of a batch that belong to the sample so far."""
-        hashed = row_keys.keys(self._position, len(batch.labels), self._seed)
-        self._position += len(hashed)
-        chosen = np.flatnonzero(hashed <= self._threshold)
-        if not len(chosen):
-            return
-        places = batch.usable[chosen]
-        self._hashes.append(hashed[chosen])
-        self._labels.append(batch.labels[chosen])
-        self._inputs.append({name: values[places] for name, values in batch.inputs.items()})
-        if sum(map(len, self._hashes)) > 2 * self._most:
-            self._compact()
+    def add(self, batch: PredictedBatch, keys: Keys) -> None:
+        """Add rows by their random keys."""
+        chosen = self._rows.wanted(keys)
+        taken = batch.columns.select([given.name for given in self._inputs]).take(pa.array(chosen))
+        columns, labels = taken.columns, pa.array(batch.labels[chosen])
+        found = pa.RecordBatch.from_arrays(
+            [*columns, labels], names=[str(place) for place in range(len(columns) + 1)]
+        )
+        self._rows.add_keyed(keys[chosen], found)
 
-    def rows(self) -> SampledRows:
-        """Return the sample, in the order of the hashes."""
-        self._compact()
-        return SampledRows(self._inputs[0], self._labels[0])
+    def merge(self, other: "RowCollector") -> None:
+        """Add what another accumulator has seen."""
+        self._rows.merge(other._rows)
 
-    def _compact(self) -> None:
-        hashed = np.concatenate(self._hashes)
-        kept = np.argsort(hashed, kind="stable")[: self._most]
-        names = self._inputs[0]
-        self._inputs = [
-            {name: np.concatenate([part[name] for part in self._inputs])[kept] for name in names}
-        ]
-        self._labels = [np.concatenate(self._labels)[kept]]
-        self._hashes = [hashed[kept]]
-        if len(kept) == self._most:
-            self._threshold = hashed[kept[-1]]
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return self._rows.state()
+
+    def from_state(self, state: bytes) -> "RowCollector":
+        """Return an accumulator with a state."""
+        found = RowCollector(self._most, self._inputs)
+        found._rows = self._rows.from_state(state)
+        return found
+
+    def result(self) -> SampledRows:
+        """Return the sample, in random order."""
+        table = self._rows.result()
+        if not table.num_columns:
+            return SampledRows({}, np.empty(0, np.int64))
+        inputs = {
+            given.input: dense_numpy(table.column(place), given)
+            for place, given in enumerate(self._inputs)
+        }
+        return SampledRows(inputs, table.column(len(self._inputs)).to_numpy())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+from kfp_tabular.components.evaluation.metrics.ranking import Histograms
 
 DECISION = "decision_threshold"
 BEST_F1 = "best_f1"
@@ -56,9 +57,7 @@ class ThresholdRow:
 
 
 def table(
-    negatives: Floats,
-    positives: Floats,
-    thresholds: Floats,
+    scores: Histograms,
     costs: ErrorCosts,
     decision: tuple[float, Ints],
 ) -> list[dict[str, Any]]:
@@ -67,28 +66,27 @@ def table(
     A threshold that lies within a bin is moved to the bin's lowest score, so every figure is exact.
 
     Args:
-        negatives: Counts by bin of ascending score, shape `[bins]`.
-        positives: The same for the positive rows.
-        thresholds: The lowest score of each bin, shape `[bins]`.
+        scores: The scores of all rows.
         costs: The costs of errors.
         decision: The model's threshold, and the confusion matrix there.
 
     Example:
         >>> negatives, positives = np.array([3.0, 1.0, 0.0]), np.array([0.0, 1.0, 3.0])
         >>> confusion = np.array([[3, 1], [0, 4]])
-        >>> rows = table(negatives, positives, np.array([0.1, 0.4, 0.8]), ErrorCosts(),
-        ...              (0.3, confusion))
+        >>> scores = Histograms(np.array([0.1, 0.4, 0.8]), negatives, positives)
+        >>> rows = table(scores, ErrorCosts(), (0.3, confusion))
         >>> [(row["threshold"], row["recall"], row["cost"]) for row in rows]
         [(0.1, 1.0, 0.5), (0.3, 1.0, 0.125), (0.4, 1.0, 0.125), (0.8, 0.75, 0.125)]
         >>> rows[2]["marks"]
         ('best_f1', 'least_cost')
     """
+    negatives, positives = scores.negatives, scores.positives
     occupied = np.flatnonzero(negatives + positives)
     if not len(occupied):
         return []
     found = _found(negatives, positives, occupied)
     positive, rows = float(positives.sum()), float((negatives + positives).sum())
-    lowest = thresholds[occupied]
+    lowest = scores.thresholds[occupied]
     chosen = np.searchsorted(lowest, _STEPS)
     answered = found[:, 0] + found[:, 1]
     by_share = np.searchsorted(-answered, -np.array(_SHARES) * rows)

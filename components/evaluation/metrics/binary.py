@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
-from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics, ScoreBins
+from kfp_tabular.components.evaluation.metrics.ranking import Histograms, RankStatistics
 
 METRICS = (
     "accuracy",
@@ -41,8 +42,8 @@ SMALLEST_PROBABILITY = 1e-7
 CALIBRATION_BINS = 15
 HISTOGRAM_BINS = 40
 
-# Columns of the totals: the four counts of the confusion matrix at 2 * actual + predicted.
-_TRUE_NEGATIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_POSITIVE, _LOSS, _BRIER = range(6)
+# Where totals are: the four counts of the confusion matrix come first, at 2 * actual + predicted.
+_LOSS, _BRIER = 4, 5
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,14 @@ class BinaryStatistics:
     """Sums from which the metrics of a binary classifier follow.
 
     Args:
-        bins: The bins of scores.
         threshold: The decision threshold.
         cells: The number of cells.
     """
 
-    def __init__(self, bins: ScoreBins, threshold: float, cells: int) -> None:
-        self.ranks = RankStatistics(bins, cells)
-        # The model compares in float32, too.
-        self._threshold = np.float32(threshold)
-        self._totals = np.zeros((cells, GROUPS, 6))
+    def __init__(self, threshold: float, cells: int) -> None:
+        self.ranks = RankStatistics(cells)
+        self._threshold, self._cells = threshold, cells
+        self._totals = np.zeros((6, cells, GROUPS))
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
@@ -82,25 +81,36 @@ class BinaryStatistics:
         positive = labels == 1
         scores = predictions[:, 1]
         self.ranks.add(cells, groups, positive, scores)
-
-        outcome = 2 * positive.astype(np.int64) + (scores >= self._threshold)
-        for column in range(4):
-            add_up(self._totals[:, :, column], cells, groups, outcome == column)
+        # The model compares in float32, too.
+        outcome = 2 * positive + (scores >= np.float32(self._threshold))
+        add_up(self._totals[:4].reshape(-1, GROUPS), outcome * self._cells + cells, groups)
         given = np.where(positive, scores, predictions[:, 0]).astype(np.float64)
-        add_up(
-            self._totals[:, :, _LOSS],
-            cells,
-            groups,
-            -np.log(np.clip(given, SMALLEST_PROBABILITY, 1)),
-        )
-        add_up(self._totals[:, :, _BRIER], cells, groups, (scores.astype(float) - positive) ** 2)
+        losses = -np.log(np.clip(given, SMALLEST_PROBABILITY, 1))
+        add_up(self._totals[_LOSS], cells, groups, losses)
+        add_up(self._totals[_BRIER], cells, groups, (scores.astype(float) - positive) ** 2)
+
+    def merge(self, other: "BinaryStatistics") -> None:
+        """Add what another accumulator has seen."""
+        self.ranks.merge(other.ranks)
+        self._totals += other._totals
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack({"ranks": self.ranks.state(), "totals": self._totals})
+
+    def from_state(self, state: bytes) -> "BinaryStatistics":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = BinaryStatistics(self._threshold, self._cells)
+        found.ranks, found._totals = self.ranks.from_state(parts["ranks"]), parts["totals"]
+        return found
 
     def measured(self, cell: int, weights: Floats) -> CellMetrics:
         """Return the metrics of a cell; see `estimates.Statistics`."""
-        totals = self._totals[cell]
-        area, precision = self.ranks.areas(cell)
-        areas, precisions = self.ranks.resampled(cell, weights)
-        points = _metrics(np.asarray(area), np.asarray(precision), totals.sum(0))
+        totals = self._totals[:, cell].T
+        found = self.ranks.areas(cell)
+        areas, precisions = self.ranks.resampled(cell, weights, found)
+        points = _metrics(np.asarray(found[0]), np.asarray(found[1]), totals.sum(0))
         return CellMetrics(
             rows=int(totals[:, :4].sum()),
             points={name: float(value) for name, value in points.items()},
@@ -109,43 +119,56 @@ class BinaryStatistics:
 
     def confusion(self) -> Ints:
         """Return the confusion matrix of the first cell, shape `[actual, predicted]`."""
-        counts = self._totals[0, :, :4].sum(0).reshape(2, 2)
-        return np.asarray(counts, np.int64)
+        return np.asarray(self._totals[:4, 0].sum(-1).reshape(2, 2), np.int64)
 
 
-class BinaryCharts:
-    """Sums for the charts of a binary classifier: calibration and the distribution of scores.
+def calibration(found: Histograms) -> list[CalibrationBin]:
+    """Return bins of equally many rows, by ascending score; equal scores share a bin.
 
-    Args:
-        scores: Scores of the first rows; each calibration bin holds equally many of them.
+    Example:
+        >>> counts = np.array([30.0, 10.0])
+        >>> calibration(Histograms(np.array([0.25, 0.5]), counts, counts[::-1]))[0]
+        CalibrationBin(predicted=0.25, observed=0.25, rows=40)
     """
+    rows = found.negatives + found.positives
+    if not len(rows):
+        return []
+    ends = np.cumsum(rows)
+    places = (ends[-1] - 1) * np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    low, high = (
+        found.thresholds[np.searchsorted(ends, round_to(places), side="right")]
+        for round_to in (np.floor, np.ceil)
+    )
+    edges = np.unique(low + (high - low) * (places - np.floor(places)))
+    scores = found.middles()
+    place = np.searchsorted(edges, found.thresholds, side="right")
+    sums = [
+        np.bincount(place, values, len(edges) + 1)
+        for values in (scores * rows, found.positives, rows)
+    ]
+    return [
+        CalibrationBin(predicted=score / count, observed=positive / count, rows=int(count))
+        for score, positive, count in np.stack(sums, axis=1).tolist()
+        if count
+    ]
 
-    def __init__(self, scores: Predictions) -> None:
-        shares = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-        self._edges = np.unique(np.quantile(scores, shares))
-        # Rows, scores and positives, by bin.
-        self._calibration = np.zeros((3, len(self._edges) + 1))
-        self.histogram = np.zeros((2, HISTOGRAM_BINS), np.int64)
 
-    def add(self, labels: npt.NDArray[np.generic], predictions: Predictions) -> None:
-        """Add rows."""
-        positive = labels == 1
-        scores = predictions[:, 1]
-        place = np.searchsorted(self._edges, scores, side="right")
-        for index, values in enumerate((np.ones_like(scores), scores, positive)):
-            self._calibration[index] += np.bincount(
-                place, weights=values, minlength=self._calibration.shape[1]
-            )
-        bar = np.clip((scores * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
-        np.add.at(self.histogram, (positive.astype(np.int64), bar), 1)
+def score_histogram(found: Histograms) -> list[list[int]]:
+    """Return the negative and the positive rows by bars of equal width over the scores 0 to 1.
 
-    def calibration(self) -> list[CalibrationBin]:
-        """Return the bins that hold rows, by ascending score; equal scores share a bin."""
-        return [
-            CalibrationBin(predicted=score / rows, observed=positive / rows, rows=int(rows))
-            for rows, score, positive in self._calibration.T.tolist()
-            if rows
-        ]
+    Example:
+        >>> counts = np.array([3.0, 1.0])
+        >>> drawn = score_histogram(Histograms(np.array([0.25, 1.0]), counts, counts[::-1]))
+        >>> [(bar, rows) for bar, rows in enumerate(drawn[0]) if rows]
+        [(10, 3), (39, 1)]
+    """
+    # In float32, as scores are: 0.15 belongs to the bar from 0.15 on.
+    scores = found.thresholds.astype(np.float32)
+    bars = np.clip((scores * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
+    return [
+        np.bincount(bars, rows, HISTOGRAM_BINS).astype(np.int64).tolist()
+        for rows in (found.negatives, found.positives)
+    ]
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float:

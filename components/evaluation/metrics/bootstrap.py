@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.processing.row_keys import Keys
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -24,26 +24,17 @@ CONFIDENCE = 0.95
 _DEFINED_SHARE = 0.9
 
 
-def groups(start: int, rows: int, seed: int) -> Ints:
-    """Return the group of each of a range of rows.
-
-    It depends on the row's position and the seed alone, not on how rows were batched.
-
-    Args:
-        start: The position of the first row in the split.
-        rows: The number of rows.
-        seed: Any integer.
-
-    Returns:
-        Shape `[rows]`, values from 0 to `GROUPS` - 1.
+def groups_of(keys: Keys) -> Ints:
+    """Return the group of each row, from its random key.
 
     Example:
-        >>> groups(0, 4, seed=7).tolist()
+        >>> from kfp_tabular.components.common.processing import row_keys
+        >>> groups_of(row_keys.keys(first=0, rows=4, seed=7)).tolist()
         [215, 28, 2, 203]
-        >>> groups(2, 2, seed=7).tolist()
+        >>> groups_of(row_keys.keys(first=2, rows=2, seed=7)).tolist()
         [2, 203]
     """
-    return (row_keys.keys(start, rows, seed) % np.uint64(GROUPS)).astype(np.int64)
+    return (keys % np.uint64(GROUPS)).astype(np.int64)
 
 
 def weights(samples: int, seed: int) -> Floats:

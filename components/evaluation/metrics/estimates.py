@@ -1,7 +1,7 @@
 """Metrics of a model on some rows, with intervals, and their differences to another model's."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,10 @@ import numpy.typing as npt
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+
+SelfT = TypeVar("SelfT")
+
+_FEW_ROWS = 2  # so many totals for each row make adding at places faster than counting all
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,15 @@ class Statistics(Protocol):
             predictions: The model's predictions.
         """
 
+    def merge(self: SelfT, other: SelfT) -> None:
+        """Add what another accumulator has seen."""
+
+    def state(self) -> bytes:
+        """Return what was added so far; see `processing.accumulator`."""
+
+    def from_state(self: SelfT, state: bytes) -> SelfT:
+        """Return an accumulator with a state."""
+
     def measured(self, cell: int, weights: Floats) -> CellMetrics:
         """Return the metrics of a cell.
 
@@ -91,14 +104,19 @@ class Statistics(Protocol):
         """
 
 
-def add_up(totals: Floats, cells: Ints, groups: Ints, values: npt.NDArray[np.generic]) -> None:
+def add_up(
+    totals: Floats,
+    cells: Ints,
+    groups: Ints,
+    values: npt.NDArray[np.generic] | None = None,
+) -> None:
     """Add a value of each row to its cell and group.
 
     Args:
-        totals: Shape `[cells, groups]`, changed in place; it may be a strided view.
+        totals: Shape `[cells, groups]`, contiguous; changed in place.
         cells: The cell of each row.
         groups: The group of each row.
-        values: The value of each row, shape `[rows]`.
+        values: The value of each row, shape `[rows]`; None for 1.
 
     Example:
         >>> totals = np.zeros((1, 2))
@@ -106,8 +124,9 @@ def add_up(totals: Floats, cells: Ints, groups: Ints, values: npt.NDArray[np.gen
         >>> totals.tolist()
         [[1.0, 5.0]]
     """
-    count, width = totals.shape
-    summed = np.bincount(
-        cells * width + groups, weights=values.astype(np.float64), minlength=count * width
-    )
-    totals += summed.reshape(count, width)
+    places = cells * totals.shape[1] + groups
+    if totals.size > _FEW_ROWS * len(places):
+        np.add.at(totals.reshape(-1), places, 1 if values is None else values)
+        return
+    weights = None if values is None else values.astype(np.float64)
+    totals += np.bincount(places, weights, totals.size).reshape(totals.shape)

@@ -1,6 +1,7 @@
-"""The counts of one model: over all rows, over each slice, and for the charts of the page."""
+"""The counts of one model: over all rows, over each slice, and a sample of rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,83 +9,101 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.prediction.saved_model import Predictions
-from kfp_tabular.components.evaluation.metrics.binary import BinaryCharts, BinaryStatistics
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.row_keys import Keys
+from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics.answer_sample import AnswerSample, SampledAnswers
+from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
 from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Statistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
-from kfp_tabular.components.evaluation.metrics.ranking import ScoreBins
-from kfp_tabular.components.evaluation.metrics.regression import (
-    RegressionCharts,
-    RegressionStatistics,
-)
-from kfp_tabular.components.evaluation.metrics.skill import RowSample
+from kfp_tabular.components.evaluation.metrics.regression import RegressionStatistics
 
 Labels = npt.NDArray[Any]
-Charts = BinaryCharts | RegressionCharts
 
 
+@dataclass(frozen=True)
 class Measurement:
-    """The counts of one model: all rows, and each slice.
-
-    It is created with the first rows, which decide the bins of scores.
-
-    Args:
-        spec: The model's description.
-        labels: Labels of the first rows.
-        predictions: Predictions for these rows.
-        complete: Whether these are all rows.
-        slices: The number of slices of each slicing.
+    """The counts of one model.
 
     Attributes:
         overall: Statistics with one cell for all rows.
         sliced: Statistics of each slicing, with a cell for each slice.
-        charts: Counts for the charts of the page; None for a multiclass model.
-        sample: Some of the rows, spread evenly over all.
+        sample: Some of the rows, at random.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        labels: Labels,
-        predictions: Predictions,
-        *,
-        complete: bool,
-        slices: Sequence[int] = (),
-    ) -> None:
-        self.overall: Statistics
-        self.sliced: list[Statistics]
-        self.charts: Charts | None = None
-        self.sample = RowSample(len(spec.classes))
-        cells = (1, *slices)
-        made: list[Statistics]
-        if spec.task == "binary":
-            bins = ScoreBins.fit(predictions[:, 1], labels == 1, complete=complete)
-            threshold = 0.5 if spec.decision_threshold is None else spec.decision_threshold
-            made = [BinaryStatistics(bins, threshold, count) for count in cells]
-            self.charts = BinaryCharts(predictions[:, 1])
-        elif spec.task == "multiclass":
-            by_class = MulticlassStatistics.bins(labels, predictions, complete=complete)
-            made = [MulticlassStatistics(by_class, count) for count in cells]
-        else:
-            made = [RegressionStatistics(float(labels.mean()), count) for count in cells]
-            self.charts = RegressionCharts(labels, predictions)
-        self.overall, *self.sliced = made
+    overall: Statistics
+    sliced: Sequence[Statistics]
+    sample: SampledAnswers
+
+
+class MeasurementFold:
+    """Counts what the metrics of a model need: all rows, and each slice.
+
+    Args:
+        spec: The model's description.
+        slices: The number of slices of each slicing.
+    """
+
+    def __init__(self, spec: ModelSpec, slices: Sequence[int] = ()) -> None:
+        self._spec, self._slices = spec, tuple(slices)
+        self._statistics = [_statistics(spec, cells) for cells in (1, *slices)]
+        self._sample = AnswerSample(len(spec.classes))
 
     def add(
-        self, groups: Ints, labels: Labels, predictions: Predictions, cells: Sequence[Ints]
+        self, keys: Keys, labels: Labels, predictions: Predictions, cells: Sequence[Ints] = ()
     ) -> None:
         """Add rows.
 
         Args:
-            groups: The resampling group of each row.
+            keys: The random key of each row.
             labels: Class indices or numbers.
             predictions: The model's predictions.
             cells: For each slicing, the slice of each row; -1 for none.
         """
-        self.overall.add(np.zeros(len(labels), np.int64), groups, labels, predictions)
-        self.sample.add(groups, labels, predictions)
-        if self.charts is not None:
-            self.charts.add(labels, predictions)
-        for statistics, cell in zip(self.sliced, cells, strict=True):
+        groups = bootstrap.groups_of(keys)
+        overall, *sliced = self._statistics
+        overall.add(np.zeros(len(labels), np.int64), groups, labels, predictions)
+        self._sample.add(keys, labels, predictions)
+        for statistics, cell in zip(sliced, cells, strict=True):
             kept = cell >= 0
-            statistics.add(cell[kept], groups[kept], labels[kept], predictions[kept])
+            if kept.all():
+                statistics.add(cell, groups, labels, predictions)
+            else:
+                statistics.add(cell[kept], groups[kept], labels[kept], predictions[kept])
+
+    def merge(self, other: "MeasurementFold") -> None:
+        """Add what another accumulator has seen."""
+        for ours, theirs in zip(self._statistics, other._statistics, strict=True):
+            ours.merge(theirs)
+        self._sample.merge(other._sample)
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        parts = {str(place): each.state() for place, each in enumerate(self._statistics)}
+        return states.pack({**parts, "sample": self._sample.state()})
+
+    def from_state(self, state: bytes) -> "MeasurementFold":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = MeasurementFold(self._spec, self._slices)
+        found._sample = self._sample.from_state(parts.pop("sample"))
+        found._statistics = [
+            each.from_state(part)
+            for each, part in zip(self._statistics, parts.values(), strict=True)
+        ]
+        return found
+
+    def result(self) -> Measurement:
+        """Return the counts."""
+        overall, *sliced = self._statistics
+        return Measurement(overall, sliced, self._sample.result())
+
+
+def _statistics(spec: ModelSpec, cells: int) -> Statistics:
+    if spec.task == "binary":
+        threshold = 0.5 if spec.decision_threshold is None else spec.decision_threshold
+        return BinaryStatistics(threshold, cells)
+    if spec.task == "multiclass":
+        return MulticlassStatistics(len(spec.classes), cells)
+    return RegressionStatistics(cells)

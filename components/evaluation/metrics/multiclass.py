@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
+from kfp_tabular.components.evaluation.metrics.code_counts import PlaceCounts
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
-from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics, ScoreBins
+from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics
 
 METRICS = (
     "accuracy",
@@ -38,35 +40,18 @@ class MulticlassStatistics:
     """Sums from which the metrics of a classifier follow.
 
     Args:
-        bins: The bins of scores, by class.
+        classes: The number of classes.
         cells: The number of cells; with one cell, a confusion matrix is kept, too.
     """
 
-    def __init__(self, bins: tuple[ScoreBins, ...], cells: int) -> None:
-        classes = len(bins)
-        ranked = cells == 1 or classes <= _MOST_CLASSES_OF_SLICES
-        self._ranks = [RankStatistics(part, cells) for part in bins] if ranked else []
+    def __init__(self, classes: int, cells: int) -> None:
+        self._classes, self._cells = classes, cells
+        is_ranked = cells == 1 or classes <= _MOST_CLASSES_OF_SLICES
+        self._ranks = RankStatistics(cells, classes) if is_ranked else None
         self._confusion = np.zeros((classes, classes), np.int64) if cells == 1 else None
-        # By group and class: correct predictions, predictions, rows.
-        self._by_class = np.zeros((cells, GROUPS, 3, classes), np.int32)
+        # By cell and group, and by class: correct predictions, predictions, rows.
+        self._by_class = PlaceCounts(cells * GROUPS * 3 * classes)
         self._loss = np.zeros((cells, GROUPS))
-
-    @classmethod
-    def bins(
-        cls, labels: npt.NDArray[np.generic], predictions: Predictions, *, complete: bool
-    ) -> tuple[ScoreBins, ...]:
-        """Choose the bins of each class from the first rows; `complete` if these are all rows."""
-        classes = predictions.shape[1]
-        return tuple(
-            ScoreBins.fit(
-                predictions[:, index],
-                labels == index,
-                complete=complete,
-                limit=int(np.clip(2**17 // classes, 512, 32_768)),
-                coarse=int(np.clip(512 // classes, 8, 128)),
-            )
-            for index in range(classes)
-        )
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
@@ -74,29 +59,60 @@ class MulticlassStatistics:
         """Add rows; see `estimates.Statistics`."""
         actual = labels.astype(np.int64)
         answered = predictions.argmax(axis=1)
-        classes = self._by_class.shape[-1]
-        # Adding at flat indices is several times faster than at tuples of indices.
+        classes = self._classes
         if self._confusion is not None:
+            # Adding at flat indices is several times faster than at tuples of indices.
             np.add.at(self._confusion.reshape(-1), actual * classes + answered, 1)
-        by_class = self._by_class.reshape(-1)
         first = (cells * GROUPS + groups) * 3 * classes
         right = actual == answered
-        np.add.at(by_class, first[right] + actual[right], 1)
-        np.add.at(by_class, first + classes + answered, 1)
-        np.add.at(by_class, first + 2 * classes + actual, 1)
+        self._by_class.add(first[right] + actual[right])
+        self._by_class.add(first + classes + answered)
+        self._by_class.add(first + 2 * classes + actual)
         given = np.take_along_axis(predictions, actual[:, None], axis=1)[:, 0].astype(np.float64)
         add_up(self._loss, cells, groups, -np.log(np.clip(given, SMALLEST_PROBABILITY, 1)))
-        for index, rank in enumerate(self._ranks):
-            rank.add(cells, groups, actual == index, predictions[:, index])
+        if self._ranks is not None:
+            self._ranks.add(cells, groups, actual[:, None] == np.arange(classes), predictions)
+
+    def merge(self, other: "MulticlassStatistics") -> None:
+        """Add what another accumulator has seen."""
+        if self._ranks is not None and other._ranks is not None:
+            self._ranks.merge(other._ranks)
+        if self._confusion is not None and other._confusion is not None:
+            self._confusion += other._confusion
+        self._by_class.merge(other._by_class)
+        self._loss += other._loss
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        parts = {"by_class": self._by_class.state(), "loss": self._loss}
+        if self._ranks is not None:
+            parts["ranks"] = self._ranks.state()
+        if self._confusion is not None:
+            parts["confusion"] = self._confusion
+        return states.pack(parts)
+
+    def from_state(self, state: bytes) -> "MulticlassStatistics":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = MulticlassStatistics(self._classes, self._cells)
+        found._by_class, found._loss = self._by_class.from_state(parts["by_class"]), parts["loss"]
+        if self._ranks is not None:
+            found._ranks = self._ranks.from_state(parts["ranks"])
+        found._confusion = parts.get("confusion")
+        return found
 
     def measured(self, cell: int, weights: Floats) -> CellMetrics:
         """Return the metrics of a cell; see `estimates.Statistics`."""
-        by_class = self._by_class[cell].astype(np.float64)
+        by_class = self._totals(cell)
         loss = self._loss[cell]
-        area = _mean_defined(np.array([rank.areas(cell)[0] for rank in self._ranks]))
-        areas = np.full(len(weights), np.nan)
-        if self._ranks:
-            drawn = [rank.resampled(cell, weights)[0] for rank in self._ranks]
+        area, areas = np.asarray(np.nan), np.full(len(weights), np.nan)
+        if self._ranks is not None:
+            by_score = [self._ranks.areas(cell, at) for at in range(self._classes)]
+            drawn = [
+                self._ranks.resampled(cell, weights, found, at)[0]
+                for at, found in enumerate(by_score)
+            ]
+            area = _mean_defined(np.array([found[0] for found in by_score]))
             areas = _mean_defined(np.stack(drawn, axis=-1))
         resampled = np.tensordot(weights, by_class, axes=1)
         points = _metrics(area, by_class.sum(0), loss.sum())
@@ -118,15 +134,23 @@ class MulticlassStatistics:
 
     def per_class(self) -> dict[str, Floats]:
         """Return `precision`, `recall`, `f1`, `auc` and `rows` of the first cell, by class."""
-        totals = self._by_class[0].sum(0).astype(np.float64)
+        totals = self._totals(0).sum(0)
+        ranks = self._ranks
+        areas = [] if ranks is None else [ranks.areas(0, at)[0] for at in range(self._classes)]
         precision, recall, f1 = _per_class(totals)
         return {
             "precision": precision,
             "recall": recall,
             "f1": f1,
-            "auc": np.array([rank.areas(0)[0] for rank in self._ranks]),
+            "auc": np.array(areas),
             "rows": totals[2],
         }
+
+    def _totals(self, cell: int) -> Floats:
+        """Return right answers, answers and rows, shape `[groups, 3, classes]`."""
+        size = GROUPS * 3 * self._classes
+        counts = self._by_class.between(cell * size, (cell + 1) * size)
+        return counts.reshape(GROUPS, 3, self._classes).astype(np.float64)
 
 
 def _metrics(area: Floats, by_class: Floats, loss: Floats) -> dict[str, Floats]:

@@ -5,89 +5,37 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.evaluation.metrics import score_keys
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
+from kfp_tabular.components.evaluation.metrics.code_counts import CodeCounts
+from kfp_tabular.components.evaluation.metrics.score_keys import KEY_BITS
+
+# The fewest and most counts by side and bin, and by group, side and bin; 16 bytes each.
+_FINE, _GROUPED = (1 << 19, 1 << 22), (1 << 20, 1 << 23)
+_COARSE = 128
+_KEYS = (1 << KEY_BITS) - 1
 
 
 @dataclass(frozen=True)
-class ScoreBins:
-    """Bins of scores, fine enough that rows in one bin can count as ties.
+class Histograms:
+    """The scores of the rows of a cell.
 
     Attributes:
-        edges: Ascending. Bin `i` holds the scores from `edges[i - 1]` to below `edges[i]`; the
-            first bin those below all edges, the last bin those from the last edge on.
-        coarse: For each bin, its coarse bin among about a hundred for resampling, in order.
-        exact: Whether each distinct score has a bin of its own.
+        thresholds: The lowest score of each bin, ascending.
+        negatives: Counts of negative rows by bin.
+        positives: The same of positive rows.
+        highest: The highest score of each bin; None where a bin is one score.
     """
 
-    edges: npt.NDArray[np.float32]
-    coarse: Ints
-    exact: bool
+    thresholds: Floats
+    negatives: Floats
+    positives: Floats
+    highest: Floats | None = None
 
-    @classmethod
-    def fit(
-        cls,
-        scores: npt.NDArray[np.float32],
-        positive: npt.NDArray[np.bool_],
-        *,
-        complete: bool,
-        limit: int = 32_768,
-        coarse: int = 128,
-    ) -> "ScoreBins":
-        """Choose bins from the first rows.
-
-        If there are more distinct scores than `limit`, the edges are quantiles of the positive and
-        of the negative scores. Each bin then holds a share of 2 / limit of either, which bounds
-        the error of the area to half of that, 3e-5 by default, in whatever order the rows of a
-        bin are. For later rows that differ from the first ones, a quarter as many edges, spaced
-        evenly in logits, are added.
-
-        Args:
-            scores: Probabilities of the first rows.
-            positive: Which of these rows have the class that is scored.
-            complete: Whether these are all rows.
-            limit: Approximate number of bins.
-            coarse: Approximate number of coarse bins for resampling.
-        """
-        distinct = np.unique(scores)
-        exact = complete and len(distinct) <= limit
-        if len(distinct) > limit:
-            distinct = _quantiles(scores, positive, limit)
-        if not complete:
-            # Beyond a logit of 18 a float32 probability is 1; towards 0 there are many more.
-            logits = np.linspace(-40.0, 18.0, limit // 4)
-            grid = (1 / (1 + np.exp(-logits))).astype(np.float32)
-            distinct = np.union1d(distinct, grid)
-        cuts = _quantiles(scores, positive, coarse)
-        # Bin i starts at edges[i - 1]; the first bin starts below them all.
-        starts = np.concatenate([[-np.inf], distinct])
-        return cls(
-            edges=distinct,
-            coarse=np.searchsorted(cuts, starts, side="right").astype(np.int64),
-            exact=exact,
-        )
-
-    def __len__(self) -> int:
-        return len(self.edges) + 1
-
-    def place(self, scores: npt.NDArray[np.float32]) -> Ints:
-        """Return the bin of each score."""
-        return np.searchsorted(self.edges, scores, side="right")
-
-    def thresholds(self) -> Floats:
-        """Return the lowest score of each bin; 0 for the first."""
-        return np.concatenate([[0.0], self.edges.astype(np.float64)])
-
-
-def _quantiles(
-    scores: npt.NDArray[np.float32], positive: npt.NDArray[np.bool_], count: int
-) -> npt.NDArray[np.float32]:
-    chosen = []
-    for part in (scores[positive], scores[~positive]):
-        if len(part):
-            ordered = np.sort(part)
-            ranks = np.linspace(0, len(ordered) - 1, min(len(ordered), count // 2))
-            chosen.append(ordered[ranks.astype(np.int64)])
-    return np.unique(np.concatenate(chosen))
+    def middles(self) -> Floats:
+        """Return the middle of each bin."""
+        return self.thresholds if self.highest is None else (self.thresholds + self.highest) / 2
 
 
 def roc_auc(negatives: Floats, positives: Floats) -> Floats:
@@ -155,17 +103,13 @@ class Curves:
     precisions: list[float]
 
 
-def curves(
-    negatives: Floats, positives: Floats, thresholds: Floats, points: int = 200
-) -> Curves | None:
+def curves(found: Histograms, points: int = 200) -> Curves | None:
     """Return the ROC and precision-recall curves with few points.
 
     Points are kept at even steps along the ROC curve, so that its steep part keeps its shape.
 
     Args:
-        negatives: Counts by bin of ascending score, shape `[bins]`.
-        positives: The same for the positive rows.
-        thresholds: The lowest score of each bin, shape `[bins]`.
+        found: The scores of all rows.
         points: The most points.
 
     Returns:
@@ -173,12 +117,13 @@ def curves(
 
     Example:
         >>> negatives, positives = np.array([3.0, 1.0, 0.0]), np.array([0.0, 1.0, 3.0])
-        >>> found = curves(negatives, positives, np.array([0.0, 0.4, 0.8]))
-        >>> found.thresholds
+        >>> drawn = curves(Histograms(np.array([0.0, 0.4, 0.8]), negatives, positives))
+        >>> drawn.thresholds
         [1.0, 0.8, 0.4, 0.0]
-        >>> found.recalls, found.false_positive_rates
+        >>> drawn.recalls, drawn.false_positive_rates
         ([0.0, 0.75, 1.0, 1.0], [0.0, 0.0, 0.25, 1.0])
     """
+    negatives, positives = found.negatives, found.positives
     if not positives.sum() or not negatives.sum():
         return None
     occupied = np.flatnonzero(positives + negatives)[::-1]
@@ -189,7 +134,7 @@ def curves(
     along = np.searchsorted(recalls + rates, np.linspace(0, 2, points - 1))
     kept = np.unique(np.minimum(along, len(occupied) - 1))
     return Curves(
-        thresholds=[1.0, *thresholds[occupied][kept].tolist()],
+        thresholds=[1.0, *found.thresholds[occupied][kept].tolist()],
         false_positive_rates=[0.0, *rates[kept].tolist()],
         recalls=[0.0, *recalls[kept].tolist()],
         precisions=[float(precisions[0]), *precisions[kept].tolist()],
@@ -202,19 +147,24 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 class RankStatistics:
-    """Histograms of one score, by cell, from which the areas under both curves follow.
+    """Counts of scores, by cell, from which the areas under both curves follow.
+
+    The areas come from fine bins: one for each distinct score where there are fewer than half a
+    million, so that they are exact. The intervals come from bins that are counted by resampling
+    group as well, and are joined to about a hundred in the end.
 
     Args:
-        bins: The bins of scores.
         cells: The number of cells.
+        columns: The number of scores of each row, such as one for each class.
     """
 
-    def __init__(self, bins: ScoreBins, cells: int) -> None:
-        self.bins = bins
-        self.counts = np.zeros((cells, 2, len(bins)), np.int32)
+    def __init__(self, cells: int, columns: int = 1) -> None:
+        self._cells, self._columns = cells, columns
+        parts = cells * columns
+        self._fine = CodeCounts(int(np.clip(parts << 12, *_FINE)), KEY_BITS)
+        self._grouped = CodeCounts(int(np.clip(parts << 14, *_GROUPED)), KEY_BITS)
         # Slices have few rows and wide intervals: half the bins suffice, in half the time.
-        self._coarse = bins.coarse if cells == 1 else bins.coarse // 2
-        self._grouped = np.zeros((cells, GROUPS, 2, int(self._coarse[-1]) + 1), np.int32)
+        self._coarse = _COARSE if cells == 1 else _COARSE // 2
 
     def add(
         self,
@@ -222,44 +172,125 @@ class RankStatistics:
         groups: Ints,
         positive: npt.NDArray[np.bool_],
         scores: npt.NDArray[np.float32],
-    ) -> Ints:
-        """Count rows, and return the bin of each."""
-        place = self.bins.place(scores)
-        side = positive.astype(np.int64)
-        fine, coarse = self.counts.shape[-1], self._grouped.shape[-1]
-        np.add.at(self.counts.reshape(-1), (cells * 2 + side) * fine + place, 1)
-        np.add.at(
-            self._grouped.reshape(-1),
-            ((cells * GROUPS + groups) * 2 + side) * coarse + self._coarse[place],
-            1,
-        )
-        return place
+    ) -> None:
+        """Count rows.
 
-    def histograms(self, cell: int) -> tuple[Floats, Floats]:
+        Args:
+            cells: The cell of each row.
+            groups: The resampling group of each row.
+            positive: Whether each row is positive, shape `[rows]`, or `[rows, columns]`.
+            scores: The score of each row, in the same shape.
+        """
+        if scores.ndim > 1:
+            cells = (cells[:, None] * self._columns + np.arange(self._columns)).reshape(-1)
+            groups = np.repeat(groups, self._columns)
+            positive, scores = positive.reshape(-1), scores.reshape(-1)
+        found = score_keys.keys(scores)
+        sides = 2 * cells + positive
+        self._fine.add((sides << KEY_BITS) | found)
+        self._grouped.add(((sides * GROUPS + groups) << KEY_BITS) | found)
+
+    def merge(self, other: "RankStatistics") -> None:
+        """Add what another accumulator has seen."""
+        self._fine.merge(other._fine)
+        self._grouped.merge(other._grouped)
+
+    def state(self) -> bytes:
+        """Return the state as bytes."""
+        return states.pack({"fine": self._fine.state(), "grouped": self._grouped.state()})
+
+    def from_state(self, state: bytes) -> "RankStatistics":
+        """Return an accumulator with a state."""
+        parts = states.unpack(state)
+        found = RankStatistics(self._cells, self._columns)
+        found._fine = self._fine.from_state(parts["fine"])
+        found._grouped = self._grouped.from_state(parts["grouped"])
+        return found
+
+    @property
+    def are_exact(self) -> bool:
+        """Whether each distinct score has a bin of its own."""
+        return self._fine.result().dropped == 0
+
+    def histograms(self, cell: int, column: int = 0) -> Histograms:
         """Return the counts of negative and of positive rows by bin of ascending score."""
-        negatives, positives = self.counts[cell].astype(np.float64)
-        return negatives, positives
+        part = cell * self._columns + column
+        sides, found, rows = _between(self._fine, 2 * part, 2 * part + 2)
+        bins, place = np.unique(found, return_inverse=True)
+        counts = np.bincount(sides * len(bins) + place, weights=rows, minlength=2 * len(bins))
+        negatives, positives = counts.reshape(2, -1).astype(np.float64)
+        lowest = score_keys.lowest(bins)
+        width = (1 << self._fine.dropped) - 1
+        highest = score_keys.lowest(bins + width) if width else None
+        return Histograms(lowest, negatives, positives, highest)
 
-    def areas(self, cell: int) -> tuple[float, float]:
+    def areas(self, cell: int, column: int = 0) -> tuple[float, float]:
         """Return the area under the ROC curve and the average precision."""
-        negatives, positives = self.histograms(cell)
-        return float(roc_auc(negatives, positives)), float(average_precision(negatives, positives))
+        found = self.histograms(cell, column)
+        return (
+            float(roc_auc(found.negatives, found.positives)),
+            float(average_precision(found.negatives, found.positives)),
+        )
 
-    def resampled(self, cell: int, weights: Floats) -> tuple[Floats, Floats]:
+    def resampled(
+        self, cell: int, weights: Floats, areas: tuple[float, float], column: int = 0
+    ) -> tuple[Floats, Floats]:
         """Return both areas in each resample.
 
         Resamples are counted in coarse bins; the shift that this causes on all rows is corrected.
+
+        Args:
+            cell: The cell.
+            weights: How often each group counts in each resample, `[samples, groups]`.
+            areas: Both areas on all rows.
+            column: The score.
         """
-        grouped = self._grouped[cell]
+        grouped = self._by_group(cell * self._columns + column)
         # Whole numbers: float32 holds them exactly up to 16.7 million rows in a bin.
         flat = grouped.reshape(GROUPS, -1).astype(np.float32)
         drawn = (weights.astype(np.float32) @ flat).astype(np.float64)
         negatives, positives = np.moveaxis(drawn.reshape(len(weights), 2, -1), 1, 0)
-        all_negatives, all_positives = grouped.sum(0, dtype=np.float64)
-        area, precision = self.areas(cell)
+        all_negatives, all_positives = grouped.sum(0)
+        area, precision = areas
         shift = area - roc_auc(all_negatives, all_positives)
         precision_shift = precision - average_precision(all_negatives, all_positives)
         return (
             np.clip(roc_auc(negatives, positives) + shift, 0, 1),
             np.clip(average_precision(negatives, positives) + precision_shift, 0, 1),
         )
+
+    def _by_group(self, part: int) -> Floats:
+        """Return counts in coarse bins, shape `[groups, sides, bins]`.
+
+        The bins hold equally many positive rows, or equally many negative ones.
+        """
+        first = 2 * part * GROUPS
+        owners, found, rows = _between(self._grouped, first, first + 2 * GROUPS)
+        sides, groups = np.divmod(owners, GROUPS)
+        cuts = np.unique(
+            np.concatenate(
+                [_cuts(found[sides == side], rows[sides == side], self._coarse) for side in (0, 1)]
+            )
+        )
+        bins = np.searchsorted(cuts, found, side="right")
+        width = len(cuts) + 1
+        counts = np.bincount(
+            (groups * 2 + sides) * width + bins, weights=rows, minlength=2 * GROUPS * width
+        )
+        return counts.reshape(GROUPS, 2, width).astype(np.float64)
+
+
+def _between(counts: CodeCounts, start: int, stop: int) -> tuple[Ints, Ints, Ints]:
+    """Return what comes before the keys, counted from `start` on, the keys, and their rows."""
+    codes, rows = counts.between(start << KEY_BITS, stop << KEY_BITS)
+    return (codes >> KEY_BITS) - start, codes & _KEYS, rows
+
+
+def _cuts(found: Ints, rows: Ints, count: int) -> Ints:
+    """Return keys that cut rows into parts of equally many."""
+    if not len(found):
+        return found
+    order = np.argsort(found, kind="stable")
+    ends = np.cumsum(rows[order])
+    ranks = np.linspace(0, ends[-1] - 1, min(int(ends[-1]), count // 2))
+    return found[order][np.searchsorted(ends, ranks.astype(np.int64), side="right")]

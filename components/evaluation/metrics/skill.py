@@ -15,58 +15,16 @@ large difference tells that probabilities are not calibrated.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
 from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
 
-_MOST_ROWS = 65_536
-_MOST_CELLS = 4_000_000
 _FITTED_ROWS = 8_192
 _MOST_STEPS = 200
 _PRECISION = 1e-6
 _ABSENT = -30.0  # the log odds of a class without rows
-
-
-class RowSample:
-    """Labels and predictions of rows spread evenly over all that were added.
-
-    Args:
-        classes: The number of classes; at most one for numbers.
-
-    Attributes:
-        labels: Class indices or numbers.
-        predictions: The model's predictions.
-        groups: The resampling group of each row.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self.labels: npt.NDArray[np.generic] = np.empty(0)
-        self.predictions: Predictions = np.empty(0, np.float32)
-        self.groups: Ints = np.empty(0, np.int64)
-        self._most = max(1024, min(_MOST_ROWS, _MOST_CELLS // max(classes, 1)))
-        self._rows = 0
-        self._every = 1
-
-    def add(self, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions) -> None:
-        """Add rows."""
-        first, added = -self._rows % self._every, len(labels)
-        if self._rows:
-            labels = np.concatenate([self.labels, labels[first :: self._every]])
-            predictions = np.concatenate([self.predictions, predictions[first :: self._every]])
-            groups = np.concatenate([self.groups, groups[first :: self._every]])
-        self._rows += added
-        step = 1
-        while len(labels) > step * self._most:
-            step *= 2
-        self._every *= step
-        self.labels, self.predictions, self.groups = (
-            labels[::step],
-            predictions[::step],
-            groups[::step],
-        )
 
 
 @dataclass(frozen=True)
@@ -88,7 +46,7 @@ class Skill:
     trivial_loss: float
 
 
-def measure(sample: RowSample, weights: Floats) -> Skill | None:
+def measure(sample: SampledAnswers, weights: Floats) -> Skill | None:
     """Return the skill on a sample of rows; None if all have one class.
 
     Args:
@@ -96,10 +54,9 @@ def measure(sample: RowSample, weights: Floats) -> Skill | None:
         weights: How often each group counts in each resample, `[samples, groups]`.
 
     Example:
-        >>> rows = RowSample(2)
-        >>> labels = np.array([0, 0, 1, 1])
         >>> scores = np.array([0.2, 0.4, 0.6, 0.8], np.float32)
-        >>> rows.add(np.arange(4), labels, np.stack([1 - scores, scores], axis=1))
+        >>> answers = np.stack([1 - scores, scores], axis=1)
+        >>> rows = SampledAnswers(np.array([0, 0, 1, 1]), answers, np.arange(4))
         >>> round(measure(rows, bootstrap.weights(200, 0)).value, 3)
         0.471
     """

@@ -142,6 +142,9 @@ def _regression(document: Mapping[str, Any]) -> Iterable[Markup]:
         title="Rows by predicted and actual value; values beyond count at the border",
         root=True,
     )
+    charted = document.get("charted_rows", document["rows"])
+    if charted < document["rows"]:
+        yield html.note(f"These charts show a random sample of {charted:,} rows.")
 
 
 def _shares(counts: Sequence[int]) -> list[float]:

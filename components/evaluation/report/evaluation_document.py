@@ -18,16 +18,20 @@ from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
 from kfp_tabular.components.evaluation.metrics import bootstrap, constant_answer, skill
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
-    BinaryCharts,
     BinaryStatistics,
+    calibration,
     calibration_error,
+    score_histogram,
 )
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, Estimate
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
-from kfp_tabular.components.evaluation.metrics.ranking import curves
-from kfp_tabular.components.evaluation.metrics.regression import RegressionCharts
+from kfp_tabular.components.evaluation.metrics.ranking import Histograms, curves
+from kfp_tabular.components.evaluation.metrics.regression import (
+    RegressionCharts,
+    RegressionStatistics,
+)
 
 FORMAT = 1
 
@@ -92,7 +96,8 @@ def build(
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
           `calibration`, `score_histogram`, `costs`, `thresholds` (see `thresholds.ThresholdRow`)
           and `gain` (see `thresholds.gain`); multiclass ones `per_class`
-        - regression: `residuals`, `predicted_actual`, `means`
+        - regression: `residuals`, `predicted_actual`, `means`, of a random sample of
+          `charted_rows` rows
 
         With the option `explanations`, `evaluate.run` adds what `explain.explain` measures on a
         sample of the rows:
@@ -113,13 +118,14 @@ def build(
     spec = tally.spec
     weights = bootstrap.weights(samples, seed)
     overall = [measurement.overall.measured(0, weights) for measurement in tally.measurements]
+    scores = [_scores(measurement) for measurement in tally.measurements]
     metrics = [
-        measured.estimates() | _calibration_error(measurement)
-        for measured, measurement in zip(overall, tally.measurements, strict=True)
+        measured.estimates() | _calibration_error(found)
+        for measured, found in zip(overall, scores, strict=True)
     ]
     changes = _changes(overall, metrics) if len(overall) > 1 else None
     parts = list(_slices(tally, weights))
-    facts = _facts(tally, metrics[0], weights, train, scan)
+    facts = _facts(tally, metrics[0], scores[0], weights, train, scan)
     checks = blessing.judge(spec.task, metrics[0], changes, parts, bounds, facts.quality)
     blessed = all(check.passed for check in checks)
     found = model_findings.find(facts, bounds.accepted)
@@ -157,14 +163,15 @@ def build(
             "metrics": _estimates(metrics[1]),
             "changes": _estimates(changes),
         },
-        **_charts(tally.measurements[0], spec),
-        **_thresholds(tally.measurements[0], spec, costs),
+        **_charts(tally.measurements[0], scores[0], spec),
+        **_thresholds(tally.measurements[0], scores[0], spec, costs),
     }
 
 
 def _facts(
     tally: Tally,
     metrics: Mapping[str, Estimate],
+    scores: Histograms | None,
     weights: Floats,
     train: float | None,
     scan: Callable[[], LeakScan] | None,
@@ -193,9 +200,6 @@ def _facts(
         dict(zip(spec.classes, confusion.sum(1).tolist(), strict=True)),
         dict(zip(spec.classes, confusion.diagonal().tolist(), strict=True)),
     )
-    drawn = None
-    if isinstance(statistics, BinaryStatistics):
-        drawn = curves(*statistics.ranks.histograms(0), statistics.ranks.bins.thresholds())
     return model_findings.Facts(
         spec,
         tally.split,
@@ -204,7 +208,7 @@ def _facts(
         measured,
         measurement.sample,
         confusion,
-        drawn,
+        None if scores is None else curves(scores),
         train,
         scanned,
     )
@@ -223,10 +227,15 @@ def _constant_answer(tally: Tally, metrics: Mapping[str, Estimate]) -> dict[str,
     return {name: found[name] for name in metrics if name in found}
 
 
-def _calibration_error(measurement: Measurement) -> dict[str, Estimate]:
-    if not isinstance(measurement.charts, BinaryCharts):
+def _scores(measurement: Measurement) -> Histograms | None:
+    statistics = measurement.overall
+    return statistics.ranks.histograms(0) if isinstance(statistics, BinaryStatistics) else None
+
+
+def _calibration_error(scores: Histograms | None) -> dict[str, Estimate]:
+    if scores is None:
         return {}
-    error = calibration_error(measurement.charts.calibration())
+    error = calibration_error(calibration(scores))
     return {CALIBRATION_ERROR: Estimate(error, None)}
 
 
@@ -315,8 +324,8 @@ def _calibration_note(tally: Tally, measured: CellMetrics) -> Iterable[str]:
         )
 
 
-def _charts(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
-    statistics, charts = measurement.overall, measurement.charts
+def _charts(measurement: Measurement, scores: Histograms | None, spec: ModelSpec) -> dict[str, Any]:
+    statistics = measurement.overall
     found: dict[str, Any] = {}
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
         found["confusion_matrix"] = {
@@ -334,16 +343,18 @@ def _charts(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
             }
             for index, name in enumerate(spec.classes)
         ]
-    if isinstance(statistics, BinaryStatistics) and isinstance(charts, BinaryCharts):
-        negatives, positives = statistics.ranks.histograms(0)
-        drawn = curves(negatives, positives, statistics.ranks.bins.thresholds())
+    if isinstance(statistics, BinaryStatistics) and scores is not None:
+        drawn = curves(scores)
         found["curves"] = None if drawn is None else asdict(drawn)
-        found["curves_exact"] = statistics.ranks.bins.exact
-        found["calibration"] = [asdict(part) for part in charts.calibration()]
+        found["curves_exact"] = statistics.ranks.are_exact
+        found["calibration"] = [asdict(part) for part in calibration(scores)]
         found["score_histogram"] = dict(
-            zip(("negative", "positive"), charts.histogram.tolist(), strict=True)
+            zip(("negative", "positive"), score_histogram(scores), strict=True)
         )
-    if isinstance(charts, RegressionCharts):
+    if isinstance(statistics, RegressionStatistics):
+        sample = measurement.sample
+        charts = RegressionCharts.of(sample.labels, sample.predictions)
+        found["charted_rows"] = len(sample.labels)
         found["residuals"] = {
             "edges": charts.residual_edges.tolist(),
             "counts": charts.residuals.tolist(),
@@ -353,25 +364,20 @@ def _charts(measurement: Measurement, spec: ModelSpec) -> dict[str, Any]:
             "counts": charts.map.tolist(),
         }
         found["means"] = [
-            {"predicted": predicted, "actual": actual} for predicted, actual in charts.means()
+            {"predicted": predicted, "actual": actual} for predicted, actual in charts.means
         ]
     return found
 
 
-def _thresholds(measurement: Measurement, spec: ModelSpec, costs: ErrorCosts) -> dict[str, Any]:
+def _thresholds(
+    measurement: Measurement, scores: Histograms | None, spec: ModelSpec, costs: ErrorCosts
+) -> dict[str, Any]:
     statistics = measurement.overall
-    if not isinstance(statistics, BinaryStatistics):
+    if not isinstance(statistics, BinaryStatistics) or scores is None:
         return {}
-    negatives, positives = statistics.ranks.histograms(0)
     decision = 0.5 if spec.decision_threshold is None else spec.decision_threshold
     return {
         "costs": asdict(costs),
-        "thresholds": thresholds.table(
-            negatives,
-            positives,
-            statistics.ranks.bins.thresholds(),
-            costs,
-            (decision, statistics.confusion()),
-        ),
-        "gain": thresholds.gain(negatives, positives),
+        "thresholds": thresholds.table(scores, costs, (decision, statistics.confusion())),
+        "gain": thresholds.gain(scores.negatives, scores.positives),
     }

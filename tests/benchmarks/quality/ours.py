@@ -72,7 +72,9 @@ def measure(path: Path, table: Path, name: str = "") -> dict[str, float]:
     """
     model = SavedModel(path)
     examples = Examples(table / "examples")
-    batches = list(predicted_batches.predict(examples, splits.TEST, [model]))
+    read = predicted_batches.reader(examples, [path])
+    pieces = read.pieces(examples, splits.TEST)
+    batches = [batch for piece in pieces for batch in read(piece)]
     labels = np.concatenate([batch.labels for batch in batches])
     predictions = np.concatenate([batch.predictions[0] for batch in batches])
     left_out = sum(batch.missing + batch.unknown for batch in batches)

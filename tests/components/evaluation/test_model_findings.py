@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.common.statistics.leaks import LeakScan, Strength
 from kfp_tabular.components.evaluation import model_findings
 from kfp_tabular.components.evaluation.blessing import Bounds
 from kfp_tabular.components.evaluation.counting import Tally
-from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.measurement import Measurement
+from kfp_tabular.components.evaluation.metrics.measurement import MeasurementFold
 from kfp_tabular.components.evaluation.report import evaluation_document
 from kfp_tabular.components.evaluation.report.evaluation_document import ModelSource
 from kfp_tabular.components.evaluation.report.evaluation_page import page
@@ -24,9 +24,9 @@ def judged(labels, predictions, classes=("no", "yes"), *, accept=(), threshold=0
     spec = ModelSpec(task, "churn", tuple(classes), threshold, (), "sha256:0")
     predictions = np.asarray(predictions, np.float32)
     labels = np.asarray(labels, np.float64 if task == "regression" else np.int64)
-    measurement = Measurement(spec, labels, predictions, complete=True)
-    measurement.add(bootstrap.groups(0, len(labels), 0), labels, predictions, [])
-    tally = Tally(spec, "test", [], [measurement], None, 0, 0)
+    fold = MeasurementFold(spec)
+    fold.add(row_keys.keys(0, len(labels), 0), labels, predictions)
+    tally = Tally(spec, "test", [], [fold.result()], None, None, len(labels), 0, 0)
     bounds = Bounds(accepted=frozenset(accept))
     models = [ModelSource("model", "sha256:1")]
     document = evaluation_document.build(tally, models, bounds, samples=200, seed=0, **context)

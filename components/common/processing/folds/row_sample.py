@@ -1,6 +1,7 @@
 """A random sample of rows: those with the smallest random keys."""
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kfp_tabular.components.common.processing import row_keys
@@ -34,12 +35,20 @@ class RowSample:
     def add(self, batch: Rows) -> None:
         """Add rows, with the same columns each time."""
         keys = row_keys.keys(batch.first, batch.batch.num_rows, self._seed)
+        chosen = self.wanted(keys)
+        self.add_keyed(keys[chosen], batch.batch.take(pa.array(chosen)))
+
+    def wanted(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Return the places of the rows that belong to the sample so far, by their keys."""
         chosen = np.flatnonzero(keys <= self._limit)
         if len(chosen) > self._most:
             chosen = chosen[np.argpartition(keys[chosen], self._most - 1)[: self._most]]
-        if len(chosen):
-            taken = batch.batch.take(pa.array(chosen))
-            self._take(keys[chosen], pa.Table.from_batches([taken]))
+        return chosen
+
+    def add_keyed(self, keys: Keys, batch: pa.RecordBatch) -> None:
+        """Add rows that `wanted` has returned, by the keys that `row_keys` has for them."""
+        if len(keys):
+            self._take(keys, pa.Table.from_batches([batch]))
 
     def merge(self, other: "RowSample") -> None:
         """Add what another accumulator has seen."""
@@ -64,7 +73,9 @@ class RowSample:
     def result(self) -> pa.Table:
         """Return the sample in random order; a table without columns if there were no rows."""
         self._compact()
-        return self._tables[0] if self._tables else pa.table({})
+        if not self._tables:
+            return pa.table({})
+        return self._tables[0].take(pa.array(np.argsort(self._keys[0])))
 
     def _take(self, keys: Keys, table: pa.Table) -> None:
         self._keys.append(keys)
@@ -76,9 +87,10 @@ class RowSample:
     def _compact(self) -> None:
         if not self._tables:
             return
-        keys = np.concatenate(self._keys)
-        kept = np.argsort(keys)[: self._most]
-        table = pa.concat_tables(self._tables).take(pa.array(kept))
-        self._keys, self._tables, self._rows = [keys[kept]], [table], len(kept)
-        if len(kept) == self._most:
-            self._limit = keys[kept[-1]]
+        keys, table = np.concatenate(self._keys), pa.concat_tables(self._tables)
+        if len(keys) > self._most:
+            kept = np.argpartition(keys, self._most - 1)[: self._most]
+            keys, table = keys[kept], table.take(pa.array(kept))
+        self._keys, self._tables, self._rows = [keys], [table], len(keys)
+        if len(keys) == self._most:
+            self._limit = keys.max()

@@ -8,12 +8,15 @@ import pytest
 
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.prediction import predicted_batches
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.evaluation import counting
+from kfp_tabular.components.evaluation.counting import CountingPlan
 from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
 from kfp_tabular.components.evaluation.explanations import effort, explain
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
-from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector, SampledRows
+from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 
 ROWS = 1500
@@ -71,9 +74,9 @@ def test_a_binary_model_is_explained(explained, export, binary, data):
 def test_the_dependence_is_that_of_the_exported_model(explained, export, binary):
     document, _ = explained(export(), binary, explanation_rows=ROWS)
     loaded = SavedModel(export())
-    collector = RowCollector(ROWS, 0)
-    counting.count(Examples(binary), "test", [loaded], [], 0, collector)
-    rows = collector.rows()
+    examples, plan = Examples(binary), CountingPlan((loaded.spec,), explained_rows=ROWS)
+    reader = predicted_batches.reader(examples, [export()])
+    rows = counting.count(examples, "test", reader, plan, LocalEngine()).explained
     (rooms,) = [entry for entry in document["dependence"] if entry["name"] == "rooms"]
     part = rows.first(rooms["rows"])
     for value, mean in zip(rooms["grid"], rooms["means"]["1"], strict=True):

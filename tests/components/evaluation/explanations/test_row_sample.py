@@ -5,33 +5,76 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.prediction.predicted_batches import PredictedBatch
 from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector
+from tests import accumulator_laws
+
+X = ModelInput("x", "int64", False, "x")
 
 
 def batches(labels, cuts):
     """The rows with a label that is not negative, cut into batches."""
     bounds = sorted({0, len(labels), *(cut % (len(labels) + 1) for cut in cuts)})
     for start, end in itertools.pairwise(bounds):
-        part = labels[start:end]
-        usable = np.flatnonzero(part >= 0)
-        yield PredictedBatch(
-            labels=part[usable],
-            predictions=(),
-            columns=pa.RecordBatch.from_pydict({}),
-            inputs={"x": part * 2},
-            outputs={},
-            usable=usable,
-            missing=0,
-            unknown=0,
-        )
+        yield predicted(labels, start, end)
+
+
+def predicted(labels, start, end):
+    part = labels[start:end]
+    usable = np.flatnonzero(part >= 0)
+    return PredictedBatch(
+        labels=part[usable],
+        predictions=(),
+        columns=pa.RecordBatch.from_pydict({"x": part[usable] * 2}),
+        inputs={"x": part * 2},
+        outputs={},
+        usable=usable,
+        missing=len(part) - len(usable),
+        unknown=0,
+        first=start,
+    )
 
 
 def sample(labels, cuts, most, seed):
-    collector = RowCollector(most, seed)
+    collector = RowCollector(most, [X])
     for batch in batches(labels, cuts):
-        collector.offer(batch)
-    return collector.rows()
+        collector.add(batch, batch.keys(seed))
+    return collector.result()
+
+
+class Collected:
+    """A collector that takes the keys from the batch."""
+
+    def __init__(self, collector):
+        self.collector = collector
+
+    def add(self, batch):
+        self.collector.add(batch, batch.keys(0))
+
+    def merge(self, other):
+        self.collector.merge(other.collector)
+
+    def state(self):
+        return self.collector.state()
+
+    def from_state(self, state):
+        return Collected(self.collector.from_state(state))
+
+    def result(self):
+        return self.collector.result()
+
+
+@given(data=st.data(), labels=st.lists(st.integers(-1, 5), max_size=60), most=st.integers(1, 20))
+def test_any_cut_gives_the_same_sample(data, labels, most):
+    labels = np.array(labels, np.int64)
+    accumulator_laws.check(
+        data,
+        lambda: Collected(RowCollector(most, [X])),
+        len(labels),
+        lambda start, stop: predicted(labels, start, stop),
+        lambda found: [found.labels, dict(found.inputs)],
+    )
 
 
 @settings(deadline=None)

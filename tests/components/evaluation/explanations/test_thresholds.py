@@ -5,21 +5,19 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.evaluation.explanations import thresholds
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
-from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics, ScoreBins
+from kfp_tabular.components.evaluation.metrics import ranking
+from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics
 
 
-def counted(scores, positive, parts, bins=None):
+def counted(scores, positive, parts):
     """Histograms of rows that are added part by part, in accumulators that are merged."""
-    bins = ScoreBins.fit(scores, positive, complete=True) if bins is None else bins
-    negatives, positives = np.zeros(len(bins)), np.zeros(len(bins))
+    total = RankStatistics(1)
     for part in parts:
-        statistics = RankStatistics(bins, 1)
+        statistics = RankStatistics(1)
         zeros = np.zeros(len(part), np.int64)
         statistics.add(zeros, zeros, positive[part], scores[part])
-        more_negatives, more_positives = statistics.histograms(0)
-        negatives += more_negatives
-        positives += more_positives
-    return negatives, positives, bins.thresholds()
+        total.merge(statistics)
+    return total.histograms(0)
 
 
 def confusion(scores, positive, threshold):
@@ -49,12 +47,12 @@ def test_thresholds_equal_direct_computation_in_any_order_and_any_parts(rows, cu
     parts = [p for p in np.split(order, sorted(min(c, len(rows)) for c in cuts)) if len(p)]
     own = 0.33
     found = thresholds.table(
-        *counted(scores, positive, parts),
+        counted(scores, positive, parts),
         ErrorCosts(*costs),
         (own, confusion(scores, positive, own)),
     )
     assert found == thresholds.table(
-        *counted(scores, positive, [np.arange(len(rows))]),
+        counted(scores, positive, [np.arange(len(rows))]),
         ErrorCosts(*costs),
         (own, confusion(scores, positive, own)),
     )
@@ -92,7 +90,8 @@ def test_gain_equals_the_expected_share_of_ties_in_random_order(rows, cuts, seed
     positive = np.array([label for _, label in rows])
     order = np.random.default_rng(seed).permutation(len(rows))
     parts = [p for p in np.split(order, sorted(min(c, len(rows)) for c in cuts)) if len(p)]
-    found = thresholds.gain(*counted(scores, positive, parts)[:2])
+    drawn = counted(scores, positive, parts)
+    found = thresholds.gain(drawn.negatives, drawn.positives)
     if positive.all() or not positive.any():
         assert found is None
         return
@@ -107,14 +106,14 @@ def test_gain_equals_the_expected_share_of_ties_in_random_order(rows, cuts, seed
     assert np.mean([row["lift"] for row in found["deciles"]]) == pytest.approx(1)
 
 
-def test_with_many_distinct_scores_every_figure_is_still_exact():
+def test_with_many_distinct_scores_every_figure_is_still_exact(monkeypatch):
+    monkeypatch.setattr(ranking, "_FINE", (256, 256))
     random = np.random.default_rng(0)
     scores = random.random(50_000).astype(np.float32) ** 4
     positive = random.random(50_000) < scores
-    bins = ScoreBins.fit(scores[:5000], positive[:5000], complete=False, limit=256)
     parts = np.split(np.arange(50_000), 7_000 * np.arange(1, 7))
     found = thresholds.table(
-        *counted(scores, positive, parts, bins),
+        counted(scores, positive, parts),
         ErrorCosts(1, 10),
         (0.5, confusion(scores, positive, 0.5)),
     )
@@ -131,7 +130,7 @@ def test_rare_positives_have_thresholds_where_their_scores_are():
     scores = (random.random(20_000) * 0.04).astype(np.float32)
     positive = random.random(20_000) < scores
     found = thresholds.table(
-        *counted(scores, positive, [np.arange(20_000)]),
+        counted(scores, positive, [np.arange(20_000)]),
         ErrorCosts(),
         (0.5, confusion(scores, positive, 0.5)),
     )

@@ -3,23 +3,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.evaluation.metrics import bootstrap
+
+
+def groups(start, rows, seed):
+    return bootstrap.groups_of(row_keys.keys(start, rows, seed))
 
 
 @given(st.integers(), st.lists(st.integers(0, 50), max_size=6))
 def test_a_rows_group_does_not_depend_on_how_rows_are_batched(seed, sizes):
-    whole = bootstrap.groups(0, sum(sizes), seed)
+    whole = groups(0, sum(sizes), seed)
     starts = np.cumsum([0, *sizes])
-    parts = [bootstrap.groups(int(a), size, seed) for a, size in zip(starts, sizes, strict=False)]
+    parts = [groups(int(a), size, seed) for a, size in zip(starts, sizes, strict=False)]
     assert np.array_equal(whole, np.concatenate([*parts, []]))
 
 
 def test_groups_are_even_and_depend_on_the_seed():
     rows = 256_000
-    counts = np.bincount(bootstrap.groups(0, rows, 3), minlength=bootstrap.GROUPS)
+    counts = np.bincount(groups(0, rows, 3), minlength=bootstrap.GROUPS)
     # Chi-squared with 255 degrees of freedom stays below 370 but for one in a million.
     assert ((counts - 1000) ** 2 / 1000).sum() < 370
-    same = (bootstrap.groups(0, rows, 3) == bootstrap.groups(0, rows, 4)).mean()
+    same = (groups(0, rows, 3) == groups(0, rows, 4)).mean()
     assert same == pytest.approx(1 / bootstrap.GROUPS, abs=0.002)
 
 
@@ -33,7 +38,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error(rows):
     widths = []
     for seed in range(20):
         values = np.random.default_rng(seed).exponential(size=rows)
-        place = bootstrap.groups(0, rows, seed)
+        place = groups(0, rows, seed)
         sums = np.bincount(place, weights=values, minlength=bootstrap.GROUPS)
         counts = np.bincount(place, minlength=bootstrap.GROUPS)
         weights = bootstrap.weights(1000, seed)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.evaluation.metrics import binary, bootstrap, multiclass, regression
-from kfp_tabular.components.evaluation.metrics.binary import BinaryCharts, BinaryStatistics
+from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
-from kfp_tabular.components.evaluation.metrics.ranking import ScoreBins
+from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics
 from kfp_tabular.components.evaluation.metrics.regression import (
     RegressionCharts,
     RegressionStatistics,
@@ -20,7 +21,7 @@ seeds = st.integers(0, 2**32)
 
 def fill(statistics, labels, predictions, cells=None, parts=1):
     """Add rows in parts, as they come from a stream."""
-    groups = bootstrap.groups(0, len(labels), 0)
+    groups = bootstrap.groups_of(row_keys.keys(0, len(labels), 0))
     cells = np.zeros(len(labels), np.int64) if cells is None else cells
     for part in np.array_split(np.arange(len(labels)), parts):
         statistics.add(cells[part], groups[part], labels[part], predictions[part])
@@ -34,18 +35,11 @@ def binary_data(seed, rows=500):
     return labels, np.stack([1 - scores, scores], axis=1)
 
 
-def binary_statistics(labels, predictions, threshold=0.5, cells=1):
-    bins = ScoreBins.fit(predictions[:, 1], labels == 1, complete=True)
-    return BinaryStatistics(bins, threshold, cells)
-
-
 @settings(max_examples=25)
 @given(seeds, st.sampled_from([0.1, 0.5, 0.9]), st.integers(1, 7))
 def test_binary_metrics_equal_their_definitions(seed, threshold, parts):
     labels, predictions = binary_data(seed)
-    statistics = fill(
-        binary_statistics(labels, predictions, threshold), labels, predictions, parts=parts
-    )
+    statistics = fill(BinaryStatistics(threshold, 1), labels, predictions, parts=parts)
     measured = statistics.measured(0, WEIGHTS)
     scores = predictions[:, 1].astype(np.float64)
     answered = scores >= np.float32(threshold)
@@ -71,11 +65,7 @@ def test_binary_metrics_agree_with_keras():
     import tf_keras
 
     labels, predictions = binary_data(3, rows=20_000)
-    points = (
-        fill(binary_statistics(labels, predictions), labels, predictions)
-        .measured(0, WEIGHTS)
-        .points
-    )
+    points = fill(BinaryStatistics(0.5, 1), labels, predictions).measured(0, WEIGHTS).points
     scores = predictions[:, 1]
     references = {
         "auc": (tf_keras.metrics.AUC(num_thresholds=5000), 2e-4),
@@ -91,11 +81,7 @@ def test_binary_metrics_agree_with_keras():
 def test_a_probability_of_zero_for_the_true_class_costs_a_bounded_loss():
     labels = np.array([1, 0])
     predictions = np.array([[1, 0], [1, 0]], np.float32)
-    points = (
-        fill(binary_statistics(labels, predictions), labels, predictions)
-        .measured(0, WEIGHTS)
-        .points
-    )
+    points = fill(BinaryStatistics(0.5, 1), labels, predictions).measured(0, WEIGHTS).points
     assert points["log_loss"] == pytest.approx(-np.log(1e-7) / 2)
 
 
@@ -103,11 +89,7 @@ def test_a_probability_of_zero_for_the_true_class_costs_a_bounded_loss():
 def test_with_one_class_what_is_undefined_is_nan_and_the_rest_is_not(only):
     labels = np.full(50, only)
     _, predictions = binary_data(1, rows=50)
-    points = (
-        fill(binary_statistics(labels, predictions), labels, predictions)
-        .measured(0, WEIGHTS)
-        .points
-    )
+    points = fill(BinaryStatistics(0.5, 1), labels, predictions).measured(0, WEIGHTS).points
     undefined = {name for name, value in points.items() if np.isnan(value)}
     # Without a positive row a positive answer is wrong, so precision and f1 are 0.
     assert undefined == ({"auc", "pr_auc", "recall"} if only == 0 else {"auc"})
@@ -116,24 +98,20 @@ def test_with_one_class_what_is_undefined_is_nan_and_the_rest_is_not(only):
 def test_cells_are_counted_apart():
     labels, predictions = binary_data(5, rows=3000)
     cells = np.random.default_rng(0).integers(0, 3, len(labels))
-    together = fill(binary_statistics(labels, predictions, cells=3), labels, predictions, cells)
+    together = fill(BinaryStatistics(0.5, 3), labels, predictions, cells)
     for cell in range(3):
         kept = cells == cell
-        alone = fill(
-            binary_statistics(labels, predictions), labels[kept], predictions[kept]
-        ).measured(0, WEIGHTS)
+        alone = fill(BinaryStatistics(0.5, 1), labels[kept], predictions[kept]).measured(0, WEIGHTS)
         assert together.measured(cell, WEIGHTS).points == pytest.approx(alone.points)
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
     covered = 0
-    truth = fill(
-        binary_statistics(*binary_data(999, rows=400_000)), *binary_data(999, rows=400_000)
-    ).measured(0, WEIGHTS)
+    truth = fill(BinaryStatistics(0.5, 1), *binary_data(999, rows=400_000)).measured(0, WEIGHTS)
     trials = 60
     for seed in range(trials):
         labels, predictions = binary_data(seed, rows=800)
-        statistics = fill(binary_statistics(labels, predictions), labels, predictions)
+        statistics = fill(BinaryStatistics(0.5, 1), labels, predictions)
         measured = statistics.measured(0, bootstrap.weights(400, seed))
         for name, estimate in measured.estimates().items():
             low, high = estimate.interval
@@ -148,7 +126,7 @@ def test_models_are_compared_row_by_row():
     other = np.clip(predictions[:, 1] + noise, 0, 1)
     other = np.stack([1 - other, other], axis=1)
     ours, theirs = (
-        fill(binary_statistics(labels, values), labels, values).measured(0, WEIGHTS)
+        fill(BinaryStatistics(0.5, 1), labels, values).measured(0, WEIGHTS)
         for values in (predictions, other)
     )
     alone = ours.estimates()["auc"]
@@ -166,12 +144,17 @@ def test_calibration_is_the_gap_between_what_is_said_and_what_happens():
     boast = np.clip(chance + 0.1, 0, 1)
     errors = []
     for scores in (honest, np.stack([1 - boast, boast], axis=1)):
-        pictures = BinaryCharts(scores[:1000, 1])
+        ranks = RankStatistics(1)
         for part in np.array_split(np.arange(len(labels)), 5):
-            pictures.add(labels[part], scores[part])
-        bins = pictures.calibration()
+            zeros = np.zeros(len(part), int)
+            ranks.add(zeros, zeros, labels[part] == 1, scores[part, 1])
+        found = ranks.histograms(0)
+        bins = binary.calibration(found)
         assert sum(entry.rows for entry in bins) == len(labels)
-        assert pictures.histogram.sum() == len(labels)
+        assert np.sum(binary.score_histogram(found)) == len(labels)
+        if scores is honest:
+            counts = [entry.rows for entry in bins]
+            assert counts == pytest.approx([len(labels) / binary.CALIBRATION_BINS] * 15, abs=10)
         errors.append(binary.calibration_error(bins))
     assert errors[0] < 0.006
     assert errors[1] == pytest.approx(0.095, abs=0.01)
@@ -190,8 +173,9 @@ def multiclass_data(seed, rows=600, classes=4):
 @given(seeds, st.integers(1, 5))
 def test_multiclass_metrics_equal_their_definitions(seed, parts):
     labels, predictions = multiclass_data(seed)
-    bins = MulticlassStatistics.bins(labels, predictions, complete=True)
-    statistics = fill(MulticlassStatistics(bins, 1), labels, predictions, parts=parts)
+    statistics = fill(
+        MulticlassStatistics(predictions.shape[1], 1), labels, predictions, parts=parts
+    )
     points = statistics.measured(0, WEIGHTS).points
     assert set(points) == set(multiclass.METRICS)
 
@@ -227,21 +211,21 @@ def test_multiclass_metrics_equal_their_definitions(seed, parts):
 
 def test_slices_of_very_many_classes_have_no_area():
     labels, predictions = multiclass_data(0, classes=51)
-    bins = MulticlassStatistics.bins(labels, predictions, complete=True)
     cells = np.arange(len(labels)) % 2
-    sliced = fill(MulticlassStatistics(bins, 2), labels, predictions, cells)
+    sliced = fill(MulticlassStatistics(predictions.shape[1], 2), labels, predictions, cells)
     estimates = sliced.measured(1, WEIGHTS).estimates()
     assert set(multiclass.METRICS) - set(estimates) == {"auc"}
     with pytest.raises(ValueError, match="one cell"):
         sliced.confusion()
-    whole = fill(MulticlassStatistics(bins, 1), labels, predictions)
+    whole = fill(MulticlassStatistics(predictions.shape[1], 1), labels, predictions)
     assert "auc" in whole.measured(0, WEIGHTS).estimates()
 
 
 def test_multiclass_intervals_hold_the_value():
     labels, predictions = multiclass_data(0)
-    bins = MulticlassStatistics.bins(labels, predictions, complete=True)
-    estimates = fill(MulticlassStatistics(bins, 1), labels, predictions).measured(0, WEIGHTS)
+    estimates = fill(MulticlassStatistics(predictions.shape[1], 1), labels, predictions).measured(
+        0, WEIGHTS
+    )
     for name, estimate in estimates.estimates().items():
         low, high = estimate.interval
         assert low < estimate.value < high, name
@@ -254,7 +238,7 @@ def test_regression_metrics_equal_their_definitions(seed, level, parts):
     random = np.random.default_rng(seed)
     labels = level + random.normal(size=400)
     predictions = (labels + random.normal(0.2, 0.5, 400)).astype(np.float32)
-    statistics = RegressionStatistics(float(labels[:10].mean()), 1)
+    statistics = RegressionStatistics(1)
     points = fill(statistics, labels, predictions, parts=parts).measured(0, WEIGHTS).points
     errors = predictions.astype(np.float64) - labels
     assert set(points) == set(regression.METRICS)
@@ -271,7 +255,7 @@ def test_regression_metrics_equal_their_definitions(seed, level, parts):
 
 def test_r2_of_a_constant_label_is_undefined():
     labels = np.full(30, 0.1)
-    statistics = fill(RegressionStatistics(0.1, 1), labels, labels.astype(np.float32))
+    statistics = fill(RegressionStatistics(1), labels, labels.astype(np.float32))
     points = statistics.measured(0, WEIGHTS).points
     assert np.isnan(points["r2"])
     assert points["rmse"] < 1e-6
@@ -281,18 +265,16 @@ def test_pictures_of_regression_count_every_row():
     random = np.random.default_rng(0)
     labels = random.normal(size=5000)
     predictions = (labels + random.normal(size=5000)).astype(np.float32)
-    pictures = RegressionCharts(labels[:100], predictions[:100])
-    pictures.add(labels, predictions)
+    pictures = RegressionCharts.of(labels, predictions)
     assert pictures.residuals.sum() == pictures.map.sum() == 5000
     assert (np.diff(pictures.residual_edges) > 0).all()
     # Of such predictions about half is signal: the actual value regresses to the mean.
-    predicted, actual = np.array(pictures.means()).T
+    predicted, actual = np.array(pictures.means).T
     assert np.polyfit(predicted, actual, 1)[0] == pytest.approx(0.5, abs=0.05)
 
 
 def test_pictures_of_constant_predictions_are_drawn_too():
     labels = np.zeros(10)
-    pictures = RegressionCharts(labels, np.ones(10, np.float32))
-    pictures.add(labels, np.ones(10, np.float32))
+    pictures = RegressionCharts.of(labels, np.ones(10, np.float32))
     assert pictures.residuals.sum() == 10
-    assert pictures.means() == [(1.0, 0.0)]
+    assert pictures.means == [(1.0, 0.0)]

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.evaluation.metrics import bootstrap, ranking, score_keys
 from kfp_tabular.components.evaluation.metrics.ranking import (
+    Histograms,
     RankStatistics,
-    ScoreBins,
     average_precision,
     curves,
     roc_auc,
@@ -44,20 +45,24 @@ def stepwise_precision(scores, positive):
     return total
 
 
-def counted(scores, positive, bins):
-    statistics = RankStatistics(bins, 1)
-    rows = len(scores)
-    statistics.add(np.zeros(rows, int), bootstrap.groups(0, rows, 0), positive, scores)
-    return statistics
+def counted(scores, positive, parts=1):
+    total = RankStatistics(1)
+    groups = bootstrap.groups_of(row_keys.keys(0, len(scores), 0))
+    for part in np.array_split(np.arange(len(scores)), parts):
+        statistics = RankStatistics(1)
+        cells = np.zeros(len(part), int)
+        statistics.add(cells, groups[part], positive[part], scores[part])
+        total.merge(statistics)
+    return total
 
 
 @given(scored)
 def test_both_areas_equal_their_definitions(rows):
     scores = np.array([score for score, _ in rows], np.float32)
     positive = np.array([flag for _, flag in rows])
-    bins = ScoreBins.fit(scores, positive, complete=True)
-    area, precision = counted(scores, positive, bins).areas(0)
-    assert bins.exact
+    statistics = counted(scores, positive)
+    area, precision = statistics.areas(0)
+    assert statistics.are_exact
     if positive.all() or not positive.any():
         assert np.isnan(area)
     else:
@@ -88,27 +93,41 @@ def distributions():
 
 
 @pytest.mark.parametrize("name", list(distributions()))
-def test_binned_areas_are_within_a_ten_thousandth(name):
+def test_the_areas_of_many_rows_are_exact(name):
     scores, positive = distributions()[name]
-    area, precision = binned_areas(scores, positive)
+    statistics = counted(scores, positive, parts=7)
+    area, precision = statistics.areas(0)
+    assert statistics.are_exact
+    assert area == pytest.approx(sorted_auc(scores, positive), rel=1e-12)
+    assert precision == pytest.approx(stepwise_area(scores, positive), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list(distributions()))
+def test_areas_from_bins_are_within_a_ten_thousandth(name, monkeypatch):
+    # A sixteenth of the bins, as for a sixteenth of the rows that need bins.
+    monkeypatch.setattr(ranking, "_FINE", (1 << 15, 1 << 15))
+    scores, positive = distributions()[name]
+    statistics = counted(scores, positive, parts=7)
+    area, precision = statistics.areas(0)
+    assert statistics.are_exact == (name == "few values")
     assert area == pytest.approx(sorted_auc(scores, positive), abs=2e-5)
     assert precision == pytest.approx(stepwise_area(scores, positive), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", list(distributions()))
-def test_bins_hold_for_rows_unlike_the_first_ones(name):
-    scores, positive = distributions()[name]
-    order = np.argsort(scores)
-    scores, positive = scores[order], positive[order]
-    area, precision = binned_areas(scores, positive)
-    assert area == pytest.approx(sorted_auc(scores, positive), abs=5e-4)
-    assert precision == pytest.approx(stepwise_area(scores, positive), abs=2e-3)
-
-
-def binned_areas(scores, positive):
-    first = 131_072
-    bins = ScoreBins.fit(scores[:first], positive[:first], complete=False)
-    return counted(scores, positive, bins).areas(0)
+@given(
+    st.lists(st.floats(0, 1, width=32) | st.floats(-2, 2, width=32), min_size=1, max_size=20),
+    st.integers(0, 31),
+)
+def test_the_lowest_score_of_a_bin_separates_it_from_lower_scores(values, dropped):
+    scores = np.sort(np.array(values, np.float32))
+    keys = score_keys.keys(scores)
+    assert (np.diff(keys) >= 0).all()
+    bins = keys & ~np.int64((1 << dropped) - 1)
+    for lowest, own in zip(score_keys.lowest(bins).astype(np.float32), bins, strict=True):
+        assert (scores[bins >= own] >= lowest).all()
+        assert (scores[bins < own] < lowest).all()
+    within = np.abs(scores) <= 1
+    assert score_keys.lowest(keys)[within].tolist() == scores[within].astype(float).tolist()
 
 
 def stepwise_area(scores, positive):
@@ -120,12 +139,15 @@ def stepwise_area(scores, positive):
     return float(average_precision(negatives, positives))
 
 
-def test_the_bootstrap_interval_of_the_area_is_that_of_delong():
-    scores, positive = distributions()["rare positives"]
+@pytest.mark.parametrize("name", ["rare positives", "crowded"])
+@pytest.mark.parametrize("most", [1 << 20, 1 << 18])
+def test_the_bootstrap_interval_of_the_area_is_that_of_delong(name, most, monkeypatch):
+    monkeypatch.setattr(ranking, "_GROUPED", (most, most))
+    scores, positive = distributions()[name]
     scores, positive = scores[:20_000], positive[:20_000]
-    statistics = counted(scores, positive, ScoreBins.fit(scores, positive, complete=True))
-    area, _ = statistics.areas(0)
-    areas, precisions = statistics.resampled(0, bootstrap.weights(2000, 1))
+    statistics = counted(scores, positive)
+    area, precision = statistics.areas(0)
+    areas, precisions = statistics.resampled(0, bootstrap.weights(2000, 1), (area, precision))
     # DeLong, DeLong and Clarke-Pearson, 1988.
     ups, downs = np.sort(scores[~positive]), np.sort(scores[positive])
     of_positive = np.searchsorted(ups, scores[positive]) / len(ups)
@@ -140,9 +162,8 @@ def test_the_bootstrap_interval_of_the_area_is_that_of_delong():
 
 def test_curves_have_few_finite_points_and_keep_the_area():
     scores, positive = distributions()["spread"]
-    bins = ScoreBins.fit(scores, positive, complete=True)
-    negatives, positives = counted(scores, positive, bins).histograms(0)
-    drawn = curves(negatives, positives, bins.thresholds())
+    found = counted(scores, positive).histograms(0)
+    drawn = curves(found)
     points = np.array(
         [drawn.thresholds, drawn.false_positive_rates, drawn.recalls, drawn.precisions]
     )
@@ -153,7 +174,7 @@ def test_curves_have_few_finite_points_and_keep_the_area():
     assert points[1:3, 0].tolist() == [0, 0]
     assert points[1:3, -1].tolist() == [1, 1]
     drawn_area = np.trapezoid(points[2], points[1])
-    assert drawn_area == pytest.approx(float(roc_auc(negatives, positives)), abs=1e-3)
+    assert drawn_area == pytest.approx(float(roc_auc(found.negatives, found.positives)), abs=1e-3)
     # Each point is what its threshold gives.
     for threshold, rate, recall, precision in points.T[1::20]:
         answered = scores >= np.float32(threshold)
@@ -163,6 +184,6 @@ def test_curves_have_few_finite_points_and_keep_the_area():
 
 
 def test_there_is_no_curve_of_one_class():
-    ones = np.array([0.0, 3.0])
-    assert curves(np.zeros(2), ones, np.array([0.0, 0.5])) is None
-    assert curves(ones, np.zeros(2), np.array([0.0, 0.5])) is None
+    ones, scores = np.array([0.0, 3.0]), np.array([0.0, 0.5])
+    assert curves(Histograms(scores, np.zeros(2), ones)) is None
+    assert curves(Histograms(scores, ones, np.zeros(2))) is None
