@@ -135,9 +135,8 @@ def evaluate_model(
         baseline_model=None if baseline_model is None else Path(baseline_model.path),
         options=options.build(EvaluationOptions, locals()),
     )
-    with reported_to_user():
-        engines.on_one_machine(processing, "evaluate-model")
-        evaluated = evaluate.run(request)
+    with reported_to_user(), engines.opened(processing, "evaluate-model") as opened:
+        evaluated = evaluate.run(request, opened.engine)
     kfp_metrics.log(evaluated.document, metrics, classification_metrics)
     golden_examples.metadata.update(lineage.metadata(evaluated.lineage["golden_examples"]))
     evaluation.metadata.update(lineage.metadata(evaluated.lineage["evaluation"]))
