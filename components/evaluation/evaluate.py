@@ -140,7 +140,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
             costs=ErrorCosts(given.false_positive_cost, given.false_negative_cost),
             train=_train_metric(examples, split, request.model, plan, engine),
             scan=lambda: leaks.scan(
-                examples, spec.task, spec.label, [entry.name for entry in spec.inputs]
+                examples, spec.task, spec.label, [entry.name for entry in spec.inputs], engine
             ),
         )
         if given.explanations:

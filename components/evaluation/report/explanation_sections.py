@@ -103,17 +103,18 @@ def _dependence(document: Mapping[str, Any]) -> Iterable[Markup]:
     if len(answers) > 1:
         label = "probability"
         yield html.legend(answers)
-    yield html.row(*_charts(entries, label, centered=False))
+    low, high = _ends(entries)
+    yield html.row(*_charts(entries, label, (low, high)))
+    centered = [_centered(entry) for entry in entries]
     yield html.details(
         "Centered: the difference to the first value (of categories: to the most frequent one)",
-        html.row(*_charts(entries, f"change of {label}", centered=True)),
+        html.row(*_charts(centered, f"change of {label}", _ends(centered))),
     )
     single = (
         f"; thin lines are single rows, for {answers[0]}"
         if len(answers) > 1
         else ("; thin lines are single rows")
     )
-    low, high = _ends(entries)
     beyond = any(not low <= value <= high for value in _answers(entries))
     cut = (
         " The axis holds all means and the middle 80 % of single rows; lines are cut beyond it."
@@ -136,11 +137,9 @@ def _dependence(document: Mapping[str, Any]) -> Iterable[Markup]:
 
 
 def _charts(
-    entries: Sequence[Mapping[str, Any]], label: str, *, centered: bool
+    entries: Sequence[Mapping[str, Any]], label: str, between: tuple[float, float]
 ) -> Iterator[Markup]:
-    shown = [_centered(entry) if centered else entry for entry in entries]
-    between = _ends(shown)
-    for entry in shown:
+    for entry in entries:
         missing = entry["missing"]
         if entry["kind"] == "category":
             yield _dots(entry, label, between)
