@@ -26,7 +26,7 @@ def people(rows: int = 3_000, seed: int = 0) -> Table:
     """Return the clean table: `age`, `income`, `city`, `visits` and the label `churn` (0 or 1).
 
     Ages are from 18 to 89, incomes log-normal with two decimals, visits Poisson with mean 3. Churn
-    is a noisy function of all four; 43 % are 1. An AUC of 0.93 to 0.94 is reachable.
+    is a noisy function of all four; 43% are 1. An AUC of 0.93 to 0.94 is reachable.
     """
     chance = random.Random(seed)
     table: Table = {"age": [], "income": [], "city": [], "visits": [], "churn": []}

@@ -212,7 +212,7 @@ def _check_written(settings: IngestionOptions, written: WrittenExamples) -> None
         raise UserError(f"{settings.data_uri}: the data have columns but no rows.")
     if settings.label:
         _check_label(settings.label, written)
-    # A public table of flights lacks the delay of those that were cancelled: 3 % of the rows.
+    # A public table of flights lacks the delay of those that were cancelled: 3% of the rows.
     rows = written.read.rows
     rejected = sum(written.read.rejected.values()) - written.read.rejected.get(
         missing_label(settings.label), 0

@@ -107,7 +107,7 @@ def bin_edges(samples: Sequence[Floats], bins: int) -> Floats:
     """Return edges of bins of equal width over the range that holds most values.
 
     A few distant outliers would put everything else into one bin, so the range ends at most 1.5
-    times the spread of the middle 90 % beyond these.
+    times the spread of the middle 90% beyond these.
 
     Args:
         samples: Arrays of finite values; at least one, none of them empty.

@@ -34,7 +34,7 @@ def validate_data(
     An anomaly is an error or a warning. Errors: data that violate the given schema, NaN and
     infinite numbers, a label that is constant or missing in all rows, a split without rows,
     distances above a threshold. Warnings: columns that have no values or that the given schema
-    lacks, rows without a label, and values that the train split lacks in at least 1 % of another
+    lacks, rows without a label, and values that the train split lacks in at least 1% of another
     split's rows.
 
     With a label, a column that alone predicts it as nothing known in advance could, such as a copy

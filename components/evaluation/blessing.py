@@ -6,17 +6,17 @@ It must predict meaningfully better than the trivial model in the proper score o
 classifiers this is the skill in the log loss (see `metrics.skill`): the share of the loss of always
 answering the shares of the classes that the model saves, with intercepts fitted to the evaluated
 rows, since balanced class weights shift them. For regression it is `r2`, the same share of the
-squared error of always answering the mean. The lower end of the 95 % interval must exceed 0, so
+squared error of always answering the mean. The lower end of the 95% interval must exceed 0, so
 that chance alone does not bless, and the value must be at least `LEAST_SKILL`, so that millions of
 rows do not bless what is of no use: 0.01 is Cohen's smallest effect (r = 0.1, "Statistical Power
 Analysis for the Behavioral Sciences", 1988, 3.2). Ranking alone would not do: an AUC above 0.5 says
 nothing of the probabilities, which are what the endpoint answers. Accuracy would not do either:
-with 2 % positives, answering always "no" is right in 98 % of the rows.
+with 2% positives, answering always "no" is right in 98% of the rows.
 
 And it must answer every class: a class of which it finds no row (recall 0) is not served, whatever
 the score. `accept` names classes of which that is known and wanted. Only classes with at least
 `LEAST_CLASS_ROWS` evaluated rows are judged: with 5 rows of which none was found, the recall is
-below one half with 95 % confidence (1 - 0.05 ** (1 / 5) = 0.45), with fewer it may well be higher.
+below one half with 95% confidence (1 - 0.05 ** (1 / 5) = 0.45), with fewer it may well be higher.
 A rare class of a binary model is the exception: a useful ranking may lie entirely below the
 decision threshold, which is a parameter and no defect of the model. It is rare below a share of
 `RARE_SHARE`. The skill decides then, and a finding warns and names the threshold that would help.
@@ -104,7 +104,7 @@ class Check:
         slice: The slice's name; empty for all rows.
         condition: The condition, as text.
         value: The measured value; None if the metric is undefined.
-        interval: Its 95 % interval; None if it has none.
+        interval: Its 95% interval; None if it has none.
         passed: Whether the condition holds.
     """
 
@@ -122,7 +122,7 @@ class Check:
         where = f" of {self.slice}" if self.slice else ""
         found = "undefined" if self.value is None else f"{self.value:.6g}"
         within = (
-            f" (95 % interval {self.interval[0]:.6g} to {self.interval[1]:.6g})"
+            f" (95% interval {self.interval[0]:.6g} to {self.interval[1]:.6g})"
             if self.interval
             else ""
         )
@@ -275,7 +275,7 @@ def judge(
         >>> quality = Quality(Estimate(0.6, (0.5, 0.7)))
         >>> (check,) = judge("regression", {}, None, [], Bounds(), quality)
         >>> print(check)
-        r2 is 0.6 (95 % interval 0.5 to 0.7); required: at least 0.01, and above 0 ... (passed).
+        r2 is 0.6 (95% interval 0.5 to 0.7); required: at least 0.01, and above 0 ... (passed).
     """
     checks = list(_check("threshold", bounds.thresholds, metrics, slices))
     if not checks:

@@ -38,7 +38,7 @@ def evaluate_model(
 
     The model predicts from the raw examples through its exported signature, exactly as it will when
     it is served. Rows are streamed, so memory use does not grow with their number. Each metric
-    comes with a 95 % bootstrap interval.
+    comes with a 95% bootstrap interval.
 
     - Binary: `accuracy`, `auc`, `pr_auc`, `log_loss`, `brier`, `ece`, and `precision`, `recall` and
       `f1` at the model's decision threshold.
@@ -47,11 +47,11 @@ def evaluate_model(
       `_weighted`, weighted by the rows of the classes.
     - Regression: `rmse`, `mae`, `r2` and `bias`.
 
-    Without `thresholds` a model is blessed if it is worth something. It saves at least 1 % of the
+    Without `thresholds` a model is blessed if it is worth something. It saves at least 1% of the
     log loss of always answering the shares of the classes (or of the squared error of always
     answering the mean), and more than 0 at the lower end of the interval; intercepts are fitted to
     the evaluated rows first, since balanced class weights shift them. And it finds rows of every
-    class with at least 5 rows, except a rare one of two (below 20 %), unless `accept` names it.
+    class with at least 5 rows, except a rare one of two (below 20%), unless `accept` names it.
     With a baseline and without `change_thresholds`, it must also not be worse than the baseline by
     more than the interval.
 

@@ -48,7 +48,7 @@ NEARLY_PERFECT = 0.999
 _LOST_SKILL = 0.1
 _LARGE_BIAS = 0.5
 _LARGE_GAP = 0.1
-_ONE_SIDED = 1.645  # of the normal distribution, 5 %
+_ONE_SIDED = 1.645  # of the normal distribution, 5%
 _NAMED = 8
 
 _TITLES = {"auc": "AUC", "r2": "R2"}
@@ -187,14 +187,14 @@ def _trivial_reason(check: Check, facts: Facts) -> str:
     )
     side = "below" if check.value >= 0 else "above"
     told = (
-        f"the {score} is {100 * abs(check.value):.1f} % {side} that of always answering {trivial} "
-        f"(95 % interval of the improvement {100 * low:.1f} to {100 * high:.1f} %)"
+        f"the {score} is {100 * abs(check.value):.1f}% {side} that of always answering {trivial} "
+        f"(95% interval of the improvement {100 * low:.1f} to {100 * high:.1f}%)"
     )
     if check.passed:
         return told
     if check.value >= LEAST_SKILL:
         return f"{told}, which may be chance"
-    return f"{told}, which is no meaningful improvement (at least {100 * LEAST_SKILL:g} %)"
+    return f"{told}, which is no meaningful improvement (at least {100 * LEAST_SKILL:g}%)"
 
 
 def _rare(facts: Facts) -> Iterator[Finding]:
@@ -249,8 +249,8 @@ def _skill(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         "warning" if chance or ranks else "error",
         "no-skill",
-        f"The model is {how} {trivial}: {losses} (improvement {100 * estimate.value:.1f} %, 95 % "
-        f"interval {100 * low:.1f} to {100 * high:.1f} %).{though}",
+        f"The model is {how} {trivial}: {losses} (improvement {100 * estimate.value:.1f}%, 95% "
+        f"interval {100 * low:.1f} to {100 * high:.1f}%).{though}",
         facts.spec.label,
     )
 

@@ -32,15 +32,15 @@ def generate(rows: int, seed: int, task: TaskKind = "binary") -> pa.Table:
     Args:
         rows: The number of rows, at least `MINIMUM_ROWS`.
         seed: Any integer from 0.
-        task: The label, which is the last column: for `binary` `is_fraud` (0 or 1; 2 % are 1), for
+        task: The label, which is the last column: for `binary` `is_fraud` (0 or 1; 2% are 1), for
             `multiclass` `purpose` (text, four classes), for `regression` `settlement_hours` (a
             positive float).
 
     Returns:
         A table in order of time. `transaction_id` and `card_id` are text, `timestamp` is ISO 8601
         text in UTC, `amount` is in euro, `distance_from_home_km` in kilometres. Missing are:
-        `customer_age` (4 %), `distance_from_home_km` (3 %), `device` (1 %),
-        `days_since_last_transaction` (for a card's first) and `promotion_code` (96 %).
+        `customer_age` (4%), `distance_from_home_km` (3%), `device` (1%),
+        `days_since_last_transaction` (for a card's first) and `promotion_code` (96%).
 
     Raises:
         UserError: For too few rows, a negative seed or an unknown task.

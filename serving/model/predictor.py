@@ -35,7 +35,7 @@ def use_threads(threads: int) -> None:
     """Set how many threads TensorFlow uses within an operation; operations run one by one.
 
     Calls already run in parallel. Distributing the operations of one call over threads makes a call
-    with one row 15 % slower, and one with thousands of rows no faster.
+    with one row 15% slower, and one with thousands of rows no faster.
 
     Args:
         threads: Usually the number of CPUs that the process may use.

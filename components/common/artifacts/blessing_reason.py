@@ -10,8 +10,8 @@ def without_verdict(why: str) -> str:
         why: The sentence of an evaluation's verdict; one that begins otherwise stays as it is.
 
     Example:
-        >>> without_verdict("Not blessed: the log loss is 3 % above that of the constant answer.")
-        'The log loss is 3 % above that of the constant answer.'
+        >>> without_verdict("Not blessed: the log loss is 3% above that of the constant answer.")
+        'The log loss is 3% above that of the constant answer.'
         >>> without_verdict("Blessed: auc is 0.9.")
         'auc is 0.9.'
     """

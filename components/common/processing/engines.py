@@ -1,6 +1,5 @@
 """Opens the engine that a task's `processing` argument names."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,25 +9,6 @@ from kfp_tabular.components.common.processing import processing_settings
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.processing_settings import LocalSettings
-
-_logger = logging.getLogger(__name__)
-
-
-def on_one_machine(document: Mapping[str, Any], task: str) -> None:
-    """Check the document of a task that has no folds and maps yet, and say that it has none.
-
-    Args:
-        document: The `processing` argument.
-        task: The task's name.
-
-    Raises:
-        UserError: The document does not fit.
-
-    Example:
-        >>> on_one_machine({"engine": "local"}, "ingest-data")
-    """
-    if not isinstance(processing_settings.parse(document, task), LocalSettings):
-        _logger.warning("processing: %s does not use the engine yet; it runs here alone", task)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ _UNIQUE_ESTIMATE = 0.95  # Leaves room for the sketch's error.
 _ROWS_PER_PAIR = 20.0
 _REPEATED = 0.7
 _FEWEST_DIGITS = 7
-_UNIFORM = 1.63  # The 1 % quantile of the Kolmogorov-Smirnov statistic.
+_UNIFORM = 1.63  # The 1% quantile of the Kolmogorov-Smirnov statistic.
 _EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990-01-01 and 2100-01-01
 _TOKEN = re.compile(r"\S+")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(\D.*)?")
@@ -157,7 +157,7 @@ def _is_dense(evidence: ValueEvidence) -> bool:
     if evidence.exact:
         # Drawn at random from this span, at least ten pairs of values would be equal.
         return evidence.distinct == rows and span <= rows**2 / _ROWS_PER_PAIR
-    # Drawn at random from a span four times as wide, 88 % of the values would be distinct.
+    # Drawn at random from a span four times as wide, 88% of the values would be distinct.
     return evidence.distinct >= _UNIQUE_ESTIMATE * rows and span <= 4 * rows
 
 

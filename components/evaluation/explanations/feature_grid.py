@@ -62,7 +62,7 @@ def is_missing(values: npt.NDArray[Any], given: ModelInput) -> npt.NDArray[np.bo
 def choose(values: npt.NDArray[Any], given: ModelInput, points: int) -> FeatureGrid | None:
     """Return the grid of an input.
 
-    Numbers and times: quantiles from 1 % to 99 %, each a value that occurs. Texts: the most
+    Numbers and times: quantiles from 1% to 99%, each a value that occurs. Texts: the most
     frequent ones.
 
     Args:

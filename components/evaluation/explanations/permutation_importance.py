@@ -33,7 +33,7 @@ SCORES: Mapping[TaskKind, str] = {
 }
 """The score whose increase is the importance."""
 
-_NORMAL = 1.959964  # the 97.5 % quantile
+_NORMAL = 1.959964  # the 97.5% quantile
 _ROUNDING = 1e-12
 
 
@@ -44,7 +44,7 @@ class Importance:
     Attributes:
         input: The name of the signature's input.
         mean: How much the score rises when the input is shuffled: the mean over the repetitions.
-        interval: Its 95 % interval; None for fewer than two rows.
+        interval: Its 95% interval; None for fewer than two rows.
         repetitions: How often the input was shuffled.
         rows: The number of rows.
     """

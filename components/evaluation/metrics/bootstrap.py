@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GROUPS = 256
-"""The relative error of the variance is about sqrt(2 / GROUPS), 9 %; that of the width 4 %."""
+"""The relative error of the variance is about sqrt(2 / GROUPS), 9%; that of the width 4%."""
 
 CONFIDENCE = 0.95
 

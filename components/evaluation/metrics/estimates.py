@@ -21,7 +21,7 @@ class Estimate:
 
     Attributes:
         value: The metric on all rows.
-        interval: The 95 % bootstrap interval; None if it is undefined.
+        interval: The 95% bootstrap interval; None if it is undefined.
     """
 
     value: float

@@ -33,7 +33,7 @@ class Skill:
 
     Attributes:
         value: The skill with fitted intercepts.
-        interval: Its 95 % bootstrap interval; None if it is undefined.
+        interval: Its 95% bootstrap interval; None if it is undefined.
         uncorrected: The skill of the probabilities as they are.
         loss: The log loss with fitted intercepts.
         trivial_loss: The log loss of always answering the shares of the classes.

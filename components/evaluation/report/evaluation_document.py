@@ -107,7 +107,7 @@ def build(
           dependence shows: the positive class, the most frequent classes, or the label),
           `dependence_left_out` (important inputs whose values hardly repeat)
         - `importance`, the largest first: `name` of the input, `mean` increase of the score when
-          it is shuffled, `interval` (95 %, or null), `repetitions`, `rows`, `related` (inputs that
+          it is shuffled, `interval` (95%, or null), `repetitions`, `rows`, `related` (inputs that
           share its importance: `name`, `strength`)
         - `dependence` of the most important inputs: `name`, `kind` (`number`, `time`, `category`),
           `grid` (numbers, seconds since 1970, or texts), `means` at each point by answer,

@@ -44,7 +44,7 @@ def _importance(document: Mapping[str, Any]) -> Iterable[Markup]:
         [entry["mean"] for entry in drawn],
         [entry["interval"] for entry in drawn],
         x_label=f"increase of the {score} when shuffled",
-        title="Permutation importance, with 95 % intervals",
+        title="Permutation importance, with 95% intervals",
     )
     more = entries[_DRAWN_INPUTS:]
     yield chart
@@ -93,7 +93,7 @@ def _importance_table(entries: Sequence[Mapping[str, Any]], score: str) -> Marku
             f"{other['name']} ({other['strength']:.2f})" for other in entry["related"][:3]
         )
         rows.append((entry["name"], entry["mean"], _interval(entry["interval"]), related or None))
-    return html.table(("Input", f"Increase of {score}", "95 % interval", "Related to"), rows)
+    return html.table(("Input", f"Increase of {score}", "95% interval", "Related to"), rows)
 
 
 def _dependence(document: Mapping[str, Any]) -> Iterable[Markup]:
@@ -117,16 +117,16 @@ def _dependence(document: Mapping[str, Any]) -> Iterable[Markup]:
     )
     beyond = any(not low <= value <= high for value in _answers(entries))
     cut = (
-        " The axis holds all means and the middle 80 % of single rows; lines are cut beyond it."
+        " The axis holds all means and the middle 80% of single rows; lines are cut beyond it."
         if beyond
         else ""
     )
     yield html.note(
         "The mean answer if all of "
         f"{html.format_number(entries[0]['rows'])} random rows had the same value of a column "
-        f"(partial dependence){single}, or the range of 80 % of them for a category. Where they "
+        f"(partial dependence){single}, or the range of 80% of them for a category. Where they "
         "cross, the effect depends on other columns. Gray bars: how many rows have these values; "
-        "the outer 1 % on either side are not shown. Where columns are related, some combinations "
+        "the outer 1% on either side are not shown. Where columns are related, some combinations "
         f"never occur, and the answer for them is a guess.{cut}"
     )
     passed = document["explained"]["dependence_left_out"]
@@ -271,9 +271,9 @@ def _gain(document: Mapping[str, Any]) -> Iterable[Markup]:
         [
             (
                 row["decile"],
-                f"{_PERCENT * row['share']:.3g} %",
+                f"{_PERCENT * row['share']:.3g}%",
                 f"{row['lift']:.2f}",
-                f"{_PERCENT * row['captured']:.3g} %",
+                f"{_PERCENT * row['captured']:.3g}%",
                 f"{row['cumulative_lift']:.2f}",
             )
             for row in gain["deciles"]

@@ -31,7 +31,7 @@ def slices(document: Mapping[str, Any]) -> Iterable[Markup]:
     if names:
         yield html.note(
             f"Worst {metric_names.label(names[0])} first. A difference has an arrow if the value "
-            "of all rows is outside the 95 % interval of the slice."
+            "of all rows is outside the 95% interval of the slice."
         )
 
 
@@ -45,7 +45,7 @@ def _table(
         rows = [[part["name"], part["rows"]] for part in parts]
         return html.table(["Slice", "Rows"], rows, caption=caption)
     first, others = names[0], names[1:]
-    headers = ["Slice", "Rows", metric_names.label(first), "to all rows", "95 % interval"]
+    headers = ["Slice", "Rows", metric_names.label(first), "to all rows", "95% interval"]
     headers += map(metric_names.label, others)
     if document["baseline"]:
         headers.append(f"change of {metric_names.label(first)}")

@@ -41,7 +41,7 @@ def _conditions(checks: Iterable[Mapping[str, Any]]) -> Markup:
                 interval(check["interval"]),
             )
         )
-    headers = ("", "Condition", "Slice", "Value", "95 % interval")
+    headers = ("", "Condition", "Slice", "Value", "95% interval")
     return html.table(headers, rows)
 
 
@@ -54,11 +54,11 @@ def metrics(document: Mapping[str, Any]) -> Iterable[Markup]:
     """Yield the metrics, each beside that of the constant answer and of the baseline."""
     constant = document.get("constant_answer", {})
     baseline = document["baseline"]
-    headers = ["Metric", "Value", "95 % interval"]
+    headers = ["Metric", "Value", "95% interval"]
     if constant:
         headers += ["Constant answer", "Difference"]
     if baseline:
-        headers += ["Baseline", "Change", "95 % interval of the change"]
+        headers += ["Baseline", "Change", "95% interval of the change"]
     rows = []
     for name, entry in document["metrics"].items():
         places = _places(entry["interval"])
@@ -77,7 +77,7 @@ def metrics(document: Mapping[str, Any]) -> Iterable[Markup]:
         answer = "the mean" if document["task"] == "regression" else "the shares of the classes"
         yield html.note(
             f"The constant answer is {answer}, for every row. A difference without an arrow may be "
-            "chance: it is within the 95 % interval, or has none."
+            "chance: it is within the 95% interval, or has none."
         )
 
 

@@ -56,7 +56,7 @@ _SPREAD_LEAST = 1_000  # of a split of at most a batch
 _SAMPLED_CELLS = 50_000_000
 _SAMPLED_LEAST = 10_000
 _SAMPLE_SEED = 0  # Any value works, but changing it changes the buckets.
-_HASHES = 4_096  # Estimates of distinct values are off by about 1/sqrt(4096) = 1.6 %.
+_HASHES = 4_096  # Estimates of distinct values are off by about 1/sqrt(4096) = 1.6%.
 _HASHES_OF_FEW = 65_536  # Of fewer rows than this they are exact.
 _ALL_HASHES = 8_000_000
 _BATCH_ROWS = 65_536

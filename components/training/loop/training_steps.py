@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 def make_optimizer(hyperparameters: Hyperparameters, steps: int, averaged_steps: int = 0) -> Any:
     """Return the optimizer: Adam, with decoupled weight decay if `l2` is above 0.
 
-    The learning rate is `constant`, or `cosine`: it rises over the first 5 % of the steps and then
+    The learning rate is `constant`, or `cosine`: it rises over the first 5% of the steps and then
     falls to zero, or `exponential`: it falls to a hundredth.
 
     Args:

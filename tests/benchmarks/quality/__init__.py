@@ -2,7 +2,7 @@
 
     .venvs/author/bin/python -m tests.benchmarks.quality --folder quality [-k NAME ...]
 
-Per table and seed, one fixed split (64 % train, 16 % eval, 20 % test). LightGBM, CatBoost and
+Per table and seed, one fixed split (64% train, 16% eval, 20% test). LightGBM, CatBoost and
 scikit-learn's HistGradientBoosting train on `train` and stop early on `eval`; kfp-tabular runs its
 tasks on the same CSV file and is measured by the exported SavedModel's predictions for the raw test
 rows. The score is the log loss, or the RMSE of a regression. The folder keeps every result: an

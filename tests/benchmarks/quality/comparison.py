@@ -55,7 +55,7 @@ def mean_scores(scores: Scores) -> dict[str, dict[str, float]]:
 
 
 def relative(score: float, best: float) -> float:
-    """Return how much worse a score is than the best one: 0.02 for 2 %.
+    """Return how much worse a score is than the best one: 0.02 for 2%.
 
     Example:
         >>> round(relative(0.102, 0.1), 4)

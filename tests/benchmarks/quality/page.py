@@ -86,7 +86,7 @@ def _score_rows(
 
 def _summary_rows(scores: comparison.Scores, compared: dict[str, list[Behind]]) -> list[list[str]]:
     ranked = comparison.mean_ranks(scores)
-    margin = f"{100 * MARGIN:.0f} %"
+    margin = f"{100 * MARGIN:.0f}%"
     rows = [
         [
             "model",
@@ -113,7 +113,7 @@ def _summary_rows(scores: comparison.Scores, compared: dict[str, list[Behind]]) 
 
 
 def _behind_rows(entries: Sequence[Behind]) -> list[list[str]]:
-    rows = [["worse by over 2 %", "best library", "difference", "standard errors", "seeds"]]
+    rows = [["worse by over 2%", "best library", "difference", "standard errors", "seeds"]]
     for entry in entries:
         if entry.difference > MARGIN:
             errors = entry.difference / entry.standard_error if entry.standard_error else math.inf
@@ -126,7 +126,7 @@ def _difference(entry: Behind) -> str:
     error = entry.standard_error
     shown = "" if math.isnan(error) else f" ± {100 * error:.1f}"
     # Without a minus before zero.
-    return f"{round(100 * entry.difference, 1) + 0.0:+.1f}{shown} %"
+    return f"{round(100 * entry.difference, 1) + 0.0:+.1f}{shown}%"
 
 
 def _cost_rows(

@@ -146,14 +146,14 @@ def test_the_page_has_scores_ranks_and_costs(markdown: bool) -> None:
     ]
     text = page.write(kept, ["x", "y"], ["ours"], standard_error=_error, markdown=markdown)
     assert "made with v1" in text
-    assert "-37.5 ± 12.5 %" in text
+    assert "-37.5 ± 12.5%" in text
     assert "b 0 ours: no label" in text
     assert "3,000" in text
 
 
 def test_the_page_lists_what_is_worse_with_its_standard_errors() -> None:
     text = page.write(KEPT, ["ours", "y"], ["x"], standard_error=_error, markdown=True)
-    assert "| a | ours | +60.0 ± 20.0 % | 3.0 | 1 of 2 |" in text
+    assert "| a | ours | +60.0 ± 20.0% | 3.0 | 1 of 2 |" in text
 
 
 def test_tables_are_many_of_each_task_and_hide_what_leaks() -> None:

@@ -284,8 +284,8 @@ def test_guessing_is_not_blessed(data, evaluated, export, tmp_path):
     assert not document["blessed"]
     assert any("the probabilities are not calibrated" in note for note in document["notes"])
     assert any("never predicts the positive class" in note for note in document["notes"])
-    assert document["why"].startswith("Not blessed: the log loss is 14.7 % above that of always")
-    assert document["why"].endswith("which is no meaningful improvement (at least 1 %).")
+    assert document["why"].startswith("Not blessed: the log loss is 14.7% above that of always")
+    assert document["why"].endswith("which is no meaningful improvement (at least 1%).")
     found = {finding["code"]: finding["severity"] for finding in document["findings"]}
     assert found == {"no-skill": "error", "constant-answers": "error"}
     written = findings.read(tmp_path / "out" / "evaluation")

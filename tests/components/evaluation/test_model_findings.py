@@ -60,7 +60,7 @@ def test_a_good_model_is_blessed_and_nothing_is_said():
     document = judged(*_binary(drawn()))
     assert document["blessed"]
     assert codes(document) == {}
-    assert document["why"].startswith("Blessed: the log loss is 49.1 % below")
+    assert document["why"].startswith("Blessed: the log loss is 49.1% below")
     assert document["why"].endswith("%) and every class is found.")
 
 

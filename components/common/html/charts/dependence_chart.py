@@ -108,7 +108,7 @@ def dependence_dots(
     Example:
         >>> chart = dependence_dots(["cash"], {"yes": [0.2]}, ranges=[(0.1, 0.4)], shares=[0.6],
         ...                         title="payment", x_label="P(yes)", x_range=(0, 1))
-        >>> chart.count("<circle"), "60 %" in chart
+        >>> chart.count("<circle"), "60%" in chart
         (1, True)
     """
     left = svg.widest(svg.shorten(label, _LONGEST) for label in labels) + 12
@@ -121,7 +121,7 @@ def dependence_dots(
     ]
     for place, label in enumerate(labels):
         middle = 8 + _ROW * (place + 0.5)
-        share = f"{100 * shares[place]:.0f} %" if shares[place] >= 0.005 else "<1 %"
+        share = f"{100 * shares[place]:.0f}%" if shares[place] >= 0.005 else "<1%"
         parts.append(svg.text(left - 4, middle + 4, svg.shorten(label, _LONGEST), anchor="end"))
         parts.append(svg.text(_WIDTH - 4, middle + 4, share, anchor="end"))
         between = ranges[place]

@@ -32,7 +32,7 @@ def interval_bars(
 
     Example:
         >>> chart = interval_bars(["fare", "hour"], [0.2, 0.0], [(0.1, 0.3), None], x_label="loss")
-        >>> chart.count("<rect"), "fare: 0.2, 95 % interval 0.1 to 0.3" in chart
+        >>> chart.count("<rect"), "fare: 0.2, 95% interval 0.1 to 0.3" in chart
         (2, True)
     """
     if not len(labels) == len(values) == len(intervals):
@@ -49,7 +49,7 @@ def interval_bars(
         middle = 6 + _ROW * (place + 0.5)
         tip = f"{label}: {format_number(value)}"
         if interval is not None:
-            tip += f", 95 % interval {' to '.join(format_number(end) for end in interval)}"
+            tip += f", 95% interval {' to '.join(format_number(end) for end in interval)}"
         start, end = sorted((x(0), x(value)))
         at = start, middle - 6, max(end - start, 0.8), 12.0
         parts.append(svg.text(left - 6, middle + 4, svg.shorten(label, _LONGEST), anchor="end"))

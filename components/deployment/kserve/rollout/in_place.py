@@ -132,10 +132,10 @@ class InPlaceRollout:
                 self._set_percent(None if percent == 100 else percent)
                 status = self._await(
                     lambda status, percent=percent: self._has(status, percent),  # type: ignore[misc]
-                    f"{percent} % of the traffic",
+                    f"{percent}% of the traffic",
                     seconds=self._timing.traffic_seconds,
                 )
-                self._verify(f"{percent} % of the traffic", status, self._settings.soak_seconds)
+                self._verify(f"{percent}% of the traffic", status, self._settings.soak_seconds)
                 self._lock.write(step=number + 1)
         result = self._result(status, is_changed=True)
         self._lock.finish()
@@ -224,7 +224,7 @@ class InPlaceRollout:
 
     def _await_percent(self, percent: int | None) -> None:
         share = 100 if percent is None else percent
-        self._await_previous(lambda status: self._has(status, share), f"{share} % of the traffic")
+        self._await_previous(lambda status: self._has(status, share), f"{share}% of the traffic")
 
     def _candidate_revision(self, journal: RolloutJournal) -> str:
         """Return the candidate's revision; empty where Knative refuses to create one."""

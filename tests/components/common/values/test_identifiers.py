@@ -124,7 +124,7 @@ def test_random_identifiers_are_recognized_whatever_their_range(name, low, each,
 @pytest.mark.parametrize("name", ["x", "Spalte 3"])
 @pytest.mark.parametrize("each", [1, 3])
 def test_most_random_identifiers_are_recognized_without_a_telling_name(name, each):
-    """Whether numbers are spread evenly is a test, which 1 to 2 % of even ones fail by chance."""
+    """Whether numbers are spread evenly is a test, which 1 to 2% of even ones fail by chance."""
     kinds = [judge(name, drawn_identifiers(10_000_123, each, seed)) for seed in range(50)]
     assert kinds.count("row" if each == 1 else "entity") >= 47
 

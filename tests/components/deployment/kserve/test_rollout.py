@@ -299,7 +299,7 @@ def test_a_canary_that_fails_under_traffic_is_taken_back(setup: KServeSetup) -> 
 
     thread = threading.Thread(target=spoil)
     thread.start()
-    with pytest.raises(RolloutError, match="25 % of the traffic: errors"):
+    with pytest.raises(RolloutError, match="25% of the traffic: errors"):
         setup.deploy("second", service={"steps": [25, 100], "soak_seconds": 10})
     thread.join()
     assert setup.kserve.shares(NAME) == {"first": 100}
@@ -314,7 +314,7 @@ def test_a_canary_that_fails_with_all_of_the_traffic_is_taken_back(setup: KServe
 
     thread = threading.Thread(target=spoil)
     thread.start()
-    with pytest.raises(RolloutError, match="100 % of the traffic: errors"):
+    with pytest.raises(RolloutError, match="100% of the traffic: errors"):
         setup.deploy("second", service={"steps": [50, 100], "soak_seconds": 2})
     thread.join()
     assert setup.kserve.shares(NAME) == {"first": 100}
@@ -351,8 +351,8 @@ SOAKS = {"soak_seconds": 1.0, "keep_previous_seconds": 1.0}
 KILLS = {
     "canary, begun": (CANARY, until_begun),
     "canary, placed": (CANARY, until_placed),
-    "canary, at 25 %": (CANARY, until_shared("second", 25)),
-    "canary, at 100 %": (CANARY, until_shared("second", 100)),
+    "canary, at 25%": (CANARY, until_shared("second", 25)),
+    "canary, at 100%": (CANARY, until_shared("second", 100)),
     "direct, begun": (DIRECT, until_begun),
     "direct, placed": (DIRECT, until_placed),
     "blue-green, beside": (BLUE_GREEN, until_beside),

@@ -36,7 +36,7 @@ DOCUMENT = {
     "bootstrap_samples": 100,
     "seed": 0,
     "blessed": True,
-    "why": "Blessed: the log loss is 40 % below that of the shares.",
+    "why": "Blessed: the log loss is 40% below that of the shares.",
     "findings": [{"severity": "warning", "code": "leak", "message": "'refund' alone predicts it."}],
     "checks": [
         {
@@ -92,7 +92,7 @@ def test_the_page_answers_questions_in_order_and_names_the_label():
         "About this evaluation",
     ]
     assert "<title>Evaluation: big_tipper</title>" in page
-    assert "<p class='lead'><span class='badge good'>blessed</span> The log loss is 40 %" in page
+    assert "<p class='lead'><span class='badge good'>blessed</span> The log loss is 40%" in page
 
 
 def test_each_metric_is_beside_that_of_the_constant_answer():

@@ -173,7 +173,7 @@ def test_a_normal_distribution_is_katibs():
     assert distributions.value(number, 0.5) == pytest.approx(4.0)
     assert distributions.value(number, 0.0) == pytest.approx(1.0)
     assert distributions.value(number, 1.0) == pytest.approx(7.0)
-    # One standard deviation, a sixth of the range, holds 68 % of the mass.
+    # One standard deviation, a sixth of the range, holds 68% of the mass.
     assert distributions.value(number, 0.8417) == pytest.approx(5.0, abs=0.01)
     log = Number("l2", "double", Decimal("0.001"), Decimal("1000"), None, "logNormal")
     assert distributions.value(log, 0.5) == pytest.approx(1.0)
