@@ -19,13 +19,12 @@ from kfp_tabular.components.feature_engineering.features.planned_features import
     FeaturePlan,
     TransformedColumn,
 )
-from kfp_tabular.components.feature_engineering.graph import preprocessing_graph
+from kfp_tabular.components.feature_engineering.graph import function_names, preprocessing_graph
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 _SCHEMA = "schema.pbtxt"
-_NAMES = 1 << 14
 
 
 def write(plan: FeaturePlan, task: Task, directory: Path) -> None:
@@ -74,7 +73,6 @@ def _write_without_analyzers(
     from tensorflow_transform import impl_helper
 
     spec = feature_spec(features)
-    _settle_names()
     impl_helper.analyze_in_place(
         preprocessing_fn,
         force_tf_compat_v1=False,
@@ -82,6 +80,7 @@ def _write_without_analyzers(
         type_specs=impl_helper.get_type_specs_from_feature_specs(spec),
         transform_output_path=str(directory),
     )
+    function_names.renumber(directory / "transform_fn")
     _forget_uuid(directory / "transform_fn" / "fingerprint.pb")
 
 
@@ -146,18 +145,6 @@ def write_schemas(
         domain.is_categorical = not output.is_ordered
     for name, schema in (("metadata", raw), ("transformed_metadata", transformed)):
         files.write_text(directory / name / _SCHEMA, text_format.MessageToString(schema))
-
-
-def _settle_names() -> None:
-    """Advance the number that TensorFlow names functions by, so that equal graphs are equal files.
-
-    Every tensor of the process counts, such as those of each batch of texts: other pieces, other
-    names.
-    """
-    from tensorflow.python.framework import ops
-
-    while ops.uid() % _NAMES:
-        pass
 
 
 def _forget_uuid(file: Path) -> None:

@@ -1,6 +1,7 @@
 """What ingestion and transform graphs use of TensorFlow Extended beyond documented interfaces."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,23 @@ def test_the_random_id_of_a_saved_graph(tmp_path: Path) -> None:
         assert fingerprint_pb2.FingerprintDef.FromString(content).uuid
 
 
-def test_the_numbers_that_functions_are_named_by() -> None:
-    import_tensorflow()
+def test_the_numbers_in_names_of_saved_functions(tmp_path: Path) -> None:
+    tf = import_tensorflow()
     with seam(
         "tensorflow",
-        "ops.uid(), a number for each tensor and function of the process",
-        user="components/feature_engineering/graph/transform_graph.py",
+        "names of saved functions such as __inference_f_12, and fingerprinting_utils",
+        user="components/feature_engineering/graph/function_names.py",
     ):
-        from tensorflow.python.framework import ops
+        from tensorflow.core.protobuf import saved_model_pb2
+        from tensorflow.python.saved_model import fingerprinting_utils
 
-        first = ops.uid()
-        assert first < ops.uid() < first + 100
+        module = tf.Module()
+        module.f = tf.function(lambda x: x + 1, input_signature=[tf.TensorSpec([], tf.float32)])
+        tf.saved_model.save(module, str(tmp_path))
+        fingerprinting_utils.write_fingerprint(str(tmp_path))
+        model = saved_model_pb2.SavedModel.FromString((tmp_path / "saved_model.pb").read_bytes())
+        names = [f.signature.name for f in model.meta_graphs[0].graph_def.library.function]
+        assert any(re.fullmatch(r"__inference_\w+_\d+", name) for name in names)
 
 
 def test_the_range_of_ids_that_a_function_declares() -> None:
