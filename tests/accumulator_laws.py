@@ -20,6 +20,28 @@ Batches = Callable[[int, int], Iterator[Any]]
 """From the first row and the end of a part to the batches to add."""
 
 
+class WithKeys:
+    """An accumulator whose `add` takes keys, too: those of the batch, with seed 0."""
+
+    def __init__(self, keyed: Any) -> None:
+        self._keyed = keyed
+
+    def add(self, batch: Any) -> None:
+        self._keyed.add(batch, batch.keys(0))
+
+    def merge(self, other: "WithKeys") -> None:
+        self._keyed.merge(other._keyed)
+
+    def state(self) -> bytes:
+        return self._keyed.state()
+
+    def from_state(self, state: bytes) -> "WithKeys":
+        return WithKeys(self._keyed.from_state(state))
+
+    def result(self) -> Any:
+        return self._keyed.result()
+
+
 def check(
     data: st.DataObject,
     make: Callable[[], Any],

@@ -238,33 +238,15 @@ def test_any_cut_gives_the_same_answer_sample(data, task, rows, seed, most):
         assert found.result().groups.tolist() == bootstrap.groups_of(keys[smallest]).tolist()
 
 
-class Selected:
-    """A selection that takes the keys from the batch."""
-
-    def __init__(self, selection):
-        self.selection = selection
-
-    def add(self, batch):
-        self.selection.add(batch, batch.keys(0))
-
-    def merge(self, other):
-        self.selection.merge(other.selection)
-
-    def state(self):
-        return self.selection.state()
-
-    def from_state(self, state):
-        return Selected(self.selection.from_state(state))
-
-    def result(self):
-        return self.selection.result()
-
-
 @given(data=st.data(), task=tasks, rows=st.integers(0, 300), seed=seeds)
 def test_any_cut_gives_the_same_golden_rows(data, task, rows, seed):
     made = Data(task, rows, seed)
     accumulator_laws.check(
-        data, lambda: Selected(GoldenSelection(spec_of(task))), rows, made.batch, seen_golden
+        data,
+        lambda: accumulator_laws.WithKeys(GoldenSelection(spec_of(task))),
+        rows,
+        made.batch,
+        seen_golden,
     )
 
 

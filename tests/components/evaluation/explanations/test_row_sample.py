@@ -43,34 +43,12 @@ def sample(labels, cuts, most, seed):
     return collector.result()
 
 
-class Collected:
-    """A collector that takes the keys from the batch."""
-
-    def __init__(self, collector):
-        self.collector = collector
-
-    def add(self, batch):
-        self.collector.add(batch, batch.keys(0))
-
-    def merge(self, other):
-        self.collector.merge(other.collector)
-
-    def state(self):
-        return self.collector.state()
-
-    def from_state(self, state):
-        return Collected(self.collector.from_state(state))
-
-    def result(self):
-        return self.collector.result()
-
-
 @given(data=st.data(), labels=st.lists(st.integers(-1, 5), max_size=60), most=st.integers(1, 20))
 def test_any_cut_gives_the_same_sample(data, labels, most):
     labels = np.array(labels, np.int64)
     accumulator_laws.check(
         data,
-        lambda: Collected(RowCollector(most, [X])),
+        lambda: accumulator_laws.WithKeys(RowCollector(most, [X])),
         len(labels),
         lambda start, stop: predicted(labels, start, stop),
         lambda found: [found.labels, dict(found.inputs)],
