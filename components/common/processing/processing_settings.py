@@ -52,7 +52,7 @@ def _check_memory(value: str) -> None:
 def _check_conf(values: Mapping[str, str]) -> None:
     for name in values:
         if not name.startswith("spark."):
-            raise ValueError(f"{name!r} is no setting of Spark; their names begin with 'spark.'")
+            raise ValueError(f"{name!r} is not a Spark setting: those begin with 'spark.'")
         if name in _OWN_CONF:
             raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
 

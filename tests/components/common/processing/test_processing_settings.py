@@ -74,7 +74,7 @@ def test_a_task_has_the_document_that_names_it() -> None:
             "expected local[*], local[4] or an address",
         ),
         ({"engine": "spark", "executor_memory": "4Gi"}, "such as 800m or 4g, found '4Gi'."),
-        ({"engine": "spark", "conf": {"ui": "1"}}, "'ui' is no setting of Spark"),
+        ({"engine": "spark", "conf": {"ui": "1"}}, "'ui' is not a Spark setting: those begin with"),
         (
             {"engine": "spark", "conf": {"spark.master": "x"}},
             "'spark.master' is set by the engine; use a key of processing instead",
