@@ -7,8 +7,8 @@ VENVS := .venvs
 UV := $(VENVS)/uv/bin/uv
 IMAGES := components/images
 ENVIRONMENTS := author tensorflow tfdv serving launcher test-servers tools
-# Made for the tests, and by hand for the engine Spark: nothing else needs it.
-ON_DEMAND := spark
+# Made for the tests, and by hand for the engine Spark and for MLflow's UI: nothing else needs them.
+ON_DEMAND := spark mlflow
 READY := $(ENVIRONMENTS:%=$(VENVS)/%/.ready)
 
 # The newest TFDV wheel needs glibc 2.38; older hosts get the last one that loads there.
@@ -21,6 +21,7 @@ LOCK_tfdv := $(IMAGES)/tfdv/$(TFDV_LOCK).txt
 LOCK_serving := components/images/serving/requirements.txt
 LOCK_launcher := $(IMAGES)/launcher/requirements.txt
 LOCK_spark := $(IMAGES)/spark/requirements.txt
+LOCK_mlflow := $(IMAGES)/mlflow/requirements.txt
 LOCK_test-servers := tests/servers/requirements.txt
 LOCK_tools := tests/tools/requirements.txt
 
@@ -91,6 +92,7 @@ help:
 	@echo 'make check      lint, import contracts, types, generated documentation'
 	@echo 'make setup      the environments alone; does nothing where they are ready'
 	@echo 'make spark      the environment of the engine Spark; tests make it, too'
+	@echo 'make mlflow     the environment of MLflow'"'"'s server and UI; tests make it, too'
 	@echo 'make docs       write the generated documentation anew'
 	@echo 'make images     the container images, with docker or podman'
 	@echo 'make images-test  builds the images and runs the pipeline in them'
@@ -104,14 +106,15 @@ help:
 setup:
 	@$(MAKE) --silent --no-print-directory $(PARALLEL) $(READY)
 
-# An environment is made once .packages is there, and holds this package once .ready is; one that was
-# interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
+# An environment is made once .packages is there, and holds this package once .ready is. A new lock is
+# synchronized into it; one that was interrupted is made anew. Byte code is compiled here, once: where Python may not write it, importing
 # TensorFlow takes more than twice as long in every process.
 .SECONDARY: $(ENVIRONMENTS:%=$(VENVS)/%/.packages) $(ON_DEMAND:%=$(VENVS)/%/.packages)
 $(VENVS)/%/.packages: $(UV) tests/requirements.txt tests/cluster/requirements.txt tests/oracles/requirements.txt
-	@rm -rf $(VENVS)/$*
+	@[ -e $@ ] || rm -rf $(VENVS)/$*
+	@rm -f $@
 	@echo "environment $*"
-	@$(UV) venv -q --python $(PYTHON) $(VENVS)/$*
+	@[ -x $(VENVS)/$*/bin/python ] || $(UV) venv -q --python $(PYTHON) $(VENVS)/$*
 	@$(UV) pip sync -q --require-hashes --compile-bytecode --python $(VENVS)/$*/bin/python $(LOCK_$*) \
 		$(if $(filter $*,$(WITH_PACKAGE)),tests/requirements.txt) \
 		$(if $(filter $*,$(WITH_SCHEMAS)),tests/cluster/requirements.txt) \
@@ -125,11 +128,11 @@ $(VENVS)/%/.ready: $(VENVS)/%/.packages setup.cfg
 
 $(foreach name,$(ENVIRONMENTS) $(ON_DEMAND),$(eval $(VENVS)/$(name)/.packages: $(LOCK_$(name))))
 
-# Spark's tests are skipped where it cannot be made.
-.PHONY: spark spark-if-possible
-spark: $(VENVS)/spark/.ready
-spark-if-possible: setup
-	@$(MAKE) --silent --no-print-directory spark || echo 'no environment spark: its tests are skipped' >&2
+# Tests that need one are skipped where it cannot be made.
+.PHONY: $(ON_DEMAND) $(ON_DEMAND:%=%-if-possible)
+$(ON_DEMAND): %: $(VENVS)/%/.ready
+$(ON_DEMAND:%=%-if-possible): %-if-possible: setup
+	@$(MAKE) --silent --no-print-directory $* || echo 'no environment $*: its tests are skipped' >&2
 
 # They take most of their packages from the cache that this one fills.
 $(VENVS)/tfdv/.packages $(VENVS)/serving/.packages: | $(VENVS)/tensorflow/.packages
@@ -144,7 +147,7 @@ demo: setup
 	@$(AUTHOR)/kfp-tabular demo --output $(DEMO) --rows $(DEMO_ROWS)
 
 # A suite that fails does not stop the others.
-test: setup spark-if-possible
+test: setup $(ON_DEMAND:%=%-if-possible)
 	@mkdir -p $(LOGS) && rm -f $(LOGS)/*
 	@echo 'Suites run $(JOBS) at a time; what they print is in $(LOGS).'
 	@$(MAKE) --no-print-directory --keep-going $(PARALLEL) $(ALSO:%=suite-%) $(SUITES:%=suite-%) || { \
@@ -220,7 +223,7 @@ golden: setup
 UV_COMPILE = $(UV) pip compile --quiet --no-header --generate-hashes --python-version 3.11
 locks: $(UV)
 	echo 'setuptools>=77' | $(UV_COMPILE) - -o $(IMAGES)/build.txt
-	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/spark tests/tools tests/servers; do \
+	for name in $(IMAGES)/author $(IMAGES)/launcher $(IMAGES)/spark $(IMAGES)/mlflow tests/tools tests/servers; do \
 		$(UV_COMPILE) --universal $$name/requirements.in -o $$name/requirements.txt || exit 1; done
 	for name in tensorflow tfdv serving; do $(UV_COMPILE) --universal --override $(IMAGES)/tensorflow/overrides.txt \
 		$(IMAGES)/$$name/requirements.in -o $(IMAGES)/$$name/requirements.txt || exit 1; done

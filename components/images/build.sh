@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the images, with docker or podman. `make images` calls it.
 #
-#   build.sh [NAME...]   author, launcher, tensorflow, tfdv, serving; all of them by default; or spark
+#   build.sh [NAME...]   author, launcher, tensorflow, tfdv, serving; all of them by default; or spark, mlflow
 #
 #   ENGINE     docker or podman; by default the first that can build, see engine.sh
 #   BASE       the image to start from, with Python 3.13
@@ -64,9 +64,9 @@ esac
 mkdir -p build/images
 for name in ${*:-author launcher tensorflow tfdv serving}; do
     case $name in
-        author | launcher | tensorflow | tfdv | serving | spark) ;;
+        author | launcher | tensorflow | tfdv | serving | spark | mlflow) ;;
         *)
-            echo "no image $name; there are author, launcher, tensorflow, tfdv, serving, spark" >&2
+            echo "no image $name; there are author, launcher, tensorflow, tfdv, serving, spark, mlflow" >&2
             exit 2
             ;;
     esac

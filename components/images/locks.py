@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.markers import Marker
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark")
+NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark", "mlflow")
 VARIANTS = (*NAMES, "tensorflow-gpu")
 """The images, and the variant of one that `GPU=1` builds."""
 

@@ -21,9 +21,9 @@ from kfp_tabular.pipelines.environments import location
 def setup_command(names: tuple[str, ...], folder: Path | None) -> None:
     """Make the environments that run, serve and demo use, from the package's own locks.
 
-    NAME is tensorflow, tfdv, serving or launcher, all of them by default; or spark, for the engine
-    of that name. Needs about 7 GB of disk and a Python package index; takes some minutes, once.
-    What is ready is left alone.
+    NAME is tensorflow, tfdv, serving or launcher, all of them by default; spark, for the engine
+    of that name; or mlflow, for MLflow's server and UI. Needs about 7 GB of disk and a Python
+    package index; takes some minutes, once. What is ready is left alone.
     """
     from kfp_tabular.pipelines.environments import installation
 

@@ -28,10 +28,17 @@ from kfp_tabular.pipelines.environments import location
 NAMES = ("tensorflow", "tfdv", "serving", "launcher")
 """The environments that runs on this machine use, in the order in which they are made."""
 
-OPTIONAL = ("spark",)
+OPTIONAL = ("spark", "mlflow")
 """Those that are made on demand only."""
 
-GIGABYTES = {"tensorflow": 3.3, "tfdv": 2.7, "serving": 0.5, "launcher": 0.1, "spark": 0.6}
+GIGABYTES = {
+    "tensorflow": 3.3,
+    "tfdv": 2.7,
+    "serving": 0.5,
+    "launcher": 0.2,
+    "spark": 0.6,
+    "mlflow": 0.9,
+}
 """Disk that each adds to those before it, in 10^9 bytes, where uv can link to its cache."""
 
 _PACKAGE = "kfp-tabular"
@@ -129,7 +136,7 @@ def plan(name: str) -> EnvironmentPlan:
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: no environment 'launch'. Did you mean
-        'launcher'? Known: tensorflow, tfdv, serving, launcher, spark.
+        'launcher'? Known: tensorflow, tfdv, serving, launcher, spark, mlflow.
     """
     known = (*NAMES, *OPTIONAL)
     if name not in known:

@@ -14,7 +14,7 @@ from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "components" / "images"
 CONTAINERFILE = IMAGES / "Containerfile"
-NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark")
+NAMES = ("author", "launcher", "tensorflow", "tfdv", "serving", "spark", "mlflow")
 LABELS = (
     *("title", "description", "licenses", "source"),
     *("version", "revision", "created", "base.name", "base.digest"),
