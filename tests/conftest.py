@@ -17,6 +17,7 @@ os.environ.update(ENVIRONMENT)
 os.environ["KFP_TABULAR_CACHE"] = "off"
 
 if TYPE_CHECKING:
+    from tests.beam_services import Services
     from tests.spark_cluster import Cluster
 
 # A slow machine must not fail a test.
@@ -43,3 +44,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
     with spark_cluster.running(folder) as found:
         yield found
     assert spark_cluster.leftover(folder) == []
+
+
+@pytest.fixture(scope="session")
+def beam_services(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Services]":
+    """Beam's portable job service and a pool of external workers, as processes of their own."""
+    from tests import beam_services
+
+    with beam_services.running(tmp_path_factory.mktemp("beam")) as found:
+        yield found

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.processing import processing_settings
+from kfp_tabular.components.common.processing import processing_settings, sigterm
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.common.processing.processing_settings import LocalSettings
+from kfp_tabular.components.common.processing.processing_settings import BeamSettings, LocalSettings
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,17 @@ def opened(document: Mapping[str, Any], task: str = "") -> Iterator[OpenedEngine
         yield OpenedEngine(LocalEngine(settings.threads), settings.shards_uri)
         return
     # Imported when needed: most tasks run on one machine.
+    if isinstance(settings, BeamSettings):
+        from kfp_tabular.components.common.processing.beam import installation
+
+        installation.require()
+        installation.require_job_service(settings)
+        from kfp_tabular.components.common.processing.beam.beam_engine import BeamEngine
+
+        with sigterm.ends_block():
+            engine = BeamEngine(settings, f"kfp-tabular-{task}".rstrip("-"))
+            yield OpenedEngine(engine, settings.shards_uri)
+        return
     from kfp_tabular.components.common.processing.spark import spark_context
     from kfp_tabular.components.common.processing.spark.spark_engine import SparkEngine
 

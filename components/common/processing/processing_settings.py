@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 
 from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.documents import between, checked, mapping
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
 
 DOCUMENT = "processing"
 
-LOCAL, SPARK = "local", "spark"
+LOCAL, SPARK, BEAM = "local", "spark", "beam"
 
 DATA_TASKS = ("ingest-data", "validate-data", "transform-features", "evaluate-model")
 """The tasks that process rows, by the names that they have in the project's pipelines."""
@@ -55,6 +56,42 @@ def _check_conf(values: Mapping[str, str]) -> None:
             raise ValueError(f"{name!r} is not a Spark setting: those begin with 'spark.'")
         if name in _OWN_CONF:
             raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
+
+
+DIRECT_RUNNER = "DirectRunner"
+RUNNERS = (DIRECT_RUNNER, "PrismRunner", "PortableRunner", "FlinkRunner", "DataflowRunner")
+"""The runners of Beam that the engine knows."""
+
+_OPTION = re.compile(r"[a-z][a-z0-9_]*")
+_OWN_OPTIONS = ("job_name", "runner", "temp_location")
+_STAGING_OPTIONS = (
+    "extra_package",
+    "extra_packages",
+    "files_to_stage",
+    "requirements_file",
+    "save_main_session",
+    "setup_file",
+)
+
+
+def _check_options(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if not _OPTION.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no option of Beam; write job_endpoint, not --job-endpoint"
+            )
+        if name in _OWN_OPTIONS:
+            raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
+        if name in _STAGING_OPTIONS:
+            raise ValueError(f"{name!r}: nothing is staged; workers use the image of the task")
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(each, str | int | float):
+                raise ValueError(f"{name!r}: expected a text, a number, true, false or a list")
+
+
+def _check_temp_location(value: str) -> None:
+    if value and not _SHARDS.fullmatch(value):
+        raise ValueError("expected an absolute path or a gs://, s3:// or minio:// URI")
 
 
 _SHARDS = re.compile(r"(?:/|(?:gs|s3|minio)://[^/]).*")
@@ -122,11 +159,30 @@ class SparkSettings(EngineSettings):
         return _LOCAL_MASTER.fullmatch(self.master) is not None
 
 
-Settings: TypeAlias = LocalSettings | SparkSettings
+@dataclass(frozen=True)
+class BeamSettings(EngineSettings):
+    """The engine that runs on Apache Beam, besides `EngineSettings`.
 
-_ENGINES: Mapping[str, type[LocalSettings] | type[SparkSettings]] = {
+    Attributes:
+        runner: `DirectRunner` (in the task), `PrismRunner` (a process beside it), `PortableRunner`
+            (a job service at `options.job_endpoint`), `FlinkRunner` or `DataflowRunner`.
+        temp_location: Through this path or URI, which the task and all workers can read and write,
+            pieces go to the workers, and one result comes back. Empty only for `DirectRunner`.
+        options: Beam's own options, by name without hyphens; `true` for a flag, a list for an
+            option that is given several times.
+    """
+
+    runner: str = checked(documents.one_of(*RUNNERS), DIRECT_RUNNER)
+    temp_location: str = checked(_check_temp_location)
+    options: Mapping[str, Any] = mapping(_check_options)
+
+
+Settings: TypeAlias = LocalSettings | SparkSettings | BeamSettings
+
+_ENGINES: Mapping[str, type[LocalSettings] | type[SparkSettings] | type[BeamSettings]] = {
     LOCAL: LocalSettings,
     SPARK: SparkSettings,
+    BEAM: BeamSettings,
 }
 
 ENGINES = tuple(_ENGINES)
@@ -157,8 +213,8 @@ def parse(document: Mapping[str, Any], task: str = "") -> Settings:
         >>> parse({"engine": "sparks"})
         Traceback (most recent call last):
         ...
-        kfp_tabular.components.common.errors.UserError: processing.engine: expected local or spark,
-        found 'sparks'. Did you mean 'spark'?
+        kfp_tabular.components.common.errors.UserError: processing.engine: expected local, spark or
+        beam, found 'sparks'. Did you mean 'spark'?
     """
     general = {key: value for key, value in document.items() if key != _TASKS}
     found = {"": _settings(general, DOCUMENT)}
@@ -181,7 +237,20 @@ def _settings(document: Any, source: str) -> Settings:
     choice = {"engine": document["engine"]} if "engine" in document else {}
     engine = documents.parse(_Choice, choice, source).engine
     own = {key: value for key, value in document.items() if key != "engine"}
-    return documents.parse(_ENGINES[engine], own, f"{source} ({engine})" if own else source)
+    found = documents.parse(_ENGINES[engine], own, f"{source} ({engine})" if own else source)
+    if isinstance(found, BeamSettings):
+        _check_together(found, f"{source} ({engine})")
+    return found
+
+
+def _check_together(settings: BeamSettings, source: str) -> None:
+    if settings.runner != DIRECT_RUNNER and not settings.temp_location:
+        raise UserError(
+            f"{source}: {settings.runner} needs temp_location: a path or URI that the task and all "
+            "workers can read and write."
+        )
+    if settings.runner == "PortableRunner" and not settings.options.get("job_endpoint"):
+        raise UserError(f"{source}: PortableRunner needs options.job_endpoint, such as host:8099.")
 
 
 def processing_option() -> Any:

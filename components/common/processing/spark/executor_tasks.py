@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic
 from kfp_tabular.components.common.errors import UserError, storage_error
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
+from kfp_tabular.components.common.processing.outcomes import Outcome, not_found
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import is_remote
 
@@ -38,21 +39,6 @@ class Event:
 
     number: int
     rows: int
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[Result]):
-    """What became of a piece.
-
-    Attributes:
-        number: The number of the piece.
-        result: What was made of it.
-        error: The message of a user error, in place of a result; empty for none.
-    """
-
-    number: int
-    result: Result | None
     error: str = ""
 
 
@@ -89,7 +75,7 @@ class PieceTask(Generic[Result]):
         except (UserError, FileNotFoundError) as error:
             # The driver has listed the file.
             if not (is_remote(piece.uri) or Path(piece.uri).exists()):
-                return Outcome(number, None, _not_found(piece))
+                return Outcome(number, None, not_found(piece, "executor"))
             if isinstance(error, UserError):
                 return Outcome(number, None, str(error))
             raise
@@ -164,14 +150,6 @@ class Merge(Generic[Batch, Result]):
 def merging_task(key: int) -> int:
     """Return the partition of a state: the number of the task that merges it."""
     return key
-
-
-def _not_found(piece: Piece) -> str:
-    return (
-        f"{piece.uri}: not on the executor {socket.gethostname()}. Executors on other machines "
-        "read object stores (gs://, s3://, minio://), or a volume that is mounted at the same "
-        "path everywhere."
-    )
 
 
 def _use_one_thread() -> None:

@@ -2,19 +2,16 @@
 
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE
+from kfp_tabular.components.common.processing import sigterm
 from kfp_tabular.components.common.processing.processing_settings import SparkSettings
 from kfp_tabular.components.common.processing.spark import installation
 
@@ -48,7 +45,7 @@ def opened(settings: SparkSettings, name: str) -> Iterator["SparkContext"]:
     if not settings.is_local:
         _require_master(settings.master)
     with ExitStack() as stack:
-        stack.enter_context(_ended_by_sigterm())
+        stack.enter_context(sigterm.ends_block())
         started = time.monotonic()
         context = _start(settings, name)
         stack.callback(_stop, context)
@@ -176,21 +173,3 @@ def _wait_for_executors(context: "SparkContext", settings: SparkSettings) -> Non
                 "wait_seconds."
             )
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Leave the block on SIGTERM, unless the process handles that already."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - its interface
-        raise SystemExit(TERMINATED_EXIT_CODE)
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

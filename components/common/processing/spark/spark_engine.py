@@ -12,12 +12,12 @@ from uuid import uuid4
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
+from kfp_tabular.components.common.processing.outcomes import Outcome
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.processing.spark.executor_tasks import (
     FAN_IN,
     Fold,
     Merge,
-    Outcome,
     PieceTask,
     keyed,
     merging_task,

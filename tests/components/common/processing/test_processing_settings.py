@@ -8,6 +8,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import engines, processing_settings
 from kfp_tabular.components.common.processing.processing_settings import (
     DATA_TASKS,
+    BeamSettings,
     LocalSettings,
     SparkSettings,
     parse,
@@ -42,6 +43,33 @@ def test_spark_has_settings_of_its_own() -> None:
     assert parse({"engine": "spark"}).is_local  # type: ignore[union-attr]
 
 
+def test_beam_has_settings_of_its_own() -> None:
+    options = {"job_endpoint": "flink:8099", "experiments": ["a", "b"], "no_use": True}
+    document = {
+        "engine": "beam",
+        "runner": "PortableRunner",
+        "temp_location": "s3://bucket/beam",
+        "options": options,
+    }
+
+    assert parse(document) == BeamSettings(
+        runner="PortableRunner", temp_location="s3://bucket/beam", options=options
+    )
+    assert parse({"engine": "beam"}) == BeamSettings()
+
+
+def test_beam_without_its_package_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with (
+        pytest.raises(UserError, match=r"engine beam needs apache_beam.*images tensorflow, tfdv"),
+        engines.opened({"engine": "beam"}),
+    ):
+        pass
+
+
 def test_a_task_has_the_document_that_names_it() -> None:
     document = {
         "engine": "spark",
@@ -58,7 +86,8 @@ def test_a_task_has_the_document_that_names_it() -> None:
     [
         (
             {"engine": "sparc"},
-            "processing.engine: expected local or spark, found 'sparc'. Did you mean 'spark'?",
+            "processing.engine: expected local, spark or beam, found 'sparc'. Did you mean "
+            "'spark'?",
         ),
         (
             {"master": "spark://a:7077"},
@@ -79,6 +108,31 @@ def test_a_task_has_the_document_that_names_it() -> None:
             {"engine": "spark", "conf": {"spark.master": "x"}},
             "'spark.master' is set by the engine; use a key of processing instead",
         ),
+        (
+            {"engine": "beam", "runner": "SparkRunner"},
+            "processing (beam).runner: expected DirectRunner, PrismRunner, PortableRunner, "
+            "FlinkRunner or DataflowRunner, found 'SparkRunner'.",
+        ),
+        (
+            {"engine": "beam", "runner": "DataflowRunner"},
+            "processing (beam): DataflowRunner needs temp_location: a path or URI",
+        ),
+        (
+            {"engine": "beam", "runner": "PortableRunner", "temp_location": "/shared"},
+            "PortableRunner needs options.job_endpoint, such as host:8099.",
+        ),
+        ({"engine": "beam", "temp_location": "tmp"}, "expected an absolute path or a gs://"),
+        (
+            {"engine": "beam", "options": {"--region": "x"}},
+            "'--region' is no option of Beam; write job_endpoint, not --job-endpoint",
+        ),
+        ({"engine": "beam", "options": {"runner": "x"}}, "'runner' is set by the engine"),
+        ({"engine": "beam", "options": {"setup_file": "x"}}, "'setup_file': nothing is staged"),
+        (
+            {"engine": "beam", "options": {"region": {"a": 1}}},
+            "'region': expected a text, a number, true, false or a list",
+        ),
+        ({"engine": "beam", "master": "x"}, "processing (beam): unknown key 'master'."),
         ({"threads": -1}, "processing (local).threads: expected 0 to 256, found -1."),
         ({"shards_uri": "bucket"}, "expected an absolute path or a gs://, s3:// or minio:// URI"),
         ({"tasks": {"train-model": "local"}}, "processing.tasks: unknown key 'train-model'."),
@@ -87,7 +141,7 @@ def test_a_task_has_the_document_that_names_it() -> None:
             "processing.tasks.ingest-data (local): unknown",
         ),
         ({"tasks": "local"}, "processing.tasks: expected keys and values, found 'local'."),
-        ({"engine": 3}, "processing.engine: expected local or spark, found '3'."),
+        ({"engine": 3}, "processing.engine: expected local, spark or beam, found '3'."),
     ],
 )
 def test_what_does_not_fit_is_named(document: dict[str, object], message: str) -> None:
@@ -152,4 +206,4 @@ def test_spark_without_java_17_is_refused_before_any_work(
 
 
 def test_the_engines_are_those_of_the_document() -> None:
-    assert processing_settings.ENGINES == ("local", "spark")
+    assert processing_settings.ENGINES == ("local", "spark", "beam")
