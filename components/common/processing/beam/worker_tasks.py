@@ -85,7 +85,7 @@ class PieceTask:
             return Outcome(number, None, f"{socket.gethostname()}: {told}")
 
 
-class Gather(beam.CombineFn):
+class Gather(beam.CombineFn):  # type: ignore[misc] # Beam has no types here
     """Collects the outcomes of a group, and finishes them once, in the order of their numbers.
 
     Beam merges in any order; an outcome's number decides instead, so results are the same on any
