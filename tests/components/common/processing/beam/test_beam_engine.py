@@ -50,7 +50,7 @@ class Listing:
 
 
 def pieces(count: int) -> list[Piece]:
-    return [Piece("numbers", "bytes", at, at + 1, rows=1) for at in range(count)]
+    return [Piece(__file__, "bytes", at, at + 1, rows=1) for at in range(count)]
 
 
 def starts(piece: Piece) -> Iterator[str]:
