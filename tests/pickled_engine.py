@@ -1,9 +1,13 @@
-"""An engine as a cluster is one: what runs, its states and its results travel as bytes."""
+"""An engine as a cluster is one: what runs, its states and its results travel as bytes.
+
+Functions are pickled; results are packed as on an engine whose results lie in files.
+"""
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.pieces import Piece
 
 
@@ -46,7 +50,8 @@ class PickledEngine:
     ) -> Iterator[tuple[Piece, Any]]:
         self.pieces.append(len(pieces))
         for piece in pieces:
-            yield piece, sent(sent(function)(sent(piece)))
+            there = sent(function)
+            yield piece, results.unpack(function, results.pack(there, there(sent(piece))))
 
     @staticmethod
     def _merged(factory: Callable[[], Any], states: Sequence[bytes]) -> bytes:

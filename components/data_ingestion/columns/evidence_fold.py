@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
-from kfp_tabular.components.data_ingestion.columns.plain_state import from_plain, to_plain
 
 Evidence = Mapping[str, ColumnEvidence]
 

@@ -11,8 +11,11 @@ import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.examples import PieceWriter, ShardDestination
 from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
+from kfp_tabular.components.common.artifacts.manifest import Shard
+from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.ordered_threads import Window
 from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
@@ -122,6 +125,30 @@ class PieceMap:
     def __call__(self, piece: Piece) -> PieceResult:
         """Write the shards of a piece, named by its number."""
         return _PieceRun(self, piece).result()
+
+    def pack(self, result: PieceResult) -> bytes:
+        """Return a result as bytes, for another process."""
+        return states.pack(
+            {
+                "piece": [result.number, to_plain(result.shards), result.is_stale],
+                "facts": result.facts.state(),
+                "evidence": result.evidence.state(),
+                "split": result.split_evidence.state(),
+            }
+        )
+
+    def unpack(self, packed: bytes) -> PieceResult:
+        """Return the result that `pack` was given."""
+        parts = states.unpack(packed)
+        number, shards, is_stale = parts["piece"]
+        return PieceResult(
+            number,
+            from_plain(dict[str, list[Shard]], shards),
+            RowFacts().from_state(parts["facts"]),
+            EvidenceFold(list(self.decisions)).from_state(parts["evidence"]),
+            SplitFold().from_state(parts["split"]),
+            is_stale,
+        )
 
     def prepare(self, observed: ObservedBlock) -> PreparedBlock:
         """Convert a block and check its rows."""
@@ -245,3 +272,11 @@ class RowCounter:
             if looked_at.row_hashes is not None:
                 numbers.count(looked_at.row_hashes)
         return numbers.counts()
+
+    def pack(self, result: RowCounts) -> bytes:
+        """Return a result as bytes, for another process."""
+        return states.pack({"slots": result.slots, "counts": result.counts})
+
+    def unpack(self, packed: bytes) -> RowCounts:
+        """Return the result that `pack` was given."""
+        return RowCounts(**states.unpack(packed))

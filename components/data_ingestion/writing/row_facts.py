@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.processing import state as states
-from kfp_tabular.components.data_ingestion.columns.plain_state import from_plain, to_plain
+from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 
 MOST_PLACES = 5

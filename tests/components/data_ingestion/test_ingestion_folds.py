@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion import ingest
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence, observe
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
-from kfp_tabular.components.data_ingestion.columns.plain_state import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.ingest import IngestionRequest
 from kfp_tabular.components.data_ingestion.options import (
     CsvOptions,

@@ -4,34 +4,37 @@ States are merged on the workers, `FAN_IN` at a time in the order of the pieces,
 one, and the same pieces give the same bytes on any runner.
 """
 
+import contextlib
 import logging
-import pickle
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from contextlib import contextmanager
 from uuid import uuid4
 
 import apache_beam as beam
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.beam import exchange, installation
+from kfp_tabular.components.common.processing.beam.exchange import Exchange
 from kfp_tabular.components.common.processing.beam.worker_tasks import (
     FAN_IN,
     PIECES_PER_READ,
     Fold,
     Gather,
+    Map,
     Merge,
     PieceTask,
     ReadPieces,
     WriteResult,
-    listed,
-    next_group,
 )
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
-from kfp_tabular.components.common.processing.outcomes import Outcome
 from kfp_tabular.components.common.processing.pieces import Piece, total_rows
 from kfp_tabular.components.common.processing.processing_settings import BeamSettings
+
+_SECONDS_BETWEEN_MESSAGES = 10.0
 
 _logger = logging.getLogger(__name__)
 
@@ -58,11 +61,8 @@ class BeamEngine:
         """Return the result over all pieces; see `Engine`."""
         if not pieces:
             return factory().result()
-        steps = 1
-        while FAN_IN**steps < len(pieces):
-            steps += 1
-        state = self._run(pieces, Fold(factory, read), FAN_IN, steps, Merge(factory), what)
-        return factory().from_state(cast(bytes, state)).result()
+        (state,) = self._run(pieces, Fold(factory, read), Merge(factory), what)
+        return factory().from_state(state).result()
 
     def map(
         self, pieces: Sequence[Piece], function: Callable[[Piece], Result], what: str = ""
@@ -70,63 +70,94 @@ class BeamEngine:
         """Yield each piece with what a function made of it, in order; see `Engine`."""
         if not pieces:
             return
-        results = self._run(pieces, function, len(pieces), 1, listed, what)
-        yield from zip(pieces, cast(list[Result], results), strict=True)
+        packed = self._run(pieces, Map(function), None, what)
+        for piece, result in zip(pieces, packed, strict=True):
+            yield piece, results.unpack(function, result)
+
+    @contextmanager
+    def pipeline(self) -> "Iterator[beam.Pipeline]":
+        """Run the pipeline that the block builds; cancel it where this is left early.
+
+        Raises:
+            RuntimeError: The pipeline failed.
+        """
+        options = installation.options(self._settings, f"{self._name}-{uuid4().hex[:12]}")
+        pipeline = beam.Pipeline(runner=installation.runner(self._settings), options=options)
+        yield pipeline
+        running = None
+        try:
+            running = pipeline.run()
+            state = running.wait_until_finish()
+        except Exception as error:
+            raise RuntimeError(f"Beam: {error}") from error
+        except BaseException:
+            if running is not None:
+                running.cancel()
+            raise
+        if state not in ("DONE", None):
+            raise RuntimeError(f"Beam: the job ended as {state}")
 
     def _run(
         self,
         pieces: Sequence[Piece],
-        function: Callable[[Piece], Any],
-        fan_in: int,
-        steps: int,
-        finish: Callable[[list[Outcome[Any]]], Outcome[Any]],
+        function: Callable[[Piece], bytes],
+        merge: Merge | None,
         what: str,
-    ) -> Any:
-        """Run a pipeline that gathers outcomes in some steps, and return what it wrote.
+    ) -> list[bytes]:
+        """Run a pipeline over pieces, and return what it wrote: one state, or all results.
 
         Raises:
             UserError: For the first piece whose input is bad.
         """
         started = time.monotonic()
-        options = installation.options(self._settings, f"{self._name}-{uuid4().hex[:12]}")
+        fan_in = len(pieces) if merge is None else FAN_IN
         with exchange.opened(self._settings.temp_location) as folder:
             folder.write_pieces(pieces)
-            pipeline = beam.Pipeline(runner=installation.runner(self._settings), options=options)
-            outcomes = (
-                pipeline
-                | "Numbers"
-                >> beam.Create(list(range(0, len(pieces), PIECES_PER_READ)), reshuffle=False)
-                | "Pieces" >> beam.FlatMap(ReadPieces(folder))
-                | "Spread" >> beam.Reshuffle()
-                | "Process" >> beam.FlatMap(PieceTask(function, folder, fan_in))
-            )
-            for step in range(steps):
-                if step:
-                    outcomes |= f"Group{step}" >> beam.Map(next_group)
-                outcomes |= f"Gather{step}" >> beam.CombinePerKey(Gather(finish))
-            _ = outcomes | "Write" >> beam.Map(WriteResult(folder))
-            _wait(pipeline)
-            # Only this task's own workers write there.
-            outcome: Outcome[Any] = pickle.loads(folder.read_result())  # noqa: S301
-        if outcome.error:
-            raise UserError(outcome.error)
+            with _progress(folder, pieces, what), self.pipeline() as pipeline:
+                parts = (
+                    pipeline
+                    | "Numbers"
+                    >> beam.Create(list(range(0, len(pieces), PIECES_PER_READ)), reshuffle=False)
+                    | "Pieces" >> beam.FlatMap(ReadPieces(folder))
+                    | "Spread" >> beam.Reshuffle()
+                    | "Process" >> beam.FlatMap(PieceTask(function, folder, fan_in))
+                    | "Gather" >> beam.CombinePerKey(Gather())
+                )
+                groups = -(-len(pieces) // fan_in)
+                while merge is not None and groups > 1:
+                    parts |= f"Merge{groups}" >> beam.Map(merge)
+                    parts |= f"Gather{groups}" >> beam.CombinePerKey(Gather())
+                    groups = -(-groups // fan_in)
+                _ = parts | "Write" >> beam.Map(WriteResult(folder, merge))
+            error, found = folder.read_result()
+        if error:
+            raise UserError(error)
         if what:
             seconds = time.monotonic() - started
             _logger.info("%s: %d rows in %.1f s", what, total_rows(pieces), seconds)
-        return outcome.result
+        return found
 
 
-def _wait(pipeline: beam.Pipeline) -> None:
-    """Run a pipeline to its end; cancel it where this is left early."""
-    running = None
+@contextmanager
+def _progress(folder: Exchange, pieces: Sequence[Piece], what: str) -> Iterator[None]:
+    """Tell from time to time how many rows are done while the block runs."""
+    if not what:
+        yield
+        return
+    ended, started = threading.Event(), time.monotonic()
+
+    def follow() -> None:
+        while not ended.wait(_SECONDS_BETWEEN_MESSAGES):
+            # What fails here fails in the pipeline, too.
+            with contextlib.suppress(OSError, UserError):
+                rows = sum(pieces[number].rows for number in folder.done())
+                seconds = time.monotonic() - started
+                _logger.info("%s: %d of %d rows in %.0f s", what, rows, total_rows(pieces), seconds)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
     try:
-        running = pipeline.run()
-        state = running.wait_until_finish()
-    except Exception as error:
-        raise RuntimeError(f"Beam: {error}") from error
-    except BaseException:
-        if running is not None:
-            running.cancel()
-        raise
-    if state not in ("DONE", None):
-        raise RuntimeError(f"Beam: the job ended as {state}")
+        yield
+    finally:
+        ended.set()
+        thread.join()

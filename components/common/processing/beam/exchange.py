@@ -1,7 +1,8 @@
 """A folder through which the driver and the workers of a pipeline pass pieces, errors and results.
 
 Beam has no way to return values that all runners share, so a pipeline writes what it made to a file
-below `temp_location`. Pieces go the same way, so the pipeline's graph does not grow with them.
+below `temp_location`. Pieces go the same way, so the pipeline's graph does not grow with them. All
+files hold JSON or states of accumulators: reading one runs no code.
 """
 
 import contextlib
@@ -15,20 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import pyarrow as pa
+
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.storage.folder import Folder
 from kfp_tabular.components.common.storage.location import parse
-from kfp_tabular.components.common.storage.store_factory import open_store
 
-_PIECES, _RESULT, _ERRORS = "pieces.json", "result", "errors"
+_PIECES, _RESULT, _ERRORS, _DONE = "pieces.json", "result.arrow", "errors", "done"
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """The folder of one pipeline.
+    """The folder of one pipeline. It is there as long as the driver waits for the pipeline.
 
     Attributes:
         uri: A local path or a URI that the driver and all workers can read and write.
@@ -44,35 +48,50 @@ class Exchange:
         """Return the pieces."""
         return [Piece.from_json(text) for text in json.loads(self._read(_PIECES))]
 
-    def write_result(self, result: bytes) -> None:
-        """Write what the pipeline made. A second attempt replaces it."""
-        self._write(_RESULT, result)
+    def write_result(self, error: str, parts: Sequence[bytes]) -> None:
+        """Write what the pipeline made. A second attempt replaces it.
 
-    def read_result(self) -> bytes:
-        """Return what the pipeline made."""
-        return self._read(_RESULT)
+        Args:
+            error: The message of a user error; empty for none.
+            parts: The results of all pieces, or one state.
+        """
+        table = pa.table({"part": pa.array(parts, pa.large_binary())})
+        self._write(_RESULT, states.pack({"error": error, "parts": table}))
 
-    def note_error(self, number: int) -> None:
-        """Tell other workers that a piece is bad, so that they start no later one."""
-        self._write(f"{_ERRORS}/{number:010d}", b"bad")
+    def read_result(self) -> tuple[str, list[bytes]]:
+        """Return what `write_result` was given."""
+        found = states.unpack(self._read(_RESULT))
+        return str(found["error"]), found["parts"]["part"].to_pylist()
 
-    def is_bad_before(self, number: int) -> bool:
-        """Whether a piece with a smaller number is bad."""
-        return any(int(name) < number for name in self._error_names())
+    def note_done(self, number: int, *, is_bad: bool) -> None:
+        """Tell the driver that a piece is done, and other workers if it is bad."""
+        self._write(f"{_ERRORS if is_bad else _DONE}/{number:010d}", b"-")
 
-    def _error_names(self) -> list[str]:
-        location = parse(f"{self.uri}/{_ERRORS}")
+    def done(self) -> list[int]:
+        """Return the numbers of the pieces that are done, without bad ones."""
+        return self._numbers(_DONE)
+
+    def starts(self, number: int) -> bool:
+        """Whether a piece is still of use: the driver waits, and no piece before it is bad."""
+        return self._is_there() and all(bad >= number for bad in self._numbers(_ERRORS))
+
+    def _is_there(self) -> bool:
+        location = parse(self.uri)
+        if location.is_local:
+            return (location.path / _PIECES).exists()
+        return Folder(self.uri).stat(_PIECES) is not None
+
+    def _numbers(self, name: str) -> list[int]:
+        location = parse(f"{self.uri}/{name}")
         if not location.is_local:
-            found = open_store(location).list(f"{location.key}/")
-            return [stored.key.rpartition("/")[2] for stored in found]
+            return [int(found) for found in Folder(str(location)).list()]
         with contextlib.suppress(FileNotFoundError):
-            return [path.name for path in location.path.iterdir() if path.name.isdigit()]
+            return [int(path.name) for path in location.path.iterdir() if path.name.isdigit()]
         return []
 
     def _write(self, name: str, content: bytes) -> None:
         location = parse(f"{self.uri}/{name}")
         if location.is_local:
-            location.path.parent.mkdir(parents=True, exist_ok=True)
             # Two attempts may write at a time.
             partial = location.path.with_name(f".{location.path.name}.{uuid4().hex}")
             partial.write_bytes(content)
@@ -99,10 +118,10 @@ def opened(temp_location: str) -> Iterator[Exchange]:
         temp_location: A local path or a URI; empty for a temporary folder of this machine.
     """
     if not temp_location:
-        with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
-            yield Exchange(folder)
+        with tempfile.TemporaryDirectory(prefix="kfp-tabular-", ignore_cleanup_errors=True) as made:
+            yield _made(made)
         return
-    exchange = Exchange(f"{temp_location.rstrip('/')}/kfp-tabular-{uuid4().hex}")
+    exchange = _made(f"{temp_location.rstrip('/')}/kfp-tabular-{uuid4().hex}")
     try:
         yield exchange
     finally:
@@ -112,10 +131,22 @@ def opened(temp_location: str) -> Iterator[Exchange]:
             _logger.warning("%s: not removed: %s", exchange.uri, error)
 
 
+def _made(uri: str) -> Exchange:
+    location = parse(uri)
+    if location.is_local:
+        # Workers make no folder, or they would bring back one that the driver has removed.
+        for name in (_ERRORS, _DONE):
+            (location.path / name).mkdir(parents=True)
+    return Exchange(uri)
+
+
 def _remove(uri: str) -> None:
     location = parse(uri)
     if location.is_local:
+        # Not in one step: a worker that writes meanwhile sees that the folder is closed.
+        (location.path / _PIECES).unlink(missing_ok=True)
         shutil.rmtree(location.path, ignore_errors=True)
         return
-    store = open_store(location)
-    store.delete([stored.key for stored in store.list(f"{location.key}/")])
+    folder = Folder(uri)
+    folder.remove([_PIECES])
+    folder.remove(folder.list())

@@ -1,11 +1,12 @@
 """What the workers run: fold a piece to a state, merge states, apply a function to a piece.
 
-Objects of these classes are part of the pipeline's graph. Bad input comes back as a result, because
-runners try a bundle that fails again. It is noted in the exchange, too: workers start no piece
-after it, and those before it are done, so the error is the one that one machine raises.
+Objects of these classes are part of the pipeline's graph; between its steps, only numbers, bytes
+and texts travel. Bad input comes back as a result, because runners try a bundle that fails again.
+It is noted in the exchange, too: workers start no piece after it, and those before it are done, so
+the error is the one that one machine raises.
 """
 
-import pickle
+import contextlib
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from typing import Any
 import apache_beam as beam
 
 from kfp_tabular.components.common.errors import UserError, storage_error
+from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.beam.exchange import Exchange
 from kfp_tabular.components.common.processing.engine import Read
-from kfp_tabular.components.common.processing.outcomes import Outcome, not_found
+from kfp_tabular.components.common.processing.outcomes import not_found
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import is_remote
 
@@ -27,8 +29,12 @@ FAN_IN = 8
 
 PIECES_PER_READ = 256
 
-Keyed = tuple[int, Outcome[Any]]
-"""An outcome, and the number of the group that it is gathered in."""
+Part = tuple[int, bytes, str]
+"""What became of a piece, or of pieces together: the number, the result, and the message of a user
+error in its place; empty for none."""
+
+Keyed = tuple[int, Part]
+"""A part, and the number of the group that it is gathered in."""
 
 
 @dataclass(frozen=True)
@@ -46,77 +52,57 @@ class ReadPieces:
 
 @dataclass(frozen=True)
 class PieceTask:
-    """Applies a function to pieces.
+    """Makes parts of pieces.
 
     Attributes:
-        function: Makes a result of a piece.
-        exchange: Where bad pieces are noted.
-        fan_in: So many outcomes are gathered in a group.
+        function: Makes the bytes of a piece's result.
+        exchange: Where it is noted what is done.
+        fan_in: So many parts are gathered in a group.
     """
 
-    function: Callable[[Piece], Any]
+    function: Callable[[Piece], bytes]
     exchange: Exchange
     fan_in: int = FAN_IN
 
     def __call__(self, numbered: tuple[int, str]) -> Iterator[Keyed]:
-        """Yield the outcome of a piece, unless one before it is bad."""
+        """Yield the part of a piece, unless it is not of use any more."""
         number, text = numbered
-        if self.exchange.is_bad_before(number):
+        if not self.exchange.starts(number):
             return
-        outcome = self._outcome(number, Piece.from_json(text))
-        if outcome.error:
-            self.exchange.note_error(number)
-        yield number // self.fan_in, outcome
-
-    def _outcome(self, number: int, piece: Piece) -> Outcome[Any]:
+        part = self._part(number, Piece.from_json(text))
         try:
-            return Outcome(number, self.function(piece))
+            self.exchange.note_done(number, is_bad=bool(part[2]))
+        except FileNotFoundError:
+            # The driver does not wait any more.
+            return
+        yield number // self.fan_in, part
+
+    def _part(self, number: int, piece: Piece) -> Part:
+        try:
+            return number, self.function(piece), ""
         except (UserError, FileNotFoundError) as error:
             # The driver has listed the file.
             if not (is_remote(piece.uri) or Path(piece.uri).exists()):
-                return Outcome(number, None, not_found(piece, "worker"))
+                return number, b"", not_found(piece, "worker")
             if isinstance(error, UserError):
-                return Outcome(number, None, str(error))
+                return number, b"", str(error)
             raise
         except OSError as error:
             told = storage_error(error)
             if told is None:
                 raise
-            return Outcome(number, None, f"{socket.gethostname()}: {told}")
+            return number, b"", f"{socket.gethostname()}: {told}"
 
 
-class Gather(beam.CombineFn):  # type: ignore[misc] # Beam has no types here
-    """Collects the outcomes of a group, and finishes them once, in the order of their numbers.
+@dataclass(frozen=True)
+class Map:
+    """Applies a function to a piece."""
 
-    Beam merges in any order; an outcome's number decides instead, so results are the same on any
-    runner.
+    function: Callable[[Piece], Any]
 
-    Args:
-        finish: Makes one outcome of those of a group.
-    """
-
-    def __init__(self, finish: Callable[[list[Outcome[Any]]], Outcome[Any]]) -> None:
-        self._finish = finish
-
-    def create_accumulator(self) -> list[Outcome[Any]]:
-        """Return no outcomes."""
-        return []
-
-    def add_input(
-        self, mutable_accumulator: list[Outcome[Any]], element: Outcome[Any]
-    ) -> list[Outcome[Any]]:
-        """Add an outcome."""
-        return [*mutable_accumulator, element]
-
-    def merge_accumulators(self, accumulators: Iterable[list[Outcome[Any]]]) -> list[Outcome[Any]]:
-        """Return the outcomes of all."""
-        return [outcome for accumulator in accumulators for outcome in accumulator]
-
-    def extract_output(self, accumulator: list[Outcome[Any]]) -> Outcome[Any]:
-        """Return the first error, or what the outcomes make together."""
-        found = sorted(accumulator, key=lambda outcome: outcome.number)
-        failed = [outcome for outcome in found if outcome.error]
-        return failed[0] if failed else self._finish(found)
+    def __call__(self, piece: Piece) -> bytes:
+        """Return the function's result as bytes."""
+        return results.pack(self.function, self.function(piece))
 
 
 @dataclass(frozen=True)
@@ -134,43 +120,70 @@ class Fold:
         return accumulator.state()
 
 
+class Gather(beam.CombineFn):  # type: ignore[misc] # Beam has no types here
+    """Collects the parts of a group, in the order of their numbers; of several errors, the first.
+
+    Beam merges in any order; a part's number decides instead, so results are the same on any
+    runner.
+    """
+
+    def create_accumulator(self) -> list[Part]:
+        """Return no parts."""
+        return []
+
+    def add_input(self, mutable_accumulator: list[Part], element: Part) -> list[Part]:
+        """Add a part."""
+        mutable_accumulator.append(element)
+        return mutable_accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[Part]]) -> list[Part]:
+        """Return the parts of all."""
+        return [part for accumulator in accumulators for part in accumulator]
+
+    def extract_output(self, accumulator: list[Part]) -> list[Part]:
+        """Return the first error alone, or the parts in order."""
+        found = sorted(accumulator, key=lambda part: part[0])
+        failed = [part for part in found if part[2]]
+        return failed[:1] or found
+
+
 @dataclass(frozen=True)
 class Merge:
-    """Merges states in order."""
+    """Merges the states of a group in order."""
 
     factory: Callable[[], Accumulator[Any, Any]]
 
-    def __call__(self, outcomes: list[Outcome[Any]]) -> Outcome[Any]:
-        """Return one state."""
-        total = self.factory().from_state(_state(outcomes[0]))
-        for outcome in outcomes[1:]:
-            total.merge(self.factory().from_state(_state(outcome)))
-        return Outcome(outcomes[0].number, total.state())
+    def __call__(self, keyed: tuple[int, list[Part]]) -> Keyed:
+        """Return one part, with the group that it belongs to in the next step."""
+        group, parts = keyed
+        return group // FAN_IN, self.merged(parts)
 
-
-def _state(outcome: Outcome[Any]) -> bytes:
-    if not isinstance(outcome.result, bytes):
-        raise TypeError(f"piece {outcome.number} has neither a state nor an error")
-    return outcome.result
-
-
-def listed(outcomes: list[Outcome[Any]]) -> Outcome[Any]:
-    """Return the results of a map, in order."""
-    return Outcome(0, [outcome.result for outcome in outcomes])
-
-
-def next_group(keyed: Keyed) -> Keyed:
-    """Return the outcome of a group with the group that it belongs to in the next step."""
-    group, outcome = keyed
-    return group // FAN_IN, outcome
+    def merged(self, parts: list[Part]) -> Part:
+        """Return one part."""
+        number, state, error = parts[0]
+        if len(parts) > 1:
+            total = self.factory().from_state(state)
+            for _, other, _ in parts[1:]:
+                total.merge(self.factory().from_state(other))
+            state = total.state()
+        return number, state, error
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """Writes what the pipeline made to the exchange."""
+    """Writes what the pipeline made to the exchange.
+
+    Attributes:
+        exchange: Where to write it.
+        merge: Makes one of the last group's parts; None where all are wanted.
+    """
 
     exchange: Exchange
+    merge: Merge | None
 
-    def __call__(self, keyed: Keyed) -> None:
-        """Write the last outcome."""
-        self.exchange.write_result(pickle.dumps(keyed[1]))
+    def __call__(self, keyed: tuple[int, list[Part]]) -> None:
+        """Write the parts of the last group."""
+        parts = keyed[1] if self.merge is None else [self.merge.merged(keyed[1])]
+        # The driver may not wait any more.
+        with contextlib.suppress(FileNotFoundError):
+            self.exchange.write_result(parts[0][2], [part for _, part, _ in parts])

@@ -1,6 +1,7 @@
-"""Dataclasses as plain values that JSON can hold, for the states of accumulators."""
+"""Dataclasses as plain values that JSON can hold, for what travels between processes."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -39,6 +40,8 @@ def from_plain(kind: type[Kept], plain: Any) -> Kept:
     Example:
         >>> from_plain(dict[str, set[int]], [["a", [1, 2]]])
         {'a': {1, 2}}
+        >>> from_plain(tuple[int, ...], [1, 2, 3])
+        (1, 2, 3)
     """
     made: Any = _made(kind, plain)
     found: Kept = made
@@ -53,14 +56,18 @@ def _made(kind: Any, plain: Any) -> Any:
     if NoneType in arguments:
         others = [argument for argument in arguments if argument is not NoneType]
         return _made(others[0], plain) if plain is not None and len(others) == 1 else plain
-    if isinstance(origin, type) and issubclass(origin, dict):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         # The values of a Counter are numbers.
         of_key, of_entry = (*arguments, int)[:2]
-        return origin({_made(of_key, key): _made(of_entry, entry) for key, entry in plain})
-    if origin in (set, list):
-        return origin(_made(arguments[0], entry) for entry in plain)
+        made = {_made(of_key, key): _made(of_entry, entry) for key, entry in plain}
+        return origin(made) if issubclass(origin, dict) else made
+    if origin in (set, list, Sequence):
+        made_of = (_made(arguments[0], entry) for entry in plain)
+        return set(made_of) if origin is set else list(made_of)
     if origin is tuple:
-        return tuple(_made(each, entry) for each, entry in zip(arguments, plain, strict=True))
+        is_long = arguments[1:] == (...,)
+        kinds = arguments[:1] * len(plain) if is_long else arguments
+        return tuple(_made(each, entry) for each, entry in zip(kinds, plain, strict=True))
     return plain
 
 
