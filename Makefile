@@ -99,6 +99,7 @@ help:
 	@echo 'make sbom       bills of materials of the images, from locks and images, in build/sbom'
 	@echo 'make audit      known vulnerabilities of locked packages; ADVISORIES=URL asks another source'
 	@echo 'make licenses   record the licenses of locked packages and write docs/licenses.md'
+	@echo 'make prism      build the runner Prism of Beam, which some tests use; needs Go'
 	@echo 'make golden     write the golden compiled specs anew'
 	@echo 'make locks      resolve every lock file anew'
 	@echo 'make clean      remove environments and everything built'
@@ -133,6 +134,13 @@ $(foreach name,$(ENVIRONMENTS) $(ON_DEMAND),$(eval $(VENVS)/$(name)/.packages: $
 $(ON_DEMAND): %: $(VENVS)/%/.ready
 $(ON_DEMAND:%=%-if-possible): %-if-possible: setup
 	@$(MAKE) --silent --no-print-directory $* || echo 'no environment $*: its tests are skipped' >&2
+
+# Beam's runner Prism. Its tests are skipped without it: building it takes Go and some minutes.
+PRISM_VERSION := v2.77.0
+.PHONY: prism
+prism: $(VENVS)/prism/bin/prism
+$(VENVS)/prism/bin/prism:
+	@GOBIN='$(abspath $(@D))' go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM_VERSION)
 
 # They take most of their packages from the cache that this one fills.
 $(VENVS)/tfdv/.packages $(VENVS)/serving/.packages: | $(VENVS)/tensorflow/.packages

@@ -203,7 +203,9 @@ def _from_function(inputs: _Inputs, directory: Path) -> _WrittenGraph:
     settings = inputs.options
     function = user_function.load(settings.preprocessing_fn)
     given = [column.feature for column in inputs.candidates]
-    made = user_function.write(function, inputs.examples, given, inputs.task, directory)
+    made = user_function.write(
+        function, inputs.examples, given, inputs.task, directory, inputs.engine
+    )
     unused = [
         DroppedColumn(feature.name, "not used by the preprocessing_fn")
         for feature in given

@@ -58,8 +58,8 @@ def _check_conf(values: Mapping[str, str]) -> None:
             raise ValueError(f"{name!r} is set by the engine; use a key of {DOCUMENT} instead")
 
 
-DIRECT_RUNNER = "DirectRunner"
-RUNNERS = (DIRECT_RUNNER, "PrismRunner", "PortableRunner", "FlinkRunner", "DataflowRunner")
+DIRECT_RUNNER, _PRISM_RUNNER, _PORTABLE_RUNNER = "DirectRunner", "PrismRunner", "PortableRunner"
+RUNNERS = (DIRECT_RUNNER, _PRISM_RUNNER, _PORTABLE_RUNNER, "FlinkRunner", "DataflowRunner")
 """The runners of Beam that the engine knows."""
 
 _OPTION = re.compile(r"[a-z][a-z0-9_]*")
@@ -164,10 +164,12 @@ class BeamSettings(EngineSettings):
     """The engine that runs on Apache Beam, besides `EngineSettings`.
 
     Attributes:
-        runner: `DirectRunner` (in the task), `PrismRunner` (a process beside it), `PortableRunner`
+        runner: `DirectRunner` (in the task), `PrismRunner` (the program `options.prism_location`
+            beside it), `PortableRunner`
             (a job service at `options.job_endpoint`), `FlinkRunner` or `DataflowRunner`.
         temp_location: Through this path or URI, which the task and all workers can read and write,
-            pieces go to the workers, and one result comes back. Empty only for `DirectRunner`.
+            pieces go to the workers, and one result comes back. Empty where the workers are on
+            this machine: with `DirectRunner`, and `PrismRunner` as it is.
         options: Beam's own options, by name without hyphens; `true` for a flag, a list for an
             option that is given several times.
     """
@@ -244,13 +246,21 @@ def _settings(document: Any, source: str) -> Settings:
 
 
 def _check_together(settings: BeamSettings, source: str) -> None:
-    if settings.runner != DIRECT_RUNNER and not settings.temp_location:
+    runner, options = settings.runner, settings.options
+    # Workers elsewhere, if any.
+    is_here = runner in (DIRECT_RUNNER, _PRISM_RUNNER) and not options.get("environment_type")
+    if not is_here and not settings.temp_location:
         raise UserError(
-            f"{source}: {settings.runner} needs temp_location: a path or URI that the task and all "
-            "workers can read and write."
+            f"{source}: {runner} needs temp_location: a path or URI that the task and all workers "
+            "can read and write."
         )
-    if settings.runner == "PortableRunner" and not settings.options.get("job_endpoint"):
-        raise UserError(f"{source}: PortableRunner needs options.job_endpoint, such as host:8099.")
+    if runner == _PORTABLE_RUNNER and not options.get("job_endpoint"):
+        raise UserError(f"{source}: {runner} needs options.job_endpoint, such as host:8099.")
+    if runner == _PRISM_RUNNER and not options.get("prism_location"):
+        raise UserError(
+            f"{source}: {runner} needs options.prism_location, the path of the program prism: "
+            "nothing is downloaded."
+        )
 
 
 def processing_option() -> Any:

@@ -2,25 +2,33 @@
 
 import importlib
 import logging
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.dense_columns import dense_column
 from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.processing_settings import BeamSettings
 from kfp_tabular.components.feature_engineering.features.column_facts import batch_rows
 from kfp_tabular.components.feature_engineering.features.planned_features import TransformedColumn
 from kfp_tabular.components.feature_engineering.graph import transform_graph
 from kfp_tabular.components.feature_engineering.task_resolution import TRAIN
+
+if TYPE_CHECKING:
+    from kfp_tabular.components.common.processing.beam.beam_engine import BeamEngine
+
+_UNKNOWN_TO_TENSORFLOW = ("s3://", "minio://")
 
 Function = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -79,6 +87,7 @@ def write(
     features: Sequence[RawFeature],
     task: Task,
     directory: Path,
+    engine: Engine | None = None,
 ) -> AnalyzedFunction:
     """Analyze the train split with a function, and write the function's transform graph.
 
@@ -91,6 +100,7 @@ def write(
         features: The raw features that the function may use.
         task: The task, with the name and the classes of the label.
         directory: An existing directory.
+        engine: Of one that runs pipelines of Beam, its runner analyzes; else Beam does it here.
 
     Raises:
         UserError: The function asks for an unknown feature, or returns something that the
@@ -109,7 +119,7 @@ def write(
         raise UserError("preprocessing_fn: the outputs do not depend on any feature.")
     _logger.info("preprocessing_fn uses %d of %d features", len(used), len(features))
     if analyzed:
-        _analyze(checked, examples, used, directory)
+        _analyze(checked, examples, used, directory, engine)
     else:
         transform_graph.write_without_analyzers(checked, used, directory)
     outputs = _outputs(directory)
@@ -209,11 +219,13 @@ def _outputs(directory: Path) -> tuple[TransformedColumn, ...]:
 
 
 def _analyze(
-    function: _Checked, examples: Examples, features: Sequence[RawFeature], directory: Path
+    function: _Checked,
+    examples: Examples,
+    features: Sequence[RawFeature],
+    directory: Path,
+    engine: Engine | None,
 ) -> None:
     import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tensorflow_transform import beam as tft_beam
     from tfx_bsl.tfxio import tensor_adapter
@@ -231,22 +243,36 @@ def _analyze(
         representation.dense_tensor.shape.SetInParent()
         representations[feature.name] = representation
     config = tensor_adapter.TensorAdapterConfig(read.schema, representations)
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        tft_beam.Context(temp_dir=temporary),
-        # FnApiRunner, because "DirectRunner" first tries to download another runner. Empty
-        # options, because Beam would parse this process's own arguments.
-        beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline,
-    ):
-        # The graph's elements are names of row groups. Beam pickles and compresses elements,
-        # which takes most of the time if they are the rows themselves.
-        batches = (
-            pipeline
-            | "RowGroups" >> beam.Create(items, reshuffle=False)
-            | "ReadBatches" >> beam.FlatMap(read)
+    runs = _beam_engine(engine)
+    with runs.folder() as folder:
+        with tft_beam.Context(temp_dir=folder), runs.pipeline() as pipeline:
+            # The graph's elements are names of row groups. Beam pickles and compresses elements,
+            # which takes most of the time if they are the rows themselves.
+            groups = pipeline | "RowGroups" >> beam.Create(items, reshuffle=False)
+            if runs is engine:
+                # Or one worker reads them all. Here, they stay in order, so sums are the same.
+                groups |= "Spread" >> beam.Reshuffle()
+            batches = groups | "ReadBatches" >> beam.FlatMap(read)
+            analyzed = (batches, config) | tft_beam.AnalyzeDataset(function)
+            _ = analyzed | tft_beam.WriteTransformFn(f"{folder}/graph")
+        # A worker has written it.
+        with storage.local_copy(f"{folder}/graph") as graph:
+            shutil.copytree(graph, directory, dirs_exist_ok=True)
+
+
+def _beam_engine(engine: Engine | None) -> "BeamEngine":
+    """Return the engine itself if it runs pipelines of Beam, else one that runs them here."""
+    from kfp_tabular.components.common.processing.beam.beam_engine import BeamEngine
+
+    if not isinstance(engine, BeamEngine):
+        return BeamEngine(BeamSettings(), "kfp-tabular")
+    if engine.temp_location.startswith(_UNKNOWN_TO_TENSORFLOW):
+        raise UserError(
+            f"processing.temp_location {engine.temp_location}: tf.Transform analyzes a "
+            "preprocessing_fn, and knows paths and gs:// URIs only. Give transform-features "
+            "another temp_location by processing.tasks."
         )
-        analyzed = (batches, config) | tft_beam.AnalyzeDataset(function)
-        _ = analyzed | tft_beam.WriteTransformFn(str(directory))
+    return engine
 
 
 class ReadBatches:

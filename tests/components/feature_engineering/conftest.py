@@ -90,7 +90,7 @@ def transformer(root: Path):
     """Return the function that the fixture `run` is, for fixtures of a wider scope."""
     count = iter(range(100))
 
-    def _run(splits, schema=None, label="y", formats=None, **settings):
+    def _run(splits, schema=None, label="y", formats=None, engine=None, **settings):
         folder = root / f"run{next(count)}"
         if isinstance(splits, pa.Table):
             splits = {"train": splits}
@@ -105,7 +105,7 @@ def transformer(root: Path):
             summary=folder / "out" / "summary",
             options=TransformOptions(label=label, **settings),
         )
-        return Done(transform.run(request), request)
+        return Done(transform.run(request, engine), request)
 
     return _run
 

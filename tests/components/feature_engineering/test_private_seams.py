@@ -91,7 +91,7 @@ def test_the_runner_of_an_analysis() -> None:
     with seam(
         "apache-beam",
         "the module of FnApiRunner, which runs a pipeline in this process",
-        user="components/feature_engineering/graph/user_function.py",
+        user="components/common/processing/beam/installation.py",
     ):
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions

@@ -74,6 +74,17 @@ class BeamEngine:
         for piece, result in zip(pieces, packed, strict=True):
             yield piece, results.unpack(function, result)
 
+    @property
+    def temp_location(self) -> str:
+        """The location that the task and all workers share; empty for this machine."""
+        return self._settings.temp_location
+
+    @contextmanager
+    def folder(self) -> Iterator[str]:
+        """Make a folder that the task and all workers share, and remove it afterwards."""
+        with exchange.opened(self._settings.temp_location) as found:
+            yield found.uri
+
     @contextmanager
     def pipeline(self) -> "Iterator[beam.Pipeline]":
         """Run the pipeline that the block builds; cancel it where this is left early.

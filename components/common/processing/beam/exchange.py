@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
 
-from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -75,39 +75,51 @@ class Exchange:
         """Whether a piece is still of use: the driver waits, and no piece before it is bad."""
         return self._is_there() and all(bad >= number for bad in self._numbers(_ERRORS))
 
+    @cached_property
+    def _path(self) -> Path:
+        return parse(self.uri).path
+
+    @cached_property
+    def _folders(self) -> dict[str, Folder]:
+        """The folder and its parts if it is in an object store; each keeps its connection."""
+        if parse(self.uri).is_local:
+            return {}
+        whole = Folder(self.uri)
+        return {"": whole, _ERRORS: whole.folder(_ERRORS), _DONE: whole.folder(_DONE)}
+
     def _is_there(self) -> bool:
-        location = parse(self.uri)
-        if location.is_local:
-            return (location.path / _PIECES).exists()
-        return Folder(self.uri).stat(_PIECES) is not None
+        if self._folders:
+            return self._folders[""].stat(_PIECES) is not None
+        return (self._path / _PIECES).exists()
 
     def _numbers(self, name: str) -> list[int]:
-        location = parse(f"{self.uri}/{name}")
-        if not location.is_local:
-            return [int(found) for found in Folder(str(location)).list()]
+        if self._folders:
+            return [int(found) for found in self._folders[name].list()]
         with contextlib.suppress(FileNotFoundError):
-            return [int(path.name) for path in location.path.iterdir() if path.name.isdigit()]
+            return [int(path.name) for path in (self._path / name).iterdir() if path.name.isdigit()]
         return []
 
     def _write(self, name: str, content: bytes) -> None:
-        location = parse(f"{self.uri}/{name}")
-        if location.is_local:
+        if not self._folders:
+            path = self._path / name
             # Two attempts may write at a time.
-            partial = location.path.with_name(f".{location.path.name}.{uuid4().hex}")
+            partial = path.with_name(f".{path.name}.{uuid4().hex}")
             partial.write_bytes(content)
-            partial.replace(location.path)
+            partial.replace(path)
             return
         with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
             path = Path(folder) / "content"
             path.write_bytes(content)
-            storage.upload(path, f"{self.uri}/{name}")
+            self._folders[""].upload({name: path})
 
     def _read(self, name: str) -> bytes:
-        location = parse(f"{self.uri}/{name}")
-        if location.is_local:
-            return location.path.read_bytes()
-        with storage.local_copy(f"{self.uri}/{name}") as path:
-            return path.read_bytes()
+        if not self._folders:
+            return (self._path / name).read_bytes()
+        folder = self._folders[""]
+        stored = folder.stat(name)
+        if stored is None:
+            raise FileNotFoundError(f"{self.uri}/{name}")
+        return folder.read(stored, 0, stored.size)
 
 
 @contextmanager

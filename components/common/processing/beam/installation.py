@@ -1,6 +1,7 @@
 """Finds Beam, and makes its options and its runner."""
 
 import importlib.util
+import logging
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ _JOB_ENDPOINT = "job_endpoint"
 
 
 def require() -> None:
-    """Check that Beam can be imported.
+    """Check that Beam can be imported, and make it quiet.
 
     Raises:
         UserError: It cannot; the message names the way out.
     """
+    # It tells of each connection and each state.
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
     if importlib.util.find_spec("apache_beam") is None:
         raise UserError(
             "processing: the engine beam needs apache_beam, which this environment lacks. The "

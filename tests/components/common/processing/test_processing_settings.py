@@ -121,6 +121,19 @@ def test_a_task_has_the_document_that_names_it() -> None:
             {"engine": "beam", "runner": "PortableRunner", "temp_location": "/shared"},
             "PortableRunner needs options.job_endpoint, such as host:8099.",
         ),
+        (
+            {"engine": "beam", "runner": "PrismRunner"},
+            "PrismRunner needs options.prism_location, the path of the program prism: nothing is "
+            "downloaded.",
+        ),
+        (
+            {
+                "engine": "beam",
+                "runner": "PrismRunner",
+                "options": {"prism_location": "/prism", "environment_type": "EXTERNAL"},
+            },
+            "processing (beam): PrismRunner needs temp_location: a path or URI",
+        ),
         ({"engine": "beam", "temp_location": "tmp"}, "expected an absolute path or a gs://"),
         (
             {"engine": "beam", "options": {"--region": "x"}},

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,13 @@ from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesW
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import engines
 from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.beam import beam_engine, exchange
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece
 from tests.beam_services import Services
+
+_PATIENCE = 300
 
 
 class Listing:
@@ -61,7 +66,7 @@ def starts(piece: Piece) -> Iterator[str]:
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     document = {"engine": "beam"}
     if request.param == "portable":
-        document = request.getfixturevalue("beam_services").document()
+        document = request.getfixturevalue("beam_services").document(processes=True)
     with engines.opened(document, "validate-data") as opened:
         yield opened.engine
 
@@ -82,10 +87,11 @@ def test_the_shape_of_merging_is_fixed(engine: Engine) -> None:
 
 
 def test_a_portable_runner_works_in_other_processes(beam_services: Services) -> None:
-    with engines.opened(beam_services.document(), "validate-data") as opened:
+    with engines.opened(beam_services.document(processes=True), "validate-data") as opened:
         _, processes = opened.engine.fold(pieces(3), Listing, starts)
 
-    assert os.getpid() not in processes
+    assert processes
+    assert processes.isdisjoint([os.getpid(), beam_services.pool_id])
     assert list((beam_services.folder / "exchange").iterdir()) == []
 
 
@@ -197,6 +203,84 @@ class Sum:
 
     def result(self) -> float:
         return self.total
+
+
+def test_progress_is_told(
+    engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_engine, "_SECONDS_BETWEEN_MESSAGES", 0.02)
+    told = threading.Event()
+    handler = _Sets(told, "sizes: 1 of 2 rows in")
+    logging.getLogger("kfp_tabular").addHandler(handler)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def release() -> None:
+            told.wait(_PATIENCE)
+            Path(folder, "go").touch()
+
+        thread = threading.Thread(target=release)
+        thread.start()
+        try:
+            with caplog.at_level(logging.INFO):
+                list(engine.map(pieces(2), Waiting(folder), what="sizes"))
+        finally:
+            told.set()
+            thread.join()
+            logging.getLogger("kfp_tabular").removeHandler(handler)
+
+    assert "sizes: 1 of 2 rows in" in caplog.text
+    assert "sizes: 2 rows in" in caplog.text
+
+
+class Waiting:
+    """Returns a piece's number; of all but the first that is asked for, once a file is there."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, piece: Piece) -> int:
+        try:
+            Path(self.folder, "first").touch(exist_ok=False)
+        except FileExistsError:
+            deadline = time.monotonic() + _PATIENCE
+            while not Path(self.folder, "go").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        return piece.start
+
+
+class _Sets(logging.Handler):
+    """Sets an event once a message comes."""
+
+    def __init__(self, event: threading.Event, text: str) -> None:
+        super().__init__()
+        self.event, self.text = event, text
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.text in record.getMessage():
+            self.event.set()
+
+
+def test_nothing_that_is_pickled_is_read(
+    beam_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    whole = exchange.Exchange.read_result
+
+    def noted(self: exchange.Exchange) -> tuple[str, list[bytes]]:
+        read.append((Path(self.uri) / "result.arrow").read_bytes())
+        return whole(self)
+
+    monkeypatch.setattr(exchange.Exchange, "read_result", noted)
+    with engines.opened(beam_services.document(), "validate-data") as opened:
+        opened.engine.fold(pieces(3), Listing, starts)
+        list(opened.engine.map(pieces(3), lambda piece: piece.uri))
+
+    for content in read:
+        # An Arrow stream, which `unpack` reads.
+        assert content.startswith(b"\xff\xff\xff\xff")
+        assert set(states.unpack(content)) == {"error", "parts"}
+    assert len(read) == 2
 
 
 def test_examples_are_read_by_the_executors(engine: Engine, tmp_path: Path) -> None:
