@@ -30,9 +30,13 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.evaluation import claims
+from kfp_tabular.components.evaluation.claims import Claim
+from kfp_tabular.components.evaluation.comparison.differences import Difference
+from kfp_tabular.components.evaluation.conditions import Check, SliceEstimates
 from kfp_tabular.components.evaluation.metrics import binary, multiclass, regression
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
-from kfp_tabular.components.evaluation.options import EvaluationOptions
+from kfp_tabular.components.evaluation.options import HOLM, EvaluationOptions
 
 METRICS: Mapping[TaskKind, tuple[str, ...]] = {
     "binary": (*binary.METRICS, binary.CALIBRATION_ERROR),
@@ -95,64 +99,6 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One condition and its result.
-
-    Attributes:
-        kind: `threshold`, `change`, `trivial`, `recall` or `baseline`.
-        metric: The metric.
-        slice: The slice's name; empty for all rows.
-        condition: The condition, as text.
-        value: The measured value; None if the metric is undefined.
-        interval: Its 95% interval; None if it has none.
-        passed: Whether the condition holds.
-    """
-
-    kind: str
-    metric: str
-    slice: str
-    condition: str
-    value: float | None
-    interval: tuple[float, float] | None
-    passed: bool
-
-    def __str__(self) -> str:
-        change = f"change of {self.metric}"
-        what = {"change": change, "baseline": change, "recall": "the lowest recall of a class"}
-        where = f" of {self.slice}" if self.slice else ""
-        found = "undefined" if self.value is None else f"{self.value:.6g}"
-        within = (
-            f" (95% interval {self.interval[0]:.6g} to {self.interval[1]:.6g})"
-            if self.interval
-            else ""
-        )
-        verdict = "passed" if self.passed else "failed"
-        return (
-            f"{what.get(self.kind, self.metric)}{where} is {found}{within}; "
-            f"required: {self.condition} ({verdict})."
-        )
-
-
-@dataclass(frozen=True)
-class SliceEstimates:
-    """The metrics of one slice.
-
-    Attributes:
-        slicing: The slicing's name.
-        name: The slice's name, such as `company=Flash Cab`.
-        rows: Its number of rows.
-        metrics: The metrics that are defined.
-        changes: Their changes from the baseline; empty without one.
-    """
-
-    slicing: str
-    name: str
-    rows: int
-    metrics: Mapping[str, Estimate]
-    changes: Mapping[str, Estimate]
-
-
-@dataclass(frozen=True)
 class Quality:
     """What the default blessing asks for.
 
@@ -195,11 +141,15 @@ class Bounds:
             every class.
         change_thresholds: Bounds on changes from the baseline. Without any, a model must not be
             worse than its baseline by more than the interval, in the primary metric.
+        claims: Tests of changes from the baseline.
+        correction: How the p-values of several slices are adjusted.
         accepted: The classes that need not be answered; `no-recall` for all.
     """
 
     thresholds: tuple[Bound, ...] = ()
     change_thresholds: tuple[Bound, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    correction: str = HOLM
     accepted: frozenset[str] = frozenset()
 
     @classmethod
@@ -209,8 +159,15 @@ class Bounds:
         return cls(
             parse_bounds(options.thresholds, kind, slicings),
             parse_bounds(changes, kind, slicings, argument="change_thresholds"),
+            parse_claims(changes, kind, slicings),
+            options.slice_correction,
             frozenset(options.accept),
         )
+
+    @property
+    def judge_changes(self) -> bool:
+        """Whether changes from the baseline have conditions of their own."""
+        return bool(self.change_thresholds or self.claims)
 
 
 def parse_bounds(
@@ -239,8 +196,56 @@ def parse_bounds(
         >>> str(bound), bound.includes(0.8)
         ('at least 0.9', False)
     """
-    ending = "_change" if argument == "change_thresholds" else ""
+    is_change = argument == "change_thresholds"
+    ending = "_change" if is_change else ""
     bounds = []
+    for metric, entry in _entries(document, kind, argument):
+        if not (is_change and _only_claims(entry)):
+            bounds.append(_bound(metric, entry, slicings, argument, ending))
+    # KFP passes documents with their keys in any order.
+    return tuple(sorted(bounds, key=lambda bound: METRICS[kind].index(bound.metric)))
+
+
+def parse_claims(
+    document: Mapping[str, Any], kind: TaskKind, slicings: Sequence[str]
+) -> tuple[Claim, ...]:
+    """Read the tests among `change_thresholds`.
+
+    Args:
+        document: As for `parse_bounds`; the keys of tests are those of `claims.KINDS`, and their
+            values are margins.
+        kind: The task.
+        slicings: Names of the slicings.
+
+    Raises:
+        UserError: As `parse_bounds`, for a margin below 0, and for a metric without a test.
+
+    Example:
+        >>> (claim,) = parse_claims({"auc": {"non_inferior": 0.005}}, "binary", [])
+        >>> str(claim)
+        'not worse by more than 0.005, shown at 2.5%'
+    """
+    argument = "change_thresholds"
+    found = []
+    for metric, entry in _entries(document, kind, argument):
+        for name in claims.KINDS:
+            if not isinstance(entry, Mapping) or name not in entry:
+                continue
+            where = f"{argument}: {metric!r}"
+            if metric in claims.WITHOUT_TEST:
+                raise UserError(f"{where}: there is no test of this metric; leave out {name!r}.")
+            margin = _number(entry, name, where)
+            if margin < 0:
+                raise UserError(f"{where}: {name!r} is a margin from 0, found {margin:g}.")
+            slicing = _slicing(metric, entry, slicings, where)
+            rows = int(_number(entry, "min_rows", where, SMALLEST_SLICE))
+            found.append(Claim(metric, name, margin, slicing, rows))
+    return tuple(sorted(found, key=lambda claim: METRICS[kind].index(claim.metric)))
+
+
+def _entries(
+    document: Mapping[str, Any], kind: TaskKind, argument: str
+) -> Iterable[tuple[str, Any]]:
     for metric, entries in document.items():
         if metric not in METRICS[kind]:
             raise UserError(
@@ -248,9 +253,18 @@ def parse_bounds(
                 f"{', '.join(METRICS[kind])}.{closest(metric, METRICS[kind])}"
             )
         for entry in entries if isinstance(entries, list) else [entries]:
-            bounds.append(_bound(metric, entry, slicings, argument, ending))
-    # KFP passes documents with their keys in any order.
-    return tuple(sorted(bounds, key=lambda bound: METRICS[kind].index(bound.metric)))
+            yield metric, entry
+
+
+def _only_claims(entry: Any) -> bool:
+    """Return whether an entry of `change_thresholds` has tests, but no bound."""
+    if not isinstance(entry, Mapping):
+        return False
+    return bool(entry.keys() & set(claims.KINDS)) and not entry.keys() - {
+        *claims.KINDS,
+        "slice",
+        "min_rows",
+    }
 
 
 def judge(
@@ -260,6 +274,7 @@ def judge(
     slices: Sequence[SliceEstimates],
     bounds: Bounds,
     quality: Quality,
+    differences: Mapping[str, Difference] | None = None,
 ) -> list[Check]:
     """Check each condition; the model is blessed if all hold.
 
@@ -270,6 +285,7 @@ def judge(
         slices: The slices.
         bounds: The bounds.
         quality: What counts without thresholds.
+        differences: Tests of the changes on all rows.
 
     Example:
         >>> quality = Quality(Estimate(0.6, (0.5, 0.7)))
@@ -285,14 +301,16 @@ def judge(
             checks.append(_recall(quality, bounds.accepted))
     if changes is not None:
         checks.extend(_check("change", bounds.change_thresholds, changes, slices))
-        if not bounds.change_thresholds:
+        checks.extend(claims.judge(bounds.claims, differences or {}, slices, bounds.correction))
+        if not bounds.judge_changes:
             checks.append(_not_worse(kind, changes))
     return checks
 
 
 def _bound(metric: str, entry: Any, slicings: Sequence[str], argument: str, ending: str) -> Bound:
     least, most = f"min{ending}", f"max{ending}"
-    known = (least, most, "slice", "min_rows")
+    tests = claims.KINDS if ending else ()
+    known = (least, most, *tests, "slice", "min_rows")
     where = f"{argument}: {metric!r}"
     if not isinstance(entry, Mapping):
         raise UserError(f'{where}: expected a bound such as {{"{least}": 0.9}}, found {entry!r}.')
@@ -303,18 +321,12 @@ def _bound(metric: str, entry: Any, slicings: Sequence[str], argument: str, endi
                 f"{closest(str(key), known)}"
             )
     for key in (least, most, "min_rows"):
-        value = entry.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-            raise UserError(f"{where}: {key!r} must be a number, found {value!r}.")
+        _number(entry, key, where, 0.0)
     if least not in entry and most not in entry:
-        raise UserError(f"{where}: give {least!r}, {most!r} or both.")
-    slicing = ",".join(part.strip() for part in str(entry.get("slice", "")).split(","))
-    if slicing and metric == binary.CALIBRATION_ERROR:
-        raise UserError(f"{where}: this metric is measured on all rows only; leave out 'slice'.")
-    if slicing and slicing not in slicings:
         raise UserError(
-            f"{where}: {slicing!r} is not among slice_columns.{closest(slicing, slicings)}"
+            f"{where}: give {least!r}, {most!r} or both{', or a test' if tests else ''}."
         )
+    slicing = _slicing(metric, entry, slicings, where)
     return Bound(
         metric=metric,
         least=float(entry[least]) if least in entry else None,
@@ -322,6 +334,24 @@ def _bound(metric: str, entry: Any, slicings: Sequence[str], argument: str, endi
         slicing=slicing,
         min_rows=int(entry.get("min_rows", SMALLEST_SLICE)),
     )
+
+
+def _number(entry: Mapping[str, Any], key: str, where: str, default: float | None = None) -> float:
+    value = entry.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise UserError(f"{where}: {key!r} must be a number, found {value!r}.")
+    return float(value)
+
+
+def _slicing(metric: str, entry: Mapping[str, Any], slicings: Sequence[str], where: str) -> str:
+    slicing = ",".join(part.strip() for part in str(entry.get("slice", "")).split(","))
+    if slicing and metric == binary.CALIBRATION_ERROR:
+        raise UserError(f"{where}: this metric is measured on all rows only; leave out 'slice'.")
+    if slicing and slicing not in slicings:
+        raise UserError(
+            f"{where}: {slicing!r} is not among slice_columns.{closest(slicing, slicings)}"
+        )
+    return slicing
 
 
 def _check(

@@ -23,6 +23,8 @@ def evaluate_model(
     slice_columns: List[str] = [],
     thresholds: Dict[str, Any] = {},
     change_thresholds: Dict[str, Any] = {},
+    slice_correction: str = "holm",
+    entity_columns: List[str] = [],
     accept: List[str] = [],
     max_slices: int = 100,
     bootstrap_samples: int = 1000,
@@ -83,8 +85,12 @@ def evaluate_model(
             `"slice": "column"` each slice of that column must keep the bound, except slices with
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
         change_thresholds: Bounds by metric on the change from the baseline:
-            `{"auc": {"min_change": -0.01}}`, also `max_change`, `slice` and `min_rows`. Not
-            checked without a baseline.
+            `{"auc": {"min_change": -0.01}}`, also `max_change`, `slice`, `min_rows`, and margins of
+            tests: `superior`, `non_inferior`, `not_worse`. Not checked without a baseline.
+        slice_correction: How tests of changes in several slices allow for their number: `holm`
+            bounds the chance of any false alarm, `benjamini-hochberg` the share of false ones.
+        entity_columns: Columns that name what a row is about, such as a customer. If several rows
+            are about the same one, intervals and tests resample all its rows together.
         accept: What is known and wanted: classes of which the model need not find any row, or codes
             of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
             Accepted findings become notes.

@@ -1,7 +1,7 @@
 """The fold over a split with predictions: counts what the metrics, charts and samples need."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,8 +16,13 @@ from kfp_tabular.components.common.prediction.predicted_batches import (
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.evaluation.comparison import entities
+from kfp_tabular.components.evaluation.comparison.compared import Comparison
+from kfp_tabular.components.evaluation.comparison.entities import Entities, EntityCounts
+from kfp_tabular.components.evaluation.comparison.paired_answers import PairedAnswers
 from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector, SampledRows
 from kfp_tabular.components.evaluation.golden_selection import GoldenRows, GoldenSelection
+from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement, MeasurementFold
 from kfp_tabular.components.evaluation.slices import Slicing
 
@@ -31,12 +36,26 @@ class CountingPlan:
         slicings: The slicings.
         seed: Seed of what is random: bootstrap groups and samples.
         explained_rows: How many rows to keep to explain the model on.
+        entity_columns: The columns that name what a row is about; rows of one are resampled
+            together. Empty if each row is by itself.
     """
 
     specs: tuple[ModelSpec, ...]
     slicings: tuple[Slicing, ...] = ()
     seed: int = 0
     explained_rows: int = 0
+    entity_columns: tuple[str, ...] = ()
+
+    def thresholded(self) -> list[ModelSpec]:
+        """Return the first model's description for each model, with the model's own threshold."""
+        first = self.specs[0]
+        return [
+            replace(first, decision_threshold=spec.decision_threshold)
+            # A threshold for the other class means nothing here.
+            if spec.classes == first.classes
+            else first
+            for spec in self.specs
+        ]
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,8 @@ class Tally:
         rows: Number of rows that were counted.
         without_label: Number of rows left out because they have no label.
         unknown_class: Number of rows left out because the model does not know their class.
+        comparison: What both models' answers to the same rows show; None without a baseline.
+        entities: The entities of the rows; None if each row is by itself.
     """
 
     spec: ModelSpec
@@ -64,6 +85,8 @@ class Tally:
     rows: int
     without_label: int
     unknown_class: int
+    comparison: Comparison | None = None
+    entities: Entities | None = None
 
 
 def count(
@@ -115,7 +138,10 @@ class EvaluationFold:
     def __init__(self, plan: CountingPlan, split: str) -> None:
         self._plan, self._split = plan, split
         slices = [len(slicing.slices) for slicing in plan.slicings]
-        self._measurements = [MeasurementFold(plan.specs[0], slices) for _ in plan.specs]
+        specs = plan.thresholded()
+        self._measurements = [MeasurementFold(spec, slices) for spec in specs]
+        self._paired = PairedAnswers.of(specs, slices) if len(specs) > 1 else None
+        self._entities = EntityCounts()
         self._golden = GoldenSelection(plan.specs[0])
         self._explained = RowCollector(plan.explained_rows, plan.specs[0].inputs)
         # Rows that were counted, without a label, and of an unknown class.
@@ -132,28 +158,42 @@ class EvaluationFold:
             self._explained.add(batch, keys)
         cells = [slicing.cells(batch.columns) for slicing in self._plan.slicings]
         specs = self._plan.specs
-        for spec, measurement, values in zip(
-            specs, self._measurements, batch.predictions, strict=True
-        ):
-            predictions = align_classes(values, spec.classes, specs[0].classes)
-            measurement.add(keys, batch.labels, predictions, cells)
+        drawn = keys
+        if self._plan.entity_columns:
+            drawn = entities.keys_of(batch.columns, self._plan.entity_columns, self._plan.seed)
+            self._entities.add(drawn)
+        groups = bootstrap.groups_of(drawn)
+        answers = [
+            align_classes(values, spec.classes, specs[0].classes)
+            for spec, values in zip(specs, batch.predictions, strict=True)
+        ]
+        for measurement, predictions in zip(self._measurements, answers, strict=True):
+            measurement.add(keys, batch.labels, predictions, cells, groups)
+        if self._paired is not None:
+            self._paired.add(keys, batch.labels, answers, cells)
 
     def merge(self, other: "EvaluationFold") -> None:
         """Add what another accumulator has seen."""
         self._rows += other._rows
         self._golden.merge(other._golden)
         self._explained.merge(other._explained)
+        self._entities.merge(other._entities)
+        if self._paired is not None and other._paired is not None:
+            self._paired.merge(other._paired)
         for ours, theirs in zip(self._measurements, other._measurements, strict=True):
             ours.merge(theirs)
 
     def state(self) -> bytes:
         """Return the state as bytes."""
         parts = {str(place): each.state() for place, each in enumerate(self._measurements)}
+        if self._paired is not None:
+            parts["paired"] = self._paired.state()
         return states.pack(
             {
                 "rows": self._rows,
                 "golden": self._golden.state(),
                 "explained": self._explained.state(),
+                "entities": self._entities.state(),
                 **parts,
             }
         )
@@ -165,6 +205,9 @@ class EvaluationFold:
         found._rows = parts.pop("rows")
         found._golden = self._golden.from_state(parts.pop("golden"))
         found._explained = self._explained.from_state(parts.pop("explained"))
+        found._entities = self._entities.from_state(parts.pop("entities"))
+        if self._paired is not None:
+            found._paired = self._paired.from_state(parts.pop("paired"))
         found._measurements = [
             each.from_state(part)
             for each, part in zip(self._measurements, parts.values(), strict=True)
@@ -174,6 +217,8 @@ class EvaluationFold:
     def result(self) -> Tally:
         """Return the counts."""
         rows, without_label, unknown_class = self._rows.tolist()
+        found = self._entities.result() if self._plan.entity_columns else None
+        paired = self._paired
         return Tally(
             spec=self._plan.specs[0],
             split=self._split,
@@ -181,6 +226,8 @@ class EvaluationFold:
             measurements=[each.result() for each in self._measurements],
             golden=self._golden.result(),
             explained=self._explained.result(),
+            comparison=None if paired is None else Comparison(paired.result(), found),
+            entities=found,
             rows=rows,
             without_label=without_label,
             unknown_class=unknown_class,

@@ -26,6 +26,7 @@ from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.statistics import leaks
 from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
+from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.counting import CountingPlan, EvaluationFold, count
 from kfp_tabular.components.evaluation.explanations import effort, explain
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
@@ -108,6 +109,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
     predicted_batches.check_columns(request.model, examples, spec)
     model_findings.check_accepted(given.accept, spec.classes)
     engine = LocalEngine() if engine is None else engine
+    entities.check(given.entity_columns, examples.schema.names)
     slicings = slices.plan(examples, split, given.slice_columns, given.max_slices, engine)
     bounds = Bounds.of(given, spec.task, [slicing.name for slicing in slicings])
     with baseline.local_model(request.baseline_model, given.baseline_model_uri) as compared:
@@ -125,8 +127,10 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
             slicings,
             given.seed,
             planned.rows if given.explanations else 0,
+            tuple(given.entity_columns),
         )
-        columns = [cut.column for slicing in slicings for cut in slicing.cuts]
+        columns = [*given.entity_columns]
+        columns += [cut.column for slicing in slicings for cut in slicing.cuts]
         reader = predicted_batches.reader(examples, paths, columns)
         # Loaded before threads start, which would load it once each.
         model = saved_model.loaded(request.model)

@@ -11,15 +11,16 @@ from kfp_tabular.components.common.artifacts.findings import Finding, Severity
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.statistics.leaks import LeakScan
+from kfp_tabular.components.evaluation import comparison_findings
 from kfp_tabular.components.evaluation.blessing import (
     LEAST_CLASS_ROWS,
     LEAST_SKILL,
     NO_RECALL,
     PRIMARY,
     SKILL,
-    Check,
     Quality,
 )
+from kfp_tabular.components.evaluation.conditions import Check, written_p
 from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
 from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
@@ -51,6 +52,7 @@ _LARGE_GAP = 0.1
 _ONE_SIDED = 1.645  # of the normal distribution, 5%
 _NAMED = 8
 
+_OF_CHANGES = ("change", "baseline", "test")
 _TITLES = {"auc": "AUC", "r2": "R2"}
 
 
@@ -92,11 +94,12 @@ def check_accepted(accepted: Sequence[str], classes: Sequence[str]) -> None:
     Example:
         >>> check_accepted(["no-recall", "other"], ["food", "other"])
     """
-    known = [*CODES, *classes]
+    codes = [*CODES, *comparison_findings.CODES]
+    known = [*codes, *classes]
     for name in accepted:
         if name not in known:
             raise UserError(
-                f"accept: {name!r} is neither a finding ({', '.join(CODES)}) nor a class."
+                f"accept: {name!r} is neither a finding ({', '.join(codes)}) nor a class."
                 f"{closest(name, known)}"
             )
 
@@ -164,10 +167,11 @@ def _reason(check: Check, facts: Facts) -> str:
             never = facts.quality.never_found()
             return f"recall 0 of {_classes(never)} is accepted" if never else "every class is found"
         return f"it finds no row of {_classes(facts.quality.never_found())} (recall 0)"
-    what = f"change of {check.metric}" if check.kind in ("change", "baseline") else check.metric
+    what = f"change of {check.metric}" if check.kind in _OF_CHANGES else check.metric
     where = f" of {check.slice}" if check.slice else ""
     value = "undefined" if check.value is None else f"{check.value:.4g}"
-    return f"{what}{where} is {value} ({check.condition})"
+    p_value = "" if check.p_value is None else f"; p {written_p(check.p_value)}"
+    return f"{what}{where} is {value} ({check.condition}{p_value})"
 
 
 def _trivial_reason(check: Check, facts: Facts) -> str:

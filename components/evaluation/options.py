@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kfp_tabular.components.common.documents import at_least, between
+from kfp_tabular.components.common.documents import at_least, between, one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.processing.processing_settings import processing_option
+
+HOLM, BENJAMINI_HOCHBERG = "holm", "benjamini-hochberg"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,19 @@ class EvaluationOptions:
     change_thresholds: Mapping[str, Any] = option(
         {},
         """Bounds by metric on the change from the baseline: `{"auc": {"min_change": -0.01}}`, also
-        `max_change`, `slice` and `min_rows`. Not checked without a baseline.""",
+        `max_change`, `slice`, `min_rows`, and margins of tests: `superior`, `non_inferior`,
+        `not_worse`. Not checked without a baseline.""",
+    )
+    slice_correction: str = option(
+        HOLM,
+        """How tests of changes in several slices allow for their number: `holm` bounds the chance
+        of any false alarm, `benjamini-hochberg` the share of false ones.""",
+        check=one_of(HOLM, BENJAMINI_HOCHBERG),
+    )
+    entity_columns: Sequence[str] = option(
+        [],
+        """Columns that name what a row is about, such as a customer. If several rows are about the
+        same one, intervals and tests resample all its rows together.""",
     )
     accept: Sequence[str] = option(
         [],

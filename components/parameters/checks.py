@@ -28,6 +28,7 @@ from kfp_tabular.components.data_validation.options import ValidationOptions
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.deployment.options import KSERVE, DeploymentOptions
 from kfp_tabular.components.evaluation import blessing, slices
+from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.feature_engineering import task_resolution
 from kfp_tabular.components.feature_engineering.features import feature_config
@@ -266,6 +267,12 @@ def _evaluation(values: Values, known: _Known) -> None:
                 document, kind, slicings, argument=argument
             ),
         )
+    _for_any(
+        known.kinds,
+        lambda kind: blessing.parse_claims(settings.change_thresholds, kind, slicings),
+    )
+    if known.columns is not None:
+        entities.check(settings.entity_columns, known.columns)
 
 
 def _deployment(values: Values, known: _Known) -> None:

@@ -100,7 +100,8 @@ def check_parameters(
             `"slice": "column"` each slice of that column must keep the bound, except slices with
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
         change_thresholds: Bounds by metric on the change from the baseline: `{"auc": {"min_change":
-            -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked without a baseline.
+            -0.01}}`, also `max_change`, `slice`, `min_rows`, and margins of tests: `superior`,
+            `non_inferior`, `not_worse`. Not checked without a baseline.
 
     Raises:
         UserError: If a parameter does not fit. The message names the task, the parameter, the value

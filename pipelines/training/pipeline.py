@@ -86,6 +86,8 @@ def training_pipeline(
     slice_columns: list[str] = [],
     thresholds: dict[str, Any] = {},
     change_thresholds: dict[str, Any] = {},
+    slice_correction: str = "holm",
+    entity_columns: list[str] = [],
     accept: list[str] = [],
     bootstrap_samples: int = 1000,
     explanations: bool = True,
@@ -284,7 +286,12 @@ def training_pipeline(
             `"slice": "column"` each slice of that column must keep the bound, except slices with
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
         change_thresholds: Bounds by metric on the change from the baseline: `{"auc": {"min_change":
-            -0.01}}`, also `max_change`, `slice` and `min_rows`. Not checked without a baseline.
+            -0.01}}`, also `max_change`, `slice`, `min_rows`, and margins of tests: `superior`,
+            `non_inferior`, `not_worse`. Not checked without a baseline.
+        slice_correction: How tests of changes in several slices allow for their number: `holm`
+            bounds the chance of any false alarm, `benjamini-hochberg` the share of false ones.
+        entity_columns: Columns that name what a row is about, such as a customer. If several rows
+            are about the same one, intervals and tests resample all its rows together.
         accept: What is known and wanted: classes of which the model need not find any row, or codes
             of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
             Accepted findings become notes.
@@ -424,6 +431,8 @@ def training_pipeline(
         slice_columns=slice_columns,
         thresholds=thresholds,
         change_thresholds=change_thresholds,
+        slice_correction=slice_correction,
+        entity_columns=entity_columns,
         accept=accept,
         bootstrap_samples=bootstrap_samples,
         explanations=explanations,

@@ -59,12 +59,14 @@ ADDED_SINCE = {
     "train_model": ("budget_seconds",),
     "evaluate_model": (
         "accept",
+        "entity_columns",
         "explanation_repetitions",
         "explanation_rows",
         "explanations",
         "false_negative_cost",
         "false_positive_cost",
         "processing",
+        "slice_correction",
     ),
 }
 """By component, the arguments that it did not have in those runs."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.data_ingestion.splits import key_choice
-from kfp_tabular.components.data_ingestion.splits.key_choice import KeyChoice
-from kfp_tabular.components.data_ingestion.splits.row_hashing import (
+from kfp_tabular.components.common.values.hashes import (
     Hashes,
-    RowNumbers,
     combine,
     hash_values,
 )
+from kfp_tabular.components.data_ingestion.splits import key_choice
+from kfp_tabular.components.data_ingestion.splits.key_choice import KeyChoice
+from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
 from kfp_tabular.components.data_ingestion.splits.split_evidence import (
     ColumnEvidence,
     Kinds,

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.hashes import (
+    MISSING,
+    Hashes,
+    mix,
+)
 from kfp_tabular.components.common.values.identifiers import (
     IdentifierKind,
     ValueEvidence,
     recognize,
-)
-from kfp_tabular.components.data_ingestion.splits.row_hashing import (
-    MISSING,
-    Hashes,
-    mix,
 )
 from kfp_tabular.components.data_ingestion.splits.splitters import Assigned
 from kfp_tabular.components.data_ingestion.splits.value_sample import Counts, ValueSample

@@ -10,7 +10,10 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
-from kfp_tabular.components.data_ingestion.splits.row_hashing import Hashes, hash_rows
+from kfp_tabular.components.common.values.hashes import (
+    Hashes,
+    hash_rows,
+)
 from kfp_tabular.components.data_ingestion.splits.split_times import time_keys
 
 Assigned = np.ndarray[Any, np.dtype[np.intp]]

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from kfp_tabular.components.data_ingestion.splits.row_hashing import (
+from kfp_tabular.components.common.values.hashes import (
     Hashes,
-    RowNumbers,
     hash_rows,
 )
+from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
 from kfp_tabular.components.data_ingestion.splits.split_evidence import SplitEvidence
 from kfp_tabular.components.data_ingestion.splits.splitters import (
     Assignment,

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.values import arrays
-from kfp_tabular.components.data_ingestion.splits.row_hashing import Hashes, mix
+from kfp_tabular.components.common.values.hashes import (
+    Hashes,
+    mix,
+)
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 

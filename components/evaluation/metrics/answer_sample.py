@@ -50,14 +50,32 @@ class AnswerSample:
         self._most = max(_LEAST_ROWS, min(_MOST_ROWS, _MOST_CELLS // max(classes, 1)))
         self._rows = RowSample(self._most)
 
-    def add(self, keys: Keys, labels: npt.NDArray[Any], predictions: Predictions) -> None:
-        """Add rows by their random keys."""
+    def add(
+        self,
+        keys: Keys,
+        labels: npt.NDArray[Any],
+        predictions: Predictions,
+        groups: Ints | None = None,
+    ) -> None:
+        """Add rows by their random keys.
+
+        Args:
+            keys: The random key of each row.
+            labels: Class indices or numbers.
+            predictions: The model's predictions.
+            groups: The resampling group of each row; None for that of its key.
+        """
         chosen = self._rows.wanted(keys)
+        groups = bootstrap.groups_of(keys[chosen]) if groups is None else groups[chosen]
         keys, labels, predictions = keys[chosen], labels[chosen], predictions[chosen]
         answers = pa.array(predictions.reshape(-1))
         if self._classes:
             answers = pa.FixedSizeListArray.from_arrays(answers, self._classes)
-        columns = {"key": pa.array(keys), "label": pa.array(labels), "answer": answers}
+        columns = {
+            "group": pa.array(groups.astype(np.uint8)),
+            "label": pa.array(labels),
+            "answer": answers,
+        }
         self._rows.add_keyed(keys, pa.RecordBatch.from_pydict(columns))
 
     def merge(self, other: "AnswerSample") -> None:
@@ -87,5 +105,5 @@ class AnswerSample:
             answers = answers.flatten().to_numpy().reshape(-1, self._classes)
         else:
             answers = answers.to_numpy()
-        groups = bootstrap.groups_of(table["key"].to_numpy())
+        groups = table["group"].to_numpy().astype(np.int64)
         return SampledAnswers(table["label"].to_numpy(), answers, groups)

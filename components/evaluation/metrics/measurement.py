@@ -51,7 +51,12 @@ class MeasurementFold:
         self._sample = AnswerSample(len(spec.classes))
 
     def add(
-        self, keys: Keys, labels: Labels, predictions: Predictions, cells: Sequence[Ints] = ()
+        self,
+        keys: Keys,
+        labels: Labels,
+        predictions: Predictions,
+        cells: Sequence[Ints] = (),
+        groups: Ints | None = None,
     ) -> None:
         """Add rows.
 
@@ -60,11 +65,12 @@ class MeasurementFold:
             labels: Class indices or numbers.
             predictions: The model's predictions.
             cells: For each slicing, the slice of each row; -1 for none.
+            groups: The resampling group of each row; None for that of its key.
         """
-        groups = bootstrap.groups_of(keys)
+        groups = bootstrap.groups_of(keys) if groups is None else groups
         overall, *sliced = self._statistics
         overall.add(np.zeros(len(labels), np.int64), groups, labels, predictions)
-        self._sample.add(keys, labels, predictions)
+        self._sample.add(keys, labels, predictions, groups)
         for statistics, cell in zip(sliced, cells, strict=True):
             kept = cell >= 0
             if kept.all():

@@ -10,8 +10,11 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.statistics import leaks
 from kfp_tabular.components.common.statistics.leaks import LeakScan
-from kfp_tabular.components.evaluation import blessing, model_findings
-from kfp_tabular.components.evaluation.blessing import Bounds, Quality, SliceEstimates
+from kfp_tabular.components.evaluation import blessing, comparison_findings, model_findings
+from kfp_tabular.components.evaluation.blessing import Bounds, Quality
+from kfp_tabular.components.evaluation.comparison import compared
+from kfp_tabular.components.evaluation.comparison.differences import LEVEL, Difference
+from kfp_tabular.components.evaluation.conditions import SliceEstimates
 from kfp_tabular.components.evaluation.counting import Tally
 from kfp_tabular.components.evaluation.explanations import thresholds
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
@@ -86,12 +89,17 @@ def build(
           absent.
         - `constant_answer`: the metrics of always answering the shares of the classes, or the mean
         - `confidence`, `bootstrap_samples`, `seed`
-        - `blessed`, `why` (a sentence), `checks` (see `blessing.Check`), `reasons` and `notes`
+        - `blessed`, `why` (a sentence), `checks` (see `conditions.Check`), `reasons` and `notes`
           (sentences), `findings` (see `findings.Finding`)
         - `skill`: null, or that of a classifier (see `skill.Skill`)
         - `slices`: `slicing`, `name`, `rows`, `metrics`, `changes`; `slices_left_out` by slicing
         - `baseline`: null, or `path`, `digest`, `metrics` and `changes` (the model's metrics minus
           its metrics)
+        - `comparison`: null, or `level`, `correction` (how p-values of slices are adjusted),
+          `metrics` (the tests of the changes: `metric`, `method`, `change`, `interval`, `p_value`,
+          `verdict`: better, worse, different or unclear) and `slices` (the same, with `slicing`,
+          `name`, `rows`, and the `adjusted` p-value that decides)
+        - `entities`: null, or their `count`, and whether they `repeat`
         - classifiers: `confusion_matrix` (`classes`, `counts[actual][answered]`); binary ones
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
           `calibration`, `score_histogram`, `costs`, `thresholds` (see `thresholds.ThresholdRow`)
@@ -123,12 +131,19 @@ def build(
         measured.estimates() | _calibration_error(found)
         for measured, found in zip(overall, scores, strict=True)
     ]
-    changes = _changes(overall, metrics) if len(overall) > 1 else None
+    differences = _differences(tally, overall)
+    changes = _changes(overall, metrics, differences) if len(overall) > 1 else None
     parts = list(_slices(tally, weights))
     facts = _facts(tally, metrics[0], scores[0], weights, train, scan)
-    checks = blessing.judge(spec.task, metrics[0], changes, parts, bounds, facts.quality)
+    checks = blessing.judge(
+        spec.task, metrics[0], changes, parts, bounds, facts.quality, differences
+    )
     blessed = all(check.passed for check in checks)
-    found = model_findings.find(facts, bounds.accepted)
+    comparison = _comparison(tally, differences, parts, bounds)
+    found = [
+        *model_findings.find(facts, bounds.accepted),
+        *comparison_findings.find(comparison, tally.entities, bounds.accepted),
+    ]
     return {
         "format": FORMAT,
         "task": spec.task,
@@ -154,7 +169,7 @@ def build(
         "checks": [asdict(check) for check in checks],
         "reasons": [str(check) for check in checks if blessed or not check.passed],
         "notes": _notes(tally, overall[0], bounds),
-        "slices": [asdict(part) for part in parts],
+        "slices": [_slice(part) for part in parts],
         "slices_left_out": {slicing.name: slicing.left_out for slicing in tally.slicings},
         "baseline": None
         if changes is None
@@ -163,6 +178,8 @@ def build(
             "metrics": _estimates(metrics[1]),
             "changes": _estimates(changes),
         },
+        "comparison": comparison,
+        "entities": None if tally.entities is None else asdict(tally.entities),
         **_charts(tally.measurements[0], scores[0], spec),
         **_thresholds(tally.measurements[0], scores[0], spec, costs),
     }
@@ -239,10 +256,65 @@ def _calibration_error(scores: Histograms | None) -> dict[str, Estimate]:
     return {CALIBRATION_ERROR: Estimate(error, None)}
 
 
+def _differences(tally: Tally, overall: Sequence[CellMetrics]) -> dict[str, Difference]:
+    if tally.comparison is None:
+        return {}
+    statistics = [measurement.overall for measurement in tally.measurements]
+    return tally.comparison.differences(overall, statistics)
+
+
+def _tested(change: CellMetrics, differences: Mapping[str, Difference]) -> dict[str, Estimate]:
+    """Return changes with the intervals of their tests."""
+    return {
+        name: Estimate(value, differences[name].interval() if name in differences else None)
+        for name, value in change.points.items()
+        if math.isfinite(value)
+    }
+
+
+def _comparison(
+    tally: Tally,
+    differences: Mapping[str, Difference],
+    parts: Sequence[SliceEstimates],
+    bounds: Bounds,
+) -> dict[str, Any] | None:
+    if tally.comparison is None:
+        return None
+    metrics = {blessing.PRIMARY[tally.spec.task], *(claim.metric for claim in bounds.claims)}
+    overall: list[tuple[dict[str, Any], str, Difference]] = [
+        ({}, metric, difference) for metric, difference in differences.items()
+    ]
+    sliced = [
+        ({"slicing": part.slicing, "name": part.name, "rows": part.rows}, metric, difference)
+        for part in parts
+        if part.rows >= blessing.SMALLEST_SLICE
+        for metric, difference in part.differences.items()
+        if metric in metrics
+    ]
+    return {
+        "level": LEVEL,
+        "correction": bounds.correction,
+        "metrics": compared.rows(overall),
+        "slices": compared.rows(sliced, bounds.correction),
+    }
+
+
+def _slice(part: SliceEstimates) -> dict[str, Any]:
+    return {
+        "slicing": part.slicing,
+        "name": part.name,
+        "rows": part.rows,
+        "metrics": _estimates(part.metrics),
+        "changes": _estimates(part.changes),
+    }
+
+
 def _changes(
-    overall: Sequence[CellMetrics], metrics: Sequence[Mapping[str, Estimate]]
+    overall: Sequence[CellMetrics],
+    metrics: Sequence[Mapping[str, Estimate]],
+    differences: Mapping[str, Difference],
 ) -> dict[str, Estimate]:
-    changes = overall[0].minus(overall[1]).estimates()
+    changes = _tested(overall[0].minus(overall[1]), differences)
     if CALIBRATION_ERROR in metrics[0]:
         ours, theirs = (each[CALIBRATION_ERROR].value for each in metrics)
         changes[CALIBRATION_ERROR] = Estimate(ours - theirs, None)
@@ -256,7 +328,12 @@ def _slices(tally: Tally, weights: Floats) -> Iterable[SliceEstimates]:
                 measurement.sliced[position].measured(cell, weights)
                 for measurement in tally.measurements
             ]
-            changes = measured[0].minus(measured[1]).estimates() if len(measured) > 1 else {}
+            differences: dict[str, Difference] = {}
+            changes: dict[str, Estimate] = {}
+            if tally.comparison is not None:
+                statistics = [each.sliced[position] for each in tally.measurements]
+                differences = tally.comparison.differences(measured, statistics, position + 1, cell)
+                changes = _tested(measured[0].minus(measured[1]), differences)
             # Nothing is measured for a slice whose rows all lack a usable label.
             if measured[0].rows:
                 yield SliceEstimates(
@@ -265,6 +342,7 @@ def _slices(tally: Tally, weights: Floats) -> Iterable[SliceEstimates]:
                     rows=measured[0].rows,
                     metrics=measured[0].estimates(),
                     changes=changes,
+                    differences=differences,
                 )
 
 

@@ -1,6 +1,6 @@
 """The HTML page of an evaluation, drawn from the content of `evaluation.json` alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kfp_tabular.components.common import html
@@ -9,6 +9,7 @@ from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.html import Markup, Section
 from kfp_tabular.components.evaluation.report import (
     chart_sections,
+    comparison_section,
     explanation_sections,
     slice_section,
     verdict_section,
@@ -25,6 +26,7 @@ def page(document: Mapping[str, Any]) -> str:
     sections = [
         Section("Verdict", tuple(verdict_section.verdict(document))),
         Section("Metrics", tuple(verdict_section.metrics(document))),
+        *_compared(document),
         *findings_page.sections(found),
         *explanation_sections.learned(document),
         *chart_sections.sections(document),
@@ -38,6 +40,12 @@ def page(document: Mapping[str, Any]) -> str:
         f"{html.format_number(document['rows'])} rows"
     )
     return html.page(f"Evaluation: {document['label']}", sections, subtitle=subtitle)
+
+
+def _compared(document: Mapping[str, Any]) -> Iterable[Section]:
+    if document.get("comparison"):
+        parts = tuple(comparison_section.comparison(document))
+        yield Section("Compared with the baseline", parts)
 
 
 def _about(document: Mapping[str, Any]) -> Markup:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from kfp_tabular.components.evaluation.metrics.directions import LOWER_IS_BETTER, ZERO_IS_BEST
+
 _LABELS = {
     "accuracy": "accuracy",
     "auc": "AUC",
@@ -20,8 +22,6 @@ _LABELS = {
     "r2": "R²",
     "bias": "bias",
 }
-_LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "rmse", "mae"})
-_ZERO_IS_BEST = frozenset({"bias"})
 
 
 def label(name: str) -> str:
@@ -41,9 +41,9 @@ def is_better(name: str, value: float, other: float) -> bool:
         >>> is_better("auc", 0.9, 0.8), is_better("log_loss", 0.9, 0.8), is_better("bias", -1, 2)
         (True, False, True)
     """
-    if name in _ZERO_IS_BEST:
+    if name in ZERO_IS_BEST:
         return abs(value) < abs(other)
-    return value < other if name in _LOWER_IS_BETTER else value > other
+    return value < other if name in LOWER_IS_BETTER else value > other
 
 
 def badness(name: str, value: float) -> float:
@@ -53,9 +53,9 @@ def badness(name: str, value: float) -> float:
         >>> badness("auc", 0.8) > badness("auc", 0.9), badness("rmse", 2.0) > badness("rmse", 1.0)
         (True, True)
     """
-    if name in _ZERO_IS_BEST:
+    if name in ZERO_IS_BEST:
         return abs(value)
-    return value if name in _LOWER_IS_BETTER else -value
+    return value if name in LOWER_IS_BETTER else -value
 
 
 def verdict(name: str, value: float, other: float, interval: Sequence[float] | None) -> bool | None:

@@ -6,6 +6,7 @@ from typing import Any
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.blessing_reason import without_verdict
 from kfp_tabular.components.common.html import Markup
+from kfp_tabular.components.evaluation.conditions import written_p
 from kfp_tabular.components.evaluation.report import metric_names
 
 
@@ -27,6 +28,8 @@ def verdict(document: Mapping[str, Any]) -> Iterable[Markup]:
 
 def _conditions(checks: Iterable[Mapping[str, Any]]) -> Markup:
     rows = []
+    checks = list(checks)
+    tested = any(check.get("p_value") is not None for check in checks)
     for check in checks:
         places = _places(check["interval"])
         value = check["value"]
@@ -39,14 +42,20 @@ def _conditions(checks: Iterable[Mapping[str, Any]]) -> Markup:
                 check["slice"] or "all rows",
                 value if value is None or places is None else html.fixed(value, places),
                 interval(check["interval"]),
+                *((_p_value(check),) if tested else ()),
             )
         )
-    headers = ("", "Condition", "Slice", "Value", "95% interval")
+    headers = ["", "Condition", "Slice", "Value", "95% interval", *(["p"] if tested else [])]
     return html.table(headers, rows)
 
 
+def _p_value(check: Mapping[str, Any]) -> str | None:
+    value = check.get("p_value")
+    return None if value is None else written_p(value)
+
+
 def _checked(check: Mapping[str, Any]) -> str:
-    change = check["kind"] in ("change", "baseline")
+    change = check["kind"] in ("change", "baseline", "test")
     return f"change of {check['metric']}" if change else str(check["metric"])
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,12 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.evaluation.blessing import (
     Bounds,
     Quality,
-    SliceEstimates,
     judge,
     parse_bounds,
+    parse_claims,
 )
+from kfp_tabular.components.evaluation.comparison.differences import Studentized
+from kfp_tabular.components.evaluation.conditions import SliceEstimates
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 
@@ -208,3 +211,91 @@ def test_change_thresholds_without_a_baseline_are_not_judged():
 def test_a_bad_document_is_refused(document, message):
     with pytest.raises(UserError, match=message):
         parse_bounds(document, "binary", ["company"])
+
+
+def change(value, error=0.01):
+    return Studentized("DeLong", value, error, math.inf)
+
+
+def claimed(claim, metric="auc", correction="holm", slices=(), **differences):
+    """Whether each test passes that `change_thresholds` asks for."""
+    options = EvaluationOptions(change_thresholds={metric: claim}, slice_correction=correction)
+    bounds = Bounds.of(options, "binary", ["company"])
+    checks = judge("binary", {}, {}, slices, bounds, GOOD, differences)
+    return [check.passed for check in checks if check.kind == "test"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "least"),
+    [
+        ({"superior": 0}, 0.0196),
+        ({"superior": 0.01}, 0.0296),
+        ({"non_inferior": 0.01}, 0.0096),
+        ({"not_worse": 0}, -0.0196),
+        ({"not_worse": 0.01}, -0.0296),
+    ],
+)
+def test_a_test_passes_from_a_change_on(claim, least):
+    assert claimed(claim, auc=change(least + 1e-4)) == [True]
+    assert claimed(claim, auc=change(least - 1e-4)) == [False]
+    # Of a loss, a fall is an improvement.
+    assert claimed(claim, "log_loss", log_loss=change(-least - 1e-4)) == [True]
+    assert claimed(claim, "log_loss", log_loss=change(-least + 1e-4)) == [False]
+
+
+def test_a_claim_about_a_metric_that_is_undefined_fails():
+    assert claimed({"superior": 0}) == [False]
+    assert claimed({"not_worse": 0}) == [False]
+
+
+def test_only_harm_in_slices_is_adjusted_for_their_number():
+    def parts(*values, rows=1000):
+        return [
+            SliceEstimates("company", f"company={at}", rows, {}, {}, {"auc": change(value)})
+            for at, value in enumerate(values)
+        ]
+
+    harm = {"not_worse": 0, "slice": "company"}
+    # A z of 2.2 is significant alone, and of ten it is chance.
+    assert claimed(harm, slices=parts(-0.022)) == [False]
+    assert claimed(harm, slices=parts(-0.022, *[0.0] * 9)) == [True] * 10
+    assert claimed(harm, slices=parts(-0.04, *[0.0] * 9)) == [False] + [True] * 9
+    # Benjamini and Hochberg: among many false ones, the largest p-value may be that of one test.
+    half = parts(*[-0.022] * 10)
+    assert claimed(harm, slices=half, correction="benjamini-hochberg") == [False] * 10
+    assert claimed(harm, slices=half) == [True] * 10
+    better = {"superior": 0, "slice": "company"}
+    assert claimed(better, slices=parts(*[0.022] * 10)) == [True] * 10
+    assert claimed(better, slices=parts(0.022, 0.01)) == [True, False]
+    small = [replace(part, rows=99) for part in parts(0.0)]
+    assert claimed(better, slices=small) == []
+    assert claimed({**better, "min_rows": 50}, slices=small) == [False]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"auc": {"superior": -0.1}}, "'superior' is a margin from 0, found -0.1"),
+        ({"auc": {"superior": "yes"}}, "'superior' must be a number, found 'yes'"),
+        ({"auc": {"superior": 0, "slice": "city"}}, "'city' is not among slice_columns"),
+        ({"ece": {"superior": 0}}, "there is no test of this metric; leave out 'superior'"),
+        ({"auc": {"superiour": 0}}, "key 'superiour' is unknown.*'superior'"),
+        ({"auc": {"slice": "company"}}, "give 'min_change', 'max_change' or both, or a test"),
+    ],
+)
+def test_bad_claims_are_refused(document, message):
+    options = EvaluationOptions(change_thresholds=document)
+    with pytest.raises(UserError, match=f"change_thresholds: .*{message}"):
+        Bounds.of(options, "binary", ["company"])
+
+
+def test_a_claim_and_a_bound_in_one_entry():
+    document = {"auc": {"min_change": -0.01, "non_inferior": 0.005}}
+    (bound,) = parse_bounds(document, "binary", [], argument="change_thresholds")
+    (claim,) = parse_claims(document, "binary", [])
+    assert (bound.least, claim.margin) == (-0.01, 0.005)
+
+
+def test_there_is_no_test_of_the_bias():
+    with pytest.raises(UserError, match="there is no test of this metric"):
+        parse_claims({"bias": {"superior": 0}}, "regression", [])

@@ -15,6 +15,8 @@ from kfp_tabular.components.common.prediction.instances import tensors
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.evaluation import evaluate
+from kfp_tabular.components.evaluation.comparison import mcnemar
+from kfp_tabular.components.evaluation.comparison.mcnemar import Discordance
 from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from tests import accumulator_laws
@@ -240,6 +242,92 @@ def test_a_worse_baseline_and_a_better_one(evaluated, export, tmp_path):
     )
     assert allowed.is_blessed
     assert "Baseline" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_change_of_the_area_is_tested_by_delong(evaluated, export, examples):
+    models = [export(), export(noise=0.3)]
+    document = evaluated(model=models[0], baseline_model=models[1]).document
+    rows = {row["metric"]: row for row in document["comparison"]["metrics"]}
+    answers = [predicted(model, examples) for model in models]
+    labels = np.array([np.nan if row["y"] is None else row["y"] for row in answers[0][1]])
+    scores = np.stack([given[:, 1] for given, _ in answers], axis=1)
+    above = scores[labels == 1][:, None, :] - scores[labels == 0][None, :, :]
+    won = (above > 0) + 0.5 * (above == 0)
+    gap = won[:, :, 0] - won[:, :, 1]
+    variances = [gap.mean(axis).var(ddof=1) / gap.shape[1 - axis] for axis in (0, 1)]
+    change, error = gap.mean(), np.sqrt(sum(variances))
+    assert rows["auc"]["method"] == "DeLong"
+    # Predicted in other batches, a score may be rounded in another way, and pass its neighbor.
+    assert rows["auc"]["change"] == pytest.approx(change, abs=1e-5)
+    ends = [change - 1.959963984540054 * error, change + 1.959963984540054 * error]
+    assert rows["auc"]["interval"] == pytest.approx(ends, abs=1e-5)
+    assert document["baseline"]["changes"]["auc"]["interval"] == tuple(rows["auc"]["interval"])
+    right = [(given[:, 1] >= 0.5) == labels for given, _ in answers]
+    known = ~np.isnan(labels)
+    found = Discordance(
+        int((known & right[0] & ~right[1]).sum()),
+        int((known & right[1] & ~right[0]).sum()),
+        int(known.sum()),
+    )
+    assert rows["accuracy"]["method"] == "McNemar"
+    assert rows["accuracy"]["p_value"] == pytest.approx(mcnemar.mid_p(found), abs=0.05)
+    assert rows["brier"]["method"] == "paired bootstrap"
+    assert {row["verdict"] for row in rows.values()} <= {"better", "worse", "unclear"}
+
+
+def test_a_claim_must_be_shown(evaluated, export, tmp_path):
+    good, bad = export(), export(noise=1.0)
+    claim = {"auc": [{"superior": 0}, {"non_inferior": 0.001, "slice": "kind"}]}
+    sliced = {"slice_columns": ["kind"], "change_thresholds": claim}
+    better = evaluated(model=good, baseline_model=bad, **sliced)
+    assert better.is_blessed
+    tests = [check for check in better.document["checks"] if check["kind"] == "test"]
+    assert [check["slice"] == "" for check in tests] == [True, False, False, False]
+    assert all(check["p_value"] < 0.025 for check in tests)
+    same = evaluated(model=good, baseline_model=good, change_thresholds={"auc": {"superior": 0}})
+    assert not same.is_blessed
+    assert "change of auc is 0 (better, shown at 2.5%; p 1)" in same.document["why"]
+    assert evaluated(
+        model=good, baseline_model=good, change_thresholds={"auc": {"non_inferior": 0.001}}
+    ).is_blessed
+    worse = evaluated(
+        model=bad,
+        baseline_model=good,
+        slice_columns=["kind"],
+        change_thresholds={"auc": {"not_worse": 0, "slice": "kind"}},
+    )
+    assert not worse.is_blessed
+    (finding,) = [each for each in worse.document["findings"] if each["code"] == "worse-slices"]
+    assert "in 3 of 3 slices: kind=" in finding["message"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Compared with the baseline" in page
+    assert "p-values adjusted for their number (Holm)" in page
+
+
+def test_rows_of_an_entity_are_resampled_together(data, evaluated, export, tmp_path):
+    rows = data.binary_rows(100)
+    once = {**rows, "owner": list(range(100))}
+    often = {name: values * 30 for name, values in once.items()}
+    options = {"model": export(), "baseline_model": export(noise=1.0)}
+    examples = [
+        data.write(tmp_path / name, test=columns)
+        for name, columns in (("once", once), ("often", often))
+    ]
+    single = evaluated(examples=examples[0], entity_columns=["owner"], **options).document
+    fooled = evaluated(examples=examples[1], **options).document
+    careful = evaluated(examples=examples[1], entity_columns=["owner"], **options).document
+
+    def width(document, name="log_loss"):
+        low, high = document["metrics"][name]["interval"]
+        return high - low
+
+    assert width(fooled) < 0.3 * width(single)
+    assert width(careful) == pytest.approx(width(single), rel=0.4)
+    assert single["entities"] == {"count": 100, "repeat": False}
+    assert careful["entities"] == {"count": 100, "repeat": True}
+    methods = {row["method"] for row in careful["comparison"]["metrics"]}
+    assert methods == {"cluster bootstrap"}
+    assert [each["code"] for each in single["findings"]].count("entities-once") == 1
 
 
 def test_a_model_with_the_classes_the_other_way_round_is_the_same_baseline(evaluated, export):

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts import findings
-from kfp_tabular.components.data_ingestion.readers import csv_source
-from kfp_tabular.components.data_ingestion.splits.row_hashing import (
-    RowNumbers,
+from kfp_tabular.components.common.values.hashes import (
     hash_rows,
     hash_values,
 )
+from kfp_tabular.components.data_ingestion.readers import csv_source
+from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
 from kfp_tabular.components.data_ingestion.splits.split_evidence import (
     ColumnEvidence,
     Kinds,

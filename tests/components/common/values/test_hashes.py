@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kfp_tabular.components.data_ingestion.splits.row_hashing import (
+from kfp_tabular.components.common.values.hashes import (
     hash_rows,
     hash_text,
     hash_values,

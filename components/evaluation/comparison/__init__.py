@@ -1,0 +1,1 @@
+"""Tests of the difference between two models that answer the same rows."""
