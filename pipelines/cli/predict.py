@@ -1,82 +1,183 @@
 """`kfp-tabular predict`."""
 
-import csv
-import io
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
-from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.pipelines.cli.options import FILE, PathOption, write_output
+from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.pipelines.cli.options import (
+    PathOption,
+    not_empty,
+    processing_document,
+    processing_option,
+)
 
 
 @click.command("predict")
 @click.option(
     "--model",
-    type=PathOption(file_okay=False),
     required=True,
-    metavar="DIR",
-    help="The folder of a run, or a model's directory.",
+    metavar="RUN|DIR|URI",
+    callback=not_empty,
+    help="The folder of a run, or a model's directory or URI.",
 )
-@click.option("--data", type=FILE, required=True, metavar="FILE", help="CSV with a header, UTF-8.")
-@click.option("--output", type=FILE, metavar="FILE", help="The CSV to write; by default, print it.")
-def predict_command(model: Path, data: Path, output: Path | None) -> None:
-    """Predict for the rows of a CSV file: the columns of the data, and the predictions.
+@click.option(
+    "--data",
+    required=True,
+    metavar="PATH_OR_URI",
+    callback=not_empty,
+    help="File, directory, glob or URI: CSV, Parquet or TFRecord.",
+)
+@click.option(
+    "--output",
+    type=PathOption(),
+    metavar="FILE.csv|DIR",
+    help="A CSV file (a name with an ending), or a folder for Parquet. By default, print CSV.",
+)
+@click.option(
+    "--rejected",
+    type=PathOption(),
+    metavar="DIR",
+    help="Where rows go that cannot be predicted; by default rejected_rows in the folder.",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column to write beside the predictions. Repeatable.",
+)
+@processing_option
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set an option of predict_batch, such as csv_delimiter. Repeatable.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the predictions in the folder --output.")
+def predict_command(
+    model: str,
+    data: str,
+    output: Path | None,
+    rejected: Path | None,
+    keys: tuple[str, ...],
+    processing: str | None,
+    params: tuple[str, ...],
+    overwrite: bool,
+) -> None:
+    """Predict for the rows of a data set, with the checks of the endpoint.
 
-    Values are read as the model's features need them. For many rows, or other formats, see
-    kfp_tabular.load_run.
+    A CSV file gets the columns of the data and the predictions, and no row may be rejected unless
+    --rejected names a folder for them. A folder gets Parquet: the columns that the model does not
+    take, the predictions, and the model's version. Stopped halfway, the same command goes on.
     """
-    from kfp_tabular.pipelines.local import row_prediction
-    from kfp_tabular.pipelines.local.run_results import load_run
+    from kfp_tabular.components.common.process.termination import interrupt_on_termination
+    from kfp_tabular.pipelines.local import batch_prediction
+    from kfp_tabular.pipelines.local.batch_prediction import Outputs
 
-    directory = model if (model / "model.json").is_file() else load_run(model).model_path
-    rows, names = _read(data)
-    table = row_prediction.as_table({name: [row[name] for row in rows] for name in names})
-    for name in row_prediction.absent_features(directory, table):
-        click.echo(f"note: {data.name} has no column {name!r}, so it counts as missing", err=True)
-    predicted = row_prediction.predict(directory, table)
-    for name in predicted.column_names:
-        if name in names:
+    interrupt_on_termination()
+    is_folder = output is not None and _is_folder(output)
+    options: dict[str, Any] = {
+        "model": batch_prediction.model_uri(model),
+        "data_uri": data if urlsplit(data).scheme else str(Path(data).absolute()),
+        "processing": processing_document(processing) or {},
+        "key_columns": list(keys),
+        **_converted(params),
+    }
+    if output is not None and is_folder:
+        if (output / "predictions").exists() and not overwrite:
             raise UserError(
-                f"--data {data}: column {name!r} has the name of a prediction. Rename it."
+                f"--output {output}: it holds predictions. Add --overwrite to replace them, or "
+                "choose another folder."
             )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*names, *predicted.column_names])
-    columns = [predicted[name].to_pylist() for name in predicted.column_names]
-    for row, *values in zip(rows, *columns, strict=True):
-        writer.writerow([*(row[name] for name in names), *values])
+        outputs = Outputs(output / "predictions", rejected or output / "rejected_rows")
+        found = batch_prediction.predict(options, outputs, _tell)
+        click.echo(f"{outputs.predictions}: {_rows(found)}", err=True)
+        return
+    defaults = {
+        "key_columns": list(keys) or ["*"],
+        "model_columns": False,
+        # A row that is left out of a file shifts those below it.
+        "max_rejected_fraction": 0.0 if rejected is None else 1.0,
+    }
+    options = {**options, **defaults, **_converted(params), "write_csv": True}
+    with batch_prediction.beside(output, rejected) as outputs:
+        found = batch_prediction.predict(options, outputs, _tell)
+        _write(outputs.predictions, output)
+    click.echo(f"{output or 'standard output'}: {_rows(found)}", err=True)
+
+
+def _is_folder(output: Path) -> bool:
+    return output.is_dir() or not (output.suffix or output.exists())
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _rows(found: Mapping[str, Any]) -> str:
+    facts = found["facts"]
+    rejected = facts["rows"] - facts["predicted"]
+    return f"{facts['predicted']} rows" + (f", {rejected} rejected" if rejected else "")
+
+
+def _converted(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return the options that `--param` sets, in their types."""
+    from kfp_tabular.components.batch_prediction.options import BatchPredictionOptions
+    from kfp_tabular.components.common.options import describe
+    from kfp_tabular.pipelines import parameters
+
+    known = describe(BatchPredictionOptions)
+    types = {name: _KFP_TYPES[_name(option.type)] for name, option in known.items()}
+    given = parameters.key_values(pairs)
+    for name in given:
+        if name not in types:
+            raise UserError(f"--param {name}: predict has no such option.{closest(name, types)}")
+    return parameters.convert(given, types, "--param ")
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__origin__", kind).__name__)
+
+
+_KFP_TYPES = {
+    "str": "STRING",
+    "float": "NUMBER_DOUBLE",
+    "int": "NUMBER_INTEGER",
+    "bool": "BOOLEAN",
+    "list": "LIST",
+    "dict": "STRUCT",
+}
+
+
+def _write(predictions: Path, output: Path | None) -> None:
+    """Write predictions as one CSV file, whole or not at all, or to standard output."""
+    from kfp_tabular.components.batch_prediction import csv_text
+    from kfp_tabular.components.common import files
+
     if output is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        write_output(output, text.getvalue())
-        click.echo(f"{output}: {len(rows)} rows", err=True)
-
-
-def _read(data: Path) -> tuple[list[dict[str, str | None]], list[str]]:
+        for chunk in csv_text.joined(predictions):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
     try:
-        with data.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            names = list(reader.fieldnames or ())
-            rows = []
-            for row in reader:
-                _check_length(row, f"--data {data} line {reader.line_num}")
-                rows.append(dict(row))
-    except UnicodeDecodeError as error:
-        raise UserError(f"--data {data}: not valid UTF-8; convert it to UTF-8.") from error
-    except (OSError, csv.Error) as error:
-        raise UserError(f"--data {data}: cannot be read: {error}.") from error
-    if not rows:
-        raise UserError(f"--data {data}: no rows below a header.")
-    if len(set(names)) < len(names):
-        raise UserError(f"--data {data}: two columns have the same name.")
-    return rows, names
-
-
-def _check_length(row: Mapping[str | None, object], where: str) -> None:
-    if None in row:
-        raise UserError(f"{where}: more fields than the header has columns.")
-    if None in row.values():
-        raise UserError(f"{where}: fewer fields than the header has columns.")
+        if files.is_special(output):
+            with output.open("wb") as stream:
+                stream.writelines(csv_text.joined(predictions))
+            return
+        final = output.resolve() if output.is_symlink() else output
+        partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+        try:
+            with partial.open("wb") as stream:
+                stream.writelines(csv_text.joined(predictions))
+            partial.replace(final)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot be written: {error.strerror}.") from error

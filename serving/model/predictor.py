@@ -18,9 +18,9 @@ from kfp_tabular.components.common.artifacts.model_document import (
 )
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, DType, read_schema
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.domain_rules import DomainRule, build_rules
 from kfp_tabular.components.common.prediction.instances import Decoder
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
-from kfp_tabular.serving.model.domain_rules import DomainRule, build_rules
 from kfp_tabular.serving.model.packed_signature import pack_signature
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError

@@ -29,7 +29,11 @@ _WORTH_IT_FROM = 5
 class InstanceError(UserError):
     """An instance that does not fit the model.
 
+    Args:
+        problem: What is wrong, without the instance's position.
+
     Attributes:
+        problem: What is wrong, without the instance's position.
         reason: `unknown` if the model has no such feature, `missing` if a required feature is
             missing, `type` if a value has the wrong type.
         feature: The feature at fault; None if the instance itself is.
@@ -38,19 +42,20 @@ class InstanceError(UserError):
 
     def __init__(
         self,
-        message: str,
+        problem: str,
         *,
         reason: Literal["unknown", "missing", "type"],
         feature: str | None,
         row: int,
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"instance {row}: {problem}")
+        self.problem = problem
         self.reason: Literal["unknown", "missing", "type"] = reason
         self.feature = feature
         self.row = row
 
 
-class _Feature:
+class Feature:
     """A feature of a model, and how its values are converted.
 
     Attributes:
@@ -80,33 +85,55 @@ class _Feature:
             self.read = spellings.reader(self.dtype, self.format, plain)
         self.convert = self.read if self.dtype == "string" else plain
 
+    def value(self, given: Any, *, tolerant: bool = False) -> Value | None:
+        """Return a plain value for the model; None where it is missing.
+
+        Args:
+            given: What a client sends.
+            tolerant: Whether text that cannot be read is missing, as it is where training flagged
+                such text.
+
+        Raises:
+            UnreadableError: For text that cannot be read.
+            InstanceError: For a value of the wrong type, as of the first instance.
+        """
+        try:
+            return None if given is None else self.read(given)
+        except spellings.UnreadableError:
+            if not (tolerant or self.odd_is_missing):
+                raise
+            return None
+        except (ValueError, TypeError, OverflowError):
+            raise self.wrong(given, 0) from None
+
     def plain(self, value: Any) -> Any:
         """Return a value of a lenient client as a strict one would send it."""
         kind = "" if self.format is None else self.format.kind
         return lenient_values.plain(value, self.dtype, kind)
 
     def absent(self, row: int) -> "InstanceError":
+        """Return the error for an instance that lacks a required feature."""
         return InstanceError(
-            f"instance {row}: feature {self.name!r} is required and missing; "
-            f"give {EXPECTED[self.dtype]}.",
+            f"feature {self.name!r} is required and missing; give {EXPECTED[self.dtype]}.",
             reason="missing",
             feature=self.name,
             row=row,
         )
 
     def wrong(self, value: Any, row: int) -> "InstanceError":
+        """Return the error for a value of the wrong type."""
         return InstanceError(
-            f"instance {row}: feature {self.name!r}: expected {EXPECTED[self.dtype]}, "
-            f"found {described(value)}.",
+            f"feature {self.name!r}: expected {EXPECTED[self.dtype]}, found {described(value)}.",
             reason="type",
             feature=self.name,
             row=row,
         )
 
     def unreadable(self, row: int) -> "InstanceError":
+        """Return the error for text that cannot be read."""
         wanted = EXPECTED[self.dtype] if self.format is None else spellings.expected(self.format)
         return InstanceError(
-            f"instance {row}: feature {self.name!r}: expected {wanted}, found other text.",
+            f"feature {self.name!r}: expected {wanted}, found other text.",
             reason="type",
             feature=self.name,
             row=row,
@@ -123,23 +150,26 @@ class Decoder:
     Attributes:
         sources: Columns that the model does not take, but that some of its features are derived
             from; an instance may have them.
+        features: The features, in the order of the inputs.
+        derived: The name of each feature that ingestion derived from the text of another column,
+            its own format, and that of the other column.
     """
 
     def __init__(self, inputs: Sequence[ModelInput], ignored: Collection[str] = ()) -> None:
         self._names = frozenset(model_input.name for model_input in inputs)
-        self._features = [_Feature(model_input) for model_input in inputs]
-        self._derived = [
+        self.features = [Feature(model_input) for model_input in inputs]
+        self.derived = [
             (model_input.name, model_input.format, model_input.source)
             for model_input in inputs
             if model_input.format is not None and model_input.source is not None
         ]
         self.sources = frozenset(
-            given.derived_from for _, given, _ in self._derived if given.derived_from
+            given.derived_from for _, given, _ in self.derived if given.derived_from
         ).difference(self._names)
         self._known = self._names.union(ignored, self.sources)
-        flagged = {given.derived_from for _, given, _ in self._derived if given.part == "odd"}
-        self._by_type: dict[DType, list[_Feature]] = {}
-        for feature in self._features:
+        flagged = {given.derived_from for _, given, _ in self.derived if given.part == "odd"}
+        self._by_type: dict[DType, list[Feature]] = {}
+        for feature in self.features:
             feature.odd_is_missing = feature.name in flagged
             self._by_type.setdefault(feature.dtype, []).append(feature)
         self._unreadable: CountUnreadable | None = None
@@ -194,7 +224,7 @@ class Decoder:
         self._check_names(instances)
         if self._is_lenient:
             instances = [self._plain_values(instance) for instance in instances]
-        if self._derived:
+        if self.derived:
             instances = [self._completed(instance) for instance in instances]
         if len(instances) < _WORTH_IT_FROM:
             plain = self._plain(instances)
@@ -204,7 +234,7 @@ class Decoder:
             feature.input: self._column(
                 [instance.get(feature.name) for instance in instances], feature
             )
-            for feature in self._features
+            for feature in self.features
         }
 
     def columns(
@@ -225,7 +255,7 @@ class Decoder:
         if self._is_lenient:
             given = {
                 feature.name: [feature.plain(value) for value in given[feature.name]]
-                for feature in self._features
+                for feature in self.features
                 if feature.name in given
             } | {name: given[name] for name in self.sources if name in given}
         absent = [None] * rows
@@ -234,21 +264,21 @@ class Decoder:
                 spellings.part(value, source, form)
                 for value in given.get(form.derived_from, absent)
             ]
-            for name, form, source in self._derived
+            for name, form, source in self.derived
             if name not in given
         }
         return {
             feature.input: self._column(
                 derived.get(feature.name) or given.get(feature.name, absent), feature
             )
-            for feature in self._features
+            for feature in self.features
         }
 
     def _plain_values(self, instance: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an instance with its values as a strict client would send them."""
         plain = {
             feature.name: feature.plain(instance[feature.name])
-            for feature in self._features
+            for feature in self.features
             if feature.name in instance
         }
         return {**instance, **plain}
@@ -257,7 +287,7 @@ class Decoder:
         """Return an instance with the features that are derived from the text of others."""
         derived = {
             name: spellings.part(instance.get(given.derived_from), source, given)
-            for name, given, source in self._derived
+            for name, given, source in self.derived
             if name not in instance
         }
         return {**instance, **derived}
@@ -266,8 +296,7 @@ class Decoder:
         for row, instance in enumerate(instances):
             if not isinstance(instance, Mapping):
                 raise InstanceError(
-                    f"instance {row}: expected an object of values by feature name, "
-                    f"found {described(instance)}.",
+                    f"expected an object of values by feature name, found {described(instance)}.",
                     reason="type",
                     feature=None,
                     row=row,
@@ -276,8 +305,7 @@ class Decoder:
                 name = next(str(name) for name in instance if name not in self._known)
                 name = name[:_LONGEST_NAME]
                 raise InstanceError(
-                    f"instance {row}: feature {name!r} is unknown to this model."
-                    + closest(name, self._names),
+                    f"feature {name!r} is unknown to this model." + closest(name, self._names),
                     reason="unknown",
                     feature=name,
                     row=row,
@@ -316,7 +344,7 @@ class Decoder:
                 decoded[feature.input] = array[place * rows : (place + 1) * rows]
         return decoded
 
-    def _column(self, values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any]":
+    def _column(self, values: Sequence[Any], feature: Feature) -> "np.ndarray[Any, Any]":
         array = _at_once(values, feature) if len(values) >= _WORTH_IT_FROM else None
         return _one_by_one(values, feature, self._unreadable) if array is None else array
 
@@ -369,10 +397,10 @@ def column(values: Sequence[Any], model_input: ModelInput) -> "np.ndarray[Any, A
         kfp_tabular.components.common.prediction.instances.InstanceError: instance 1:
         feature 'rooms': expected a whole number of 64 bits, found a number with a fraction.
     """
-    return Decoder([model_input])._column(values, _Feature(model_input))
+    return Decoder([model_input])._column(values, Feature(model_input))
 
 
-def _at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any] | None":
+def _at_once(values: Sequence[Any], feature: Feature) -> "np.ndarray[Any, Any] | None":
     """Decode values of the usual types, many times faster than one by one; None for others."""
     types = set(map(type, values))
     gaps = 0
@@ -398,7 +426,7 @@ def _at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any] 
         return None
 
 
-def _texts_at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any, Any] | None":
+def _texts_at_once(values: Sequence[Any], feature: Feature) -> "np.ndarray[Any, Any] | None":
     convert = feature.convert
     found = [None if value is None else convert(value) for value in values]
     if None in found:
@@ -409,7 +437,7 @@ def _texts_at_once(values: Sequence[Any], feature: _Feature) -> "np.ndarray[Any,
 
 
 def _one_by_one(
-    values: Sequence[Any], feature: _Feature, count: "CountUnreadable | None"
+    values: Sequence[Any], feature: Feature, count: "CountUnreadable | None"
 ) -> "np.ndarray[Any, Any]":
     array = np.empty(len(values), dtype=_NUMPY_TYPES[feature.dtype])
     unreadable = 0

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.common.artifacts.model_document import (
-    CLASSES,
-    PREDICTION,
-    PROBABILITIES,
-)
 from kfp_tabular.components.common.errors import reported_to_user
-from kfp_tabular.components.common.prediction.instances import Decoder
+from kfp_tabular.components.common.prediction.column_decoder import ColumnDecoder
+from kfp_tabular.components.common.prediction.instances import InstanceError
+from kfp_tabular.components.common.prediction.packed_columns import rows_of
+from kfp_tabular.components.common.prediction.prediction_columns import prediction_columns
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 
 _ROWS = 8_192
@@ -39,26 +37,24 @@ def predict(model: SavedModel, rows: pa.Table) -> pa.Table:
     Raises:
         InstanceError: For the first value that is no spelling of one of its feature.
     """
-    decoder = Decoder(model.spec.inputs).lenient()
-    wanted = {*(entry.name for entry in model.spec.inputs), *decoder.sources}
-    given = {name: rows[name].to_pylist() for name in rows.column_names if name in wanted}
-    tensors = decoder.columns(given, rows.num_rows)
-    found: dict[str, list[Any]] = {}
+    decoder = ColumnDecoder(model.spec.inputs)
+    given = {
+        name: rows[name].combine_chunks() for name in rows.column_names if name in decoder.columns
+    }
+    decoded = decoder.decode(given, rows.num_rows)
+    for refusal in decoded.refused:
+        raise InstanceError(
+            refusal.problem, reason="type", feature=refusal.feature, row=refusal.row
+        )
+    found: dict[str, list[Any]] = {name: [] for name in model.outputs}
     for start in range(0, rows.num_rows, _ROWS):
-        part = {name: values[start : start + _ROWS] for name, values in tensors.items()}
-        for name, values in model.predict(part).items():
-            found.setdefault(name, []).append(values.numpy())
-    outputs = {name: np.concatenate(parts) for name, parts in found.items()}
-    if not outputs:
+        part = rows_of(decoded.values, slice(start, start + _ROWS))
+        for name, values in model.answers(part).items():
+            found[name].append(values)
+    if not rows.num_rows:
         return pa.table({"prediction": pa.array([], pa.string())})
-    if model.spec.task == "regression":
-        return pa.table({"prediction": outputs[PREDICTION].reshape(-1)})
-    probabilities = outputs[PROBABILITIES]
-    classes = [name.decode("utf-8") for name in outputs[CLASSES].reshape(-1)]
-    columns = {"prediction": pa.array(classes)}
-    for index, name in enumerate(model.spec.classes):
-        columns[f"probability_{name}"] = pa.array(probabilities[:, index])
-    return pa.table(columns)
+    outputs = {name: np.concatenate(parts) for name, parts in found.items()}
+    return pa.table(prediction_columns(outputs, model.spec))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
     ModelSpec,
 )
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.packed_columns import Columns, pack_columns
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow_runtime
 
 Predictions = npt.NDArray[np.float32]
@@ -61,6 +63,8 @@ class SavedModel:
         if signature is None:
             raise UserError(f"{path}: the SavedModel has no signature {SERVING_SIGNATURE!r}.")
         self._signature = signature
+        self._packed: Callable[[Columns], dict[str, Any]] | None = None
+        self._packing = threading.Lock()
         self._check(path)
 
     def predict(self, tensors: Mapping[str, "np.ndarray[Any, Any]"]) -> dict[str, Any]:
@@ -77,6 +81,37 @@ class SavedModel:
             **{name: constant(values) for name, values in tensors.items()}
         )
         return outputs
+
+    def predict_columns(self, columns: Columns) -> dict[str, Any]:
+        """Predict for columns as `ColumnDecoder` returns them, which is faster than `predict`.
+
+        Args:
+            columns: The values by `ModelInput.input`.
+
+        Returns:
+            The outputs, as `predict` returns them.
+        """
+        with self._packing:
+            if self._packed is None:
+                self._packed = pack_columns(self._tensorflow, self._signature, self.spec.inputs)
+        return self._packed(columns)
+
+    def answers(self, columns: Columns) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Predict for columns as `predict_columns` does; return what the model's task asks for.
+
+        Raises:
+            ValueError: If the graph fails on a value, as a user's preprocessing function may.
+        """
+        try:
+            outputs = self.predict_columns(columns)
+            return {name: outputs[name].numpy() for name in self.outputs}
+        except self._tensorflow.errors.InvalidArgumentError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs that predictions are made of."""
+        return (PREDICTION,) if self.spec.task == "regression" else (PROBABILITIES, CLASSES)
 
     def _check(self, path: str | os.PathLike[str]) -> None:
         takes = set(self._signature.structured_input_signature[1])

@@ -107,6 +107,21 @@ def to_integers(values: pa.Array) -> Integers:
     return plain
 
 
+def has_letters(text: pa.StringArray) -> bool:
+    """Return whether a byte of the values is `A` or beyond, as in no plain number.
+
+    Example:
+        >>> has_letters(pa.array(["-1.5", None])), has_letters(pa.array(["1e5"]))
+        (False, True)
+    """
+    offsets_buffer, data_buffer = text.buffers()[1:3]
+    if data_buffer is None or not data_buffer.size or not len(text):
+        return False
+    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
+    used = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return bool(used.size) and bool(used.max() >= ord("A"))
+
+
 def bounds(values: pa.Array) -> "tuple[Any, Any] | None":
     """Return the smallest and the largest value of an `int64` or `float64` array; None without any.
 

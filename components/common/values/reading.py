@@ -146,8 +146,6 @@ def read_part(text: pa.StringArray, given: ColumnFormat, part: Part) -> pa.Array
     parts = [part_of_one(value, given, part) for value in encoded.dictionary.to_pylist()]
     nothing = part_of_one(None, given, part)
     kind = pa.string() if part == "unit" else pa.int64()
-    if not parts:
-        return pa.nulls(len(text), kind)
     distinct = _array([*parts, nothing], kind)
     positions = arrays.to_integers(pc.cast(encoded.indices, pa.int64()))
     positions[~arrays.to_valid(encoded.indices)] = len(parts)
@@ -205,21 +203,6 @@ def has_blanks_around(text: pa.StringArray) -> Mask:
     return found
 
 
-def has_letters(text: pa.StringArray) -> bool:
-    """Return whether a byte of the values is `A` or beyond, as in no plain number.
-
-    Example:
-        >>> has_letters(pa.array(["-1.5", None])), has_letters(pa.array(["1e5"]))
-        (False, True)
-    """
-    offsets_buffer, data_buffer = text.buffers()[1:3]
-    if data_buffer is None or not data_buffer.size or not len(text):
-        return False
-    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
-    used = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    return bool(used.size) and bool(used.max() >= ord("A"))
-
-
 def _outer_bytes() -> tuple[Mask, Mask]:
     first, last = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
     for blank in BLANKS:
@@ -253,7 +236,7 @@ def _read_booleans(trimmed: pa.StringArray, words: BooleanFormat) -> Readings:
 
 def _read_plain(text: pa.StringArray, given: ColumnFormat) -> Readings | None:
     """Read plain numbers only; None where some value is anything else."""
-    if has_letters(text):  # Arrow reads 0x10 as 16
+    if arrays.has_letters(text):  # Arrow reads 0x10 as 16
         return None
     to = pa.int64() if given.kind == "integer" else pa.float64()
     try:

@@ -34,6 +34,8 @@ PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanos
 """The units of numbers, by their number in a second; `days` is one more."""
 
 _WHOLE = re.compile(r"[ \t]*([+-]?[0-9]{1,18})(?:\.0*)?[ \t]*")
+_BEYOND = 10**18
+"""Numbers from here on have more digits than are read."""
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
@@ -134,10 +136,9 @@ def offset_text(minutes: int) -> str:
 
 
 def _read_numbers(texts: pa.StringArray, given: TimeFormat) -> tuple[pa.Array, Mask | None]:
-    try:  # Mostly all are plain numbers.
-        return pc.cast(texts, pa.int64()), None
-    except pa.ArrowInvalid:
-        pass
+    plain = _read_plain(texts)
+    if plain is not None:
+        return plain, None
     whole = pc.extract_regex(texts, r"^[ \t]*(?P<sign>[+-]?)(?P<whole>[0-9]{1,18})(?:\.0*)?[ \t]*$")
     counted = arrays.to_valid(whole)
     sign, digits = whole.flatten()
@@ -151,6 +152,19 @@ def _read_numbers(texts: pa.StringArray, given: TimeFormat) -> tuple[pa.Array, M
     odd = arrays.to_valid(texts) & ~fits
     values = arrays.null_where(~fits, arrays.from_integers(numbers))
     return values, odd if odd.any() else None
+
+
+def _read_plain(texts: pa.StringArray) -> pa.Array | None:
+    """Read whole numbers, as most columns hold them; None where some value is anything else."""
+    if arrays.has_letters(texts):  # Arrow reads 0x10 as 16
+        return None
+    try:
+        numbers = pc.cast(texts, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    bounds = arrays.bounds(numbers)
+    fits = bounds is None or -_BEYOND < bounds[0] <= bounds[1] < _BEYOND
+    return numbers if fits else None
 
 
 def _counts(found: Moments, unit: str) -> tuple[Integers, Mask]:

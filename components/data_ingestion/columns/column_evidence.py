@@ -275,7 +275,7 @@ def _plain_numbers(text: pa.StringArray, evidence: ColumnEvidence) -> tuple[bool
     Returns:
         Whether all values are plain numbers, and the values where all can be held.
     """
-    if reading.has_letters(text) or has_leading_zero(text):
+    if arrays.has_letters(text) or has_leading_zero(text):
         return False, None
     present, points = len(text) - text.null_count, _points(text)
     integers = None if points else _cast(text, pa.int64())

@@ -27,6 +27,11 @@ _ROWS_PER_ROW_GROUP = 10_000
 _FOLDER = "_rejected"
 
 
+def rejected_path(number: int) -> str:
+    """Return where the rejected rows of a piece are written, below the destination."""
+    return f"{_FOLDER}/part-{number:05d}.parquet"
+
+
 class RejectedWriter:
     """Writes the rejected rows of a piece with bounded memory; a context manager.
 
@@ -39,7 +44,7 @@ class RejectedWriter:
 
     def __init__(self, destination: ShardDestination, number: int) -> None:
         self._destination = destination
-        self._path = f"{_FOLDER}/part-{number:05d}.parquet"
+        self._path = rejected_path(number)
         self._waiting: list[RejectedRow] = []
         self._file: Path | None = None
         self._writer: pq.ParquetWriter | None = None

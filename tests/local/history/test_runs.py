@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
@@ -175,36 +174,6 @@ def test_the_model_is_that_of_the_run(runs: Path) -> None:
 def test_a_model_elsewhere_is_named(runs: Path) -> None:
     with pytest.raises(UserError, match="s3://models/m/1: the model is not on this machine"):
         _ = load_run(make(runs, "e", model="s3://models/m/1")).model_path
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('a,b\n"1\n2",2\n\n3\n', "line 5: fewer fields than the header has columns"),
-        ('a,b\n"1\n2",2\n3,4,5\n', "line 4: more fields than the header has columns"),
-    ],
-)
-def test_rows_of_another_length_are_named(
-    runs: Path, tmp_path: Path, text: str, message: str
-) -> None:
-    folder = make(runs, "e", model=str(runs / "e" / "models"))
-    (tmp_path / "rows.csv").write_text(text)
-    words = ["predict", "--model", str(folder), "--data", str(tmp_path / "rows.csv")]
-    done = CliRunner().invoke(cli, words)
-    assert message in str(done.exception)
-
-
-def test_a_column_with_the_name_of_a_prediction_is_refused(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = make(runs, "e", model=str(runs / "e" / "models"))
-    (tmp_path / "rows.csv").write_text("a,prediction\n1,2\n")
-    monkeypatch.setattr(row_prediction, "absent_features", lambda *_: [])
-    predicted = pa.table({"prediction": [1.0]})
-    monkeypatch.setattr(row_prediction, "predict", lambda *_: predicted)
-    words = ["predict", "--model", str(folder), "--data", str(tmp_path / "rows.csv")]
-    done = CliRunner().invoke(cli, words)
-    assert "column 'prediction' has the name of a prediction. Rename it." in str(done.exception)
 
 
 def test_a_column_that_is_not_there_is_a_warning(

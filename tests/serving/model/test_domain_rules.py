@@ -5,7 +5,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
-from kfp_tabular.serving.model.domain_rules import build_rules, check_domains
+from kfp_tabular.components.common.prediction.domain_rules import build_rules
+from kfp_tabular.serving.model.domain_rules import check_domains
 from kfp_tabular.serving.protocol.request_error import RequestError
 from kfp_tabular.serving.settings.server_settings import ValuePolicies
 

@@ -1,0 +1,119 @@
+"""Where predictions are written until they are complete, so that another attempt finds them.
+
+What is written depends on the model, the data, the options and the pieces. All of that is in the
+name of the folder, so an attempt goes on only with what it would have written itself.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import ShardDestination
+from kfp_tabular.components.common.errors import UserError, shown
+from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.storage import LocalFile, is_remote
+from kfp_tabular.components.common.storage.location import parse
+
+VERSION = 1
+"""Of the files of an attempt. Another version does not go on with them."""
+
+_LOCK = ".lock"
+
+
+def source_facts(found: Sequence[LocalFile]) -> list[dict[str, Any]]:
+    """Return what tells files from others: of a local one its time, of a downloaded its content."""
+    facts = []
+    for file in found:
+        stat = file.path.stat()
+        version: Any = lineage.digest_file(file.path) if is_remote(file.uri) else stat.st_mtime_ns
+        facts.append({"uri": file.uri, "bytes": stat.st_size, "version": version})
+    return facts
+
+
+def identity(
+    model: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    pieces: Sequence[Piece],
+) -> str:
+    """Return a name for what is written: the same for the same model, data and options.
+
+    Example:
+        >>> identity({"digest": "a"}, [], {}, []) == identity({"digest": "b"}, [], {}, [])
+        False
+    """
+    document = {
+        "version": VERSION,
+        "software": lineage.versions(["pyarrow"]),
+        "model": model,
+        "sources": sources,
+        "settings": settings,
+        "pieces": [asdict(piece) for piece in pieces],
+    }
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def opened(output: Path, name: str, shards_uri: str) -> Iterator[ShardDestination]:
+    """Yield where an attempt writes; what an earlier one with the same name wrote is there.
+
+    Args:
+        output: The final directory.
+        name: What `identity` returned.
+        shards_uri: Below which the shards stay; empty for the final directory.
+
+    Raises:
+        UserError: Another process writes there.
+    """
+    if shards_uri:
+        location = parse(shards_uri)
+        base = str(location.path.absolute()) if location.is_local else str(location)
+        root = f"{base.rstrip('/')}/predictions-{name}"
+        yield ShardDestination(root, root)
+        return
+    folder = _unfinished(output).with_name(f"{_unfinished(output).name}-{name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, output):
+        yield ShardDestination.of(folder.absolute())
+
+
+def complete(destination: ShardDestination, output: Path) -> None:
+    """Put a complete directory in its place, and remove what attempts left behind."""
+    if destination.shards_uri:
+        return
+    folder = Path(destination.root)
+    files.remove(folder / _LOCK)
+    files.remove(output)
+    folder.rename(output)
+    for left in output.parent.glob(f"{_unfinished(output).name}-*"):
+        files.remove(left)
+
+
+def _unfinished(output: Path) -> Path:
+    """Return how the folders of attempts begin. Readers skip names that start with a dot."""
+    return output.with_name(f".{output.name}.unfinished")
+
+
+@contextmanager
+def _locked(folder: Path, output: Path) -> Iterator[None]:
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{shown(output)}: another process writes the same predictions there. Wait for it, "
+                "or give another output."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,300 @@
+"""Predicts for a data set: reads it, checks it as the endpoint does, and writes predictions."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kfp_tabular.components.batch_prediction import attempts, piece_records, scored_rows
+from kfp_tabular.components.batch_prediction.options import (
+    MISSING,
+    REJECT,
+    BatchPredictionOptions,
+)
+from kfp_tabular.components.batch_prediction.piece_records import RecordedMap
+from kfp_tabular.components.batch_prediction.predicted_columns import (
+    ModelIdentity,
+    OutputColumns,
+)
+from kfp_tabular.components.batch_prediction.score_piece import SPLIT, Checks, ScorePiece
+from kfp_tabular.components.batch_prediction.scored_rows import ScoredBatch, ScoredRows
+from kfp_tabular.components.batch_prediction.scored_source import key_schema, open_scored
+from kfp_tabular.components.common import files, options, storage
+from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples import ShardDestination, gather, record
+from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
+from kfp_tabular.components.common.artifacts.findings import Findings
+from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, read_schema
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.domain_rules import build_rules
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece, numbered
+from kfp_tabular.components.data_ingestion.writing import rejected_rows
+
+_logger = logging.getLogger(__name__)
+
+_LIBRARIES = ("pyarrow", "numpy", "tensorflow")
+_SECONDS_BETWEEN_MESSAGES = 10.0
+_MOST_REASONS = 5
+_MOST_LISTED_SOURCES = 50
+
+
+@dataclass(frozen=True)
+class BatchPredictionRequest:
+    """What to predict for, and where to write the outputs.
+
+    Attributes:
+        options: What to read, and with which model.
+        predictions: Path of the predictions output, a directory.
+        rejected_rows: Path of the rejected rows output, a directory.
+    """
+
+    options: BatchPredictionOptions
+    predictions: Path
+    rejected_rows: Path
+
+
+@dataclass(frozen=True)
+class BatchPredictionResult:
+    """The outcome of a batch prediction.
+
+    Attributes:
+        facts: What became of the rows.
+        model: The model.
+        pieces: The number of pieces.
+        earlier: How many of them an earlier attempt had done.
+        predictions_lineage: The lineage of the predictions.
+        rejected_lineage: The lineage of the rejected rows.
+    """
+
+    facts: ScoredBatch
+    model: ModelIdentity
+    pieces: int
+    earlier: int
+    predictions_lineage: Mapping[str, Any]
+    rejected_lineage: Mapping[str, Any]
+
+
+def run(
+    request: BatchPredictionRequest, engine: Engine | None = None, shards_uri: str = ""
+) -> BatchPredictionResult:
+    """Predict for a data set.
+
+    A piece that is done is recorded. If this ends before all are, the next attempt with the same
+    model, data and options goes on from there.
+
+    Args:
+        request: What to predict for, and where to write.
+        engine: Runs the map; None for threads of this process.
+        shards_uri: Where to write the shards of the predictions; empty for the predictions output.
+
+    Raises:
+        UserError: An option, the model or the data are wrong. No output is written then.
+    """
+    settings = request.options
+    options.check(settings)
+    started = time.monotonic()
+    findings = Findings()
+    engine = _engine(engine, settings, findings)
+    with (
+        storage.local_copy(settings.model) as directory,
+        storage.local_files(settings.data_uri) as given_files,
+    ):
+        # Other processes may have another working directory.
+        model = directory.absolute()
+        found = [replace(file, path=file.path.absolute()) for file in given_files]
+        spec = ModelSpec.load(model)
+        identity = ModelIdentity("", "", lineage.digest(model))
+        scored = open_scored(settings, found, spec, findings)
+        pieces = numbered(scored.source.pieces(engine))
+        reader = scored.source.reader(scored.columns)
+        output = OutputColumns(
+            key_schema(scored, reader, pieces), spec, identity if settings.model_columns else None
+        )
+        output.check()
+        sources = attempts.source_facts(found)
+        name = attempts.identity(
+            dataclasses.asdict(identity), sources, _what_counts(settings), pieces
+        )
+        with attempts.opened(request.predictions, name, shards_uri) as destination:
+            work = _Work(
+                pieces,
+                RecordedMap(
+                    ScorePiece(
+                        reader,
+                        str(model),
+                        output,
+                        _checks(settings, model, spec),
+                        destination,
+                        settings.write_csv,
+                    ),
+                    destination,
+                    piece_records.recorded(destination),
+                ),
+            )
+            gathered = gather(destination, output.schema, [SPLIT], work.run(engine))
+            facts = work.facts.result()
+            _check(settings, facts)
+            _report(findings, facts)
+            with files.atomic_directory(request.rejected_rows) as rejected:
+                rejected_rows.join(destination, work.with_rejected, rejected)
+                rejected_lineage = lineage.record(
+                    rejected, inputs={}, rows={"rejected": facts.rejected}, libraries=_LIBRARIES
+                )
+            artifact = _directory(destination, request.predictions)
+            findings.write(artifact)
+            predictions_lineage = record(
+                artifact,
+                gathered.schema,
+                gathered.shards,
+                inputs={"model": model},
+                libraries=_LIBRARIES,
+                extra={
+                    "sources": sources[:_MOST_LISTED_SOURCES],
+                    "source_files": len(sources),
+                    "rejected": facts.rejected,
+                },
+                shards_uri=destination.shards_uri,
+            )
+            if not destination.shards_uri:
+                piece_records.remove(destination)
+            attempts.complete(destination, request.predictions)
+    seconds = time.monotonic() - started
+    _logger.info(
+        "%d of %d rows predicted in %.1f s, %d rejected",
+        facts.predicted,
+        facts.rows,
+        seconds,
+        facts.rejected,
+    )
+    return BatchPredictionResult(
+        facts, identity, len(pieces), work.earlier, predictions_lineage, rejected_lineage
+    )
+
+
+class _Work:
+    """The map over all pieces, and what comes of it."""
+
+    def __init__(self, pieces: Sequence[Piece], function: RecordedMap) -> None:
+        self.facts = ScoredRows()
+        self.with_rejected: list[int] = []
+        self.earlier = 0
+        self._pieces = pieces
+        self._function = function
+
+    def run(self, engine: Engine) -> Iterator[Shards]:
+        started = said = time.monotonic()
+        for done, (piece, result) in enumerate(engine.map(self._pieces, self._function), start=1):
+            part = self.facts.from_state(result.facts)
+            if part.result().rejected:
+                self.with_rejected.append(piece.number)
+            self.facts.merge(part)
+            self.earlier += result.is_earlier
+            yield {SPLIT: result.shards} if result.shards else {}
+            now = time.monotonic()
+            if now - said > _SECONDS_BETWEEN_MESSAGES:
+                said = now
+                _logger.info(
+                    "%d rows predicted in %.0f s, piece %d of %d",
+                    self.facts.result().predicted,
+                    now - started,
+                    done,
+                    len(self._pieces),
+                )
+        if self.earlier:
+            _logger.info(
+                "%d of %d pieces were done by an earlier attempt", self.earlier, len(self._pieces)
+            )
+
+
+def _engine(given: Engine | None, settings: BatchPredictionOptions, findings: Findings) -> Engine:
+    """Return the engine to use: what is downloaded here cannot be read by other machines."""
+    if given is None or isinstance(given, LocalEngine):
+        return given or LocalEngine()
+    remote = [uri for uri in (settings.data_uri, settings.model) if storage.is_remote(uri)]
+    if not remote:
+        return given
+    findings.note(
+        "one-machine",
+        f"{remote[0]} was downloaded and read on one machine. Other machines read data at a path "
+        "that all of them share.",
+        option="processing",
+    )
+    return LocalEngine()
+
+
+def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> Checks:
+    has_schema = (model / SCHEMA_FILE).is_file()
+    return Checks(
+        build_rules(read_schema(model), spec.inputs) if has_schema else (),
+        reject_unseen=settings.unseen_values == REJECT,
+        reject_out_of_range=settings.out_of_range == REJECT,
+        tolerant=settings.unreadable_values == MISSING,
+    )
+
+
+def _what_counts(settings: BatchPredictionOptions) -> dict[str, Any]:
+    """Return the options that change what is written."""
+    document = dataclasses.asdict(settings)
+    for name in ("max_rejected_fraction", "processing", "model"):
+        del document[name]
+    return document
+
+
+def _check(settings: BatchPredictionOptions, facts: ScoredBatch) -> None:
+    if not facts.rows:
+        raise UserError(f"{settings.data_uri}: the data have columns but no rows.")
+    if facts.rejected > settings.max_rejected_fraction * facts.rows:
+        reason, rows = scored_rows.first(facts.reasons, 1)[0]
+        raise UserError(
+            f"{facts.rejected} of {facts.rows} rows ({facts.rejected / facts.rows:.1%}) were "
+            f"rejected, more than max_rejected_fraction {settings.max_rejected_fraction:g} allows. "
+            f"The most frequent reason ({rows}, the first in {_place(facts, reason)}): {reason}"
+        )
+
+
+def _report(findings: Findings, facts: ScoredBatch) -> None:
+    for reason, rows in scored_rows.first(facts.reasons, _MOST_REASONS):
+        findings.warning(
+            "rejected",
+            f"{rows} of {facts.rows} rows were rejected, the first in {_place(facts, reason)}: "
+            f"{reason}",
+        )
+    others = len(facts.reasons) - _MOST_REASONS
+    if others > 0:
+        findings.warning(
+            "rejected", f"Rows were rejected for {others} more reasons; rejected_rows lists them."
+        )
+    for feature, values in facts.unreadable.items():
+        findings.warning(
+            "unreadable",
+            f"{values} values of {feature!r} cannot be read, and count as missing.",
+            column=feature,
+            option="unreadable_values",
+        )
+    for feature, values in facts.outside.items():
+        findings.note(
+            "outside-domain",
+            f"{values} values of {feature!r} are outside of what the model's schema states.",
+            column=feature,
+            option="unseen_values, out_of_range",
+        )
+
+
+def _place(facts: ScoredBatch, reason: str) -> str:
+    file, line = facts.places[reason]
+    return f"{file} line {line}"
+
+
+def _directory(destination: ShardDestination, output: Path) -> Path:
+    """Return the local directory of the artifact."""
+    if not destination.shards_uri:
+        return Path(destination.root)
+    files.remove(output)
+    output.mkdir(parents=True)
+    return output
