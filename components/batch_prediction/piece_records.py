@@ -69,6 +69,14 @@ class RecordedMap:
         _write(self.destination, result)
         return result
 
+    def pack(self, result: PieceResult) -> bytes:
+        """Return a result as bytes."""
+        return _packed(result)
+
+    def unpack(self, packed: bytes) -> PieceResult:
+        """Return the result that `pack` was given."""
+        return _unpacked(packed)
+
 
 def recorded(destination: ShardDestination) -> frozenset[int]:
     """Return the numbers of the pieces that have a record."""
@@ -94,16 +102,8 @@ def _path(number: int) -> str:
 
 
 def _write(destination: ShardDestination, result: PieceResult) -> None:
-    content = states.pack(
-        {
-            "number": result.number,
-            "shards": [asdict(shard) for shard in result.shards],
-            "others": result.others,
-            "facts": result.facts,
-        }
-    )
     with destination.file() as file:
-        file.write_bytes(content)
+        file.write_bytes(_packed(result))
         destination.put(file, _path(result.number))
 
 
@@ -111,15 +111,23 @@ def _read(destination: ShardDestination, number: int) -> PieceResult | None:
     """Return what an earlier attempt made of a piece; None where it is damaged or incomplete."""
     try:
         with local_copy(f"{destination.root}/{_path(number)}") as file:
-            parts = states.unpack(file.read_bytes())
-        shards = [
-            Shard(**{**shard, "row_groups": tuple(shard["row_groups"])})
-            for shard in parts["shards"]
-        ]
-        found = PieceResult(parts["number"], shards, parts["others"], parts["facts"])
+            found = _unpacked(file.read_bytes())
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
     return replace(found, is_earlier=True) if _are_there(destination, found.files) else None
+
+
+def _packed(result: PieceResult) -> bytes:
+    shards = [asdict(shard) for shard in result.shards]
+    return states.pack({**vars(result), "shards": shards})
+
+
+def _unpacked(packed: bytes) -> PieceResult:
+    parts = states.unpack(packed)
+    shards = [
+        Shard(**{**shard, "row_groups": tuple(shard["row_groups"])}) for shard in parts["shards"]
+    ]
+    return PieceResult(**{**parts, "shards": shards})
 
 
 def _are_there(destination: ShardDestination, wanted: dict[str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,36 @@ from kfp_tabular.pipelines.cli.options import (
     processing_document,
     processing_option,
 )
+
+_KFP_TYPES = {
+    "str": "STRING",
+    "float": "NUMBER_DOUBLE",
+    "int": "NUMBER_INTEGER",
+    "bool": "BOOLEAN",
+    "list": "LIST",
+    "dict": "STRUCT",
+}
+
+
+def _settings(
+    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the options that `--param` sets, in their types."""
+    from kfp_tabular.components.batch_prediction.options import BatchPredictionOptions
+    from kfp_tabular.components.common.options import describe
+    from kfp_tabular.pipelines import parameters
+
+    known = describe(BatchPredictionOptions)
+    types = {name: _KFP_TYPES[_name(option.type)] for name, option in known.items()}
+    given = parameters.key_values(pairs)
+    for name in given:
+        if name not in types:
+            raise UserError(f"--param {name}: predict has no such option.{closest(name, types)}")
+    return parameters.convert(given, types, "--param: ")
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__origin__", kind).__name__)
 
 
 @click.command("predict")
@@ -55,8 +85,9 @@ from kfp_tabular.pipelines.cli.options import (
 @processing_option
 @click.option(
     "--param",
-    "params",
+    "settings",
     multiple=True,
+    callback=_settings,
     metavar="KEY=VALUE",
     help="Set an option of predict_batch, such as csv_delimiter. Repeatable.",
 )
@@ -68,7 +99,7 @@ def predict_command(
     rejected: Path | None,
     keys: tuple[str, ...],
     processing: str | None,
-    params: tuple[str, ...],
+    settings: dict[str, Any],
     overwrite: bool,
 ) -> None:
     """Predict for the rows of a data set, with the checks of the endpoint.
@@ -88,7 +119,7 @@ def predict_command(
         "data_uri": data if urlsplit(data).scheme else str(Path(data).absolute()),
         "processing": processing_document(processing) or {},
         "key_columns": list(keys),
-        **_converted(params),
+        **settings,
     }
     if output is not None and is_folder:
         if (output / "predictions").exists() and not overwrite:
@@ -106,7 +137,7 @@ def predict_command(
         # A row that is left out of a file shifts those below it.
         "max_rejected_fraction": 0.0 if rejected is None else 1.0,
     }
-    options = {**options, **defaults, **_converted(params), "write_csv": True}
+    options = {**options, **defaults, **settings, "write_csv": True}
     with batch_prediction.beside(output, rejected) as outputs:
         found = batch_prediction.predict(options, outputs, _tell)
         _write(outputs.predictions, output)
@@ -125,35 +156,6 @@ def _rows(found: Mapping[str, Any]) -> str:
     facts = found["facts"]
     rejected = facts["rows"] - facts["predicted"]
     return f"{facts['predicted']} rows" + (f", {rejected} rejected" if rejected else "")
-
-
-def _converted(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return the options that `--param` sets, in their types."""
-    from kfp_tabular.components.batch_prediction.options import BatchPredictionOptions
-    from kfp_tabular.components.common.options import describe
-    from kfp_tabular.pipelines import parameters
-
-    known = describe(BatchPredictionOptions)
-    types = {name: _KFP_TYPES[_name(option.type)] for name, option in known.items()}
-    given = parameters.key_values(pairs)
-    for name in given:
-        if name not in types:
-            raise UserError(f"--param {name}: predict has no such option.{closest(name, types)}")
-    return parameters.convert(given, types, "--param ")
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(kind, "__origin__", kind).__name__)
-
-
-_KFP_TYPES = {
-    "str": "STRING",
-    "float": "NUMBER_DOUBLE",
-    "int": "NUMBER_INTEGER",
-    "bool": "BOOLEAN",
-    "list": "LIST",
-    "dict": "STRUCT",
-}
 
 
 def _write(predictions: Path, output: Path | None) -> None:

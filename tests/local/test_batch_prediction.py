@@ -95,7 +95,7 @@ def test_a_row_may_not_be_left_out_of_a_file(model: Path, tmp_path: Path) -> Non
         (("--data", "{tmp}/none.csv"), "none.csv: not found"),
         (("--data", ""), "--data: the value is empty"),
         (("--param", "key_column=a"), "predict has no such option. Did you mean 'key_columns' or"),
-        (("--param", "write_csv=perhaps"), "--param parameter 'write_csv': expected"),
+        (("--param", "write_csv=perhaps"), "--param: parameter 'write_csv': expected"),
         (("--processing", "sparks"), "Did you mean 'spark'?"),
     ],
 )
