@@ -1,10 +1,12 @@
 """The report about a search: one HTML page."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.html.blocks import Tone
+from kfp_tabular.components.common.tracking import run_artifacts
 from kfp_tabular.components.tuning.search.objective import Objective
 from kfp_tabular.components.tuning.search.search_result import SearchResult
 from kfp_tabular.components.tuning.search.search_space import SearchSpace, to_katib
@@ -49,12 +51,30 @@ def searched(result: SearchResult, base: Hyperparameters) -> str:
         html.Section("Result", (_facts(result), _changes(base, best.values))),
         html.Section("Progress", (html.row(*progress, pairs=True),)),
         html.Section(
-            "Trials", (_overview(trials, space, objective, best), _table(trials, space, best))
+            "Trials",
+            (
+                _overview(trials, space, objective, best),
+                _table(trials, space, best),
+                run_artifacts.trials_element(_listed(trials, objective)),
+            ),
         ),
         html.Section("Search space", (_space(space),), collapsed=True),
     ]
     subtitle = f"{result.algorithm} search, {objective.goal} {objective.metric}"
     return html.page(_TITLE, sections, subtitle=subtitle)
+
+
+def _listed(trials: Sequence[Trial], objective: Objective) -> list[dict[str, Any]]:
+    """Return the trials as tracking records them: each as a run below the run."""
+    return [
+        {
+            "number": trial.number,
+            "state": trial.state,
+            "parameters": dict(trial.values),
+            "metrics": {objective.metric: trial.objective, **trial.additional},
+        }
+        for trial in trials
+    ]
 
 
 def _facts(result: SearchResult) -> html.Markup:
