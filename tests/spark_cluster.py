@@ -35,11 +35,13 @@ class Cluster:
     Attributes:
         folder: Where its processes write.
         master: Its address, `spark://127.0.0.1:...`.
+        cores: The cores of each worker.
         workers: Its workers; each starts an executor per application.
     """
 
     folder: Path
     master: str
+    cores: int = 1
     workers: list[ChildProcess] = field(default_factory=list)
 
     def document(self, **settings: Any) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Cluster:
         }
 
     def add_workers(self, count: int) -> None:
-        """Start workers with one core each, and wait until the master has them."""
+        """Start workers, and wait until the master has them."""
         before = len(self.workers)
         for number in range(before, before + count):
             self.workers.append(self._start_worker(number))
@@ -65,7 +67,8 @@ class Cluster:
         return self.folder / f"worker-{number}.log"
 
     def _start_worker(self, number: int) -> ChildProcess:
-        options = ["--host", _LOOPBACK, "--cores", "1", "--memory", "600m", "--webui-port", "0"]
+        options = ["--host", _LOOPBACK, "--cores", str(self.cores), "--memory", "600m"]
+        options += ["--webui-port", "0"]
         folder = self.folder / f"worker-{number}"
         arguments = [*options, "--work-dir", str(folder), self.master]
         return _start("worker.Worker", arguments, self._log(number), self.folder)
@@ -80,7 +83,7 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+def running(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[Cluster]:
     """Start a cluster, and stop it with everything that it started."""
     log = folder / "master.log"
     master = _start(
@@ -89,7 +92,7 @@ def running(folder: Path, workers: int = 2) -> Iterator[Cluster]:
     cluster = None
     try:
         address = _wait_for(r"Starting Spark master at (spark://\S+)", log, master)
-        cluster = Cluster(folder, address)
+        cluster = Cluster(folder, address, cores)
         cluster.add_workers(workers)
         yield cluster
     finally:

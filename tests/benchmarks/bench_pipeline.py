@@ -39,11 +39,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for copies in arguments.copies:
             data = Path(folder) / "data.csv"
-            rows = _repeat(arguments.data, copies, data)
+            rows = repeat_csv(arguments.data, copies, data)
             _measure(data, rows, arguments.label, arguments.exclude, Path(folder) / str(copies))
 
 
-def _repeat(source: Path, copies: int, target: Path) -> int:
+def repeat_csv(source: Path, copies: int, target: Path) -> int:
+    """Write a CSV file with the rows of another so many times, and return their number."""
     header, _, body = source.read_bytes().partition(b"\n")
     body = body if body.endswith(b"\n") else body + b"\n"
     with target.open("wb") as stream:

@@ -1,7 +1,7 @@
 """The engine that runs each fold and map as a pipeline on a runner of Beam.
 
-States are merged on the workers, `FAN_IN` at a time in the order of the pieces, so the driver gets
-one, and the same pieces give the same bytes on any runner.
+States are merged on the workers, in the order of the pieces and in the shape of a `MergeTree`, so
+the driver gets one, and the same pieces give the same bytes on any runner.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.beam import exchange, installation
 from kfp_tabular.components.common.processing.beam.exchange import Exchange
 from kfp_tabular.components.common.processing.beam.worker_tasks import (
-    FAN_IN,
     PIECES_PER_READ,
+    STATES_PER_GROUP,
     Fold,
     Gather,
     Map,
@@ -121,7 +121,7 @@ class BeamEngine:
             UserError: For the first piece whose input is bad.
         """
         started = time.monotonic()
-        fan_in = len(pieces) if merge is None else FAN_IN
+        fan_in = len(pieces) if merge is None else STATES_PER_GROUP
         with exchange.opened(self._settings.temp_location) as folder:
             folder.write_pieces(pieces)
             with _progress(folder, pieces, what), self.pipeline() as pipeline:

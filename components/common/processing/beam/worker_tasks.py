@@ -20,12 +20,14 @@ from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.beam.exchange import Exchange
 from kfp_tabular.components.common.processing.engine import Read
+from kfp_tabular.components.common.processing.merge_tree import MergeTree
 from kfp_tabular.components.common.processing.outcomes import not_found
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.storage import is_remote
 
-FAN_IN = 8
-"""So many states are merged at a time, in the order of their pieces."""
+STATES_PER_GROUP = 16
+"""So many states are merged at a time, in the order of their pieces; a power of the fan-in of
+`MergeTree`."""
 
 PIECES_PER_READ = 256
 
@@ -62,7 +64,7 @@ class PieceTask:
 
     function: Callable[[Piece], bytes]
     exchange: Exchange
-    fan_in: int = FAN_IN
+    fan_in: int = STATES_PER_GROUP
 
     def __call__(self, numbered: tuple[int, str]) -> Iterator[Keyed]:
         """Yield the part of a piece, unless it is not of use any more."""
@@ -156,16 +158,17 @@ class Merge:
     def __call__(self, keyed: tuple[int, list[Part]]) -> Keyed:
         """Return one part, with the group that it belongs to in the next step."""
         group, parts = keyed
-        return group // FAN_IN, self.merged(parts)
+        return group // STATES_PER_GROUP, self.merged(parts)
 
     def merged(self, parts: list[Part]) -> Part:
         """Return one part."""
         number, state, error = parts[0]
         if len(parts) > 1:
-            total = self.factory().from_state(state)
-            for _, other, _ in parts[1:]:
-                total.merge(self.factory().from_state(other))
-            state = total.state()
+            tree = MergeTree[Any, Any]()
+            for _, part, _ in parts:
+                tree.add(self.factory().from_state(part))
+            total = tree.total()
+            state = state if total is None else total.state()
         return number, state, error
 
 

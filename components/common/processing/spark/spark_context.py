@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import sigterm
 from kfp_tabular.components.common.processing.processing_settings import SparkSettings
-from kfp_tabular.components.common.processing.spark import installation
+from kfp_tabular.components.common.processing.spark import executor_settings, installation
+from kfp_tabular.components.common.processing.spark.executor_settings import JAVA_OPTIONS
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -80,8 +81,15 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         # Pieces are read from storage that is as far from every executor.
         "spark.locality.wait": "0s",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        "spark.driver.extraJavaOptions": (
+            f"-Dlog4j2.configurationFile={_LOGGING.as_uri()} {JAVA_OPTIONS}"
+        ),
+        "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.executorEnv.PYTHONPATH": _search_path(),
+        **{
+            f"spark.executorEnv.{key}": value
+            for key, value in executor_settings.environment(name.partition(" ")[2]).items()
+        },
     }
     if settings.is_local:
         # Nothing listens beyond this machine. `local` alone tries each piece once.

@@ -1,7 +1,8 @@
 """The engine that spreads pieces over the executors of a Spark cluster.
 
-States are merged on the executors too, `FAN_IN` at a time in the order of the pieces, so the driver
-gets one, and the same pieces give the same bytes on any cluster.
+A task has a run of consecutive pieces, so many that each core has a few tasks. States are merged on
+the executors too, in the shape of a `MergeTree`, so the driver gets one, and the same pieces give
+the same bytes on any cluster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +16,17 @@ from kfp_tabular.components.common.processing.engine import Batch, Read, Result
 from kfp_tabular.components.common.processing.outcomes import Outcome
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.processing.spark.executor_tasks import (
-    FAN_IN,
+    STATES_PER_TASK,
     Fold,
+    FoldTask,
     Merge,
     PieceTask,
+    Run,
     keyed,
     merging_task,
 )
 from kfp_tabular.components.common.processing.spark.job_watch import JobWatch
+from kfp_tabular.components.common.processing.spark.task_runs import even_runs, runs, span
 
 if TYPE_CHECKING:
     from pyspark import RDD, SparkContext
@@ -53,14 +57,16 @@ class SparkEngine:
         if not pieces:
             return factory().result()
         watch = JobWatch(self._context, pieces, what)
-        fold = Fold(factory, read)
-        states: RDD[Outcome[bytes]] = self._spread(pieces, fold, watch)
-        parts = len(pieces)
-        while parts > 1:
-            parts = -(-parts // FAN_IN)
+        of_a_run = span(pieces, self._context.defaultParallelism)
+        parts = runs(pieces, of_a_run)
+        task = PieceTask(Fold(factory, read), watch.events, self._attempts)
+        states: RDD[Outcome[bytes]] = self._spread(parts).mapPartitions(FoldTask(task, of_a_run))
+        left = len(parts)
+        while left > 1:
+            left = -(-left // STATES_PER_TASK)
             states = (
                 states.mapPartitions(keyed)
-                .partitionBy(parts, merging_task)
+                .partitionBy(left, merging_task)
                 .mapPartitions(Merge(factory))
             )
         state: bytes = self._collect(states, watch)[0]
@@ -73,15 +79,14 @@ class SparkEngine:
         if not pieces:
             return
         watch = JobWatch(self._context, pieces, what)
-        results: list[Result] = self._collect(self._spread(pieces, function, watch), watch)
+        task = PieceTask(function, watch.events, self._attempts)
+        parts = even_runs(pieces, self._context.defaultParallelism)
+        results: list[Result] = self._collect(self._spread(parts).mapPartitions(task), watch)
         yield from zip(pieces, results, strict=True)
 
-    def _spread(
-        self, pieces: Sequence[Piece], function: Callable[[Piece], Value], watch: JobWatch
-    ) -> "RDD[Outcome[Value]]":
-        numbered = [(number, piece.to_json()) for number, piece in enumerate(pieces)]
-        task = PieceTask(function, watch.events, self._attempts)
-        return self._context.parallelize(numbered, len(numbered)).mapPartitions(task)
+    def _spread(self, parts: Sequence[Run]) -> "RDD[Run]":
+        """Return runs of pieces, each to be worked on by a task of its own."""
+        return self._context.parallelize(parts, len(parts))
 
     def _collect(self, outcomes: "RDD[Outcome[Value]]", watch: JobWatch) -> list[Value]:
         """Return results in order.

@@ -1,5 +1,6 @@
 """The Spark engine: the results of the local engine, and its errors."""
 
+import gc
 import logging
 import os
 import time
@@ -17,6 +18,7 @@ from kfp_tabular.components.common.processing import engines
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.merge_tree import MergeTree
 from kfp_tabular.components.common.processing.pieces import Piece
 
 
@@ -72,12 +74,22 @@ def test_states_are_merged_in_the_order_of_the_pieces(engine: Engine) -> None:
     assert os.getpid() not in processes
 
 
-def test_the_shape_of_merging_is_fixed(engine: Engine) -> None:
-    first, _ = engine.fold(pieces(20), Listing, starts)
-    again, _ = engine.fold(pieces(20), Listing, starts)
+@pytest.mark.parametrize("count", [20, 100])
+def test_the_shape_of_merging_depends_on_the_number_of_pieces_alone(
+    engine: Engine, count: int
+) -> None:
+    tree = MergeTree[str, tuple[str, set[int]]]()
+    for at in range(count):
+        part = Listing()
+        part.add(str(at))
+        tree.add(part)
+    total = tree.total()
 
-    assert first == again
-    assert first.startswith("(((((((((0 1) 2)")
+    found, _ = engine.fold(pieces(count), Listing, starts)
+
+    assert total is not None
+    assert found == total.result()[0]
+    assert "((((0 1) 2) 3) (((4 5) 6) 7))" in found
 
 
 def test_one_piece_and_none(engine: Engine) -> None:
@@ -188,3 +200,17 @@ def test_examples_are_read_by_the_executors(engine: Engine, tmp_path: Path) -> N
     assert len(cut) > 8
     assert found == pytest.approx(LocalEngine().fold(cut, Sum, reader), rel=1e-12)
     assert found == engine.fold(cut, Sum, reader)
+
+
+def test_processes_of_executors_leave_modules_out_of_garbage_collection(engine: Engine) -> None:
+    frozen = [result for _, result in engine.map(pieces(2), lambda _: gc.get_freeze_count())]
+
+    # pyspark collects after each task: with all of its objects that takes longer than a piece.
+    assert min(frozen) > 10_000
+
+
+def test_processes_of_executors_use_one_thread(engine: Engine) -> None:
+    def threads(_: Piece) -> tuple[int, str]:
+        return pa.cpu_count(), os.environ["TF_NUM_INTRAOP_THREADS"]
+
+    assert [result for _, result in engine.map(pieces(2), threads)] == [(1, "1")] * 2
