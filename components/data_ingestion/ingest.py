@@ -6,22 +6,27 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common import files, options, storage
+from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import ShardDestination, record
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
 from kfp_tabular.components.common.values.time_patterns import canonical_format, pattern_of
-from kfp_tabular.components.data_ingestion import ingestion_summary, lost_rows, reading_findings
+from kfp_tabular.components.data_ingestion import (
+    ingestion_summary,
+    input_choice,
+    lost_rows,
+    reading_findings,
+)
 from kfp_tabular.components.data_ingestion.columns import column_decision, column_formats
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider, GivenFormat
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
@@ -101,13 +106,13 @@ def run(
     split_choice.check(settings.split)
     start = time.monotonic()
     findings = Findings()
-    engine = _engine(engine, settings.data_uri, findings)
-    with storage.local_files(settings.data_uri) as given_files, ThreadPoolExecutor(1) as background:
-        # Other processes may have another working directory.
-        found = [replace(file, path=file.path.absolute()) for file in given_files]
-        digests = background.submit(lambda: [lineage.digest_file(file.path) for file in found])
+    engine = engine or LocalEngine()
+    with input_choice.opened(settings, engine) as found, ThreadPoolExecutor(1) as background:
+        digests = background.submit(lambda: [file.digest() for file in found])
         selection = column_selection.select(settings, found)
-        source = open_source(found, settings.data_format, settings.csv, selection, _named(settings))
+        source = open_source(
+            found, settings.data_format, settings.csv, selection, _named(settings), engine
+        )
         selection.check(source.known)
         for note in (*selection.notes, *source.notes):
             findings.add(note)
@@ -161,21 +166,6 @@ def run(
     seconds = time.monotonic() - start
     _logger.info("%d rows in %.1f s: %s", written.read.rows, seconds, dict(written.rows))
     return IngestionResult(written.rows, facts["rejected"], examples_lineage, rejected_lineage)
-
-
-def _engine(given: Engine | None, data_uri: str, findings: Findings) -> Engine:
-    """Return the engine to use: what is downloaded here cannot be read by other machines."""
-    if given is None or isinstance(given, LocalEngine):
-        return given or LocalEngine()
-    if not storage.is_remote(data_uri):
-        return given
-    findings.note(
-        "one-machine",
-        f"{data_uri} was downloaded and read on one machine. Other machines read data at a path "
-        "that all of them share.",
-        option="processing",
-    )
-    return LocalEngine()
 
 
 @contextmanager
@@ -258,14 +248,14 @@ def _check_label(label: str, written: WrittenExamples) -> None:
 
 
 def _facts(
-    found: Sequence[LocalFile],
+    found: Sequence[InputFile],
     digests: Sequence[str],
     written: WrittenExamples,
     split: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what the lineage of the examples holds in addition to the usual fields."""
     listed = [
-        {"uri": file.uri, "digest": digest, "bytes": file.path.stat().st_size}
+        {"uri": file.uri, "digest": digest, "bytes": file.size}
         for file, digest in zip(found, digests, strict=True)
     ]
     whole = hashlib.sha256("\n".join(digests).encode())

@@ -26,6 +26,7 @@ from kfp_tabular.components.common.artifacts.examples import (
 from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
@@ -98,7 +99,8 @@ def write(
     Raises:
         UserError: A value does not fit its feature, or a split has no row with a label.
     """
-    apply = ApplyGraph(str(graph), tuple(features), tuple(outputs), task, destination)
+    sent = SentDirectory(str(graph))
+    apply = ApplyGraph(sent, tuple(features), tuple(outputs), task, destination)
     # Names the columns that are missing.
     example_pieces.reader(examples, apply.columns)
     pieces = [
@@ -141,14 +143,14 @@ class ApplyGraph:
     """Makes a shard of a piece. It can be sent to other processes.
 
     Attributes:
-        graph: The path of a tf.Transform output directory.
+        graph: A tf.Transform output directory.
         features: The raw features that the graph takes.
         outputs: The graph's outputs, in the order of the columns.
         task: The task, which defines how labels are encoded.
         destination: Where the shards are written.
     """
 
-    graph: str
+    graph: SentDirectory
     features: tuple[RawFeature, ...]
     outputs: tuple[TransformedColumn, ...]
     task: Task
@@ -207,18 +209,19 @@ class ApplyGraph:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _loaded(graph: str) -> Transform:
+def _loaded(graph: SentDirectory) -> Transform:
     """Return a transform graph; each process loads it once."""
     with _loading:
         return _load(graph)
 
 
 @functools.lru_cache(maxsize=1)
-def _load(graph: str) -> Transform:
+def _load(graph: SentDirectory) -> Transform:
     tf = import_tensorflow()
     import tensorflow_transform as tft
 
-    layer = tft.TFTransformOutput(graph).transform_features_layer()
+    with graph.opened() as directory:
+        layer = tft.TFTransformOutput(str(directory)).transform_features_layer()
     found: Transform = tf.function(layer.call, autograph=False, reduce_retracing=True)
     return found
 

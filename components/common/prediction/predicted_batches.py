@@ -15,6 +15,7 @@ from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.example_pieces import PieceReader
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.prediction import label_encoding, saved_model
 from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
@@ -94,12 +95,12 @@ class PredictedReader:
     Each process loads the models once, when it reads its first piece.
 
     Attributes:
-        models: The directories of the models.
+        models: The directories of the models. They go along to other processes.
         rows: Reads the columns.
         ranges: The positions of the rows to predict for, as ascending ranges; empty for all.
     """
 
-    models: tuple[str, ...]
+    models: tuple[SentDirectory, ...]
     rows: PieceReader
     ranges: tuple[tuple[int, int], ...] = ()
 
@@ -109,7 +110,7 @@ class PredictedReader:
         Raises:
             UserError: If a prediction is not finite, or its shape contradicts `model.json`.
         """
-        models = [saved_model.loaded(path) for path in self.models]
+        models = [saved_model.loaded_from(model) for model in self.models]
         first = piece.first_row
         # Each row group by itself: which rows are predicted together does not depend on the pieces,
         # so that predictions are the same to the last bit.
@@ -162,7 +163,7 @@ def reader(
     columns = [specs[0].label, *more_columns]
     columns += [entry.name for spec in specs for entry in spec.inputs]
     rows = example_pieces.reader(examples, list(dict.fromkeys(columns)), batch_rows(specs))
-    return PredictedReader(paths, rows, tuple(ranges))
+    return PredictedReader(tuple(map(SentDirectory, paths)), rows, tuple(ranges))
 
 
 def _predicted(rows: Rows, models: Sequence[SavedModel]) -> PredictedBatch:

@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
     SERVING_SIGNATURE,
     ModelSpec,
 )
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.packed_columns import Columns, pack_columns
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow_runtime
@@ -34,6 +35,15 @@ def loaded(path: str | os.PathLike[str]) -> "SavedModel":
     graph = Path(path) / "saved_model.pb"
     version = graph.stat().st_mtime_ns if graph.is_file() else 0
     return _loaded(os.fspath(path), version)
+
+
+def loaded_from(directory: SentDirectory) -> "SavedModel":
+    """Return a model that may come from another process; each process loads it once.
+
+    Raises:
+        UserError: If the directory does not hold a model that can be loaded here.
+    """
+    return _received(directory) if directory.is_received else loaded(directory.path)
 
 
 class SavedModel:
@@ -135,3 +145,10 @@ class SavedModel:
 def _loaded(path: str, _version: int) -> SavedModel:
     """Load a model; a new version of its file is another model."""
     return SavedModel(path)
+
+
+@functools.lru_cache(maxsize=2)
+def _received(directory: SentDirectory) -> SavedModel:
+    """Load a model that was sent here."""
+    with directory.opened() as path:
+        return SavedModel(path)

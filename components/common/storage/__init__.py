@@ -1,8 +1,8 @@
 """Local files and object stores behind one interface.
 
 A component names data by URI: a local path, `file://`, `gs://`, `s3://` or `minio://`. Local data
-is used in place. Remote data is downloaded into a temporary directory first, in parallel ranges,
-which is faster than reading through and gives every reader a plain file.
+is used in place. Remote data is read by ranges (`stored_files`), or downloaded into a temporary
+directory, in parallel ranges, for readers that need a plain file (`local_files`, `local_copy`).
 """
 
 import logging
@@ -11,35 +11,32 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, shown
 from kfp_tabular.components.common.storage import local_listing
 from kfp_tabular.components.common.storage.folder import Folder, inside
+from kfp_tabular.components.common.storage.input_files import InputFile, LocalFile, StoredFile
 from kfp_tabular.components.common.storage.location import Location, matcher, parse
 from kfp_tabular.components.common.storage.object_store import Store, StoredObject
-from kfp_tabular.components.common.storage.store_factory import open_store
+from kfp_tabular.components.common.storage.store_factory import open_store, shared_store
 
-__all__ = ["Folder", "LocalFile", "is_remote", "local_copy", "local_files", "upload"]
+__all__ = [
+    "Folder",
+    "InputFile",
+    "LocalFile",
+    "StoredFile",
+    "is_remote",
+    "local_copy",
+    "local_files",
+    "stored_files",
+    "upload",
+]
 
 _logger = logging.getLogger(__name__)
 
 _MISSING = "{}: not found or without files. Check the bucket and the path."
-
-
-@dataclass(frozen=True)
-class LocalFile:
-    """A local file and its origin.
-
-    Attributes:
-        uri: The name of the file for the user.
-        path: The path on this machine.
-    """
-
-    uri: str
-    path: Path
 
 
 def is_remote(uri: str) -> bool:
@@ -130,7 +127,23 @@ def local_files(uri: str) -> Iterator[list[LocalFile]]:
     with _temporary_directory() as folder:
         wanted = _into(folder, root, found)
         _download(store, location, wanted)
-        yield [LocalFile(location.uri(stored.key), path) for stored, path in wanted]
+        yield [
+            LocalFile(location.uri(stored.key), path, stored.checksum) for stored, path in wanted
+        ]
+
+
+def stored_files(uri: str) -> list[StoredFile]:
+    """Return the files that a URI of an object store names, to be read by ranges.
+
+    Args:
+        uri: As in `local_files`; remote.
+
+    Raises:
+        UserError: Nothing is found, or access is denied.
+    """
+    location = parse(uri)
+    found, _ = _remote(shared_store(location), location)
+    return [StoredFile(location.uri(stored.key), stored) for stored in found]
 
 
 def upload(path: Path, uri: str) -> None:

@@ -14,7 +14,7 @@ from kfp_tabular.components.common.storage.object_store import (
     StoredObject,
     make_room,
 )
-from kfp_tabular.components.common.storage.store_factory import open_store
+from kfp_tabular.components.common.storage.store_factory import shared_store
 
 
 class Folder:
@@ -127,7 +127,7 @@ class Folder:
 
     @cached_property
     def _store(self) -> Store:
-        return open_store(self._location)
+        return shared_store(self._location)
 
     def _key(self, name: str) -> str:
         return str(PurePosixPath(self._location.key) / name)

@@ -1,5 +1,6 @@
 """Google Cloud Storage."""
 
+import base64
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,15 +49,13 @@ class GcsBucket:
             return None
         with self._user_errors(key):
             blob = self._bucket.get_blob(key)
-        return None if blob is None else StoredObject(key, int(blob.size))
+        return None if blob is None else _object(blob)
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return all objects whose key starts with `prefix`, sorted by key."""
         with self._user_errors(prefix):
             blobs = list(self._bucket.list_blobs(prefix=prefix))
-        return sorted(
-            (StoredObject(blob.name, int(blob.size)) for blob in blobs), key=lambda blob: blob.key
-        )
+        return sorted(map(_object, blobs), key=lambda stored: stored.key)
 
     def download(self, wanted: Sequence[tuple[StoredObject, Path]]) -> None:
         """Download objects: large ones in parallel ranges, small ones in parallel."""
@@ -147,6 +146,14 @@ class GcsBucket:
             ) from error
         except auth_errors.RefreshError as error:
             raise UserError(f"{uri}: the Google credentials were rejected: {error}") from error
+
+
+def _object(blob: Any) -> StoredObject:
+    # Objects that were composed of others have no MD5.
+    checksum = f"md5:{base64.b64decode(blob.md5_hash).hex()}" if blob.md5_hash else ""
+    if not checksum and blob.crc32c:
+        checksum = f"crc32c:{base64.b64decode(blob.crc32c).hex()}"
+    return StoredObject(blob.name, int(blob.size), checksum=checksum)
 
 
 def _client() -> Any:

@@ -26,11 +26,13 @@ class StoredObject:
         key: The key, without the bucket.
         size: The size in bytes.
         version: An identifier that changes with the content (S3: the ETag); may be empty.
+        checksum: What identifies the content for the user, such as `md5:<hex>`; may be empty.
     """
 
     key: str
     size: int
     version: str = ""
+    checksum: str = ""
 
 
 @dataclass(frozen=True)

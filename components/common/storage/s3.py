@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -46,6 +47,10 @@ _LOST = (
     boto_errors.ResponseStreamingError,
 )
 _ATTEMPTS = 5
+_BUSY = (429, 500, 502, 503, 504)
+_BUSY_ATTEMPTS = 12
+_LONGEST_WAIT = 5.0
+"""In seconds. With twelve attempts, a store may be busy for 17 s at least."""
 _logger = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 20
@@ -143,14 +148,14 @@ class S3Bucket:
                 if _code(error) in _MISSING:
                     return None
                 raise
-        return StoredObject(key, int(found["ContentLength"]), found.get("ETag", ""))
+        return _object(key, int(found["ContentLength"]), found.get("ETag", ""))
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return all objects whose key starts with `prefix`, sorted by key."""
         pages = self._client.get_paginator("list_objects_v2")
         with self._user_errors(prefix):
             found = [
-                StoredObject(entry["Key"], int(entry["Size"]), entry.get("ETag", ""))
+                _object(entry["Key"], int(entry["Size"]), entry.get("ETag", ""))
                 for page in pages.paginate(Bucket=self._name, Prefix=prefix)
                 for entry in page.get("Contents", ())
             ]
@@ -282,6 +287,10 @@ class S3Bucket:
         )
 
 
+def _object(key: str, size: int, tag: str) -> StoredObject:
+    return StoredObject(key, size, tag, "etag:" + tag.strip('"') if tag else "")
+
+
 def _code(error: boto_errors.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -306,8 +315,19 @@ def _client(to: Connection) -> Any:
     )
     try:
         # A session of its own: the module's shared session is not thread-safe.
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3", endpoint_url=to.endpoint, region_name=to.region, config=settings, **options
         )
     except (ValueError, boto_errors.BotoCoreError) as error:
         raise UserError(f"Invalid S3 settings in the environment: {error}") from error
+    client.meta.events.register_last("needs-retry.s3", _patience)
+    return client
+
+
+def _patience(attempts: int, response: Any, **_: Any) -> float | None:
+    """Return how long to wait for a store that is busy, once the SDK has given up; else None."""
+    status = response[0].status_code if response else 0
+    if status not in _BUSY or not _ATTEMPTS <= attempts < _BUSY_ATTEMPTS:
+        return None
+    # Not all executors at the same moment.
+    return _LONGEST_WAIT * random.uniform(0.5, 1)  # noqa: S311 - not a secret

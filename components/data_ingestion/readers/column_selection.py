@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.readers.partitions import Partition, partitions
 
@@ -24,7 +24,7 @@ class ColumnSelection:
     nested: Mapping[str, str] = field(default_factory=dict)
     partitions: Mapping[str, Partition] = field(default_factory=dict)
 
-    def partition(self, file: LocalFile, columns: Collection[str]) -> Partition:
+    def partition(self, file: InputFile, columns: Collection[str]) -> Partition:
         """Return what the folders of a file say, without columns that the file itself has."""
         given = self.partitions.get(file.uri, {})
         return {
@@ -75,7 +75,7 @@ class ColumnSelection:
                     )
 
 
-def select(options: IngestionOptions, files: Sequence[LocalFile]) -> ColumnSelection:
+def select(options: IngestionOptions, files: Sequence[InputFile]) -> ColumnSelection:
     """Return what the options select from files.
 
     Raises:
@@ -83,6 +83,7 @@ def select(options: IngestionOptions, files: Sequence[LocalFile]) -> ColumnSelec
 
     Example:
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> files = [LocalFile("data/region=EU/0.csv", Path("0.csv"))]
         >>> options = IngestionOptions("data", exclude=["customer", "notes"], keep=["customer"])
         >>> found = select(options, files)

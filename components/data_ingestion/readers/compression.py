@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 
 _GZIP, _BZIP2, _XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 _ARROW_CODECS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
@@ -42,14 +42,14 @@ def compression(start: bytes) -> str:
     return ""
 
 
-def is_compressed(file: LocalFile) -> bool:
+def is_compressed(file: InputFile) -> bool:
     """Return whether a file is compressed, by its content."""
-    with file.path.open("rb") as stream:
+    with file.open() as stream:
         return bool(compression(stream.read(8)))
 
 
 @contextmanager
-def open_decompressed(file: LocalFile) -> Iterator[BinaryIO]:
+def open_decompressed(file: InputFile) -> Iterator[BinaryIO]:
     """Open a file that is plain, or compressed with gzip, bzip2, xz, zstd, lz4, or zip.
 
     Raises:
@@ -59,6 +59,7 @@ def open_decompressed(file: LocalFile) -> Iterator[BinaryIO]:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "places")
         ...     _ = path.write_bytes(bz2.compress(b"city"))
@@ -66,7 +67,7 @@ def open_decompressed(file: LocalFile) -> Iterator[BinaryIO]:
         ...         stream.read(100)
         b'city'
     """
-    with file.path.open("rb") as plain:
+    with file.open() as plain:
         start = plain.read(8)
         plain.seek(0)
         name = compression(start)
@@ -77,7 +78,7 @@ def open_decompressed(file: LocalFile) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _decompressed(file: LocalFile, plain: BinaryIO, name: str) -> BinaryIO:
+def _decompressed(file: InputFile, plain: BinaryIO, name: str) -> BinaryIO:
     if name == "gzip":
         return cast(BinaryIO, gzip.open(plain))
     if name == "bzip2":
@@ -89,7 +90,7 @@ def _decompressed(file: LocalFile, plain: BinaryIO, name: str) -> BinaryIO:
     return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(plain, mode="r"), name))
 
 
-def _only_member(file: LocalFile, plain: BinaryIO) -> BinaryIO:
+def _only_member(file: InputFile, plain: BinaryIO) -> BinaryIO:
     archive = zipfile.ZipFile(plain)
     members = archive.infolist()
     for part, kind in _DOCUMENTS.items():
@@ -120,7 +121,7 @@ def _only_member(file: LocalFile, plain: BinaryIO) -> BinaryIO:
 
 
 @contextmanager
-def _damage(file: LocalFile, name: str) -> Iterator[None]:
+def _damage(file: InputFile, name: str) -> Iterator[None]:
     try:
         yield
     except (
@@ -139,7 +140,7 @@ def _damage(file: LocalFile, name: str) -> Iterator[None]:
         raise _damaged(file, name, error) from error
 
 
-def _damaged(file: LocalFile, name: str, error: Exception) -> UserError:
+def _damaged(file: InputFile, name: str, error: Exception) -> UserError:
     return UserError(
         f"{file.uri}: the {name} data are truncated or damaged ({error}). Copy the file again."
     )

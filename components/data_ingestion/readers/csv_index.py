@@ -19,13 +19,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion.readers import csv_rows
 from kfp_tabular.components.data_ingestion.readers.csv_rows import RowBytes, RowSyntax
 
@@ -65,7 +65,7 @@ class FileLayout:
     """What is needed to cut a file.
 
     Attributes:
-        path: The file.
+        file: The file.
         syntax: What separates fields and rows, in the bytes of the file.
         first: The offset of the first row.
         line: The number of its line, counted from 1.
@@ -74,7 +74,7 @@ class FileLayout:
         longest_row: A row that does not end within so many bytes opens a quote by mistake.
     """
 
-    path: str
+    file: InputFile
     syntax: RowSyntax
     first: int
     line: int
@@ -125,33 +125,35 @@ def index(layouts: Sequence[FileLayout], engine: Engine) -> list[BlockIndex]:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from kfp_tabular.components.common.processing.local_engine import LocalEngine
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "a.csv")
         ...     size = path.write_bytes(b'a,b\n"c\nd",e\nf,g\n')
-        ...     layout = FileLayout(str(path), RowSyntax(), 0, 1, size, 5, 100)
+        ...     layout = FileLayout(LocalFile("a.csv", path), RowSyntax(), 0, 1, size, 5, 100)
         ...     (found,) = index([layout], LocalEngine())
         >>> found.starts.tolist(), found.lines.tolist()
         ([0, 4, 12, 16], [1, 2, 4])
     """
     pieces = [piece for layout in layouts for piece in _pieces(layout)]
-    look_at = RangeReader({layout.path: layout for layout in layouts})
+    look_at = RangeReader({layout.file.place: layout for layout in layouts})
     # A small file is not worth a thread.
     looked_at = (
         engine.map(pieces, look_at)
         if len(pieces) > 1
         else [(piece, look_at(piece)) for piece in pieces]
     )
-    found: dict[str, list[RangeFacts]] = {layout.path: [] for layout in layouts}
+    found: dict[str, list[RangeFacts]] = {layout.file.place: [] for layout in layouts}
     for piece, facts in looked_at:
         found[piece.uri] += facts
-    return [_Walk(layout, found[layout.path]).blocks() for layout in layouts]
+    return [_Walk(layout, found[layout.file.place]).blocks() for layout in layouts]
 
 
 def _pieces(layout: FileLayout) -> list[Piece]:
     step = layout.block_bytes * _RANGES_PER_PIECE
     return [
-        Piece(layout.path, "bytes", start, min(start + step, layout.size))
+        Piece(layout.file.place, "bytes", start, min(start + step, layout.size))
         for start in range(layout.first, layout.size, step)
     ]
 
@@ -161,7 +163,7 @@ class RangeReader:
     """Looks at the ranges of a piece.
 
     Attributes:
-        layouts: The files by path.
+        layouts: The files by their places.
     """
 
     layouts: Mapping[str, FileLayout]
@@ -169,32 +171,35 @@ class RangeReader:
     def __call__(self, piece: Piece) -> list[RangeFacts]:
         """Return what each range that starts in a piece shows."""
         layout, found = self.layouts[piece.uri], []
-        with Path(layout.path).open("rb") as stream:
+        with layout.file.open(piece.start, piece.stop) as stream:
             for start in range(piece.start, piece.stop, layout.block_bytes):
-                edges = _edges(layout, stream, start)
-                if edges is not None:
-                    found.append(look(_read(stream, *edges), edges[0], layout.syntax))
+                lines = _lines(layout, stream, start)
+                if lines is not None:
+                    found.append(look(*lines, layout.syntax))
         return found
 
 
-def _edges(layout: FileLayout, stream: BinaryIO, start: int) -> tuple[int, int] | None:
-    """Return where the lines of a range start and end; None where none starts in it."""
+def _lines(layout: FileLayout, stream: BinaryIO, start: int) -> tuple[bytes, int] | None:
+    """Return the lines that start in a range, and their offset; None where none does.
+
+    Nearly in the order of the file, because a file in a store is fetched ahead.
+    """
     stop = start + layout.block_bytes
     first = layout.first
     if start > first:
-        found = _line_start(stream, start, stop)
+        found = line_start(stream, start, stop)
         if found is None or found >= layout.size:
             return None
         first = found
     if stop >= layout.size:
-        return first, layout.size
-    last = _line_start(stream, stop, first + layout.longest_row)
-    if last is None:
-        # A line that is too long for a row. What precedes it is a range of its own.
-        before = _LINE_END.finditer(_read(stream, first, stop + 1))
-        ends = [end for match in before if (end := first + match.end()) <= stop]
-        last = ends[-1] if ends else first
-    return (first, last) if last > first else None
+        return _read(stream, first, layout.size), first
+    data = _read(stream, first, stop + 1)
+    last = line_start(stream, stop, first + layout.longest_row)
+    if last is not None:
+        return data[: stop - first] + _read(stream, stop, last), first
+    # A line that is too long for a row. What precedes it is a range of its own.
+    ends = [match.end() for match in _LINE_END.finditer(data) if first + match.end() <= stop]
+    return (data[: ends[-1]], first) if ends else None
 
 
 def look(data: bytes, start: int, syntax: RowSyntax, inside: bool | None = None) -> RangeFacts:
@@ -251,7 +256,7 @@ class _Walk:
         self._inside = False
 
     def blocks(self) -> BlockIndex:
-        with Path(self._layout.path).open("rb") as stream:
+        with self._layout.file.open() as stream:
             while self._at < self._layout.size:
                 self._step(stream)
         starts = [start for start, _, _ in self._blocks]
@@ -292,7 +297,7 @@ class _Walk:
             stop = facts.stop
         else:
             # Before a line that is too long, or in it: line by line.
-            end = _line_start(stream, self._at, self._at + self._layout.longest_row)
+            end = line_start(stream, self._at, self._at + self._layout.longest_row)
             if end is None:
                 return None
             stop = end
@@ -303,15 +308,21 @@ class _Walk:
     def _leave_out(self, stream: BinaryIO) -> None:
         """Leave out the first line of the row that is not complete, and go on after it."""
         self._blocks.append((self._row, self._row_line, True))
-        found = _line_start(stream, self._row, self._layout.size)
+        found = line_start(stream, self._row, self._layout.size)
         self._row = self._at = self._layout.size if found is None else found
         self._row_line += 1
         self._line = self._row_line
         self._inside = False
 
 
-def _line_start(stream: BinaryIO, at: int, limit: int) -> int | None:
-    """Return the offset after the first line end from `at` on; None where it is beyond `limit`."""
+def line_start(stream: BinaryIO, at: int, limit: int) -> int | None:
+    r"""Return the offset after the first line end from `at` on; None where it is beyond `limit`.
+
+    Example:
+        >>> import io
+        >>> line_start(io.BytesIO(b"1\r\n22\r\n"), at=3, limit=10)
+        7
+    """
     stream.seek(at)
     while at <= limit:
         data = stream.read(_CHUNK_BYTES)
@@ -333,16 +344,19 @@ def _read(stream: BinaryIO, start: int, stop: int) -> bytes:
     return stream.read(stop - start)
 
 
-def read_blocks(path: str, found: BlockIndex, numbers: range, most: int) -> Iterator[RowBytes]:
+def read_blocks(
+    file: InputFile, found: BlockIndex, numbers: range, most: int
+) -> Iterator[RowBytes]:
     """Yield blocks in order.
 
     Args:
-        path: The file.
+        file: The file.
         found: The file's blocks.
         numbers: Those to read.
         most: The most bytes to read of an unclosed line, which may be very long.
     """
-    with Path(path).open("rb") as stream:
+    first, end = int(found.starts[numbers.start]), int(found.starts[numbers.stop])
+    with file.open(first, end) as stream:
         for number in numbers:
             start, stop = int(found.starts[number]), int(found.starts[number + 1])
             unclosed = bool(found.unclosed[number])
@@ -350,21 +364,23 @@ def read_blocks(path: str, found: BlockIndex, numbers: range, most: int) -> Iter
             yield RowBytes(data, int(found.lines[number]), unclosed)
 
 
-def offset_of_line(path: Path, lines: int) -> int:
+def offset_of_line(file: InputFile, lines: int) -> int:
     r"""Return the offset after so many lines; after a byte order mark for none.
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "a.csv")
         ...     _ = path.write_bytes(b"sep=;\r\na;b\r\n1;2\r\n")
-        ...     offset_of_line(path, 2)
+        ...     offset_of_line(LocalFile("a.csv", path), 2)
         12
     """
-    with path.open("rb") as stream:
+    with file.open() as stream:
         at = len(codecs.BOM_UTF8) if stream.read(3) == codecs.BOM_UTF8 else 0
         for _ in range(lines):
-            found = _line_start(stream, at, path.stat().st_size)
+            found = line_start(stream, at, file.size)
             if found is None:
                 break
             at = found

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,14 @@ import pyarrow.csv as pacsv
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.column_format import ColumnFormat
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
-from kfp_tabular.components.data_ingestion.options import CsvOptions
+from kfp_tabular.components.data_ingestion.options import AUTO, CsvOptions
 from kfp_tabular.components.data_ingestion.readers import csv_index, csv_rows, partitions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.compression import is_compressed
@@ -32,6 +32,7 @@ from kfp_tabular.components.data_ingestion.readers.csv_index import (
     offset_of_line,
 )
 from kfp_tabular.components.data_ingestion.readers.csv_rows import RowBytes
+from kfp_tabular.components.data_ingestion.readers.csv_sniffing import file_scan
 from kfp_tabular.components.data_ingestion.readers.csv_sniffing.delimiters import fields_of
 from kfp_tabular.components.data_ingestion.readers.csv_sniffing.sniffer import (
     SniffedFile,
@@ -72,6 +73,7 @@ class CsvSource:
         options: How the text is written; `auto` is found out.
         selection: Which columns to read. Default: all.
         expected: Columns that other options name, such as the label.
+        engine: Looks through the files; None for threads of this process.
 
     Attributes:
         columns: The columns that are read.
@@ -86,16 +88,19 @@ class CsvSource:
 
     def __init__(
         self,
-        files: Sequence[LocalFile],
+        files: Sequence[InputFile],
         options: CsvOptions,
         selection: ColumnSelection | None = None,
         expected: Collection[str] = (),
+        engine: Engine | None = None,
     ) -> None:
         self._selection = selection = selection or ColumnSelection()
-        self._files: dict[LocalFile, SniffedFile] = {}
+        self._files: dict[InputFile, SniffedFile] = {}
         sniffed: SniffedFile | None = None
-        for file in files:
-            found = sniff(file, options, expected=expected, like=sniffed)
+        encoding = "" if options.csv_encoding == AUTO else options.csv_encoding
+        scans = file_scan.scan_all(files, encoding, engine or LocalEngine())
+        for file, scan in zip(files, scans, strict=True):
+            found = sniff(file, options, scan, expected=expected, like=sniffed)
             if found is not None:
                 sniffed = sniffed or found
                 self._files[file] = _named_like(sniffed, found)
@@ -132,7 +137,7 @@ class CsvSource:
         cut = {file: layout for file in self._files if (layout := self._cuttable(file))}
         found = dict(zip(cut, csv_index.index(list(cut.values()), engine), strict=True))
         self._indexes = [found.get(file) for file in self._files]
-        self._blocks, sizes = _numbered(self._indexes, [each.path for each in self._files])
+        self._blocks, sizes = _numbered(self._indexes, [each.size for each in self._files])
         self._pieces = grouped(sizes, "blocks", self._first.uri)
         return self._pieces
 
@@ -155,16 +160,16 @@ class CsvSource:
     def _block_bytes(self) -> int:
         return max(BLOCK_BYTES, len(self.columns) * _BYTES_PER_COLUMN)
 
-    def _cuttable(self, file: LocalFile) -> FileLayout | None:
+    def _cuttable(self, file: InputFile) -> FileLayout | None:
         """Return how to cut a file; None where it has to be read from its start."""
         found = self._files[file]
         if not is_bytewise(found.dialect.encoding) or is_compressed(file):
             return None
-        size = file.path.stat().st_size
+        size = file.size
         syntax, layout = found.dialect.syntax, found.layout
-        first = offset_of_line(file.path, layout.lines)
+        first = offset_of_line(file, layout.lines)
         return FileLayout(
-            str(file.path),
+            file,
             syntax,
             min(first, size),
             layout.lines + 1,
@@ -188,7 +193,7 @@ class CsvSource:
                 option="data_uri",
             )
             for file, found in self._files.items()
-            if file.path.stat().st_size >= _LARGE
+            if file.size >= _LARGE
             and (is_compressed(file) or not is_bytewise(found.dialect.encoding))
         ]
 
@@ -217,7 +222,7 @@ class CsvSource:
                 ]
         return []
 
-    def _columns(self, file: LocalFile) -> list[str]:
+    def _columns(self, file: InputFile) -> list[str]:
         own = self._files[file].layout.columns
         return [*self._selection.kept(own), *self._selection.partition(file, own)]
 
@@ -236,15 +241,15 @@ def longest_row(block_bytes: int) -> int:
 
 
 def _numbered(
-    indexes: Sequence[BlockIndex | None], paths: Sequence[Path]
+    indexes: Sequence[BlockIndex | None], file_sizes: Sequence[int]
 ) -> tuple[_Numbers, list[int]]:
     """Return the file and the number in it of all blocks, and their sizes."""
     blocks: list[tuple[int, int]] = []
     sizes: list[int] = []
-    for file, (found, path) in enumerate(zip(indexes, paths, strict=True)):
+    for file, (found, size) in enumerate(zip(indexes, file_sizes, strict=True)):
         if found is None:
             blocks.append((file, 0))
-            sizes.append(path.stat().st_size)
+            sizes.append(size)
         else:
             blocks += [(file, block) for block in range(len(found))]
             sizes += np.diff(found.starts).tolist()
@@ -276,7 +281,7 @@ class CsvReader:
                 continue
             numbers = [block for _, block in blocks]
             for rows in csv_index.read_blocks(
-                str(reading.path), found, range(numbers[0], numbers[-1] + 1), 4 * MOST_TEXT
+                reading.source, found, range(numbers[0], numbers[-1] + 1), 4 * MOST_TEXT
             ):
                 yield CsvBlock(
                     replace(rows, data=to_utf8(rows.data, reading.dialect.encoding)), reading
@@ -301,7 +306,7 @@ class CsvReader:
 class _Reading:
     """What the blocks of a file have in common."""
 
-    source: LocalFile
+    source: InputFile
     layout: CsvLayout
     wanted: tuple[str, ...]
     dialect: CsvDialect
@@ -311,10 +316,6 @@ class _Reading:
     def file(self) -> str:
         """The URI of the file."""
         return self.source.uri
-
-    @property
-    def path(self) -> Path:
-        return self.source.path
 
     @property
     def last(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import TextEncoding
 from kfp_tabular.components.data_ingestion.readers.csv_rows import ByteStream
@@ -103,12 +103,13 @@ class _Pushback:
 
 
 @contextmanager
-def open_utf8(file: LocalFile, encoding: TextEncoding) -> Iterator[ByteStream]:
+def open_utf8(file: InputFile, encoding: TextEncoding) -> Iterator[ByteStream]:
     """Open a file as UTF-8 without a byte order mark, decompressed.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> latin = TextEncoding.of("latin-1")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "places.csv")

@@ -2,9 +2,12 @@
 
 import struct
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.storage import InputFile
+from kfp_tabular.components.common.storage.object_store import CONNECTIONS
 from kfp_tabular.components.data_ingestion.options import AUTO, CSV, PARQUET, TFRECORD, CsvOptions
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
 from kfp_tabular.components.data_ingestion.readers.compression import (
@@ -31,11 +34,12 @@ _OTHERS = {
 
 
 def open_source(
-    files: Sequence[LocalFile],
+    files: Sequence[InputFile],
     data_format: str,
     options: CsvOptions,
     selection: ColumnSelection | None = None,
     expected: Collection[str] = (),
+    engine: Engine | None = None,
 ) -> Source:
     r"""Open files as one source.
 
@@ -46,6 +50,7 @@ def open_source(
         selection: Which columns to read, and how those with several values become columns.
             Default: all, and none with several values.
         expected: Columns that other options name, such as the label.
+        engine: Looks through the files; None for threads of this process.
 
     Raises:
         UserError: A file has another format, or the source cannot read it.
@@ -53,16 +58,18 @@ def open_source(
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "taxi.csv")
         ...     _ = path.write_text("fare,tip\n5.5,1\n")
         ...     open_source([LocalFile("taxi.csv", path)], "auto", CsvOptions()).columns
         ['fare', 'tip']
     """
-    found = {file: detect(file) for file in files}
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        found = dict(zip(files, threads.map(detect, files), strict=True))
     wanted = found[files[0]] if data_format == AUTO else data_format
     for file, actual in found.items():
-        if actual != wanted and file.path.stat().st_size:
+        if actual != wanted and file.size:
             raise UserError(
                 f"{file.uri}: the file looks like {actual}, expected {wanted}, "
                 + (f"the format of {files[0].uri}" if data_format == AUTO else "the data_format")
@@ -76,11 +83,11 @@ def open_source(
         # The decoder of tf.Example takes a second to import.
         from kfp_tabular.components.data_ingestion.readers.tfrecord_source import TfRecordSource
 
-        return TfRecordSource(files, selection)
-    return CsvSource(files, options, selection, expected)
+        return TfRecordSource(files, selection, engine)
+    return CsvSource(files, options, selection, expected, engine)
 
 
-def detect(file: LocalFile) -> str:
+def detect(file: InputFile) -> str:
     r"""Return the format of a file: `parquet`, `tfrecord`, or otherwise `csv`.
 
     Raises:
@@ -89,6 +96,7 @@ def detect(file: LocalFile) -> str:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "taxi.csv")
         ...     _ = path.write_bytes(b"ORC")
@@ -116,9 +124,9 @@ def detect(file: LocalFile) -> str:
     return CSV
 
 
-def _start(file: LocalFile) -> tuple[bytes, str]:
+def _start(file: InputFile) -> tuple[bytes, str]:
     """Return the first bytes of a file, decompressed, and the compression."""
-    with file.path.open("rb") as plain:
+    with file.open() as plain:
         name = compression(plain.read(16))
     with open_decompressed(file) as stream:
         return stream.read(16), name

@@ -4,7 +4,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,10 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples.shard_file import extents
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile, StoredFile
+from kfp_tabular.components.common.storage.object_store import CONNECTIONS
+from kfp_tabular.components.common.storage.remote_file import RemoteFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns, typed_columns
 from kfp_tabular.components.data_ingestion.columns.column_names import check_same_columns
@@ -32,6 +36,8 @@ from kfp_tabular.components.data_ingestion.readers.typed_layout import ColumnLay
 
 _MOST_ROWS = 65_536
 _VALUES_PER_BLOCK = 4 << 20
+_WINDOW_BYTES = 32 << 20
+"""What is held of a file in a store while it is read."""
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -57,12 +63,14 @@ class ParquetSource:
 
     def __init__(
         self,
-        files: Sequence[LocalFile],
+        files: Sequence[InputFile],
         selection: ColumnSelection | None = None,
     ) -> None:
         self._selection = selection = selection or ColumnSelection()
-        self._types = {file: _types(file) for file in files}
-        self._groups = {file: _row_groups(file) for file in files}
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            footers = dict(zip(files, threads.map(_footer, files), strict=True))
+        self._types = {file: _types(file, footer) for file, footer in footers.items()}
+        self._groups = {file: _row_groups(footer) for file, footer in footers.items()}
         self._partitions = {
             file: selection.partition(file, found) for file, found in self._types.items()
         }
@@ -144,12 +152,12 @@ class ParquetSource:
                 found.update(dict.fromkeys(names))
                 continue
             # The longest list, or the keys of a map: only the values tell.
-            with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
+            with _opened(file, [name]) as parquet:
                 for batch in parquet.iter_batches(columns=[name]):
                     found.update(dict.fromkeys(nested_columns.flatten(name, batch.column(name))))
         return sorted(found, key=_naturally)
 
-    def _columns(self, file: LocalFile) -> list[str]:
+    def _columns(self, file: InputFile) -> list[str]:
         """Return the columns that a file has in the end."""
         names = [
             part
@@ -178,7 +186,7 @@ class _Reading:
             last.
     """
 
-    file: LocalFile
+    file: InputFile
     read: tuple[str, ...]
     columns_of: "ColumnsOf"
     firsts: tuple[int, ...]
@@ -211,7 +219,7 @@ class ParquetReader:
     def _blocks(self, reading: "_Reading", groups: range) -> "Iterator[TypedBlock]":
         read, first_row = list(reading.read), reading.firsts[groups.start]
         file = reading.file
-        with _readable(file), pq.ParquetFile(file.path, memory_map=True) as parquet:
+        with _opened(file, read, groups) as parquet:
             for batch in parquet.iter_batches(
                 batch_size=self.block_rows, row_groups=groups, columns=read
             ):
@@ -273,7 +281,7 @@ class TypedBlock:
 
 
 @contextmanager
-def _readable(file: LocalFile) -> Iterator[None]:
+def _readable(file: InputFile) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -286,23 +294,54 @@ def _readable(file: LocalFile) -> Iterator[None]:
         raise UserError(f"{file.uri}: the Parquet file is damaged: {error}") from error
 
 
-def _types(file: LocalFile) -> dict[str, pa.DataType]:
+@contextmanager
+def _opened(
+    file: InputFile, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> Iterator[pq.ParquetFile]:
+    """Open a file; of one in a store, columns of row groups are fetched ahead, and nothing else.
+
+    Args:
+        file: The file.
+        columns: The columns that are read; None for only the footer.
+        groups: The row groups; None for all.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_readable(file))
+        if isinstance(file, StoredFile):
+            threads = stack.enter_context(ThreadPoolExecutor(CONNECTIONS))
+            source = stack.enter_context(
+                RemoteFile(file.read, file.size, threads, window=_WINDOW_BYTES)
+            )
+            parquet = pq.ParquetFile(pa.PythonFile(source, mode="r"), pre_buffer=False)
+            if columns is not None:
+                footer = parquet.metadata
+                wanted = range(footer.num_row_groups) if groups is None else groups
+                source.announce([extents(footer.row_group(n), columns) for n in wanted])
+        else:
+            parquet = pq.ParquetFile(file.place, memory_map=True)
+        with parquet:
+            yield parquet
+
+
+def _footer(file: InputFile) -> tuple["pq.FileMetaData", pa.Schema]:
+    with _opened(file) as parquet:
+        return parquet.metadata, parquet.schema_arrow
+
+
+def _types(file: InputFile, footer: tuple["pq.FileMetaData", pa.Schema]) -> dict[str, pa.DataType]:
     """Return the types of a file's columns, without the index that pandas writes."""
-    with _readable(file):
-        schema = pq.read_schema(file.path, memory_map=True)
+    schema = footer[1]
     _check_distinct(file, schema.names)
     return {field.name: field.type for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
 
 
-def _row_groups(file: LocalFile) -> list[tuple[int, int]]:
+def _row_groups(footer: tuple["pq.FileMetaData", pa.Schema]) -> list[tuple[int, int]]:
     """Return the rows and bytes of each row group."""
-    with _readable(file):
-        footer = pq.read_metadata(file.path, memory_map=True)
-    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    groups = (footer[0].row_group(number) for number in range(footer[0].num_row_groups))
     return [(group.num_rows, group.total_byte_size) for group in groups]
 
 
-def _check_distinct(file: LocalFile, names: Sequence[str]) -> None:
+def _check_distinct(file: InputFile, names: Sequence[str]) -> None:
     name, count = Counter(names).most_common(1)[0] if names else ("", 0)
     if count > 1:
         raise UserError(

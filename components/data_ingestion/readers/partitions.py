@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.common.storage.location import parse
 from kfp_tabular.components.common.values import arrays
 
@@ -19,7 +19,7 @@ _HIVE_MISSING = "__HIVE_DEFAULT_PARTITION__"
 _FOLDER = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 
 
-def partitions(data_uri: str, files: Sequence[LocalFile]) -> dict[str, Partition]:
+def partitions(data_uri: str, files: Sequence[InputFile]) -> dict[str, Partition]:
     """Return what the folders between a URI and its files say.
 
     Args:
@@ -32,6 +32,7 @@ def partitions(data_uri: str, files: Sequence[LocalFile]) -> dict[str, Partition
 
     Example:
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> file = LocalFile("data/region=S%C3%BCd/part-0.csv", Path("part-0.csv"))
         >>> partitions("data", [file])
         {'data/region=S%C3%BCd/part-0.csv': {'region': 'Süd'}}
@@ -53,7 +54,7 @@ def repeated(value: str | None, rows: int) -> pa.StringArray:
     return arrays.from_texts([value]).take(arrays.from_integers(zeros))
 
 
-def _base_parts(data_uri: str, files: Sequence[LocalFile]) -> int:
+def _base_parts(data_uri: str, files: Sequence[InputFile]) -> int:
     """Return how many parts the URIs of all files have in common because `data_uri` names them."""
     location = parse(data_uri)
     whole = str(location)

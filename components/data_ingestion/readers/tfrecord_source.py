@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.columns import nested_columns
 from kfp_tabular.components.data_ingestion.nested_ways import FLATTEN
@@ -36,12 +37,13 @@ class TfRecordSource:
     """TFRecord files of tf.Example.
 
     A feature that an example lacks is null. The columns are known only after reading all examples,
-    so the constructor reads the files once.
+    so the constructor reads the files once, with a map.
 
     Args:
         files: The files, at least one.
         selection: Which columns to read, and how features with several values become columns.
             Default: all, and none with several values.
+        engine: Reads the files; None for threads of this process.
 
     Attributes:
         columns: The columns that are read.
@@ -56,16 +58,19 @@ class TfRecordSource:
 
     def __init__(
         self,
-        files: Sequence[LocalFile],
+        files: Sequence[InputFile],
         selection: ColumnSelection | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._files = files
         self._selection = selection = selection or ColumnSelection()
-        seen = {file: _Seen(file) for file in files}
-        for file in files:
-            for _, batch in _batches(file):
-                seen[file].add(batch)
-        types = [dict(sorted(seen[file].types.items())) for file in files]
+        by_place = {file.place: file for file in files}
+        pieces = [Piece(file.place, "bytes", 0, file.size) for file in files]
+        seen = {
+            by_place[piece.uri]: found
+            for piece, found in (engine or LocalEngine()).map(pieces, FeatureScan(by_place))
+        }
+        types = [seen[file].arrow_types() for file in files]
         own = sorted({name for found in types for name in found})
         if not own:
             raise UserError(f"{files[0].uri}: the file has no examples with features.")
@@ -96,7 +101,7 @@ class TfRecordSource:
 
     def pieces(self, engine: Engine) -> Sequence[Piece]:  # noqa: ARG002 - `Source`
         """Group the files: records have no marks to cut a file at."""
-        sizes = [file.path.stat().st_size for file in self._files]
+        sizes = [file.size for file in self._files]
         return grouped(sizes, "blocks", self._files[0].uri)
 
     def reader(self, columns: Sequence[str] | None = None) -> "TfRecordReader":
@@ -109,10 +114,10 @@ class TfRecordSource:
             tuple(self._files), tuple(partitions), wanted, whole, nested, self._layout
         )
 
-    def _check_nested(self, seen: Mapping[LocalFile, "_Seen"]) -> None:
+    def _check_nested(self, seen: Mapping[InputFile, "SeenFeatures"]) -> None:
         for file, found in seen.items():
             unclear = {
-                name: pa.list_(found.types[name])
+                name: pa.list_(found.arrow_types()[name])
                 for name in self._selection.kept(found.types)
                 if found.longest[name] > 1 and name not in self._selection.nested
             }
@@ -137,7 +142,7 @@ class TfRecordReader:
         layout: How features become columns.
     """
 
-    files: tuple[LocalFile, ...]
+    files: tuple[InputFile, ...]
     partitions: tuple[Partition, ...]
     wanted: tuple[str, ...]
     whole: Mapping[str, str]
@@ -162,7 +167,7 @@ class TfRecordReader:
         return values if name in self.nested else _scalar(values)
 
 
-def _batches(file: LocalFile) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _batches(file: InputFile) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield the features of examples, each a list, after the number of the first example."""
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
@@ -183,36 +188,56 @@ def _batches(file: LocalFile) -> Iterator[tuple[int, pa.RecordBatch]]:
         first_row += len(chunk)
 
 
-class _Seen:
+@dataclass(frozen=True)
+class SeenFeatures:
     """The features of a file.
 
     Attributes:
-        types: The types of single values by feature.
+        types: The types of single values by feature, as Arrow writes them.
         longest: The number of values in the example that has most, by feature.
     """
 
-    def __init__(self, file: LocalFile) -> None:
-        self.types: dict[str, pa.DataType] = {}
-        self.longest: dict[str, int] = {}
-        self._file = file
+    types: dict[str, str]
+    longest: dict[str, int]
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            empty = pa.types.is_null(values.type)
-            found = pa.null() if empty else values.type.value_type
-            known = self.types.setdefault(name, found)
-            if pa.types.is_null(known):
-                self.types[name] = found
-            elif found != known and not empty:
-                raise UserError(
-                    f"{self._file.uri}: feature {name!r} is {found} here and {known} before. "
-                    "A feature must have one type in a file."
-                )
-            longest = 0 if empty else int(_lengths(values).max(initial=0))
-            self.longest[name] = max(self.longest.get(name, 0), longest)
+    def arrow_types(self) -> dict[str, pa.DataType]:
+        """Return the types by feature, sorted."""
+        return {name: pa.type_for_alias(found) for name, found in sorted(self.types.items())}
 
 
-def _records(file: LocalFile) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class FeatureScan:
+    """Reads a whole file for the features that it has.
+
+    Attributes:
+        files: The files by their places.
+    """
+
+    files: Mapping[str, InputFile]
+
+    def __call__(self, piece: Piece) -> SeenFeatures:
+        """Return the features of a file."""
+        file = self.files[piece.uri]
+        types: dict[str, pa.DataType] = {}
+        longest: dict[str, int] = {}
+        for _, batch in _batches(file):
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                empty = pa.types.is_null(values.type)
+                found = pa.null() if empty else values.type.value_type
+                known = types.setdefault(name, found)
+                if pa.types.is_null(known):
+                    types[name] = found
+                elif found != known and not empty:
+                    raise UserError(
+                        f"{file.uri}: feature {name!r} is {found} here and {known} before. "
+                        "A feature must have one type in a file."
+                    )
+                most = 0 if empty else int(_lengths(values).max(initial=0))
+                longest[name] = max(longest.get(name, 0), most)
+        return SeenFeatures({name: str(found) for name, found in types.items()}, longest)
+
+
+def _records(file: InputFile) -> Iterator[bytes]:
     """Yield the records of a file, after checking them."""
     with open_decompressed(file) as stream:
         number = 0
@@ -242,7 +267,7 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def _damaged(file: LocalFile, number: int, why: str) -> str:
+def _damaged(file: InputFile, number: int, why: str) -> str:
     return f"{file.uri}: record {number} is damaged: {why}. Copy or write the file again."
 
 

@@ -1,7 +1,6 @@
-"""Writes a source as examples: by one map, or by another where the last rows change a decision."""
+"""Writes a source as examples: by one fold, or by another where the last rows change a decision."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,40 +17,38 @@ from kfp_tabular.components.common.artifacts.examples import (
     ShardDestination,
     gather,
 )
-from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.ordered_threads import Window, threads
-from kfp_tabular.components.common.processing.pieces import Piece, numbered
+from kfp_tabular.components.common.processing.pieces import numbered
 from kfp_tabular.components.data_ingestion.columns import column_decision
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
-from kfp_tabular.components.data_ingestion.readers.column_observer import ColumnObserver
 from kfp_tabular.components.data_ingestion.readers.source import Block, Source
 from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
-from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
+from kfp_tabular.components.data_ingestion.writing.piece_fold import (
+    Assumptions,
+    Decisions,
+    PieceFold,
+)
 from kfp_tabular.components.data_ingestion.writing.piece_map import (
     AHEAD,
-    Decisions,
     KeptBlocks,
     PieceMap,
-    PieceResult,
     ReadBlock,
     RowCounter,
-    are_outdated,
 )
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
     ObservedBlock,
     PreparedBlock,
 )
-from kfp_tabular.components.data_ingestion.writing.row_facts import ReadRows, RowFacts
+from kfp_tabular.components.data_ingestion.writing.row_facts import ReadRows
 
 _logger = logging.getLogger(__name__)
 
 _FIRST_BLOCKS = 9
-_SECONDS_BETWEEN_MESSAGES = 10.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,9 @@ def write(
 ) -> WrittenExamples:
     """Write a source as examples.
 
-    The first blocks decide how to read the columns and how to split the rows. A map writes rows
-    with that, and returns what they show. If all of it leads to other decisions, another map writes
-    all rows with those.
+    The first blocks decide how to read the columns and how to split the rows. A fold writes rows
+    with that, and collects what they show. If all of it leads to other decisions, another fold
+    writes all rows with those.
 
     Args:
         source: What to read.
@@ -93,7 +90,7 @@ def write(
         splitting: Assigns rows to splits.
         destination: Where to write the shards.
         rejected: An existing, empty directory for the rejected rows.
-        engine: Runs the map.
+        engine: Runs the fold.
     """
     return _Writing(source, decider, splitting, destination, rejected, engine).run()
 
@@ -125,10 +122,12 @@ class _Writing:
     def run(self) -> WrittenExamples:
         decisions, are_final = self._begin(None), False
         while True:
-            attempt = _Attempt(self._with_numbers(self._map(decisions, are_final)), self._pieces)
-            attempt.run(self._engine)
+            given = self._with_numbers(self._map(decisions, are_final))
+            attempt = self._engine.fold(
+                self._pieces, partial(PieceFold, given.assumed), given, what="reading"
+            )
             if not are_final and (attempt.is_stale or not self._seen_all):
-                assumed, decisions = decisions, self._decided(attempt)
+                assumed, decisions = decisions, self._decide(attempt.evidence)
                 if not all(found.converts_as(assumed[name]) for name, found in decisions.items()):
                     self._splitting.forget()
                     attempt.is_stale = True
@@ -136,7 +135,7 @@ class _Writing:
             if not attempt.is_stale:
                 facts = attempt.facts.result()
                 if not facts.rows or self._splitting.is_settled(attempt.split_evidence.result()):
-                    return self._written(attempt, decisions, facts)
+                    return self._written(given.schema, attempt, decisions, facts)
                 why = "the columns that decide the split changed"
             _logger.info("Reading again, because after rows were written, %s", why)
             self._remove()
@@ -191,23 +190,10 @@ class _Writing:
         shown = evidence.result()
         return {name: self._decider.decide(name, of_column) for name, of_column in shown.items()}
 
-    def _decided(self, attempt: "_Attempt") -> Decisions:
-        """Decide from the evidence of all rows."""
-        if attempt.rest:
-            shown = self._engine.fold(
-                attempt.rest,
-                partial(EvidenceFold, self._columns),
-                ColumnObserver(self._reader, self._decider),
-            )
-            attempt.evidence.add(shown)
-        return self._decide(attempt.evidence)
-
     def _map(self, decisions: Decisions, are_final: bool) -> PieceMap:
         return PieceMap(
             self._reader,
-            self._decider,
-            decisions,
-            are_final,
+            Assumptions(self._decider, decisions, are_final),
             self._splitting,
             _schema(decisions, self._splitting.drops),
             self._destination,
@@ -225,10 +211,10 @@ class _Writing:
         return replace(given, before=before)
 
     def _written(
-        self, attempt: "_Attempt", decisions: Decisions, facts: ReadRows
+        self, schema: pa.Schema, attempt: PieceFold, decisions: Decisions, facts: ReadRows
     ) -> WrittenExamples:
         gathered: GatheredShards = gather(
-            self._destination, attempt.given.schema, self._splitting.names, attempt.shards
+            self._destination, schema, self._splitting.names, attempt.in_order
         )
         rejected_rows.join(self._destination, attempt.with_rejected, self._rejected)
         return WrittenExamples(decisions, gathered.rows, facts, gathered.schema, gathered.shards)
@@ -238,56 +224,6 @@ class _Writing:
         if not self._destination.shards_uri:
             for entry in Path(self._destination.root).iterdir():
                 files.remove(entry)
-
-
-class _Attempt:
-    """A map over all pieces, and what they show together.
-
-    Attributes:
-        given: The map.
-        evidence: What the columns show.
-        split_evidence: What the rows show about how to split them.
-        facts: What is known about the rows.
-        shards: What each piece wrote.
-        with_rejected: The numbers of the pieces with rejected rows.
-        is_stale: Whether rows showed that the decisions are wrong.
-        rest: The pieces whose evidence is lacking then.
-    """
-
-    def __init__(self, given: PieceMap, pieces: Sequence[Piece]) -> None:
-        self.given = given
-        self.evidence = EvidenceFold(list(given.decisions))
-        self.split_evidence = SplitFold()
-        self.facts = RowFacts()
-        self.shards: list[Shards] = []
-        self.with_rejected: list[int] = []
-        self.is_stale = False
-        self.rest = list(pieces)
-
-    def run(self, engine: Engine) -> None:
-        start = said = time.monotonic()
-        for _, result in engine.map(self.rest, self.given):
-            self._add(result)
-            if self.is_stale:
-                break
-            if time.monotonic() - said > _SECONDS_BETWEEN_MESSAGES:
-                said = time.monotonic()
-                _logger.info("%d rows read in %.0f s", self.facts.rows, said - start)
-        self.rest = self.rest[len(self.shards) :]
-
-    def _add(self, result: PieceResult) -> None:
-        self.evidence.merge(result.evidence)
-        self.split_evidence.merge(result.split_evidence)
-        if result.facts.rejected:
-            self.with_rejected.append(result.number)
-        self.facts.merge(result.facts)
-        self.shards.append(result.shards)
-        if not self.given.are_final:
-            given = self.given
-            self.is_stale = result.is_stale or are_outdated(
-                given.decisions, self.evidence, given.decider
-            )
-            self.evidence.fresh.clear()
 
 
 def _observed(decider: Decider, block: Block, *, evidence: bool) -> ObservedBlock:

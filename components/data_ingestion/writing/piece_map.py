@@ -10,21 +10,17 @@ from typing import Any
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.examples import PieceWriter, ShardDestination
-from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
-from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.ordered_threads import Window
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
-from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
-from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
 from kfp_tabular.components.data_ingestion.readers.source import Block, Reader
 from kfp_tabular.components.data_ingestion.splits.row_hashing import RowCounts, RowNumbers
 from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import prepared_block
+from kfp_tabular.components.data_ingestion.writing.piece_fold import Assumptions, PieceResult
 from kfp_tabular.components.data_ingestion.writing.prepared_block import (
     ObservedBlock,
     PreparedBlock,
@@ -35,8 +31,6 @@ from kfp_tabular.components.data_ingestion.writing.row_groups import RowGroups
 
 AHEAD = 8
 """Blocks that are read ahead where several threads share a piece."""
-
-Decisions = Mapping[str, Decision]
 
 
 @dataclass(frozen=True)
@@ -71,35 +65,12 @@ class KeptBlocks:
 
 
 @dataclass(frozen=True)
-class PieceResult:
-    """What a piece became.
-
-    Attributes:
-        number: The number of the piece.
-        shards: The shards that were written, by split.
-        facts: What is known about the rows.
-        evidence: What the columns show; without anything where the decisions are final.
-        split_evidence: What the rows show about how to split them.
-        is_stale: Whether the rows showed that the decisions are wrong, so that nothing was written.
-    """
-
-    number: int
-    shards: Shards
-    facts: RowFacts
-    evidence: EvidenceFold
-    split_evidence: SplitFold
-    is_stale: bool = False
-
-
-@dataclass(frozen=True)
 class PieceMap:
     """Reads a piece, and writes its rows.
 
     Attributes:
         reader: Reads the piece.
-        decider: Decides how to read columns.
-        decisions: How to read them.
-        are_final: Whether all rows agree with the decisions, so that no evidence is needed.
+        assumed: How columns are read.
         splitting: Assigns rows to splits.
         schema: The schema of the examples.
         destination: Where to write the shards and the rejected rows.
@@ -109,9 +80,7 @@ class PieceMap:
     """
 
     reader: Reader
-    decider: Decider
-    decisions: Decisions
-    are_final: bool
+    assumed: Assumptions
     splitting: Splitting
     schema: pa.Schema
     destination: ShardDestination
@@ -122,42 +91,18 @@ class PieceMap:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "kept": {}}
 
-    def __call__(self, piece: Piece) -> PieceResult:
-        """Write the shards of a piece, named by its number."""
-        return _PieceRun(self, piece).result()
-
-    def pack(self, result: PieceResult) -> bytes:
-        """Return a result as bytes, for another process."""
-        return states.pack(
-            {
-                "piece": [result.number, to_plain(result.shards), result.is_stale],
-                "facts": result.facts.state(),
-                "evidence": result.evidence.state(),
-                "split": result.split_evidence.state(),
-            }
-        )
-
-    def unpack(self, packed: bytes) -> PieceResult:
-        """Return the result that `pack` was given."""
-        parts = states.unpack(packed)
-        number, shards, is_stale = parts["piece"]
-        return PieceResult(
-            number,
-            from_plain(dict[str, list[Shard]], shards),
-            RowFacts().from_state(parts["facts"]),
-            EvidenceFold(list(self.decisions)).from_state(parts["evidence"]),
-            SplitFold().from_state(parts["split"]),
-            is_stale,
-        )
+    def __call__(self, piece: Piece) -> Iterator[PieceResult]:
+        """Write the shards of a piece, named by its number, and yield what it became."""
+        yield _PieceRun(self, piece).result()
 
     def prepare(self, observed: ObservedBlock) -> PreparedBlock:
         """Convert a block and check its rows."""
         return prepared_block.prepare(
             observed,
-            self.decisions,
+            self.assumed.decisions,
             self.splitting,
-            self.decider.label,
-            reject_odd=self.decider.odd_values == "reject",
+            self.assumed.decider.label,
+            reject_odd=self.assumed.decider.odd_values == "reject",
         )
 
 
@@ -167,11 +112,11 @@ class _PieceRun:
     def __init__(self, given: PieceMap, piece: Piece) -> None:
         self._given = given
         self._piece = piece
-        self._evidence = EvidenceFold(list(given.decisions))
+        self._evidence = EvidenceFold(list(given.assumed.decisions))
         self._split_evidence = SplitFold()
         self._facts = RowFacts()
         self._numbers = RowNumbers(given.before.get(piece.number))
-        self._is_stale = False
+        self._is_stale = given.assumed.watch.is_stale
 
     def result(self) -> PieceResult:
         given, number = self._given, self._piece.number
@@ -201,26 +146,26 @@ class _PieceRun:
             yield chain(known, (block for _, block in window.map(self._read, blocks)))
 
     def _read(self, block: Block) -> ReadBlock:
-        given = self._given
-        observed = ObservedBlock.of(block.parse(), given.decider, evidence=not given.are_final)
+        given, assumed = self._given, self._given.assumed
+        observed = ObservedBlock.of(block.parse(), assumed.decider, evidence=not assumed.are_final)
         return ReadBlock(
             None if self._is_stale else given.prepare(observed),
-            {} if given.are_final else observed.evidence,
+            {} if assumed.are_final else observed.evidence,
         )
 
     def _look(self, block: ReadBlock) -> None:
         """Add what a block shows. The first piece, which nothing precedes, tells what is stale."""
+        assumed = self._given.assumed
         self._evidence.add(block.evidence)
+        self._is_stale = self._is_stale or assumed.watch.is_stale
         if self._piece.number == 0 and not self._is_stale:
-            self._is_stale = are_outdated(
-                self._given.decisions, self._evidence, self._given.decider
-            )
+            self._is_stale = assumed.are_outdated(self._evidence)
             self._evidence.fresh.clear()
 
     def _write(
         self, prepared: PreparedBlock, block: int, groups: RowGroups, rejected: RejectedWriter
     ) -> None:
-        splitting, label = self._given.splitting, self._given.decider.label
+        splitting, label = self._given.splitting, self._given.assumed.decider.label
         looked_at, split = prepared.looked_at, prepared.split
         if split is None:
             looked_at = splitting.again(looked_at, prepared.columns)
@@ -243,15 +188,6 @@ class _PieceRun:
             groups.add(name, batch)
 
 
-def are_outdated(decisions: Decisions, evidence: EvidenceFold, decider: Decider) -> bool:
-    """Return whether what is new in the evidence changes how columns are converted."""
-    shown = evidence.result()
-    return any(
-        not decider.decide(name, shown[name]).converts_as(decisions[name])
-        for name in evidence.fresh
-    )
-
-
 @dataclass(frozen=True)
 class RowCounter:
     """Counts the rows of a piece that are equal to others, for splits that number rows.
@@ -266,7 +202,7 @@ class RowCounter:
         """Return the numbers of the rows of a piece."""
         given, numbers = self.given, RowNumbers()
         for block in given.reader(piece):
-            observed = ObservedBlock.of(block.parse(), given.decider, evidence=False)
+            observed = ObservedBlock.of(block.parse(), given.assumed.decider, evidence=False)
             prepared = given.prepare(observed)
             looked_at = given.splitting.again(prepared.looked_at, prepared.columns)
             if looked_at.row_hashes is not None:

@@ -9,8 +9,9 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfp_tabular.components.common import files, storage
+from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.examples import ShardDestination
+from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 
 FILE_NAME = "part-00000.parquet"
@@ -95,12 +96,9 @@ def join(
         directory: An existing directory.
     """
     with pq.ParquetWriter(Path(directory) / FILE_NAME, SCHEMA, compression="zstd") as writer:
-        wanted = [f"part-{number:05d}.parquet" for number in numbers]
-        if not wanted:
-            return
-        with storage.local_copy(f"{destination.root}/{_FOLDER}") as folder:
-            for name in wanted:
-                parquet = pq.ParquetFile(folder / name)
+        for number in numbers:
+            uri = f"{destination.root}/{rejected_path(number)}"
+            with open_parquet(uri) as parquet:
                 for group in range(parquet.num_row_groups):
                     writer.write_table(parquet.read_row_group(group))
     if not destination.shards_uri:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion import ingest
@@ -32,6 +33,11 @@ from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSpli
 from kfp_tabular.components.data_ingestion.splits.column_folds import ColumnNames, TimeCuts
 from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
 from kfp_tabular.components.data_ingestion.writing import passes
+from kfp_tabular.components.data_ingestion.writing.piece_fold import (
+    Assumptions,
+    PieceFold,
+    PieceResult,
+)
 from kfp_tabular.components.data_ingestion.writing.row_facts import (
     BlockFacts,
     LabelFacts,
@@ -176,6 +182,66 @@ def test_row_facts(data, labels):
         ]
 
     accumulator_laws.check(data, Merged, len(labels), batch, seen)
+
+
+@settings(deadline=None)
+@given(data=st.data(), values=st.lists(st.none() | TEXTS, max_size=20))
+def test_pieces(data, values):
+    decider = Decider()
+
+    def assumed() -> Assumptions:
+        shown = observe(pa.array(values[:3], pa.string())).evidence
+        return Assumptions(decider, {"a": decider.decide("a", shown)}, are_final=False)
+
+    def piece(number: int) -> PieceResult:
+        evidence, facts = EvidenceFold(["a"]), RowFacts()
+        evidence.add({"a": observe(pa.array(values[number : number + 1], pa.string())).evidence})
+        rejected = [RejectedRow("a.csv", number, "odd", "x")] if number % 3 == 1 else []
+        facts.add(BlockFacts(number, 0, 1, rejected))
+        path = f"split=train/part-{number:05d}.parquet"
+        shard = Shard(path, 1, 90 + number, "sha256:" + "0" * 64, (1, number))
+        return PieceResult(number, {"train": [shard]}, facts, evidence, SplitFold())
+
+    def batch(start: int, stop: int) -> PieceFold:
+        found = PieceFold(assumed())
+        for number in range(start, stop):
+            found.add(piece(number))
+        return found
+
+    class Merged(PieceFold):
+        """Takes several pieces at once."""
+
+        def add(self, batch: Any) -> None:
+            self.merge(batch)
+
+        def from_state(self, state: bytes) -> "Merged":
+            made = Merged(assumed())
+            vars(made).update(vars(super().from_state(state)))
+            return made
+
+    def seen(found: PieceFold) -> list[Any]:
+        decided = decider.decide("a", found.evidence.result()["a"])
+        shards = [repr(sorted(shards.items())) for shards in found.in_order]
+        return [repr(decided), found.facts.rows, shards, found.with_rejected]
+
+    accumulator_laws.check(data, lambda: Merged(assumed()), len(values), batch, seen)
+
+
+def test_wrong_decisions_show_at_the_first_rows_that_tell():
+    decider = Decider()
+    shown = observe(pa.array(["1", "2"])).evidence
+    given = Assumptions(decider, {"a": decider.decide("a", shown)}, are_final=False)
+    total = PieceFold(given)
+    for number, text in enumerate(["1", "2", "Oslo", "3"]):
+        evidence = EvidenceFold(["a"])
+        evidence.add({"a": observe(pa.array([text])).evidence})
+        part = PieceFold(given)
+        part.add(PieceResult(number, {}, RowFacts(), evidence, SplitFold()))
+        total.merge(part) if number else vars(total).update(vars(part))
+        assert total.is_stale == given.watch.is_stale == (number >= 2)
+    assert total.from_state(total.state()).is_stale
+    # Another process has not seen it.
+    assert not pickle.loads(pickle.dumps(given)).watch.is_stale
 
 
 def outcome(
@@ -342,15 +408,6 @@ def test_a_file_is_cut_where_its_encoding_lets_it(tmp_path, small, monkeypatch, 
     assert (rows, rejected) == whole[:2]
     assert (max(engine.pieces) > 3) == is_cut
     assert ("one-piece" in "".join(texts)) != is_cut
-
-
-def test_other_machines_do_not_read_what_was_downloaded_here(tmp_path, s3):
-    cases.write_csv(tmp_path / "tree" / "a.csv", cases.people(300))
-    storage.upload(tmp_path / "tree", f"{s3}/folds")
-    engine = PickledEngine()
-    _, _, texts = outcome(f"{s3}/folds/a.csv", tmp_path / "out", engine, label="churn")
-    assert engine.pieces == []
-    assert "one-machine" in "".join(texts)
 
 
 def test_shards_lie_where_they_are_told(tmp_path):

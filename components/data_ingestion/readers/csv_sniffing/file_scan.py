@@ -1,17 +1,38 @@
-"""Reads a whole file once for what its start cannot tell."""
+"""Looks through whole files for what their starts cannot tell."""
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import groupby
+from typing import BinaryIO
 
-from kfp_tabular.components.common.storage import LocalFile
-from kfp_tabular.components.data_ingestion.readers.compression import open_decompressed
+from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.storage import InputFile
+from kfp_tabular.components.data_ingestion.readers.compression import (
+    is_compressed,
+    open_decompressed,
+)
 from kfp_tabular.components.data_ingestion.readers.csv_dialect import UTF_8, TextEncoding
+from kfp_tabular.components.data_ingestion.readers.csv_index import line_start
 from kfp_tabular.components.data_ingestion.readers.csv_rows import ByteStream
-from kfp_tabular.components.data_ingestion.readers.csv_stream import open_utf8
+from kfp_tabular.components.data_ingestion.readers.csv_stream import (
+    is_bytewise,
+    open_utf8,
+    to_utf8,
+)
 
 HEAD_BYTES = 256 << 10
+RANGE_BYTES = 32 << 20
+"""Longer files are looked through in ranges of this size."""
+_NEAR_BYTES = 1 << 20
+_HEADS_AT_ONCE = 8
 _TAIL_BYTES = 32 << 10
 _CHUNK_BYTES = 512 << 10  # Fits the processor's cache: the checks read a chunk several times.
 MOST_LINES = 1_000
@@ -31,6 +52,50 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+@dataclass
+class ScanFacts:
+    """What a range of whole lines tells, or several ranges that follow each other.
+
+    Attributes:
+        tail: Its last bytes, in UTF-8.
+        escaped_quotes: Lines with a backslash before a quote, at most a thousand.
+        hash_lines: Lines that start with `#`, at most a thousand.
+        valid: Where the encoding is to be found out, the bytes above 127 that are valid UTF-8.
+        invalid: The number of those that are not.
+        high: The bytes above 127 that occur.
+        example: What is around the first byte that is not UTF-8.
+    """
+
+    tail: bytes = b""
+    escaped_quotes: list[bytes] = field(default_factory=list)
+    hash_lines: list[bytes] = field(default_factory=list)
+    valid: int = 0
+    invalid: int = 0
+    high: bytes = b""
+    example: bytes = b""
+
+    def followed_by(self, other: "ScanFacts") -> "ScanFacts":
+        """Return the facts of both, where the other follows this one."""
+        return ScanFacts(
+            (self.tail + other.tail)[-_TAIL_BYTES:],
+            [*self.escaped_quotes, *other.escaped_quotes][:MOST_LINES],
+            [*self.hash_lines, *other.hash_lines][:MOST_LINES],
+            self.valid + other.valid,
+            self.invalid + other.invalid,
+            bytes(sorted({*self.high, *other.high})),
+            self.example or other.example,
+        )
+
+    @property
+    def encoding(self) -> TextEncoding:
+        """One encoding for all, where it is to be found out."""
+        if not self.invalid:
+            return UTF_8
+        if self.valid > self.invalid:
+            return TextEncoding.of("utf-8", repairs=True)
+        return TextEncoding.of("latin-1" if _UNDEFINED_IN_CP1252 & {*self.high} else "cp1252")
 
 
 @dataclass
@@ -63,16 +128,13 @@ class FileScan:
         return re.split(rb"[\r\n]", self.tail.rstrip(b"\r\n"))[-1]
 
 
-def scan(file: LocalFile, encoding: str) -> FileScan:
-    r"""Read a file.
-
-    Args:
-        file: The file.
-        encoding: The Python name of the encoding to read it with; empty to find it out.
+def scan(file: InputFile, encoding: str) -> FileScan:
+    r"""Look through one file; see `scan_all`.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "places.csv")
         ...     _ = path.write_bytes("city\nKöln\n".encode("cp1252"))
@@ -80,39 +142,174 @@ def scan(file: LocalFile, encoding: str) -> FileScan:
         >>> found.encoding.name, found.foreign_bytes, found.foreign_example
         ('CP1252', 1, 'Köln')
     """
-    with open_decompressed(file) as stream:
-        start = read(stream, 4096)
-    marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
-    wide = marked if marked != "utf-8" else ""
-    if wide or encoding or (wide := _without_mark(start)):
-        found = FileScan(TextEncoding.of(wide or encoding))
-        with open_utf8(file, found.encoding) as stream:
-            for _ in _chunks(stream, found):
-                pass
-        return found
-    found = FileScan()
-    guess = _Guess()
-    with open_utf8(file, UTF_8) as stream:
-        for chunk in _chunks(stream, found):
-            guess.add(chunk)
-    found.encoding = guess.encoding
-    if found.encoding != UTF_8:
-        found.foreign_bytes = guess.invalid
-        found.foreign_example = _text(guess.example, found.encoding)
-        for name in ("head", "tail"):
-            setattr(found, name, _text(getattr(found, name), found.encoding).encode())
+    (found,) = scan_all([file], encoding, LocalEngine())
     return found
 
 
-def _chunks(stream: ByteStream, found: FileScan) -> Iterator[bytes]:
-    """Yield a stream's bytes, and note head, tail and lines on the way."""
+def scan_all(files: Sequence[InputFile], encoding: str, engine: Engine) -> Iterator[FileScan]:
+    """Look through files; yield what each tells, in order.
+
+    A map over ranges of bytes; compressed files, and those that cannot be cut, are a piece each.
+    Only their first bytes are read here.
+
+    Args:
+        files: The files.
+        encoding: The Python name of the encoding to read them with; empty to find it out.
+        engine: Runs the map.
+    """
+    ranges: dict[str, ScannedFile] = {}
+    with ThreadPoolExecutor(_HEADS_AT_ONCE) as threads:
+        for file, found in zip(
+            files, threads.map(partial(_begun, encoding=encoding), files), strict=True
+        ):
+            ranges[file.place] = found
+    pieces = [piece for found in ranges.values() for piece in found.pieces()]
+    look_at = RangeScan(ranges)
+    # A small file is not worth a thread.
+    looked_at = (
+        engine.map(pieces, look_at)
+        if len(pieces) > 1
+        else ((piece, look_at(piece)) for piece in pieces)
+    )
+    for place, facts in groupby(looked_at, lambda each: each[0].uri):
+        whole = reduce(ScanFacts.followed_by, (each for _, each in facts))
+        yield _file_scan(ranges[place], whole)
+
+
+@dataclass(frozen=True)
+class ScannedFile:
+    """A file to look through.
+
+    Attributes:
+        file: The file.
+        encoding: Its encoding; UTF-8 where it is to be found out.
+        is_guessed: Whether it is to be found out.
+        is_cut: Whether ranges of it can be looked through.
+    """
+
+    file: InputFile
+    encoding: TextEncoding
+    is_guessed: bool
+    is_cut: bool
+
+    def pieces(self) -> list[Piece]:
+        """Return the ranges."""
+        step = RANGE_BYTES if self.is_cut else max(self.file.size, 1)
+        return [
+            Piece(self.file.place, "bytes", start, start + step)
+            for start in range(0, max(self.file.size, 1), step)
+        ]
+
+
+@dataclass(frozen=True)
+class RangeScan:
+    """Looks through ranges of files.
+
+    Attributes:
+        files: The files by their places.
+    """
+
+    files: Mapping[str, ScannedFile]
+
+    def __call__(self, piece: Piece) -> ScanFacts:
+        """Return what the lines that start in a range tell."""
+        given = self.files[piece.uri]
+        facts, guess = ScanFacts(), _Guess() if given.is_guessed else None
+        with _lines(given, piece) as stream:
+            for chunk in _chunks(stream, facts):
+                if guess is not None:
+                    guess.add(chunk)
+        if guess is not None:
+            guess.note(facts)
+        return facts
+
+    def pack(self, result: ScanFacts) -> bytes:
+        """Return a result as bytes, for another process."""
+        parts = {name: getattr(result, name) for name in ("tail", "high", "example")}
+        lines = {f"escaped {at}": line for at, line in enumerate(result.escaped_quotes)}
+        lines |= {f"hash {at}": line for at, line in enumerate(result.hash_lines)}
+        return states.pack({**parts, "counts": [result.valid, result.invalid], **lines})
+
+    def unpack(self, packed: bytes) -> ScanFacts:
+        """Return the result that `pack` was given."""
+        parts = states.unpack(packed)
+        valid, invalid = parts["counts"]
+        escaped, hashes = (
+            [line for name, line in parts.items() if name.startswith(kind)]
+            for kind in ("escaped ", "hash ")
+        )
+        return ScanFacts(
+            parts["tail"], escaped, hashes, valid, invalid, parts["high"], parts["example"]
+        )
+
+
+def _begun(file: InputFile, encoding: str) -> ScannedFile:
+    with open_decompressed(file) as stream:
+        start = read(stream, 4096)
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
+    wide = (marked if marked != "utf-8" else "") or ("" if encoding else _without_mark(start))
+    given = TextEncoding.of(wide or encoding) if wide or encoding else UTF_8
+    is_guessed = not (wide or encoding)
+    return ScannedFile(file, given, is_guessed, is_bytewise(given) and not is_compressed(file))
+
+
+@contextmanager
+def _lines(given: ScannedFile, piece: Piece) -> Iterator[ByteStream]:
+    """Open the lines that start in a range, in UTF-8."""
+    if piece.start == 0 and piece.stop >= given.file.size:
+        with open_utf8(given.file, given.encoding) as whole:
+            yield whole
+        return
+    with given.file.open(piece.start, piece.stop) as stream:
+        edges = [_edge(stream, at, given.file.size) for at in (piece.start, piece.stop)]
+        if not piece.start and read(stream, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+            edges[0] = len(codecs.BOM_UTF8)
+        stream.seek(edges[0])
+        yield _Part(stream, edges[1] - edges[0], given.encoding)
+
+
+def _edge(stream: BinaryIO, at: int, size: int) -> int:
+    """Return where lines are cut: after the first line end from `at` on, if there is one near."""
+    if not at or at >= size:
+        edge = min(at, size)
+    else:
+        found = line_start(stream, at, at + _NEAR_BYTES)
+        edge = at if found is None else found
+    stream.seek(0)
+    return edge
+
+
+class _Part:
+    """The next bytes of a stream, in UTF-8. They are cut at line ends."""
+
+    def __init__(self, stream: ByteStream, size: int, encoding: TextEncoding) -> None:
+        self._stream = stream
+        self._left = size
+        self._encoding = encoding
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return to_utf8(data, self._encoding)
+
+
+def _file_scan(given: ScannedFile, facts: ScanFacts) -> FileScan:
+    with open_utf8(given.file, given.encoding) as stream:
+        head = read(stream, HEAD_BYTES)
+        is_whole = not stream.read(1)
+    encoding = facts.encoding if given.is_guessed else given.encoding
+    found = FileScan(encoding, head, is_whole, facts.tail, facts.escaped_quotes, facts.hash_lines)
+    if encoding != given.encoding:
+        found.foreign_bytes = facts.invalid
+        found.foreign_example = _text(facts.example, encoding)
+        found.head, found.tail = (_text(part, encoding).encode() for part in (head, facts.tail))
+    return found
+
+
+def _chunks(stream: ByteStream, found: ScanFacts) -> Iterator[bytes]:
+    """Yield a stream's bytes, and note tail and lines on the way."""
     line = b""
     while chunk := stream.read(_CHUNK_BYTES):
-        if len(found.head) < HEAD_BYTES:
-            found.is_whole = len(found.head) + len(chunk) <= HEAD_BYTES
-            found.head += chunk[: HEAD_BYTES - len(found.head)]
-        else:
-            found.is_whole = False
         rest = max(0, _TAIL_BYTES - len(chunk))
         found.tail = found.tail[len(found.tail) - rest :] + chunk[-_TAIL_BYTES:]
         feed = chunk.rfind(b"\n")
@@ -148,11 +345,11 @@ def _note(data: bytes, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:
 
 
 class _Guess:
-    """Counts what is UTF-8 and what is not, to choose one encoding for a file."""
+    """Counts what is UTF-8 and what is not."""
 
     def __init__(self) -> None:
-        self.invalid = 0
-        self.example = b""
+        self._invalid = 0
+        self._example = b""
         self._valid = 0
         self._high: set[int] = set()
         self._rest = b""
@@ -168,15 +365,12 @@ class _Guess:
         data, self._rest = data[:cut], data[cut:]
         self._count(data)
 
-    @property
-    def encoding(self) -> TextEncoding:
+    def note(self, facts: ScanFacts) -> None:
+        """Note what was counted."""
         self._count(self._rest)
         self._rest = b""
-        if not self.invalid:
-            return UTF_8
-        if self._valid > self.invalid:
-            return TextEncoding.of("utf-8", repairs=True)
-        return TextEncoding.of("latin-1" if self._high & _UNDEFINED_IN_CP1252 else "cp1252")
+        facts.valid, facts.invalid, facts.example = self._valid, self._invalid, self._example
+        facts.high = bytes(sorted(self._high))
 
     def _count(self, data: bytes) -> None:
         self._high.update(data.translate(None, _ASCII))
@@ -185,15 +379,15 @@ class _Guess:
             self._valid += len(data) - len(text)
             return
         wrong = _INVALID.findall(text)
-        self.invalid += len(wrong)
+        self._invalid += len(wrong)
         high = sum(char > "\x7f" for char in text)
         self._valid += high - len(wrong)
-        if not self.example:
+        if not self._example:
             at = _INVALID.search(text)
             position = len(text[: at.start() if at else 0].encode("utf-8", "surrogateescape"))
             before = re.split(rb"[\r\n,;\t|\"]", data[max(0, position - 40) : position])[-1]
             after = re.split(rb"[\r\n,;\t|\"]", data[position : position + 40])[0]
-            self.example = before + after
+            self._example = before + after
 
 
 def _text(data: bytes, encoding: TextEncoding) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from kfp_tabular.components.common.artifacts.findings import Finding, Severity
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion.options import (
     AUTO,
     NONE,
@@ -62,8 +62,9 @@ class SniffedFile:
 
 
 def sniff(
-    file: LocalFile,
+    file: InputFile,
     options: CsvOptions,
+    scan: FileScan,
     *,
     expected: Collection[str] = (),
     like: SniffedFile | None = None,
@@ -73,6 +74,7 @@ def sniff(
     Args:
         file: The file.
         options: What is known; `auto` is to be found out.
+        scan: What the whole of it tells.
         expected: Columns that other options name, such as the label.
         like: Another file. Where the first lines look the same, the rest is written alike.
 
@@ -82,14 +84,15 @@ def sniff(
     Example:
         >>> import tempfile
         >>> from pathlib import Path
+        >>> from kfp_tabular.components.common.storage import LocalFile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "taxi.csv")
         ...     _ = path.write_text("sep=;\nfare;tip\n5,5;1\n")
-        ...     found = sniff(LocalFile("taxi.csv", path), CsvOptions())
+        ...     file = LocalFile("taxi.csv", path)
+        ...     found = sniff(file, CsvOptions(), file_scan.scan(file, ""))
         >>> found.layout.columns, found.layout.lines
         (('fare', 'tip'), 2)
     """
-    scan = file_scan.scan(file, "" if options.csv_encoding == AUTO else options.csv_encoding)
     if not scan.head:
         return None
     start = _Start.of(scan)
@@ -128,7 +131,7 @@ class _Start:
         )
 
 
-def decisions(files: Mapping[LocalFile, SniffedFile]) -> list[Finding]:
+def decisions(files: Mapping[InputFile, SniffedFile]) -> list[Finding]:
     """Return what was decided about the files of one ingestion, once for files that are alike."""
     alike: dict[Finding, list[str]] = {}
     for file, found in files.items():
@@ -146,7 +149,7 @@ def decisions(files: Mapping[LocalFile, SniffedFile]) -> list[Finding]:
 class _Sniffing:
     """The steps of `sniff` for one file."""
 
-    def __init__(self, file: LocalFile, options: CsvOptions, scan: FileScan) -> None:
+    def __init__(self, file: InputFile, options: CsvOptions, scan: FileScan) -> None:
         self._file = file
         self._options = options
         self._scan = scan

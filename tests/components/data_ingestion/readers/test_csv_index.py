@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
+from kfp_tabular.components.common.storage import LocalFile
 from kfp_tabular.components.data_ingestion.readers import csv_index, csv_rows
 from kfp_tabular.components.data_ingestion.readers.csv_index import FileLayout
 from kfp_tabular.components.data_ingestion.readers.csv_rows import RowSyntax
@@ -60,9 +61,10 @@ def streamed(data, syntax, piece_bytes, longest):
 def indexed(folder: Path, data, syntax, block_bytes, longest):
     path = folder / "a.csv"
     path.write_bytes(data)
-    layout = FileLayout(str(path), syntax, 0, 1, len(data), block_bytes, longest)
+    file = LocalFile("a.csv", path)
+    layout = FileLayout(file, syntax, 0, 1, len(data), block_bytes, longest)
     (found,) = csv_index.index([layout], LocalEngine(2))
-    blocks = list(csv_index.read_blocks(str(path), found, range(len(found)), most=1 << 20))
+    blocks = list(csv_index.read_blocks(file, found, range(len(found)), most=1 << 20))
     assert b"".join(block.data for block in blocks) == data
     return rows_of(blocks, syntax)
 
