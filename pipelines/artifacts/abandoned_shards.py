@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import manifest
 from kfp_tabular.components.common.artifacts.examples.shard_destination import attempt_time
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.storage.object_store import UnfinishedUpload
 from kfp_tabular.pipelines.artifacts.artifact_files import ArtifactFiles
 
-_SHARD = re.compile(r"split=[^/]+/[^/]+\.parquet|(?:.*/)?\.shard-[0-9a-f]+\.partial")
+_SHARD = re.compile(
+    r"split=[^/]+/[^/]+\.parquet|_rejected/[^/]+\.parquet|(?:.*/)?\.shard-[0-9a-f]+\.partial"
+)
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class Abandoned:
         names: Files in it that can be removed: shards of attempts that left no manifest.
         directories: Local directories beside it that can be removed: attempts that were killed.
         shards_uri: Where the shards of the artifact are, if not in it.
+        uploads: Uploads that were not completed, whose parts the store keeps.
     """
 
     files: ArtifactFiles
     names: Sequence[str]
     directories: Sequence[Path]
     shards_uri: str = ""
+    uploads: Mapping[str, UnfinishedUpload] = field(default_factory=dict)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -39,6 +44,9 @@ class Abandoned:
             head = name.partition("/")[0]
             attempt = head if attempt_time(head) else "."
             found[attempt] = found.get(attempt, 0) + self.files.sizes[name]
+        for name in self.uploads:
+            # The store does not tell how large their parts are.
+            found.setdefault(name.partition("/")[0], 0)
         for directory in self.directories:
             found[f"../{directory.name}"] = sum(size for _, size in _sizes(directory))
         return found
@@ -47,6 +55,7 @@ class Abandoned:
         """Remove it."""
         if self.files.folder is not None:
             self.files.folder.remove(self.names)
+            self.files.folder.abort(self.uploads)
             return
         root = Path(self.files.location)
         for name in self.names:
@@ -79,7 +88,8 @@ def find(location: str, age: timedelta) -> Abandoned:
         named = set() if made.shards_uri else named
         names = [name for name in found.sizes if _SHARD.fullmatch(name) and name not in named]
         return Abandoned(found, names, list(_killed(found, latest)), made.shards_uri)
-    heads = {name.partition("/")[0] for name in found.sizes}
+    uploads = found.folder.unfinished_uploads() if found.folder is not None else {}
+    heads = {name.partition("/")[0] for name in (*found.sizes, *uploads)}
     times = {head: began for head in heads if (began := attempt_time(head)) is not None}
     if not times:
         raise UserError(
@@ -96,7 +106,8 @@ def find(location: str, age: timedelta) -> Abandoned:
         for name in found.sizes
         if (parts := name.partition("/"))[0] in failed and _SHARD.fullmatch(parts[2])
     ]
-    return Abandoned(found, names, [])
+    uploads = {name: each for name, each in uploads.items() if name.partition("/")[0] in failed}
+    return Abandoned(found, names, [], uploads=uploads)
 
 
 def _killed(found: ArtifactFiles, latest: datetime) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from kfp_tabular.components.common.storage.object_store import (
     Part,
     Store,
     StoredObject,
+    UnfinishedUpload,
     make_room,
 )
 from kfp_tabular.components.common.storage.store_factory import shared_store
@@ -124,6 +125,16 @@ class Folder:
     def remove(self, names: Iterable[str]) -> None:
         """Delete objects; missing ones are ignored."""
         self._store.delete([self._key(name) for name in names])
+
+    def unfinished_uploads(self) -> Mapping[str, UnfinishedUpload]:
+        """Return uploads whose parts the store keeps, by the name that the object would have."""
+        root = f"{self._location.key}/" if self._location.key else ""
+        found = self._store.unfinished_uploads(root)
+        return {upload.key.removeprefix(root): upload for upload in found}
+
+    def abort(self, uploads: Mapping[str, UnfinishedUpload]) -> None:
+        """Delete the parts of uploads."""
+        self._store.abort(list(uploads.values()))
 
     @cached_property
     def _store(self) -> Store:

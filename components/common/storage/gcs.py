@@ -22,6 +22,7 @@ from kfp_tabular.components.common.storage.object_store import (
     MissingError,
     Part,
     StoredObject,
+    UnfinishedUpload,
     cut,
 )
 
@@ -93,6 +94,13 @@ class GcsBucket:
         """Delete objects; missing ones are ignored."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
+
+    def unfinished_uploads(self, prefix: str) -> Sequence[UnfinishedUpload]:  # noqa: ARG002
+        """Return nothing: the store drops them after a week, and keeps no list of them."""
+        return ()
+
+    def abort(self, uploads: Sequence[UnfinishedUpload]) -> None:
+        """Do nothing; see `unfinished_uploads`."""
 
     def probe_write(self, key: str) -> None:
         """Check that an object may be written under a key, by an upload that is not started."""

@@ -52,6 +52,19 @@ class Part:
     end: int
 
 
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """An upload in parts that was not completed, such as of a process that was killed.
+
+    Attributes:
+        key: The key that the object would have had.
+        identifier: The store's name of the upload.
+    """
+
+    key: str
+    identifier: str
+
+
 class Store(Protocol):
     """One bucket of an object store.
 
@@ -79,6 +92,12 @@ class Store(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; missing ones are ignored."""
+
+    def unfinished_uploads(self, prefix: str) -> "Sequence[UnfinishedUpload]":
+        """Return uploads whose parts the store keeps, of keys that start with `prefix`."""
+
+    def abort(self, uploads: "Sequence[UnfinishedUpload]") -> None:
+        """Delete the parts of uploads; those that are completed meanwhile are ignored."""
 
     def probe_write(self, key: str) -> None:
         """Check that an object may be written under a key; leave no object, and no version of one.

@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from kfp_tabular.components.common.storage.object_store import (
     MissingError,
     Part,
     StoredObject,
+    UnfinishedUpload,
     cut,
     make_room,
 )
@@ -40,7 +41,7 @@ _DENIED = {
     "InvalidToken",
     "SignatureDoesNotMatch",
 }
-_MISSING = {"404", "NoSuchKey", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 _LOST = (
     boto_errors.HTTPClientError,
     boto_errors.IncompleteReadError,
@@ -197,6 +198,30 @@ class S3Bucket:
         """Delete objects; missing ones are ignored."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._delete, keys))
+
+    def unfinished_uploads(self, prefix: str) -> Sequence[UnfinishedUpload]:
+        """Return uploads whose parts the store keeps, of keys that start with `prefix`."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        try:
+            return [
+                UnfinishedUpload(entry["Key"], entry["UploadId"])
+                for page in pages.paginate(Bucket=self._name, Prefix=prefix)
+                for entry in page.get("Uploads", ())
+                # Not every store filters.
+                if entry["Key"].startswith(prefix)
+            ]
+        except boto_errors.ClientError as error:
+            # Not every store lists them, nor has every role the right to.
+            _logger.warning("%s: unfinished uploads are not known: %s", self._uri(prefix), error)
+            return []
+
+    def abort(self, uploads: Sequence[UnfinishedUpload]) -> None:
+        """Delete the parts of uploads; those that are completed meanwhile are ignored."""
+        for upload in uploads:
+            with suppress(MissingError), self._user_errors(upload.key):
+                self._client.abort_multipart_upload(
+                    Bucket=self._name, Key=upload.key, UploadId=upload.identifier
+                )
 
     def probe_write(self, key: str) -> None:
         """Check that an object may be written under a key, by an upload that is not completed."""

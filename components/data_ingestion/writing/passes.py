@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.examples import (
     GatheredShards,
     ShardDestination,
@@ -138,7 +137,7 @@ class _Writing:
                     return self._written(given.schema, attempt, decisions, facts)
                 why = "the columns that decide the split changed"
             _logger.info("Reading again, because after rows were written, %s", why)
-            self._remove()
+            self._destination.clear()
             decisions, are_final = self._begin(decisions), True
 
     def _begin(self, final: Decisions | None) -> Decisions:
@@ -218,12 +217,6 @@ class _Writing:
         )
         rejected_rows.join(self._destination, attempt.with_rejected, self._rejected)
         return WrittenExamples(decisions, gathered.rows, facts, gathered.schema, gathered.shards)
-
-    def _remove(self) -> None:
-        """Remove what a wrong attempt wrote. Elsewhere, the next one writes over it."""
-        if not self._destination.shards_uri:
-            for entry in Path(self._destination.root).iterdir():
-                files.remove(entry)
 
 
 def _observed(decider: Decider, block: Block, *, evidence: bool) -> ObservedBlock:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.examples import ShardDestination
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
+from kfp_tabular.components.common.storage import is_remote
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 
 FILE_NAME = "part-00000.parquet"
@@ -88,18 +89,19 @@ class RejectedWriter:
 def join(
     destination: ShardDestination, numbers: Iterable[int], directory: str | os.PathLike[str]
 ) -> None:
-    """Write the rejected rows of all pieces to one file, also where there are none.
+    """Move the rejected rows of all pieces to one file, which is there also without any.
 
     Args:
         destination: Where the pieces were written.
         numbers: The pieces that rejected rows, in order.
         directory: An existing directory.
     """
+    paths = [rejected_path(number) for number in numbers]
     with pq.ParquetWriter(Path(directory) / FILE_NAME, SCHEMA, compression="zstd") as writer:
-        for number in numbers:
-            uri = f"{destination.root}/{rejected_path(number)}"
-            with open_parquet(uri) as parquet:
+        for path in paths:
+            with open_parquet(f"{destination.root}/{path}") as parquet:
                 for group in range(parquet.num_row_groups):
                     writer.write_table(parquet.read_row_group(group))
-    if not destination.shards_uri:
+    destination.discard(paths)
+    if not is_remote(destination.root):
         files.remove(Path(destination.root) / _FOLDER)

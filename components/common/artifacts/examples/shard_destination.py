@@ -4,7 +4,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -126,8 +126,25 @@ class ShardDestination:
         if is_remote(self.root):
             folder = Folder(self.root)
             folder.remove(folder.list())
+            folder.abort(folder.unfinished_uploads())
         else:
             files.remove(Path(self.root))
+
+    def clear(self) -> None:
+        """Remove what was written so far; the folder stays, to be written again."""
+        if is_remote(self.root):
+            self.remove()
+            return
+        for entry in Path(self.root).glob("*"):
+            files.remove(entry)
+
+    def discard(self, paths: Iterable[str]) -> None:
+        """Remove files by their paths below the root; missing ones are ignored."""
+        if is_remote(self.root):
+            Folder(self.root).remove(paths)
+            return
+        for path in paths:
+            (Path(self.root) / path).unlink(missing_ok=True)
 
     @contextmanager
     def removed_on_failure(self) -> Iterator[None]:

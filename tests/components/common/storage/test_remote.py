@@ -128,6 +128,26 @@ def test_a_folder(bucket, tmp_path):
     assert sorted(folder.list()) == ["sub/a b.txt"]
 
 
+def test_uploads_that_were_not_completed(bucket):
+    folder = Folder(f"{bucket}/unfinished-{bucket.partition(':')[0]}")
+    folder.write_text("whole", "x")
+    assert folder.unfinished_uploads() == {}
+    if bucket.startswith("gs"):
+        return
+    client = folder._store._client
+    for name in ("a/part", "b"):
+        client.create_multipart_upload(Bucket="test-bucket", Key=folder._key(name))
+    found = folder.unfinished_uploads()
+    assert sorted(found) == ["a/part", "b"]
+    assert sorted(folder.folder("a").unfinished_uploads()) == ["part"]
+    folder.abort({"b": found["b"]})
+    folder.abort({"b": found["b"]})
+    assert sorted(folder.unfinished_uploads()) == ["a/part"]
+    folder.abort(folder.unfinished_uploads())
+    assert folder.unfinished_uploads() == {}
+    assert folder.read_text("whole") == "x"
+
+
 def test_parts_go_to_their_places(bucket, tmp_path, monkeypatch):
     for module in ("gcs", "s3"):
         monkeypatch.setattr(f"kfp_tabular.components.common.storage.{module}.CHUNK_BYTES", 1000)

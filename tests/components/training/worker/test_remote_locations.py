@@ -1,5 +1,6 @@
 """Locations in an object store: parts of examples, checkpoints, outputs."""
 
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,43 @@ def test_the_stream_of_training_is_that_of_local_files(examples, requests, tmp_p
     for name in ("numeric", "label"):
         first, second = (getattr(stream, name) for stream in streams)
         np.testing.assert_array_equal(first, second)
+
+
+def test_two_workers_see_each_row_once_per_epoch(made, s3, tmp_path, monkeypatch):  # noqa: F811
+    """Rows of many row groups are mixed in the shuffle window, and nothing is copied to a disk."""
+    rows_, window = 6_000, 1_000
+    columns = {"x": np.arange(rows_, dtype=np.float64), "y": np.arange(rows_) % 2}
+    made.write_examples(tmp_path / "examples", {"train": columns}, 200)
+    upload(tmp_path / "examples", f"{s3}/remote/epochs")
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    remote_examples.stage(Folder(f"{s3}/remote/epochs"), tmp_path / "staged")
+    shards = Examples(tmp_path / "staged").require("train")
+    shares = [parquet_reader.worker_share(shards, worker, 2) for worker in range(2)]
+    streams = [
+        TrainingInput(
+            parquet_reader.Reader(LAYOUT, BINARY),
+            share,
+            seed=1,
+            worker=worker,
+            buffer_rows=window,
+        )
+        for worker, share in enumerate(shares)
+    ]
+    orders = []
+    for _ in range(3):
+        epoch = [stream.take(rows_ // 2).numeric.ravel().astype(int) for stream in streams]
+        np.testing.assert_array_equal(np.sort(np.concatenate(epoch)), np.arange(rows_))
+        orders.append(np.concatenate(epoch))
+        # A batch has rows of most row groups that are in the window.
+        assert len(np.unique(epoch[0][:64] // 200)) >= 4
+    for stream in streams:
+        stream.__exit__(None, None, None)
+    assert not np.array_equal(orders[0], orders[1])
+    assert [path.name for path in tmp_path.glob("staged/**/*") if path.is_file()] == [
+        "_manifest.json"
+    ]
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_examples_without_a_manifest_are_fetched_whole(made, s3, tmp_path):  # noqa: F811
