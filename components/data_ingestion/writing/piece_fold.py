@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
-from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.plain_values import from_plain, to_plain
 from kfp_tabular.components.data_ingestion.columns.column_decision import Decision
@@ -168,7 +167,7 @@ class PieceFold:
         found.evidence = self.evidence.from_state(parts["evidence"])
         found.split_evidence = self.split_evidence.from_state(parts["split_evidence"])
         found.facts = self.facts.from_state(parts["facts"])
-        found.shards = from_plain(dict[int, dict[str, list[Shard]]], parts["shards"])
+        found.shards = from_plain(dict[int, Shards], parts["shards"])
         found.with_rejected, found.is_stale = parts["with_rejected"], parts["is_stale"]
         return found
 
