@@ -111,30 +111,42 @@ def cuts(draw: st.DrawFn, rows: int) -> list[list[tuple[int, int]]]:
     ]
 
 
-def assert_same(found: Any, expected: Any, relative: float, absolute: float = 0.0) -> None:
-    """Check that values are equal, and numbers that are not whole nearly so."""
+def assert_same(
+    found: Any, expected: Any, relative: float, absolute: float = 0.0, at: str = ""
+) -> None:
+    """Check that values are equal, and numbers that are not whole nearly so.
+
+    Args:
+        found: What came out.
+        expected: What it should equal.
+        relative: The relative error that a number may have.
+        absolute: The absolute error that it may have in any case.
+        at: Where the values are, for the message.
+    """
+    different = f"{at or 'result'}: {found!r} is not {expected!r}"[:400]
     if isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert list(found) == list(expected), different
         for name, value in expected.items():
-            assert_same(found[name], value, relative, absolute)
+            assert_same(found[name], value, relative, absolute, f"{at}.{name}")
     elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            assert_same(one, other, relative, absolute)
+        assert len(found) == len(expected), different
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_same(one, other, relative, absolute, f"{at}[{number}]")
     elif isinstance(expected, pa.Table):
-        assert found.equals(expected)
+        assert found.equals(expected), different
     elif isinstance(expected, np.ndarray):
-        assert found.shape == expected.shape
-        assert found.dtype == expected.dtype
+        assert found.shape == expected.shape, different
+        assert found.dtype == expected.dtype, different
         if expected.dtype.kind == "f":
             np.testing.assert_allclose(found, expected, rtol=relative, atol=absolute)
         else:
-            assert (found == expected).all()
+            assert (found == expected).all(), different
     elif isinstance(expected, float):
         same = found == expected or (math.isnan(found) and math.isnan(expected))
-        assert same or math.isclose(found, expected, rel_tol=relative, abs_tol=absolute)
+        near = math.isclose(found, expected, rel_tol=relative, abs_tol=absolute)
+        assert same or near, different
     else:
-        assert found == expected
+        assert found == expected, different
 
 
 def _sent(make: Callable[[], Any], accumulator: Any) -> Any:
