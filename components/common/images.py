@@ -113,6 +113,33 @@ def is_pinned(text: str) -> bool:
     return match["digest"] is not None or match["tag"] not in (None, "latest")
 
 
+def beside(text: str, name: str) -> str:
+    """Return the reference of another of the project's images, from where one of them is.
+
+    Args:
+        text: The reference of the one.
+        name: The name of the other.
+
+    Returns:
+        The empty string where the one has a digest, which tells nothing about the other.
+
+    Example:
+        >>> beside("registry.example.com/team/tfdv:1.2.0", "spark")
+        'registry.example.com/team/spark:1.2.0'
+        >>> beside(f"registry.example.com/tfdv@sha256:{'0' * 64}", "spark")
+        ''
+    """
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return ""
+    place, slash, own = match["name"].rpartition("/")
+    if own == name:
+        return text
+    if match["digest"] is not None:
+        return ""
+    return f"{place}{slash}{name}" + (f":{match['tag']}" if match["tag"] else "")
+
+
 TENSORFLOW = reference("tensorflow")
 TFDV = reference("tfdv")
 LAUNCHER = reference("launcher")

@@ -13,6 +13,7 @@ from kfp_tabular.components.common import documents
 from kfp_tabular.components.common.documents import between, checked, mapping
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.processing.kubernetes_settings import KubernetesSettings
 
 DOCUMENT = "processing"
 
@@ -20,6 +21,9 @@ LOCAL, SPARK, BEAM = "local", "spark", "beam"
 
 DATA_TASKS = ("ingest-data", "validate-data", "transform-features", "evaluate-model")
 """The tasks that process rows, by the names that they have in the project's pipelines."""
+
+KUBERNETES_MASTER = "k8s"
+"""Spark on Kubernetes, as a SparkApplication."""
 
 _TASKS = "tasks"
 _LOCAL_MASTER = re.compile(r"local(?:\[(?:\*|[1-9][0-9]{0,3})\])?")
@@ -39,10 +43,24 @@ _OWN_CONF = (
 )
 """Spark's settings that the engine makes itself."""
 
+_KUBERNETES_CONF = (
+    "spark.kubernetes.",
+    "spark.executor.instances",
+    "spark.dynamicAllocation.",
+    "spark.driver.port",
+    "spark.driver.blockManager.port",
+    "spark.blockManager.port",
+)
+"""How those begin that follow from the pods."""
+
 
 def _check_master(value: str) -> None:
-    if not (_LOCAL_MASTER.fullmatch(value) or _STANDALONE_MASTER.fullmatch(value)):
-        raise ValueError("expected local[*], local[4] or an address such as spark://spark:7077")
+    if value == KUBERNETES_MASTER or _LOCAL_MASTER.fullmatch(value):
+        return
+    if not _STANDALONE_MASTER.fullmatch(value):
+        raise ValueError(
+            "expected local[*], local[4], k8s or an address such as spark://spark:7077"
+        )
 
 
 def _check_memory(value: str) -> None:
@@ -132,9 +150,10 @@ class SparkSettings(EngineSettings):
 
     Attributes:
         master: `local[*]` (a Spark of its own on this machine, with a task per processor),
-            `local[4]`, or the address of a standalone master, `spark://host:7077`.
+            `local[4]`, the address of a standalone master, `spark://host:7077`, or `k8s` (a
+            SparkApplication, which the Kubeflow Spark Operator runs).
         cores: The most cores that the task takes of a standalone cluster; 0 for all that are free.
-        executor_cores: Cores of each executor; 0 for all of a worker.
+        executor_cores: Cores of each executor; 0 for all of a worker, or two on `k8s`.
         executor_memory: Memory of each executor's Java process, which passes bytes on. Its Python
             processes come on top: one for each core, 300 MB to 1 GB each.
         driver_memory: Memory of the driver's Java process.
@@ -142,6 +161,7 @@ class SparkSettings(EngineSettings):
             lost. Bad input is not tried again.
         wait_seconds: How long the task waits for the cluster's first executor.
         conf: Other settings of Spark, by name.
+        kubernetes: The pods, for `k8s`; None for its defaults.
     """
 
     master: str = checked(_check_master, "local[*]")
@@ -152,6 +172,22 @@ class SparkSettings(EngineSettings):
     attempts: int = checked(between(1, 100), 4)
     wait_seconds: int = checked(between(1, 86_400), 300)
     conf: Mapping[str, str] = mapping(_check_conf)
+    kubernetes: KubernetesSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_kubernetes:
+            if self.cores:
+                raise ValueError("cores: on k8s, kubernetes.executors x executor_cores decides")
+            for name in self.conf:
+                if name.startswith(_KUBERNETES_CONF):
+                    raise ValueError(f"conf: {name!r} is made from processing.kubernetes")
+        elif self.kubernetes is not None:
+            raise ValueError(f"kubernetes: only for master k8s; the master is {self.master}")
+
+    @property
+    def on_kubernetes(self) -> bool:
+        """Whether Spark runs as a SparkApplication."""
+        return self.master == KUBERNETES_MASTER
 
     @property
     def is_local(self) -> bool:
@@ -226,6 +262,23 @@ def parse(document: Mapping[str, Any], task: str = "") -> Settings:
     for name, given in tasks.items():
         found[name] = _settings(given, f"{source}.{name}")
     return found.get(task, found[""])
+
+
+def of_task(document: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return what a document says for one task, as a document without `tasks`.
+
+    Args:
+        document: As `parse` takes it.
+        task: The task.
+
+    Example:
+        >>> of_task({"engine": "spark", "tasks": {"evaluate-model": "local"}}, "evaluate-model")
+        {'engine': 'local'}
+    """
+    own = document.get(_TASKS, {}).get(task)
+    if own is None:
+        return {key: value for key, value in document.items() if key != _TASKS}
+    return dict(own) if isinstance(own, Mapping) else {"engine": own}
 
 
 @dataclass(frozen=True)

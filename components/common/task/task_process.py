@@ -15,6 +15,7 @@ import os
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError, reported_to_user
@@ -65,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--executor_input", required=True, help="KFP's ExecutorInput as JSON")
     parser.add_argument("--in_place_of", help="without effect; see KFP_EXECUTOR")
     given = parser.parse_args(arguments)
+    start_logging()
+    with reported_to_user():
+        run(given.component, json.loads(given.executor_input))
+
+
+def start_logging() -> None:
+    """Write the log as KFP's executor does."""
     # Makes `import kfp` load what a running task needs and no more.
     os.environ["_KFP_RUNTIME"] = "true"
     logging.basicConfig(
@@ -72,11 +80,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         format="[KFP Executor %(asctime)s %(levelname)s]: %(message)s",
         level=logging.INFO,
     )
-    with reported_to_user():
-        run(given.component, json.loads(given.executor_input))
 
 
 def run(component: str, executor_input: Mapping[str, Any]) -> None:
+    """Call a component's function here, or have the driver of a SparkApplication call it.
+
+    Args:
+        component: `MODULE:FUNCTION`.
+        executor_input: KFP's ExecutorInput.
+
+    Raises:
+        UserError: If this image holds another version of the component than the spec.
+    """
+    if not _run_on_kubernetes(component, executor_input):
+        execute(component, executor_input)
+
+
+def _run_on_kubernetes(component: str, executor_input: Mapping[str, Any]) -> bool:
+    """Run a task that processes rows on Kubernetes; return False for any other."""
+    if not executor_input.get("inputs", {}).get("parameterValues", {}).get("processing"):
+        return False
+    from kfp.dsl.executor import Executor
+
+    from kfp_tabular.components.common.spark_task import launcher
+    from kfp_tabular.components.common.spark_task.task_request import TaskRequest
+
+    request = TaskRequest(component, executor_input)
+    settings = request.spark()
+    if settings is None:
+        return False
+    function = _imported(component)
+    _check_arguments(function, executor_input)
+    made = Executor(executor_input=executor_input, function_to_execute=function)
+    paths = {name: Path(artifact.path) for name, artifact in made.output_artifacts.items()}
+    launcher.run(request, settings, paths)
+    return True
+
+
+def execute(component: str, executor_input: Mapping[str, Any]) -> None:
     """Call a component's function and write what it returns where KFP expects it.
 
     Args:

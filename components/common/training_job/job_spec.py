@@ -1,22 +1,14 @@
 """A training job before it becomes a resource: what to run, and where."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kfp_tabular.components.common.kubernetes import names
+from kfp_tabular.components.common.pods import job_pods
+from kfp_tabular.components.common.pods.job_pods import SIDECAR_OFF
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_options import WORKER_MODULE
-
-SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}
-"""Keeps Istio's proxy out of the pods, as a label (newer Istio) and an annotation (older).
-
-The proxy never exits by itself, so the job would not end. TensorFlow's protocol between workers
-does not benefit from it either.
-"""
-
-_URI = re.compile(r"(?:^|=)(gs|s3|minio)://")
 
 
 @dataclass(frozen=True)
@@ -92,5 +84,4 @@ class TrainingJobSpec:
 
     def schemes(self) -> frozenset[str]:
         """Return the URI schemes of the object stores that the arguments refer to."""
-        found = (_URI.search(argument) for argument in self.arguments)
-        return frozenset(match.group(1) for match in found if match)
+        return job_pods.schemes(self.arguments)

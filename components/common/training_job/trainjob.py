@@ -13,6 +13,8 @@ from typing import Any
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes.client import resource_kinds
+from kfp_tabular.components.common.pods import job_pods
+from kfp_tabular.components.common.pods.job_pods import SIDECAR_OFF, WORK_PATH
 from kfp_tabular.components.common.pods.security import container_security
 from kfp_tabular.components.common.pods.variables import literal
 from kfp_tabular.components.common.training_job import pod_template
@@ -20,14 +22,10 @@ from kfp_tabular.components.common.training_job.batch_job import user_error_poli
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_settings import (
     DEFAULT_RUNTIME,
-    WORK_PATH,
     JobSettings,
     Roles,
 )
-from kfp_tabular.components.common.training_job.job_spec import (
-    SIDECAR_OFF,
-    TrainingJobSpec,
-)
+from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_options import WORKER_MODULE
 
 CONTAINER = "node"
@@ -100,7 +98,7 @@ def runtime(name: str = DEFAULT_RUNTIME, image: str = images.TENSORFLOW) -> dict
         "spec": {
             "containers": [container],
             "volumes": pod_template.volumes(job),
-            "securityContext": pod_template.pod_security(job.settings),
+            "securityContext": job_pods.pod_security(job.settings),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": job.settings.termination_grace_seconds,
@@ -231,7 +229,7 @@ def _patch(job: TrainingJobSpec) -> dict[str, Any]:
                 }
             ],
             "volumes": pod_template.volumes(job),
-            "securityContext": pod_template.pod_security(settings),
+            "securityContext": job_pods.pod_security(settings),
             "terminationGracePeriodSeconds": settings.termination_grace_seconds,
             **pod_template.placement(settings, "workers"),
         },

@@ -11,7 +11,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import owner_reference
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
-from kfp_tabular.components.common.training_job.task_image import task_image
+from kfp_tabular.components.common.kubernetes.task_image import task_image
 from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.kserve import rollout_summary
 from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location

@@ -2,22 +2,16 @@
 
 import json
 import logging
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
-from kfp_tabular.components.common import storage
-from kfp_tabular.components.common.errors import (
-    USER_ERROR_EXIT_CODE,
-    UserError,
-    find_user_error,
-)
+from kfp_tabular.components.common.errors import USER_ERROR_EXIT_CODE, UserError
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
-from kfp_tabular.components.common.kubernetes.client.errors import JobFailedError, NotFoundError
+from kfp_tabular.components.common.kubernetes.client.errors import NotFoundError
 from kfp_tabular.components.common.kubernetes.jobs import launch
+from kfp_tabular.components.common.kubernetes.task_image import task_image
+from kfp_tabular.components.common.storage import job_directory
 from kfp_tabular.components.common.training_job.network_policy import NetworkPolicies
-from kfp_tabular.components.common.training_job.task_image import task_image
-from kfp_tabular.components.training.kubeflow import job_directory, job_plan
+from kfp_tabular.components.training.kubeflow import job_plan
 from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobPlan, TrainingJobRequest
 from kfp_tabular.components.training.training_record import RESULT_FILE
 
@@ -71,11 +65,8 @@ def _announce(plan: TrainingJobPlan) -> None:
     This also shows, before training starts, whether the task may write there.
     """
     _logger.info("%s %s works in %s", plan.kind.resource.kind, plan.spec.name, plan.prefix)
-    with tempfile.TemporaryDirectory(prefix="kfp-tabular-") as folder:
-        document = Path(folder) / job_plan.REQUEST
-        text = json.dumps(plan.resource["spec"], indent=2, sort_keys=True, ensure_ascii=False)
-        document.write_text(text, encoding="utf-8")
-        storage.upload(document, f"{plan.prefix}/{job_plan.REQUEST}")
+    text = json.dumps(plan.resource["spec"], indent=2, sort_keys=True, ensure_ascii=False)
+    job_directory.write_text(plan.prefix, job_plan.REQUEST, text)
 
 
 def _train(api: Api, plan: TrainingJobPlan) -> None:
@@ -94,16 +85,7 @@ def _train(api: Api, plan: TrainingJobPlan) -> None:
         final_exit_codes=frozenset({USER_ERROR_EXIT_CODE}),
         on_change=policies.add,
     )
-    try:
-        launch.run(api, job)
-    except JobFailedError as error:
-        blamed = find_user_error(str(error).splitlines())
-        if not blamed and error.exit_code == USER_ERROR_EXIT_CODE:
-            # Its log could not be read.
-            blamed = str(error)
-        if blamed:
-            raise UserError(blamed) from error
-        raise
+    launch.run_program(api, job)
 
 
 def _forget(api: Api, plan: TrainingJobPlan) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.common.storage.location import parse as parse_uri
-from kfp_tabular.components.common.training_job.artifact_access import require_reachable
+from kfp_tabular.components.common.pods.artifact_access import require_reachable
+from kfp_tabular.components.common.storage.job_directory import job_folder
 from kfp_tabular.components.common.training_job.job_kind import JobKind
 from kfp_tabular.components.common.training_job.job_kinds import DISTRIBUTED_JOB_KINDS
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
@@ -23,8 +22,6 @@ TASK = "train-model"
 
 MODEL, LOGS, CHECKPOINTS, REQUEST = "model", "logs", "checkpoints", "request.json"
 """Names in a job's directory."""
-
-_FOLDER = "kfp-tabular-jobs"
 
 _SHARE_TO_SAVE = 0.8
 """Share of a pod's termination grace period for saving the state; the rest is for exiting."""
@@ -110,7 +107,7 @@ def make(request: TrainingJobRequest, *, image: str = "") -> TrainingJobPlan:
     job = parse_job(placement.job, placement.workers)
     job = replace(job, image=job.image or image)
     for name, uri in uris.items():
-        require_reachable(name, uri, job, writes=name == "model")
+        require_reachable(name, uri, job.volumes, writes=name == "model")
     run_id = placement.run_id or names.run_of(request.uris.model)
     digest = names.input_digest(settings.facts(), uris, placement.backend)
     identity = names.Identity(run_id, TASK, digest)
@@ -187,27 +184,3 @@ def worker_flags(request: TrainingJobRequest, prefix: str, job: JobSettings) -> 
         grace_seconds=job.termination_grace_seconds * _SHARE_TO_SAVE,
     )
     return arguments.flags()
-
-
-def job_folder(model: str, run_id: str) -> str:
-    """Return the directory of a run's jobs, next to the artifacts of its tasks.
-
-    KFP stores artifacts under `<root>/<pipeline>/<run id>/<task>/...`. The folder is in the run's
-    directory, so that deleting a run's artifacts deletes it, too. If the URI does not hold the
-    run's id, the folder is next to the model.
-
-    Args:
-        model: The URI that KFP chose for the model.
-        run_id: The pipeline run; may be empty.
-
-    Example:
-        >>> job_folder("gs://bucket/root/pipeline/run-7/train-model/3/model", "run-7")
-        'gs://bucket/root/pipeline/run-7/kfp-tabular-jobs'
-    """
-    location = parse_uri(model)
-    parts = PurePosixPath(location.key).parts
-    if run_id and run_id in parts:
-        folder = PurePosixPath(*parts[: parts.index(run_id) + 1])
-    else:
-        folder = PurePosixPath(location.key).parent
-    return location.uri(str(folder / _FOLDER))

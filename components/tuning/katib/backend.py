@@ -21,8 +21,8 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     Object,
 )
 from kfp_tabular.components.common.kubernetes.jobs import launch
+from kfp_tabular.components.common.kubernetes.task_image import task_image
 from kfp_tabular.components.common.training_job.network_policy import NetworkPolicies
-from kfp_tabular.components.common.training_job.task_image import task_image
 from kfp_tabular.components.tuning.katib import experiment_status, pod_failures
 from kfp_tabular.components.tuning.katib.experiment import ExperimentSpec
 from kfp_tabular.components.tuning.katib.experiment_plan import plan

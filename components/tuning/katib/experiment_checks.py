@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from kfp_tabular.components.common import options as common_options
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.common.training_job.artifact_access import require_reachable
+from kfp_tabular.components.common.pods.artifact_access import require_reachable
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
 from kfp_tabular.components.common.training_job.job_spec import TrainingJobSpec
 from kfp_tabular.components.common.training_options import (
@@ -147,7 +147,7 @@ def check(request: ExperimentRequest) -> ExperimentSpec:
     problems.add(*_words(arguments), *_job(job))
     for name in ("transformed_examples", "transform_graph"):
         uri = getattr(request, name)
-        problems.collect(None, partial(require_reachable, name, uri, job))
+        problems.collect(None, partial(require_reachable, name, uri, job.volumes))
     kind = TRIAL_KINDS.get(options.trial_kind, TRIAL_KINDS["tfjob"])
     if options.trial_kind in TRIAL_KINDS:
         problems.collect(False, lambda: bool(kind.template(trial, ())))

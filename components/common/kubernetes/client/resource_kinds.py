@@ -74,6 +74,11 @@ EXPERIMENT = Kind(
 )
 TRIAL = Kind("kubeflow.org/v1beta1", "Trial", "trials")
 SUGGESTION = Kind("kubeflow.org/v1beta1", "Suggestion", "suggestions")
+# Spark names a Service `<job>-<16 hexadecimal digits>-driver-svc` (63) and executors
+# `<job>-<16 hexadecimal digits>-exec-<number>`, with a prefix of at most 47: leaves 30 of 47.
+SPARK_APPLICATION = Kind(
+    "sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications", name_limit=30
+)
 INFERENCE_SERVICE = Kind("serving.kserve.io/v1beta1", "InferenceService", "inferenceservices")
 SERVICE = Kind("v1", "Service", "services")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", name_limit=253)

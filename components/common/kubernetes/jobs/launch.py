@@ -8,7 +8,11 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import (
+    USER_ERROR_EXIT_CODE,
+    UserError,
+    find_user_error,
+)
 from kfp_tabular.components.common.kubernetes import names, owner_reference
 from kfp_tabular.components.common.kubernetes.client.api import Api
 from kfp_tabular.components.common.kubernetes.client.errors import (
@@ -27,7 +31,7 @@ from kfp_tabular.components.common.kubernetes.jobs import waiting
 from kfp_tabular.components.common.kubernetes.jobs.launch_spec import Launch, Verdict
 from kfp_tabular.components.common.process.termination import TERMINATED_EXIT_CODE, termination
 
-__all__ = ["Launch", "Verdict", "run"]
+__all__ = ["Launch", "Verdict", "run", "run_program"]
 
 _LOOK_SECONDS = 0.5
 
@@ -64,6 +68,24 @@ def run(api: Api, launch: Launch) -> Object:
             return _run(api, launch, terminated)
         except TerminatedError:
             raise SystemExit(TERMINATED_EXIT_CODE) from None
+
+
+def run_program(api: Api, launch: Launch) -> Object:
+    """Run a job as `run` does, whose program reports bad input as this package's programs do.
+
+    Raises:
+        UserError: Also where the program ended with a user error; its line is the message.
+    """
+    try:
+        return run(api, launch)
+    except JobFailedError as error:
+        blamed = find_user_error(str(error).splitlines())
+        if not blamed and error.exit_code == USER_ERROR_EXIT_CODE:
+            # Its log could not be read.
+            blamed = str(error)
+        if blamed:
+            raise UserError(blamed) from error
+        raise
 
 
 def _run(api: Api, launch: Launch, terminated: threading.Event) -> Object:

@@ -12,18 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import sigterm
-from kfp_tabular.components.common.processing.processing_settings import SparkSettings
+from kfp_tabular.components.common.processing.processing_settings import (
+    KUBERNETES_MASTER,
+    SparkSettings,
+)
 from kfp_tabular.components.common.processing.spark import executor_settings, installation
 from kfp_tabular.components.common.processing.spark.executor_settings import JAVA_OPTIONS
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
+SUBMIT_ARGUMENTS = "PYSPARK_SUBMIT_ARGS"
+"""The variable by which the driver of a SparkApplication gets what was submitted."""
+
 _DAEMON = "kfp_tabular.components.common.processing.spark.python_daemon"
 _LOGGING = Path(__file__).parent / "log4j2.properties"
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 30.0
+_SUBMITTED = (
+    "spark.app.name",
+    "spark.master",
+    "spark.executor.memory",
+    "spark.driver.memory",
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +55,9 @@ def opened(settings: SparkSettings, name: str) -> Iterator["SparkContext"]:
             in time.
     """
     installation.require()
-    if not settings.is_local:
+    if settings.on_kubernetes:
+        _require_driver_pod()
+    elif not settings.is_local:
         _require_master(settings.master)
     with ExitStack() as stack:
         stack.enter_context(sigterm.ends_block())
@@ -91,13 +105,17 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
             for key, value in executor_settings.environment(name.partition(" ")[2]).items()
         },
     }
-    if settings.is_local:
+    if settings.on_kubernetes:
+        # As the SparkApplication says, which the driver's pod was made from.
+        for entry in _SUBMITTED:
+            del found[entry]
+    elif settings.is_local:
         # Nothing listens beyond this machine. `local` alone tries each piece once.
         found["spark.master"] = _with_attempts(settings)
         found |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     if settings.cores:
         found["spark.cores.max"] = str(settings.cores)
-    if settings.executor_cores:
+    if settings.executor_cores and not settings.on_kubernetes:
         found["spark.executor.cores"] = str(settings.executor_cores)
     return found | dict(settings.conf)
 
@@ -151,6 +169,15 @@ def _stop(context: "SparkContext") -> None:
                 process.kill()
 
 
+def _require_driver_pod() -> None:
+    if SUBMIT_ARGUMENTS not in os.environ:
+        raise UserError(
+            f"processing.master {KUBERNETES_MASTER}: a task of a pipeline starts the "
+            "SparkApplication, and its driver runs the component; here is neither. Use local[*], "
+            "or the address of a standalone master."
+        )
+
+
 def _require_master(master: str) -> None:
     """Check that one of the master's addresses answers, which Spark tries for a minute."""
     problems = []
@@ -174,10 +201,19 @@ def _wait_for_executors(context: "SparkContext", settings: SparkSettings) -> Non
     # The driver itself is in the list, too.
     while scheduler.getExecutorMemoryStatus().size() < 2:
         if time.monotonic() > deadline:
-            raise UserError(
-                f"processing.master {settings.master}: no executor within {settings.wait_seconds} "
-                f"s. Its workers are busy, or none has {settings.executor_cores or 1} cores and "
-                f"{settings.executor_memory} free: see executor_cores, executor_memory and "
-                "wait_seconds."
-            )
+            raise UserError(_no_executor(settings))
         time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _no_executor(settings: SparkSettings) -> str:
+    start = f"processing.master {settings.master}: no executor within {settings.wait_seconds} s."
+    if settings.on_kubernetes:
+        return (
+            f"{start} The cluster has no room for the executors' pods, or a quota or a policy "
+            "refuses them: see the events of the namespace, kubernetes.executor, executor_cores, "
+            "executor_memory and wait_seconds."
+        )
+    return (
+        f"{start} Its workers are busy, or none has {settings.executor_cores or 1} cores and "
+        f"{settings.executor_memory} free: see executor_cores, executor_memory and wait_seconds."
+    )

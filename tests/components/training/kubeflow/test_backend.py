@@ -21,7 +21,8 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     TRAINJOB,
 )
 from kfp_tabular.components.common.kubernetes.client.retries import RetryPolicy
-from kfp_tabular.components.training.kubeflow import backend, job_directory, job_plan
+from kfp_tabular.components.common.storage import job_directory
+from kfp_tabular.components.training.kubeflow import backend, job_plan
 from kfp_tabular.components.training.kubeflow.job_plan import TrainingJobRequest
 from kfp_tabular.components.training.options import PlacementOptions
 from kfp_tabular.components.training.training_request import ArtifactUris
