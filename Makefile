@@ -36,7 +36,7 @@ WITH_ORACLES := tensorflow
 # that is named most closely decides. `local` runs whole pipelines from the author's environment.
 COMPONENT_TESTS := tests/components
 TESTS_author := tests/pipelines tests/compile tests/images tests/docs
-TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/tracking common/training_job \
+TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/spark_task common/tracking common/training_job \
 	tuning/katib deployment/kserve destinations)
 TESTS_tensorflow := $(COMPONENT_TESTS) tests/benchmarks
 TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)

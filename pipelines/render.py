@@ -42,6 +42,7 @@ class RunTime:
         task: `binary`, `multiclass` or `regression`, if the data decides.
         split: Of an InferenceGraph: `NAME=PERCENT` for each endpoint; empty for 90 and 10 to blue
             and green.
+        data_task: Of a SparkApplication: the task that processes rows on it.
     """
 
     run_id: str = ""
@@ -53,6 +54,7 @@ class RunTime:
     hyperparameters: Path | None = None
     task: str = ""
     split: tuple[str, ...] = ()
+    data_task: str = "transform-features"
 
 
 PLACEHOLDERS = RunTime(
@@ -283,6 +285,64 @@ def _experiment(pipeline: _Pipeline) -> Rendered:
     return Rendered(resource, pipeline.assumed(*_INPUTS))
 
 
+def _spark_application(pipeline: _Pipeline) -> Rendered:
+    from kfp_tabular.components.common.spark_task import plan
+    from kfp_tabular.components.common.spark_task.task_request import TaskRequest
+
+    name = pipeline.given.data_task
+    tasks = {entry.name: entry for entry in specs.walk(pipeline.spec)}
+    if name not in tasks:
+        known = ", ".join(tasks)
+        raise UserError(
+            f"--data-task {name}: the pipeline has no such task.{closest(name, tasks)} "
+            f"Known: {known}."
+        )
+    task = tasks[name]
+    executor = pipeline.spec["deploymentSpec"]["executors"][task.component["executorLabel"]]
+    arguments = executor["container"]["args"]
+    root = f"{pipeline.start.pipeline_root}/{pipeline.start.run_id}"
+    inputs = task.calls[-1].get("inputs", {}).get("artifacts", {})
+    outputs = task.component.get("outputDefinitions", {}).get("artifacts", {})
+    request = TaskRequest(
+        arguments[arguments.index("--component") + 1],
+        {
+            "inputs": {
+                "parameterValues": pipeline.arguments(name),
+                "artifacts": {
+                    key: _artifact(_source(root, key, entry)) for key, entry in inputs.items()
+                },
+            },
+            "outputs": {"artifacts": {key: _artifact(f"{root}/{name}/{key}") for key in outputs}},
+        },
+    )
+    settings = request.spark()
+    if settings is None:
+        raise UserError(
+            f"{name} would not run on Kubernetes by Spark. Set processing, such as "
+            "{engine: spark, master: k8s}, under parameters."
+        )
+    made = plan.make(request, settings, image=pipeline.image(name), run_id=pipeline.start.run_id)
+    assumed = {
+        "pipeline_root": "" if pipeline.given.pipeline_root else pipeline.start.pipeline_root,
+        "run_id": "" if pipeline.given.run_id else pipeline.start.run_id,
+        "name": "follows from the addresses of the artifacts",
+    }
+    return Rendered(
+        _as_launched(made.resource, pipeline.start.namespace),
+        {key: value for key, value in assumed.items() if value},
+    )
+
+
+def _source(root: str, name: str, entry: Mapping[str, Any]) -> str:
+    """Return the address of a task's input."""
+    made = entry.get("taskOutputArtifact", {})
+    return f"{root}/{made.get('producerTask', 'inputs')}/{made.get('outputArtifactKey', name)}"
+
+
+def _artifact(uri: str) -> dict[str, Any]:
+    return {"artifacts": [{"name": uri.rpartition("/")[2], "uri": uri}]}
+
+
 def _inference_service(pipeline: _Pipeline) -> Rendered:
     from kfp_tabular.components.common import options
     from kfp_tabular.components.deployment.kserve.resources.rendering import (
@@ -376,6 +436,7 @@ RENDERERS: Mapping[str, Callable[[_Pipeline], Rendered]] = {
     "tfjob": _tfjob,
     "trainjob": _trainjob,
     "experiment": _experiment,
+    "spark-application": _spark_application,
     "inference-service": _inference_service,
     "inference-graph": _inference_graph,
 }

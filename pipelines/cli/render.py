@@ -15,7 +15,9 @@ from kfp_tabular.pipelines.cli.options import (
 
 
 @click.command("render")
-@click.argument("kind", metavar="tfjob|trainjob|experiment|inference-service|inference-graph")
+@click.argument(
+    "kind", metavar="tfjob|trainjob|experiment|spark-application|inference-service|inference-graph"
+)
 @pipeline_option
 @config_option
 @click.option(
@@ -40,6 +42,13 @@ from kfp_tabular.pipelines.cli.options import (
     type=click.Choice(["binary", "multiclass", "regression"]),
     metavar="KIND",
     help="binary, multiclass or regression; an experiment needs it if the parameter is auto.",
+)
+@click.option(
+    "--data-task",
+    default="transform-features",
+    show_default=True,
+    metavar="NAME",
+    help="For spark-application: the task that processes rows on it.",
 )
 @click.option(
     "--split",

@@ -40,8 +40,8 @@ LAUNCHER_RULES = (
     Rule(("",), ("pods/log",), ("get",)),
     Rule(("",), ("events",), ("list",)),
     Rule(
-        ("kubeflow.org", "trainer.kubeflow.org", "batch"),
-        ("tfjobs", "trainjobs", "experiments", "jobs"),
+        ("kubeflow.org", "trainer.kubeflow.org", "batch", "sparkoperator.k8s.io"),
+        ("tfjobs", "trainjobs", "experiments", "jobs", "sparkapplications"),
         ("create", "get", "list", "watch", "delete"),
     ),
 )

@@ -28,6 +28,8 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     TFJOB,
     TRIAL,
 )
+from kfp_tabular.components.common.spark_task import launcher as spark_launcher
+from kfp_tabular.components.common.spark_task.task_request import TaskRequest
 from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
 from kfp_tabular.components.deployment.kserve import backend as deployment
 from kfp_tabular.components.deployment.kserve.rollout.strategy import RolloutError
@@ -43,6 +45,10 @@ from kfp_tabular.components.tuning.options import TuningOptions
 from tests.cluster import kustomize
 from tests.cluster.api_server import WORKFLOW, Asked, Rule
 from tests.cluster.clusters import NAMESPACE, USER, Cluster, simulated
+from tests.cluster.operators import Job, Script
+from tests.cluster.operators import Operator as SparkOperator
+from tests.cluster.scenarios import run_on
+from tests.components.common.spark_task.flavours import SPARK_FLAVOUR, runs
 from tests.components.deployment.kserve.kserve_controller import FAILED, KServe
 from tests.components.deployment.kserve.task import QUICK_TIMING
 from tests.components.training.kubeflow.operators import Container, Operator
@@ -450,6 +456,63 @@ def roll_out_a_first_that_clients_do_not_reach(cluster: Cluster, folder: Path) -
     assert cluster.admin.list(SERVICE) == cluster.admin.list(INFERENCE_SERVICE) == []
 
 
+def spark_task(folder: Path) -> TaskRequest:
+    def artifact(name: str) -> dict[str, Any]:
+        return {name: {"artifacts": [{"name": name, "uri": str(folder / name)}]}}
+
+    volume = {"claim": "artifacts", "mount_path": str(folder)}
+    document = {"engine": "spark", "master": "k8s", "kubernetes": {"volumes": [volume]}}
+    return TaskRequest(
+        "package.component:validate_data",
+        {
+            "inputs": {
+                "parameterValues": {"processing": document},
+                "artifacts": artifact("examples"),
+            },
+            "outputs": {"outputFile": str(folder / "output.json"), "artifacts": artifact("schema")},
+        },
+    )
+
+
+def spark_writes(job: Job, pod: str) -> int:
+    """Write what the driver's program would."""
+    job.log(pod, "validating")
+    request = Path(job.resource["spec"]["arguments"][0].removeprefix("--request="))
+    (request.parent / "executor_output.json").write_text("{}")
+    return 0
+
+
+def spark(script: Script) -> Flow:
+    def flow(cluster: Cluster, folder: Path) -> None:
+        request = spark_task(folder)
+        settings = request.spark()
+        assert settings is not None
+        paths = {"schema": folder / "schema"}
+        with SparkOperator(cluster, SPARK_FLAVOUR, script).working():
+            spark_launcher.run(request, settings, paths, cluster.connect())
+
+    return flow
+
+
+def spark_that_fails(cluster: Cluster, folder: Path) -> None:
+    def program(job: Job, pod: str) -> int:
+        job.log(pod, "RuntimeError: out of luck")
+        return 1
+
+    with pytest.raises(JobFailedError, match="out of luck"):
+        spark(runs(program))(cluster, folder)
+
+
+def spark_that_is_stopped(cluster: Cluster, folder: Path) -> None:
+    def stopped(job: Job) -> None:
+        run_on(job)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        spark(stopped)(cluster, folder)
+    assert ended.value.code == 143
+
+
 FLOWS: dict[str, Flow] = {
     "tfjob succeeds": train("tfjob", trains),
     "tfjob in a run": train_in_a_run,
@@ -461,6 +524,9 @@ FLOWS: dict[str, Flow] = {
     "trainjob fails": train_that_fails("trainjob"),
     "trainjob is stopped": train_that_is_stopped("trainjob"),
     "trainjob without watch": train_without_watch("trainjob"),
+    "spark succeeds": spark(runs(spark_writes)),
+    "spark fails": spark_that_fails,
+    "spark is stopped": spark_that_is_stopped,
     "search succeeds": search,
     "search fails": search_that_fails,
     "search is refused": search_that_katib_refuses,

@@ -64,7 +64,7 @@ def opened(settings: SparkSettings, name: str) -> Iterator["SparkContext"]:
         started = time.monotonic()
         context = _start(settings, name)
         stack.callback(_stop, context)
-        if not settings.is_local:
+        if not context.master.startswith("local"):
             _wait_for_executors(context, settings)
         _logger.info("Spark %s: started in %.1f s", settings.master, time.monotonic() - started)
         yield context
