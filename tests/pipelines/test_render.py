@@ -25,6 +25,7 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     TRAINJOB,
     Kind,
 )
+from kfp_tabular.components.common.processing.processing_settings import DATA_TASKS
 from kfp_tabular.pipelines import configuration, render
 from kfp_tabular.pipelines.cli import cli
 from kfp_tabular.pipelines.training.definition import TRAINING
@@ -195,6 +196,48 @@ def test_an_image_of_its_own_wins_over_the_tasks() -> None:
     rendered = render.render("trainjob", TRAINING, parse({"training_job": {"image": own}}))
 
     assert rendered.resource["spec"]["trainer"]["image"] == own
+
+
+SPARK: Mapping[str, Any] = {
+    "engine": "spark",
+    "master": "k8s",
+    "kubernetes": {"executors": 8, "driver": {"memory": "6Gi"}},
+}
+
+
+@pytest.mark.parametrize("task", DATA_TASKS)
+def test_a_spark_application_is_what_the_data_task_would_make(task: str) -> None:
+    known = render.RunTime(namespace="team", data_task=task, pipeline_root="s3://b/root")
+    config = parse({"processing": SPARK})
+    rendered = render.render("spark-application", TRAINING, config, known)
+    resource = rendered.resource
+
+    name = resource["metadata"]["name"]
+    assert name.startswith(f"{task}-")
+    assert resource["metadata"]["namespace"] == "team"
+    assert resource["spec"]["image"].partition(":")[0].endswith("/spark")
+    assert resource["spec"]["executor"]["instances"] == 8
+    assert resource["spec"]["arguments"] == [
+        f"--request=s3://b/root/run-id/kfp-tabular-jobs/{name}/request.json"
+    ]
+    assert set(rendered.assumed) == {"run_id", "name"}
+    if schemas.available():
+        assert schemas.problems(resource) == []
+
+
+def test_a_task_of_another_engine_makes_no_spark_application() -> None:
+    document = {**SPARK, "tasks": {"evaluate-model": "local"}}
+    known = render.RunTime(data_task="evaluate-model")
+    with pytest.raises(
+        UserError, match=r"evaluate-model would not run on Kubernetes by Spark\. Set"
+    ):
+        render.render("spark-application", TRAINING, parse({"processing": document}), known)
+
+
+def test_a_data_task_that_the_pipeline_lacks() -> None:
+    known = render.RunTime(data_task="transform-feature")
+    with pytest.raises(UserError, match="Did you mean 'transform-features'"):
+        render.render("spark-application", TRAINING, parse({"processing": SPARK}), known)
 
 
 # What is refused

@@ -19,12 +19,15 @@ from kfp_tabular.components.common.kubernetes.client.errors import (
     JobFailedError,
 )
 from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
+    NETWORK_POLICY,
     POD,
     SPARK_APPLICATION,
 )
 from kfp_tabular.components.common.spark_task import launcher, plan
 from kfp_tabular.components.common.spark_task.task_request import TaskRequest
-from tests.cluster.clusters import Cluster
+from tests.cluster import core_models
+from tests.cluster.api_server import Rule
+from tests.cluster.clusters import LAUNCHER_RULES, Cluster, simulated
 from tests.cluster.operators import Job, Operator, Script
 from tests.cluster.scenarios import LauncherScenarios, faulty, run_on, shown
 from tests.components.common.spark_task.flavours import SPARK_FLAVOUR, runs
@@ -147,6 +150,28 @@ def test_a_task_gets_what_its_driver_made(
     labels = job.resource["metadata"]["labels"]
     assert labels["kfp-tabular.dev/run-id"] == RUN
     assert labels["kfp-tabular.dev/task"] == "validate-data"
+
+
+def test_driver_and_executors_reach_each_other_and_nothing_else_does(task: Task) -> None:
+    may = Rule(("networking.k8s.io",), ("networkpolicies",), ("create",))
+    with simulated([*LAUNCHER_RULES, may]) as cluster:
+        with working(cluster, runs(drives(task))) as operator:
+            task.run(cluster)
+        (policy,) = cluster.admin.list(NETWORK_POLICY)
+        (pod,) = cluster.admin.list(POD)
+
+    (job,) = operator.jobs
+    assert core_models.problems(policy) == []
+    assert policy["metadata"]["ownerReferences"][0]["uid"] == job.uid
+    wanted = policy["spec"]["podSelector"]["matchLabels"]
+    assert wanted.items() <= pod["metadata"]["labels"].items()
+    assert wanted["sparkoperator.k8s.io/app-name"] == job.name
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": wanted}}]
+    conf = job.resource["spec"]["sparkConf"]
+    assert {str(entry["port"]) for entry in rule["ports"]} == {
+        value for name, value in conf.items() if name.endswith(".port")
+    }
 
 
 def test_bad_input_is_the_tasks_one_line(cluster: Cluster, task: Task) -> None:
