@@ -170,6 +170,7 @@ def _make(words: list[str]) -> Iterator[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)[0].split())
     targets |= set(re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE))
+    targets |= set(re.findall(r"^ON_DEMAND := (.*)$", text, re.MULTILINE)[0].split())
     suites = re.findall(r"^SUITES := (.*)$", text, re.MULTILINE)[0].split()
     targets |= {f"test-{suite}" for suite in suites}
     known = text + (ROOT / "components/images/build.sh").read_text(encoding="utf-8")

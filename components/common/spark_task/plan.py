@@ -59,12 +59,14 @@ def make(
         UserError: The pods cannot reach an artifact, have too little memory, or no image follows.
 
     Example:
-        >>> def artifact(uri: str) -> dict[str, Any]:
+        >>> def artifact(uri: str) -> dict[str, list[dict[str, str]]]:
         ...     return {"artifacts": [{"name": "", "uri": uri}]}
-        >>> executor_input = {
-        ...     "inputs": {"artifacts": {"examples": artifact("s3://b/run-7/ingest/1/examples")}},
-        ...     "outputs": {"artifacts": {"schema": artifact("s3://b/run-7/validate/2/schema")}},
-        ... }
+        >>> processing = {"engine": "spark", "master": "k8s"}
+        >>> examples = artifact("s3://b/run-7/ingest-data/1/examples")
+        >>> schema = artifact("s3://b/run-7/validate-data/2/schema")
+        >>> inputs = {"artifacts": {"examples": examples}}
+        >>> inputs["parameterValues"] = {"processing": processing}
+        >>> executor_input = {"inputs": inputs, "outputs": {"artifacts": {"schema": schema}}}
         >>> plan = make(
         ...     TaskRequest("kfp_tabular.components.data_validation:validate_data", executor_input),
         ...     SparkSettings(master="k8s"),

@@ -100,7 +100,7 @@ def test_a_task_has_the_document_that_names_it() -> None:
         ({"engine": "spark", "master": "yarn"}, "processing (spark).master: expected local[*]"),
         (
             {"engine": "spark", "master": "spark://host"},
-            "expected local[*], local[4] or an address",
+            "expected local[*], local[4], k8s or an address",
         ),
         ({"engine": "spark", "executor_memory": "4Gi"}, "such as 800m or 4g, found '4Gi'."),
         ({"engine": "spark", "conf": {"ui": "1"}}, "'ui' is not a Spark setting: those begin with"),
