@@ -30,10 +30,11 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.evaluation import claims
+from kfp_tabular.components.evaluation import claims, fairness, slices
 from kfp_tabular.components.evaluation.claims import Claim
 from kfp_tabular.components.evaluation.comparison.differences import Difference
 from kfp_tabular.components.evaluation.conditions import Check, SliceEstimates
+from kfp_tabular.components.evaluation.fairness import GapBound
 from kfp_tabular.components.evaluation.metrics import binary, multiclass, regression
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 from kfp_tabular.components.evaluation.options import HOLM, EvaluationOptions
@@ -143,6 +144,8 @@ class Bounds:
             worse than its baseline by more than the interval, in the primary metric.
         claims: Tests of changes from the baseline.
         correction: How the p-values of several slices are adjusted.
+        fairness_columns: The slicings whose slices are groups.
+        gaps: Bounds on gaps between groups.
         accepted: The classes that need not be answered; `no-recall` for all.
     """
 
@@ -150,17 +153,22 @@ class Bounds:
     change_thresholds: tuple[Bound, ...] = ()
     claims: tuple[Claim, ...] = ()
     correction: str = HOLM
+    fairness_columns: tuple[str, ...] = ()
+    gaps: tuple[GapBound, ...] = ()
     accepted: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, options: EvaluationOptions, kind: TaskKind, slicings: Sequence[str]) -> "Bounds":
         """Read the bounds from the options; see `parse_bounds`."""
         changes = options.change_thresholds
+        groups = slices.names(options.fairness_columns)
         return cls(
             parse_bounds(options.thresholds, kind, slicings),
             parse_bounds(changes, kind, slicings, argument="change_thresholds"),
             parse_claims(changes, kind, slicings),
             options.slice_correction,
+            tuple(groups),
+            fairness.parse_bounds(options.fairness_thresholds, groups, kind),
             frozenset(options.accept),
         )
 

@@ -33,6 +33,9 @@ def evaluate_model(
     explanation_repetitions: int = 3,
     false_positive_cost: float = 1.0,
     false_negative_cost: float = 1.0,
+    outcome_values: Dict[str, Any] = {},
+    fairness_columns: List[str] = [],
+    fairness_thresholds: Dict[str, Any] = {},
     seed: int = 0,
     processing: Dict[str, Any] = {},
 ) -> bool:
@@ -106,6 +109,14 @@ def evaluate_model(
         false_positive_cost: Binary: what it costs to predict a row as positive that is not, in any
             unit; for the cost of each threshold.
         false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
+        outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
+            `true_negative` and `false_negative`: a number, or an expression of columns such as
+            `"0.1 * amount - 5"`. For the profit of each threshold.
+        fairness_columns: Binary: columns whose values are groups, such as `sex`, between which the
+            gaps of rates are measured. They are slice columns, too.
+        fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
+            `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
+            {"max_gap": 0.1}}`, also with `column`.
         seed: Seed of the resampling and of the shuffles.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.

@@ -25,6 +25,8 @@ from kfp_tabular.components.evaluation.golden_selection import GoldenRows, Golde
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement, MeasurementFold
 from kfp_tabular.components.evaluation.slices import Slicing
+from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
+from kfp_tabular.components.evaluation.value.profit import Profit, ProfitSums
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class CountingPlan:
         explained_rows: How many rows to keep to explain the model on.
         entity_columns: The columns that name what a row is about; rows of one are resampled
             together. Empty if each row is by itself.
+        values: What each outcome is worth; None if that was not said.
     """
 
     specs: tuple[ModelSpec, ...]
@@ -45,6 +48,7 @@ class CountingPlan:
     seed: int = 0
     explained_rows: int = 0
     entity_columns: tuple[str, ...] = ()
+    values: OutcomeValues | None = None
 
     def thresholded(self) -> list[ModelSpec]:
         """Return the first model's description for each model, with the model's own threshold."""
@@ -74,6 +78,8 @@ class Tally:
         unknown_class: Number of rows left out because the model does not know their class.
         comparison: What both models' answers to the same rows show; None without a baseline.
         entities: The entities of the rows; None if each row is by itself.
+        values: What each outcome is worth; None if that was not said.
+        profits: What each model's answers are worth; empty if the value of outcomes is not known.
     """
 
     spec: ModelSpec
@@ -87,6 +93,8 @@ class Tally:
     unknown_class: int
     comparison: Comparison | None = None
     entities: Entities | None = None
+    values: OutcomeValues | None = None
+    profits: Sequence[Profit] = ()
 
 
 def count(
@@ -142,6 +150,7 @@ class EvaluationFold:
         self._measurements = [MeasurementFold(spec, slices) for spec in specs]
         self._paired = PairedAnswers.of(specs, slices) if len(specs) > 1 else None
         self._entities = EntityCounts()
+        self._profits = [ProfitSums(_decision(spec)) for spec in specs if plan.values is not None]
         self._golden = GoldenSelection(plan.specs[0])
         self._explained = RowCollector(plan.explained_rows, plan.specs[0].inputs)
         # Rows that were counted, without a label, and of an unknown class.
@@ -171,6 +180,10 @@ class EvaluationFold:
             measurement.add(keys, batch.labels, predictions, cells, groups)
         if self._paired is not None:
             self._paired.add(keys, batch.labels, answers, cells)
+        if self._plan.values is not None:
+            worth = self._plan.values.of(batch.columns, batch.labels == 1)
+            for sums, predictions in zip(self._profits, answers, strict=True):
+                sums.add(groups, predictions[:, 1], *worth)
 
     def merge(self, other: "EvaluationFold") -> None:
         """Add what another accumulator has seen."""
@@ -178,6 +191,8 @@ class EvaluationFold:
         self._golden.merge(other._golden)
         self._explained.merge(other._explained)
         self._entities.merge(other._entities)
+        for sums, others in zip(self._profits, other._profits, strict=True):
+            sums.merge(others)
         if self._paired is not None and other._paired is not None:
             self._paired.merge(other._paired)
         for ours, theirs in zip(self._measurements, other._measurements, strict=True):
@@ -186,6 +201,7 @@ class EvaluationFold:
     def state(self) -> bytes:
         """Return the state as bytes."""
         parts = {str(place): each.state() for place, each in enumerate(self._measurements)}
+        profits = {f"profit{place}": each.state() for place, each in enumerate(self._profits)}
         if self._paired is not None:
             parts["paired"] = self._paired.state()
         return states.pack(
@@ -194,6 +210,7 @@ class EvaluationFold:
                 "golden": self._golden.state(),
                 "explained": self._explained.state(),
                 "entities": self._entities.state(),
+                **profits,
                 **parts,
             }
         )
@@ -206,6 +223,9 @@ class EvaluationFold:
         found._golden = self._golden.from_state(parts.pop("golden"))
         found._explained = self._explained.from_state(parts.pop("explained"))
         found._entities = self._entities.from_state(parts.pop("entities"))
+        found._profits = [
+            each.from_state(parts.pop(f"profit{place}")) for place, each in enumerate(self._profits)
+        ]
         if self._paired is not None:
             found._paired = self._paired.from_state(parts.pop("paired"))
         found._measurements = [
@@ -228,10 +248,16 @@ class EvaluationFold:
             explained=self._explained.result(),
             comparison=None if paired is None else Comparison(paired.result(), found),
             entities=found,
+            values=self._plan.values,
+            profits=[each.result() for each in self._profits],
             rows=rows,
             without_label=without_label,
             unknown_class=unknown_class,
         )
+
+
+def _decision(spec: ModelSpec) -> float:
+    return 0.5 if spec.decision_threshold is None else spec.decision_threshold
 
 
 def align_classes(

@@ -35,6 +35,7 @@ from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.evaluation.report import evaluation_document, evaluation_page
+from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -110,8 +111,12 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
     model_findings.check_accepted(given.accept, spec.classes)
     engine = LocalEngine() if engine is None else engine
     entities.check(given.entity_columns, examples.schema.names)
-    slicings = slices.plan(examples, split, given.slice_columns, given.max_slices, engine)
-    bounds = Bounds.of(given, spec.task, [slicing.name for slicing in slicings])
+    sliced = given.all_slice_columns()
+    bounds = Bounds.of(given, spec.task, slices.names(sliced, examples.schema.names))
+    values = OutcomeValues.parse(given.outcome_values, spec.task)
+    if values is not None:
+        values.check(examples.schema)
+    slicings = slices.plan(examples, split, sliced, given.max_slices, engine)
     with baseline.local_model(request.baseline_model, given.baseline_model_uri) as compared:
         if compared is not None:
             baseline.check(compared, examples, spec)
@@ -128,8 +133,9 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
             given.seed,
             planned.rows if given.explanations else 0,
             tuple(given.entity_columns),
+            values,
         )
-        columns = [*given.entity_columns]
+        columns = [*given.entity_columns, *([] if values is None else values.columns())]
         columns += [cut.column for slicing in slicings for cut in slicing.cuts]
         reader = predicted_batches.reader(examples, paths, columns)
         # Loaded before threads start, which would load it once each.

@@ -100,5 +100,26 @@ class EvaluationOptions:
         "Binary: what it costs to miss a positive row, in the same unit.",
         check=at_least(0),
     )
+    outcome_values: Mapping[str, Any] = option(
+        {},
+        """Binary: what outcomes are worth, by `true_positive`, `false_positive`, `true_negative`
+        and `false_negative`: a number, or an expression of columns such as `"0.1 * amount - 5"`.
+        For the profit of each threshold.""",
+    )
+    fairness_columns: Sequence[str] = option(
+        [],
+        """Binary: columns whose values are groups, such as `sex`, between which the gaps of rates
+        are measured. They are slice columns, too.""",
+    )
+    fairness_thresholds: Mapping[str, Any] = option(
+        {},
+        """The largest gaps for the blessing, by `selection_rate`, `true_positive_rate`,
+        `false_positive_rate` and `calibration`: `{"selection_rate": {"max_gap": 0.1}}`, also with
+        `column`.""",
+    )
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
     processing: Mapping[str, Any] = processing_option()
+
+    def all_slice_columns(self) -> list[str]:
+        """Return the slice columns, those of groups included."""
+        return list(dict.fromkeys([*self.slice_columns, *self.fairness_columns]))

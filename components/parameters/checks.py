@@ -27,9 +27,10 @@ from kfp_tabular.components.data_ingestion.splits import split_choice
 from kfp_tabular.components.data_validation.options import ValidationOptions
 from kfp_tabular.components.deployment.kserve.resources.service_settings import ServiceSettings
 from kfp_tabular.components.deployment.options import KSERVE, DeploymentOptions
-from kfp_tabular.components.evaluation import blessing, slices
+from kfp_tabular.components.evaluation import blessing, fairness, slices
 from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.options import EvaluationOptions
+from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 from kfp_tabular.components.feature_engineering import task_resolution
 from kfp_tabular.components.feature_engineering.features import feature_config
 from kfp_tabular.components.feature_engineering.options import AUTO, TransformOptions
@@ -251,7 +252,7 @@ def _evaluation(values: Values, known: _Known) -> None:
     processing_settings.parse(settings.processing)
     if settings.split and known.examples is not None:
         known.examples.require(settings.split)
-    slicings = slices.names(settings.slice_columns, known.columns)
+    slicings = slices.names(settings.all_slice_columns(), known.columns)
     for argument in ("thresholds", "change_thresholds"):
         document = getattr(settings, argument)
         every = list(dict.fromkeys(name for kind in known.kinds for name in blessing.METRICS[kind]))
@@ -271,6 +272,12 @@ def _evaluation(values: Values, known: _Known) -> None:
         known.kinds,
         lambda kind: blessing.parse_claims(settings.change_thresholds, kind, slicings),
     )
+    groups = slices.names(settings.fairness_columns)
+    _for_any(
+        known.kinds,
+        lambda kind: fairness.parse_bounds(settings.fairness_thresholds, groups, kind),
+    )
+    _for_any(known.kinds, lambda kind: OutcomeValues.parse(settings.outcome_values, kind))
     if known.columns is not None:
         entities.check(settings.entity_columns, known.columns)
 

@@ -95,6 +95,9 @@ def training_pipeline(
     explanation_repetitions: int = 3,
     false_positive_cost: float = 1.0,
     false_negative_cost: float = 1.0,
+    outcome_values: dict[str, Any] = {},
+    fairness_columns: list[str] = [],
+    fairness_thresholds: dict[str, Any] = {},
     baseline_model_uri: str = "",
     model_name: str = "model",
     model_repository: str = "",
@@ -306,6 +309,14 @@ def training_pipeline(
         false_positive_cost: Binary: what it costs to predict a row as positive that is not, in any
             unit; for the cost of each threshold.
         false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
+        outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
+            `true_negative` and `false_negative`: a number, or an expression of columns such as
+            `"0.1 * amount - 5"`. For the profit of each threshold.
+        fairness_columns: Binary: columns whose values are groups, such as `sex`, between which the
+            gaps of rates are measured. They are slice columns, too.
+        fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
+            `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
+            {"max_gap": 0.1}}`, also with `column`.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
             `<repository>/<name>` for the newest version that `deploy_model` published there. Empty:
@@ -440,6 +451,9 @@ def training_pipeline(
         explanation_repetitions=explanation_repetitions,
         false_positive_cost=false_positive_cost,
         false_negative_cost=false_negative_cost,
+        outcome_values=outcome_values,
+        fairness_columns=fairness_columns,
+        fairness_thresholds=fairness_thresholds,
         seed=seed,
         processing=processing,
     )

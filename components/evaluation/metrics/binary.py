@@ -43,7 +43,7 @@ CALIBRATION_BINS = 15
 HISTOGRAM_BINS = 40
 
 # Where totals are: the four counts of the confusion matrix come first, at 2 * actual + predicted.
-_LOSS, _BRIER = 4, 5
+_LOSS, _BRIER, _SCORE = 4, 5, 6
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class BinaryStatistics:
     def __init__(self, threshold: float, cells: int) -> None:
         self.ranks = RankStatistics(cells)
         self._threshold, self._cells = threshold, cells
-        self._totals = np.zeros((6, cells, GROUPS))
+        self._totals = np.zeros((7, cells, GROUPS))
 
     def add(
         self, cells: Ints, groups: Ints, labels: npt.NDArray[np.generic], predictions: Predictions
@@ -88,6 +88,7 @@ class BinaryStatistics:
         losses = -np.log(np.clip(given, SMALLEST_PROBABILITY, 1))
         add_up(self._totals[_LOSS], cells, groups, losses)
         add_up(self._totals[_BRIER], cells, groups, (scores.astype(float) - positive) ** 2)
+        add_up(self._totals[_SCORE], cells, groups, scores)
 
     def merge(self, other: "BinaryStatistics") -> None:
         """Add what another accumulator has seen."""
@@ -107,7 +108,7 @@ class BinaryStatistics:
 
     def measured(self, cell: int, weights: Floats) -> CellMetrics:
         """Return the metrics of a cell; see `estimates.Statistics`."""
-        totals = self._totals[:, cell].T
+        totals = self._totals[:_SCORE, cell].T
         found = self.ranks.areas(cell)
         areas, precisions = self.ranks.resampled(cell, weights, found)
         points = _metrics(np.asarray(found[0]), np.asarray(found[1]), totals.sum(0))
@@ -116,6 +117,13 @@ class BinaryStatistics:
             points={name: float(value) for name, value in points.items()},
             replicates=_metrics(areas, precisions, weights @ totals),
         )
+
+    def group_totals(self, cell: int) -> Floats:
+        """Return sums over the rows of a cell, by resampling group: shape `[groups, 7]`.
+
+        First the confusion matrix, at 2 * actual + predicted; last the scores.
+        """
+        return self._totals[:, cell].T
 
     def confusion(self) -> Ints:
         """Return the confusion matrix of the first cell, shape `[actual, predicted]`."""

@@ -10,7 +10,13 @@ from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.statistics import leaks
 from kfp_tabular.components.common.statistics.leaks import LeakScan
-from kfp_tabular.components.evaluation import blessing, comparison_findings, model_findings
+from kfp_tabular.components.evaluation import (
+    blessing,
+    comparison_findings,
+    fairness,
+    model_findings,
+    value_findings,
+)
 from kfp_tabular.components.evaluation.blessing import Bounds, Quality
 from kfp_tabular.components.evaluation.comparison import compared
 from kfp_tabular.components.evaluation.comparison.differences import LEVEL, Difference
@@ -35,6 +41,7 @@ from kfp_tabular.components.evaluation.metrics.regression import (
     RegressionCharts,
     RegressionStatistics,
 )
+from kfp_tabular.components.evaluation.value import profit
 
 FORMAT = 1
 
@@ -99,6 +106,8 @@ def build(
           `metrics` (the tests of the changes: `metric`, `method`, `change`, `interval`, `p_value`,
           `verdict`: better, worse, different or unclear) and `slices` (the same, with `slicing`,
           `name`, `rows`, and the `adjusted` p-value that decides)
+        - `fairness`: the rates of groups, by column; see `fairness.measure`
+        - `value`: null, or `outcomes` and what `profit.describe` returns
         - `entities`: null, or their `count`, and whether they `repeat`
         - classifiers: `confusion_matrix` (`classes`, `counts[actual][answered]`); binary ones
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
@@ -138,11 +147,15 @@ def build(
     checks = blessing.judge(
         spec.task, metrics[0], changes, parts, bounds, facts.quality, differences
     )
+    groups = _fairness(tally, bounds, weights)
+    checks += fairness.judge(bounds.gaps, groups)
     blessed = all(check.passed for check in checks)
+    worth = _value(tally, weights)
     comparison = _comparison(tally, differences, parts, bounds)
     found = [
         *model_findings.find(facts, bounds.accepted),
         *comparison_findings.find(comparison, tally.entities, bounds.accepted),
+        *value_findings.find(worth),
     ]
     return {
         "format": FORMAT,
@@ -179,6 +192,8 @@ def build(
             "changes": _estimates(changes),
         },
         "comparison": comparison,
+        "fairness": groups,
+        "value": worth,
         "entities": None if tally.entities is None else asdict(tally.entities),
         **_charts(tally.measurements[0], scores[0], spec),
         **_thresholds(tally.measurements[0], scores[0], spec, costs),
@@ -296,6 +311,24 @@ def _comparison(
         "correction": bounds.correction,
         "metrics": compared.rows(overall),
         "slices": compared.rows(sliced, bounds.correction),
+    }
+
+
+def _fairness(tally: Tally, bounds: Bounds, weights: Floats) -> list[dict[str, Any]]:
+    return [
+        fairness.measure(statistics, slicing, weights)
+        for slicing, statistics in zip(tally.slicings, tally.measurements[0].sliced, strict=True)
+        if slicing.name in bounds.fairness_columns and isinstance(statistics, BinaryStatistics)
+    ]
+
+
+def _value(tally: Tally, weights: Floats) -> dict[str, Any] | None:
+    if not tally.profits or tally.values is None:
+        return None
+    ours, *theirs = tally.profits
+    return {
+        "outcomes": dict(tally.values.texts),
+        **profit.describe(ours, weights, theirs[0] if theirs else None),
     }
 
 

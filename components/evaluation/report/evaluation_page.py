@@ -11,7 +11,9 @@ from kfp_tabular.components.evaluation.report import (
     chart_sections,
     comparison_section,
     explanation_sections,
+    fairness_section,
     slice_section,
+    value_section,
     verdict_section,
 )
 
@@ -31,6 +33,7 @@ def page(document: Mapping[str, Any]) -> str:
         *explanation_sections.learned(document),
         *chart_sections.sections(document),
         *explanation_sections.thresholds(document),
+        *_worth(document),
     ]
     if document["slices"]:
         sections.append(Section("Slices", tuple(slice_section.slices(document))))
@@ -46,6 +49,13 @@ def _compared(document: Mapping[str, Any]) -> Iterable[Section]:
     if document.get("comparison"):
         parts = tuple(comparison_section.comparison(document))
         yield Section("Compared with the baseline", parts)
+
+
+def _worth(document: Mapping[str, Any]) -> Iterable[Section]:
+    if document.get("value"):
+        yield Section("Value", tuple(value_section.value(document)))
+    if document.get("fairness"):
+        yield Section("Fairness", tuple(fairness_section.fairness(document)))
 
 
 def _about(document: Mapping[str, Any]) -> Markup:

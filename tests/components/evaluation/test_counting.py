@@ -19,6 +19,7 @@ from kfp_tabular.components.evaluation.metrics.answer_sample import AnswerSample
 from kfp_tabular.components.evaluation.metrics.code_counts import CodeCounts, PlaceCounts
 from kfp_tabular.components.evaluation.metrics.measurement import MeasurementFold
 from kfp_tabular.components.evaluation.slices import Cut, Slicing
+from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 from tests import accumulator_laws
 
 INPUTS = (
@@ -116,6 +117,7 @@ def seen_tally(tally):
         [dict(tally.explained.inputs), tally.explained.labels],
         [*tally.comparison.paired.discordant, *tally.comparison.paired.scores],
         None if tally.entities is None else vars(tally.entities),
+        [[each.left_out, each.curve()] for each in tally.profits],
     ]
 
 
@@ -125,7 +127,8 @@ def seen_tally(tally):
 def test_any_cut_gives_the_same_evaluation(task, data, rows, seed, distinct):
     made = Data(task, rows, seed, distinct)
     owners = ("kind", "rooms") if seed % 2 else ()
-    plan = CountingPlan((spec_of(task),) * 2, (SLICING,), 3, 20, entity_columns=owners)
+    worth = OutcomeValues.parse({"true_positive": "size"}, "binary") if task == "binary" else None
+    plan = CountingPlan((spec_of(task),) * 2, (SLICING,), 3, 20, owners, worth)
     accumulator_laws.check(
         data,
         lambda: EvaluationFold(plan, "test"),

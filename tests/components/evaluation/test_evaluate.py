@@ -304,6 +304,43 @@ def test_a_claim_must_be_shown(evaluated, export, tmp_path):
     assert "p-values adjusted for their number (Holm)" in page
 
 
+def test_value_and_fairness(data, evaluated, export, tmp_path):
+    rows = data.binary_rows(3000)
+    random = np.random.default_rng(0)
+    rows["amount"] = random.gamma(2, 50, 3000).tolist()
+    rows["amount"][3] = None
+    examples = data.write(tmp_path / "valued", test=rows)
+    options = {
+        "examples": examples,
+        "model": export(),
+        "baseline_model": export(noise=1.0),
+        "outcome_values": {"true_positive": "0.2 * amount", "false_positive": -1},
+        "fairness_columns": ["kind"],
+    }
+    found = evaluated(**options, fairness_thresholds={"selection_rate": {"max_gap": 0.9}})
+    worth = found.document["value"]
+    assert worth["outcomes"]["true_positive"] == "0.2 * amount"
+    assert worth["rows_left_out"] == (rows["y"][3] == 1 or rows["y"][3] == "1")
+    assert worth["best"]["threshold"] < 0.3
+    assert worth["best"]["value"] > worth["own"]["value"]
+    low, high = worth["change"]["interval"]
+    assert low < worth["change"]["value"] < high
+    assert "better-threshold" in [each["code"] for each in found.document["findings"]]
+    (part,) = found.document["fairness"]
+    assert [group["name"] for group in part["groups"]] == [
+        each["name"] for each in found.document["slices"]
+    ]
+    assert part["gaps"]["selection_rate"]["highest"] == "kind=house, big"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Profit by threshold" in page
+    assert "Gaps between groups of kind" in page
+    refused = evaluated(**options, fairness_thresholds={"selection_rate": {"max_gap": 0.01}})
+    assert not refused.is_blessed
+    assert "selection_rate of kind is" in refused.document["why"]
+    with pytest.raises(UserError, match="no column 'amuont'.*Did you mean 'amount'"):
+        evaluated(**options | {"outcome_values": {"true_positive": "amuont"}})
+
+
 def test_rows_of_an_entity_are_resampled_together(data, evaluated, export, tmp_path):
     rows = data.binary_rows(100)
     once = {**rows, "owner": list(range(100))}

@@ -1,0 +1,1 @@
+"""What a binary model's answers are worth: the value of each outcome, and profit by threshold."""
