@@ -37,6 +37,7 @@ CODES = (
     "calibration",
     "overfitting",
     "joint-leak",
+    "calibrated-here",
 )
 """The kinds of findings, which `accept` may name."""
 
@@ -119,6 +120,7 @@ def find(facts: Facts, accepted: Collection[str] = ()) -> list[Finding]:
         *_calibration(facts),
         *_overfitting(facts),
         *_joint_leak(facts),
+        *_calibrated_here(facts),
     ]
     never = facts.quality.never_found()
     known = set(accepted)
@@ -412,6 +414,19 @@ def _joint_leak(facts: Facts) -> Iterator[Finding]:
         facts.spec.label,
         "exclude",
     )
+
+
+def _calibrated_here(facts: Facts) -> Iterator[Finding]:
+    calibrated = facts.spec.hyperparameters.get("calibration")
+    if isinstance(calibrated, Mapping) and calibrated.get("split") == facts.split:
+        yield Finding(
+            "warning",
+            "calibrated-here",
+            f"The probabilities were calibrated on split {facts.split!r}, so they look better "
+            "calibrated here than they are. Evaluate on a split of its own.",
+            facts.spec.label,
+            "split_fractions",
+        )
 
 
 def _deviation(sample: SampledAnswers) -> float:

@@ -34,7 +34,7 @@ from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 from kfp_tabular.components.feature_engineering import task_resolution
 from kfp_tabular.components.feature_engineering.features import feature_config
 from kfp_tabular.components.feature_engineering.options import AUTO, TransformOptions
-from kfp_tabular.components.training.options import TrainingOptions
+from kfp_tabular.components.training.options import NO_CALIBRATION, TrainingOptions
 from kfp_tabular.components.training.train import check_placement
 from kfp_tabular.components.tuning.local import samplers
 from kfp_tabular.components.tuning.options import KATIB, TuningOptions
@@ -238,6 +238,8 @@ def _training(values: Values, known: _Known) -> None:
         check_placement(hyperparameters, settings)
     if settings.class_weights != "none" and list(known.kinds) == ["regression"]:
         raise UserError("class_weights: 'balanced' needs classes; use 'none' for regression.")
+    if settings.calibration != NO_CALIBRATION and list(known.kinds) == ["regression"]:
+        raise UserError("calibration: a regression model has no probabilities; leave it out.")
     threshold = TrainingOptions.decision_threshold
     if "binary" not in known.kinds and settings.decision_threshold != threshold:
         raise UserError(

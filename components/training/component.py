@@ -29,6 +29,7 @@ def train_model(
     workers: int = 1,
     checkpoint_uri: str = "",
     decision_threshold: float = 0.5,
+    calibration: str = "none",
     budget_seconds: int = 0,
     seed: int = 0,
     backend: str = "local",
@@ -88,6 +89,9 @@ def train_model(
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
+        calibration: How probabilities are calibrated on the eval split, inside the exported model:
+            `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
+            function and needs about a thousand rows of each class. Evaluate on another split.
         budget_seconds: Most seconds that reading and training take, for all candidates of `auto`
             together. One that would take more than its share is stopped and kept at its best state
             so far, which a finding reports; the result then depends on the machine. Choosing and

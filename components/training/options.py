@@ -8,6 +8,8 @@ from kfp_tabular.components.common.documents import at_least, one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.training_options import BaseHyperparameters, LearningOptions
 
+NO_CALIBRATION, TEMPERATURE, ISOTONIC = "none", "temperature", "isotonic"
+
 LOCAL = "local"
 BACKENDS = (LOCAL, "tfjob", "trainjob")
 """All backends: `local` and the names of `job_kinds.DISTRIBUTED_JOB_KINDS`, which is not imported
@@ -29,6 +31,13 @@ class WorkerOptions(LearningOptions):
         between 0 and 1. The endpoint uses it, and so do the evaluation's `precision`, `recall` and
         `f1`; training and `auc` do not.""",
         check=_probability,
+    )
+    calibration: str = option(
+        "none",
+        """How probabilities are calibrated on the eval split, inside the exported model:
+        `temperature` divides the logits, `isotonic` (two classes) maps them by a rising function
+        and needs about a thousand rows of each class. Evaluate on another split.""",
+        check=one_of(NO_CALIBRATION, TEMPERATURE, ISOTONIC),
     )
     budget_seconds: int = option(
         0,

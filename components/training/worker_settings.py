@@ -13,7 +13,7 @@ from kfp_tabular.components.common.documents import at_least
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.training_options import WorkerLocations, flag
-from kfp_tabular.components.training.options import WorkerOptions
+from kfp_tabular.components.training.options import ISOTONIC, NO_CALIBRATION, WorkerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,19 @@ class WorkerSettings(WorkerOptions, LoopOptions):
         """Check what depends on the kind of task.
 
         Raises:
-            UserError: If the task is not binary and a decision threshold is set.
+            UserError: If the task is not binary and a decision threshold is set, or the calibration
+                does not suit it.
         """
         if kind != "regression" and self.hyperparameters.label_transform != "none":
             raise UserError(
                 f"hyperparameter label_transform: this is a {kind} task; only a regression label "
                 "is transformed. Leave it out."
+            )
+        if kind == "regression" and self.calibration != NO_CALIBRATION:
+            raise UserError("calibration: a regression model has no probabilities; leave it out.")
+        if kind != "binary" and self.calibration == ISOTONIC:
+            raise UserError(
+                "calibration: 'isotonic' is for two classes; use 'temperature' for more."
             )
         if kind != "binary" and self.decision_threshold != WorkerOptions.decision_threshold:
             raise UserError(

@@ -58,6 +58,7 @@ def training_pipeline(
     class_weights: str = "none",
     early_stopping_patience: int = 5,
     decision_threshold: float = 0.5,
+    calibration: str = "none",
     training_budget_seconds: int = 0,
     workers: int = 1,
     training_backend: str = "local",
@@ -219,6 +220,9 @@ def training_pipeline(
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
             `precision`, `recall` and `f1`; training and `auc` do not.
+        calibration: How probabilities are calibrated on the eval split, inside the exported model:
+            `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
+            function and needs about a thousand rows of each class. Evaluate on another split.
         training_budget_seconds: Most seconds that reading and training take, for all candidates of
             `auto` together. One that would take more than its share is stopped and kept at its best
             state so far, which a finding reports; the result then depends on the machine. Choosing
@@ -428,6 +432,7 @@ def training_pipeline(
         early_stopping_patience=early_stopping_patience,
         model_fn=model_fn,
         decision_threshold=decision_threshold,
+        calibration=calibration,
         budget_seconds=training_budget_seconds,
         workers=workers,
         backend=training_backend,

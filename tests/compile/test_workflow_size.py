@@ -56,7 +56,7 @@ ADDED_SINCE = {
     ),
     "validate_data": ("exclude", "processing"),
     "transform_features": ("positive_class", "processing"),
-    "train_model": ("budget_seconds",),
+    "train_model": ("budget_seconds", "calibration"),
     "evaluate_model": (
         "accept",
         "entity_columns",

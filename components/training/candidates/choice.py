@@ -1,15 +1,18 @@
 """Which candidate is kept: the best on the eval split by the task's proper score."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kfp_tabular.components.common.artifacts.hyperparameters import BLEND
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
-from kfp_tabular.components.training.candidates import blended_model, blending
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.training.candidates import blended_model, blending, calibration
 from kfp_tabular.components.training.candidates.blending import Blend, CrossValidation, Form
+from kfp_tabular.components.training.candidates.calibrated_model import CalibratedModel
+from kfp_tabular.components.training.candidates.calibration import Calibration
 from kfp_tabular.components.training.candidates.candidate_plan import CandidatePlan
 from kfp_tabular.components.training.candidates.fitted_candidate import FittedCandidate
 from kfp_tabular.components.training.input.label_statistics import balanced_weights
@@ -19,6 +22,7 @@ from kfp_tabular.components.training.loop import evaluation
 from kfp_tabular.components.training.model import prediction_metrics
 from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.model.predictor import Predictor, predictions
+from kfp_tabular.components.training.options import NO_CALIBRATION
 
 Array = np.ndarray[Any, Any]
 
@@ -63,6 +67,7 @@ class Choice:
         reason: Why it was chosen, in a sentence.
         leaderboard: All candidates, best first.
         blend: Coefficients and bias of a blend; None for a single member.
+        calibration: How its probabilities were calibrated; None if they were not.
     """
 
     name: str
@@ -73,6 +78,29 @@ class Choice:
     reason: str = ""
     leaderboard: Sequence[LeaderboardEntry] = ()
     blend: Blend | None = None
+    calibration: Calibration | None = None
+
+    def calibrated(self, method: str, data: TrainingData) -> "Choice":
+        """Return the choice with calibrated probabilities.
+
+        Args:
+            method: The option `calibration`.
+            data: The input; its held-out rows are what the calibration is fitted on.
+
+        Raises:
+            UserError: If there are no such rows of two classes.
+        """
+        rows = data.held_out
+        if method == NO_CALIBRATION:
+            return self
+        if rows is None or len(np.unique(rows.label)) == 1:
+            raise UserError(
+                "calibration: there are no eval rows of at least two classes to calibrate on. "
+                "Give an eval split (split_fractions), or leave out calibration."
+            )
+        logits = Predictor(self.model, data.task.kind, data.columns).logits(rows)
+        fitted = calibration.fit(method, logits, rows.label)
+        return replace(self, model=CalibratedModel(self.model, fitted), calibration=fitted)
 
     def document(self) -> dict[str, Any]:
         """Return what `model.json` records: the model type, and how a blend adds up its members."""

@@ -63,6 +63,8 @@ def run(
         plan = candidate_training.plan_of(context)
         fitted = candidate_training.train(context, plan, uploaded)
         choice = choose(plan, fitted, context.data, balanced=settings.class_weights == "balanced")
+        if replica.is_chief:
+            choice = choice.calibrated(settings.calibration, context.data)
         if choice.reason:
             findings.note("candidates", _sentence(choice), option="model_type")
         metrics = _final_metrics(context, choice) | candidate_training.metrics(fitted, choice)
@@ -217,7 +219,7 @@ def _finish(
             context.data,
             choice.model,
             # A model function's hyperparameters are recorded as they were given.
-            {} if settings.model_fn else choice.document(),
+            ({} if settings.model_fn else choice.document()) | _calibration(choice),
         )
         outputs.publish_model()
     if settings.logs is not None:
@@ -225,6 +227,12 @@ def _finish(
         record.save(settings.logs)
         outputs.publish_logs()
     candidate_training.remove_state(context, fitted)
+
+
+def _calibration(choice: Choice) -> dict[str, Any]:
+    if choice.calibration is None:
+        return {}
+    return {"calibration": choice.calibration.document()}
 
 
 def _leave_together(agreement: Agreement, replica: ReplicaRole) -> None:

@@ -10,8 +10,9 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.common.statistics.leaks import LeakScan, Strength
 from kfp_tabular.components.evaluation import model_findings
-from kfp_tabular.components.evaluation.blessing import Bounds
+from kfp_tabular.components.evaluation.blessing import Bounds, Quality
 from kfp_tabular.components.evaluation.counting import Tally
+from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
 from kfp_tabular.components.evaluation.metrics.measurement import MeasurementFold
 from kfp_tabular.components.evaluation.report import evaluation_document
 from kfp_tabular.components.evaluation.report.evaluation_document import ModelSource
@@ -62,6 +63,22 @@ def test_a_good_model_is_blessed_and_nothing_is_said():
     assert codes(document) == {}
     assert document["why"].startswith("Blessed: the log loss is 49.1% below")
     assert document["why"].endswith("%) and every class is found.")
+
+
+def test_calibration_on_the_evaluated_split_is_said():
+    recorded = {"calibration": {"method": "isotonic", "split": "eval"}}
+    spec = ModelSpec("binary", "y", ("a", "b"), 0.5, (), "sha256:0", hyperparameters=recorded)
+    sample = SampledAnswers(np.array([0.0, 1.0]), np.array([0.2, 0.8]), np.zeros(2, np.int64))
+    codes_by_split = {
+        split: [
+            finding.code
+            for finding in model_findings.find(
+                model_findings.Facts(spec, split, {}, Quality(None), None, sample)
+            )
+        ]
+        for split in ("eval", "test")
+    }
+    assert codes_by_split == {"eval": ["calibrated-here"], "test": []}
 
 
 def _binary(rows):

@@ -53,6 +53,7 @@ def record(scores=SCORES, objective="eval_log_loss", kept="blend", **facts):
             "class_weights": "none",
             "early_stopping_patience": 5,
             "decision_threshold": 0.5,
+            "calibration": "none",
             "budget_seconds": 0,
             "seed": 0,
             "task": "binary",

@@ -303,6 +303,37 @@ def test_the_decision_threshold_decides(made, inputs, trained, tmp_path):
     assert (positive & (probabilities[:, 1] < 0.5)).any()
 
 
+@pytest.mark.parametrize("method", ["temperature", "isotonic"])
+def test_the_exported_model_is_calibrated(made, inputs, trained, tmp_path, method):
+    training_process.run(inputs["binary"].settings(tmp_path, calibration=method))
+
+    model, before = SavedModel(tmp_path / "model"), SavedModel(trained["binary"][0] / "model")
+    recorded = model.spec.hyperparameters["calibration"]
+    assert recorded["method"] == method
+    assert recorded["rows"] > 0
+    assert "calibration" not in before.spec.hyperparameters
+    rows = tensors(model.spec, made.raw_rows(500, 1))
+    ours = model.predict(rows)["probabilities"].numpy()
+    raw = before.predict(rows)["probabilities"].numpy()[:, 1].astype(np.float64)
+    if method == "temperature":
+        logits = np.log(raw / (1 - raw)) / recorded["temperature"]
+        np.testing.assert_allclose(ours[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-4)
+    # The order of rows stays, but for ties.
+    assert (np.diff(ours[np.argsort(raw), 1]) >= -1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "message"),
+    [
+        ("regression", "temperature", "a regression model has no probabilities"),
+        ("multiclass", "isotonic", "'isotonic' is for two classes"),
+    ],
+)
+def test_calibration_that_does_not_suit_the_task(inputs, tmp_path, kind, method, message):
+    with pytest.raises(UserError, match=f"calibration: {message}"):
+        training_process.run(inputs[kind].settings(tmp_path, calibration=method))
+
+
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
 def test_only_a_binary_model_has_a_decision_threshold(inputs, tmp_path, kind):
     with pytest.raises(
