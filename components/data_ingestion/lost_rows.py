@@ -4,7 +4,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,14 +57,13 @@ def report(
     Raises:
         UserError: All rows that were left out have the same label, which chance does not explain.
     """
-    table = pq.ParquetFile(rejected / rejected_rows.FILE_NAME).read()
-    if not table.num_rows:
+    lost = _read(rejected, missing_label(label) if label else "")
+    reasons = lost.reasons
+    if not reasons:
         return
     read = written.read.rows
-    reasons = Counter(table["reason"].to_pylist())
-    names = table["reason"].to_pylist()
     for reason, count in reasons.most_common(_MOST_REASONS):
-        row = table.slice(names.index(reason), 1).to_pylist()[0]
+        row = lost.firsts[reason]
         findings.warning(
             "lost-rows",
             f"{count} of {read} rows are left out: {reason}, such as {row['file']} line "
@@ -76,14 +77,53 @@ def report(
             f"{others} of {read} rows are left out for {len(reasons) - _MOST_REASONS} other "
             "reasons; rejected_rows lists them.",
         )
-    if label:
-        # What a row without a label says there, such as `n/d`, is no label.
-        labelled = pc.not_equal(table["reason"], missing_label(label))
-        _check_labels(source, label, table.filter(labelled), _labels(written, destination, label))
+    if label and lost.labelled.num_rows:
+        _check_labels(source, label, lost.labelled, _labels(written, destination, label))
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """The rejected rows.
+
+    Attributes:
+        reasons: Their number by reason.
+        firsts: The first one by reason.
+        labelled: The first ones that may have a label.
+    """
+
+    reasons: Counter[str]
+    firsts: Mapping[str, Mapping[str, Any]]
+    labelled: pa.Table
+
+
+def _read(rejected: Path, unlabelled: str) -> _Lost:
+    """Read the rejected rows, and keep a bounded number.
+
+    Args:
+        rejected: Their directory.
+        unlabelled: The reason of rows without a label: what those have there, such as `n/d`, is
+            no label.
+    """
+    reasons: Counter[str] = Counter()
+    firsts: dict[str, Mapping[str, Any]] = {}
+    kept, rows = [rejected_rows.SCHEMA.empty_table()], 0
+    with pq.ParquetFile(rejected / rejected_rows.FILE_NAME) as parquet:
+        for batch in parquet.iter_batches():
+            names = batch.column("reason").to_pylist()
+            reasons.update(names)
+            for reason in dict.fromkeys(names):
+                if reason not in firsts:
+                    firsts[reason] = batch.slice(names.index(reason), 1).to_pylist()[0]
+            if rows < _MOST_ROWS:
+                labelled = pa.Table.from_batches([batch])
+                labelled = labelled.filter(pc.not_equal(labelled["reason"], unlabelled))
+                kept.append(labelled.slice(0, _MOST_ROWS - rows))
+                rows += kept[-1].num_rows
+    return _Lost(reasons, firsts, pa.concat_tables(kept))
 
 
 def _check_labels(source: Source, label: str, table: pa.Table, kept: Mapping[str, int]) -> None:
-    found = Counter(_lost_labels(source, label, table.slice(0, _MOST_ROWS), kept))
+    found = Counter(_lost_labels(source, label, table, kept))
     if len(found) != 1:
         return
     ((value, lost),) = found.items()
