@@ -67,6 +67,26 @@ def test_sigterm_ends_the_job_and_its_workers(beam_services: Services, tmp_path:
         driver.wait()
 
 
+def test_sigterm_on_the_runner_of_the_task(tmp_path: Path) -> None:
+    with (tmp_path / "driver.log").open("wb") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path), '{"engine": "beam"}'],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+    try:
+        until(lambda: any(tmp_path.glob("piece-*")) or driver.poll() is not None)
+        driver.send_signal(signal.SIGTERM)
+
+        assert driver.wait(_PATIENCE) == TERMINATED_EXIT_CODE, (tmp_path / "driver.log").read_text()
+        assert [path.name for path in tmp_path.glob("piece-*")] == ["piece-0"]
+        assert not any(tmp_path.glob("kfp-tabular-*"))
+    finally:
+        driver.kill()
+        driver.wait()
+
+
 def test_a_worker_that_is_killed_fails_the_job_with_its_reason(
     beam_services: Services, tmp_path: Path
 ) -> None:

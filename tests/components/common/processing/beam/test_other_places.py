@@ -3,17 +3,27 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
+from kfp_tabular.components.common.artifacts.examples import (
+    Examples,
+    PieceWriter,
+    ShardDestination,
+    gather,
+    record,
+)
+from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import engines, processing_settings
 from kfp_tabular.components.common.processing.beam import exchange, installation
-from kfp_tabular.components.common.processing.pieces import Piece
+from kfp_tabular.components.common.processing.pieces import Piece, numbered
 from kfp_tabular.components.common.processing.processing_settings import BeamSettings
 from kfp_tabular.components.common.storage.folder import Folder
 from tests import beam_services
@@ -73,6 +83,38 @@ def test_pieces_errors_and_results_in_a_bucket(
     check(services.document(temp_location=f"{s3}/beam"))
 
     assert Folder(f"{s3}/beam").list() == {}
+
+
+@dataclass(frozen=True)
+class WriteShard:
+    """Writes a piece's number as a shard."""
+
+    destination: ShardDestination
+
+    def __call__(self, piece: Piece) -> Shards:
+        table = pa.table({"x": [piece.start]})
+        with PieceWriter(self.destination, piece.number, table.schema) as writer:
+            writer.write("train", table)
+        return writer.shards
+
+
+def test_shards_go_to_a_bucket_from_the_workers(
+    services: Services,
+    s3: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    document = services.document(temp_location=f"{s3}/beam", shards_uri=f"{s3}/shards")
+    schema = pa.schema({"x": pa.int64()})
+    with engines.opened(document) as opened:
+        destination = ShardDestination.attempt_below(opened.shards_uri)
+        found = opened.engine.map(numbered(pieces(9)), WriteShard(destination))
+        gathered = gather(destination, schema, ["train"], (shards for _, shards in found))
+
+    record(tmp_path, gathered.schema, gathered.shards, {}, shards_uri=destination.shards_uri)
+    examples = Examples(tmp_path)
+    assert all(shard.uri.startswith(f"{s3}/shards/") for shard in examples.require("train"))
+    rows = pa.Table.from_batches(examples.batches("train"), examples.schema)
+    assert rows["x"].to_pylist() == list(range(9))
 
 
 def test_prism_in_this_process() -> None:
