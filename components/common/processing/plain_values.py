@@ -1,5 +1,6 @@
 """Dataclasses as plain values that JSON can hold, for what travels between processes."""
 
+import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ def to_plain(value: Any) -> Any:
     """Return a value without the names of its fields.
 
     Args:
-        value: A dataclass, dictionary, set, tuple or plain value, of such.
+        value: A dataclass, dictionary, set, tuple, bytes or plain value, of such.
 
     Example:
         >>> to_plain({"a": (1, {2, 3})})
@@ -27,6 +28,8 @@ def to_plain(value: Any) -> Any:
         return sorted(to_plain(entry) for entry in value)
     if isinstance(value, tuple | list):
         return [to_plain(entry) for entry in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value
 
 
@@ -68,7 +71,7 @@ def _made(kind: Any, plain: Any) -> Any:
         is_long = arguments[1:] == (...,)
         kinds = arguments[:1] * len(plain) if is_long else arguments
         return tuple(_made(each, entry) for each, entry in zip(kinds, plain, strict=True))
-    return plain
+    return base64.b64decode(plain) if origin is bytes else plain
 
 
 @cache

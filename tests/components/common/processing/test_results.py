@@ -28,6 +28,7 @@ class Made:
     parts: Mapping[str, Sequence[Part]]
     kinds: set[str]
     pair: tuple[int, str]
+    lines: list[bytes]
 
 
 class Maker:
@@ -46,6 +47,7 @@ made = st.builds(
     st.dictionaries(st.text(), st.lists(parts)),
     st.sets(st.text()),
     st.tuples(st.integers(), st.text()),
+    st.lists(st.binary()),
 )
 
 
