@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import apache_beam as beam
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import results
@@ -23,16 +22,19 @@ from kfp_tabular.components.common.processing.beam.worker_tasks import (
     PIECES_PER_READ,
     STATES_PER_GROUP,
     Fold,
-    Gather,
     Map,
     Merge,
     PieceTask,
     ReadPieces,
     WriteResult,
+    in_order,
 )
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
 from kfp_tabular.components.common.processing.pieces import Piece, total_rows
 from kfp_tabular.components.common.processing.processing_settings import BeamSettings
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 _SECONDS_BETWEEN_MESSAGES = 10.0
 
@@ -92,6 +94,8 @@ class BeamEngine:
         Raises:
             RuntimeError: The pipeline failed.
         """
+        import apache_beam as beam
+
         options = installation.options(self._settings, f"{self._name}-{uuid4().hex[:12]}")
         pipeline = beam.Pipeline(runner=installation.runner(self._settings), options=options)
         yield pipeline
@@ -120,6 +124,8 @@ class BeamEngine:
         Raises:
             UserError: For the first piece whose input is bad.
         """
+        import apache_beam as beam
+
         started = time.monotonic()
         fan_in = len(pieces) if merge is None else STATES_PER_GROUP
         with exchange.opened(self._settings.temp_location) as folder:
@@ -132,12 +138,14 @@ class BeamEngine:
                     | "Pieces" >> beam.FlatMap(ReadPieces(folder))
                     | "Spread" >> beam.Reshuffle()
                     | "Process" >> beam.FlatMap(PieceTask(function, folder, fan_in))
-                    | "Gather" >> beam.CombinePerKey(Gather())
+                    | "Gather" >> beam.GroupByKey()
+                    | "Order" >> beam.Map(in_order)
                 )
                 groups = -(-len(pieces) // fan_in)
                 while merge is not None and groups > 1:
                     parts |= f"Merge{groups}" >> beam.Map(merge)
-                    parts |= f"Gather{groups}" >> beam.CombinePerKey(Gather())
+                    parts |= f"Gather{groups}" >> beam.GroupByKey()
+                    parts |= f"Order{groups}" >> beam.Map(in_order)
                     groups = -(-groups // fan_in)
                 _ = parts | "Write" >> beam.Map(WriteResult(folder, merge))
             error, found = folder.read_result()

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
-
 from kfp_tabular.components.common.errors import UserError, storage_error
 from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.accumulator import Accumulator
@@ -122,31 +120,15 @@ class Fold:
         return accumulator.state()
 
 
-class Gather(beam.CombineFn):  # type: ignore[misc] # Beam has no types here
-    """Collects the parts of a group, in the order of their numbers; of several errors, the first.
+def in_order(keyed: tuple[int, Iterable[Part]]) -> tuple[int, list[Part]]:
+    """Return the parts of a group in the order of their numbers, or of several errors the first.
 
-    Beam merges in any order; a part's number decides instead, so results are the same on any
-    runner.
+    Runners group in any order; a part's number decides, so results are the same on all.
     """
-
-    def create_accumulator(self) -> list[Part]:
-        """Return no parts."""
-        return []
-
-    def add_input(self, mutable_accumulator: list[Part], element: Part) -> list[Part]:
-        """Add a part."""
-        mutable_accumulator.append(element)
-        return mutable_accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[list[Part]]) -> list[Part]:
-        """Return the parts of all."""
-        return [part for accumulator in accumulators for part in accumulator]
-
-    def extract_output(self, accumulator: list[Part]) -> list[Part]:
-        """Return the first error alone, or the parts in order."""
-        found = sorted(accumulator, key=lambda part: part[0])
-        failed = [part for part in found if part[2]]
-        return failed[:1] or found
+    group, parts = keyed
+    found = sorted(parts, key=lambda part: part[0])
+    failed = [part for part in found if part[2]]
+    return group, failed[:1] or found
 
 
 @dataclass(frozen=True)
