@@ -110,7 +110,7 @@ def test_shards_go_to_a_bucket_from_the_workers(
         found = opened.engine.map(numbered(pieces(9)), WriteShard(destination))
         gathered = gather(destination, schema, ["train"], (shards for _, shards in found))
 
-    record(tmp_path, gathered.schema, gathered.shards, {}, shards_uri=destination.shards_uri)
+    record(tmp_path, gathered.schema, gathered.shards, inputs={}, shards_uri=destination.shards_uri)
     examples = Examples(tmp_path)
     assert all(shard.uri.startswith(f"{s3}/shards/") for shard in examples.require("train"))
     rows = pa.Table.from_batches(examples.batches("train"), examples.schema)
