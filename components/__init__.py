@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kfp_tabular.components.batch_prediction.component import predict_batch as predict_batch
     from kfp_tabular.components.data_ingestion.component import ingest_data as ingest_data
     from kfp_tabular.components.data_validation.component import validate_data as validate_data
     from kfp_tabular.components.deployment.component import deploy_model as deploy_model
@@ -33,6 +34,7 @@ COMPONENTS = {
     "train_model": "training",
     "evaluate_model": "evaluation",
     "deploy_model": "deployment",
+    "predict_batch": "batch_prediction",
     "check_destinations": "destinations",
     "check_parameters": "parameters",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "deploy_model",
     "evaluate_model",
     "ingest_data",
+    "predict_batch",
     "train_model",
     "transform_features",
     "tune_hyperparameters",

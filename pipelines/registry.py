@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.pipelines import user_pipeline
+from kfp_tabular.pipelines.batch_prediction.definition import BATCH_PREDICTION
 from kfp_tabular.pipelines.definition import PipelineDefinition
 from kfp_tabular.pipelines.training.definition import TRAINING
 from kfp_tabular.pipelines.validation.definition import VALIDATION
 
 PIPELINES: Mapping[str, PipelineDefinition] = {
-    definition.name: definition for definition in (TRAINING, VALIDATION)
+    definition.name: definition for definition in (TRAINING, VALIDATION, BATCH_PREDICTION)
 }
 """The registered pipelines by name."""
 

@@ -34,6 +34,7 @@ _OF_COMPONENTS = {
         TaskDefinition("tune_hyperparameters", timeout="12h"),
         TaskDefinition("train_model", timeout="4h"),
         TaskDefinition("evaluate_model", timeout="30m"),
+        TaskDefinition("predict_batch", timeout="4h"),
         TaskDefinition("check_destinations", image="launcher", timeout="10m", acts_on_world=True),
         TaskDefinition("check_parameters", timeout="10m"),
         TaskDefinition("deploy_model", image="serving", timeout="15m", acts_on_world=True),

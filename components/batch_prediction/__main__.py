@@ -31,7 +31,10 @@ def main() -> None:
     document = json.loads(given.request.read_text(encoding="utf-8"))
     settings = options.build(BatchPredictionOptions, document["options"])
     request = predict.BatchPredictionRequest(
-        settings, Path(document["predictions"]), Path(document["rejected_rows"])
+        settings,
+        Path(document["predictions"]),
+        Path(document["rejected_rows"]),
+        Path(document["report"]),
     )
     with reported_to_user(), engines.opened(settings.processing, "predict-batch") as opened:
         result = predict.run(request, opened.engine, opened.shards_uri)

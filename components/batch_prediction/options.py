@@ -89,4 +89,15 @@ class BatchPredictionOptions:
         made so far are kept, so a second attempt with a larger share ends at once.""",
         check=_check_share,
     )
+    statistics_uri: str = option(
+        "",
+        """The `statistics` output of the training run, to measure the drift of the scored data
+        from; a local path or a `gs://`, `s3://` or `minio://` URI. Empty: do not measure drift.""",
+    )
+    drift_thresholds: dict[str, float] = option(
+        {"*": 0.1},
+        """The distance from the training data beyond which a feature is a warning, by feature; `*`
+        for every one that is not named, except points in time. Categories are compared by
+        L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to 1.""",
+    )
     processing: dict[str, Any] = processing_option()

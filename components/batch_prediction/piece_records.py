@@ -30,6 +30,7 @@ class PieceResult:
         shards: The shards of its predictions; none where no row was predicted.
         others: The sizes of the other files that were written, by path, or `ANY_SIZE`.
         facts: The state of `ScoredRows`.
+        drift: The state of `DriftFold`.
         is_earlier: Whether an earlier attempt made it.
     """
 
@@ -37,6 +38,7 @@ class PieceResult:
     shards: Sequence[Shard]
     others: dict[str, int]
     facts: bytes
+    drift: bytes
     is_earlier: bool = False
 
     @property

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.batch_prediction import attempts, piece_records, scored_rows
+from kfp_tabular.components.batch_prediction import (
+    attempts,
+    drift,
+    piece_records,
+    prediction_report,
+    scored_rows,
+)
+from kfp_tabular.components.batch_prediction.drift import ColumnDrift, DriftFold, Training
 from kfp_tabular.components.batch_prediction.options import (
     MISSING,
     REJECT,
@@ -52,11 +59,13 @@ class BatchPredictionRequest:
         options: What to read, and with which model.
         predictions: Path of the predictions output, a directory.
         rejected_rows: Path of the rejected rows output, a directory.
+        report: Path of the report, an HTML file.
     """
 
     options: BatchPredictionOptions
     predictions: Path
     rejected_rows: Path
+    report: Path
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class BatchPredictionResult:
 
     Attributes:
         facts: What became of the rows.
+        drift: The drift of each feature that could be compared with training, largest first.
         model: The model.
         pieces: The number of pieces.
         earlier: How many of them an earlier attempt had done.
@@ -73,6 +83,7 @@ class BatchPredictionResult:
     """
 
     facts: ScoredBatch
+    drift: Mapping[str, ColumnDrift]
     model: ModelIdentity
     pieces: int
     earlier: int
@@ -117,13 +128,15 @@ def run(
             key_schema(scored, reader, pieces), spec, identity if settings.model_columns else None
         )
         output.check()
+        trained = _training(settings, model, spec)
         sources = attempts.source_facts(found)
         name = attempts.identity(
-            dataclasses.asdict(identity), sources, _what_counts(settings), pieces
+            dataclasses.asdict(identity), sources, _what_counts(settings, trained), pieces
         )
         with attempts.opened(request.predictions, name, shards_uri) as destination:
             work = _Work(
                 pieces,
+                DriftFold(trained.columns),
                 RecordedMap(
                     ScorePiece(
                         reader,
@@ -132,6 +145,7 @@ def run(
                         _checks(settings, model, spec),
                         destination,
                         settings.write_csv,
+                        trained.columns,
                     ),
                     destination,
                     piece_records.recorded(destination),
@@ -140,7 +154,8 @@ def run(
             gathered = gather(destination, output.schema, [SPLIT], work.run(engine))
             facts = work.facts.result()
             _check(settings, facts)
-            _report(findings, facts)
+            drifted = drift.measured(work.drift.result(), trained)
+            _report(findings, facts, drifted)
             with files.atomic_directory(request.rejected_rows) as rejected:
                 rejected_rows.join(destination, work.with_rejected, rejected)
                 rejected_lineage = lineage.record(
@@ -164,6 +179,8 @@ def run(
             if not destination.shards_uri:
                 piece_records.remove(destination)
             attempts.complete(destination, request.predictions)
+    page = prediction_report.html_page(settings.data_uri, spec, identity, facts, drifted, findings)
+    files.write_text(request.report, page)
     seconds = time.monotonic() - started
     _logger.info(
         "%d of %d rows predicted in %.1f s, %d rejected",
@@ -173,15 +190,16 @@ def run(
         facts.rejected,
     )
     return BatchPredictionResult(
-        facts, identity, len(pieces), work.earlier, predictions_lineage, rejected_lineage
+        facts, drifted, identity, len(pieces), work.earlier, predictions_lineage, rejected_lineage
     )
 
 
 class _Work:
     """The map over all pieces, and what comes of it."""
 
-    def __init__(self, pieces: Sequence[Piece], function: RecordedMap) -> None:
+    def __init__(self, pieces: Sequence[Piece], drift: DriftFold, function: RecordedMap) -> None:
         self.facts = ScoredRows()
+        self.drift = drift
         self.with_rejected: list[int] = []
         self.earlier = 0
         self._pieces = pieces
@@ -194,6 +212,7 @@ class _Work:
             if part.result().rejected:
                 self.with_rejected.append(piece.number)
             self.facts.merge(part)
+            self.drift.merge(self.drift.from_state(result.drift))
             self.earlier += result.is_earlier
             yield {SPLIT: result.shards} if result.shards else {}
             now = time.monotonic()
@@ -238,12 +257,21 @@ def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> C
     )
 
 
-def _what_counts(settings: BatchPredictionOptions) -> dict[str, Any]:
-    """Return the options that change what is written."""
+def _training(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> Training:
+    """Return what to measure drift from; nothing without statistics."""
+    if not settings.statistics_uri:
+        return Training()
+    schema = read_schema(model) if (model / SCHEMA_FILE).is_file() else None
+    with storage.local_copy(settings.statistics_uri) as statistics:
+        return drift.training(statistics, spec, schema, settings.drift_thresholds)
+
+
+def _what_counts(settings: BatchPredictionOptions, trained: Training) -> dict[str, Any]:
+    """Return the options that change what pieces write, with what their drift is measured from."""
     document = dataclasses.asdict(settings)
-    for name in ("max_rejected_fraction", "processing", "model"):
+    for name in ("max_rejected_fraction", "processing", "model", "drift_thresholds"):
         del document[name]
-    return document
+    return {**document, "trained": [repr(column) for column in trained.columns]}
 
 
 def _check(settings: BatchPredictionOptions, facts: ScoredBatch) -> None:
@@ -258,7 +286,7 @@ def _check(settings: BatchPredictionOptions, facts: ScoredBatch) -> None:
         )
 
 
-def _report(findings: Findings, facts: ScoredBatch) -> None:
+def _report(findings: Findings, facts: ScoredBatch, drifted: Mapping[str, ColumnDrift]) -> None:
     for reason, rows in scored_rows.first(facts.reasons, _MOST_REASONS):
         findings.warning(
             "rejected",
@@ -284,6 +312,16 @@ def _report(findings: Findings, facts: ScoredBatch) -> None:
             column=feature,
             option="unseen_values, out_of_range",
         )
+    for name, column in drifted.items():
+        distance = column.distance
+        if distance is not None and distance.is_too_far:
+            findings.warning(
+                "drift",
+                f"{name!r} has drifted from the training data: {distance.measure_name} "
+                f"{distance.value:.3f}, above {distance.threshold:g}.",
+                column=name,
+                option="drift_thresholds",
+            )
 
 
 def _place(facts: ScoredBatch, reason: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.batch_prediction.csv_text import CsvPart
+from kfp_tabular.components.batch_prediction.drift import DriftBatch, DriftFold, TrainedColumn
 from kfp_tabular.components.batch_prediction.piece_records import ANY_SIZE, PieceResult
 from kfp_tabular.components.batch_prediction.predicted_columns import OutputColumns
 from kfp_tabular.components.batch_prediction.scored_rows import (
@@ -84,6 +85,7 @@ class ScorePiece:
         checks: How values are checked.
         destination: Where to write.
         write_csv: Whether to write CSV, too.
+        trained: The columns to measure drift from.
     """
 
     reader: Reader
@@ -92,12 +94,13 @@ class ScorePiece:
     checks: Checks
     destination: ShardDestination
     write_csv: bool = False
+    trained: tuple[TrainedColumn, ...] = ()
 
     def __call__(self, piece: Piece) -> PieceResult:
         """Predict for the rows of a piece, and write what comes of them."""
         model = _model(self.model)
         decoder = ColumnDecoder(model.spec.inputs, tolerant=self.checks.tolerant)
-        facts = ScoredRows()
+        facts, drift = ScoredRows(), DriftFold(self.trained)
         number, schema = piece.number, self.output.schema
         with ExitStack() as files:
             writer = files.enter_context(PieceWriter(self.destination, number, schema))
@@ -107,6 +110,7 @@ class ScorePiece:
                 parsed = block.parse()
                 scored = self._scored(parsed, model, decoder)
                 facts.add(scored.facts)
+                drift.add(scored.drift)
                 rejected.add(scored.rejected)
                 writer.write(SPLIT, scored.batch)
                 if self.write_csv:
@@ -114,7 +118,9 @@ class ScorePiece:
         others = dict(csv.sizes)
         if facts.result().rejected:
             others[rejected_path(number)] = ANY_SIZE
-        return PieceResult(number, writer.shards.get(SPLIT, ()), others, facts.state())
+        return PieceResult(
+            number, writer.shards.get(SPLIT, ()), others, facts.state(), drift.state()
+        )
 
     def _scored(
         self, parsed: ParsedBlock, model: SavedModel, decoder: ColumnDecoder
@@ -128,6 +134,7 @@ class ScorePiece:
         kept[list(problems)] = False
         rows = np.flatnonzero(kept)
         columns = rows_of(decoded.values, rows) if problems else decoded.values
+        drift = DriftBatch(columns, len(rows))
         outputs, failures = _predicted(columns, len(rows), model)
         if failures:
             problems.update({int(rows[row]): problem for row, problem in failures.items()})
@@ -152,6 +159,7 @@ class ScorePiece:
                 outside=outside,
                 classes={} if classes is None else _tallied(classes),
             ),
+            drift,
         )
 
     def _outside(self, decoded: DecodedColumns, problems: dict[int, str]) -> dict[str, int]:
@@ -175,6 +183,7 @@ class _ScoredBlock:
     batch: pa.RecordBatch
     rejected: Sequence[RejectedRow]
     facts: ScoredBatch
+    drift: DriftBatch
 
 
 def _predicted(columns: Columns, rows: int, model: SavedModel) -> tuple[Outputs, dict[int, str]]:

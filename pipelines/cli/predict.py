@@ -119,6 +119,7 @@ def predict_command(
         "data_uri": data if urlsplit(data).scheme else str(Path(data).absolute()),
         "processing": processing_document(processing) or {},
         "key_columns": list(keys),
+        "statistics_uri": batch_prediction.statistics_of(model),
         **settings,
     }
     if output is not None and is_folder:
@@ -127,9 +128,12 @@ def predict_command(
                 f"--output {output}: it holds predictions. Add --overwrite to replace them, or "
                 "choose another folder."
             )
-        outputs = Outputs(output / "predictions", rejected or output / "rejected_rows")
+        outputs = Outputs(
+            output / "predictions", rejected or output / "rejected_rows", output / "report.html"
+        )
         found = batch_prediction.predict(options, outputs, _tell)
         click.echo(f"{outputs.predictions}: {_rows(found)}", err=True)
+        click.echo(f"report: {outputs.report}", err=True)
         return
     defaults = {
         "key_columns": list(keys) or ["*"],

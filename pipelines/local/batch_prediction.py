@@ -30,10 +30,12 @@ class Outputs:
     Attributes:
         predictions: The directory of the predictions.
         rejected_rows: The directory of the rejected rows.
+        report: The report, an HTML file; None for none.
     """
 
     predictions: Path
     rejected_rows: Path
+    report: Path | None = None
 
 
 def model_uri(given: str) -> str:
@@ -50,6 +52,15 @@ def model_uri(given: str) -> str:
     if not place.path.exists():
         raise UserError(f"--model {given}: not found. Give a run's folder or a model's directory.")
     return str(load_run(place.path).model_path)
+
+
+def statistics_of(given: str) -> str:
+    """Return the statistics of a run that `--model` names; empty where it names no run."""
+    place = location.parse(given)
+    if not place.is_local or (place.path / "model.json").is_file():
+        return ""
+    found = sorted(place.path.glob("artifacts/*/validate-data*/statistics"))
+    return str(found[-1].absolute()) if found else ""
 
 
 def predict(
@@ -75,6 +86,7 @@ def predict(
             "options": dict(options),
             "predictions": str(outputs.predictions.absolute()),
             "rejected_rows": str(outputs.rejected_rows.absolute()),
+            "report": str((outputs.report or Path(folder) / "report.html").absolute()),
         }
         request.write_text(json.dumps(document), encoding="utf-8")
         # Libraries write warnings of their own to standard error.

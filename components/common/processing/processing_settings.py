@@ -19,7 +19,13 @@ DOCUMENT = "processing"
 
 LOCAL, SPARK, BEAM = "local", "spark", "beam"
 
-DATA_TASKS = ("ingest-data", "validate-data", "transform-features", "evaluate-model")
+DATA_TASKS = (
+    "ingest-data",
+    "validate-data",
+    "transform-features",
+    "evaluate-model",
+    "predict-batch",
+)
 """The tasks that process rows, by the names that they have in the project's pipelines."""
 
 KUBERNETES_MASTER = "k8s"

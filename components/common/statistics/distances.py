@@ -9,7 +9,7 @@ equal width: where a column has a long tail, two halves of the same data come ou
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ def measure_columns(
         a, b = now.get(feature.name), before.get(feature.name)
         if a is None or b is None or not a.present or not b.present or a.numeric != b.numeric:
             continue
-        categorical = not a.numeric or _categorical(feature)
+        categorical = not a.numeric or is_categorical(feature)
         measure: Measure
         if categorical and a.ranked and b.ranked:
             measure, value = "L_INFTY", l_infinity_distance(a, b)
@@ -150,15 +150,86 @@ def jensen_shannon_divergence(a: Sequence[float], b: Sequence[float]) -> float:
         >>> jensen_shannon_divergence([0, 1, 2, 3], [10, 11, 12, 13])
         1.0
     """
-    levels = np.linspace(0, 1, _BINS + 1)
-    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    edges = np.unique(np.quantile(right, levels, method="inverted_cdf"))
-    below, up_to = _cumulative(right, edges)
-    heavy = up_to - below >= 0.5 / _BINS
-    p, q = _shares(left, edges, heavy), _shares(right, edges, heavy)
-    middle = (p + q) / 2
-    measured = (_information(p, middle) + _information(q, middle)) / 2
-    return round(max(0.0, min(1.0, measured)), _DECIMALS)
+    bins = Bins.of(b)
+    return bins.divergence(_shares(np.asarray(a, dtype=np.float64), bins.edges, bins.heavy))
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins that a distribution sets, and its share of each.
+
+    Attributes:
+        edges: Ascending; a bin holds the numbers above the edge before it, up to its own.
+        heavy: Edges that are a bin of their own, since many numbers are equal to them.
+        shares: The distribution's share of each bin; the last is above all edges.
+    """
+
+    edges: Floats
+    heavy: npt.NDArray[np.bool_]
+    shares: Floats
+
+    @classmethod
+    def of(cls, quantiles: Sequence[float]) -> "Bins":
+        """Return the bins of a distribution, given by its quantiles."""
+        numbers = np.asarray(quantiles, dtype=np.float64)
+        levels = np.linspace(0, 1, _BINS + 1)
+        edges = np.unique(np.quantile(numbers, levels, method="inverted_cdf"))
+        below, up_to = _cumulative(numbers, edges)
+        heavy = up_to - below >= 0.5 / _BINS
+        return cls(edges, heavy, _shares(numbers, edges, heavy))
+
+    @classmethod
+    def of_values(cls, values: Sequence[float], rows: Sequence[int]) -> "Bins":
+        """Return the bins of a distribution, given by all its values and the rows of each.
+
+        Example:
+            >>> Bins.of_values([0, 1], [1, 3]).shares.tolist()
+            [0.0, 0.25, 0.0, 0.75, 0.0]
+        """
+        order = np.argsort(values)
+        numbers = np.asarray(values, np.float64)[order]
+        counts = np.asarray(rows, np.int64)[order]
+        ends = np.cumsum(counts)
+        levels = np.linspace(0, 1, _BINS + 1) * ends[-1]
+        edges = np.unique(numbers[np.searchsorted(ends, levels)])
+        heavy = counts[np.searchsorted(numbers, edges)] >= 0.5 / _BINS * ends[-1]
+        bins = cls(edges, heavy, np.empty(0))
+        return cls(edges, heavy, bins.count(numbers, counts) / ends[-1])
+
+    def count(
+        self, numbers: "np.ndarray[Any, Any]", rows: "npt.NDArray[np.int64] | None" = None
+    ) -> npt.NDArray[np.int64]:
+        """Count numbers by bin; they are compared in their own type. NaN is not counted.
+
+        Args:
+            numbers: Floats or whole numbers.
+            rows: How often each occurs; None for once.
+
+        Example:
+            >>> Bins.of([0, 1, 1, 1, 2]).count(np.array([0.5, 1, 1, np.nan, 7])).tolist()
+            [0, 0, 1, 2, 0, 0, 1]
+        """
+        kind = numbers.dtype if numbers.dtype.kind == "f" else np.dtype(np.float64)
+        edges = self.edges.astype(kind)
+        ends = np.empty(2 * len(edges), kind)
+        ends[0::2], ends[1::2] = np.nextafter(edges, kind.type(-np.inf)), edges
+        counts = np.bincount(np.searchsorted(ends, numbers), rows, 2 * len(edges) + 1)
+        if numbers.dtype.kind == "f":
+            counts[-1] -= np.count_nonzero(np.isnan(numbers))
+        # What is below a light edge and what is equal to it are one bin.
+        below, equal = counts[0:-1:2], counts[1::2]
+        joined = [
+            part
+            for low, at, is_heavy in zip(below, equal, self.heavy, strict=True)
+            for part in ((low, at) if is_heavy else (low + at,))
+        ]
+        return np.array([*joined, counts[-1]], np.int64)
+
+    def divergence(self, shares: Floats) -> float:
+        """Return the Jensen-Shannon divergence of a distribution by its share of each bin."""
+        middle = (shares + self.shares) / 2
+        measured = (_information(shares, middle) + _information(self.shares, middle)) / 2
+        return round(max(0.0, min(1.0, measured)), _DECIMALS)
 
 
 def to_protos(found: Sequence[Distance]) -> list["anomalies_pb2.DriftSkewInfo"]:
@@ -184,7 +255,8 @@ def to_protos(found: Sequence[Distance]) -> list["anomalies_pb2.DriftSkewInfo"]:
     return list(protos.values())
 
 
-def _categorical(feature: "schema_pb2.Feature") -> bool:
+def is_categorical(feature: "schema_pb2.Feature") -> bool:
+    """Return whether a schema says that a column's numbers stand for categories."""
     kind = feature.WhichOneof("domain_info")
     return kind == "bool_domain" or bool(feature.int_domain.is_categorical)
 

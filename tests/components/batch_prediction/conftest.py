@@ -56,6 +56,7 @@ def request(data: Path, model: Path, folder: Path, **given: Any) -> BatchPredict
         options.build(BatchPredictionOptions, arguments),
         folder / "predictions",
         folder / "rejected_rows",
+        folder / "report.html",
     )
 
 
