@@ -1,1 +1,1 @@
-"""The batch prediction pipeline: `pipeline.batch_prediction_pipeline`, `definition.BATCH_PREDICTION`."""
+"""The batch prediction pipeline: `pipeline.batch_prediction_pipeline` for KFP."""

@@ -17,7 +17,7 @@ def _pipeline(_config: PipelineConfig) -> "GraphComponent":
 
 
 BATCH_PREDICTION = PipelineDefinition(
-    name="batch_prediction",
+    name="batch-prediction",
     description="Predict for a data set with a trained model, with the checks of the endpoint.",
     builder=_pipeline,
     tasks=tasks(["predict-batch"]),

@@ -60,7 +60,7 @@ pipeline_option = click.option(
     show_default=True,
     shell_complete=_complete_pipeline,
     metavar="NAME|PATH.py:FUNCTION",
-    help="The pipeline: training, validation, batch_prediction, or your own in a Python file.",
+    help="The pipeline: training, validation, batch-prediction, or your own in a Python file.",
 )
 
 config_option = click.option(
@@ -130,7 +130,7 @@ def find(pipeline: str) -> "PipelineDefinition":
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: pipeline 'trainig' does not exist. Did you
-        mean 'training'? Registered: training, validation, batch_prediction. For your own, give
+        mean 'training'? Registered: training, validation, batch-prediction. For your own, give
         PATH.py:function.
     """
     from kfp_tabular.pipelines import registry
