@@ -6,6 +6,7 @@ name of the folder, so an attempt goes on only with what it would have written i
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import lineage, manifest
 from kfp_tabular.components.common.artifacts.examples import ShardDestination
 from kfp_tabular.components.common.errors import UserError, shown
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.storage import LocalFile, is_remote
+from kfp_tabular.components.common.storage import Folder, InputFile, is_remote
 from kfp_tabular.components.common.storage.location import parse
 
 VERSION = 1
@@ -28,14 +29,18 @@ VERSION = 1
 _LOCK = ".lock"
 
 
-def source_facts(found: Sequence[LocalFile]) -> list[dict[str, Any]]:
-    """Return what tells files from others: of a local one its time, of a downloaded its content."""
-    facts = []
-    for file in found:
-        stat = file.path.stat()
-        version: Any = lineage.digest_file(file.path) if is_remote(file.uri) else stat.st_mtime_ns
-        facts.append({"uri": file.uri, "bytes": stat.st_size, "version": version})
-    return facts
+def source_facts(found: Sequence[InputFile]) -> list[dict[str, Any]]:
+    """Return what tells files from others: of a local one its time, else the store's checksum."""
+    return [
+        {
+            "uri": file.uri,
+            "bytes": file.size,
+            "version": file.digest()
+            if is_remote(file.uri)
+            else Path(file.place).stat().st_mtime_ns,
+        }
+        for file in found
+    ]
 
 
 def identity(
@@ -77,13 +82,24 @@ def opened(output: Path, name: str, shards_uri: str) -> Iterator[ShardDestinatio
     if shards_uri:
         location = parse(shards_uri)
         base = str(location.path.absolute()) if location.is_local else str(location)
-        root = f"{base.rstrip('/')}/predictions-{name}"
+        root = next(
+            root
+            for number in itertools.count(1)
+            if not _is_finished(root := f"{base.rstrip('/')}/predictions-{name}-{number}")
+        )
         yield ShardDestination(root, root)
         return
     folder = _unfinished(output).with_name(f"{_unfinished(output).name}-{name}")
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, output):
         yield ShardDestination.of(folder.absolute())
+
+
+def _is_finished(root: str) -> bool:
+    """Return whether a folder elsewhere belongs to an artifact, whose shards must stay."""
+    if is_remote(root):
+        return Folder(root).stat(manifest.FILE_NAME) is not None
+    return Path(root, manifest.FILE_NAME).exists()
 
 
 def complete(destination: ShardDestination, output: Path) -> None:

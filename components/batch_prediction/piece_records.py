@@ -94,9 +94,11 @@ def recorded(destination: ShardDestination) -> frozenset[int]:
     )
 
 
-def remove(destination: ShardDestination) -> None:
+def remove(destination: ShardDestination, pieces: Sequence[Piece]) -> None:
     """Remove the records of an artifact that is complete."""
-    files.remove(Path(destination.root, FOLDER))
+    destination.discard(_path(piece.number) for piece in pieces)
+    if not is_remote(destination.root):
+        files.remove(Path(destination.root, FOLDER))
 
 
 def _path(number: int) -> str:

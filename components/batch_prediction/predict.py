@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,14 @@ from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, read_schema
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.prediction.domain_rules import build_rules
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece, numbered
+from kfp_tabular.components.data_ingestion import input_choice
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
 
 _logger = logging.getLogger(__name__)
@@ -111,17 +114,16 @@ def run(
     options.check(settings)
     started = time.monotonic()
     findings = Findings()
-    engine = _engine(engine, settings, findings)
+    engine = engine or LocalEngine()
     with (
         storage.local_copy(settings.model) as directory,
-        storage.local_files(settings.data_uri) as given_files,
+        input_choice.opened(IngestionOptions(settings.data_uri), engine) as found,
     ):
         # Other processes may have another working directory.
         model = directory.absolute()
-        found = [replace(file, path=file.path.absolute()) for file in given_files]
         spec = ModelSpec.load(model)
         identity = ModelIdentity("", "", lineage.digest(model))
-        scored = open_scored(settings, found, spec, findings)
+        scored = open_scored(settings, found, spec, findings, engine)
         pieces = numbered(scored.source.pieces(engine))
         reader = scored.source.reader(scored.columns)
         output = OutputColumns(
@@ -140,7 +142,7 @@ def run(
                 RecordedMap(
                     ScorePiece(
                         reader,
-                        str(model),
+                        SentDirectory(str(model)),
                         output,
                         _checks(settings, model, spec),
                         destination,
@@ -176,8 +178,7 @@ def run(
                 },
                 shards_uri=destination.shards_uri,
             )
-            if not destination.shards_uri:
-                piece_records.remove(destination)
+            piece_records.remove(destination, pieces)
             attempts.complete(destination, request.predictions)
     page = prediction_report.html_page(settings.data_uri, spec, identity, facts, drifted, findings)
     files.write_text(request.report, page)
@@ -229,22 +230,6 @@ class _Work:
             _logger.info(
                 "%d of %d pieces were done by an earlier attempt", self.earlier, len(self._pieces)
             )
-
-
-def _engine(given: Engine | None, settings: BatchPredictionOptions, findings: Findings) -> Engine:
-    """Return the engine to use: what is downloaded here cannot be read by other machines."""
-    if given is None or isinstance(given, LocalEngine):
-        return given or LocalEngine()
-    remote = [uri for uri in (settings.data_uri, settings.model) if storage.is_remote(uri)]
-    if not remote:
-        return given
-    findings.note(
-        "one-machine",
-        f"{remote[0]} was downloaded and read on one machine. Other machines read data at a path "
-        "that all of them share.",
-        option="processing",
-    )
-    return LocalEngine()
 
 
 def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> Checks:

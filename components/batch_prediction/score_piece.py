@@ -25,6 +25,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
     PREDICTION,
     PROBABILITIES,
 )
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.prediction import saved_model
 from kfp_tabular.components.common.prediction.column_decoder import ColumnDecoder, DecodedColumns
 from kfp_tabular.components.common.prediction.domain_rules import DomainRule
@@ -80,7 +81,7 @@ class ScorePiece:
 
     Attributes:
         reader: Reads the piece.
-        model: The model's directory; each process loads it once.
+        model: The model; each process loads it once.
         output: What is written.
         checks: How values are checked.
         destination: Where to write.
@@ -89,7 +90,7 @@ class ScorePiece:
     """
 
     reader: Reader
-    model: str
+    model: SentDirectory
     output: OutputColumns
     checks: Checks
     destination: ShardDestination
@@ -253,6 +254,6 @@ def _tallied(values: pa.Array) -> dict[str, int]:
     )
 
 
-def _model(path: str) -> SavedModel:
+def _model(directory: SentDirectory) -> SavedModel:
     with _loading:
-        return saved_model.loaded(path)
+        return saved_model.loaded_from(directory)

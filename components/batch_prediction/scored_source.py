@@ -9,8 +9,9 @@ from kfp_tabular.components.batch_prediction.options import ALL_COLUMNS, BatchPr
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.pieces import Piece
-from kfp_tabular.components.common.storage import LocalFile
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion.columns.column_names import require_columns
 from kfp_tabular.components.data_ingestion.options import AUTO, CSV
 from kfp_tabular.components.data_ingestion.readers.column_selection import ColumnSelection
@@ -43,9 +44,10 @@ class ScoredSource:
 
 def open_scored(
     options: BatchPredictionOptions,
-    files: Sequence[LocalFile],
+    files: Sequence[InputFile],
     spec: ModelSpec,
     findings: Findings,
+    engine: Engine,
 ) -> ScoredSource:
     """Open the data.
 
@@ -54,6 +56,7 @@ def open_scored(
         files: The files; at least one.
         spec: The model.
         findings: Takes notes, and which columns are not there.
+        engine: Looks into the files.
 
     Raises:
         UserError: A file cannot be read, an option names a column that is not there, or the data
@@ -69,7 +72,9 @@ def open_scored(
         selection = ColumnSelection(
             _AllBut([*wanted, *named, *nested]), nested, selection.partitions
         )
-    source = open_source(files, options.data_format, options.csv, selection, [*wanted, *named])
+    source = open_source(
+        files, options.data_format, options.csv, selection, [*wanted, *named], engine
+    )
     for name in (*options.exclude, *options.nested):
         if name not in source.known:
             argument = "nested" if name in options.nested else "exclude"
@@ -140,7 +145,7 @@ def _wanted(spec: ModelSpec) -> list[str]:
 
 
 def _bags(
-    options: BatchPredictionOptions, files: Sequence[LocalFile], spec: ModelSpec
+    options: BatchPredictionOptions, files: Sequence[InputFile], spec: ModelSpec
 ) -> dict[str, str]:
     """Return the features that are bags: lists in formats that have lists."""
     bags = [

@@ -69,7 +69,7 @@ def test_pieces_that_are_done_are_not_done_again(
         name: whole[name] for name in ("rows", "rejected", "findings")
     }
     left = [path.name for path in (tmp_path / "out").iterdir()]
-    assert sorted(left) == ["predictions", "rejected_rows"]
+    assert sorted(left) == ["predictions", "rejected_rows", "report.html"]
 
 
 def test_what_changed_is_done_anew(
@@ -83,10 +83,8 @@ def test_what_changed_is_done_anew(
     assert predict.run(changed, LocalEngine(1)).earlier == 0
     os.utime(data, ns=(1, 1))
     assert predict.run(changed, LocalEngine(1)).earlier == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "predictions",
-        "rejected_rows",
-    ]
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["predictions", "rejected_rows", "report.html"]
 
 
 def test_what_is_damaged_is_done_again(
@@ -114,6 +112,19 @@ def test_a_larger_share_of_rejected_rows_ends_at_once(
         predict.run(request(data, model, tmp_path / "out", max_rejected_fraction=0.1))
     found = predict.run(request(data, model, tmp_path / "out"))
     assert found.earlier == found.pieces > 10
+
+
+def test_shards_of_a_complete_artifact_stay(data: Path, model: Path, tmp_path: Path) -> None:
+    uri = str(tmp_path / "shards")
+    for name in ("a", "b"):
+        assert predict.run(request(data, model, tmp_path / name), None, uri).earlier == 0
+    first, second = sorted((tmp_path / "shards").iterdir())
+    assert (first.name[-2:], second.name[-2:]) == ("-1", "-2")
+    for folder in (first, second):
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "_manifest.json",
+            "split=predictions",
+        ]
 
 
 def test_another_process_writes_there(data: Path, model: Path, tmp_path: Path) -> None:
