@@ -10,6 +10,12 @@ _BY_NAME = {
     "rejected_rows": (
         "Parquet: the rows that could not be parsed, as raw text with their file, line and reason."
     ),
+    "predictions": (
+        "Parquet shards in the order of the rows, `split=predictions/part-00000.parquet`: key "
+        "columns, `prediction`, `probability_<class>` for each class, and the model's name, "
+        "version and digest; with `write_csv` also `_csv/part-00000.csv`. `_manifest.json` names "
+        "the shards."
+    ),
     "outline": (
         "Parquet by split with the columns of the examples, and one row for each label: what "
         "`check_parameters` reads instead of the examples."

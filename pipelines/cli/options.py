@@ -88,7 +88,7 @@ def processing_document(value: str | None) -> dict[str, Any] | None:
         Traceback (most recent call last):
             ...
         kfp_tabular.components.common.errors.UserError: --processing sparc: neither an engine
-        (local, spark) nor a file. Did you mean 'spark'?
+        (local, spark, beam) nor a file. Did you mean 'spark'?
     """
     if value is None:
         return None
