@@ -13,6 +13,7 @@ ROWS_PER_PIECE = 131_072
 """Pieces have about so many rows: a row group as ingestion writes them."""
 
 _MOST_PIECES = 64  # a larger split has larger pieces, because merging costs time for each
+_MOST_ROWS = 1 << 20  # but not too large for a task of a cluster, which may be tried again
 
 
 def pieces(examples: Examples, split: str, rows: int = 0) -> list[Piece]:
@@ -47,7 +48,9 @@ def pieces(examples: Examples, split: str, rows: int = 0) -> list[Piece]:
             piece = Piece(shard.uri, "row-groups", group, group + 1, split, count, first)
             found.append(piece)
             first += count
-    return numbered(join(found, rows or max(ROWS_PER_PIECE, first // _MOST_PIECES)))
+    return numbered(
+        join(found, rows or min(max(ROWS_PER_PIECE, first // _MOST_PIECES), _MOST_ROWS))
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ HEAVY = [
     "kserve",
     "optuna",
     "pandas",
+    "pyspark",
+    "py4j",
 ]
 
 
@@ -30,6 +32,22 @@ def test_importing_the_common_modules_loads_nothing_heavy():
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     # -I: what the test runner's environment adds does not count.
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", program], check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "[]"
+
+
+def test_the_engine_of_one_machine_loads_no_other():
+    program = (
+        "import sys\n"
+        "from kfp_tabular.components.common.processing import engines\n"
+        "from kfp_tabular.components.common.processing.pieces import Piece\n"
+        "with engines.opened({}, 'validate-data') as opened:\n"
+        "    list(opened.engine.map([Piece('x', 'bytes', 0, 1)], lambda piece: piece.stop))\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
     ran = subprocess.run(
         [sys.executable, "-I", "-c", program], check=False, capture_output=True, text=True
     )
