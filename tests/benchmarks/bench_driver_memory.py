@@ -3,10 +3,10 @@
     .venvs/tfdv/bin/python tests/benchmarks/bench_driver_memory.py --pieces 10000 --columns 2000
 
 The pieces are simulated. Statistics of one are computed for real, and its state stands for that of
-all pieces together. What is merged on the way counts pieces only, so that the tasks are short. So the
-driver plans, follows and ends a job of that size, gets the one state that it would get, and makes
-TFDV's statistics of it. Prints the peak of its Python process and of its Java process, in which the
-executor of `local[2]` runs as well.
+all pieces together. What is merged on the way counts pieces only, so that the tasks are short. So
+the driver plans, follows and ends a job of that size, gets the one state that it would get, and
+makes TFDV's statistics of it. Prints the peak of its Python process and of its Java process, in
+which the executor of `local[2]` runs as well.
 """
 
 import argparse

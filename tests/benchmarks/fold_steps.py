@@ -20,12 +20,13 @@ from typing import Any
 
 LABEL = "big_tipper"
 EXCLUDED = ("tips",)
-STEPS = ("ingest", "validate", "transform", "evaluate")
+STEPS = ("ingest", "validate", "transform", "evaluate", "predict")
 TASKS = {
     "ingest": "ingest-data",
     "validate": "validate-data",
     "transform": "transform-features",
     "evaluate": "evaluate-model",
+    "predict": "",
 }
 
 
@@ -105,6 +106,7 @@ def _step(arguments: argparse.Namespace) -> Callable[[Any], int]:
         "validate": _validate,
         "transform": _transform,
         "evaluate": _evaluate,
+        "predict": _predict,
     }
     return makers[arguments.step](arguments)
 
@@ -203,6 +205,27 @@ def _evaluate(arguments: argparse.Namespace) -> Callable[[Any], int]:
         )
         evaluated = evaluate.run(request, *([opened.engine] if opened else []))
         return int(evaluated.document["rows"])
+
+    return run
+
+
+def _predict(arguments: argparse.Namespace) -> Callable[[Any], int]:
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow_runtime
+
+    import_tensorflow_runtime()
+    import pyarrow.csv  # noqa: F401 - its import does not count
+
+    from kfp_tabular.components.batch_prediction import predict
+    from kfp_tabular.components.batch_prediction.options import BatchPredictionOptions
+
+    def run(opened: Any) -> int:
+        request = predict.BatchPredictionRequest(
+            BatchPredictionOptions(str(arguments.data), str(arguments.model)),
+            _emptied(arguments.folder / "predictions"),
+            _emptied(arguments.folder / "unpredicted"),
+        )
+        given = (opened.engine, opened.shards_uri) if opened else ()
+        return int(predict.run(request, *given).facts.predicted)
 
     return run
 
