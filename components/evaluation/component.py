@@ -36,6 +36,7 @@ def evaluate_model(
     outcome_values: Dict[str, Any] = {},
     fairness_columns: List[str] = [],
     fairness_thresholds: Dict[str, Any] = {},
+    intended_use: str = "",
     seed: int = 0,
     processing: Dict[str, Any] = {},
 ) -> bool:
@@ -73,7 +74,7 @@ def evaluate_model(
             most 50 classes, the largest). Empty for regression.
         golden_examples: `golden.json` with up to 32 rows and the model's predictions for them;
             `deploy_model` compares the deployed model with them.
-        evaluation: `evaluation.json` with all measurements.
+        evaluation: `evaluation.json` with all measurements, and the model card.
         report: A page with curves, slices, and why the model is blessed or not.
         baseline_model: A model to compare with, on the same rows.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
@@ -117,6 +118,7 @@ def evaluate_model(
         fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
             `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
             {"max_gap": 0.1}}`, also with `column`.
+        intended_use: What the model is for and what it is not for, as text for the model card.
         seed: Seed of the resampling and of the shuffles.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.

@@ -34,7 +34,11 @@ from kfp_tabular.components.evaluation.explanations.row_sample import SampledRow
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
 from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.options import EvaluationOptions
-from kfp_tabular.components.evaluation.report import evaluation_document, evaluation_page
+from kfp_tabular.components.evaluation.report import (
+    evaluation_document,
+    evaluation_page,
+    model_card,
+)
 from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 
 EVALUATION_FILE = "evaluation.json"
@@ -244,6 +248,15 @@ def _train_metric(
     return model_findings.train_metric(measured.points, spec)
 
 
+def _write_card(directory: Path, request: EvaluationRequest, document: Mapping[str, Any]) -> None:
+    spec = ModelSpec.load(request.model)
+    rows = lineage.read(request.model).get("rows", {})
+    title = f"Model card: {spec.label}"
+    parts = model_card.sections(document, spec, rows, request.options.intended_use)
+    files.write_text(directory / model_card.HTML_FILE, model_card.page(title, parts))
+    files.write_text(directory / model_card.MARKDOWN_FILE, model_card.markdown(title, parts))
+
+
 def _write(
     request: EvaluationRequest,
     document: Mapping[str, Any],
@@ -268,6 +281,7 @@ def _write(
     with files.atomic_directory(request.evaluation) as directory:
         text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
         files.write_text(directory / EVALUATION_FILE, text)
+        _write_card(directory, request, document)
         found.write(directory)
         recorded["evaluation"] = record(directory)
     return recorded

@@ -117,6 +117,9 @@ class EvaluationOptions:
         `false_positive_rate` and `calibration`: `{"selection_rate": {"max_gap": 0.1}}`, also with
         `column`.""",
     )
+    intended_use: str = option(
+        "", "What the model is for and what it is not for, as text for the model card."
+    )
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
     processing: Mapping[str, Any] = processing_option()
 

@@ -99,6 +99,7 @@ def training_pipeline(
     outcome_values: dict[str, Any] = {},
     fairness_columns: list[str] = [],
     fairness_thresholds: dict[str, Any] = {},
+    intended_use: str = "",
     baseline_model_uri: str = "",
     model_name: str = "model",
     model_repository: str = "",
@@ -321,6 +322,7 @@ def training_pipeline(
         fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
             `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
             {"max_gap": 0.1}}`, also with `column`.
+        intended_use: What the model is for and what it is not for, as text for the model card.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
             `<repository>/<name>` for the newest version that `deploy_model` published there. Empty:
@@ -459,6 +461,7 @@ def training_pipeline(
         outcome_values=outcome_values,
         fairness_columns=fairness_columns,
         fairness_thresholds=fairness_thresholds,
+        intended_use=intended_use,
         seed=seed,
         processing=processing,
     )

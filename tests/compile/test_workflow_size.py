@@ -67,6 +67,7 @@ ADDED_SINCE = {
         "fairness_thresholds",
         "false_negative_cost",
         "false_positive_cost",
+        "intended_use",
         "outcome_values",
         "processing",
         "slice_correction",

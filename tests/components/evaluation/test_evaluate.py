@@ -316,6 +316,7 @@ def test_value_and_fairness(data, evaluated, export, tmp_path):
         "baseline_model": export(noise=1.0),
         "outcome_values": {"true_positive": "0.2 * amount", "false_positive": -1},
         "fairness_columns": ["kind"],
+        "intended_use": "For *tests* only.",
     }
     found = evaluated(**options, fairness_thresholds={"selection_rate": {"max_gap": 0.9}})
     worth = found.document["value"]
@@ -334,6 +335,15 @@ def test_value_and_fairness(data, evaluated, export, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Profit by threshold" in page
     assert "Gaps between groups of kind" in page
+    card = (tmp_path / "out" / "evaluation" / "model_card.md").read_text()
+    for title in ("Intended use", "Model", "Inputs", "Metrics", "Weakest slices", "Limits"):
+        assert f"\n## {title}\n" in card
+    assert "For \\*tests\\* only." in card
+    assert "kind=house, big" in card
+    assert "Change from the baseline" in card
+    html = (tmp_path / "out" / "evaluation" / "model_card.html").read_text()
+    assert "For *tests* only." in html
+    assert "Gaps between groups" in html
     refused = evaluated(**options, fairness_thresholds={"selection_rate": {"max_gap": 0.01}})
     assert not refused.is_blessed
     assert "selection_rate of kind is" in refused.document["why"]
