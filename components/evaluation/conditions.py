@@ -24,7 +24,8 @@ class Check:
     """One condition and its result.
 
     Attributes:
-        kind: `threshold`, `change`, `trivial`, `recall`, `baseline` or `test` (of a change).
+        kind: `threshold`, `change`, `trivial`, `recall`, `baseline`, `fairness` (of a gap) or
+            `test` (of a change).
         metric: The metric.
         slice: The slice's name; empty for all rows.
         condition: The condition, as text.
@@ -49,6 +50,7 @@ class Check:
             "change": change,
             "baseline": change,
             "test": change,
+            "fairness": f"gap of {self.metric}",
             "recall": "the lowest recall of a class",
         }
         where = f" of {self.slice}" if self.slice else ""

@@ -153,7 +153,7 @@ def judge(bounds: Sequence[GapBound], measured: Sequence[Mapping[str, Any]]) -> 
                 kind="fairness",
                 metric=bound.rate,
                 slice=part["column"],
-                condition=f"a gap of at most {bound.most:g} between groups",
+                condition=f"at most {bound.most:g} between groups",
                 value=None if gap is None else gap["value"],
                 interval=None if ends is None else (ends[0], ends[1]),
                 passed=gap is not None and gap["value"] <= bound.most,

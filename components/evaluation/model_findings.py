@@ -170,6 +170,8 @@ def _reason(check: Check, facts: Facts) -> str:
             return f"recall 0 of {_classes(never)} is accepted" if never else "every class is found"
         return f"it finds no row of {_classes(facts.quality.never_found())} (recall 0)"
     what = f"change of {check.metric}" if check.kind in _OF_CHANGES else check.metric
+    if check.kind == "fairness":
+        what = f"gap of {check.metric}"
     where = f" of {check.slice}" if check.slice else ""
     value = "undefined" if check.value is None else f"{check.value:.4g}"
     p_value = "" if check.p_value is None else f"; p {written_p(check.p_value)}"

@@ -140,8 +140,8 @@ def _model(document: Mapping[str, Any], spec: ModelSpec) -> Iterable[tuple[str, 
 
 def _data(document: Mapping[str, Any], rows: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     for split, count in rows.items():
-        yield f"rows of split {split}, training", f"{count:,}"
-    yield f"rows of split {document['split']}, evaluation", f"{document['rows']:,}"
+        yield f"rows of split {split}", f"{count:,}"
+    yield f"evaluated rows of split {document['split']}", f"{document['rows']:,}"
     left_out = document["rows_left_out"]
     yield "rows without a label, left out", f"{left_out['without_label']:,}"
 

@@ -56,6 +56,8 @@ def _p_value(check: Mapping[str, Any]) -> str | None:
 
 def _checked(check: Mapping[str, Any]) -> str:
     change = check["kind"] in ("change", "baseline", "test")
+    if check["kind"] == "fairness":
+        return f"gap of {check['metric']}"
     return f"change of {check['metric']}" if change else str(check["metric"])
 
 
