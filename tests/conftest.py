@@ -15,6 +15,8 @@ REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 os.environ.update(ENVIRONMENT)
 # Tests run tasks; those of the cache name a folder for it.
 os.environ["KFP_TABULAR_CACHE"] = "off"
+# Those of tracking name a store.
+os.environ["MLFLOW_TRACKING_URI"] = "none"
 
 if TYPE_CHECKING:
     from tests.beam_services import Services

@@ -75,7 +75,7 @@ class Server:
         path.write_text(
             "[mlflow]\ndefault_permission = MANAGE\n"
             f"database_uri = sqlite:///{database}\n"
-            "admin_username = admin\nadmin_password = password1234\n"
+            "admin_username = admin\nadmin_password = only-for-tests-7431\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         )
         return path

@@ -33,6 +33,7 @@ from kfp_tabular.pipelines.cli.serve import serve_command
 from kfp_tabular.pipelines.cli.setup import setup_command
 from kfp_tabular.pipelines.cli.show import show_command
 from kfp_tabular.pipelines.cli.submit import submit_command
+from kfp_tabular.pipelines.cli.ui import ui_command
 
 
 def main() -> None:
@@ -100,6 +101,7 @@ for _subcommand in (
     render_command,
     run_command,
     runs_command,
+    ui_command,
     predict_command,
     show_command,
     prune_command,

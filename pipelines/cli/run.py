@@ -25,6 +25,7 @@ from kfp_tabular.pipelines.cli.options import (
     processing_option,
     resolved,
 )
+from kfp_tabular.pipelines.cli.tracking_options import tracking_option
 
 if TYPE_CHECKING:
     from kfp_tabular.pipelines.local.cache.store import CacheStore
@@ -49,6 +50,7 @@ _Runner = Literal["venv", "docker"]
 @config_option
 @params_option
 @processing_option
+@tracking_option
 @click.option("--output", type=PathOption(), metavar="DIR", help="The run's folder.")
 @click.option(
     "--runner",
@@ -75,6 +77,7 @@ def run_command(
     config: Path | None,
     params: tuple[str, ...],
     processing: str | None,
+    tracking_uri: str,
     output: Path | None,
     runner: _Runner,
     resume: Path | None,
@@ -115,8 +118,11 @@ def run_command(
 
     from rich.console import Console
 
+    from kfp_tabular.pipelines.cli import tracking_options
     from kfp_tabular.pipelines.local import pipeline_run
+    from kfp_tabular.pipelines.local.run_tracking import RunTracking
 
+    tracking = RunTracking(tracking_options.for_run(tracking_uri), Path.cwd())
     console = Console(stderr=True)
     outcome = pipeline_run.run(
         definition,
@@ -132,6 +138,7 @@ def run_command(
             overwrite=overwrite,
             resume=resume is not None,
             cache=None if no_cache else _cache(),
+            tracking=tracking,
         ),
     )
     if open_report:

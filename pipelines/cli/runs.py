@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kfp_tabular.pipelines.cli.options import FILE, PathOption, write_output
+from kfp_tabular.pipelines.cli.tracking_options import tracking_option
 
 if TYPE_CHECKING:
     from kfp_tabular.pipelines.local.history.comparison import Difference
@@ -29,11 +30,24 @@ def runs_command() -> None:
 @_folder_argument
 @_json_option
 @click.option("--html", "page", type=FILE, metavar="FILE", help="Write a leaderboard as a page.")
-def list_command(folder: Path, as_json: bool, page: Path | None) -> None:
-    """List the runs in FOLDER (runs by default), the latest first."""
+@click.option(
+    "--recorded", is_flag=True, help="List the runs that are recorded, wherever they ran."
+)
+@tracking_option
+def list_command(
+    folder: Path, as_json: bool, page: Path | None, recorded: bool, tracking_uri: str
+) -> None:
+    """List the runs in FOLDER (runs by default), or those in the tracking store, latest first."""
     from kfp_tabular.pipelines.local.history import leaderboard_page, run_entry
 
-    entries = run_entry.in_folder(folder)
+    if recorded or tracking_uri:
+        from kfp_tabular.components.common.tracking import resolve
+        from kfp_tabular.pipelines.local.history import recorded_runs
+
+        address = resolve(tracking_uri, by_default=True)
+        entries, folder = recorded_runs.listed(address), Path(address.shown)
+    else:
+        entries = run_entry.in_folder(folder)
     if page is not None:
         write_output(
             page,

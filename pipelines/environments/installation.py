@@ -28,8 +28,7 @@ from kfp_tabular.pipelines.environments import location
 NAMES = ("tensorflow", "tfdv", "serving", "launcher")
 """The environments that runs on this machine use, in the order in which they are made."""
 
-OPTIONAL = ("spark", "mlflow")
-"""Those that are made on demand only."""
+OPTIONAL = location.ON_DEMAND
 
 GIGABYTES = {
     "tensorflow": 3.3,

@@ -9,6 +9,9 @@ from kfp_tabular.components.common.errors import UserError, closest
 VARIABLE = "KFP_TABULAR_VENVS"
 """Names the folder of virtual environments, in place of `default_folder()`."""
 
+ON_DEMAND = ("spark", "mlflow")
+"""The environments that are made on demand only."""
+
 SOURCES = Path(__file__).resolve().parents[2]
 """The package: a clone of the project, or the folder that a wheel was installed as."""
 
@@ -60,7 +63,8 @@ class Environments:
         python = self.folder / name / "bin" / "python3"
         if not python.exists():
             known = sorted(path.parents[1].name for path in self.folder.glob("*/bin/python3"))
-            command = "make setup" if is_clone() else f"kfp-tabular setup {name}"
+            made = f"make {name}" if name in ON_DEMAND else "make setup"
+            command = made if is_clone() else f"kfp-tabular setup {name}"
             raise UserError(
                 f"image {image!r}: no virtual environment {name!r} in {self.folder}. "
                 f"'{command}' makes it; present: {', '.join(known) or 'none'}."

@@ -39,6 +39,7 @@ from kfp_tabular.pipelines.local.run_folder import (
     SUMMARY_FILE,
 )
 from kfp_tabular.pipelines.local.run_record import RunRecord
+from kfp_tabular.pipelines.local.run_tracking import RunTracking
 from kfp_tabular.pipelines.local.task_memory import TaskMemory
 from kfp_tabular.pipelines.progress import Progress
 from kfp_tabular.pipelines.task_findings import TaskFinding
@@ -70,6 +71,7 @@ class Launch:
         overwrite: Whether the results of an earlier run in the folder may be replaced.
         resume: Whether the run in the folder goes on.
         cache: Where the outputs of finished tasks are kept; None for nowhere.
+        tracking: Where the run is recorded; None for nowhere.
     """
 
     pipeline: str = ""
@@ -78,6 +80,7 @@ class Launch:
     overwrite: bool = False
     resume: bool = False
     cache: CacheStore | None = None
+    tracking: RunTracking | None = None
 
 
 def run(
@@ -163,7 +166,7 @@ def run(
         say = functools.partial(console.print, markup=False, highlight=False, soft_wrap=True)
         with TaskMemory(compiled, record, output, task_runner, launch.cache, say) as memory:
             ready = _Ready(pipeline, compiled, given, known, output, record.name)
-            return _execute(ready, console, task_runner, memory)
+            return _execute(ready, console, task_runner, memory, launch.tracking)
 
 
 @dataclass(frozen=True)
@@ -188,13 +191,19 @@ class _Ready:
 
 
 def _execute(
-    ready: _Ready, console: Console, task_runner: TaskRunner, memory: TaskMemory
+    ready: _Ready,
+    console: Console,
+    task_runner: TaskRunner,
+    memory: TaskMemory,
+    tracking: RunTracking | None,
 ) -> LocalRunOutcome:
     """Run the tasks, and write the summary and the report."""
     pipeline, compiled, output = ready.pipeline, ready.compiled, ready.output
     names = list(spec.tasks(compiled))
     started, clock = time.time(), time.monotonic()
     interrupted = False
+    if tracking is not None:
+        tracking.begin()
     with Progress(names, console) as progress:
         gate = _gate(compiled, ready.given)
         try:
@@ -236,6 +245,11 @@ def _execute(
         parameters=ready.known,
         versions=versions(["kfp"]),
     )
+    if tracking is not None:
+        lost = tracking.record(ready.name, summary, outputs)
+        for finding in lost:
+            console.print(f"{finding.severity}: {finding}", markup=False, soft_wrap=True)
+        summary = replace(summary, findings=(*summary.findings, *lost))
     links = {
         name: [
             run_report.ArtifactLink(artifact.name, artifact.type, artifact.path, artifact.metadata)

@@ -31,6 +31,8 @@ DIGEST_TAG = "kfp_tabular.recorded"
 """The digest of what is recorded, set once all of it is there."""
 
 _PARENT_TAG = "mlflow.parentRunId"
+# MLflow's UI shows charts of training for it, not traces.
+_KIND_TAG, _TRAINS_MODELS = "mlflow.experimentKind", "custom_model_development"
 _METRICS_PER_CALL = 1000
 _PARAMETERS_PER_CALL = 100
 _TAGS_PER_CALL = 100
@@ -136,7 +138,7 @@ class MlflowTracker:
             root = self.address.artifacts
             place = None if root is None else (root / record.metric_name(name)).as_uri()
             try:
-                return str(client.create_experiment(name, artifact_location=place))
+                return str(client.create_experiment(name, place, tags={_KIND_TAG: _TRAINS_MODELS}))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

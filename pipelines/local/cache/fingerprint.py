@@ -44,7 +44,7 @@ _WRITTEN = frozenset(destinations.ARGUMENTS.values())
 _VARIABLES = re.compile(
     r"TF_\w+|XLA_\w+|CUDA_VISIBLE_DEVICES|PYTHONHASHSEED|PYTHONOPTIMIZE|TZ|LANG|LC_\w+"
     r"|(?:OMP|MKL|OPENBLAS|NUMEXPR|LOKY)_\w+"
-    r"|KFP_TABULAR_(?!CACHE|VENVS|ENGINE|TOKEN|COOKIES|COMPLETE)\w+"
+    r"|KFP_TABULAR_(?!CACHE|VENVS|ENGINE|TOKEN|COOKIES|COMPLETE|HOME)\w+"
 )
 _LOCAL = ("", "local")
 _OURS = "kfp_tabular.components."

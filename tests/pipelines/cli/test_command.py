@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from kfp_tabular.pipelines.cli import cli
 
-HEAVY = ("kfp", "kubernetes", "markdown_it", "numpy", "pyarrow", "rich", "yaml")
+HEAVY = ("kfp", "kubernetes", "markdown_it", "mlflow", "numpy", "pyarrow", "rich", "yaml")
 
 
 def test_starting_loads_nothing_heavy() -> None:

@@ -137,8 +137,8 @@ def test_a_login_is_asked_for_and_taken_from_the_environment(
     assert "MLFLOW_TRACKING_USERNAME" in refused.reason
 
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "password1234")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "only-for-tests-7431")
     recorded = open_tracker(closed_server.url).record(run)
 
     assert recorded.lost == (), recorded.reason
-    assert "password1234" not in str(recorded)
+    assert "only-for-tests-7431" not in str(recorded)
