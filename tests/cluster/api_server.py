@@ -304,6 +304,10 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         content = self.rfile.read(length)
         api.requests.append(f"{self.command} {self.path}")
+        if self.headers.get("Upgrade"):
+            # Clients in Java ask for a web socket first, and take 503 for one that there is not.
+            self._refuse(Refusal(503, "ServiceUnavailable", "no web sockets here"))
+            return
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
         try:

@@ -119,6 +119,9 @@ class SparkApplication:
             "sparkConf": {
                 **{name: str(port) for name, port in PORTS.items()},
                 "spark.ui.enabled": "false",
+                # Otherwise the driver lists and deletes claims, for which it needs more rights.
+                "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+                "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
                 **self.settings.conf,
             },
             # A driver that failed is not started again: Kubeflow Pipelines retries the task.
