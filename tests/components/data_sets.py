@@ -40,7 +40,7 @@ def trips(folder: Path) -> Source:
 def wide(folder: Path) -> Source:
     """300 columns."""
     random = np.random.default_rng(12)
-    rows = 600
+    rows = 300
     columns: dict[str, Any] = {f"n{at}": random.normal(at, 1 + at, rows) for at in range(200)}
     columns |= {f"c{at}": random.choice(list("abcdef"), rows) for at in range(99)}
     columns["y"] = random.choice(["no", "yes"], rows)

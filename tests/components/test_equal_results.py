@@ -95,10 +95,11 @@ def whole(
 
 
 @pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_source, "BLOCK_BYTES", 4_000)
+def small_pieces(whole: tuple[Source, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    size = whole[0].path.stat().st_size
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", size // 30)
     monkeypatch.setattr(csv_source, "_BYTES_PER_COLUMN", 0)
-    monkeypatch.setattr(source_pieces, "_SMALLEST", 40_000)
+    monkeypatch.setattr(source_pieces, "_SMALLEST", size // 5)
     monkeypatch.setattr(example_pieces, "ROWS_PER_PIECE", 1)
 
 
