@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         transform_features as transform_features,
     )
     from kfp_tabular.components.parameters.component import check_parameters as check_parameters
+    from kfp_tabular.components.registration.component import register_model as register_model
     from kfp_tabular.components.training.component import train_model as train_model
     from kfp_tabular.components.tuning.component import (
         tune_hyperparameters as tune_hyperparameters,
@@ -33,6 +34,7 @@ COMPONENTS = {
     "tune_hyperparameters": "tuning",
     "train_model": "training",
     "evaluate_model": "evaluation",
+    "register_model": "registration",
     "deploy_model": "deployment",
     "predict_batch": "batch_prediction",
     "check_destinations": "destinations",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate_model",
     "ingest_data",
     "predict_batch",
+    "register_model",
     "train_model",
     "transform_features",
     "tune_hyperparameters",

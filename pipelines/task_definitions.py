@@ -35,6 +35,7 @@ _OF_COMPONENTS = {
         TaskDefinition("train_model", timeout="4h"),
         TaskDefinition("evaluate_model", timeout="30m"),
         TaskDefinition("predict_batch", timeout="4h"),
+        TaskDefinition("register_model", image="launcher", timeout="10m", acts_on_world=True),
         TaskDefinition("check_destinations", image="launcher", timeout="10m", acts_on_world=True),
         TaskDefinition("check_parameters", timeout="10m"),
         TaskDefinition("deploy_model", image="serving", timeout="15m", acts_on_world=True),

@@ -17,6 +17,9 @@ def deploy_model(
     model_name: str = "model",
     backend: str = "local",
     service: Dict[str, Any] = {},
+    registered_version: str = "",
+    signing_key: str = "",
+    tracking_uri: str = "",
     run_id: str = "",
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Outputs", [("model_uri", str), ("version", str), ("endpoint", str), ("revision", str)]
@@ -48,6 +51,15 @@ def deploy_model(
         service: For `kserve`: resources of the endpoint and the rollout strategy, such as
             `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
             guide lists all keys.
+        registered_version: Number of the registered version of `model_name` that this is, from
+            `register_model`. It becomes champion once its rollout is verified. Empty: the registry
+            is not used.
+        signing_key: File of a private key (PEM, an elliptic curve) to sign the model with: a
+            mounted secret. The endpoint verifies the signature if it has the public key. Empty: not
+            signed.
+        tracking_uri: The registry of models: an MLflow server (`http://`), a file
+            (`sqlite:///...`), Kubeflow's Model Registry (`model-registry+http://`), or `none`.
+            Empty: that of `MLFLOW_TRACKING_URI`, or of the local run; on a cluster without it none.
         run_id: For `kserve`: ID of the pipeline run, for the endpoint's labels. It becomes part of
             the task's cache key.
 

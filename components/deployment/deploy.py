@@ -3,15 +3,24 @@
 from collections.abc import Callable, Mapping
 
 from kfp_tabular.components.common import options
+from kfp_tabular.components.common.registry import Registry
 from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
 from kfp_tabular.components.deployment.options import KSERVE, LOCAL
+from kfp_tabular.components.deployment.promoting import Cause, promoted
 
 Backend = Callable[[DeploymentRequest], Deployment]
 """Verifies a model and makes it available. Changes nothing where it is available already."""
 
 
-def run(request: DeploymentRequest) -> Deployment:
-    """Verify a model and deploy it.
+def run(
+    request: DeploymentRequest, registry: Registry | None = None, cause: Cause | None = None
+) -> Deployment:
+    """Verify a model and deploy it; a registered version becomes champion then.
+
+    Args:
+        request: The model, and how to deploy it.
+        registry: The registry; None opens the one that the options name.
+        cause: Why the version is promoted; None for a pipeline run.
 
     Raises:
         UserError: If an option does not fit, or the inputs do not fit one another.
@@ -19,7 +28,10 @@ def run(request: DeploymentRequest) -> Deployment:
         RolloutError: If an endpoint was rolled back; see `kserve.backend.run` for more.
     """
     options.check(request.options)
-    return BACKENDS[request.options.backend](request)
+    with promoted(request, registry, cause) as told:
+        deployed = BACKENDS[request.options.backend](request)
+        told.location = deployed.model_uri
+    return deployed
 
 
 def _local(request: DeploymentRequest) -> Deployment:

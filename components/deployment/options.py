@@ -7,6 +7,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.registry.address import TRACKING_URI
 
 LOCAL = "local"
 KSERVE = "kserve"
@@ -67,6 +68,17 @@ class DeploymentOptions:
         `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment guide
         lists all keys.""",
     )
+    registered_version: str = option(
+        "",
+        """Number of the registered version of `model_name` that this is, from `register_model`. It
+        becomes champion once its rollout is verified. Empty: the registry is not used.""",
+    )
+    signing_key: str = option(
+        "",
+        """File of a private key (PEM, an elliptic curve) to sign the model with: a mounted secret.
+        The endpoint verifies the signature if it has the public key. Empty: not signed.""",
+    )
+    tracking_uri: str = option("", TRACKING_URI)
     run_id: str = option(
         "",
         """For `kserve`: ID of the pipeline run, for the endpoint's labels. It becomes part of the

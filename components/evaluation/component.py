@@ -18,6 +18,7 @@ def evaluate_model(
     evaluation: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     baseline_model: dsl.Input[dsl.Model] = None,
+    baseline: str = "",
     baseline_model_uri: str = "",
     split: str = "",
     slice_columns: List[str] = [],
@@ -38,6 +39,8 @@ def evaluate_model(
     fairness_thresholds: Dict[str, Any] = {},
     intended_use: str = "",
     seed: int = 0,
+    model_name: str = "model",
+    tracking_uri: str = "",
     processing: Dict[str, Any] = {},
 ) -> bool:
     """Measure a model on held-out examples and decide whether it is blessed.
@@ -77,6 +80,9 @@ def evaluate_model(
         evaluation: `evaluation.json` with all measurements, and the model card.
         report: A page with curves, slices, and why the model is blessed or not.
         baseline_model: A model to compare with, on the same rows.
+        baseline: The registered model to compare with: `champion` or another alias of
+            `model_name`, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Without a champion yet,
+            the trivial model alone. Empty: none.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
             `<repository>/<name>` for the newest version that `deploy_model` published there.
@@ -120,6 +126,10 @@ def evaluate_model(
             {"max_gap": 0.1}}`, also with `column`.
         intended_use: What the model is for and what it is not for, as text for the model card.
         seed: Seed of the resampling and of the shuffles.
+        model_name: The registered model that an alias in `baseline` belongs to.
+        tracking_uri: The registry of models: an MLflow server (`http://`), a file
+            (`sqlite:///...`), Kubeflow's Model Registry (`model-registry+http://`), or `none`.
+            Empty: that of `MLFLOW_TRACKING_URI`, or of the local run; on a cluster without it none.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.
 

@@ -106,8 +106,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
     given = request.options
     options.check(given)
     found = Findings()
-    if request.baseline_model is not None and given.baseline_model_uri:
-        raise UserError("baseline_model and baseline_model_uri: give one of the two.")
+    chosen = baseline.named(request.baseline_model, given)
     examples = Examples(request.examples)
     split = choose_split(examples, given.split)
     spec = ModelSpec.load(request.model)
@@ -121,7 +120,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
     if values is not None:
         values.check(examples.schema)
     slicings = slices.plan(examples, split, sliced, given.max_slices, engine)
-    with baseline.local_model(request.baseline_model, given.baseline_model_uri) as compared:
+    with baseline.local_model(request.baseline_model, chosen, found) as compared:
         if compared is not None:
             baseline.check(compared, examples, spec)
         paths = [request.model] if compared is None else [request.model, compared]

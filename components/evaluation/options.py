@@ -7,6 +7,7 @@ from typing import Any
 from kfp_tabular.components.common.documents import at_least, between, one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.processing.processing_settings import processing_option
+from kfp_tabular.components.common.registry.address import TRACKING_URI
 
 HOLM, BENJAMINI_HOCHBERG = "holm", "benjamini-hochberg"
 
@@ -20,6 +21,12 @@ class EvaluationOptions:
         1000
     """
 
+    baseline: str = option(
+        "",
+        """The registered model to compare with: `champion` or another alias of `model_name`, or
+        `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Without a champion yet, the trivial model
+        alone. Empty: none.""",
+    )
     baseline_model_uri: str = option(
         "",
         """URI of a model to compare with, instead of the artifact `baseline_model`: a directory, a
@@ -121,6 +128,10 @@ class EvaluationOptions:
         "", "What the model is for and what it is not for, as text for the model card."
     )
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
+    model_name: str = option(
+        "model", "The registered model that an alias in `baseline` belongs to."
+    )
+    tracking_uri: str = option("", TRACKING_URI)
     processing: Mapping[str, Any] = processing_option()
 
     def all_slice_columns(self) -> list[str]:

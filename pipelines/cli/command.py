@@ -20,6 +20,7 @@ from kfp_tabular.pipelines.cli.compile import compile_command
 from kfp_tabular.pipelines.cli.completion import completion_command
 from kfp_tabular.pipelines.cli.config_schema import config_schema_command
 from kfp_tabular.pipelines.cli.demo import demo_command
+from kfp_tabular.pipelines.cli.models import models_command
 from kfp_tabular.pipelines.cli.new import new_command
 from kfp_tabular.pipelines.cli.params import params_command
 from kfp_tabular.pipelines.cli.predict import predict_command
@@ -102,6 +103,7 @@ for _subcommand in (
     run_command,
     runs_command,
     ui_command,
+    models_command,
     predict_command,
     show_command,
     prune_command,

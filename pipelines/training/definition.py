@@ -29,6 +29,7 @@ TRAINING = PipelineDefinition(
             "tune-hyperparameters",
             "train-model",
             "evaluate-model",
+            "register-model",
             "deploy-model",
         ]
     ),

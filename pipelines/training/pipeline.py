@@ -1,4 +1,4 @@
-"""The training pipeline: ingest, validate, transform, tune, train, evaluate, deploy."""
+"""The training pipeline: ingest, validate, transform, tune, train, evaluate, register, deploy."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from kfp_tabular.components import (
     deploy_model,
     evaluate_model,
     ingest_data,
+    register_model,
     train_model,
     transform_features,
     tune_hyperparameters,
@@ -100,11 +101,14 @@ def training_pipeline(
     fairness_columns: list[str] = [],
     fairness_thresholds: dict[str, Any] = {},
     intended_use: str = "",
+    baseline: str = "",
     baseline_model_uri: str = "",
     model_name: str = "model",
     model_repository: str = "",
     deployment_backend: str = "local",
     service: dict[str, Any] = {},
+    signing_key: str = "",
+    tracking_uri: str = "",
     seed: int = 0,
     processing: dict[str, Any] = {},
 ) -> None:
@@ -323,6 +327,9 @@ def training_pipeline(
             `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
             {"max_gap": 0.1}}`, also with `column`.
         intended_use: What the model is for and what it is not for, as text for the model card.
+        baseline: The registered model to compare with: `champion` or another alias of
+            `model_name`, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Without a champion yet,
+            the trivial model alone. Empty: none.
         baseline_model_uri: URI of a model to compare with, instead of the artifact
             `baseline_model`: a directory, a local path or on an object store (`gs://`, `s3://`), or
             `<repository>/<name>` for the newest version that `deploy_model` published there. Empty:
@@ -337,6 +344,12 @@ def training_pipeline(
         service: For `kserve`: resources of the endpoint and the rollout strategy, such as
             `{"strategy": "canary", "steps": [10, 50, 100], "soak_seconds": 120}`. The deployment
             guide lists all keys.
+        signing_key: File of a private key (PEM, an elliptic curve) to sign the model with: a
+            mounted secret. The endpoint verifies the signature if it has the public key. Empty: not
+            signed.
+        tracking_uri: The registry of models: an MLflow server (`http://`), a file
+            (`sqlite:///...`), Kubeflow's Model Registry (`model-registry+http://`), or `none`.
+            Empty: that of `MLFLOW_TRACKING_URI`, or of the local run; on a cluster without it none.
         seed: Seed of training, search and evaluation.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.
@@ -444,7 +457,10 @@ def training_pipeline(
     evaluation = evaluate_model(
         examples=examples,
         model=training.outputs["model"],
+        baseline=baseline,
         baseline_model_uri=baseline_model_uri,
+        model_name=model_name,
+        tracking_uri=tracking_uri,
         split=evaluation_split,
         slice_columns=slice_columns,
         thresholds=thresholds,
@@ -465,6 +481,15 @@ def training_pipeline(
         seed=seed,
         processing=processing,
     )
+    registration = register_model(
+        model=training.outputs["model"],
+        evaluation=evaluation.outputs["evaluation"],
+        golden_examples=evaluation.outputs["golden_examples"],
+        blessed=evaluation.outputs["Output"],
+        model_name=model_name,
+        tracking_uri=tracking_uri,
+        run_id=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+    )
     with dsl.If(evaluation.outputs["Output"] == True, name="blessed"):  # noqa: E712 - a KFP condition
         deploy_model(
             model=training.outputs["model"],
@@ -473,5 +498,8 @@ def training_pipeline(
             model_repository=model_repository,
             backend=deployment_backend,
             service=service,
+            registered_version=registration.outputs["version"],
+            signing_key=signing_key,
+            tracking_uri=tracking_uri,
             run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         )

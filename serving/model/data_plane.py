@@ -72,4 +72,5 @@ def model_metadata(model: ServedModel, version: str | None = None) -> dict[str, 
         "platform": "tensorflow_savedmodel",
         "inputs": v2_tensors.input_metadata(loaded.predictor.interface),
         "outputs": v2_tensors.output_metadata(loaded.predictor.interface),
+        **({"parameters": {"digest": loaded.digest}} if loaded.digest else {}),
     }

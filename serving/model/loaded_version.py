@@ -28,6 +28,7 @@ class LoadedVersion:
 
     Attributes:
         version: The name of the version's directory, or else a digest of its content.
+        digest: The digest of its content; empty where digests are off.
         predictor: The model.
         batcher: Predicts the rows of requests.
         load_seconds: How long loading and warm-up took.
@@ -38,6 +39,7 @@ class LoadedVersion:
     predictor: Predictor
     batcher: Batcher
     load_seconds: float
+    digest: str = ""
     requests: int = 0
 
 
@@ -100,7 +102,9 @@ class VersionLoader:
 
     def _load(self, found: ModelVersion) -> LoadedVersion:
         begin = time.monotonic()
-        check = VersionCheck(self.settings.max_model_mib, self.settings.digests)
+        check = VersionCheck(
+            self.settings.max_model_mib, self.settings.digests, self.settings.public_key
+        )
         digest = check.check(found.directory, begin + (self.settings.load_seconds or math.inf))
         predictor = Predictor.load(found.directory)
         predictor.warm_up([self.batches.batch_rows])
@@ -117,4 +121,5 @@ class VersionLoader:
                 predictor.check,
             ),
             load_seconds=time.monotonic() - begin,
+            digest=digest,
         )

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kfp_tabular.components.common.artifacts import file_digests, lineage, model_document
+from kfp_tabular.components.common.artifacts import (
+    file_digests,
+    lineage,
+    model_document,
+    model_signature,
+)
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.model.version_files import (
@@ -40,10 +45,12 @@ class VersionCheck:
     Attributes:
         max_model_mib: The size of all files together.
         digests: What to do about digests.
+        public_key: File of the key that versions must be signed with; empty for none.
     """
 
     max_model_mib: int
     digests: DigestPolicy
+    public_key: str = ""
 
     def check(self, directory: Path, until: float) -> str:
         """Check a version.
@@ -79,6 +86,9 @@ class VersionCheck:
                     f"{by_name[name].path}: {-(-by_name[name].size // 2**20)} MiB; at most "
                     f"{most // 2**20} are read."
                 )
+        if self.public_key:
+            # Before anything of it is parsed, and whatever is decided about digests.
+            model_signature.verify(directory, Path(self.public_key))
         _check_assets(by_name[SAVED_MODEL])
         return "" if self.digests == "off" else self._verify(directory, by_name, until)
 

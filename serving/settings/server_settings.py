@@ -216,6 +216,13 @@ class ModelSettings:
         "check none",
         metavar="check|require|off",
     )
+    public_key: str = _setting(
+        "",
+        text_values.text,
+        "the public key (PEM) that a version must be signed with; others are not loaded",
+        metavar="FILE",
+        shown_default="none, signatures are not verified",
+    )
     max_model_mib: int = _setting(
         4096,
         text_values.whole_number(1),

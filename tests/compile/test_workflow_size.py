@@ -59,6 +59,7 @@ ADDED_SINCE = {
     "train_model": ("budget_seconds", "calibration"),
     "evaluate_model": (
         "accept",
+        "baseline",
         "entity_columns",
         "explanation_repetitions",
         "explanation_rows",
@@ -68,12 +69,18 @@ ADDED_SINCE = {
         "false_negative_cost",
         "false_positive_cost",
         "intended_use",
+        "model_name",
         "outcome_values",
         "processing",
         "slice_correction",
+        "tracking_uri",
     ),
+    "deploy_model": ("registered_version", "signing_key", "tracking_uri"),
 }
 """By component, the arguments that it did not have in those runs."""
+
+TASKS_SINCE = ("register-model",)
+"""Tasks that the pipeline did not have in those runs."""
 
 DOCSTRING_BYTES_THEN = {
     "ingest_data": 3_455,
@@ -81,6 +88,7 @@ DOCSTRING_BYTES_THEN = {
     "transform_features": 3_224,
     "train_model": 5211,
     "evaluate_model": 3_611,
+    "deploy_model": 2940,
 }
 """By component, the length of its docstring in those runs."""
 
@@ -134,7 +142,21 @@ def with_source() -> dict[str, Any]:
 
 
 def without_what_was_added(document: dict[str, Any]) -> None:
-    """Remove the arguments that were added since the measurement, and cut the docstrings."""
+    """Remove the tasks and arguments that were added since the measurement; cut the docstrings."""
+    for task in TASKS_SINCE:
+        component = document["components"].pop(f"comp-{task}")
+        del document["deploymentSpec"]["executors"][component["executorLabel"]]
+        del document["root"]["dag"]["tasks"][task]
+        for inner in document["root"]["dag"]["tasks"].values():
+            inner["dependentTasks"] = [
+                name for name in inner.get("dependentTasks", []) if name != task
+            ]
+    inside = ("register-model-version", "signing_key", "tracking_uri")
+    channels = {f"pipelinechannel--{name}" for name in inside}
+    for holder in (*tasks(document), *document["components"].values()):
+        for definitions in (holder.get("inputs", {}), holder.get("inputDefinitions", {})):
+            for name in channels & definitions.get("parameters", {}).keys():
+                del definitions["parameters"][name]
     for name, added in ADDED_SINCE.items():
         reference = f"comp-{name.replace('_', '-')}"
         component = document["components"][reference]
@@ -341,7 +363,7 @@ def test_a_large_component_is_refused_by_name(tmp_path: Path) -> None:
 
     message = str(refused.value)
     assert re.search(
-        r"Workflow would take about \d{3} KB on a cluster, and at most 700 KB", message
+        r"Workflow would take about \d{3} KB on a cluster, and at most 800 KB", message
     )
     assert re.search(r"Largest tasks: bulky \d{3} KB, small \d+ KB\. Shorten", message)
     assert "\n" not in message
@@ -484,7 +506,7 @@ def test_the_limits_are_said_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs/decisions/workflow-size.md").read_text()
 
     for figure in (
-        "700 KB",
+        "800 KB",
         "1 MiB",
         f"{MEASURED_WITH_SOURCE:,}",
         f"{MEASURED_WITHOUT_DOCSTRINGS:,}",
@@ -500,6 +522,6 @@ def test_compile_prints_the_estimate(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert re.fullmatch(
         rf"{re.escape(str(output))}: \d+ bytes\. "
-        r"Workflow on a cluster: about \d{3} KB of at most 700 KB\.\n",
+        r"Workflow on a cluster: about \d{3} KB of at most 800 KB\.\n",
         done.output,
     )

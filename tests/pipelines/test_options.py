@@ -36,6 +36,7 @@ REQUIRED = {
 OWN_DESCRIPTIONS: Mapping[tuple[str, str], str] = {
     ("training", "label"): "Each of its components describes what it does with the label.",
     ("training", "exclude"): "Ingestion does not read them, and the model does not see them.",
+    ("training", "model_name"): "Evaluation, registration and deployment use it differently.",
     ("training", "slice_columns"): "Ingestion reads them, and evaluation measures by them.",
     ("validation", "label"): "Both of its components describe what they do with the label.",
     ("training", "seed"): "Search and training draw other random numbers than the evaluation.",

@@ -42,7 +42,9 @@ def run(request: DeploymentRequest) -> Deployment:
         len(golden.instances),
         difference,
     )
-    published = model_repository.publish(request.model, root, options.model_name)
+    published = model_repository.publish(
+        request.model, root, options.model_name, options.signing_key
+    )
     state = "published" if published.is_new else "already published:"
     _logger.info("%s %s", state, published.path)
     page = deployment_summary.markdown(options.model_name, published, golden, difference)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import lineage, model_signature
 from kfp_tabular.components.common.storage import writability
 
 _VERSION = re.compile(r"[0-9]+")
@@ -58,7 +58,7 @@ def versions(directory: Path) -> dict[int, Path]:
     }
 
 
-def publish(model: Path, root: Path, name: str) -> PublishedVersion:
+def publish(model: Path, root: Path, name: str, signing_key: str = "") -> PublishedVersion:
     """Add a model to a repository as its newest version.
 
     Publishers of the same model take turns by a file lock. On a file system that does not keep
@@ -69,6 +69,7 @@ def publish(model: Path, root: Path, name: str) -> PublishedVersion:
         model: Directory of the model artifact.
         root: The repository; created if it does not exist.
         name: The model's name in it.
+        signing_key: File of the private key to sign it with; empty for none.
 
     Returns:
         The new version; or the newest one where it already holds exactly this model, so that a
@@ -94,7 +95,7 @@ def publish(model: Path, root: Path, name: str) -> PublishedVersion:
         with _locked(directory):
             for leftover in directory.glob(f"{_PARTIAL}*"):
                 files.remove(leftover)
-            return _publish(model, directory)
+            return _publish(model, directory, signing_key)
     except PermissionError as error:
         # Such as an earlier version, or what an interrupted publisher left, of another user.
         raise writability.denied(Path(error.filename or directory), ARGUMENT, error) from error
@@ -126,17 +127,24 @@ def check_writable(root: Path, name: str) -> None:
         raise writability.denied(lock, ARGUMENT, error)
 
 
-def _publish(model: Path, directory: Path) -> PublishedVersion:
+def _publish(model: Path, directory: Path, signing_key: str) -> PublishedVersion:
     digest = lineage.digest(model)
     existing = versions(directory)
     newest = max(existing, default=0)
-    if existing and lineage.digest(existing[newest]) == digest:
+    signed = existing and (existing[newest] / model_signature.FILE_NAME).is_file()
+    same = existing and lineage.digest(existing[newest]) == digest
+    # A version never changes, so what was published without a signature gets a version of its own.
+    if same and (signed or not signing_key):
         return PublishedVersion(existing[newest], newest, is_new=False)
     partial = directory / f"{_PARTIAL}{uuid.uuid4().hex[:8]}"
     try:
         shutil.copytree(model, partial)
         if lineage.digest(partial) != digest:
             raise OSError(f"{partial}: the copy of {model} differs from it.")
+        if signing_key:
+            files.remove(partial / model_signature.FILE_NAME)
+            signature = model_signature.sign(partial, Path(signing_key))
+            files.write_text(partial / model_signature.FILE_NAME, signature)
         version = _claim_version(partial, directory)
     finally:
         files.remove(partial)

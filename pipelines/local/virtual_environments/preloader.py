@@ -14,10 +14,13 @@ from types import TracebackType
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.pipelines.environments.location import Environments
 
+_MLFLOW = "kfp_tabular.components.common.tracking.mlflow_client:load"
+
 MODULES = {
     "tfdv": ("kfp_tabular.components.common.statistics.lean_tfdv:load",),
     "tensorflow": ("tensorflow", "tf_keras", "tensorflow_transform.beam"),
-    "serving": ("tensorflow",),
+    "serving": ("tensorflow", _MLFLOW),
+    "launcher": (_MLFLOW,),
 }
 """By image, what its tasks import and takes seconds to load: modules, or MODULE:FUNCTION."""
 

@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.serving.http.request_handlers import RequestHandlers
 from kfp_tabular.serving.protocol.routes import RouteName
@@ -100,8 +101,9 @@ def test_a_regression_model_predicts_like_the_exported_model(client, model_direc
     assert v2["id"]
 
 
-def test_the_v2_metadata_describes_the_tensors(client):
+def test_the_v2_metadata_describes_the_tensors(client, model_directory):
     metadata = client("multiclass").get("/v2/models/fraud").json()
+    digest = lineage.digest(model_directory("multiclass"))
     assert metadata == {
         "name": "fraud",
         "versions": ["7"],
@@ -124,6 +126,7 @@ def test_the_v2_metadata_describes_the_tensors(client):
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},
             {"name": "classes", "datatype": "BYTES", "shape": [-1]},
         ],
+        "parameters": {"digest": digest},
     }
     assert client("multiclass").get("/v2/models/fraud/versions/7").json() == metadata
 

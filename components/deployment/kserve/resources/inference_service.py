@@ -62,6 +62,8 @@ COLORS = ("blue", "green")
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _AUTH_PATH = "/var/run/kfp-tabular/auth"
+_SIGNING_PATH = "/var/run/kfp-tabular/signing"
+_PUBLIC_KEY = "public_key.pem"
 _HEXADECIMAL_DIGITS = 12
 _DEFAULT_CORES = 1
 """CPU limit of custom predictors and of the TensorFlow Serving runtime in KServe."""
@@ -288,6 +290,9 @@ def _predictor(spec: EndpointSpec, name: str, rollout: str) -> dict[str, Any]:
         predictor["model"] = _model(spec, name)
     if settings.auth_secret:
         volumes.append({"name": "auth", "secret": {"secretName": settings.auth_secret}})
+    if settings.public_key_secret:
+        secret = {"secretName": settings.public_key_secret}
+        volumes.append({"name": "signing", "secret": secret})
     if volumes:
         predictor["volumes"] = volumes
     return predictor
@@ -407,7 +412,7 @@ def _model(spec: EndpointSpec, name: str) -> dict[str, Any]:
         model["imagePullPolicy"] = settings.image_pull_policy
     if _environment(settings):
         model["env"] = _environment(settings)
-    if settings.auth_secret:
+    if _mounts(settings):
         model["volumeMounts"] = _mounts(settings)
     # KServe appends arguments to those of the runtime, and the last one wins.
     arguments = []
@@ -437,13 +442,22 @@ def _environment(settings: ServiceSettings) -> list[dict[str, str]]:
     found = [{"name": name, "value": literal(value)} for name, value in settings.env.items()]
     if settings.auth_secret:
         found.append({"name": "KFP_TABULAR_SERVING_AUTH_KEYS", "value": _AUTH_PATH})
+    if settings.public_key_secret:
+        key = f"{_SIGNING_PATH}/{_PUBLIC_KEY}"
+        found.append({"name": "KFP_TABULAR_SERVING_PUBLIC_KEY", "value": key})
     return found
 
 
 def _mounts(settings: ServiceSettings) -> list[dict[str, Any]]:
-    if not settings.auth_secret:
-        return []
-    return [{"name": "auth", "mountPath": _AUTH_PATH, "readOnly": True}]
+    places = (
+        ("auth", settings.auth_secret, _AUTH_PATH),
+        ("signing", settings.public_key_secret, _SIGNING_PATH),
+    )
+    return [
+        {"name": name, "mountPath": path, "readOnly": True}
+        for name, secret, path in places
+        if secret
+    ]
 
 
 def _amounts(settings: ServiceSettings) -> dict[str, Mapping[str, str]]:

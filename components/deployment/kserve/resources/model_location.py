@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from kfp_tabular.components.common import storage
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common import files, storage
+from kfp_tabular.components.common.artifacts import lineage, model_signature
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.volumes import Volume
 from kfp_tabular.components.common.storage import writability
@@ -17,6 +17,9 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
     TENSORFLOW,
     ServiceSettings,
 )
+
+MODEL_REGISTRY = "model-registry://"
+"""The scheme that the storage initializer of Kubeflow's Model Registry resolves."""
 
 _COMPLETE = "_complete.json"
 _KSERVE_SCHEMES = ("pvc://", "s3://", "gs://", "https://", "http://", "hf://", "oci://")
@@ -48,6 +51,19 @@ def locate(request: DeploymentRequest, model: DeployedModel, settings: ServiceSe
         's3://mlpipeline/run/model'
     """
     options = request.options
+    found = _located(request, model, settings)
+    if not settings.model_registry:
+        return found
+    if not options.registered_version:
+        raise UserError(
+            "service.model_registry: this model is not registered; deploy it with "
+            "registered_version and the tracking_uri of Kubeflow's Model Registry."
+        )
+    return f"{MODEL_REGISTRY}{options.model_name}/{options.registered_version}"
+
+
+def _located(request: DeploymentRequest, model: DeployedModel, settings: ServiceSettings) -> str:
+    options = request.options
     if not options.model_repository:
         if settings.runtime == TENSORFLOW:
             raise UserError(
@@ -55,11 +71,16 @@ def locate(request: DeploymentRequest, model: DeployedModel, settings: ServiceSe
                 "artifact is not. Give model_repository, to publish the model there."
             )
         uri = request.model_uri or str(request.model)
-        return storage_uri(uri, "model", settings.volumes)
+        found = storage_uri(uri, "model", settings.volumes)
+        if options.signing_key:
+            _sign(request.model, uri, options.signing_key)
+        return found
     version = lineage.content_version(model.digest)
     folder = f"{options.model_repository.rstrip('/')}/{options.model_name}/{version}"
     found = storage_uri(folder, "model_repository", settings.volumes)
     _publish(request.model, folder, version, model.digest)
+    if options.signing_key:
+        _sign(request.model, f"{folder}/{version}", options.signing_key)
     return found
 
 
@@ -133,6 +154,23 @@ def _publish_here(directory: Path, target: Path, digest: str) -> None:
         raise UserError(f"model_repository: cannot write {target}: {error.strerror}.") from error
     if lineage.digest(target) != digest:
         raise _occupied(str(target))
+
+
+def _sign(model: Path, uri: str, key: str) -> None:
+    """Put the signature of a model beside its files, unless one is there.
+
+    The endpoint loads the model after this, and no digest covers the signature.
+    """
+    signature = model_signature.sign(model, Path(key))
+    location = parse(uri)
+    if location.is_local:
+        target = location.path / model_signature.FILE_NAME
+        if not target.exists():
+            files.write_text(target, signature)
+        return
+    folder = storage.Folder(uri)
+    if folder.stat(model_signature.FILE_NAME) is None:
+        folder.write_text(model_signature.FILE_NAME, signature)
 
 
 def _occupied(folder: str) -> UserError:

@@ -45,7 +45,9 @@ VISIBILITY_LABELS = {
 _RUNTIME_NAMES = {SERVING_RUNTIME: "kfp-tabular", TENSORFLOW: "kserve-tensorflow-serving"}
 _MODES = {DIRECT: STANDARD, CANARY: KNATIVE, BLUE_GREEN: STANDARD}
 # Variables that KServe and this project set.
-_RESERVED_VARIABLES = frozenset({"STORAGE_URI", "KFP_TABULAR_SERVING_AUTH_KEYS"})
+_RESERVED_VARIABLES = frozenset(
+    {"STORAGE_URI", "KFP_TABULAR_SERVING_AUTH_KEYS", "KFP_TABULAR_SERVING_PUBLIC_KEY"}
+)
 _OWN_PREFIXES = ("kfp-tabular.dev/", "internal.serving.kserve.io/")
 _OWN_KEYS = {
     "app.kubernetes.io/managed-by": "",
@@ -201,6 +203,11 @@ class ServiceSettings(WorkloadSettings):
         env: Environment variables, such as the serving runtime's `KFP_TABULAR_SERVING_...`.
         auth_secret: A Secret with the keys that clients must present one of (runtimes `image` and
             `serving_runtime`).
+        public_key_secret: A Secret whose `public_key.pem` is the public key of `signing_key`: the
+            endpoint loads no model that is not signed with it (runtimes `image` and
+            `serving_runtime`).
+        model_registry: Whether `storageUri` is `model-registry://NAME/VERSION`, for clusters whose
+            KServe has the storage initializer of Kubeflow's Model Registry.
         logger: KServe's payload logger; None for none.
         batcher: KServe's batcher; None for none. The project's own runtime batches by itself.
         timeout_seconds: Time limit of a request; None for KServe's default.
@@ -246,6 +253,8 @@ class ServiceSettings(WorkloadSettings):
     volumes: tuple[Volume, ...] = ()
     env: Mapping[str, str] = mapping(_check_variables)
     auth_secret: str = checked(documents.resource_name)
+    public_key_secret: str = checked(documents.resource_name)
+    model_registry: bool = False
     labels: Mapping[str, str] = mapping(_labels)
     annotations: Mapping[str, str] = mapping(_annotations)
     logger: PayloadLogger | None = None
@@ -307,6 +316,11 @@ def _check_runtime(settings: ServiceSettings) -> None:
     if settings.runtime == TENSORFLOW and settings.auth_secret:
         raise ValueError(
             "auth_secret does not apply to runtime tensorflow: TensorFlow Serving checks no keys"
+        )
+    if settings.runtime == TENSORFLOW and settings.public_key_secret:
+        raise ValueError(
+            "public_key_secret does not apply to runtime tensorflow: TensorFlow Serving verifies "
+            "no signatures"
         )
     if settings.runtime == TENSORFLOW and settings.batcher is not None:
         # It rejects NaN, and rounds the smallest int64 to a number beyond int64.

@@ -1,0 +1,1 @@
+"""Registration of a trained model as a version that a registry knows, with its documents."""

@@ -1,0 +1,1 @@
+"""What `kfp-tabular models` shows of registered models, and how it deploys them again."""
