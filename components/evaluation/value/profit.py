@@ -188,11 +188,14 @@ def describe(found: Profit, weights: Floats, baseline: Profit | None = None) -> 
     """
     curve, drawn = found.curve(), found.replicates(weights)
     best, own = found.place(found.best()), found.place(found.decision)
-    gap = drawn - drawn[:, [best]]
+    # With a few entities, a resample may have no row at all.
+    some = drawn[np.isfinite(drawn).all(axis=1)]
+    some = some if len(some) else curve[None, :]
+    gap = some - some[:, [best]]
     # Thresholds that in 2.5% of the resamples, or more, do at least as well as the best.
     good = np.flatnonzero(np.quantile(gap, (1 + bootstrap.CONFIDENCE) / 2, axis=0) >= 0)
     tail = (1 - bootstrap.CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(some, [tail, 1 - tail], axis=0)
     shown = np.flatnonzero(found.thresholds <= 1)
     change = None
     if baseline is not None:
@@ -211,7 +214,7 @@ def describe(found: Profit, weights: Floats, baseline: Profit | None = None) -> 
         "best": {"threshold": found.best(), **_figure(float(curve[best]), drawn[:, best])},
         "own": {"threshold": found.decision, **_figure(float(curve[own]), drawn[:, own])},
         "gain": _figure(float(curve[best] - curve[own]), drawn[:, best] - drawn[:, own]),
-        "as_good": [float(found.thresholds[good[0]]), float(found.thresholds[good[-1]])],
+        "as_good": [round(float(found.thresholds[at]), 7) for at in (good[0], good[-1])],
         "none": float(curve[-1]),
         "all": float(curve[0]),
         "change": change,

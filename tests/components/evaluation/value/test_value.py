@@ -193,3 +193,14 @@ def test_the_interval_of_the_best_threshold_and_of_the_change():
 def test_no_rows_have_no_profit():
     found = ProfitSums(0.5).result()
     assert np.isnan(found.curve()).all()
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_few_entities_leave_resamples_without_rows(groups):
+    made = Rows(500, 0, gaps=0)
+    _, scores, *worth = made.part(0, 500)
+    sums = ProfitSums(0.5)
+    sums.add(np.arange(500) % groups, scores, *worth)
+    found = profit.describe(sums.result(), bootstrap.weights(300, 0), sums.result())
+    assert found["as_good"][0] <= found["best"]["threshold"] <= found["as_good"][1]
+    assert np.isfinite(found["curve"]["low"]).all()
