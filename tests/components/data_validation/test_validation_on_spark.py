@@ -24,6 +24,7 @@ from kfp_tabular.components.data_validation.options import ValidationOptions
 from tests.accumulator_laws import RELATIVE, assert_same
 from tests.components.small_examples import WriteExamples
 from tests.servers.stores import s3  # noqa: F401 - a fixture
+from tests.deadly_engine import DeadlyEngine
 from tests.spark_cluster import Cluster
 
 ROWS = 2_100
@@ -76,8 +77,12 @@ def test_equal_to_one_machine(
     assert len(example_pieces.pieces(examples, "train")) == 7
     parts = outputs(examples, tmp_path / "parts", LocalEngine(2))
     spread = outputs(examples, tmp_path / "spread", spark)
+    # Every fold and map loses an executor.
+    deadly = DeadlyEngine(spark, tmp_path / "deaths")
+    lost = outputs(examples, tmp_path / "lost", deadly)
 
-    for folder in (parts, spread):
+    assert deadly.killed >= 1
+    for folder in (parts, spread, lost):
         for file in (
             "schema/schema.pbtxt",
             "anomalies/anomalies.json",

@@ -5,6 +5,7 @@ from kfp_tabular.components.common.processing import engines
 from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from tests import accumulator_laws
+from tests.deadly_engine import DeadlyEngine
 
 
 def test_equal_to_one_machine(cluster, data, export, tmp_path, monkeypatch):
@@ -25,7 +26,12 @@ def test_equal_to_one_machine(cluster, data, export, tmp_path, monkeypatch):
     monkeypatch.setattr(example_pieces, "ROWS_PER_PIECE", 1)
     with engines.opened(cluster.document(), "evaluate-model") as opened:
         spread = run(request("spread"), opened.engine).document
+        # Every fold and map loses an executor.
+        deadly = DeadlyEngine(opened.engine, tmp_path / "deaths")
+        lost = run(request("lost"), deadly).document
 
-    accumulator_laws.assert_same(spread, here, 1e-9, 1e-15)
-    golden = [tmp_path / name / "golden" / "golden.json" for name in ("here", "spread")]
-    assert golden[0].read_bytes() == golden[1].read_bytes()
+    assert deadly.killed >= 1
+    for document in (spread, lost):
+        accumulator_laws.assert_same(document, here, 1e-9, 1e-15)
+    golden = [tmp_path / name / "golden" / "golden.json" for name in ("here", "spread", "lost")]
+    assert len({each.read_bytes() for each in golden}) == 1
