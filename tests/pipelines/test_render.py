@@ -26,7 +26,7 @@ from kfp_tabular.components.common.kubernetes.client.resource_kinds import (
     Kind,
 )
 from kfp_tabular.components.common.processing.processing_settings import DATA_TASKS
-from kfp_tabular.pipelines import configuration, render
+from kfp_tabular.pipelines import configuration, registry, render
 from kfp_tabular.pipelines.cli import cli
 from kfp_tabular.pipelines.training.definition import TRAINING
 from tests.cluster import schemas
@@ -207,9 +207,11 @@ SPARK: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("task", DATA_TASKS)
 def test_a_spark_application_is_what_the_data_task_would_make(task: str) -> None:
+    definition = next(each for each in registry.PIPELINES.values() if task in each.tasks)
     known = render.RunTime(namespace="team", data_task=task, pipeline_root="s3://b/root")
-    config = parse({"processing": SPARK})
-    rendered = render.render("spark-application", TRAINING, config, known)
+    document = {"parameters": {"processing": SPARK}}
+    config = configuration.parse(document, "cluster.yaml", definition.tasks)
+    rendered = render.render("spark-application", definition, config, known)
     resource = rendered.resource
 
     name = resource["metadata"]["name"]
