@@ -106,7 +106,8 @@ def _read(rejected: Path, unlabelled: str) -> _Lost:
     """
     reasons: Counter[str] = Counter()
     firsts: dict[str, Mapping[str, Any]] = {}
-    kept, rows = [rejected_rows.SCHEMA.empty_table()], 0
+    kept: list[pa.RecordBatch] = []
+    rows = 0
     with pq.ParquetFile(rejected / rejected_rows.FILE_NAME) as parquet:
         for batch in parquet.iter_batches():
             names = batch.column("reason").to_pylist()
@@ -117,9 +118,10 @@ def _read(rejected: Path, unlabelled: str) -> _Lost:
             if rows < _MOST_ROWS:
                 labelled = pa.Table.from_batches([batch])
                 labelled = labelled.filter(pc.not_equal(labelled["reason"], unlabelled))
-                kept.append(labelled.slice(0, _MOST_ROWS - rows))
-                rows += kept[-1].num_rows
-    return _Lost(reasons, firsts, pa.concat_tables(kept))
+                labelled = labelled.slice(0, _MOST_ROWS - rows)
+                kept.extend(labelled.to_batches())
+                rows += labelled.num_rows
+    return _Lost(reasons, firsts, pa.Table.from_batches(kept, rejected_rows.SCHEMA))
 
 
 def _check_labels(source: Source, label: str, table: pa.Table, kept: Mapping[str, int]) -> None:

@@ -42,6 +42,7 @@ TASKS = [
     "tune-hyperparameters",
     "train-model",
     "evaluate-model",
+    "register-model",
     "deploy-model",
 ]
 

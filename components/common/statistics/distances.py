@@ -207,7 +207,7 @@ class Bins:
 
         Example:
             >>> Bins.of([0, 1, 1, 1, 2]).count(np.array([0.5, 1, 1, np.nan, 7])).tolist()
-            [0, 0, 1, 2, 0, 0, 1]
+            [0, 1, 2, 0, 1]
         """
         kind = numbers.dtype if numbers.dtype.kind == "f" else np.dtype(np.float64)
         edges = self.edges.astype(kind)
