@@ -1,6 +1,7 @@
 """Fixtures and rules for the whole suite."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ os.environ["MLFLOW_TRACKING_URI"] = "none"
 if TYPE_CHECKING:
     from tests.beam_services import Services
     from tests.spark_cluster import Cluster
+
+# A shell that starts the tests in the background lets them, and what they start, ignore ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine must not fail a test.
 settings.register_profile("default-without-deadline", deadline=None)

@@ -20,7 +20,8 @@ def broken(block: Block) -> Iterator[Block]:
     if block.kind in ("output", "picture"):
         return
     if block.kind == "synopsis":
-        yield replace(block, code=block.code.replace("--", "--x-", 1))
+        known = "--" if "--" in block.code else "kfp-tabular "
+        yield replace(block, code=block.code.replace(known, f"{known}x-", 1))
     elif block.language == "sh":
         yield from _broken_commands(block)
     elif block.language == "yaml":
