@@ -1,4 +1,4 @@
-"""Ingestion and transform while every fold and map loses an executor: the results of one machine."""
+"""Ingestion and transform while each fold and map loses an executor: one machine's results."""
 
 from pathlib import Path
 

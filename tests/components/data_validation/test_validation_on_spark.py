@@ -23,8 +23,8 @@ from kfp_tabular.components.data_validation import validate
 from kfp_tabular.components.data_validation.options import ValidationOptions
 from tests.accumulator_laws import RELATIVE, assert_same
 from tests.components.small_examples import WriteExamples
-from tests.servers.stores import s3  # noqa: F401 - a fixture
 from tests.deadly_engine import DeadlyEngine
+from tests.servers.stores import s3  # noqa: F401 - a fixture
 from tests.spark_cluster import Cluster
 
 ROWS = 2_100
