@@ -16,6 +16,8 @@ REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 os.environ.update(ENVIRONMENT)
 # Tests run tasks; those of the cache name a folder for it.
 os.environ["KFP_TABULAR_CACHE"] = "off"
+# Beam's gRPC has threads that crash in a process forked beside them, as pyspark forks Java.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 # Those of tracking name a store.
 os.environ["MLFLOW_TRACKING_URI"] = "none"
 

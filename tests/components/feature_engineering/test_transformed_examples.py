@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.examples import (
     ShardDestination,
 )
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
+from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -181,7 +182,7 @@ def test_another_process_transforms_a_piece(whole, tmp_path):
         TransformedColumn("zone", size=8),
     ]
     apply = transformed_examples.ApplyGraph(
-        str(request.transform_graph),
+        SentDirectory(str(request.transform_graph)),
         tuple(
             RawFeature(name, "float32" if name == "fare" else "string", required=True)
             for name in ("fare", "zone", "day", "tags", "words")
