@@ -32,6 +32,7 @@ def check_domains(
         RequestError: For the first feature with a value to reject; it names the first such row.
 
     Example:
+        >>> import numpy as np
         >>> rule = DomainRule("hour", "hour", "range", low=0, high=23)
         >>> arrays = {"hour": np.array([7, 24])}
         >>> check_domains(arrays, [rule], ValuePolicies(out_of_range="count"), print)
