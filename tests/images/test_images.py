@@ -140,7 +140,8 @@ print(len(sources), len(missing))
 
 
 def test_the_launcher_is_small(engine: Engine) -> None:
-    assert described(engine, images.LAUNCHER)["Size"] < 250e6
+    # A third of it is MLflow's client with the database of its embedded store.
+    assert described(engine, images.LAUNCHER)["Size"] < 400e6
 
 
 def test_the_layers_are_shared(engine: Engine) -> None:

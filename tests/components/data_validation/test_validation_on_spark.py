@@ -1,7 +1,6 @@
 """A validation on a Spark cluster: the outputs of one machine, whatever the cut into pieces."""
 
 import datetime
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts import example_pieces
-from kfp_tabular.components.common.artifacts.examples import Examples, remote_examples
+from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.processing import engines
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.statistics import statistics_files
-from kfp_tabular.components.common.storage import Folder, upload
 from kfp_tabular.components.data_validation import validate
 from kfp_tabular.components.data_validation.options import ValidationOptions
 from tests.accumulator_laws import RELATIVE, assert_same
@@ -94,38 +92,6 @@ def test_equal_to_one_machine(
         assert found.keys() == expected.keys()
         for split, proto in expected.items():
             assert_same(plain(found[split]), plain(proto), RELATIVE)
-
-
-def test_shards_in_a_store(
-    cluster: Cluster,
-    s3: str,  # noqa: F811
-    examples: Examples,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Executors read the store; there is no other folder that both they and the driver know."""
-    here = outputs(examples, tmp_path / "here", None)
-    uri = f"{s3}/{tmp_path.name}/examples"
-    upload(examples.path, uri)
-    monkeypatch.chdir(tmp_path)
-    # The working directory of the process that asks: the executors' is another one.
-    there = Path("/proc/self/cwd")
-    remote_examples.stage(Folder(uri), there / "staged")
-    monkeypatch.setattr(example_pieces, "ROWS_PER_PIECE", 200)
-    conf = {
-        f"spark.executorEnv.{name}": value
-        for name, value in os.environ.items()
-        if name.startswith("AWS_")
-    }
-    with engines.opened(cluster.document(conf=conf), "validate-data") as opened:
-        outputs(Examples(there / "staged"), there / "spread", opened.engine)
-
-    assert [file.name for file in (tmp_path / "staged").rglob("*.*")] == ["_manifest.json"]
-    for file in ("schema/schema.pbtxt", "anomalies/anomalies.json"):
-        assert (tmp_path / "spread" / file).read_bytes() == (here / file).read_bytes(), file
-    expected = statistics_files.read(here / "statistics")
-    for split, found in statistics_files.read(tmp_path / "spread" / "statistics").items():
-        assert_same(plain(found), plain(expected[split]), RELATIVE)
 
 
 def test_values_outside_a_given_schema_are_counted_by_executors(
