@@ -84,8 +84,9 @@ def test_the_same_spec_ran_in_the_images(in_containers: Run, in_environments: Ru
     ]
     assert specs[0] == specs[1]
     tasks = in_containers.summary["tasks"]
-    assert [task["status"] for task in tasks] == ["succeeded"] * 7
-    assert {task["image"] for task in tasks} == {images.TENSORFLOW, images.TFDV, images.SERVING}
+    assert [task["status"] for task in tasks] == ["succeeded"] * 8
+    used = {images.TENSORFLOW, images.TFDV, images.SERVING, images.LAUNCHER}
+    assert {task["image"] for task in tasks} == used
     assert in_containers.summary["blessed"] is True
     versions = json.loads(
         (in_containers.artifact("validate-data", "statistics") / "_lineage.json").read_text()
