@@ -61,6 +61,9 @@ def _measure(
 ) -> None:
     """Run a step on each side in turns, and print a line for each side."""
     more = ["--plain"] if arguments.plain else []
+    if step == "predict":
+        # Versions that it would be compared with have no batch prediction.
+        sides = [side for side in sides if side.package is None]
     found: dict[str, list[dict[str, float]]] = {side.name: [] for side in sides}
     for _ in range(arguments.repeat):
         for side in sides:

@@ -4,9 +4,11 @@
 
 The data is repeated to the size asked for. The steps run with threads, then on a cluster of one
 worker with two cores, of one worker with one core, and of two workers with one core each;
-`--repeat` takes turns. The start of Spark (JVM and executors) is a column of its own and not in the
-rate. Python's imports are in it, those of the task and those of the executors. CPU time is that of
-all processes, the cluster's too. Without `--model`, `kfp-tabular run` trains one on the data.
+`--repeat` takes turns. Each step runs `--rounds` times on the same Spark. The first run includes
+what Java and Python load only once, such as imports of the task and of executors; later runs have a
+line of their own, with a plus. The start of Spark (JVM and executors) is a column and not in the
+rate. CPU time is that of all processes, the cluster's too. Without `--model`, `kfp-tabular run`
+trains one on the data.
 """
 
 import argparse
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--places", nargs="+", choices=PLACES, default=list(PLACES))
     parser.add_argument("--repeat", type=int, default=1, help="turns")
+    parser.add_argument("--rounds", type=int, default=2, help="runs on the same Spark")
     parser.add_argument("--model", type=Path, help="a model artifact for evaluate")
     parser.add_argument("--folder", type=Path, help="where data is written; default: /tmp")
     arguments = parser.parse_args()
@@ -56,9 +59,12 @@ def main() -> None:
             for place in arguments.places:
                 with _side(place, work) as side:
                     for step in arguments.steps:
-                        runs = side.run(step, work / "steps", data, model)
-                        found.setdefault((step, place), []).extend(runs)
-                        _print(step, place, found)
+                        more = ["--rounds", str(arguments.rounds)]
+                        runs = side.run(step, work / "steps", data, model, more)
+                        for run, later in zip(runs, _names(len(runs)), strict=True):
+                            found.setdefault((f"{step}{later}", place), []).append(run)
+                        for later in dict.fromkeys(_names(len(runs))):
+                            _print(f"{step}{later}", place, found)
 
 
 @contextmanager
@@ -74,6 +80,10 @@ def _side(place: str, work: Path) -> Iterator[Side]:
         yield Side(place, cluster.document(), root=os.getpid())
 
 
+def _names(rounds: int) -> list[str]:
+    return ["", *["+"] * (rounds - 1)]
+
+
 def _print(step: str, place: str, found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
     """Print the median of what a step took in a place so far."""
 
@@ -81,11 +91,14 @@ def _print(step: str, place: str, found: dict[tuple[str, str], list[dict[str, fl
         runs = found.get((step, place), [])
         return statistics.median(run[key] for run in runs) if runs else float("nan")
 
+    # Later runs import nothing.
+    kinds = [""] if step.endswith("+") else ["", "imports_"]
+
     def whole(place: str) -> float:
-        return median("seconds", place) + median("imports_seconds", place)
+        return sum(median(f"{kind}seconds", place) for kind in kinds)
 
     def processor(place: str) -> float:
-        return median("processor", place) + median("imports_processor", place)
+        return sum(median(f"{kind}processor", place) for kind in kinds)
 
     print(
         f"{step:<10}{place:<9}{median('start_seconds'):>9.1f}{median('seconds'):>9.1f}"

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="evaluate without explanations")
     parser.add_argument("--root", type=int, default=os.getpid(), help="whose CPU time counts")
     arguments = parser.parse_args()
-    watch = _Watch(arguments.root)
+    watch = Watch(arguments.root)
     run = _step(arguments)
     imports = watch.lap("imports")
     with _engine(arguments) as opened:
@@ -54,7 +54,7 @@ def main() -> None:
             print(json.dumps(found), flush=True)
 
 
-class _Watch:
+class Watch:
     """Takes the time since the last lap: seconds, and CPU time of a process and its children."""
 
     def __init__(self, root: int) -> None:
