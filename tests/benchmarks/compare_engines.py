@@ -122,7 +122,7 @@ def _seen(run: Path) -> dict[str, Any]:
         found[f"assets/{file.name}"] = file.read_bytes()
     found["graph digest"] = json.loads((graph / "_lineage.json").read_text())["digest"]
     evaluation = json.loads((run / "evaluate-model" / "evaluation" / "evaluation.json").read_text())
-    # TensorFlow numbers names in the exported file by process; what the model predicts is compared.
+    # The exported file differs between two runs on one machine, too; its predictions are compared.
     del evaluation["model"]["digest"]
     found["evaluation"] = evaluation
     return found
