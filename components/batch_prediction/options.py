@@ -7,34 +7,23 @@ from typing import Any
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.processing.processing_settings import processing_option
-from kfp_tabular.components.data_ingestion.nested_ways import NESTED_WAYS
-from kfp_tabular.components.data_ingestion.options import AUTO, DATA_FORMATS, CsvOptions
+from kfp_tabular.components.data_ingestion.options import (
+    CsvOptions,
+    check_nested,
+    check_share,
+    data_format_option,
+    data_uri_option,
+)
 
 ALL_COLUMNS = "*"
 REJECT, COUNT, MISSING = "reject", "count", "missing"
-
-
-def _check_share(value: Any) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError("expected a share from 0 to 1")
-
-
-def _check_nested(value: Any) -> None:
-    for way in value.values():
-        if way not in NESTED_WAYS:
-            raise ValueError("expected bag or flatten for each column")
 
 
 @dataclass(frozen=True)
 class BatchPredictionOptions:
     """What to predict for, with which model, and what to write."""
 
-    data_uri: str = option(
-        dataclasses.MISSING,
-        """A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path or a
-        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be compressed
-        (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the same columns.""",
-    )
+    data_uri: str = data_uri_option()
     model: str = option(
         dataclasses.MISSING,
         """The model: its directory, as a local path or a `gs://`, `s3://` or `minio://` URI.""",
@@ -50,11 +39,7 @@ class BatchPredictionOptions:
     write_csv: bool = option(
         False, "Whether to write the predictions as CSV, too: `_csv/part-*.csv`, in order."
     )
-    data_format: str = option(
-        AUTO,
-        "`csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the content.",
-        check=one_of(*DATA_FORMATS),
-    )
+    data_format: str = data_format_option()
     exclude: list[str] = option(
         [], "Columns that are not read, such as nested ones that the model does not take."
     )
@@ -63,7 +48,7 @@ class BatchPredictionOptions:
         """How Parquet columns and TFRecord features with several values per row become columns, by
         column: `flatten` or `bag`, as in training. Columns that the model takes as bags are read as
         bags.""",
-        check=_check_nested,
+        check=check_nested,
     )
     csv: CsvOptions = field(default_factory=CsvOptions)
     unseen_values: str = option(
@@ -87,7 +72,7 @@ class BatchPredictionOptions:
         0.01,
         """The task fails if a larger share of the rows is rejected, from 0 to 1. The predictions
         made so far are kept, so a second attempt with a larger share ends at once.""",
-        check=_check_share,
+        check=check_share,
     )
     statistics_uri: str = option(
         "",

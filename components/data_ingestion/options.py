@@ -62,15 +62,36 @@ def _check_encoding(value: Any) -> None:
         ) from error
 
 
-def _check_share(value: Any) -> None:
+def check_share(value: Any) -> None:
+    """Raise ValueError if a value is no share."""
     if not 0 <= value <= 1:
         raise ValueError("expected a share from 0 to 1")
 
 
-def _check_nested(value: Any) -> None:
+def check_nested(value: Any) -> None:
+    """Raise ValueError if a column has an unknown way to become columns."""
     for way in value.values():
         if way not in NESTED_WAYS:
             raise ValueError("expected bag or flatten for each column")
+
+
+def data_uri_option() -> Any:
+    """Return the option `data_uri`, as every component has it that reads data."""
+    return option(
+        dataclasses.MISSING,
+        """A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path or a
+        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be compressed
+        (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the same columns.""",
+    )
+
+
+def data_format_option() -> Any:
+    """Return the option `data_format`, as every component has it that reads data."""
+    return option(
+        AUTO,
+        "`csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the content.",
+        check=one_of(*DATA_FORMATS),
+    )
 
 
 @dataclass(frozen=True)
@@ -156,17 +177,8 @@ class CsvOptions:
 class IngestionOptions:
     """What to read, and how to type and split it."""
 
-    data_uri: str = option(
-        dataclasses.MISSING,
-        """A file, a directory (all files below it) or a glob (`*`, `?`, `**`): a local path or a
-        `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be compressed
-        (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the same columns.""",
-    )
-    data_format: str = option(
-        AUTO,
-        "`csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the content.",
-        check=one_of(*DATA_FORMATS),
-    )
+    data_uri: str = data_uri_option()
+    data_format: str = data_format_option()
     label: str = option(
         "",
         """The label's column. It must have more than one value; rows without a label are
@@ -177,7 +189,7 @@ class IngestionOptions:
         0.01,
         """The task fails if a larger share of the rows is rejected, from 0 to 1. Rows without a
         label are left out, too, but do not count.""",
-        check=_check_share,
+        check=check_share,
     )
     exclude: list[str] = option(
         [],
@@ -195,7 +207,7 @@ class IngestionOptions:
         column. `flatten`: a column per field (`address.city`), per position of a list (`scores_0`)
         or per key of a map (`settings.theme`). `bag`: lists of numbers or texts stay together as
         one column.""",
-        check=_check_nested,
+        check=check_nested,
     )
     column_types: dict[str, str] = option(
         {},

@@ -2,8 +2,6 @@
 
 import importlib.util
 import math
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,9 +11,9 @@ import pyarrow as pa
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.common.errors import UserError, find_user_error
-from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.environments.location import Environments
+from kfp_tabular.pipelines.environments.module_run import ModuleFailedError, run_module
 
 if TYPE_CHECKING:
     from kfp_tabular.components.common.prediction.saved_model import SavedModel
@@ -56,21 +54,11 @@ def predict(model: Path, rows: pa.Table) -> pa.Table:
         given, predicted = Path(folder) / "rows.arrow", Path(folder) / "predictions.arrow"
         with pa.ipc.new_file(str(given), rows.schema) as writer:
             writer.write_table(rows)
-        command = [str(python), "-m", _MODULE, "--model", str(model)]
-        done = subprocess.run(
-            [*command, "--rows", str(given), "--output", str(predicted)],
-            env={**os.environ, **ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode:
-            lines = done.stderr.splitlines()
-            message = find_user_error(lines)
-            if message:
-                raise UserError(message)
-            raise RuntimeError(f"{model}: predicting failed: {lines[-1] if lines else 'no output'}")
+        arguments = [f"--model={model}", f"--rows={given}", f"--output={predicted}"]
+        try:
+            run_module(python, _MODULE, arguments)
+        except ModuleFailedError as error:
+            raise RuntimeError(f"{model}: predicting failed: {error}") from error
         with pa.OSFile(str(predicted)) as source:
             return pa.ipc.open_file(source).read_all()
 

@@ -2,18 +2,16 @@
 
 import getpass
 import json
-import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common import images
-from kfp_tabular.components.common.errors import UserError, find_user_error
-from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.registry import Registry, promotion
 from kfp_tabular.pipelines.environments.location import Environments
+from kfp_tabular.pipelines.environments.module_run import ModuleFailedError, run_module
 
 _MODULE = "kfp_tabular.components.deployment.redeploy"
 _DEPLOYMENT = "deployment"
@@ -97,18 +95,9 @@ def deploy(
         "deployment": dict(deployment),
     }
     python = Environments.find().python(images.SERVING)
-    done = subprocess.run(
-        [str(python), "-m", _MODULE],
-        input=json.dumps(document),
-        env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        message = find_user_error(lines) or (lines[-1] if lines else "no output")
-        raise UserError(f"{name}: version {version} was not deployed: {message}")
-    told: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    try:
+        printed = run_module(python, _MODULE, given=json.dumps(document))
+    except (UserError, ModuleFailedError) as error:
+        raise UserError(f"{name}: version {version} was not deployed: {error}") from error
+    told: Mapping[str, Any] = json.loads(printed.splitlines()[-1])
     return DeployedVersion(version, expects, told["model_uri"], told["endpoint"])

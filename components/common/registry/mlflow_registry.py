@@ -6,7 +6,6 @@ promotions is a registered model of its own, `NAME.promotions`, whose versions a
 MLflow numbers versions without holes, by a unique key.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -295,14 +294,3 @@ def _version(entry: Any) -> ModelVersion:
         facts={**facts, "run": entry.run_id or ""},
         created=entry.creation_timestamp / 1000,
     )
-
-
-def as_fact(value: Any) -> str:
-    """Return a value as a fact of a version; too long ones are left out.
-
-    Example:
-        >>> as_fact({"auc": 0.5})
-        '{"auc": 0.5}'
-    """
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text if len(text) <= _LONGEST_TAG else ""
