@@ -3,9 +3,6 @@
 import os
 import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 from kfp_tabular.components.common.tracking import embedded_store
 from kfp_tabular.components.common.tracking.address import embedded
 from kfp_tabular.pipelines.environments.location import default_folder
+from tests.servers import stores
 
 _SECONDS = 240
 
@@ -81,21 +79,12 @@ class Server:
         return path
 
     def _wait(self) -> None:
-        end = time.monotonic() + _SECONDS
-        while time.monotonic() < end:
-            assert self._process is not None
-            if self._process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
-            except urllib.error.HTTPError:
-                return
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-        pytest.fail(f"the server does not answer:\n{log[-3000:]}")
+        assert self._process is not None
+        try:
+            stores.wait_for(self._process, f"{self.url}/health", _SECONDS)
+        except (RuntimeError, TimeoutError) as error:
+            log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
+            pytest.fail(f"the server does not answer: {error}\n{log[-3000:]}")
 
 
 def require() -> None:

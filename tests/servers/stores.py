@@ -31,15 +31,21 @@ def _server(name: str, *arguments: str) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(process, url)
+        wait_for(process, url)
         yield url
     finally:
         process.terminate()
         process.wait(timeout=10)
 
 
-def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + 60
+def wait_for(process: "subprocess.Popen[bytes]", url: str, seconds: float = 60) -> None:
+    """Wait until a server answers, if with an error.
+
+    Raises:
+        RuntimeError: It has ended.
+        TimeoutError: It does not answer in time.
+    """
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the server at {url} ended with {process.returncode}")

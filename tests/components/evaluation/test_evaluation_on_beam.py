@@ -2,30 +2,14 @@
 
 from kfp_tabular.components.common.artifacts import example_pieces
 from kfp_tabular.components.common.processing import engines
-from kfp_tabular.components.evaluation.evaluate import EvaluationRequest, run
-from kfp_tabular.components.evaluation.options import EvaluationOptions
-from tests import accumulator_laws
+from tests.components.evaluation.spread_evaluation import Evaluations
 
 
 def test_equal_to_one_machine(beam_services, data, export, tmp_path, monkeypatch):
-    test, train = data.binary_rows(2000), data.binary_rows(600, seed=3)
-    examples = data.write(tmp_path / "examples", train=train, test=test)
-
-    def request(name):
-        return EvaluationRequest(
-            examples=examples,
-            model=export(),
-            evaluation=tmp_path / name / "evaluation",
-            golden_examples=tmp_path / name / "golden",
-            report=tmp_path / name / "report.html",
-            options=EvaluationOptions(bootstrap_samples=200, slice_columns=["kind"]),
-        )
-
-    here = run(request("here")).document
+    evaluations = Evaluations(data, export, tmp_path)
+    evaluations.run()
     monkeypatch.setattr(example_pieces, "ROWS_PER_PIECE", 1)
     with engines.opened(beam_services.document(), "evaluate-model") as opened:
-        spread = run(request("spread"), opened.engine).document
+        evaluations.run(opened.engine)
 
-    accumulator_laws.assert_same(spread, here, 1e-9, 1e-15)
-    golden = [tmp_path / name / "golden" / "golden.json" for name in ("here", "spread")]
-    assert golden[0].read_bytes() == golden[1].read_bytes()
+    evaluations.check()
