@@ -14,7 +14,7 @@ from kfp_tabular.components.common.storage.object_store import UnfinishedUpload
 from kfp_tabular.pipelines.artifacts.artifact_files import ArtifactFiles
 
 _SHARD = re.compile(
-    r"split=[^/]+/[^/]+\.parquet|_rejected/[^/]+\.parquet|(?:.*/)?\.shard-[0-9a-f]+\.partial"
+    r"split=[^/]+/[^/]+\.parquet|_(?:rejected|row_numbers)/[^/]+\.parquet|(?:.*/)?\.shard-[0-9a-f]+\.partial"
 )
 
 

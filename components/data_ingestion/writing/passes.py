@@ -24,7 +24,6 @@ from kfp_tabular.components.data_ingestion.columns import column_decision
 from kfp_tabular.components.data_ingestion.columns.column_formats import Decider
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
 from kfp_tabular.components.data_ingestion.readers.source import Block, Source
-from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
 from kfp_tabular.components.data_ingestion.writing.piece_fold import (
@@ -44,6 +43,7 @@ from kfp_tabular.components.data_ingestion.writing.prepared_block import (
     PreparedBlock,
 )
 from kfp_tabular.components.data_ingestion.writing.row_facts import ReadRows
+from kfp_tabular.components.data_ingestion.writing.rows_before import RowsBefore
 
 _logger = logging.getLogger(__name__)
 
@@ -125,6 +125,8 @@ class _Writing:
             attempt = self._engine.fold(
                 self._pieces, partial(PieceFold, given.assumed), given, what="reading"
             )
+            if given.before is not None:
+                given.before.discard()
             if not are_final and (attempt.is_stale or not self._seen_all):
                 assumed, decisions = decisions, self._decide(attempt.evidence)
                 if not all(found.converts_as(assumed[name]) for name, found in decisions.items()):
@@ -204,9 +206,10 @@ class _Writing:
         """Return a map that knows how many equal rows precede each piece, if that matters."""
         if not self._splitting.is_numbered or len(self._pieces) <= 1:
             return given
-        numbers, before = RowNumbers(), {}
-        for piece, counted in self._engine.map(self._pieces, RowCounter(replace(given, kept={}))):
-            before[piece.number] = numbers.after(counted)
+        before = RowsBefore(self._destination, len(self._pieces))
+        for _ in self._engine.map(self._pieces, RowCounter(replace(given, kept={}), before)):
+            pass
+        before.sum_up(self._engine)
         return replace(given, before=before)
 
     def _written(

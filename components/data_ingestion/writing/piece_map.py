@@ -10,13 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from kfp_tabular.components.common.artifacts.examples import PieceWriter, ShardDestination
-from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.ordered_threads import Window
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.data_ingestion.columns.column_evidence import ColumnEvidence
 from kfp_tabular.components.data_ingestion.columns.evidence_fold import EvidenceFold
 from kfp_tabular.components.data_ingestion.readers.source import Block, Reader
-from kfp_tabular.components.data_ingestion.splits.row_hashing import RowCounts, RowNumbers
+from kfp_tabular.components.data_ingestion.splits.row_hashing import RowNumbers
 from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
 from kfp_tabular.components.data_ingestion.splits.splitting import Splitting
 from kfp_tabular.components.data_ingestion.writing import prepared_block
@@ -28,6 +27,7 @@ from kfp_tabular.components.data_ingestion.writing.prepared_block import (
 from kfp_tabular.components.data_ingestion.writing.rejected_rows import RejectedWriter
 from kfp_tabular.components.data_ingestion.writing.row_facts import BlockFacts, RowFacts
 from kfp_tabular.components.data_ingestion.writing.row_groups import RowGroups
+from kfp_tabular.components.data_ingestion.writing.rows_before import RowsBefore
 
 AHEAD = 8
 """Blocks that are read ahead where several threads share a piece."""
@@ -74,7 +74,8 @@ class PieceMap:
         splitting: Assigns rows to splits.
         schema: The schema of the examples.
         destination: Where to write the shards and the rejected rows.
-        before: Where rows are numbered, how many came before each piece.
+        before: Where rows are numbered, how many come before each piece; None where that plays no
+            part, or for one piece.
         threads: How many threads share a piece.
         kept: What is read already of some pieces. It stays in this process.
     """
@@ -84,7 +85,7 @@ class PieceMap:
     splitting: Splitting
     schema: pa.Schema
     destination: ShardDestination
-    before: Mapping[int, RowCounts] = field(default_factory=dict)
+    before: RowsBefore | None = None
     threads: int = 1
     kept: Mapping[int, KeptBlocks] = field(default_factory=dict, repr=False)
 
@@ -115,7 +116,7 @@ class _PieceRun:
         self._evidence = EvidenceFold(list(given.assumed.decisions))
         self._split_evidence = SplitFold()
         self._facts = RowFacts()
-        self._numbers = RowNumbers(given.before.get(piece.number))
+        self._numbers = RowNumbers(given.before.of(piece.number) if given.before else None)
         self._is_stale = given.assumed.watch.is_stale
 
     def result(self) -> PieceResult:
@@ -194,12 +195,14 @@ class RowCounter:
 
     Attributes:
         given: How the piece is going to be written.
+        before: Takes the counts.
     """
 
     given: PieceMap
+    before: RowsBefore
 
-    def __call__(self, piece: Piece) -> RowCounts:
-        """Return the numbers of the rows of a piece."""
+    def __call__(self, piece: Piece) -> int:
+        """Write the counts of a piece, and return the number of distinct ones."""
         given, numbers = self.given, RowNumbers()
         for block in given.reader(piece):
             observed = ObservedBlock.of(block.parse(), given.assumed.decider, evidence=False)
@@ -207,12 +210,6 @@ class RowCounter:
             looked_at = given.splitting.again(prepared.looked_at, prepared.columns)
             if looked_at.row_hashes is not None:
                 numbers.count(looked_at.row_hashes)
-        return numbers.counts()
-
-    def pack(self, result: RowCounts) -> bytes:
-        """Return a result as bytes, for another process."""
-        return states.pack({"slots": result.slots, "counts": result.counts})
-
-    def unpack(self, packed: bytes) -> RowCounts:
-        """Return the result that `pack` was given."""
-        return RowCounts(**states.unpack(packed))
+        counts = numbers.counts()
+        self.before.count(piece.number, counts)
+        return len(counts.slots)

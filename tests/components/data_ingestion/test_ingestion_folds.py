@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from kfp_tabular.components.data_ingestion.writing.row_facts import (
     LabelFacts,
     RowFacts,
 )
+from kfp_tabular.components.data_ingestion.writing.rows_before import RowsBefore
 from tests import accumulator_laws, cases
 from tests.pickled_engine import PickledEngine
 
@@ -355,14 +357,19 @@ def test_every_split_is_the_same_in_pieces(tmp_path, small, options):
     assert max(engine.pieces) > 5
 
 
-def test_few_kinds_are_numbered_over_pieces(tmp_path, small):
+def test_few_kinds_are_numbered_over_pieces(tmp_path, small, monkeypatch):
     lines = ["a,b,y", *(f"{row % 3},{row % 2},{row * 7 % 2}" for row in range(3000))]
     data = tmp_path / "a.csv"
     data.write_text("\n".join(lines))
     whole = outcome(data, tmp_path / "whole")
     small(500, 2_000)
-    assert outcome(data, tmp_path / "pieces", PickledEngine()) == whole
+    monkeypatch.setattr(passes, "RowsBefore", partial(RowsBefore, per_group=2))
+    engine = PickledEngine()
+    assert outcome(data, tmp_path / "pieces", engine) == whole
+    # Pieces and groups of two of them.
+    assert set(engine.pieces) == {9, 5}
     assert outcome(data, tmp_path / "threads", LocalEngine(2)) == whole
+    assert not list((tmp_path / "threads").rglob("_row_numbers*"))
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "b.csv"])
