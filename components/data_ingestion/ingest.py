@@ -138,7 +138,9 @@ def run(
             written = passes.write(source, decider, splitting, destination, rejected, engine)
             column_decision.require_answers(written.decisions.values())
             _check_written(settings, written)
-            lost_rows.report(findings, source, settings.label, written, destination, rejected)
+            lost_rows.report(
+                findings, source, settings.label, written, destination, rejected, engine
+            )
             split = split_hints.record(settings.split, splitting)
             reading_findings.add(findings, written)
             formats = _formats(written)

@@ -3,8 +3,9 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts.examples import ShardDestination
-from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.data_ingestion import label_counts
+from kfp_tabular.components.data_ingestion.label_counts import (
+    CountedLabels,
+    LabelCounts,
+    LabelReader,
+)
 from kfp_tabular.components.data_ingestion.readers.csv_source import CsvSource
 from kfp_tabular.components.data_ingestion.readers.source import Source
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
@@ -43,6 +50,7 @@ def report(
     written: WrittenExamples,
     destination: ShardDestination,
     rejected: Path,
+    engine: Engine,
 ) -> None:
     """Add a warning for each reason that rows were left out for, with one example.
 
@@ -53,6 +61,7 @@ def report(
         written: The examples that were written.
         destination: Where they were written.
         rejected: The directory of the rejected rows.
+        engine: Reads the labels of the examples.
 
     Raises:
         UserError: All rows that were left out have the same label, which chance does not explain.
@@ -78,7 +87,14 @@ def report(
             "reasons; rejected_rows lists them.",
         )
     if label and lost.labelled.num_rows:
-        _check_labels(source, label, lost.labelled, _labels(written, destination, label))
+        candidates = list(_lost_labels(source, label, lost.labelled))
+        wanted = {value for values in candidates for value in values}
+        counted = engine.fold(
+            label_counts.pieces(destination.root, written.shards),
+            partial(LabelCounts, wanted),
+            LabelReader(label),
+        )
+        _check_labels(lost.labelled, candidates, counted)
 
 
 @dataclass(frozen=True)
@@ -124,12 +140,14 @@ def _read(rejected: Path, unlabelled: str) -> _Lost:
     return _Lost(reasons, firsts, pa.Table.from_batches(kept, rejected_rows.SCHEMA))
 
 
-def _check_labels(source: Source, label: str, table: pa.Table, kept: Mapping[str, int]) -> None:
-    found = Counter(_lost_labels(source, label, table, kept))
+def _check_labels(
+    table: pa.Table, candidates: Sequence[Sequence[str]], counted: CountedLabels
+) -> None:
+    found = Counter(_chosen(candidates, counted.wanted))
     if len(found) != 1:
         return
     ((value, lost),) = found.items()
-    share = kept.get(value, max(kept.values(), default=0)) / max(sum(kept.values()), 1)
+    share = counted.share(value)
     if share**lost >= _CHANCE:
         return
     row = table.slice(0, 1).to_pylist()[0]
@@ -142,27 +160,17 @@ def _check_labels(source: Source, label: str, table: pa.Table, kept: Mapping[str
     )
 
 
-def _labels(
-    written: WrittenExamples, destination: ShardDestination, label: str
-) -> Mapping[str, int]:
-    """Return the number of rows by label in the examples, as text."""
-    counts: Counter[str] = Counter()
-    for shard in (shard for shards in written.shards.values() for shard in shards):
-        groups = range(len(shard.row_groups))
-        with open_parquet(f"{destination.root}/{shard.path}", groups, [label]) as parquet:
-            for entry in parquet.read([label])[label].value_counts().to_pylist():
-                counts[str(entry["values"])] += entry["counts"]
-    return counts
-
-
-def _lost_labels(
-    source: Source, label: str, table: pa.Table, known: Mapping[str, int]
-) -> Iterator[str]:
+def _lost_labels(source: Source, label: str, table: pa.Table) -> Iterator[Sequence[str]]:
+    """Yield what each row may have as its label, the most likely first."""
     for row in table.to_pylist():
         if isinstance(source, CsvSource):
-            values = source.values_of(row["file"], row["text"], label)
+            yield source.values_of(row["file"], row["text"], label)
         else:
-            values = [_of_record(row["text"], label)]
+            yield [_of_record(row["text"], label)]
+
+
+def _chosen(candidates: Iterable[Sequence[str]], known: Collection[str]) -> Iterator[str]:
+    for values in candidates:
         # Where a row has too many or too few fields, the label is counted from either end.
         fitting = {value for value in values if value in known} or set(values[:1])
         if len(fitting) == 1 and (value := fitting.pop()):
