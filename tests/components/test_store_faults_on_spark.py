@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -157,16 +156,18 @@ def test_a_shard_in_a_store_that_is_cut_short(
 
 @dataclass(frozen=True)
 class Limited:
-    """Does something, on the second worker without room on its disk.
+    """Does something, on some workers without room on their disks.
 
     Attributes:
         function: What to do with a piece.
+        workers: How the working directories of their executors differ from others.
     """
 
     function: Callable[[Piece], Any]
+    workers: str
 
     def __call__(self, piece: Piece) -> Any:
-        if "worker-1" in os.getcwd():
+        if self.workers in os.getcwd():
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
         return self.function(piece)
@@ -174,39 +175,44 @@ class Limited:
 
 @dataclass(frozen=True)
 class LimitedEngine:
-    """An engine, one worker of which has a full disk.
+    """An engine, some workers of which have a full disk.
 
     Attributes:
         engine: The engine.
+        workers: As in `Limited`.
+        seen: The pieces of each fold.
     """
 
     engine: Engine
+    workers: str
     seen: list[int] = field(default_factory=list)
 
     def fold(self, pieces: Any, factory: Any, read: Any, what: str = "") -> Any:
         self.seen.append(len(pieces))
-        return self.engine.fold(pieces, factory, Limited(read), what)
+        return self.engine.fold(pieces, factory, Limited(read, self.workers), what)
 
     def map(self, pieces: Any, function: Any, what: str = "") -> Any:
-        return self.engine.map(pieces, Limited(function), what)
+        return self.engine.map(pieces, Limited(function, self.workers), what)
 
 
-def test_a_full_disk_at_one_worker(cluster: Cluster, source: str, tmp_path: Path) -> None:
-    """Another worker writes the shards, or the line says what is full, and where."""
+@pytest.mark.parametrize("workers", ["worker-1", "worker-"], ids=["one", "both"])
+def test_full_disks(cluster: Cluster, source: str, tmp_path: Path, workers: str) -> None:
+    """Another worker writes the shards; if all are full, the line says what is, and where."""
     expected = ingested(source, tmp_path / "here")
     bucket = source.rpartition("/")[0]
     full = r"^[\w.-]+: .*: file too large\. Free space there, or use another place\.$"
     (tmp_path / "executors").mkdir()
     conf = environment() | {"spark.executorEnv.TMPDIR": str(tmp_path / "executors")}
-    with engines.opened(cluster.document(conf=conf)) as opened:
-        engine = LimitedEngine(opened.engine)
-        try:
+    document = cluster.document(conf=conf, cores=2, executor_cores=1)
+    with engines.opened(document) as opened:
+        engine = LimitedEngine(opened.engine, workers)
+        if workers == "worker-1":
             found = ingested(source, tmp_path / "spread", engine, f"{bucket}/shards")
-        except UserError as error:
-            assert re.search(full, str(error))
-            assert not (tmp_path / "spread" / "examples").exists()
-        else:
             assert found == expected
+        else:
+            with pytest.raises(UserError, match=full):
+                ingested(source, tmp_path / "spread", engine, f"{bucket}/shards")
+            assert not (tmp_path / "spread" / "examples").exists()
     assert max(engine.seen) > 4
     assert list((tmp_path / "executors").iterdir()) == []
 

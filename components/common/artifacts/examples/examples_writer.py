@@ -81,7 +81,10 @@ class ExamplesWriter:
         traceback: TracebackType | None,
     ) -> None:
         for split in list(self._open):
-            self._close(split)
+            if kind is None:
+                self._close(split)
+            else:
+                self._open.pop(split).abandon()
         self._hashing.shutdown(wait=True, cancel_futures=kind is not None)
         if kind is None and not self.shards:
             self.shards = {

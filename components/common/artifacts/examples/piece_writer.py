@@ -74,7 +74,7 @@ class PieceWriter:
                 if kind is None:
                     self._close(split)
                 else:
-                    self._open.pop(split).close()
+                    self._open.pop(split).abandon()
 
     def write(self, split: str, batch: pa.RecordBatch | pa.Table) -> None:
         """Append rows to a split."""

@@ -1,5 +1,6 @@
 """Writes one shard."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,6 +58,13 @@ class ShardWriter:
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the file after an error, without another one, such as for a full disk."""
+        for opened in (self._writer, self._writer.file_handle):
+            # Parquet's writer raises a RuntimeError if it could not write.
+            with suppress(OSError, RuntimeError):
+                opened.close()
 
     def described(self) -> Shard:
         """Return the closed shard as the manifest describes it; reads the file for its digest."""

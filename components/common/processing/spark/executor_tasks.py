@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 STATES_PER_TASK = 16
 """So many states are merged by one task, in the order of their pieces; a power of `FAN_IN`."""
 
+
+class ExecutorDiskError(Exception):
+    """A disk that is full, or a path that cannot be used, at one executor; as one line."""
+
+
 Run = Sequence[tuple[int, str]]
 """Consecutive pieces: the number of each, and the piece as JSON."""
 
@@ -89,11 +94,14 @@ class PieceTask(Generic[Result]):
                 return Outcome(number, None, str(error))
             raise
         except OSError as error:
-            # Another executor may have room.
             told = storage_error(error)
-            if told is None or not self._is_last_attempt():
+            if told is None:
                 raise
-            return Outcome(number, None, f"{socket.gethostname()}: {told}")
+            line = f"{socket.gethostname()}: {told}"
+            if not self._is_last_attempt():
+                # Another executor may have room.
+                raise ExecutorDiskError(line) from error
+            return Outcome(number, None, line)
 
     def _is_last_attempt(self) -> bool:
         from pyspark import TaskContext

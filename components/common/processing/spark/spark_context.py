@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import sigterm
+from kfp_tabular.components.common.processing.kubernetes_settings import KubernetesSettings
 from kfp_tabular.components.common.processing.processing_settings import (
     KUBERNETES_MASTER,
     SparkSettings,
@@ -30,6 +31,7 @@ _LOGGING = Path(__file__).parent / "log4j2.properties"
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 30.0
+_NEVER = str(1 << 30)
 _SUBMITTED = (
     "spark.app.name",
     "spark.master",
@@ -117,7 +119,33 @@ def configuration(settings: SparkSettings, name: str) -> dict[str, str]:
         found["spark.cores.max"] = str(settings.cores)
     if settings.executor_cores and not settings.on_kubernetes:
         found["spark.executor.cores"] = str(settings.executor_cores)
+    if _has_several_executors(settings) and settings.attempts > 1:
+        found |= _elsewhere(settings.attempts)
     return found | dict(settings.conf)
+
+
+def _has_several_executors(settings: SparkSettings) -> bool:
+    """Return whether the settings ask for more than one executor. With one, none is left out."""
+    if settings.on_kubernetes:
+        pods = settings.kubernetes or KubernetesSettings()
+        return pods.dynamic_allocation is None and pods.executors > 1
+    return 0 < settings.executor_cores < settings.cores
+
+
+def _elsewhere(attempts: int) -> dict[str, str]:
+    """Return settings by which a piece that fails again at one executor is tried at another.
+
+    Spark itself offers it to whichever executor is free, which is the one where it failed, such as
+    for a full disk. An executor is left out for this piece only: a busy store fails pieces at all.
+    """
+    return {
+        "spark.excludeOnFailure.enabled": "true",
+        "spark.excludeOnFailure.task.maxTaskAttemptsPerExecutor": str(-(-attempts // 2)),
+        # Spark wants fewer than all attempts.
+        "spark.excludeOnFailure.task.maxTaskAttemptsPerNode": str(attempts - 1),
+        "spark.excludeOnFailure.stage.maxFailedTasksPerExecutor": _NEVER,
+        "spark.excludeOnFailure.application.maxFailedTasksPerExecutor": _NEVER,
+    }
 
 
 def _search_path() -> str:

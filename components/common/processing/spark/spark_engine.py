@@ -5,6 +5,7 @@ the executors too, in the shape of a `MergeTree`, so the driver gets one, and th
 the same bytes on any cluster.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -17,6 +18,7 @@ from kfp_tabular.components.common.processing.outcomes import Outcome
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.processing.spark.executor_tasks import (
     STATES_PER_TASK,
+    ExecutorDiskError,
     Fold,
     FoldTask,
     Merge,
@@ -112,6 +114,8 @@ class SparkEngine:
         except Py4JError as error:
             if watch.error():
                 raise UserError(watch.error()) from None
+            if line := _disk_error(error):
+                raise UserError(line) from None
             raise RuntimeError(f"Spark: {_cause(error)}") from error
         found.sort(key=lambda outcome: outcome.number)
         for outcome in found:
@@ -120,10 +124,26 @@ class SparkEngine:
         return [cast(Value, outcome.result) for outcome in found]
 
 
+def _disk_error(error: Exception) -> str:
+    """Return what an executor says about its disk; empty where a job failed for something else.
+
+    Spark gives up before the last attempt if a piece has failed too often at each executor.
+    """
+    found = re.findall(rf"{ExecutorDiskError.__name__}: (.+)", _message(error))
+    return found[-1] if found else ""
+
+
 def _cause(error: Exception) -> str:
     """Return what Spark says about a failed job: its own first lines, without its stack."""
-    java = getattr(error, "java_exception", None)
-    text = str(java.getMessage() if java is not None else error)
-    lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("at ")]
+    lines = [
+        line.rstrip()
+        for line in _message(error).splitlines()
+        if not line.lstrip().startswith("at ")
+    ]
     kept = [line for line in lines if line and not line.startswith("Driver stacktrace")]
     return "\n".join(kept[:60])
+
+
+def _message(error: Exception) -> str:
+    java = getattr(error, "java_exception", None)
+    return str(java.getMessage() if java is not None else error)

@@ -1,10 +1,12 @@
 """Examples that are written by pieces: any cut, any writer, here or in a store."""
 
+import errno
 import pickle
 import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.artifacts import example_pieces, lineage
+from kfp_tabular.components.common.artifacts import example_pieces, lineage, manifest
 from kfp_tabular.components.common.artifacts.examples import (
     Examples,
+    ExamplesWriter,
     PieceWriter,
     ShardDestination,
     gather,
@@ -186,3 +189,24 @@ def test_any_cut_gives_the_same_rows(tmp_path_factory, ends):
     examples = made(path, ShardDestination.of(path), cut(*sorted(ends), 120))
     assert values(examples, "train") == [n for n in range(120) if n % 3]
     assert values(examples, "eval") == list(range(0, 120, 3))
+
+
+class Full(ShardDestination):
+    """A disk without room."""
+
+    @contextmanager
+    def file(self):
+        yield Path("/dev/full")
+
+
+def test_a_full_disk_is_the_error_that_is_reported(tmp_path, monkeypatch):
+    with pytest.raises(OSError) as error, PieceWriter(Full(""), 0, SCHEMA) as writer:
+        writer.write("train", rows(0, 50_000))
+        writer.write("eval", rows(0, 9))
+    assert error.value.errno == errno.ENOSPC
+    monkeypatch.setattr(manifest, "shard_path", lambda *_: "full/part")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "part").symlink_to("/dev/full")
+    with pytest.raises(OSError) as error, ExamplesWriter(tmp_path, SCHEMA, ["train"]) as writer:
+        writer.write("train", rows(0, 50_000))
+    assert error.value.errno == errno.ENOSPC
