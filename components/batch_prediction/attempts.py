@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,6 +28,17 @@ VERSION = 1
 """Of the files of an attempt. Another version does not go on with them."""
 
 _LOCK = ".lock"
+_FOLDER = re.compile(r"predictions-[0-9a-f]{16}-[1-9][0-9]*")
+
+
+def is_attempt(name: str) -> bool:
+    """Return whether a folder below a `shards_uri` is of an attempt, by its name.
+
+    Example:
+        >>> is_attempt("predictions-0123456789abcdef-1"), is_attempt("predictions-2026-1")
+        (True, False)
+    """
+    return _FOLDER.fullmatch(name) is not None
 
 
 def source_facts(found: Sequence[InputFile]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kfp_tabular.components.batch_prediction.attempts import is_attempt as is_prediction
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import manifest
 from kfp_tabular.components.common.artifacts.examples.shard_destination import attempt_time
@@ -14,8 +15,10 @@ from kfp_tabular.components.common.storage.object_store import UnfinishedUpload
 from kfp_tabular.pipelines.artifacts.artifact_files import ArtifactFiles
 
 _SHARD = re.compile(
-    r"split=[^/]+/[^/]+\.parquet|_(?:rejected|row_numbers)/[^/]+\.parquet|(?:.*/)?\.shard-[0-9a-f]+\.partial"
+    r"split=[^/]+/[^/]+\.parquet|_(?:rejected|row_numbers)/[^/]+\.parquet"
+    r"|(?:.*/)?\.shard-[0-9a-f]+\.partial"
 )
+_OF_PREDICTIONS = re.compile(r"_csv/[^/]+\.csv|_pieces/[^/]+\.arrow")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Abandoned:
         found: dict[str, int] = {}
         for name in self.names:
             head = name.partition("/")[0]
-            attempt = head if attempt_time(head) else "."
+            attempt = head if _is_attempt(head) else "."
             found[attempt] = found.get(attempt, 0) + self.files.sizes[name]
         for name in self.uploads:
             # The store does not tell how large their parts are.
@@ -90,24 +93,49 @@ def find(location: str, age: timedelta) -> Abandoned:
         return Abandoned(found, names, list(_killed(found, latest)), made.shards_uri)
     uploads = found.folder.unfinished_uploads() if found.folder is not None else {}
     heads = {name.partition("/")[0] for name in (*found.sizes, *uploads)}
-    times = {head: began for head in heads if (began := attempt_time(head)) is not None}
-    if not times:
+    heads = {head for head in heads if _is_attempt(head)}
+    if not heads:
         raise UserError(
             f"{found.location}: neither examples with a manifest nor folders of attempts. Give an "
             "output of ingest_data or transform_features, or the shards_uri of a run."
         )
     failed = {
         head
-        for head, began in times.items()
-        if began < latest and f"{head}/{manifest.FILE_NAME}" not in found.sizes
+        for head in heads
+        if f"{head}/{manifest.FILE_NAME}" not in found.sizes
+        and (attempt_time(head) or _last_written(found, uploads, head)) < latest
     }
     names = [
         name
         for name in found.sizes
-        if (parts := name.partition("/"))[0] in failed and _SHARD.fullmatch(parts[2])
+        if (parts := name.partition("/"))[0] in failed
+        and (
+            _SHARD.fullmatch(parts[2])
+            or (is_prediction(parts[0]) and _OF_PREDICTIONS.fullmatch(parts[2]))
+        )
     ]
     uploads = {name: each for name, each in uploads.items() if name.partition("/")[0] in failed}
     return Abandoned(found, names, [], uploads=uploads)
+
+
+def _is_attempt(name: str) -> bool:
+    return attempt_time(name) is not None or is_prediction(name)
+
+
+def _last_written(
+    found: ArtifactFiles, uploads: Mapping[str, UnfinishedUpload], head: str
+) -> datetime:
+    """Return when the last file of a folder of predictions was written.
+
+    A later attempt goes on with the folder, so its name has no time.
+    """
+    times = [time for name, time in found.modified.items() if name.startswith(f"{head}/")]
+    times += [each.started for name, each in uploads.items() if name.startswith(f"{head}/")]
+    known = [time for time in times if time is not None]
+    # What may have been written just now stays.
+    return (
+        datetime.fromtimestamp(max(known), UTC) if len(known) == len(times) else datetime.now(UTC)
+    )
 
 
 def _killed(found: ArtifactFiles, latest: datetime) -> Iterator[Path]:

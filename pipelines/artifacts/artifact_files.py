@@ -20,11 +20,14 @@ class ArtifactFiles:
         location: The artifact's path or URI.
         sizes: The size of each file in bytes, by relative name.
         folder: The folder in a store; None for a local artifact.
+        modified: When each file was written, in seconds since 1970; None where a store does not
+            tell.
     """
 
     location: str
     sizes: Mapping[str, int]
     folder: Folder | None
+    modified: Mapping[str, float | None]
 
     @classmethod
     def find(cls, location: str) -> "ArtifactFiles":
@@ -41,19 +44,29 @@ class ArtifactFiles:
             stored = folder.list()
             if not stored:
                 raise UserError(f"{folder}: not found, or it holds no files; check the path.")
-            return cls(str(folder), {name: found.size for name, found in stored.items()}, folder)
+            return cls(
+                str(folder),
+                {name: found.size for name, found in stored.items()},
+                folder,
+                {name: found.modified for name, found in stored.items()},
+            )
         path = parse(location).path
         if not path.is_dir():
             problem = "a file; give the artifact's directory" if path.exists() else "not found"
             raise UserError(f"{path}: {problem}.")
-        sizes = {
-            file.relative_to(path).as_posix(): file.stat().st_size
+        found = {
+            file.relative_to(path).as_posix(): file.stat()
             for file in sorted(path.rglob("*"))
             if file.is_file()
         }
-        if not sizes:
+        if not found:
             raise UserError(f"{path}: the directory holds no files.")
-        return cls(str(path), sizes, None)
+        return cls(
+            str(path),
+            {name: of.st_size for name, of in found.items()},
+            None,
+            {name: of.st_mtime for name, of in found.items()},
+        )
 
     def read_text(self, name: str) -> str | None:
         """Return the text of a file, or None if there is none.

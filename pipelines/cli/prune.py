@@ -14,14 +14,17 @@ import click
     default=7.0,
     show_default=True,
     metavar="DAYS",
-    help="Leave attempts that began more recently: they may still run.",
+    help="Leave attempts that began, and predictions that were written, more recently: they may "
+    "still run.",
 )
 @click.option("--yes", is_flag=True, help="Remove. Without it, only list.")
 def prune_command(location: str, days: float, yes: bool) -> None:
     """Remove shards that failed attempts left, and which no reader takes.
 
     LOCATION is the directory of examples or transformed examples, or the shards_uri of runs, in
-    which each attempt has a folder: a local path, or a URI such as s3://, gs:// or minio://.
+    which each attempt has a folder: a local path, or a URI such as s3://, gs:// or minio://. A
+    folder of predictions counts as abandoned once nothing is written there any more, because a
+    later attempt goes on with it.
     """
     from kfp_tabular.pipelines.artifacts import abandoned_shards
 

@@ -161,7 +161,8 @@ def _object(blob: Any) -> StoredObject:
     checksum = f"md5:{base64.b64decode(blob.md5_hash).hex()}" if blob.md5_hash else ""
     if not checksum and blob.crc32c:
         checksum = f"crc32c:{base64.b64decode(blob.crc32c).hex()}"
-    return StoredObject(blob.name, int(blob.size), checksum=checksum)
+    modified = None if blob.updated is None else blob.updated.timestamp()
+    return StoredObject(blob.name, int(blob.size), checksum=checksum, modified=modified)
 
 
 def _client() -> Any:

@@ -1,7 +1,7 @@
 """The interface that every object store implements, and the types that it works with."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,12 +27,14 @@ class StoredObject:
         size: The size in bytes.
         version: An identifier that changes with the content (S3: the ETag); may be empty.
         checksum: What identifies the content for the user, such as `md5:<hex>`; may be empty.
+        modified: When it was written, in seconds since 1970; None where the store does not tell.
     """
 
     key: str
     size: int
     version: str = ""
     checksum: str = ""
+    modified: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,12 @@ class UnfinishedUpload:
     Attributes:
         key: The key that the object would have had.
         identifier: The store's name of the upload.
+        started: When it began, in seconds since 1970; None where the store does not tell.
     """
 
     key: str
     identifier: str
+    started: float | None = None
 
 
 class Store(Protocol):

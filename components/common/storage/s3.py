@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,14 @@ class S3Bucket:
                 if _code(error) in _MISSING:
                     return None
                 raise
-        return _object(key, int(found["ContentLength"]), found.get("ETag", ""))
+        return _object(key, int(found["ContentLength"]), found)
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return all objects whose key starts with `prefix`, sorted by key."""
         pages = self._client.get_paginator("list_objects_v2")
         with self._user_errors(prefix):
             found = [
-                _object(entry["Key"], int(entry["Size"]), entry.get("ETag", ""))
+                _object(entry["Key"], int(entry["Size"]), entry)
                 for page in pages.paginate(Bucket=self._name, Prefix=prefix)
                 for entry in page.get("Contents", ())
             ]
@@ -204,7 +205,7 @@ class S3Bucket:
         pages = self._client.get_paginator("list_multipart_uploads")
         try:
             return [
-                UnfinishedUpload(entry["Key"], entry["UploadId"])
+                UnfinishedUpload(entry["Key"], entry["UploadId"], _seconds(entry.get("Initiated")))
                 for page in pages.paginate(Bucket=self._name, Prefix=prefix)
                 for entry in page.get("Uploads", ())
                 # Not every store filters.
@@ -312,8 +313,14 @@ class S3Bucket:
         )
 
 
-def _object(key: str, size: int, tag: str) -> StoredObject:
-    return StoredObject(key, size, tag, "etag:" + tag.strip('"') if tag else "")
+def _object(key: str, size: int, found: Mapping[str, Any]) -> StoredObject:
+    tag = found.get("ETag", "")
+    checksum = "etag:" + tag.strip('"') if tag else ""
+    return StoredObject(key, size, tag, checksum, _seconds(found.get("LastModified")))
+
+
+def _seconds(time: datetime | None) -> float | None:
+    return None if time is None else time.timestamp()
 
 
 def _code(error: boto_errors.ClientError) -> str:

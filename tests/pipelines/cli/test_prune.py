@@ -1,7 +1,9 @@
 """`kfp-tabular prune`: shards that no reader takes."""
 
+import dataclasses
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from kfp_tabular.components.common.artifacts.examples import (
 )
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import Folder, upload
+from kfp_tabular.pipelines.artifacts import abandoned_shards
 from kfp_tabular.pipelines.cli.command import cli
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 
@@ -129,6 +132,63 @@ def test_attempts_without_a_manifest(root, tmp_path):
     assert new.root.rpartition("/")[2] in prune(root, "--older-than", "5")
     assert Examples(tmp_path / "artifact").rows() == {"eval": 0, "train": 3}
     assert f"kfp-tabular prune {root}" in prune(tmp_path / "artifact")
+
+
+PREDICTED = (
+    "split=predictions/part-00000.parquet",
+    "_csv/part-00000.csv",
+    "_pieces/part-00000.arrow",
+    "_rejected/part-00000.parquet",
+)
+
+
+def test_predictions_that_were_given_up(root, tmp_path):
+    """No attempt goes on with them for a week, which the time of the last file shows."""
+    given_up, finished = (f"predictions-0123456789abcde{at}-{at}" for at in (1, 2))
+    for name in PREDICTED:
+        upload(Path(__file__), f"{root}/{given_up}/{name}")
+        upload(Path(__file__), f"{root}/{finished}/{name}")
+    upload(Path(__file__), f"{root}/{finished}/_manifest.json")
+    upload(Path(__file__), f"{root}/{given_up}/mine.txt")
+    upload(Path(__file__), f"{root}/predictions-mine/split=a/part-00000.parquet")
+    assert "nothing to remove" in prune(root)
+    listed = prune(root, "--older-than", "0")
+    assert [line.split()[0] for line in listed.splitlines()[:-1]] == [given_up]
+    prune(root, "--older-than", "0", "--yes")
+    assert "nothing to remove" in prune(root, "--older-than", "0")
+    if root.startswith("/"):
+        assert files_below(Path(root, given_up)) == ["mine.txt"]
+        assert len(files_below(Path(root, finished))) == len(PREDICTED) + 1
+        # A resumed attempt has old files and a new one.
+        for name in PREDICTED:
+            upload(Path(__file__), f"{root}/{given_up}/{name}")
+        aged(Path(root, given_up), days=8)
+        (Path(root, given_up) / "_pieces" / "part-00001.arrow").write_bytes(b"")
+        assert "nothing to remove" in prune(root)
+        aged(Path(root, given_up), days=8)
+        assert given_up in prune(root)
+
+
+def test_an_upload_that_runs_keeps_predictions(s3, tmp_path, monkeypatch):  # noqa: F811
+    root = f"{s3.replace('s3', 'minio')}/running"
+    name = "predictions-0123456789abcdef-1"
+    upload(Path(__file__), f"{root}/{name}/{PREDICTED[0]}")
+    part = f"{name}/split=predictions/part-00001.parquet"
+    folder = Folder(root)
+    folder._store._client.create_multipart_upload(Bucket="test-bucket", Key=folder._key(part))
+    (found,) = folder.unfinished_uploads().values()
+    assert found.started is not None
+    # The test's store says that all began in 2010.
+    running = {part: dataclasses.replace(found, started=time.time())}
+    monkeypatch.setattr(Folder, "unfinished_uploads", lambda _: running)
+    old = dict.fromkeys(Folder(root).list(), time.time() - 8 * 86_400)
+    files = abandoned_shards.ArtifactFiles.find(root)
+    monkeypatch.setattr(
+        abandoned_shards.ArtifactFiles, "find", lambda _: dataclasses.replace(files, modified=old)
+    )
+    assert not abandoned_shards.find(root, timedelta(days=7)).names
+    running[part] = found
+    assert list(abandoned_shards.find(root, timedelta(days=7)).names) == [f"{name}/{PREDICTED[0]}"]
 
 
 def test_a_finished_attempt_is_an_artifact_itself(tmp_path):
