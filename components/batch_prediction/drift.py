@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kfp_tabular.components.batch_prediction import chance
+from kfp_tabular.components.batch_prediction.chance import SampledCounts
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import MISSING_INT
 from kfp_tabular.components.common.errors import UserError
@@ -44,6 +46,7 @@ class TrainedColumn:
         bins: The bins of numbers; None for categories.
         values: The known categories, most frequent first.
         shares: The share of each among the values.
+        rows: The rows with a value; 0 where that is not known.
     """
 
     input: str
@@ -52,6 +55,7 @@ class TrainedColumn:
     bins: Bins | None = None
     values: tuple[Any, ...] = ()
     shares: tuple[float, ...] = ()
+    rows: int = 0
 
     @classmethod
     def of(
@@ -72,6 +76,7 @@ class TrainedColumn:
                 missing,
                 values=tuple(kind(value) for value, _ in summary.ranked),
                 shares=tuple(rows / summary.present for _, rows in summary.ranked),
+                rows=summary.present,
             )
         if summary.ranked and summary.distinct <= len(summary.ranked):
             numbers = [float(value) for value, _ in summary.ranked]
@@ -80,7 +85,7 @@ class TrainedColumn:
             bins = Bins.of(summary.quantiles)
         else:
             return None
-        return cls(entry.input, entry.name, missing, bins)
+        return cls(entry.input, entry.name, missing, bins, rows=summary.present)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,9 @@ class ColumnDrift:
         missing: The same in the scored data.
         new_values: The most frequent values that training did not know, with their rows.
         new_rows: The rows with such values.
+        counts: What the distance was measured from.
+        is_chance: Whether the distance is above the threshold, and chance explains it: there are
+            few rows.
     """
 
     distance: Distance | None
@@ -113,6 +121,13 @@ class ColumnDrift:
     missing: float
     new_values: Sequence[tuple[str, int]] = ()
     new_rows: int = 0
+    counts: SampledCounts | None = None
+    is_chance: bool = False
+
+    @property
+    def is_drifted(self) -> bool:
+        """Whether the distance is above the threshold, and more than chance explains."""
+        return self.distance is not None and self.distance.is_too_far and not self.is_chance
 
 
 @dataclass
@@ -300,20 +315,25 @@ def training(
 
 def measured(drift: Mapping[str, ColumnDrift], limits: Training) -> dict[str, ColumnDrift]:
     """Return the drift with thresholds, the largest distance first."""
-    found = {
-        name: column
-        if column.distance is None
-        else replace(
-            column, distance=replace(column.distance, threshold=limits.thresholds.get(name))
-        )
-        for name, column in drift.items()
-    }
+    found = {name: _compared(column, limits.thresholds.get(name)) for name, column in drift.items()}
     return dict(
         sorted(
             found.items(),
             key=lambda each: -math.inf if each[1].distance is None else -each[1].distance.value,
         )
     )
+
+
+def _compared(column: ColumnDrift, threshold: float | None) -> ColumnDrift:
+    if column.distance is None:
+        return column
+    distance = replace(column.distance, threshold=threshold)
+    is_chance = (
+        distance.is_too_far
+        and column.counts is not None
+        and chance.explains(distance.value, column.counts)
+    )
+    return replace(column, distance=distance, is_chance=is_chance)
 
 
 def _drift(column: TrainedColumn, counts: _Counts, rows: int) -> ColumnDrift:
@@ -326,7 +346,8 @@ def _drift(column: TrainedColumn, counts: _Counts, rows: int) -> ColumnDrift:
         distance = Distance(
             column.name, "scored", "drift", "JENSEN_SHANNON_DIVERGENCE", value, None
         )
-        return ColumnDrift(distance, column.missing, missing)
+        sampled = _sampled(column, counts.known.tolist(), column.bins.shares.tolist())
+        return ColumnDrift(distance, column.missing, missing, counts=sampled)
     new = counts.new.result().ranked()
     shares = [
         abs(count / present - share)
@@ -334,4 +355,16 @@ def _drift(column: TrainedColumn, counts: _Counts, rows: int) -> ColumnDrift:
     ]
     shares += [count / present for _, count in new]
     distance = Distance(column.name, "scored", "drift", "L_INFTY", float(max(shares)), None)
-    return ColumnDrift(distance, column.missing, missing, new[:5], counts.new_rows)
+    known = counts.known.tolist()
+    # Rows of values that are too many to be counted one by one are one value.
+    others = counts.new_rows - sum(count for _, count in new)
+    more = [*(count for _, count in new), *([others] if others else [])]
+    sampled = _sampled(column, [*known, *more], [*column.shares, *([0.0] * len(more))])
+    return ColumnDrift(distance, column.missing, missing, new[:5], counts.new_rows, sampled)
+
+
+def _sampled(
+    column: TrainedColumn, scored: Sequence[int], trained: Sequence[float]
+) -> SampledCounts:
+    is_number = column.bins is not None
+    return SampledCounts(tuple(scored), tuple(trained), column.rows, is_number)

@@ -83,6 +83,7 @@ class BatchPredictionOptions:
         {"*": 0.1},
         """The distance from the training data beyond which a feature is a warning, by feature; `*`
         for every one that is not named, except points in time. Categories are compared by
-        L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to 1.""",
+        L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to 1. A distance
+        that few rows show by chance is a note.""",
     )
     processing: dict[str, Any] = processing_option()

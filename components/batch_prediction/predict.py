@@ -299,7 +299,7 @@ def _report(findings: Findings, facts: ScoredBatch, drifted: Mapping[str, Column
         )
     for name, column in drifted.items():
         distance = column.distance
-        if distance is not None and distance.is_too_far:
+        if distance is not None and column.is_drifted:
             findings.warning(
                 "drift",
                 f"{name!r} has drifted from the training data: {distance.measure_name} "
@@ -307,6 +307,20 @@ def _report(findings: Findings, facts: ScoredBatch, drifted: Mapping[str, Column
                 column=name,
                 option="drift_thresholds",
             )
+    by_chance = [name for name, column in drifted.items() if column.is_chance]
+    if by_chance:
+        findings.note(
+            "drift-by-chance",
+            f"The distance of {_listed(by_chance)} from the training data is above the threshold, "
+            f"but {facts.rows} rows are so few that chance explains it.",
+            option="drift_thresholds",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    named = ", ".join(map(repr, names[:_MOST_REASONS]))
+    others = len(names) - _MOST_REASONS
+    return f"{named} and {others} others" if others > 0 else named
 
 
 def _place(facts: ScoredBatch, reason: str) -> str:

@@ -85,6 +85,12 @@ def _drift(drift: Mapping[str, ColumnDrift]) -> Section:
     remark = html.note(
         "Distances go from 0 (equal) to 1 (no overlap): L-infinity distance for categories, "
         "Jensen-Shannon divergence for numbers."
+        + (
+            " Few rows: the distance is above the threshold, but samples of the training data of "
+            "this size are as far from it by chance."
+            if any(column.is_chance for column in drift.values())
+            else ""
+        )
     )
     blocks = [html.table(_DRIFT, [_drift_row(name, column) for name, column in drift.items()])]
     blocks += [remark] if measures else []
@@ -110,9 +116,12 @@ def _drift_row(name: str, column: ColumnDrift) -> Sequence[object]:
     distance = column.distance
     badge: object = ""
     if distance is not None and distance.threshold is not None:
-        badge = (
-            html.badge("drifted", "warning") if distance.is_too_far else html.badge("ok", "good")
-        )
+        if column.is_chance:
+            badge = html.badge("few rows")
+        elif column.is_drifted:
+            badge = html.badge("drifted", "warning")
+        else:
+            badge = html.badge("ok", "good")
     return (
         name,
         "-" if distance is None else f"{distance.value:.4f}",

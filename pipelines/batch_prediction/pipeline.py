@@ -78,7 +78,7 @@ def batch_prediction_pipeline(
         drift_thresholds: The distance from the training data beyond which a feature is a warning,
             by feature; `*` for every one that is not named, except points in time. Categories are
             compared by L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to
-            1.
+            1. A distance that few rows show by chance is a note.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.
     """
