@@ -43,7 +43,7 @@ class SampledCounts:
 
 
 def explains(distance: float, counts: SampledCounts) -> bool:
-    """Return whether chance alone explains a distance.
+    """Return whether chance may explain a distance, as far as so many rows can tell.
 
     Args:
         distance: What was measured.

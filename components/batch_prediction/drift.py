@@ -112,8 +112,8 @@ class ColumnDrift:
         new_values: The most frequent values that training did not know, with their rows.
         new_rows: The rows with such values.
         counts: What the distance was measured from.
-        is_chance: Whether the distance is above the threshold, and chance explains it: there are
-            few rows.
+        is_chance: Whether the distance is above the threshold, but with too few rows to tell it
+            from chance.
     """
 
     distance: Distance | None

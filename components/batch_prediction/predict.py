@@ -307,20 +307,19 @@ def _report(findings: Findings, facts: ScoredBatch, drifted: Mapping[str, Column
                 column=name,
                 option="drift_thresholds",
             )
-    by_chance = [name for name, column in drifted.items() if column.is_chance]
+    by_chance = [
+        f"{name!r} ({sum(column.counts.scored):,} rows)"
+        for name, column in drifted.items()
+        if column.is_chance and column.counts is not None
+    ]
     if by_chance:
+        others = len(by_chance) - _MOST_REASONS
+        named = ", ".join(by_chance[:_MOST_REASONS]) + (f" and {others} more" if others > 0 else "")
         findings.note(
             "drift-by-chance",
-            f"The distance of {_listed(by_chance)} from the training data is above the threshold, "
-            f"but {facts.rows} rows are so few that chance explains it.",
+            f"Above the threshold of drift, but with too few rows to tell it from chance: {named}.",
             option="drift_thresholds",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    named = ", ".join(map(repr, names[:_MOST_REASONS]))
-    others = len(names) - _MOST_REASONS
-    return f"{named} and {others} others" if others > 0 else named
 
 
 def _place(facts: ScoredBatch, reason: str) -> str:

@@ -86,8 +86,8 @@ def _drift(drift: Mapping[str, ColumnDrift]) -> Section:
         "Distances go from 0 (equal) to 1 (no overlap): L-infinity distance for categories, "
         "Jensen-Shannon divergence for numbers."
         + (
-            " Few rows: the distance is above the threshold, but samples of the training data of "
-            "this size are as far from it by chance."
+            " Few rows: the distance is above the threshold, but there are too few rows to tell it "
+            "from chance."
             if any(column.is_chance for column in drift.values())
             else ""
         )

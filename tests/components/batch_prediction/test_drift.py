@@ -193,3 +193,20 @@ def test_wrong_statistics_and_thresholds(model: Path, tmp_path: Path) -> None:
     (folder / "train.binpb").rename(folder / "eval.binpb")
     with pytest.raises(UserError, match="no statistics of the split 'train'; the splits are eval"):
         drift.training(folder, spec, None, {})
+
+
+def test_few_rows_are_a_note(model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("amount,kind,rooms,sold on\n" + "1,house,2,01/02/2024\n" * 4)
+    uri = str(statistics(tmp_path / "statistics"))
+    found = predicted(data, model, tmp_path / "few", statistics_uri=uri)
+    (note,) = [each for each in json.loads(found["findings"]) if "drift" in each["code"]]
+    assert (note["code"], note["severity"]) == ("drift-by-chance", "note")
+    assert note["message"] == (
+        "Above the threshold of drift, but with too few rows to tell it from chance: "
+        "'kind' (4 rows)."
+    )
+    assert ">few rows<" in (tmp_path / "few" / "report.html").read_text()
+    data.write_text("amount,kind,rooms,sold on\n" + "1,house,2,01/02/2024\n" * 12)
+    again = predicted(data, model, tmp_path / "more", statistics_uri=uri)
+    assert '"drift"' in again["findings"]

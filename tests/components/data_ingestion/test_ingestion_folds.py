@@ -454,3 +454,21 @@ def test_the_first_blocks_are_dropped_once_they_are_written():
     kept = passes.KeptBlocks(passes.deque([passes.ReadBlock(None)]), iter(()))
     assert len(list(kept.taken())) == 1
     assert not kept.blocks
+
+
+def test_labels_are_counted_on_the_engine(tmp_path, small):
+    """Of rows with one label that are all rejected; and where others are rejected, too."""
+    lines = ["a,b,y", *(f"{row},{row % 7},{row % 2}" for row in range(900))]
+    data = tmp_path / "a.csv"
+    data.write_text("\n".join([*lines, *["1,2,3,1"] * 18]))
+    small(500, 2_000)
+    errors = []
+    for number, engine in enumerate((LocalEngine(2), PickledEngine())):
+        with pytest.raises(ingest.UserError, match="All 18 rows.*label '1', and 50.0%") as error:
+            outcome(data, tmp_path / str(number), engine, label="y")
+        errors.append(str(error.value))
+    assert errors[0] == errors[1]
+    # The last fold has a piece for each shard.
+    assert engine.pieces[-1] > 5
+    data.write_text("\n".join([*lines, *["1,2,3,1", "1,2,3,0"] * 9]))
+    assert len(outcome(data, tmp_path / "both", PickledEngine(), label="y")[1]) == 18
