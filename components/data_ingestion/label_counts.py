@@ -14,6 +14,8 @@ from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.values.hashes import hash_values, mix
 
+_Counts = np.ndarray[Any, np.dtype[np.int64]]
+
 _SLOT_BITS = 16
 
 
@@ -61,6 +63,7 @@ class LabelCounts:
         self._counts = np.zeros(len(self._wanted), np.int64)
         self._slots = np.zeros(1 << _SLOT_BITS, np.int64)
         self._rows = 0
+        self._known: dict[pa.DataType, tuple[pa.Array, _Counts]] = {}
 
     def add(self, batch: pa.Array) -> None:
         """Add labels as in the examples."""
@@ -69,11 +72,9 @@ class LabelCounts:
         self._rows += len(batch)
         slots = mix(hash_values(batch)) >> np.uint64(64 - _SLOT_BITS)
         self._slots += np.bincount(slots.astype(np.int64), minlength=len(self._slots))
-        known = {value: at for at, value in self._as(batch.type)}
-        if known:
-            found = pc.index_in(batch, pa.array(list(known), batch.type)).drop_null()
-            places = np.array(list(known.values()))[found.to_numpy(zero_copy_only=False)]
-            self._counts += np.bincount(places, minlength=len(self._counts))
+        values, places = self._typed(batch.type)
+        found = pc.index_in(batch, values).drop_null().to_numpy(zero_copy_only=False)
+        self._counts += np.bincount(places[found], minlength=len(self._counts))
 
     def merge(self, other: "LabelCounts") -> None:
         """Add the labels of other rows."""
@@ -107,14 +108,23 @@ class LabelCounts:
             self._rows, {label: rows for label, rows in counted if rows}, int(self._slots.max())
         )
 
-    def _as(self, kind: pa.DataType) -> Iterator[tuple[int, Any]]:
-        """Yield the labels that values of a type can be written as, with their places."""
+    def _typed(self, kind: pa.DataType) -> "tuple[pa.Array, _Counts]":
+        """Return the labels that a value of a type is written as, as values, and their places."""
+        if kind not in self._known:
+            found = dict(self._parsed(kind))
+            self._known[kind] = (
+                pa.array(list(found), kind),
+                np.array(list(found.values()), np.int64),
+            )
+        return self._known[kind]
+
+    def _parsed(self, kind: pa.DataType) -> Iterator[tuple[Any, int]]:
         parse = int if pa.types.is_integer(kind) else float if pa.types.is_floating(kind) else str
         for place, text in enumerate(self._wanted):
             try:
                 value = parse(text)
                 if str(value) == text:
-                    yield place, pa.scalar(value, kind).as_py()
+                    yield pa.scalar(value, kind).as_py(), place
             except (ValueError, OverflowError, pa.ArrowInvalid):
                 continue
 

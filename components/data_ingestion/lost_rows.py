@@ -88,6 +88,9 @@ def report(
         )
     if label and lost.labelled.num_rows:
         candidates = list(_lost_labels(source, label, lost.labelled))
+        # Two labels that are certain end the question, and no shard is read.
+        if len({values[0] for values in candidates if len(set(values)) == 1} - {""}) > 1:
+            return
         wanted = {value for values in candidates for value in values}
         counted = engine.fold(
             label_counts.pieces(destination.root, written.shards),
