@@ -14,6 +14,9 @@ def register_model(
     evaluation: dsl.Input[dsl.Artifact],
     golden_examples: dsl.Input[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
+    training_logs: dsl.Input[dsl.Artifact] = None,
+    tuning_report: dsl.Input[dsl.HTML] = None,
+    evaluation_report: dsl.Input[dsl.HTML] = None,
     blessed: bool = True,
     model_name: str = "model",
     tracking_uri: str = "",
@@ -25,6 +28,10 @@ def register_model(
     the registry keeps the signature, an input example, the golden examples, the schema, the
     evaluation and a document by which `mlflow.pyfunc.load_model` loads it.
 
+    The run is recorded in the tracking store first, whether the model is blessed or not: metrics,
+    hyperparameters, learning curves, trials and pages. Where Kubeflow Pipelines has opened a run
+    (`MLFLOW_RUN_ID`), into that one.
+
     The version becomes champion when `deploy_model` has verified its rollout. The same model is
     registered once, so the task can be retried.
 
@@ -33,6 +40,9 @@ def register_model(
         evaluation: Its evaluation, as `evaluate_model` writes it.
         golden_examples: Rows and answers, as `evaluate_model` writes them.
         summary: What was registered, or why nothing was.
+        training_logs: What `train_model` writes: hyperparameters and learning curves to record.
+        tuning_report: The page of `tune_hyperparameters`, whose trials are recorded, too.
+        evaluation_report: The page of `evaluate_model`, to record.
         blessed: Whether evaluation has blessed the model. A model that is not is not registered.
         model_name: The name of the registered model.
         tracking_uri: The registry of models: an MLflow server (`http://`), a file
@@ -71,6 +81,15 @@ def register_model(
         evaluation=Path(evaluation.path),
         golden_examples=Path(golden_examples.path),
         summary=Path(summary.path),
+        training_logs=None if training_logs is None else Path(training_logs.path),
+        pages={
+            name: Path(page.path)
+            for name, page in (
+                ("tune-hyperparameters", tuning_report),
+                ("evaluate-model", evaluation_report),
+            )
+            if page is not None
+        },
         model_uri=model.uri,
         options=options.build(RegistrationOptions, locals()),
     )

@@ -2,9 +2,8 @@
 
 import json
 import logging
-import os
 import tempfile
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,8 @@ from kfp_tabular.components.common.registry import (
     promotion,
     verify,
 )
-from kfp_tabular.components.common.registry.kubeflow_registry import SCHEME as KUBEFLOW
 from kfp_tabular.components.common.registry.port import CHALLENGER, RegistryAwayError
-from kfp_tabular.components.common.tracking import RunToRecord, open_tracker, run_artifacts
-from kfp_tabular.components.registration import version_documents
+from kfp_tabular.components.registration import recording, version_documents
 from kfp_tabular.components.registration.options import RegistrationOptions
 from kfp_tabular.components.registration.version_documents import Registrable
 
@@ -41,6 +38,8 @@ class RegistrationRequest:
         evaluation: Directory of its evaluation.
         golden_examples: Directory of its golden examples.
         summary: The Markdown page to write.
+        training_logs: The training's, to record with the run; None for none.
+        pages: The pages to record with the run, by the task that wrote them.
         model_uri: URI of the model artifact; empty for its directory.
         options: The arguments of the component.
     """
@@ -49,6 +48,8 @@ class RegistrationRequest:
     evaluation: Path
     golden_examples: Path
     summary: Path
+    training_logs: Path | None = None
+    pages: Mapping[str, Path] = field(default_factory=dict)
     model_uri: str = ""
     options: RegistrationOptions = field(default_factory=RegistrationOptions)
 
@@ -71,7 +72,9 @@ def run(request: RegistrationRequest, registry: Registry | None = None) -> str:
     """
     given = request.options
     options.check(given)
-    run = _recorded(request) if registry is None else ""
+    run = recording.record_run(
+        given, request.model, request.evaluation, request.training_logs, request.pages
+    )
     if not given.blessed:
         return _end(request, "", "Not registered: evaluation did not bless the model.")
     try:
@@ -84,26 +87,6 @@ def run(request: RegistrationRequest, registry: Registry | None = None) -> str:
         return _end(request, "", f"Not registered: {error}. Register it later by running again.")
     text = f"Version {version.version} of {version.name}, challenger.\n\n    {version.uri}\n"
     return _end(request, version.version, text)
-
-
-def _recorded(request: RegistrationRequest) -> str:
-    """Record the run; return its ID in the tracking store, empty where there is none."""
-    given = request.options
-    if given.tracking_uri.startswith(KUBEFLOW):
-        return ""
-    tracker = open_tracker(given.tracking_uri)
-    digest = lineage.read(request.model)["digest"]
-    key = given.run_id or digest
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        # On a cluster two runs may have the same name; here names are unique.
-        key = f"{key} {digest.rpartition(':')[2][:12]}"
-    begun = RunToRecord(key=key, experiment=given.model_name, name=key, started=time.time())
-    recorded = tracker.record(
-        run_artifacts.gather(begun, evaluation=request.evaluation, model=request.model)
-    )
-    for finding in recorded.findings():
-        _logger.warning("%s", finding.log_line)
-    return recorded.run_id
 
 
 def _registered(registry: Registry, request: RegistrationRequest, run: str) -> ModelVersion:

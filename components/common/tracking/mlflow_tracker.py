@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -86,6 +86,9 @@ class MlflowTracker:
         if known.data.tags.get(DIGEST_TAG) == run.digest:
             return self._recorded(known.info.run_id)
         run_id = known.info.run_id
+        # Whoever recorded it first, the task or the command line: the same times for the same
+        # values, which the store then has once.
+        run = replace(run, started=known.info.start_time / 1000)
         lost, reason = [], ""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -204,6 +207,8 @@ class MlflowTracker:
             client.set_tag(run_id, DIGEST_TAG, run.digest)
         # KFP ends the run that it has opened.
         if run.status != "RUNNING" and not self.address.run_id:
+            # A task may have made it, which does not know the folder's name.
+            client.update_run(run_id, name=run.name)
             client.set_terminated(run_id, run.status, _milliseconds(run.ended or run.started))
 
 
@@ -228,7 +233,7 @@ def _quoted(key: str) -> str:
 
 
 def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000)
+    return round(seconds * 1000)
 
 
 def _values(

@@ -90,8 +90,10 @@ class RunToRecord:
     def digest(self) -> str:
         """Identifies what is recorded: the same again need not be sent."""
         document = dataclasses.asdict(self)
+        # A retried task begins later, with copies of its files.
+        del document["started"], document["ended"]
         document["files"] = {
-            name: [str(path), path.stat().st_mtime_ns, path.stat().st_size]
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in self.files.items()
             if path.is_file()
         }

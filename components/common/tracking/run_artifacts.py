@@ -30,7 +30,11 @@ def gather(
     model: Path | None = None,
     search_page: Path | None = None,
 ) -> RunToRecord:
-    """Return a run with what its artifacts tell; what it has already wins.
+    """Return a run with what its artifacts tell.
+
+    Tags, files, curves and trials that it has already win. Hyperparameters that the model was
+    trained with win over arguments of the same name, and so do the evaluation's metrics: whoever
+    records the run, a task or the command line, records the same.
 
     Args:
         run: The run, with its key, name and times.
@@ -53,10 +57,11 @@ def gather(
         values |= metrics(evaluation)
         tags |= evaluation_tags(evaluation)
         files["documents/evaluation.json"] = evaluation / "evaluation.json"
+        files["pages/model-card.html"] = evaluation / "model_card.html"
     return dataclasses.replace(
         run,
-        parameters={**parameters, **run.parameters},
-        metrics={**values, **run.metrics},
+        parameters={**run.parameters, **parameters},
+        metrics={**run.metrics, **values},
         tags={**tags, **run.tags},
         files={name: path for name, path in {**files, **run.files}.items() if path.is_file()},
         curves=run.curves or (curves(training_logs) if training_logs is not None else ()),
