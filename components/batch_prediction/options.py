@@ -7,6 +7,7 @@ from typing import Any
 from kfp_tabular.components.common.documents import one_of
 from kfp_tabular.components.common.options import option
 from kfp_tabular.components.common.processing.processing_settings import processing_option
+from kfp_tabular.components.common.registry.address import TRACKING_URI
 from kfp_tabular.components.data_ingestion.options import (
     CsvOptions,
     check_nested,
@@ -26,7 +27,9 @@ class BatchPredictionOptions:
     data_uri: str = data_uri_option()
     model: str = option(
         dataclasses.MISSING,
-        """The model: its directory, as a local path or a `gs://`, `s3://` or `minio://` URI.""",
+        """The model: its directory, as a local path or a `gs://`, `s3://` or `minio://` URI; or a
+        registered one, `models:/NAME@champion` or `models:/NAME/VERSION`, whose bytes are verified.
+        """,
     )
     key_columns: list[str] = option(
         [],
@@ -86,4 +89,5 @@ class BatchPredictionOptions:
         L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to 1. A distance
         that few rows show by chance is a note.""",
     )
+    tracking_uri: str = option("", TRACKING_URI)
     processing: dict[str, Any] = processing_option()

@@ -42,6 +42,7 @@ from kfp_tabular.components.common.prediction.domain_rules import build_rules
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece, numbered
+from kfp_tabular.components.common.registry import opened, resolve
 from kfp_tabular.components.data_ingestion import input_choice
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
@@ -115,14 +116,16 @@ def run(
     started = time.monotonic()
     findings = Findings()
     engine = engine or LocalEngine()
+    named = resolve(settings.model, registry_uri=settings.tracking_uri)
     with (
-        storage.local_copy(settings.model) as directory,
+        opened(named) as directory,
         input_choice.opened(IngestionOptions(settings.data_uri), engine) as found,
     ):
         # Other processes may have another working directory.
         model = directory.absolute()
         spec = ModelSpec.load(model)
-        identity = ModelIdentity("", "", lineage.digest(model))
+        digest = named.digest or lineage.digest(model)
+        identity = ModelIdentity(named.name, named.version, digest)
         scored = open_scored(settings, found, spec, findings, engine)
         pieces = numbered(scored.source.pieces(engine))
         reader = scored.source.reader(scored.columns)
@@ -175,6 +178,7 @@ def run(
                     "sources": sources[:_MOST_LISTED_SOURCES],
                     "source_files": len(sources),
                     "rejected": facts.rejected,
+                    "model": dataclasses.asdict(identity),
                 },
                 shards_uri=destination.shards_uri,
             )
@@ -254,7 +258,10 @@ def _training(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) ->
 def _what_counts(settings: BatchPredictionOptions, trained: Training) -> dict[str, Any]:
     """Return the options that change what pieces write, with what their drift is measured from."""
     document = dataclasses.asdict(settings)
-    for name in ("max_rejected_fraction", "processing", "model", "drift_thresholds"):
+    # The registry may have another address from here; the model's digest counts.
+    for name in (
+        *("max_rejected_fraction", "processing", "model", "drift_thresholds", "tracking_uri"),
+    ):
         del document[name]
     return {**document, "trained": [repr(column) for column in trained.columns]}
 

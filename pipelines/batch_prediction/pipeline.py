@@ -30,6 +30,7 @@ def batch_prediction_pipeline(
     max_rejected_fraction: float = 0.01,
     statistics_uri: str = "",
     drift_thresholds: dict[str, float] = {"*": 0.1},
+    tracking_uri: str = "",
     processing: dict[str, Any] = {},
 ) -> None:
     """Predict for a data set, with the checks of the endpoint.
@@ -39,7 +40,9 @@ def batch_prediction_pipeline(
             or a `file://`, `gs://`, `s3://` or `minio://` URI. CSV and TFRecord files may be
             compressed (gzip, bzip2, xz, zstd, lz4, zip). All files have the same format and the
             same columns.
-        model: The model: its directory, as a local path or a `gs://`, `s3://` or `minio://` URI.
+        model: The model: its directory, as a local path or a `gs://`, `s3://` or `minio://` URI; or
+            a registered one, `models:/NAME@champion` or `models:/NAME/VERSION`, whose bytes are
+            verified.
         key_columns: Columns of the data to write beside the predictions, such as identifiers; `*`
             stands for all. Empty: those that the model does not take.
         model_columns: Whether to write the model's name, version and digest beside each prediction.
@@ -79,6 +82,9 @@ def batch_prediction_pipeline(
             by feature; `*` for every one that is not named, except points in time. Categories are
             compared by L-infinity distance, numbers by Jensen-Shannon divergence; both go from 0 to
             1. A distance that few rows show by chance is a note.
+        tracking_uri: The registry of models: an MLflow server (`http://`), a file
+            (`sqlite:///...`), Kubeflow's Model Registry (`model-registry+http://`), or `none`.
+            Empty: that of `MLFLOW_TRACKING_URI`, or of the local run; on a cluster without it none.
         processing: The engine for rows; by default threads of the task. `{"engine": "spark"}` and
             its settings: see the guide on scaling.
     """
@@ -104,5 +110,6 @@ def batch_prediction_pipeline(
         max_rejected_fraction=max_rejected_fraction,
         statistics_uri=statistics_uri,
         drift_thresholds=drift_thresholds,
+        tracking_uri=tracking_uri,
         processing=processing,
     )

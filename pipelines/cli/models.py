@@ -10,6 +10,7 @@ import click
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.pipelines.cli.options import FILE
+from kfp_tabular.pipelines.cli.tracking_options import store_option
 
 if TYPE_CHECKING:
     from kfp_tabular.components.common.registry import ModelVersion, Registry
@@ -19,13 +20,6 @@ Command = Callable[..., None]
 
 _name_argument = click.argument("name", metavar="NAME")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
-_store_option = click.option(
-    "--tracking-uri",
-    default="",
-    envvar="MLFLOW_TRACKING_URI",
-    metavar="URI",
-    help="The registry: a server, or sqlite:///FILE; by default that of local runs.",
-)
 
 
 @click.group("models")
@@ -35,7 +29,7 @@ def models_command() -> None:
 
 @models_command.command("list")
 @click.argument("name", required=False, default="", metavar="[NAME]")
-@_store_option
+@store_option
 @_json_option
 def list_command(name: str, tracking_uri: str, as_json: bool) -> None:
     """List the versions of all models, or of NAME, the newest first."""
@@ -68,7 +62,7 @@ def list_command(name: str, tracking_uri: str, as_json: bool) -> None:
 
 @models_command.command("show")
 @click.argument("model", metavar="NAME|NAME@ALIAS|NAME/VERSION")
-@_store_option
+@store_option
 @_json_option
 def show_command(model: str, tracking_uri: str, as_json: bool) -> None:
     """Show a version: digests, metrics, where it is. NAME alone is its champion, or the newest."""
@@ -90,7 +84,7 @@ def show_command(model: str, tracking_uri: str, as_json: bool) -> None:
 @models_command.command("compare")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@_store_option
+@store_option
 @_json_option
 def compare_command(first: str, second: str, tracking_uri: str, as_json: bool) -> None:
     """Compare two versions, such as taxi@champion and taxi/3.
@@ -128,7 +122,7 @@ def compare_command(first: str, second: str, tracking_uri: str, as_json: bool) -
 
 @models_command.command("history")
 @_name_argument
-@_store_option
+@store_option
 @_json_option
 def history_command(name: str, tracking_uri: str, as_json: bool) -> None:
     """Show which version was champion when, and rollouts that failed or came too late."""
@@ -150,7 +144,7 @@ def history_command(name: str, tracking_uri: str, as_json: bool) -> None:
 @models_command.command("verify")
 @click.argument("model", metavar="NAME|NAME@ALIAS|NAME/VERSION")
 @click.option("--public-key", type=FILE, metavar="FILE", help="Also verify the signature with it.")
-@_store_option
+@store_option
 def verify_command(model: str, public_key: Path | None, tracking_uri: str) -> None:
     """Check that the bytes of a version are those that were registered, everywhere it is."""
     from kfp_tabular.components.common.registry import ResolvedModel, opened
@@ -180,7 +174,7 @@ def _deployment_options(command: Command) -> Command:
         click.option("--backend", type=click.Choice(["local", "kserve"]), help="What serves it."),
         click.option("--service", default="", metavar="JSON", help="Settings of the endpoint."),
         _json_option,
-        _store_option,
+        store_option,
     ):
         command = option(command)
     return command

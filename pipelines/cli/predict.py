@@ -16,6 +16,7 @@ from kfp_tabular.pipelines.cli.options import (
     processing_document,
     processing_option,
 )
+from kfp_tabular.pipelines.cli.tracking_options import store_option
 
 _KFP_TYPES = {
     "str": "STRING",
@@ -52,9 +53,10 @@ def _name(kind: Any) -> str:
 @click.option(
     "--model",
     required=True,
-    metavar="RUN|DIR|URI",
+    metavar="RUN|DIR|URI|ALIAS",
     callback=not_empty,
-    help="The folder of a run, or a model's directory or URI.",
+    help="A run's folder, a model's directory or URI, or a registered model: models:/NAME/3, "
+    "models:/NAME@champion, or champion where one model is registered.",
 )
 @click.option(
     "--data",
@@ -91,6 +93,7 @@ def _name(kind: Any) -> str:
     metavar="KEY=VALUE",
     help="Set an option of predict_batch, such as csv_delimiter. Repeatable.",
 )
+@store_option
 @click.option("--overwrite", is_flag=True, help="Replace the predictions in the folder --output.")
 def predict_command(
     model: str,
@@ -100,6 +103,7 @@ def predict_command(
     keys: tuple[str, ...],
     processing: str | None,
     settings: dict[str, Any],
+    tracking_uri: str,
     overwrite: bool,
 ) -> None:
     """Predict for the rows of a data set, with the checks of the endpoint.
@@ -109,15 +113,19 @@ def predict_command(
     take, the predictions, and the model's version. Stopped halfway, the same command goes on.
     """
     from kfp_tabular.components.common.process.termination import interrupt_on_termination
+    from kfp_tabular.components.common.tracking.address import HOME_VARIABLE, home
     from kfp_tabular.pipelines.local import batch_prediction
     from kfp_tabular.pipelines.local.batch_prediction import Outputs
 
     interrupt_on_termination()
+    # The environment that predicts has the same embedded store as this command.
+    os.environ.setdefault(HOME_VARIABLE, str(home()))
     is_folder = output is not None and _is_folder(output)
     options: dict[str, Any] = {
-        "model": batch_prediction.model_uri(model),
+        "model": batch_prediction.model_uri(model, tracking_uri),
         "data_uri": data if urlsplit(data).scheme else str(Path(data).absolute()),
         "processing": processing_document(processing) or {},
+        "tracking_uri": tracking_uri,
         "key_columns": list(keys),
         "statistics_uri": batch_prediction.statistics_of(model),
         **settings,

@@ -22,6 +22,14 @@ tracking_option = click.option(
     "default $MLFLOW_TRACKING_URI, or the store in $KFP_TABULAR_HOME (.kfp-tabular).",
 )
 
+store_option = click.option(
+    "--tracking-uri",
+    default="",
+    envvar="MLFLOW_TRACKING_URI",
+    metavar="URI",
+    help="The registry: a server, or sqlite:///FILE; by default that of local runs.",
+)
+
 
 def for_run(text: str, environment: MutableMapping[str, str] = os.environ) -> "Address":
     """Return where a run is recorded, and tell its tasks by their environment.

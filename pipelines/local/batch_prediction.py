@@ -15,6 +15,8 @@ from kfp_tabular.components.common.errors import UserError, find_user_error
 from kfp_tabular.components.common.process.child_process import ChildProcess, last_lines, stop
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
 from kfp_tabular.components.common.processing.spark.installation import SPARK_HOME
+from kfp_tabular.components.common.registry import model_uri as registered
+from kfp_tabular.components.common.registry.port import ALIASES
 from kfp_tabular.components.common.storage import location
 from kfp_tabular.pipelines.environments.location import Environments
 from kfp_tabular.pipelines.local.run_results import load_run
@@ -38,24 +40,60 @@ class Outputs:
     report: Path | None = None
 
 
-def model_uri(given: str) -> str:
+def model_uri(given: str, tracking_uri: str = "") -> str:
     """Return the model that `--model` names: that of a run's folder, or the given one.
 
+    Args:
+        given: A path, a URI, a registered model (`models:/NAME@ALIAS`, `models:/NAME/VERSION`), or
+            only an alias, where one model is registered.
+        tracking_uri: The registry, as `open_registry` takes it.
+
     Raises:
-        UserError: The run has no model, or there is nothing at this path.
+        UserError: The run has no model, there is nothing at this path, or the alias may be of
+            several models or none.
     """
+    if registered.is_registered(given):
+        return str(registered.parse(given))
+    if not Path(given).exists():
+        if "@" in given and "://" not in given and "/" not in given:
+            return str(registered.parse(f"{registered.SCHEME}{given}"))
+        if given in ALIASES:
+            return str(registered.ModelUri(_only_name(given, tracking_uri), alias=given))
     place = location.parse(given)
     if not place.is_local:
         return given
     if (place.path / "model.json").is_file():
         return str(place.path.absolute())
     if not place.path.exists():
-        raise UserError(f"--model {given}: not found. Give a run's folder or a model's directory.")
+        raise UserError(
+            f"--model {given}: not found. Give a run's folder, a model's directory, or a "
+            "registered model, such as models:/NAME@champion."
+        )
     return str(load_run(place.path).model_path)
+
+
+def _only_name(alias: str, tracking_uri: str) -> str:
+    """Return the name of the only registered model."""
+    from kfp_tabular.components.common.registry import open_registry
+
+    registry = open_registry(tracking_uri, by_default=True)
+    if registry is None:
+        raise UserError(f"--model {alias}: no registry is in use (tracking URI none). Name one.")
+    names = registry.names()
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UserError(f"--model {alias}: {registry.address} has no registered models.")
+    raise UserError(
+        f"--model {alias}: {registry.address} has several models ({', '.join(names)}). Name one: "
+        f"--model models:/{names[0]}@{alias}."
+    )
 
 
 def statistics_of(given: str) -> str:
     """Return the statistics of a run that `--model` names; empty where it names no run."""
+    if registered.is_registered(given):
+        return ""
     place = location.parse(given)
     if not place.is_local or (place.path / "model.json").is_file():
         return ""

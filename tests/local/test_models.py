@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("kfp-tabular")
@@ -131,6 +132,11 @@ def test_two_runs_a_rollback_and_the_endpoint(folder: Folder) -> None:
     with served(folder) as address:
         assert digest(address) == versions["1"]["digest"]
 
+    folder.call("predict", "--model", "champion", "--data", "data-2.csv", "--output", "scored")
+    predicted = pq.read_table(folder.path / "scored" / "predictions").to_pylist()
+    made_by = {(row["model_name"], row["model_version"], row["model_digest"]) for row in predicted}
+    assert made_by == {(NAME, "1", versions["1"]["digest"])}
+
     refused = folder.call("models", "show", f"{NAME}@chalenger", code=2)
     assert "has no alias 'chalenger'" in refused
     assert refused.count("\n") == 1
@@ -145,3 +151,7 @@ def test_two_runs_a_rollback_and_the_endpoint(folder: Folder) -> None:
     refused = folder.call("models", "promote", NAME, "2", code=2)
     assert str(damaged) in refused
     assert folder.aliases()["1"] == ["champion"]
+    named = ("--model", f"models:/{NAME}/2", "--data", "data-2.csv")
+    refused = folder.call("predict", *named, "--output", "refused", code=2)
+    assert f"{damaged}: its SHA-256 is not the one that was registered" in refused
+    assert not (folder.path / "refused" / "predictions").exists()

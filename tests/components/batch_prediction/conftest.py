@@ -47,7 +47,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     return cut
 
 
-def request(data: Path, model: Path, folder: Path, **given: Any) -> BatchPredictionRequest:
+def request(data: Path, model: Path | str, folder: Path, **given: Any) -> BatchPredictionRequest:
     """A request; one that rejects rows does not fail by default."""
     from kfp_tabular.components.common import options
 
@@ -61,7 +61,7 @@ def request(data: Path, model: Path, folder: Path, **given: Any) -> BatchPredict
 
 
 def predicted(
-    data: Path, model: Path, folder: Path, engine: Engine | None = None, **given: Any
+    data: Path, model: Path | str, folder: Path, engine: Engine | None = None, **given: Any
 ) -> dict[str, Any]:
     """Predict, and return the rows that were written, in order."""
     result = predict.run(request(data, model, folder, **given), engine)
