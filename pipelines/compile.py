@@ -3,15 +3,17 @@
 import itertools
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.task.component import short
 from kfp_tabular.pipelines import (
     lightweight_source,
+    model_aliases,
     parameter_checks,
     parameters,
     registry,
@@ -65,7 +67,9 @@ def compile_pipeline(
     return workflow
 
 
-def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
+def compile_text(
+    definition: PipelineDefinition, config: PipelineConfig, arguments: Mapping[str, Any] = {}
+) -> str:
     """Return the compiled spec of a pipeline as YAML.
 
     The task that checks parameters is left out where the Workflow has no room for it.
@@ -73,6 +77,8 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
     Args:
         definition: The pipeline's definition.
         config: Its compile-time configuration.
+        arguments: The parameters of its runs as far as they are known. A task is not cached where
+            they name a model by an alias.
 
     Raises:
         UserError: For a parameter that the pipeline does not have, a value that does not fit the
@@ -86,14 +92,16 @@ def compile_text(definition: PipelineDefinition, config: PipelineConfig) -> str:
         'label'? 'kfp-tabular params' lists the pipeline's parameters.
     """
     if config.check_parameters == AUTO:
-        text = _compiled(definition, replace(config, check_parameters=ALWAYS))
+        text = _compiled(definition, replace(config, check_parameters=ALWAYS), arguments)
         if has_room(estimate(*spec.documents(text))):
             return text
         config = replace(config, check_parameters=NEVER)
-    return _compiled(definition, config)
+    return _compiled(definition, config, arguments)
 
 
-def _compiled(definition: PipelineDefinition, config: PipelineConfig) -> str:
+def _compiled(
+    definition: PipelineDefinition, config: PipelineConfig, arguments: Mapping[str, Any]
+) -> str:
     from kfp import compiler
 
     built = definition.build(config)
@@ -103,6 +111,7 @@ def _compiled(definition: PipelineDefinition, config: PipelineConfig) -> str:
             raise UserError(f"parameter {name!r}: a default cannot have null in it; leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
+        model_aliases.leave_uncached(built.pipeline_spec, {**defaults, **arguments})
         _shorten_descriptions(built.pipeline_spec)
         lightweight_source.remove_docstrings(built.pipeline_spec)
         compiler.Compiler().compile(built, str(compiled), pipeline_parameters=defaults)

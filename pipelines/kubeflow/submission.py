@@ -107,14 +107,14 @@ def compiled(request: SubmissionRequest) -> Iterator[Compiled]:
         UserError: For parameters that do not fit, or a run that would be too large.
     """
     locked_parameters.refuse(request.arguments, request.config.locked)
-    text = compiling.compile_text(request.pipeline, request.config)
+    text = compiling.compile_text(request.pipeline, request.config, request.arguments)
     document, platform = spec.documents(text)
     arguments = parameters.convert(request.arguments, spec.parameter_types(document))
     parameters.require(arguments, spec.required_parameters(document))
     parameter_checks.check(document, arguments)
     if destinations.wants_check(request.config, document, arguments):
         checked = replace(request.config, check_destinations=ALWAYS)
-        text = compiling.compile_text(request.pipeline, checked)
+        text = compiling.compile_text(request.pipeline, checked, request.arguments)
         document, platform = spec.documents(text)
     # Long values of the run's parameters count, too.
     estimate.check(estimate.estimate(document, platform, arguments))

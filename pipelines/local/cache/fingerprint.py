@@ -18,7 +18,7 @@ from typing import Any
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage import local_listing, location
 from kfp_tabular.components.common.storage.location import Location
-from kfp_tabular.pipelines import destinations
+from kfp_tabular.pipelines import destinations, model_aliases
 from kfp_tabular.pipelines.local.argument_texts import named_texts
 from kfp_tabular.pipelines.local.cache import user_code
 from kfp_tabular.pipelines.local.contents import Contents, UnreadableContentError
@@ -99,6 +99,9 @@ def take(
     parameters = inputs.get("parameterValues", {})
     if parameters.get("backend", "") not in _LOCAL:
         obstacles.append("it starts a job elsewhere")
+    alias = model_aliases.argument_with_alias(parameters)
+    if alias:
+        obstacles.append(f"{alias} {parameters[alias]} is an alias, which moves")
     code = _code(call, parameters)
     named = _variable_names(call, code)
     is_ours = any(word.startswith(_OURS) for word in call.command)

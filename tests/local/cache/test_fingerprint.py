@@ -154,6 +154,8 @@ def test_files_that_arguments_name(here: Path, parameters: dict[str, Any], chang
         ({"checkpoint_uri": "/srv/checkpoints"}, "writes to checkpoint_uri"),
         ({"backend": "tfjob"}, "starts a job elsewhere"),
         ({"data_uri": "/dev/null"}, "not a file"),
+        ({"baseline": "champion", "tracking_uri": ""}, "baseline champion is an alias"),
+        ({"model": "models:/m@champion", "tracking_uri": ""}, "models:/m@champion is an alias"),
     ],
 )
 def test_tasks_that_are_not_reused(here: Path, parameters: dict[str, Any], words: str) -> None:
