@@ -147,12 +147,14 @@ def history_command(name: str, tracking_uri: str, as_json: bool) -> None:
 @store_option
 def verify_command(model: str, public_key: Path | None, tracking_uri: str) -> None:
     """Check that the bytes of a version are those that were registered, everywhere it is."""
+    from kfp_tabular.components.common.artifacts import model_signature
     from kfp_tabular.components.common.registry import ResolvedModel, opened
     from kfp_tabular.components.common.registry.places import first_there, is_there
+    from kfp_tabular.pipelines.registered_models import signatures
 
     registry = _open(tracking_uri)
     version = _version(registry, model)
-    first_there(version.locations, version.uri)
+    newest = first_there(version.locations, version.uri)
     for uri in version.locations:
         if not is_there(uri):
             click.echo(f"note: nothing is at {uri}", err=True)
@@ -160,11 +162,12 @@ def verify_command(model: str, public_key: Path | None, tracking_uri: str) -> No
         resolved = ResolvedModel(uri, version.name, version.version, version.digest)
         with opened(resolved) as path:
             signed = ""
-            if public_key is not None:
-                from kfp_tabular.components.common.artifacts import model_signature
-
-                model_signature.verify(path, public_key)
+            # A rollout signs what it publishes, not the artifact of the training.
+            if public_key is not None and (uri == newest or model_signature.is_signed(path)):
+                signatures.verify(path, public_key)
                 signed = ", and its signature is valid"
+            elif public_key is not None:
+                signed = ", not signed"
         click.echo(f"{version.uri}: {uri} holds {_short(version.digest)}{signed}")
 
 

@@ -2,13 +2,17 @@
 
 It is a Sigstore bundle that signs the name and SHA-256 of every file, so the `model_signing`
 command verifies it, too. Digests alone show damage; only a signature shows who made the model.
+
+    python -m kfp_tabular.components.common.artifacts.model_signature DIRECTORY PUBLIC_KEY
 """
 
 import re
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from kfp_tabular.components.common.errors import UserError, shown
+from kfp_tabular.components.common.errors import UserError, reported_to_user, shown
 
 FILE_NAME = "_signature.json"
 
@@ -44,6 +48,16 @@ def sign(directory: Path, private_key: Path) -> str:
         return target.read_text(encoding="utf-8")
 
 
+def is_signed(directory: Path) -> bool:
+    """Whether a model has a signature, valid or not.
+
+    Example:
+        >>> is_signed(Path("/missing/model"))
+        False
+    """
+    return (directory / FILE_NAME).is_file()
+
+
 def verify(directory: Path, public_key: Path) -> None:
     """Check that a model is signed with a key, and is as it was signed.
 
@@ -60,7 +74,7 @@ def verify(directory: Path, public_key: Path) -> None:
 
     _check_key(public_key, "--public-key")
     signature = directory / FILE_NAME
-    if not signature.is_file():
+    if not is_signed(directory):
         raise UserError(
             f"{shown(signature)}: missing: the model is not signed, and a public key is given. "
             "Deploy it with signing_key."
@@ -115,3 +129,14 @@ def _check_key(file: Path, option: str) -> None:
 
 def _one_line(error: object) -> str:
     return " ".join(str(error).split())
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Verify the model in a directory with a public key: the two arguments."""
+    directory, public_key = map(Path, arguments)
+    with reported_to_user():
+        verify(directory, public_key)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
