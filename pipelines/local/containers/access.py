@@ -20,7 +20,7 @@ USER_CODE = Path("/mnt/user-code")
 
 _WRITTEN_PARAMETERS = ("model_repository", "checkpoint_uri")
 _LOCAL_BACKENDS = ("", "local")
-_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+_REMOTE = re.compile(r"(?!file:|sqlite:)[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?\[]")
 
 # The variables that clients of object stores, proxies and certificates read.
@@ -91,18 +91,38 @@ def written(parameters: Mapping[str, Any]) -> list[Path]:
     return [path for path in paths if path is not None]
 
 
-def network(parameters: Mapping[str, Any]) -> str:
+def with_more(mounts: Sequence[Mount], more: Sequence[Mount]) -> list[Mount]:
+    """Return mounts and further ones, without those that the container sees anyway.
+
+    Example:
+        >>> run, model = Path("/runs/1"), Path("/runs/1/models/3")
+        >>> with_more([Mount(run, run, writable=True)], [Mount(model, model)])
+        [Mount(source=PosixPath('/runs/1'), target=PosixPath('/runs/1'), writable=True)]
+    """
+    found = list(mounts)
+    for mount in more:
+        seen = [it for it in found if _within(mount.target, it.target)]
+        if not any(it.writable or not mount.writable for it in seen):
+            found = [it for it in found if it.target != mount.target] + [mount]
+    return found
+
+
+def network(parameters: Mapping[str, Any], *, is_remote: bool = False) -> str:
     """Return the network of a task: `none` unless its parameters name something remote.
 
     Args:
         parameters: The task's input parameters.
+        is_remote: Whether it uses something remote that its parameters do not name.
 
     Example:
         >>> network({"data_uri": "/data/a.csv", "backend": "local"})
         'none'
     """
-    remote = any(_REMOTE.match(text) for text in texts(parameters))
-    if remote or str(parameters.get("backend", "")) not in _LOCAL_BACKENDS:
+    if (
+        is_remote
+        or any(_REMOTE.match(text) for text in texts(parameters))
+        or str(parameters.get("backend", "")) not in _LOCAL_BACKENDS
+    ):
         return os.environ.get(NETWORK) or "bridge"
     return "none"
 

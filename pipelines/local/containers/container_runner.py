@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_tabular.pipelines.local.containers import access
+from kfp_tabular.pipelines.local.containers import access, registry_access
 from kfp_tabular.pipelines.local.containers.engine import UNPRIVILEGED, Container, Engine, Mount
 from kfp_tabular.pipelines.local.containers.ownership import Loan, check_readable
 from kfp_tabular.pipelines.local.contents import Contents
@@ -31,8 +31,9 @@ class ContainerRunner:
     """A `TaskRunner`: a container per task.
 
     A container sees the run's folder, what the pipeline's arguments name, and nothing else of this
-    machine. Its root file system is read-only, it has no rights beyond an ordinary user's, and no
-    network unless its parameters name something remote. The caller owns the files that it writes.
+    machine; a task that uses the registry of models sees the tracking store, too. Its root file
+    system is read-only, it has no rights beyond an ordinary user's, and no network unless its
+    parameters name something remote. The caller owns the files that it writes.
 
     Attributes:
         engine: The container engine.
@@ -58,7 +59,11 @@ class ContainerRunner:
         if self.engine.user() == UNPRIVILEGED:
             check_readable([mount.source for mount in mounts if not mount.writable], UNPRIVILEGED)
         (request.output / _ARTIFACTS).mkdir(exist_ok=True)
-        yield _Starter(self.engine, mounts, request.output)
+        starter = _Starter(self.engine, mounts, request.output)
+        try:
+            yield starter
+        finally:
+            starter.take_back_store()
 
 
 class _Starter:
@@ -66,15 +71,20 @@ class _Starter:
         self._engine = engine
         self._mounts = mounts
         self._output = output
+        self._store: Path | None = None
 
     def start(self, call: TaskCall) -> TaskProcess:
         """Start a task's container."""
-        network = access.network(call.parameters)
-        mounts, forwarded = list(self._mounts), list[str]()
+        registry = registry_access.of_task(call.parameters, os.environ)
+        network = access.network(call.parameters, is_remote=registry.is_remote)
+        mounts, forwarded = list(self._mounts), list(registry.forwarded)
         if network != "none":
-            forwarded = access.forwarded(os.environ)
+            forwarded += access.forwarded(os.environ)
             mounts += access.credential_mounts(os.environ)
-        environment = dict(call.environment)
+        mounts = access.with_more(mounts, registry.mounts)
+        environment = {**registry.environment, **call.environment}
+        if registry.folder is not None:
+            self._lend_store(registry.folder)
         search_path = access.search_path(mounts)
         if search_path:
             environment.setdefault("PYTHONPATH", search_path)
@@ -89,6 +99,20 @@ class _Starter:
             forwarded=forwarded,
         )
         return _ContainerProcess(self._engine, container, self._loan(call))
+
+    def _lend_store(self, folder: Path) -> None:
+        """Let containers write the tracking store.
+
+        They have it until the run ends, since several tasks may use it at a time.
+        """
+        if self._engine.user() == UNPRIVILEGED:
+            self._store = folder
+            Loan([folder], [], UNPRIVILEGED).give()
+
+    def take_back_store(self) -> None:
+        """Own the tracking store again."""
+        if self._store is not None:
+            Loan([self._store], [], UNPRIVILEGED).take_back()
 
     def _loan(self, call: TaskCall) -> Loan | None:
         if self._engine.user() != UNPRIVILEGED:
