@@ -96,14 +96,16 @@ class MlflowRegistry:
         with self._told():
             self._create(name, {_OURS: "1"})
             run = self._client.get_run(draft.run) if draft.run else self._run(name)
-            self._client.log_artifacts(run.info.run_id, str(draft.documents), _DOCUMENTS)
+            # A run may register several models.
+            folder = f"{_DOCUMENTS}-{draft.digest.rpartition(':')[2][:12]}"
+            self._client.log_artifacts(run.info.run_id, str(draft.documents), folder)
             tags = {
                 **{f"{_PREFIX}{key}": value for key, value in draft.facts.items()},
                 _DIGEST: draft.digest,
                 f"{_LOCATION}1": draft.location,
             }
             made = self._next_version(
-                name, f"{run.info.artifact_uri.rstrip('/')}/{_DOCUMENTS}", tags, run.info.run_id
+                name, f"{run.info.artifact_uri.rstrip('/')}/{folder}", tags, run.info.run_id
             )
         return _version(made)
 
@@ -114,8 +116,9 @@ class MlflowRegistry:
         with self._told():
             self._client.set_model_version_tag(version.name, version.version, key, uri)
             if version.facts.get("run"):
+                folder = _folder(version.documents)
                 self._client.log_text(
-                    version.facts["run"], pointer.text(), f"{_DOCUMENTS}/{POINTER_FILE}"
+                    version.facts["run"], pointer.text(), f"{folder}/{POINTER_FILE}"
                 )
 
     def documents(self, version: ModelVersion, folder: Path) -> Path:
@@ -125,7 +128,8 @@ class MlflowRegistry:
         with self._told():
             found = self._client.get_model_version(version.name, version.version)
             if found.run_id:
-                return Path(self._client.download_artifacts(found.run_id, _DOCUMENTS, str(folder)))
+                inside = _folder(found.source)
+                return Path(self._client.download_artifacts(found.run_id, inside, str(folder)))
             return Path(download_artifacts(artifact_uri=found.source, dst_path=str(folder)))
 
     def point(self, name: str, alias: str, number: str) -> None:
@@ -265,6 +269,11 @@ def _or_none(read: Any) -> Any:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def _folder(source: str) -> str:
+    """Return the folder of a version's documents among the artifacts of its run."""
+    return source.rstrip("/").rpartition("/")[2]
 
 
 def _facts(tags: Mapping[str, str]) -> dict[str, str]:
