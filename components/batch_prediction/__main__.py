@@ -14,9 +14,10 @@ from pathlib import Path
 from kfp_tabular.components.batch_prediction import predict
 from kfp_tabular.components.batch_prediction.options import BatchPredictionOptions
 from kfp_tabular.components.common import files, options
-from kfp_tabular.components.common.errors import reported_to_user
+from kfp_tabular.components.common.errors import UserError, reported_to_user
 from kfp_tabular.components.common.process.termination import interrupt_on_termination
 from kfp_tabular.components.common.processing import engines
+from kfp_tabular.components.common.registry.port import RegistryAwayError
 
 
 def main() -> None:
@@ -37,7 +38,10 @@ def main() -> None:
         Path(document["report"]),
     )
     with reported_to_user(), engines.opened(settings.processing, "predict-batch") as opened:
-        result = predict.run(request, opened.engine, opened.shards_uri)
+        try:
+            result = predict.run(request, opened.engine, opened.shards_uri)
+        except RegistryAwayError as error:
+            raise UserError(f"{settings.model}: {error}. Try again later.") from error
     text = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
     files.write_text(given.result, text)
 

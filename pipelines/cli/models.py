@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.errors import USER_ERROR_PREFIX, UserError
 from kfp_tabular.pipelines.cli.options import FILE
 from kfp_tabular.pipelines.cli.tracking_options import store_option
 
@@ -22,7 +22,20 @@ _name_argument = click.argument("name", metavar="NAME")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-@click.group("models")
+class _Models(click.Group):
+    """The group, in which a registry that does not answer is one line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from kfp_tabular.components.common.registry.port import RegistryAwayError
+
+        try:
+            return super().invoke(context)
+        except RegistryAwayError as error:
+            click.echo(f"{USER_ERROR_PREFIX}{error}", err=True)
+            raise SystemExit(1) from error
+
+
+@click.group("models", cls=_Models)
 def models_command() -> None:
     """List, compare, promote and roll back registered models."""
 

@@ -79,3 +79,20 @@ def test_a_wrong_name_is_one_line_and_exit_code_2(
     assert done.returncode == 2
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["models", "predict"])
+def test_a_registry_that_is_away_is_one_line(tmp_path: Path, command: str) -> None:
+    (tmp_path / "data.csv").write_text("a\n1\n")
+    given = ["list"] if command == "models" else ["--model", "m@champion", "--data", "data.csv"]
+    done = subprocess.run(
+        [str(PROGRAM), command, *given, "--tracking-uri", "http://127.0.0.1:9"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert "http://127.0.0.1:9: no answer: " in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr

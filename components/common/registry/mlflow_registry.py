@@ -245,7 +245,8 @@ class MlflowRegistry:
                     "MLFLOW_TRACKING_TOKEN."
                 ) from error
             if "Max retries exceeded" in text or "failed with exception" in text:
-                raise RegistryAwayError(f"{self._address}: no answer: {text[:300]}") from error
+                cause = text.rpartition("Caused by ")[2].rstrip(")") or text
+                raise RegistryAwayError(f"{self._address}: no answer: {cause[:300]}") from error
             raise
 
 
