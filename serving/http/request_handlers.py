@@ -11,7 +11,7 @@ from kfp_tabular.serving.http.http_response import HttpResponse, json_response
 from kfp_tabular.serving.metrics.exposition import render_metrics
 from kfp_tabular.serving.model.data_plane import ReadyDataPlane, find_model, model_metadata
 from kfp_tabular.serving.model.served_model import ServedModel
-from kfp_tabular.serving.protocol import v1_json, v2_json, v2_tensors
+from kfp_tabular.serving.protocol import v1_explanations, v1_json, v2_json, v2_tensors
 from kfp_tabular.serving.protocol.json_document import Json, check_json_size, parse_json
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
@@ -115,7 +115,19 @@ class RequestHandlers:
 
     async def _explain(self, request: HttpRequest) -> HttpResponse:
         model = self._model(request)
-        raise RequestError(f"model {model.name!r} has no explainer.", status=404, reason=None)
+        with model.counting_rejections():
+            body = await request.body(self._max_body_bytes)
+            content = await model.explain(
+                request.hold,
+                len(body),
+                lambda interface: v1_explanations.decode(
+                    self._parse(body, interface), interface, self._limits.explain_rows
+                ),
+                lambda loaded, found: orjson.dumps(
+                    v1_explanations.encode(found, loaded.predictor.interface.spec, loaded.version)
+                ),
+            )
+        return HttpResponse(content)
 
     async def _v1_model(self, request: HttpRequest) -> HttpResponse:
         model = self._ready_model(request)

@@ -53,6 +53,7 @@ class VersionLoader:
         calls: How many calls of the model run in parallel.
         observe_call: Called with the rows and requests of each call of the model.
         settings: What is checked, and how long loading may take.
+        explains: Whether versions explain predictions.
     """
 
     executor: Executor
@@ -60,6 +61,7 @@ class VersionLoader:
     calls: int
     observe_call: Callable[[int, int], None]
     settings: ModelSettings = field(default_factory=ModelSettings)
+    explains: bool = False
     _running: list[threading.Thread] = field(default_factory=list)
 
     def load(self, found: ModelVersion) -> LoadedVersion:
@@ -106,7 +108,7 @@ class VersionLoader:
             self.settings.max_model_mib, self.settings.digests, self.settings.public_key
         )
         digest = check.check(found.directory, begin + (self.settings.load_seconds or math.inf))
-        predictor = Predictor.load(found.directory)
+        predictor = Predictor.load(found.directory, explains=self.explains)
         predictor.warm_up([self.batches.batch_rows])
         return LoadedVersion(
             version=found.version

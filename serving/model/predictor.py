@@ -18,6 +18,7 @@ from kfp_tabular.components.common.artifacts.model_document import (
 )
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, DType, read_schema
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation.explainer import Explainer
 from kfp_tabular.components.common.prediction.domain_rules import DomainRule, build_rules
 from kfp_tabular.components.common.prediction.instances import Decoder
 from kfp_tabular.components.common.process.tensorflow import import_tensorflow
@@ -55,6 +56,7 @@ class Predictor:
     Attributes:
         interface: The model's inputs and outputs.
         rules: The schema's rules for the inputs' values.
+        explainer: Explains predictions; None where explanations are off.
     """
 
     interface: ModelInterface
@@ -63,13 +65,15 @@ class Predictor:
     _call: Callable[[Arrays], Any]
     # Keeps the signature's variables alive.
     _loaded: Any
+    explainer: Explainer | None = None
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> "Predictor":
+    def load(cls, directory: str | os.PathLike[str], *, explains: bool = False) -> "Predictor":
         """Load a model.
 
         Args:
             directory: Holds `saved_model.pb`, `model.json` and, usually, `schema.pbtxt`.
+            explains: Whether it explains predictions, too.
 
         Raises:
             UserError: If it is not a model, cannot be loaded, or its parts do not match.
@@ -95,9 +99,12 @@ class Predictor:
         ignored = frozenset(columns - {model_input.name for model_input in spec.inputs})
         interface = ModelInterface(spec, ignored, Decoder(spec.inputs, ignored))
         _check(path, interface, signature)
+        # Before the signature is called: it replaces functions of the graph.
+        explainer = Explainer(tf, loaded, spec) if explains else None
         return cls(
             interface=interface,
             rules=() if schema is None else build_rules(schema, spec.inputs),
+            explainer=explainer,
             _tensorflow=tf,
             _call=pack_signature(tf, signature, spec.inputs),
             _loaded=loaded,

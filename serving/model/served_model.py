@@ -12,15 +12,18 @@ from kserve.metrics import PREDICT_HIST_TIME, get_labels
 from kserve.model import BaseKServeModel
 
 from kfp_tabular.components.common.artifacts.model_document import CLASSES
+from kfp_tabular.components.common.explanation.explainer import Explanations
 from kfp_tabular.serving.metrics.bound_reports import RepeatedWarning
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
 from kfp_tabular.serving.model.domain_rules import check_domains
+from kfp_tabular.serving.model.explaining import Explaining
 from kfp_tabular.serving.model.large_requests import Hold
 from kfp_tabular.serving.model.loaded_version import LoadedVersion
 from kfp_tabular.serving.model.overload import OverloadedError
 from kfp_tabular.serving.model.predictor import Predictor
 from kfp_tabular.serving.protocol.model_interface import Arrays, ModelInterface
 from kfp_tabular.serving.protocol.request_error import RequestError, not_ready
+from kfp_tabular.serving.protocol.v1_explanations import ExplanationRequest
 from kfp_tabular.serving.settings.server_settings import ValuePolicies
 
 InferenceProtocol = Literal["v1", "v2", "grpc"]
@@ -62,6 +65,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         self._version: LoadedVersion | None = None
         self._draining = False
         self._unreadable: dict[str, RepeatedWarning] = {}
+        self._explaining = Explaining()
         # KServe's own histogram, which its dashboards show.
         self._kserve_seconds = PREDICT_HIST_TIME.labels(**get_labels(name))
 
@@ -174,6 +178,51 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
             loaded.requests -= 1
             self._kserve_seconds.observe(time.perf_counter() - begin)
 
+    async def explain(
+        self,
+        hold: Hold,
+        size: int,
+        decode: Callable[[ModelInterface], ExplanationRequest],
+        encode: Callable[[LoadedVersion, Explanations], _Response],
+    ) -> _Response:
+        """Answer a request for explanations.
+
+        Args:
+            hold: What the request holds in memory; the response is added.
+            size: The request's approximate size in bytes.
+            decode: Returns what to explain. May be called in a thread.
+            encode: Returns the response for the explanations. May be called in a thread.
+
+        Raises:
+            RequestError: If the request cannot be answered.
+            OverloadedError: If too many requests wait, or too many bytes are in memory.
+        """
+        loaded = self.current_version()
+        explainer = loaded.predictor.explainer
+        if explainer is None:
+            raise RequestError(f"model {self.name!r} has no explainer.", status=404, reason=None)
+        loaded.requests += 1
+        try:
+            request = await self._run(
+                hold,
+                size,
+                _SMALL_BODY_BYTES,
+                partial(self._decode_explained, decode, loaded.predictor),
+            )
+            try:
+                found = await self._explaining.explain(explainer, request)
+            except OverloadedError:
+                self._metrics.count_overload("rows")
+                raise
+            names = sum(len(name) + 2 * _NUMBER_BYTES for name in found.features)
+            size = len(found.methods) * (_ROW_BYTES + 2 * names)
+            hold.add(size)
+            return await self._run(
+                hold, size, _SMALL_RESPONSE_BYTES, partial(encode, loaded, found)
+            )
+        finally:
+            loaded.requests -= 1
+
     @contextmanager
     def counting_rejections(self) -> Iterator[None]:
         """Count a request that is rejected inside the block, by feature and reason."""
@@ -185,19 +234,32 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
             raise
 
     def _decode(self, decode: Callable[[ModelInterface], Arrays], predictor: Predictor) -> Arrays:
+        arrays = decode(self._interface(predictor))
+        self._check_domains(arrays, predictor)
+        return arrays
+
+    def _decode_explained(
+        self, decode: Callable[[ModelInterface], ExplanationRequest], predictor: Predictor
+    ) -> ExplanationRequest:
+        request = decode(self._interface(predictor))
+        self._check_domains(request.arrays, predictor)
+        return request
+
+    def _interface(self, predictor: Predictor) -> ModelInterface:
         interface = predictor.interface
         if self._policies.unreadable_values == "missing":
             interface = interface.tolerating(self._count_unreadable)
         if self._policies.lenient:
             interface = interface.lenient()
-        arrays = decode(interface)
+        return interface
+
+    def _check_domains(self, arrays: Arrays, predictor: Predictor) -> None:
         check_domains(
             arrays,
             predictor.rules,
             self._policies,
             partial(self._metrics.count_out_of_domain, self.name),
         )
-        return arrays
 
     def _count_unreadable(self, feature: str, values: int) -> None:
         self._metrics.count_unreadable(self.name, feature, values)

@@ -92,6 +92,7 @@ class ModelServer(kserve.ModelServer):  # type: ignore[misc]  # kserve has no ty
             threads,
             self._metrics.observe_call,
             settings.models,
+            explains=settings.limits.explain_rows > 0,
         )
         path = settings.authentication.auth_keys
         self._keys = KeyRing(path) if path else None

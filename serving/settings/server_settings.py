@@ -60,6 +60,13 @@ class RequestLimits:
     """The largest request that the server accepts."""
 
     max_rows: int = _setting(10_000, text_values.whole_number(1), "the most rows in a request")
+    explain_rows: int = _setting(
+        32,
+        text_values.whole_number(0),
+        "the most rows in a request to :explain; 0 turns explanations off, and saves the memory "
+        "and the second of start-up that they take",
+        metavar="ROWS",
+    )
     max_body_mib: int = _setting(
         32,
         # gRPC holds a message's size in an int32.

@@ -143,13 +143,14 @@ def endpoint(model_directory) -> Iterator[Callable]:
 
     executor = ThreadPoolExecutor(2)
 
-    def make(task: TaskKind, loaded: bool, policies: ValuePolicies, rows: int):
+    def make(task: TaskKind, loaded: bool, policies: ValuePolicies, rows: int, explains=False):
         metrics = Metrics(CollectorRegistry())
         model = ServedModel("fraud", policies, executor, metrics)
         if loaded:
             (found,) = find_model_source(model_directory(task), "fraud").versions()
             batches = BatchSettings(batch_rows=rows)
-            model.switch_to(VersionLoader(executor, batches, 2, metrics.observe_call).load(found))
+            loader = VersionLoader(executor, batches, 2, metrics.observe_call, explains=explains)
+            model.switch_to(loader.load(found))
         models = ModelRepository()
         models.update(model)
         return ReadyDataPlane(model_registry=models), metrics
@@ -178,10 +179,11 @@ def client(endpoint) -> Iterator[Callable]:
         loaded: bool = True,
         policies: ValuePolicies = ValuePolicies(),  # noqa: B008  frozen
         rows: int = 1,
+        explains: bool = False,
     ) -> TestClient:
-        key = (task, loaded, policies, rows)
+        key = (task, loaded, policies, rows, explains)
         if key not in clients:
-            plane, metrics = endpoint(task, loaded, policies, rows)
+            plane, metrics = endpoint(task, loaded, policies, rows, explains)
             registries = [metrics.registry, prometheus_client.REGISTRY]
             app = Application(RequestHandlers(plane, LIMITS, registries))
             # One event loop for all requests, as in the server.

@@ -36,6 +36,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         "max_model_mib": "17",
         "load_seconds": "18",
         "max_rows": "4",
+        "explain_rows": "21",
         "max_body_mib": "5",
         "max_values": "14",
         "max_pending_mib": "15",
@@ -64,6 +65,7 @@ def test_every_setting_is_a_flag_and_an_environment_variable():
         models=ModelSettings(digests="require", max_model_mib=17, load_seconds=18.0),
         limits=RequestLimits(
             max_rows=4,
+            explain_rows=21,
             max_body_mib=5,
             max_values=14,
             max_pending_mib=15,

@@ -1,0 +1,129 @@
+"""`:explain` over HTTP, with real models."""
+
+import asyncio
+import math
+
+import pytest
+
+from tests.serving.fraud_requests import V1
+
+EXPLAIN = V1.replace(":predict", ":explain")
+SECRET = "4111-1111-geheim"
+ROWS = [
+    {"amount": 3.25, "Straße & Nr.": "Große Allee 5", "hour": 7, "商户": "店", "rate": 0.5},
+    {"amount": -1, "Straße & Nr.": None, "商户": "x"},
+]
+BASELINE = {"amount": 0, "hour": 0, "商户": "x", "rate": 0, "Straße & Nr.": "Weg 1"}
+
+
+def explain(client, task="regression", **document):
+    return client(task, explains=True).post(EXPLAIN, json={"instances": ROWS, **document})
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_attributions_add_up_to_the_change_of_the_prediction(client, task):
+    answer = explain(client, task).json()
+    predicted = client(task).post(V1, json={"instances": ROWS}).json()["predictions"]
+    assert len(answer["explanations"]) == len(ROWS)
+    for entry, prediction in zip(answer["explanations"], predicted, strict=True):
+        if task == "regression":
+            value = prediction["prediction"]
+        else:
+            classes = client(task).get(V1.removesuffix(":predict")).json()["classes"]
+            value = prediction["probabilities"][classes.index(entry["class"])]
+        assert entry["value"] == pytest.approx(value, abs=1e-6)
+        change = entry["value"] - entry["baseline_value"]
+        scale = max(abs(entry["value"]), abs(entry["baseline_value"]))
+        allowed = 1e-3 * (scale if task == "regression" else 1)
+        assert math.isclose(sum(entry["attributions"].values()), change, abs_tol=allowed)
+        assert set(entry["attributions"]) == {"amount", "Straße & Nr.", "hour", "商户", "rate"}
+
+
+def test_a_sum_gives_its_terms(client):
+    answer = explain(client, baseline=BASELINE).json()
+    first = answer["explanations"][0]
+    assert first["method"] == "integrated_gradients"
+    terms = first["attributions"]
+    assert terms["amount"] == pytest.approx(3.25, abs=1e-3)
+    assert terms["hour"] == pytest.approx(14, abs=1e-3)
+    assert terms["rate"] == pytest.approx(0.5, abs=1e-3)
+    # Three times the lengths of both streets in bytes.
+    lengths = [len(name.encode()) for name in ("Große Allee 5", "Weg 1")]
+    assert terms["Straße & Nr."] == pytest.approx(3 * (lengths[0] - lengths[1]), abs=1e-3)
+    assert answer["model_version"] == "7"
+
+
+def test_a_whole_raw_row_is_a_baseline(client):
+    assert explain(client, baseline={**BASELINE, "fraud": 1, "customer": "c"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ([1], "'baseline': expected an object of values by feature name, found a list."),
+        ({"speed": 1}, "baseline: "),
+        ({"hour": SECRET}, "baseline: feature 'hour': expected"),
+    ],
+)
+def test_a_bad_baseline_is_refused_without_its_value(client, baseline, said):
+    answer = explain(client, baseline=baseline)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(said)
+    assert SECRET not in answer.text
+
+
+def test_rows_are_bounded(client):
+    answer = explain(client, instances=ROWS * 17)
+    assert answer.status_code == 413
+    assert "has 34 rows, this server accepts 32" in answer.json()["error"]
+
+
+def test_no_header_and_no_value_is_echoed(client):
+    rows = [{"amount": 1, "商户": SECRET}]
+    headers = {"authorization": SECRET, "x-other": SECRET}
+    answer = client("binary", explains=True).post(
+        EXPLAIN, json={"instances": rows, "baseline": {"商户": SECRET}}, headers=headers
+    )
+    assert answer.status_code == 200
+    assert SECRET not in answer.text
+    assert SECRET not in str(answer.headers)
+
+
+def test_values_are_checked_as_for_predictions(client):
+    answer = explain(client, instances=[{"amount": 3e6, "商户": "x"}])
+    assert answer.status_code == 400
+    assert "amount" in answer.json()["error"]
+
+
+def test_a_model_without_explainer_is_not_found(client):
+    answer = client("binary").post(EXPLAIN, json={"instances": ROWS})
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "model 'fraud' has no explainer."
+
+
+def test_predictions_are_answered_while_an_explanation_runs_and_a_flood_is_refused(
+    endpoint, monkeypatch
+):
+    """Explanations run outside of the event loop, and only so many wait."""
+    import threading
+
+    from kfp_tabular.serving.model import explaining
+    from kfp_tabular.serving.model.overload import OverloadedError
+    from kfp_tabular.serving.protocol.v1_explanations import ExplanationRequest
+
+    go_on = threading.Event()
+    monkeypatch.setattr(explaining, "_explained", lambda *_: go_on.wait(60))
+
+    async def run():
+        queue = explaining.Explaining()
+        tasks = [
+            asyncio.create_task(queue.explain(None, ExplanationRequest({}, {}))) for _ in range(9)
+        ]
+        # The loop turns while the first one blocks its thread; the ninth is refused at once.
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert len(waiting) == 8
+        assert isinstance(done.pop().exception(), OverloadedError)
+        go_on.set()
+        assert await asyncio.gather(*waiting) == [True] * 8
+
+    asyncio.run(run())
