@@ -18,6 +18,8 @@ def predict_batch(
     key_columns: List[str] = [],
     model_columns: bool = True,
     write_csv: bool = False,
+    attributions: bool = False,
+    attribution_baseline: Dict[str, Any] = {},
     data_format: str = "auto",
     exclude: List[str] = [],
     nested: Dict[str, str] = {},
@@ -46,8 +48,8 @@ def predict_batch(
 
     Args:
         predictions: Output. Parquet by piece with a manifest: the key columns, `prediction` (the
-            class as text, or the number), `probability_<class>` for each class, and the model's
-            name, version and digest.
+            class as text, or the number), `probability_<class>` for each class, attributions if
+            asked for, and the model's name, version and digest.
         rejected_rows: Output. Parquet with the rows that were left out: `file`, `line`, `reason`,
             `text`.
         report: Output. A self-contained HTML page: rows, rejected rows, predictions by class,
@@ -63,6 +65,11 @@ def predict_batch(
             stands for all. Empty: those that the model does not take.
         model_columns: Whether to write the model's name, version and digest beside each prediction.
         write_csv: Whether to write the predictions as CSV, too: `_csv/part-*.csv`, in order.
+        attributions: Whether to write how much each feature changed the prediction:
+            `attribution_<feature>`, by integrated gradients where the model has gradients, else by
+            Shapley values. It takes up to some thousand times as long as the predictions.
+        attribution_baseline: What attributions are measured from: raw values by feature. Features
+            that are not named are missing there.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         exclude: Columns that are not read, such as nested ones that the model does not take.

@@ -42,6 +42,17 @@ class BatchPredictionOptions:
     write_csv: bool = option(
         False, "Whether to write the predictions as CSV, too: `_csv/part-*.csv`, in order."
     )
+    attributions: bool = option(
+        False,
+        """Whether to write how much each feature changed the prediction: `attribution_<feature>`, by
+        integrated gradients where the model has gradients, else by Shapley values. It takes up to
+        some thousand times as long as the predictions.""",
+    )
+    attribution_baseline: dict[str, Any] = option(
+        {},
+        """What attributions are measured from: raw values by feature. Features that are not named
+        are missing there.""",
+    )
     data_format: str = data_format_option()
     exclude: list[str] = option(
         [], "Columns that are not read, such as nested ones that the model does not take."

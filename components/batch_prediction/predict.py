@@ -38,7 +38,9 @@ from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, read_schema
 from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation import mixed_rows
 from kfp_tabular.components.common.prediction.domain_rules import build_rules
+from kfp_tabular.components.common.prediction.instances import InstanceError
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.pieces import Piece, numbered
@@ -130,8 +132,12 @@ def run(
         pieces = numbered(scored.source.pieces(engine))
         reader = scored.source.reader(scored.columns)
         output = OutputColumns(
-            key_schema(scored, reader, pieces), spec, identity if settings.model_columns else None
+            key_schema(scored, reader, pieces),
+            spec,
+            identity if settings.model_columns else None,
+            settings.attributions,
         )
+        _check_baseline(settings, spec)
         output.check()
         trained = _training(settings, model, spec)
         sources = attempts.source_facts(found)
@@ -151,6 +157,7 @@ def run(
                         destination,
                         settings.write_csv,
                         trained.columns,
+                        settings.attribution_baseline,
                     ),
                     destination,
                     piece_records.recorded(destination),
@@ -244,6 +251,13 @@ def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> C
         reject_out_of_range=settings.out_of_range == REJECT,
         tolerant=settings.unreadable_values == MISSING,
     )
+
+
+def _check_baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> None:
+    try:
+        mixed_rows.baseline(spec.inputs, settings.attribution_baseline)
+    except InstanceError as error:
+        raise UserError(f"attribution_baseline: {error.problem}") from error
 
 
 def _training(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> Training:

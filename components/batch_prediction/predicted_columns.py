@@ -10,6 +10,11 @@ import pyarrow.compute as pc
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation.attribution_columns import (
+    attribution_columns,
+    attribution_schema,
+)
+from kfp_tabular.components.common.explanation.explainer import Explanations
 from kfp_tabular.components.common.prediction.prediction_columns import (
     prediction_columns,
     prediction_schema,
@@ -41,16 +46,20 @@ class OutputColumns:
         keys: The columns of the data, and their types.
         spec: The model's description.
         identity: The model, for columns of their own; None for none.
+        attributions: Whether attributions are written.
     """
 
     keys: pa.Schema
     spec: ModelSpec
     identity: ModelIdentity | None
+    attributions: bool = False
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of predictions."""
         fields = [*self.keys, *prediction_schema(self.spec)]
+        if self.attributions:
+            fields += attribution_schema(self.spec)
         if self.identity is not None:
             fields += [pa.field(name, pa.string()) for name in MODEL_COLUMNS]
         return pa.schema(fields)
@@ -70,13 +79,17 @@ class OutputColumns:
                 )
 
     def batch(
-        self, columns: Mapping[str, pa.Array], outputs: Mapping[str, "np.ndarray[Any, Any]"]
+        self,
+        columns: Mapping[str, pa.Array],
+        outputs: Mapping[str, "np.ndarray[Any, Any]"],
+        explained: Explanations | None = None,
     ) -> pa.RecordBatch:
         """Return rows as they are written.
 
         Args:
             columns: The key columns of the rows.
             outputs: The model's outputs for them.
+            explained: Their attributions, if they are written and there are rows.
 
         Raises:
             UserError: A key column does not fit the type that it has in the first rows.
@@ -84,6 +97,8 @@ class OutputColumns:
         arrays = [_as(columns[field.name], field) for field in self.keys]
         rows = len(next(iter(outputs.values())))
         arrays += prediction_columns(outputs, self.spec).values()
+        if self.attributions:
+            arrays += attribution_columns(self.spec, explained)
         if self.identity is not None:
             arrays += [
                 pa.repeat(pa.scalar(value, pa.string()), rows)

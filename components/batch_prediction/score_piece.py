@@ -1,12 +1,14 @@
 """The map that reads a piece, and writes its predictions as a shard."""
 
+import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kfp_tabular.components.batch_prediction.csv_text import CsvPart
@@ -26,6 +28,12 @@ from kfp_tabular.components.common.artifacts.model_document import (
     PROBABILITIES,
 )
 from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation.explainer import (
+    Explainer,
+    Explanations,
+    ExplanationSettings,
+)
 from kfp_tabular.components.common.prediction import saved_model
 from kfp_tabular.components.common.prediction.column_decoder import ColumnDecoder, DecodedColumns
 from kfp_tabular.components.common.prediction.domain_rules import DomainRule
@@ -87,6 +95,7 @@ class ScorePiece:
         destination: Where to write.
         write_csv: Whether to write CSV, too.
         trained: The columns to measure drift from.
+        baseline: What attributions are measured from, if they are written.
     """
 
     reader: Reader
@@ -96,10 +105,11 @@ class ScorePiece:
     destination: ShardDestination
     write_csv: bool = False
     trained: tuple[TrainedColumn, ...] = ()
+    baseline: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, piece: Piece) -> PieceResult:
         """Predict for the rows of a piece, and write what comes of them."""
-        model = _model(self.model)
+        model = _model(self.model, self.output.attributions)
         decoder = ColumnDecoder(model.spec.inputs, tolerant=self.checks.tolerant)
         facts, drift = ScoredRows(), DriftFold(self.trained)
         number, schema = piece.number, self.output.schema
@@ -145,7 +155,7 @@ class ScorePiece:
         if problems:
             taken = arrays.from_integers(rows)
             keys = {name: column.take(taken) for name, column in keys.items()}
-        batch = self.output.batch(keys, outputs)
+        batch = self.output.batch(keys, outputs, self._explained(decoded, rows, model))
         rejected = [*parsed.unreadable, *_rejected(parsed, problems)]
         classes = batch.column(PREDICTED) if model.spec.classes else None
         return _ScoredBlock(
@@ -162,6 +172,27 @@ class ScorePiece:
             ),
             drift,
         )
+
+    def _explained(
+        self, decoded: DecodedColumns, rows: npt.NDArray[np.int64], model: SavedModel
+    ) -> Explanations | None:
+        """Explain the predictions of rows; None for no rows, or if nothing is explained."""
+        if not (self.output.attributions and len(rows)):
+            return None
+        columns = rows_of(decoded.values, rows)
+        try:
+            found = _explainer(model).explain(columns, ExplanationSettings(self.baseline))
+        except ValueError as error:
+            raise UserError(
+                "attribution_baseline: the model cannot process a row with some of the baseline's "
+                f"values: {error}"
+            ) from error
+        if not np.isfinite(found.baseline).all():
+            raise UserError(
+                "attribution_baseline: the model's prediction for it is not a finite number. Name "
+                "a value for each feature that must not be missing."
+            )
+        return found
 
     def _outside(self, decoded: DecodedColumns, problems: dict[int, str]) -> dict[str, int]:
         """Count values outside of what the schema allows, and reject rows of them if asked to."""
@@ -254,6 +285,15 @@ def _tallied(values: pa.Array) -> dict[str, int]:
     )
 
 
-def _model(directory: SentDirectory) -> SavedModel:
+def _model(directory: SentDirectory, explains: bool) -> SavedModel:
     with _loading:
-        return saved_model.loaded_from(directory)
+        model = saved_model.loaded_from(directory)
+        if explains:
+            # Before a thread predicts: it replaces functions of the graph.
+            _explainer(model)
+        return model
+
+
+@functools.lru_cache(maxsize=2)
+def _explainer(model: SavedModel) -> Explainer:
+    return Explainer(model.tensorflow, model.graph, model.spec)

@@ -14,6 +14,8 @@ def batch_prediction_pipeline(
     key_columns: list[str] = [],
     model_columns: bool = True,
     write_csv: bool = False,
+    attributions: bool = False,
+    attribution_baseline: dict[str, Any] = {},
     data_format: str = "auto",
     exclude: list[str] = [],
     nested: dict[str, str] = {},
@@ -47,6 +49,11 @@ def batch_prediction_pipeline(
             stands for all. Empty: those that the model does not take.
         model_columns: Whether to write the model's name, version and digest beside each prediction.
         write_csv: Whether to write the predictions as CSV, too: `_csv/part-*.csv`, in order.
+        attributions: Whether to write how much each feature changed the prediction:
+            `attribution_<feature>`, by integrated gradients where the model has gradients, else by
+            Shapley values. It takes up to some thousand times as long as the predictions.
+        attribution_baseline: What attributions are measured from: raw values by feature. Features
+            that are not named are missing there.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         exclude: Columns that are not read, such as nested ones that the model does not take.
@@ -94,6 +101,8 @@ def batch_prediction_pipeline(
         key_columns=key_columns,
         model_columns=model_columns,
         write_csv=write_csv,
+        attributions=attributions,
+        attribution_baseline=attribution_baseline,
         data_format=data_format,
         exclude=exclude,
         nested=nested,

@@ -119,6 +119,16 @@ class SavedModel:
             raise ValueError(str(error)) from error
 
     @property
+    def tensorflow(self) -> Any:
+        """The TensorFlow module that the model was loaded with."""
+        return self._tensorflow
+
+    @property
+    def graph(self) -> Any:
+        """The model, as `tf.saved_model.load` returns it."""
+        return self._loaded
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs that predictions are made of."""
         return (PREDICTION,) if self.spec.task == "regression" else (PROBABILITIES, CLASSES)

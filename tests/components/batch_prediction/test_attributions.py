@@ -1,0 +1,85 @@
+"""Attributions beside predictions."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kfp_tabular.components.common.errors import UserError
+from tests.components.batch_prediction.conftest import predicted
+
+TEXT = """id,amount,kind,rooms,sold on
+a,50,flat,3,31/12/2023
+b,,house,,
+c,free,house,2,
+d,-20,boat,7,01/02/2024
+"""
+FEATURES = ("amount", "kind", "rooms", "sold on")
+BASELINE = {"amount": 10, "kind": "flat", "rooms": 1, "sold on": "01/01/2024"}
+
+
+@pytest.fixture
+def data(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text(TEXT)
+    return file
+
+
+def explained(data, model, folder, **given):
+    return predicted(data, model, folder, attributions=True, **given)
+
+
+def shares(row):
+    return np.array([row[f"attribution_{name}"] for name in FEATURES])
+
+
+def test_attributions_stand_beside_predictions_and_add_up(data, model, tmp_path):
+    found = explained(data, model, tmp_path, attribution_baseline=BASELINE)
+    assert [row["id"] for row in found["rows"]] == ["a", "b", "d"]
+    for row in found["rows"]:
+        change = row["probability_yes"] - row["attribution_baseline"]
+        assert shares(row).sum() == pytest.approx(change, abs=1e-3)
+        assert row["attribution_method"] == "integrated_gradients"
+        assert row["attribution_error"] == 0
+        assert row["model_digest"].startswith("sha256:")
+
+
+def test_a_sum_gives_its_terms(data, regression, tmp_path):
+    found = explained(data, regression, tmp_path, attribution_baseline=BASELINE)
+    # 10 per unit of the amount, 1000 for a house, 100 per room, 250 without a date.
+    expected = [[400, 0, 200, 0], [-100, 1000, -100, 250], [-300, 0, 600, 0]]
+    np.testing.assert_allclose([shares(row) for row in found["rows"]], expected, atol=0.5)
+
+
+def test_what_is_not_named_is_missing_in_the_baseline(data, regression, tmp_path):
+    found = explained(data, regression, tmp_path)
+    assert [row["attribution_baseline"] for row in found["rows"]] == [250, 250, 250]
+    expected = [[500, 0, 300, -250], [0, 1000, 0, 0], [-200, 0, 700, -250]]
+    np.testing.assert_allclose([shares(row) for row in found["rows"]], expected, atol=0.5)
+
+
+def test_without_the_option_nothing_changes(data, model, tmp_path):
+    (row, *_) = predicted(data, model, tmp_path)["rows"]
+    assert not [name for name in row if name.startswith("attribution")]
+
+
+def test_no_row_at_all_has_the_same_columns(data, model, tmp_path):
+    data.write_text("id,amount,kind,rooms,sold on\na,free,flat,1,\n")
+    explained(data, model, tmp_path)
+    manifest = json.loads((tmp_path / "predictions" / "_manifest.json").read_text())
+    assert "attribution_kind" in json.dumps(manifest)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ({"speed": 3}, "attribution_baseline: "),
+        ({"amount": "free"}, "attribution_baseline: feature 'amount'"),
+        ({"kind": "huge"}, "attribution_baseline: the model's prediction for it is not a finite"),
+    ],
+)
+def test_a_bad_baseline_is_one_line(data, model, tmp_path, baseline, said):
+    with pytest.raises(UserError) as error:
+        explained(data, model, tmp_path, attribution_baseline=baseline)
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
