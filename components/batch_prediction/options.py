@@ -44,9 +44,9 @@ class BatchPredictionOptions:
     )
     attributions: bool = option(
         False,
-        """Whether to write how much each feature changed the prediction: `attribution_<feature>`, by
-        integrated gradients where the model has gradients, else by Shapley values. It takes up to
-        some thousand times as long as the predictions.""",
+        """Whether to write how much each feature changed the prediction: `attribution_<feature>`,
+        by integrated gradients where the model has gradients, else by Shapley values. It takes
+        up to some thousand times as long as the predictions.""",
     )
     attribution_baseline: dict[str, Any] = option(
         {},

@@ -113,7 +113,7 @@ def cut(tf: Any, signature: Any, spec: ModelSpec) -> SmoothPart:
         whole = [each.whole() if isinstance(each, Texts) else each for each in values]
         return [tensor.numpy() for tensor in front(*map(tf.constant, whole), *handles)]
 
-    @tf.function(input_signature=[given, answered], autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[given, answered], autograph=False)
     def slopes(arrays: Any, weights: Any) -> Any:
         rows = tf.shape(weights)[:1]
         blanks = [tf.zeros(tf.concat([rows, shape], axis=0), dtype) for dtype, shape in blank]
@@ -153,9 +153,14 @@ def _sampled(
     Raises:
         NotSmoothError: If it fails on both.
     """
-    kinds = {"float32": np.float32, "int64": np.int64, "string": object}
-    for value in (lambda entry: entry.missing, lambda entry: _ZEROS[entry.dtype]):
-        row = [tf.constant(np.array([value(entry)], kinds[entry.dtype])) for entry in inputs]
+    kinds: dict[str, Any] = {"float32": np.float32, "int64": np.int64, "string": object}
+    missing = [entry.missing for entry in inputs]
+    zeros = [_ZEROS[entry.dtype] for entry in inputs]
+    for values in (missing, zeros):
+        row = [
+            tf.constant(np.array([value], kinds[entry.dtype]))
+            for value, entry in zip(values, inputs, strict=True)
+        ]
         try:
             found: Sequence[Any] = samples(*row, *handles)
         except tf.errors.InvalidArgumentError:
