@@ -120,7 +120,7 @@ def _weights(masks: Masks) -> Floats:
     sizes = masks.sum(axis=1)
     joined = by_size[np.maximum(sizes - 1, 0)][:, None]
     apart = by_size[np.minimum(sizes, features - 1)][:, None]
-    return np.where(masks, joined, -apart)
+    return np.asarray(np.where(masks, joined, -apart))
 
 
 def _whole_row_last(masks: Masks, joins: Indices) -> Coalitions:

@@ -173,7 +173,7 @@ class Explainer:
 
     def _explained_answers(self, answers: Floats) -> npt.NDArray[np.int64]:
         if self.spec.task == "multiclass":
-            return answers.argmax(axis=1)
+            return np.asarray(answers.argmax(axis=1))
         return np.full(len(answers), 1 if self.spec.task == "binary" else 0, np.int64)
 
     def _answer(self, columns: Columns) -> Floats:
@@ -181,7 +181,7 @@ class Explainer:
             found = self._call(columns)[self._output].numpy().astype(np.float64)
         except self._tensorflow.errors.InvalidArgumentError as error:
             raise ValueError(str(error)) from error
-        return found.reshape(len(found), -1)
+        return np.asarray(found.reshape(len(found), -1))
 
 
 def _orders(features: int) -> int:

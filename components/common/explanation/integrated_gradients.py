@@ -111,7 +111,7 @@ def _shares(rows: MixedRows, part: SmoothPart) -> _Shares | None:
         if values.shape[:1] != masks.shape[:1]:
             return None
         is_whole &= _finite(values, count)
-        flat = np.nan_to_num(values.reshape(len(masks), -1).astype(np.float64))
+        flat = np.nan_to_num(values.reshape(len(masks), -1).astype(np.float64), posinf=0, neginf=0)
         start = flat[0]
         way = flat[1 : count + 1] - start
         own = flat[count + 1 :].reshape(count, features, -1) - start

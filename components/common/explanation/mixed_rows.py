@@ -81,7 +81,8 @@ class MixedRows:
     def _differs(self, name: str) -> npt.NDArray[np.bool_]:
         values, base = self.columns[name], self.base[name]
         if isinstance(values, Texts):
-            return np.array([text != base[0] for text in values.distinct], np.bool_)[values.codes]
+            distinct = np.array([text != base[0] for text in values.distinct], np.bool_)
+            return np.asarray(distinct[values.codes])
         found = values != base
         if values.dtype.kind == "f":
             found &= ~(np.isnan(values) & np.isnan(base))

@@ -213,7 +213,8 @@ def _between(tf: Any, graph: Any, start: Sequence[Any], end: Sequence[Any]) -> A
 
 def _needed(end: Sequence[Any], start: set[str]) -> tuple[set[str], set[str]]:
     """Return the tensors of the start that the end needs, and the operations between, by name."""
-    used, operations = set(), set()
+    used: set[str] = set()
+    operations: set[str] = set()
     stack = [tensor for tensor in end if tensor.name not in start]
     while stack:
         tensor = stack.pop()
