@@ -68,5 +68,4 @@ def trained_model(data: Path, folder: Path) -> Path:
     command = [str(program), "run", "--no-cache", "--data", str(data), "--label", "big_tipper"]
     command += ["--exclude", "tips", "--param", "train_steps=1000", "--output", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (model,) = (folder / "models" / "model").iterdir()
-    return model
+    return folder / "models" / "model" / "1"
