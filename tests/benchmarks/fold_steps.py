@@ -223,6 +223,7 @@ def _predict(arguments: argparse.Namespace) -> Callable[[Any], int]:
             BatchPredictionOptions(str(arguments.data), str(arguments.model)),
             _emptied(arguments.folder / "predictions"),
             _emptied(arguments.folder / "unpredicted"),
+            arguments.folder / "predictions.html",
         )
         given = (opened.engine, opened.shards_uri) if opened else ()
         return int(predict.run(request, *given).facts.predicted)
