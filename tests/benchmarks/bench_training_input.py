@@ -140,6 +140,7 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
         class_weights=None,
         schedule=schedule,
         local_replicas=1,
+        layout=LAYOUT,
     )
     with TrainingInput(reader, share, seed=0, row_bytes=LAYOUT.row_bytes) as stream:
         for start in range(0, arguments.steps, schedule.steps_per_call):
