@@ -73,7 +73,8 @@ class SparkEngine:
                 .mapPartitions(Merge(factory))
             )
         tree = MergeTree[Batch, Result]()
-        for state in self._collect(states, watch):
+        collected: list[bytes] = self._collect(states, watch)
+        for state in collected:
             tree.add(factory().from_state(state))
         return (tree.total() or factory()).result()
 
