@@ -43,8 +43,9 @@ from kfp_tabular.components.common.prediction.domain_rules import build_rules
 from kfp_tabular.components.common.prediction.instances import InstanceError
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.common.processing.pieces import Piece, numbered
+from kfp_tabular.components.common.processing.pieces import Piece, numbered, total_rows
 from kfp_tabular.components.common.registry import opened, resolve
+from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion import input_choice
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.writing import rejected_rows
@@ -55,6 +56,7 @@ _LIBRARIES = ("pyarrow", "numpy", "tensorflow")
 _SECONDS_BETWEEN_MESSAGES = 10.0
 _MOST_REASONS = 5
 _MOST_LISTED_SOURCES = 50
+_LARGE_BYTES, _LARGE_ROWS = 24 << 20, 200_000
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def run(
                         settings.write_csv,
                         trained.columns,
                         settings.attribution_baseline,
+                        _is_large(found, pieces) and not settings.attributions,
                     ),
                     destination,
                     piece_records.recorded(destination),
@@ -251,6 +254,12 @@ def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> C
         reject_out_of_range=settings.out_of_range == REJECT,
         tolerant=settings.unreadable_values == MISSING,
     )
+
+
+def _is_large(found: Sequence[InputFile], pieces: Sequence[Piece]) -> bool:
+    """Return whether there are so many rows that tables of values pay for their preparation."""
+    size = sum(file.size for file in found)
+    return size >= _LARGE_BYTES or total_rows(pieces) >= _LARGE_ROWS
 
 
 def _check_baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> None:

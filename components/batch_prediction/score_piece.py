@@ -41,6 +41,9 @@ from kfp_tabular.components.common.prediction.packed_columns import Columns, row
 from kfp_tabular.components.common.prediction.predicted_batches import batch_rows
 from kfp_tabular.components.common.prediction.prediction_columns import PREDICTED
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.tabulated import tabulated_model
+from kfp_tabular.components.common.prediction.tabulated.tabulated_model import TabulatedPiece
+from kfp_tabular.components.common.process.tensorflow import use_one_thread_per_operation
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.values import arrays
 from kfp_tabular.components.data_ingestion.readers.source import (
@@ -57,6 +60,7 @@ SPLIT = "predictions"
 
 _NOT_FINITE = "the model's prediction is not a finite number"
 _GRAPH = "the model cannot process a value of this row"
+_MOST_ROWS = 131_072
 _loading = threading.Lock()
 
 Outputs = Mapping[str, "np.ndarray[Any, Any]"]
@@ -96,6 +100,7 @@ class ScorePiece:
         write_csv: Whether to write CSV, too.
         trained: The columns to measure drift from.
         baseline: What attributions are measured from, if they are written.
+        by_tables: Whether there are so many rows that tables of values pay.
     """
 
     reader: Reader
@@ -106,10 +111,13 @@ class ScorePiece:
     write_csv: bool = False
     trained: tuple[TrainedColumn, ...] = ()
     baseline: Mapping[str, Any] = field(default_factory=dict)
+    by_tables: bool = False
 
     def __call__(self, piece: Piece) -> PieceResult:
         """Predict for the rows of a piece, and write what comes of them."""
-        model = _model(self.model, self.output.attributions)
+        model = _model(self.model, self.output.attributions, self.by_tables)
+        tables = tabulated_model.of(model) if self.by_tables else None
+        scorer = _Scorer(model, None if tables is None else TabulatedPiece(tables))
         decoder = ColumnDecoder(model.spec.inputs, tolerant=self.checks.tolerant)
         facts, drift = ScoredRows(), DriftFold(self.trained)
         number, schema = piece.number, self.output.schema
@@ -119,7 +127,7 @@ class ScorePiece:
             csv = files.enter_context(CsvPart(self.destination, number))
             for block in self.reader(piece):
                 parsed = block.parse()
-                scored = self._scored(parsed, model, decoder)
+                scored = self._scored(parsed, scorer, decoder)
                 facts.add(scored.facts)
                 drift.add(scored.drift)
                 rejected.add(scored.rejected)
@@ -134,8 +142,9 @@ class ScorePiece:
         )
 
     def _scored(
-        self, parsed: ParsedBlock, model: SavedModel, decoder: ColumnDecoder
+        self, parsed: ParsedBlock, scorer: "_Scorer", decoder: ColumnDecoder
     ) -> "_ScoredBlock":
+        model = scorer.model
         decoded = decoder.decode(parsed.columns, parsed.rows)
         problems = {refusal.row: refusal.problem for refusal in decoded.refused}
         for mask, reason in parsed.faults:
@@ -146,7 +155,7 @@ class ScorePiece:
         rows = np.flatnonzero(kept)
         columns = rows_of(decoded.values, rows) if problems else decoded.values
         drift = DriftBatch(columns, len(rows))
-        outputs, failures = _predicted(columns, len(rows), model)
+        outputs, failures = _predicted(columns, len(rows), scorer)
         if failures:
             problems.update({int(rows[row]): problem for row, problem in failures.items()})
             kept[list(problems)] = False
@@ -218,19 +227,43 @@ class _ScoredBlock:
     drift: DriftBatch
 
 
-def _predicted(columns: Columns, rows: int, model: SavedModel) -> tuple[Outputs, dict[int, str]]:
+@dataclass(frozen=True)
+class _Scorer:
+    """Answers the rows of a piece.
+
+    Attributes:
+        model: The model.
+        tables: Tables of what values contribute; None to call the model's signature.
+    """
+
+    model: SavedModel
+    tables: TabulatedPiece | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows to answer at once."""
+        return _MOST_ROWS if self.tables is not None else batch_rows([self.model.spec])
+
+    def answers(self, columns: Columns) -> Outputs:
+        """Return the outputs for rows; see `SavedModel.answers`."""
+        if self.tables is not None:
+            return self.tables.answers(columns)
+        return self.model.answers(columns)
+
+
+def _predicted(columns: Columns, rows: int, scorer: _Scorer) -> tuple[Outputs, dict[int, str]]:
     """Return the outputs for rows, without those that fail, and why those do."""
     failures: dict[int, str] = {}
     found: dict[str, list[np.ndarray[Any, Any]]] = {}
-    size = batch_rows([model.spec])
+    size = scorer.rows
     for start in range(0, rows, size):
         part = slice(start, min(start + size, rows))
         whole = rows_of(columns, part) if rows > size else columns
-        for outputs in _answers(whole, start, part.stop - start, model, failures):
+        for outputs in _answers(whole, start, part.stop - start, scorer, failures):
             for name, values in outputs.items():
                 found.setdefault(name, []).append(values)
     if not found:
-        return _nothing(model), failures
+        return _nothing(scorer.model), failures
     return {name: np.concatenate(parts) for name, parts in found.items()}, failures
 
 
@@ -245,19 +278,19 @@ def _nothing(model: SavedModel) -> Outputs:
 
 
 def _answers(
-    columns: Columns, first: int, rows: int, model: SavedModel, failures: dict[int, str]
+    columns: Columns, first: int, rows: int, scorer: _Scorer, failures: dict[int, str]
 ) -> Iterator[Outputs]:
     """Yield the outputs for rows; where the graph fails, for halves, down to the row at fault."""
     try:
-        outputs = model.answers(columns)
+        outputs = scorer.answers(columns)
     except ValueError:
         if rows == 1:
             failures[first] = _GRAPH
             return
         half = rows // 2
-        yield from _answers(rows_of(columns, slice(0, half)), first, half, model, failures)
+        yield from _answers(rows_of(columns, slice(0, half)), first, half, scorer, failures)
         yield from _answers(
-            rows_of(columns, slice(half, rows)), first + half, rows - half, model, failures
+            rows_of(columns, slice(half, rows)), first + half, rows - half, scorer, failures
         )
         return
     finite = np.ones(rows, np.bool_)
@@ -285,12 +318,16 @@ def _tallied(values: pa.Array) -> dict[str, int]:
     )
 
 
-def _model(directory: SentDirectory, explains: bool) -> SavedModel:
+def _model(directory: SentDirectory, explains: bool, by_tables: bool) -> SavedModel:
     with _loading:
+        if by_tables:
+            use_one_thread_per_operation()
         model = saved_model.loaded_from(directory)
+        # Before a thread predicts: both replace functions of the graph.
         if explains:
-            # Before a thread predicts: it replaces functions of the graph.
             _explainer(model)
+        if by_tables:
+            tabulated_model.of(model)
         return model
 
 

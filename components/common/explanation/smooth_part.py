@@ -17,7 +17,9 @@ from kfp_tabular.components.common.artifacts.model_document import (
     ModelInput,
     ModelSpec,
 )
+from kfp_tabular.components.common.prediction import graph_parts
 from kfp_tabular.components.common.prediction.column_decoder import Texts
+from kfp_tabular.components.common.prediction.graph_parts import UnclearInputsError, between
 from kfp_tabular.components.common.prediction.packed_columns import Columns
 
 Array = np.ndarray[Any, Any]
@@ -68,25 +70,13 @@ def cut(tf: Any, signature: Any, spec: ModelSpec) -> SmoothPart:
     Raises:
         NotSmoothError: If a prediction does not depend on any number by which it has gradients.
     """
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
-
-    # Inlines the calls of functions, too.
-    flat = convert_variables_to_constants_v2(signature)
-    captured = {
-        inner.name: value
-        for inner, value in zip(
-            signature.graph.internal_captures, signature.captured_inputs, strict=True
-        )
-    }
-    raw = [tensor for tensor in flat.inputs if tensor.name not in captured]
-    tables = [tensor for tensor in flat.inputs if tensor.name in captured]
-    handles = [captured[tensor.name] for tensor in tables]
-    inputs = _inputs(raw, spec)
+    try:
+        flat = graph_parts.flattened(signature, spec)
+    except UnclearInputsError as error:
+        raise NotSmoothError(str(error)) from error
+    raw, tables, handles = flat.raw, flat.tables, flat.handles
     wanted = PREDICTION if spec.task == "regression" else PROBABILITIES
-    outputs = dict(zip(sorted(signature.structured_outputs), flat.outputs, strict=True))
-    target = outputs[wanted]
+    target = flat.outputs[wanted]
     depends = _dependent(target.graph, raw)
     edge = _edge(target, depends)
     at_edge = {tensor.name for tensor in edge}
@@ -94,10 +84,10 @@ def cut(tf: Any, signature: Any, spec: ModelSpec) -> SmoothPart:
     others = [
         tensor for tensor in [*raw, *_called(target.graph, depends)] if tensor.name not in at_edge
     ]
-    front = _between(tf, flat.graph, [*raw, *tables], edge)
-    head = _between(tf, flat.graph, [*others, *edge], [target])
-    raw_inputs = [inputs[tensor.name] for tensor in raw]
-    samples = _between(tf, flat.graph, [*raw, *tables], [*others, *edge])
+    front = between(tf, flat.graph, [*raw, *tables], edge)
+    head = between(tf, flat.graph, [*others, *edge], [target])
+    raw_inputs = [flat.names[tensor.name] for tensor in raw]
+    samples = between(tf, flat.graph, [*raw, *tables], [*others, *edge])
     kinds = {entry.input: entry for entry in spec.inputs}
     found = _sampled(tf, samples, [kinds[name] for name in raw_inputs], handles)
     if any(tensor.shape.rank == 0 or tensor.shape[0] != 1 for tensor in found):
@@ -167,63 +157,6 @@ def _sampled(
             continue
         return found
     raise NotSmoothError("the graph fails on missing values")
-
-
-def _inputs(raw: Sequence[Any], spec: ModelSpec) -> dict[str, str]:
-    """Return the signature's input of each raw tensor, by the tensor's name.
-
-    Operations are named in lower case, and inputs differ by more than that.
-    """
-    known = {entry.input.casefold(): entry.input for entry in spec.inputs}
-    found = {tensor.name: known.get(tensor.op.name.casefold(), "") for tensor in raw}
-    if sorted(found.values()) != sorted(known.values()):
-        raise NotSmoothError("the graph's inputs cannot be told apart")
-    return found
-
-
-def _between(tf: Any, graph: Any, start: Sequence[Any], end: Sequence[Any]) -> Any:
-    """Return a function of some of a graph's tensors that returns others."""
-    names = {tensor.name for tensor in start}
-    used, operations = _needed(end, names)
-    definition = graph.as_graph_def()
-    # Others would run all the same where they have a state, as look-ups in tables do.
-    nodes = [node for node in definition.node if node.name in operations]
-    for node in nodes:
-        # Control inputs only order inlined functions, and name operations that are left out.
-        kept = [name for name in node.input if not name.startswith("^")]
-        del node.input[:]
-        node.input.extend(kept)
-    del definition.node[:]
-    definition.node.extend(nodes)
-
-    def computed(*values: Any) -> Any:
-        given = {tensor.name: value for tensor, value in zip(start, values, strict=True)}
-        found = tf.graph_util.import_graph_def(
-            definition,
-            input_map={name: value for name, value in given.items() if name in used},
-            return_elements=[tensor.name for tensor in end if tensor.name not in names],
-            name="",
-        )
-        rest = iter(found)
-        return [given[tensor.name] if tensor.name in names else next(rest) for tensor in end]
-
-    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in start]
-    return tf.compat.v1.wrap_function(computed, signature)
-
-
-def _needed(end: Sequence[Any], start: set[str]) -> tuple[set[str], set[str]]:
-    """Return the tensors of the start that the end needs, and the operations between, by name."""
-    used: set[str] = set()
-    operations: set[str] = set()
-    stack = [tensor for tensor in end if tensor.name not in start]
-    while stack:
-        tensor = stack.pop()
-        if tensor.op.name in operations:
-            continue
-        operations.add(tensor.op.name)
-        used.update(each.name for each in tensor.op.inputs if each.name in start)
-        stack += [each for each in tensor.op.inputs if each.name not in start]
-    return used, operations
 
 
 def _edge(target: Any, depends: set[str]) -> list[Any]:

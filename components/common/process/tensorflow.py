@@ -80,6 +80,15 @@ def import_tensorflow_runtime() -> Any:
     return lean_imports.defer("tensorflow", attribute=attribute)
 
 
+def use_one_thread_per_operation() -> None:
+    """Let each operation run in one thread, where work is divided among threads otherwise.
+
+    Two threads for an operation cost more than they save then. Without effect once TensorFlow has
+    run an operation.
+    """
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
 def _set_environment() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

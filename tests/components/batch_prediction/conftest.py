@@ -29,6 +29,12 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A binary model whose graph computes, and does no more."""
+    return make(tmp_path_factory.mktemp("scored") / "model", refuses=False)
+
+
+@pytest.fixture(scope="session")
 def endpoint(model: Path) -> Endpoint:
     """The endpoint of the binary model."""
     return Endpoint(model)

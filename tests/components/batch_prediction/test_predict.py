@@ -14,8 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.batch_prediction import predict
 from kfp_tabular.components.batch_prediction.csv_text import joined
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.prediction.tabulated.tabulated_model import TabulatedModel
+from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from tests.components.batch_prediction.conftest import predicted
 from tests.components.batch_prediction.scored_model import INPUTS, Endpoint
@@ -29,6 +32,7 @@ VALUES = {
     "rooms": ["3", "3.0", "", "1e1", "9223372036854775808", "two", "-9223372036854775808"],
     "sold on": ["31/12/2023", "2023-12-31", "", "30/02/2023", "soon"],
 }
+BY_TABLES = TabulatedModel.by_tables
 ROWS = st.lists(
     st.fixed_dictionaries({name: st.sampled_from(values) for name, values in VALUES.items()}),
     min_size=1,
@@ -115,6 +119,33 @@ def test_any_cut_gives_the_same(
     check(rows, whole, endpoint)
     listed = list(csv.DictReader(io.StringIO(texts[0].decode())))
     assert [row["id"] for row in listed] == [row["id"] for row in there["rows"]]
+
+
+@pytest.mark.parametrize("engine", [LocalEngine(2), PickledEngine()])
+def test_many_rows_are_answered_by_tables(
+    small_pieces, monkeypatch, plain_model: Path, tmp_path: Path, engine: Engine
+) -> None:
+    rows = [
+        row
+        for row in some_rows(600)
+        # This model's graph computes, and refuses no kinds.
+        if row["kind"] != "crash"
+    ]
+    data = tmp_path / "rows.csv"
+    data.write_text(as_csv(rows))
+    small_pieces(2_000, 6_000)
+    called = predicted(data, plain_model, tmp_path / "called")
+    monkeypatch.setattr(predict, "_LARGE_BYTES", 0)
+    answered = []
+    monkeypatch.setattr(
+        TabulatedModel,
+        "by_tables",
+        lambda self, tables, places: answered.append(places) or BY_TABLES(self, tables, places),
+    )
+    found = predicted(data, plain_model, tmp_path / "found", engine)
+    assert sum(map(len, answered)) > 100
+    check(rows, found, Endpoint(plain_model))
+    assert (found["rejected"], found["facts"]) == (called["rejected"], called["facts"])
 
 
 def test_columns(model: Path, regression: Path, tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from kfp_tabular.components.common.artifacts.examples import ExamplesWriter
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
+from kfp_tabular.components.common.prediction.column_decoder import ColumnDecoder
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.prediction.tabulated import tabulated_model
+from kfp_tabular.components.common.prediction.tabulated.tabulated_model import TabulatedPiece
 from kfp_tabular.components.feature_engineering import transform
 from kfp_tabular.components.feature_engineering.options import TransformOptions
 from kfp_tabular.components.training.worker import training_process
@@ -78,9 +81,26 @@ def trained(tmp_path):
             return outputs.get("classes", outputs.get("prediction"))
 
         predict.names = [entry.name for entry in model.spec.inputs]
+        _check_tables(model, table)
         return predict
 
     return _trained
+
+
+def _check_tables(model, table):
+    """Tables of values answer as the exported model does."""
+    few = table.take(np.random.default_rng(0).integers(0, 40, 500))
+    decoded = ColumnDecoder(model.spec.inputs).decode(
+        {name: few[name].combine_chunks() for name in few.column_names}, len(few)
+    )
+    tables = tabulated_model.of(model)
+    assert tables is not None
+    found, wanted = TabulatedPiece(tables).answers(decoded.values), model.answers(decoded.values)
+    for name, values in wanted.items():
+        if values.dtype == object:
+            assert found[name].tolist() == values.tolist()
+        else:
+            np.testing.assert_allclose(found[name], values, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("model_type", ["auto", "tabm"])

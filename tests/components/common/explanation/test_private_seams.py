@@ -23,7 +23,7 @@ def test_a_graph_is_flat_after_freezing(tmp_path):
     with seam(
         "tensorflow",
         "convert_to_constants.convert_variables_to_constants_v2 or FuncGraph.internal_captures",
-        user="components/common/explanation/smooth_part.py",
+        user="components/common/prediction/graph_parts.py",
     ):
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,

@@ -68,3 +68,42 @@ def test_part_of_tensorflow_predicts_as_the_whole_does(tmp_path: Path) -> None:
         assert part == whole
         assert not has_keras
         assert modules < all_modules * 0.6
+
+
+def test_functions_are_graphs_and_operations_are_described() -> None:
+    from kfp_tabular.components.common.process.tensorflow import import_tensorflow
+
+    tf = import_tensorflow()
+
+    @tf.function(input_signature=[tf.TensorSpec([None])])
+    def double(values):
+        return 2 * values
+
+    @tf.function(input_signature=[tf.TensorSpec([None])])
+    def call(values):
+        return double(values)
+
+    graph = call.get_concrete_function().graph
+    with seam(
+        "tensorflow",
+        "function_def_to_graph, or op_def_registry.get",
+        user="components/common/prediction/tabulated",
+    ):
+        from tensorflow.python.framework import op_def_registry
+        from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
+
+        (operation,) = (op for op in graph.get_operations() if "PartitionedCall" in op.type)
+        name = operation.get_attr("f").name
+        (definition,) = (
+            each for each in graph.as_graph_def().library.function if each.signature.name == name
+        )
+        with graph.as_default():
+            body = function_def_to_graph(
+                definition,
+                input_shapes=[tensor.shape for tensor in operation.inputs],
+                include_library_functions=True,
+            )
+        assert "Mul" in [op.type for op in body.get_operations()]
+        assert len(body.inputs) == len(body.outputs) == 1
+        assert op_def_registry.get("Assert").is_stateful
+        assert not op_def_registry.get("Mul").is_stateful
