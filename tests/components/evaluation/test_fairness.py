@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.statistics import bootstrap
 from kfp_tabular.components.evaluation import fairness
-from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
 from kfp_tabular.components.evaluation.slices import Cut, Slicing
 
@@ -115,3 +115,32 @@ def test_bounds_decide():
 def test_bad_bounds_are_refused(document, columns, task, message):
     with pytest.raises(UserError, match=message):
         fairness.parse_bounds(document, columns, task)
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 2**32), threshold=st.sampled_from([0.3, 0.5, 0.8]))
+def test_rates_and_gaps_are_those_of_fairlearn(seed, threshold):
+    metrics = pytest.importorskip("fairlearn.metrics")
+    labels, scores, cells = drawn(4000, seed, 0.1)
+    found = measured(labels, scores, cells, threshold)
+    answered = (scores >= np.float32(threshold)).astype(int)
+    of = {
+        "selection_rate": metrics.selection_rate,
+        "true_positive_rate": metrics.true_positive_rate,
+        "false_positive_rate": metrics.false_positive_rate,
+    }
+    frame = metrics.MetricFrame(
+        metrics=of, y_true=labels, y_pred=answered, sensitive_features=cells
+    )
+    for rate in of:
+        ours = [group[rate]["value"] for group in found["groups"]]
+        assert ours == pytest.approx(frame.by_group[rate].tolist(), abs=1e-9)
+        gap = found["gaps"][rate]["value"]
+        assert gap == pytest.approx(frame.difference()[rate], abs=1e-9)
+    given_groups = {"sensitive_features": cells}
+    parity = metrics.demographic_parity_difference(labels, answered, **given_groups)
+    odds = metrics.equalized_odds_difference(labels, answered, **given_groups)
+    gaps = {rate: gap["value"] for rate, gap in found["gaps"].items()}
+    assert gaps["selection_rate"] == pytest.approx(parity, abs=1e-9)
+    worst = max(gaps["true_positive_rate"], gaps["false_positive_rate"])
+    assert worst == pytest.approx(odds, abs=1e-9)
