@@ -118,7 +118,8 @@ def evaluate_model(
         false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
         outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
             `true_negative` and `false_negative`: a number, or an expression of columns such as
-            `"0.1 * amount - 5"`. For the profit of each threshold.
+            `"0.1 * amount - 5"`. For the profit of each threshold, and for `decision_threshold`
+            `value`.
         fairness_columns: Binary: columns whose values are groups, such as `sex`, between which the
             gaps of rates are measured. They are slice columns, too.
         fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,

@@ -9,6 +9,8 @@ import numpy as np
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
+from kfp_tabular.components.common.outcome_value.profit import Profit, ProfitSums
 from kfp_tabular.components.common.prediction.predicted_batches import (
     PredictedBatch,
     PredictedReader,
@@ -16,17 +18,15 @@ from kfp_tabular.components.common.prediction.predicted_batches import (
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.statistics import bootstrap
 from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.comparison.compared import Comparison
 from kfp_tabular.components.evaluation.comparison.entities import Entities, EntityCounts
 from kfp_tabular.components.evaluation.comparison.paired_answers import PairedAnswers
 from kfp_tabular.components.evaluation.explanations.row_sample import RowCollector, SampledRows
 from kfp_tabular.components.evaluation.golden_selection import GoldenRows, GoldenSelection
-from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement, MeasurementFold
 from kfp_tabular.components.evaluation.slices import Slicing
-from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
-from kfp_tabular.components.evaluation.value.profit import Profit, ProfitSums
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,11 @@ class EvaluationFold:
         slices = [len(slicing.slices) for slicing in plan.slicings]
         specs = plan.thresholded()
         self._measurements = [MeasurementFold(spec, slices) for spec in specs]
-        self._paired = PairedAnswers.of(specs, slices) if len(specs) > 1 else None
+        self._paired = (
+            PairedAnswers.of(specs, slices, has_entities=bool(plan.entity_columns))
+            if len(specs) > 1
+            else None
+        )
         self._entities = EntityCounts()
         self._profits = [ProfitSums(_decision(spec)) for spec in specs if plan.values is not None]
         self._golden = GoldenSelection(plan.specs[0])
@@ -179,7 +183,7 @@ class EvaluationFold:
         for measurement, predictions in zip(self._measurements, answers, strict=True):
             measurement.add(keys, batch.labels, predictions, cells, groups)
         if self._paired is not None:
-            self._paired.add(keys, batch.labels, answers, cells)
+            self._paired.add(keys, batch.labels, answers, cells, drawn)
         if self._plan.values is not None:
             worth = self._plan.values.of(batch.columns, batch.labels == 1)
             for sums, predictions in zip(self._profits, answers, strict=True):

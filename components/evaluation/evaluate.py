@@ -18,12 +18,13 @@ from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
 from kfp_tabular.components.common.prediction import predicted_batches, saved_model
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.common.statistics import leaks
+from kfp_tabular.components.common.statistics import bootstrap, leaks
 from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
 from kfp_tabular.components.evaluation.comparison import entities
@@ -32,14 +33,12 @@ from kfp_tabular.components.evaluation.explanations import effort, explain
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
 from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
-from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.options import EvaluationOptions
 from kfp_tabular.components.evaluation.report import (
     evaluation_document,
     evaluation_page,
     model_card,
 )
-from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 
 EVALUATION_FILE = "evaluation.json"
 

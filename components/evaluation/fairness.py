@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 from kfp_tabular.components.evaluation.conditions import Check
-from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
 from kfp_tabular.components.evaluation.slices import Slicing
 
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "calibration")

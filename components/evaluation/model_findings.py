@@ -10,6 +10,7 @@ import numpy as np
 from kfp_tabular.components.common.artifacts.findings import Finding, Severity
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 from kfp_tabular.components.common.statistics.leaks import LeakScan
 from kfp_tabular.components.evaluation import comparison_findings
 from kfp_tabular.components.evaluation.blessing import (
@@ -22,7 +23,6 @@ from kfp_tabular.components.evaluation.blessing import (
 )
 from kfp_tabular.components.evaluation.conditions import Check, written_p
 from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Estimate
 from kfp_tabular.components.evaluation.metrics.ranking import Curves
 from kfp_tabular.components.evaluation.metrics.skill import Skill
@@ -38,6 +38,7 @@ CODES = (
     "overfitting",
     "joint-leak",
     "calibrated-here",
+    "threshold-chosen-here",
 )
 """The kinds of findings, which `accept` may name."""
 
@@ -121,6 +122,7 @@ def find(facts: Facts, accepted: Collection[str] = ()) -> list[Finding]:
         *_overfitting(facts),
         *_joint_leak(facts),
         *_calibrated_here(facts),
+        *_threshold_chosen_here(facts),
     ]
     never = facts.quality.never_found()
     known = set(accepted)
@@ -428,6 +430,19 @@ def _calibrated_here(facts: Facts) -> Iterator[Finding]:
             "calibrated here than they are. Evaluate on a split of its own.",
             facts.spec.label,
             "split_fractions",
+        )
+
+
+def _threshold_chosen_here(facts: Facts) -> Iterator[Finding]:
+    chosen = facts.spec.hyperparameters.get("threshold_choice")
+    if isinstance(chosen, Mapping) and chosen.get("split") == facts.split:
+        yield Finding(
+            "warning",
+            "threshold-chosen-here",
+            f"The decision threshold was chosen on split {facts.split!r}, so the model looks worth "
+            "more here than it is. Evaluate on a split of its own.",
+            facts.spec.label,
+            "evaluation_split",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import at_least, between, one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.outcome_value import OUTCOME_VALUES
 from kfp_tabular.components.common.processing.processing_settings import processing_option
 from kfp_tabular.components.common.registry.address import TRACKING_URI
 
@@ -107,12 +108,7 @@ class EvaluationOptions:
         "Binary: what it costs to miss a positive row, in the same unit.",
         check=at_least(0),
     )
-    outcome_values: Mapping[str, Any] = option(
-        {},
-        """Binary: what outcomes are worth, by `true_positive`, `false_positive`, `true_negative`
-        and `false_negative`: a number, or an expression of columns such as `"0.1 * amount - 5"`.
-        For the profit of each threshold.""",
-    )
+    outcome_values: Mapping[str, Any] = option({}, OUTCOME_VALUES)
     fairness_columns: Sequence[str] = option(
         [],
         """Binary: columns whose values are groups, such as `sex`, between which the gaps of rates

@@ -23,7 +23,7 @@ from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
+from kfp_tabular.components.common.statistics.bootstrap import Ints
 
 MISSING = "(missing)"
 

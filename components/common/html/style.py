@@ -163,6 +163,7 @@ svg a:focus-visible rect{stroke:var(--accent);stroke-width:3}
 .ln{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .s1 .ln{stroke-dasharray:7 4}.s2 .ln{stroke-dasharray:2 4}.s3 .ln{stroke-dasharray:9 4 2 4}
 .dash{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 4;fill:none}
+.err{stroke:var(--c);stroke-width:1.2;stroke-opacity:.7;fill:none}
 .pt{fill:var(--c)}.hit{fill:transparent;stroke:none}
 g:hover>.hov,.hit:hover{fill:var(--soft);fill-opacity:.12}
 .bar{fill:var(--c);fill-opacity:.88}.bar:hover{fill-opacity:1}

@@ -67,9 +67,7 @@ class Comparison:
             if not np.isfinite(value):
                 continue
             replicates = change.replicates[metric]
-            difference: Difference | None = None
-            if not self.is_clustered:
-                difference = self._by_rows(metric, value, statistics, slicing, cell)
+            difference = self._tested(metric, value, statistics, slicing, cell)
             if difference is None:
                 difference = differences.resampled(
                     value, replicates, units, clustered=self.is_clustered
@@ -78,21 +76,28 @@ class Comparison:
                 found[metric] = difference
         return found
 
-    def _by_rows(
+    def _tested(
         self, metric: str, value: float, statistics: Sequence[Statistics], slicing: int, cell: int
     ) -> Difference | None:
-        """Return a difference by a test of single rows; None if the metric has none."""
-        if metric == _ACCURACY:
+        """Return a difference by a test of its own; None if the metric has none."""
+        if metric == _ACCURACY and not self.is_clustered:
             return PairedAccuracies(self.paired.discordance(slicing, cell))
         first, second = statistics
         if not isinstance(first, BinaryStatistics) or not isinstance(second, BinaryStatistics):
             return None
         pairs = self.paired.pairs(slicing, cell) if metric == _AUC else None
-        if pairs is None:
+        # A sample of rows has not all rows of an entity.
+        if pairs is None or (self.is_clustered and not self.paired.is_complete):
             return None
-        ours, theirs = first.ranks.histograms(cell), second.ranks.histograms(cell)
-        error = delong.standard_error(ours, theirs, pairs)
-        return None if error is None else Studentized(differences.DELONG, value, error, np.inf)
+        both = (first.ranks.histograms(cell), second.ranks.histograms(cell), pairs)
+        if not self.is_clustered:
+            error = delong.standard_error(*both)
+            return None if error is None else Studentized(differences.DELONG, value, error, np.inf)
+        found = delong.clustered_error(*both)
+        if found is None:
+            return None
+        error, entities = found
+        return Studentized(differences.CLUSTERED_DELONG, value, error, entities - 1.0)
 
 
 def verdict(metric: str, change: float, p_value: float) -> str:

@@ -8,6 +8,10 @@ the same of the negative ones. Two models on the same rows are dependent, and th
 
 The shares come from the histograms of all rows, as the area does. Only the variance is taken from
 rows: all, or a random sample of each class.
+
+Rows of one entity depend on each other. Then the sums of each entity's placements take the place of
+single ones, and entities with rows of both classes add a covariance (Obuchowski, "Nonparametric
+Analysis of Clustered ROC Curve Data", 1997). With one row an entity it is DeLong's variance.
 """
 
 from dataclasses import dataclass
@@ -15,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
+from kfp_tabular.components.common.processing.row_keys import Keys
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 from kfp_tabular.components.evaluation.metrics.ranking import Histograms
 
 _FEWEST = 2
@@ -28,10 +33,14 @@ class PairedScores:
     Attributes:
         negatives: Those of negative rows, shape `[rows, 2]`.
         positives: Those of positive rows.
+        negative_entities: The entity of each negative row; None if every row is by itself.
+        positive_entities: That of each positive row.
     """
 
     negatives: npt.NDArray[np.float32]
     positives: npt.NDArray[np.float32]
+    negative_entities: Keys | None = None
+    positive_entities: Keys | None = None
 
 
 def standard_error(ours: Histograms, theirs: Histograms, scores: PairedScores) -> float | None:
@@ -68,6 +77,62 @@ def standard_error(ours: Histograms, theirs: Histograms, scores: PairedScores) -
         total = (ours.positives if side == "positive" else ours.negatives).sum()
         variance += float(difference.var(ddof=1)) / float(total)
     return float(np.sqrt(variance))
+
+
+def clustered_error(
+    ours: Histograms, theirs: Histograms, scores: PairedScores
+) -> tuple[float, int] | None:
+    """Return the standard error of the difference of two areas, with rows that belong together.
+
+    Args:
+        ours: The scores of all rows by one model.
+        theirs: Those by the other.
+        scores: The scores of all rows by both, with their entities.
+
+    Returns:
+        The standard error, and the number of entities; None with fewer than two entities of a
+        class, or without entities.
+
+    Example:
+        >>> from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics
+        >>> scores = np.array([[1, 2], [4, 3], [5, 7], [4.5, 6], [8, 2.5]], np.float32) / 10
+        >>> positive, place = np.array([False, False, False, True, True]), np.zeros(5, np.int64)
+        >>> both = [RankStatistics(1), RankStatistics(1)]
+        >>> for ranks, given in zip(both, scores.T):
+        ...     ranks.add(place, place, positive, given)
+        >>> owner = np.array([0, 1, 2, 0, 1], np.uint64)
+        >>> pairs = PairedScores(
+        ...     scores[~positive], scores[positive], owner[~positive], owner[positive]
+        ... )
+        >>> error, entities = clustered_error(*(ranks.histograms(0) for ranks in both), pairs)
+        >>> round(error, 4), entities
+        (0.4714, 3)
+    """
+    if scores.negative_entities is None or scores.positive_entities is None:
+        return None
+    owners = np.concatenate([scores.positive_entities, scores.negative_entities])
+    distinct, place = np.unique(owners, return_inverse=True)
+    rows = len(scores.positives)
+    sums, counts = [], []
+    for side, given, own in (
+        ("positive", scores.positives, place[:rows]),
+        ("negative", scores.negatives, place[rows:]),
+    ):
+        counts.append(len(np.unique(own)))
+        if counts[-1] < _FEWEST:
+            return None
+        difference = _placements(ours, given[:, 0], side) - _placements(theirs, given[:, 1], side)
+        centered = (difference - difference.mean()) / len(difference)
+        sums.append(np.bincount(own, centered, len(distinct)))
+    variance = 2 * _correction(len(distinct)) * float(sums[0] @ sums[1])
+    for total, entities in zip(sums, counts, strict=True):
+        variance += _correction(entities) * float(total @ total)
+    return float(np.sqrt(max(variance, 0.0))), len(distinct)
+
+
+def _correction(entities: int) -> float:
+    """Return the factor that makes a variance of so many sums unbiased."""
+    return entities / (entities - 1)
 
 
 def _placements(found: Histograms, scores: npt.NDArray[np.float32], side: str) -> Floats:

@@ -5,17 +5,20 @@ from typing import Protocol
 
 import numpy as np
 
+from kfp_tabular.components.common.statistics.bootstrap import (
+    CONFIDENCE,
+    DEFINED_SHARE,
+    GROUPS,
+    Floats,
+)
 from kfp_tabular.components.evaluation.comparison import distributions, mcnemar
 from kfp_tabular.components.evaluation.comparison.mcnemar import Discordance
-from kfp_tabular.components.evaluation.metrics.bootstrap import CONFIDENCE, GROUPS, Floats
 
 LEVEL = 1 - CONFIDENCE
 """Two-sided; a one-sided test has half of it, so that tests and intervals agree."""
 
-DELONG, MCNEMAR = "DeLong", "McNemar"
+DELONG, CLUSTERED_DELONG, MCNEMAR = "DeLong", "clustered DeLong", "McNemar"
 BOOTSTRAP, CLUSTER_BOOTSTRAP = "paired bootstrap", "cluster bootstrap"
-
-_DEFINED_SHARE = 0.9
 
 
 class Difference(Protocol):
@@ -140,7 +143,7 @@ def resampled(
         0.1
     """
     defined = replicates[np.isfinite(replicates)]
-    few = len(defined) < _DEFINED_SHARE * len(replicates) or len(defined) < len(("low", "high"))
+    few = len(defined) < DEFINED_SHARE * len(replicates) or len(defined) < len(("low", "high"))
     groups = min(units, GROUPS)
     if few or not np.isfinite(value) or groups < len(("one", "another")):
         return None

@@ -47,7 +47,7 @@ def check(names: Sequence[str], known: Sequence[str]) -> None:
         if name not in known:
             raise UserError(
                 f"entity_columns: the examples have no column {name!r}.{closest(name, known)} "
-                "A column in exclude is kept if split_keys names it, too."
+                "The entity_columns of ingest_data are read although exclude names them."
             )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 from kfp_tabular.components.evaluation.options import BENJAMINI_HOCHBERG, HOLM
 
 

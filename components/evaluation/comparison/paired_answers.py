@@ -19,9 +19,9 @@ from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.folds.row_sample import RowSample
 from kfp_tabular.components.common.processing.row_keys import Keys
+from kfp_tabular.components.common.statistics.bootstrap import Ints
 from kfp_tabular.components.evaluation.comparison.delong import PairedScores
 from kfp_tabular.components.evaluation.comparison.mcnemar import Discordance
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 
 MOST_ROWS = 1 << 18
 """Of each class. As many distinct scores as two classes have then are counted one by one, so the
@@ -30,7 +30,9 @@ test is exact up to here; beyond, the error of the standard error is about 0.2%.
 FEWEST_ROWS = 1000
 """A slice with fewer sampled rows of a class is tested only if they are all of them."""
 
-KindT = TypeVar("KindT", np.float32, np.int16)
+KindT = TypeVar("KindT", np.float32, np.int16, np.uint64)
+
+_ENTITY = "entity"
 
 _RIGHT = 2  # places of a cell: only ours is right, only theirs is right
 
@@ -45,6 +47,7 @@ class PairedCounts:
         scores: The sampled scores of negative and of positive rows, `[rows, 2]`.
         cells: The cells of those rows, `[rows, 1 + slicings]`.
         is_complete: Whether the sample holds all rows.
+        entities: The entities of those rows; None if every row is by itself.
     """
 
     rows: Sequence[Ints]
@@ -52,6 +55,7 @@ class PairedCounts:
     scores: Sequence[npt.NDArray[np.float32]]
     cells: Sequence[npt.NDArray[np.int16]]
     is_complete: bool
+    entities: Sequence[Keys] | None = None
 
     def discordance(self, slicing: int, cell: int) -> Discordance:
         """Return how both models answer the rows of a cell.
@@ -65,13 +69,16 @@ class PairedCounts:
 
     def pairs(self, slicing: int, cell: int) -> PairedScores | None:
         """Return the scores of both models for the rows of a cell; None if they are too few."""
+        chosen = [cells[:, slicing] == cell for cells in self.cells]
         negatives, positives = (
-            scores[cells[:, slicing] == cell]
-            for scores, cells in zip(self.scores, self.cells, strict=True)
+            scores[rows] for scores, rows in zip(self.scores, chosen, strict=True)
         )
         if not self.is_complete and min(len(negatives), len(positives)) < FEWEST_ROWS:
             return None
-        return PairedScores(negatives, positives)
+        if self.entities is None:
+            return PairedScores(negatives, positives)
+        owners = (keys[rows] for keys, rows in zip(self.entities, chosen, strict=True))
+        return PairedScores(negatives, positives, *owners)
 
 
 class PairedAnswers:
@@ -82,6 +89,7 @@ class PairedAnswers:
         thresholds: The decision threshold of each model; binary only.
         slices: The number of slices of each slicing.
         most: The most rows of each class whose scores are kept.
+        has_entities: Whether the entities of these rows are kept, too.
     """
 
     def __init__(
@@ -90,25 +98,31 @@ class PairedAnswers:
         thresholds: tuple[float, float] = (0.5, 0.5),
         slices: Sequence[int] = (),
         most: int = MOST_ROWS,
+        *,
+        has_entities: bool = False,
     ) -> None:
         self._task, self._thresholds, self._slices, self._most = task, thresholds, slices, most
+        self._has_entities = has_entities
         self._rows = [np.zeros(cells, np.int64) for cells in (1, *slices)]
         self._discordant = [np.zeros((cells, _RIGHT), np.int64) for cells in (1, *slices)]
         self._samples = [RowSample(most), RowSample(most)]
         self._seen = np.zeros(2, np.int64)
 
     @classmethod
-    def of(cls, specs: Sequence[ModelSpec], slices: Sequence[int]) -> "PairedAnswers":
+    def of(
+        cls, specs: Sequence[ModelSpec], slices: Sequence[int], *, has_entities: bool = False
+    ) -> "PairedAnswers":
         """Return what counts for two models.
 
         Args:
             specs: The descriptions of both; they answer in the first one's classes.
             slices: The number of slices of each slicing.
+            has_entities: Whether rows have entities.
         """
         ours, theirs = (
             0.5 if spec.decision_threshold is None else spec.decision_threshold for spec in specs
         )
-        return cls(specs[0].task, (ours, theirs), slices)
+        return cls(specs[0].task, (ours, theirs), slices, has_entities=has_entities)
 
     def add(
         self,
@@ -116,6 +130,7 @@ class PairedAnswers:
         labels: npt.NDArray[np.generic],
         predictions: Sequence[Predictions],
         cells: Sequence[Ints] = (),
+        entities: Keys | None = None,
     ) -> None:
         """Add rows.
 
@@ -124,6 +139,7 @@ class PairedAnswers:
             labels: Class indices or numbers.
             predictions: The predictions of both models.
             cells: For each slicing, the slice of each row; -1 for none.
+            entities: The entity of each row, if they have one.
         """
         placed = [np.zeros(len(labels), np.int64), *cells]
         for at, cell in enumerate(placed):
@@ -143,7 +159,7 @@ class PairedAnswers:
             found = np.bincount(place[kept] * _RIGHT + side[kept], minlength=counts.size)
             self._discordant[at] += found.reshape(counts.shape)
         if self._task == "binary":
-            self._sample(keys, labels, predictions, placed)
+            self._sample(keys, labels, predictions, placed, entities)
 
     def merge(self, other: "PairedAnswers") -> None:
         """Add what another accumulator has seen."""
@@ -164,7 +180,13 @@ class PairedAnswers:
     def from_state(self, state: bytes) -> "PairedAnswers":
         """Return an accumulator with a state."""
         parts = states.unpack(state)
-        found = PairedAnswers(self._task, self._thresholds, self._slices, self._most)
+        found = PairedAnswers(
+            self._task,
+            self._thresholds,
+            self._slices,
+            self._most,
+            has_entities=self._has_entities,
+        )
         places = range(1 + len(self._slices))
         found._seen = parts["seen"]
         found._rows = [parts[f"rows{place}"] for place in places]
@@ -183,6 +205,9 @@ class PairedAnswers:
             scores=[_matrix(table, "score", 2, np.float32) for table in tables],
             cells=[_matrix(table, "cell", 1 + len(self._slices), np.int16) for table in tables],
             is_complete=bool((self._seen <= self._most).all()),
+            entities=[_matrix(table, _ENTITY, 1, np.uint64)[:, 0] for table in tables]
+            if self._has_entities
+            else None,
         )
 
     def _answers(self, predictions: Predictions, threshold: float) -> Ints:
@@ -197,6 +222,7 @@ class PairedAnswers:
         labels: npt.NDArray[np.generic],
         predictions: Sequence[Predictions],
         cells: Sequence[Ints],
+        entities: Keys | None,
     ) -> None:
         for side, sample in enumerate(self._samples):
             places = np.flatnonzero(labels == side)
@@ -206,6 +232,8 @@ class PairedAnswers:
             placed = [cell[places].astype(np.int16) for cell in cells]
             columns = {f"score{at}": pa.array(each) for at, each in enumerate(scores)}
             columns |= {f"cell{at}": pa.array(each) for at, each in enumerate(placed)}
+            if self._has_entities and entities is not None:
+                columns[f"{_ENTITY}0"] = pa.array(entities[places])
             sample.add_keyed(keys[places], pa.RecordBatch.from_pydict(columns))
 
 

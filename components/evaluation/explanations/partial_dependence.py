@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 from kfp_tabular.components.evaluation.explanations import feature_grid
 from kfp_tabular.components.evaluation.explanations.feature_grid import FeatureGrid
 from kfp_tabular.components.evaluation.explanations.permutation_importance import Predict
 from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
 
 LINES = 30
 SHOWN_CLASSES = 3

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.prediction.saved_model import Predictions
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 
 Predict = Callable[[Mapping[str, Any]], Predictions]
 """Maps inputs by `ModelInput.input` to probabilities `[rows, classes]`, or to values `[rows]`."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.explanations import feature_grid
 from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
 
 STRONG = 0.8
 MOST_INPUTS = 50

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 from kfp_tabular.components.evaluation.metrics.ranking import Histograms
 
 DECISION = "decision_threshold"

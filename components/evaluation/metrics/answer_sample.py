@@ -10,8 +10,8 @@ import pyarrow as pa
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing.folds.row_sample import RowSample
 from kfp_tabular.components.common.processing.row_keys import Keys
-from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import Ints
 
 _LEAST_ROWS, _MOST_ROWS = 1024, 65_536
 _MOST_CELLS = 4_000_000

@@ -14,14 +14,12 @@ model's decision threshold; `auc` and `pr_auc` cover all thresholds (see `rankin
   many rows bias it least (Roelofs et al., "Mitigating Bias in Calibration Error Estimation", 2022).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
-from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
+from kfp_tabular.components.common.statistics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
 from kfp_tabular.components.evaluation.metrics.ranking import Histograms, RankStatistics
 
@@ -36,29 +34,13 @@ METRICS = (
     "f1",
 )
 CALIBRATION_ERROR = "ece"
-"""CellMetrics on all rows only, and without an interval."""
+"""On all rows only; see `calibration`."""
 
 SMALLEST_PROBABILITY = 1e-7
-CALIBRATION_BINS = 15
 HISTOGRAM_BINS = 40
 
 # Where totals are: the four counts of the confusion matrix come first, at 2 * actual + predicted.
 _LOSS, _BRIER, _SCORE = 4, 5, 6
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Rows with similar scores.
-
-    Attributes:
-        predicted: Their mean probability of the positive class.
-        observed: Their share of positive rows.
-        rows: Their number.
-    """
-
-    predicted: float
-    observed: float
-    rows: int
 
 
 class BinaryStatistics:
@@ -130,37 +112,6 @@ class BinaryStatistics:
         return np.asarray(self._totals[:4, 0].sum(-1).reshape(2, 2), np.int64)
 
 
-def calibration(found: Histograms) -> list[CalibrationBin]:
-    """Return bins of equally many rows, by ascending score; equal scores share a bin.
-
-    Example:
-        >>> counts = np.array([30.0, 10.0])
-        >>> calibration(Histograms(np.array([0.25, 0.5]), counts, counts[::-1]))[0]
-        CalibrationBin(predicted=0.25, observed=0.25, rows=40)
-    """
-    rows = found.negatives + found.positives
-    if not len(rows):
-        return []
-    ends = np.cumsum(rows)
-    places = (ends[-1] - 1) * np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    low, high = (
-        found.thresholds[np.searchsorted(ends, round_to(places), side="right")]
-        for round_to in (np.floor, np.ceil)
-    )
-    edges = np.unique(low + (high - low) * (places - np.floor(places)))
-    scores = found.middles()
-    place = np.searchsorted(edges, found.thresholds, side="right")
-    sums = [
-        np.bincount(place, values, len(edges) + 1)
-        for values in (scores * rows, found.positives, rows)
-    ]
-    return [
-        CalibrationBin(predicted=score / count, observed=positive / count, rows=int(count))
-        for score, positive, count in np.stack(sums, axis=1).tolist()
-        if count
-    ]
-
-
 def score_histogram(found: Histograms) -> list[list[int]]:
     """Return the negative and the positive rows by bars of equal width over the scores 0 to 1.
 
@@ -177,17 +128,6 @@ def score_histogram(found: Histograms) -> list[list[int]]:
         np.bincount(bars, rows, HISTOGRAM_BINS).astype(np.int64).tolist()
         for rows in (found.negatives, found.positives)
     ]
-
-
-def calibration_error(bins: list[CalibrationBin]) -> float:
-    """Return the expected calibration error of one or more bins.
-
-    Example:
-        >>> calibration_error([CalibrationBin(0.5, 0.25, 3), CalibrationBin(1.0, 1.0, 1)])
-        0.1875
-    """
-    rows = sum(part.rows for part in bins)
-    return sum(abs(part.predicted - part.observed) * part.rows for part in bins) / rows
 
 
 def _metrics(area: Floats, precision_area: Floats, totals: Floats) -> dict[str, Floats]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.processing import state as states
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
+from kfp_tabular.components.common.statistics.bootstrap import Ints
 
 _PENDING = 1 << 20  # codes that wait to be counted
 _DENSE = 1 << 20

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
-from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 
 SelfT = TypeVar("SelfT")
 

@@ -11,10 +11,10 @@ from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
 from kfp_tabular.components.common.processing.row_keys import Keys
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import Ints
 from kfp_tabular.components.evaluation.metrics.answer_sample import AnswerSample, SampledAnswers
 from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
-from kfp_tabular.components.evaluation.metrics.bootstrap import Ints
 from kfp_tabular.components.evaluation.metrics.estimates import Statistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
 from kfp_tabular.components.evaluation.metrics.regression import RegressionStatistics

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.prediction.saved_model import Predictions
 from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.statistics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
-from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.code_counts import PlaceCounts
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, add_up
 from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics

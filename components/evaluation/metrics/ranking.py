@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.processing import state as states
+from kfp_tabular.components.common.statistics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics import score_keys
-from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.code_counts import CodeCounts
 from kfp_tabular.components.evaluation.metrics.score_keys import KEY_BITS
 
@@ -36,6 +36,21 @@ class Histograms:
     def middles(self) -> Floats:
         """Return the middle of each bin."""
         return self.thresholds if self.highest is None else (self.thresholds + self.highest) / 2
+
+
+@dataclass(frozen=True)
+class GroupedScores:
+    """The scores of the rows of a cell by resampling group and bin, each `[groups, bins]`.
+
+    Attributes:
+        scores: Sums of the scores.
+        positives: Counts of positive rows.
+        rows: Counts of rows.
+    """
+
+    scores: Floats
+    positives: Floats
+    rows: Floats
 
 
 def roc_auc(negatives: Floats, positives: Floats) -> Floats:
@@ -258,6 +273,26 @@ class RankStatistics:
             np.clip(roc_auc(negatives, positives) + shift, 0, 1),
             np.clip(average_precision(negatives, positives) + precision_shift, 0, 1),
         )
+
+    def grouped(self, cell: int, edges: Floats) -> GroupedScores:
+        """Return the scores of a cell by resampling group, in bins between scores.
+
+        Args:
+            cell: The cell.
+            edges: The lowest score of each bin but the first, ascending.
+        """
+        first = 2 * cell * GROUPS
+        owners, found, rows = _between(self._grouped, first, first + 2 * GROUPS)
+        sides, groups = np.divmod(owners, GROUPS)
+        width = (1 << self._grouped.dropped) - 1
+        lowest, highest = score_keys.lowest(found), score_keys.lowest(found + width)
+        bins = len(edges) + 1
+        places = groups * bins + np.searchsorted(edges, lowest, side="right")
+        sums = [
+            np.bincount(places, values.astype(np.float64), GROUPS * bins).reshape(GROUPS, bins)
+            for values in (rows * (lowest + highest) / 2, rows * sides, rows)
+        ]
+        return GroupedScores(*(np.asarray(each, np.float64) for each in sums))
 
     def _by_group(self, part: int) -> Floats:
         """Return counts in coarse bins, shape `[groups, sides, bins]`.

@@ -7,7 +7,7 @@ without low bits, keys tell scores near 1 apart as finely as those near 0.
 import numpy as np
 import numpy.typing as npt
 
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats, Ints
+from kfp_tabular.components.common.statistics.bootstrap import Floats, Ints
 
 KEY_BITS = 33
 

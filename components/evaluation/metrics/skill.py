@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import GROUPS, Floats, Ints
 from kfp_tabular.components.evaluation.metrics.answer_sample import SampledAnswers
 from kfp_tabular.components.evaluation.metrics.binary import SMALLEST_PROBABILITY
-from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
 
 _FITTED_ROWS = 8_192
 _MOST_STEPS = 200

@@ -16,12 +16,14 @@ def draw(calibration: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> Mar
     """Draw calibration with equal axes, and below it the rows by predicted probability.
 
     Args:
-        calibration: The bins: `predicted`, `observed`, `rows`.
+        calibration: The bins: `predicted`, `observed`, `rows`, and the `interval` of `observed`.
         counts: Rows by bins of equal width over the probabilities 0 to 1. The axis of counts is
             logarithmic, so that a bin of few rows is visible beside one of many.
 
     Example:
-        >>> drawn = draw([{"predicted": 0.2, "observed": 0.25, "rows": 40}], [30, 0, 10, 0])
+        >>> ends = [0.14, 0.4]
+        >>> bins = [{"predicted": 0.2, "observed": 0.25, "rows": 40, "interval": ends}]
+        >>> drawn = draw(bins, [30, 0, 10, 0])
         >>> drawn.count("<circle"), drawn.count("class='bar s0'")
         (1, 2)
     """
@@ -40,6 +42,12 @@ def draw(calibration: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> Mar
     points = [(x(part["predicted"]), y(part["observed"])) for part in calibration]
     if points:
         parts.append(f"<g class='s0'><path class='ln' d='{svg.path(points)}'/>")
+        parts += [
+            f"<path class='err' d='{svg.path([(at, y(end)) for end in part['interval']])}'/>"
+            for part, (at, _) in zip(calibration, points, strict=True)
+            # Evaluations of earlier versions have none.
+            if "interval" in part
+        ]
         parts += [_point(part, at) for part, at in zip(calibration, points, strict=True)]
         parts.append("</g>")
     width = (_RIGHT - _LEFT) / max(len(counts), 1)
@@ -59,9 +67,11 @@ def draw(calibration: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> Mar
 
 
 def _point(part: Mapping[str, Any], at: tuple[float, float]) -> str:
+    ends = " to ".join(map(format_number, part.get("interval", ())))
     tip = (
         f"predicted {format_number(part['predicted'])}, observed "
-        f"{format_number(part['observed'])}, {format_number(part['rows'])} rows"
+        f"{format_number(part['observed'])}{f' ({ends})' if ends else ''}, "
+        f"{format_number(part['rows'])} rows"
     )
     return (
         f"<circle class='pt' cx='{svg.pixels(at[0])}' cy='{svg.pixels(at[1])}' r='2.8'>"

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp_tabular.components.common import html
 from kfp_tabular.components.common.html import Markup, Section
-from kfp_tabular.components.evaluation.report import calibration_chart, kfp_metrics
+from kfp_tabular.components.evaluation.report import calibration_chart, kfp_metrics, verdict_section
 
 _COUNTED_CLASSES = 12
 _PERCENT = 100
@@ -30,6 +30,9 @@ def _curves(document: Mapping[str, Any]) -> Iterable[Markup]:
     both = [sum(pair) for pair in zip(histogram["negative"], histogram["positive"], strict=True)]
     drawn.append(calibration_chart.draw(document["calibration"], both))
     yield html.row(*drawn)
+    bins = [part for part in document["calibration"] if "interval" in part]
+    if bins:
+        yield html.details("Calibration, as numbers", _reliability(bins))
     bars = len(both)
     yield html.histogram(
         [bar / bars for bar in range(bars + 1)],
@@ -39,6 +42,16 @@ def _curves(document: Mapping[str, Any]) -> Iterable[Markup]:
         },
         title=f"Probability of {classes[1]}, share of each class's rows",
     )
+
+
+def _reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
+    rows = []
+    for part in bins:
+        places = html.decimals(*part["interval"])
+        numbers = [html.fixed(part[name], places) for name in ("predicted", "observed")]
+        rows.append((*numbers, verdict_section.interval(part["interval"]), part["rows"]))
+    headers = ("Mean probability", "Share of positives", "95% interval of the share", "Rows")
+    return html.table(headers, rows)
 
 
 def _roc(curves: Mapping[str, Sequence[float]]) -> Markup:

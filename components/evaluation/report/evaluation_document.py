@@ -8,7 +8,9 @@ from typing import Any
 
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.common.statistics import leaks
+from kfp_tabular.components.common.outcome_value import profit
+from kfp_tabular.components.common.statistics import bootstrap, leaks
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 from kfp_tabular.components.common.statistics.leaks import LeakScan
 from kfp_tabular.components.evaluation import (
     blessing,
@@ -24,15 +26,13 @@ from kfp_tabular.components.evaluation.conditions import SliceEstimates
 from kfp_tabular.components.evaluation.counting import Tally
 from kfp_tabular.components.evaluation.explanations import thresholds
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
-from kfp_tabular.components.evaluation.metrics import bootstrap, constant_answer, skill
+from kfp_tabular.components.evaluation.metrics import calibration, constant_answer, skill
 from kfp_tabular.components.evaluation.metrics.binary import (
     CALIBRATION_ERROR,
     BinaryStatistics,
-    calibration,
-    calibration_error,
     score_histogram,
 )
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
+from kfp_tabular.components.evaluation.metrics.calibration import Reliability
 from kfp_tabular.components.evaluation.metrics.estimates import CellMetrics, Estimate
 from kfp_tabular.components.evaluation.metrics.measurement import Measurement
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
@@ -41,7 +41,6 @@ from kfp_tabular.components.evaluation.metrics.regression import (
     RegressionCharts,
     RegressionStatistics,
 )
-from kfp_tabular.components.evaluation.value import profit
 
 FORMAT = 1
 
@@ -108,11 +107,14 @@ def build(
           `name`, `rows`, and the `adjusted` p-value that decides)
         - `fairness`: the rates of groups, by column; see `fairness.measure`
         - `value`: null, or `outcomes` and what `profit.describe` returns
+        - `threshold_choice`: null, or how training chose the decision threshold: `split`, `rows`,
+          the `value` of a row there, and more
         - `entities`: null, or their `count`, and whether they `repeat`
         - classifiers: `confusion_matrix` (`classes`, `counts[actual][answered]`); binary ones
           `curves` (lists `thresholds`, `false_positive_rates`, `recalls`, `precisions`),
-          `calibration`, `score_histogram`, `costs`, `thresholds` (see `thresholds.ThresholdRow`)
-          and `gain` (see `thresholds.gain`); multiclass ones `per_class`
+          `calibration` (`predicted`, `observed`, `rows`, and the `interval` of `observed`),
+          `score_histogram`, `costs`, `thresholds` (see `thresholds.ThresholdRow`) and `gain` (see
+          `thresholds.gain`); multiclass ones `per_class`
         - regression: `residuals`, `predicted_actual`, `means`, of a random sample of
           `charted_rows` rows
 
@@ -136,9 +138,13 @@ def build(
     weights = bootstrap.weights(samples, seed)
     overall = [measurement.overall.measured(0, weights) for measurement in tally.measurements]
     scores = [_scores(measurement) for measurement in tally.measurements]
+    calibrations = [
+        _reliability(tally, measurement, found, weights)
+        for measurement, found in zip(tally.measurements, scores, strict=True)
+    ]
     metrics = [
-        measured.estimates() | _calibration_error(found)
-        for measured, found in zip(overall, scores, strict=True)
+        measured.estimates() | ({} if found is None else {CALIBRATION_ERROR: found.error})
+        for measured, found in zip(overall, calibrations, strict=True)
     ]
     differences = _differences(tally, overall)
     changes = _changes(overall, metrics, differences) if len(overall) > 1 else None
@@ -194,8 +200,9 @@ def build(
         "comparison": comparison,
         "fairness": groups,
         "value": worth,
+        "threshold_choice": spec.hyperparameters.get("threshold_choice"),
         "entities": None if tally.entities is None else asdict(tally.entities),
-        **_charts(tally.measurements[0], scores[0], spec),
+        **_charts(tally.measurements[0], scores[0], calibrations[0], spec),
         **_thresholds(tally.measurements[0], scores[0], spec, costs),
     }
 
@@ -264,11 +271,15 @@ def _scores(measurement: Measurement) -> Histograms | None:
     return statistics.ranks.histograms(0) if isinstance(statistics, BinaryStatistics) else None
 
 
-def _calibration_error(scores: Histograms | None) -> dict[str, Estimate]:
-    if scores is None:
-        return {}
-    error = calibration_error(calibration(scores))
-    return {CALIBRATION_ERROR: Estimate(error, None)}
+def _reliability(
+    tally: Tally, measurement: Measurement, scores: Histograms | None, weights: Floats
+) -> Reliability | None:
+    statistics = measurement.overall
+    if scores is None or not isinstance(statistics, BinaryStatistics):
+        return None
+    grouped = statistics.ranks.grouped(0, calibration.edges(scores))
+    clustered = tally.entities is not None and tally.entities.repeat
+    return calibration.measure(scores, grouped, weights, clustered=clustered)
 
 
 def _differences(tally: Tally, overall: Sequence[CellMetrics]) -> dict[str, Difference]:
@@ -435,7 +446,12 @@ def _calibration_note(tally: Tally, measured: CellMetrics) -> Iterable[str]:
         )
 
 
-def _charts(measurement: Measurement, scores: Histograms | None, spec: ModelSpec) -> dict[str, Any]:
+def _charts(
+    measurement: Measurement,
+    scores: Histograms | None,
+    reliability: Reliability | None,
+    spec: ModelSpec,
+) -> dict[str, Any]:
     statistics = measurement.overall
     found: dict[str, Any] = {}
     if isinstance(statistics, BinaryStatistics | MulticlassStatistics):
@@ -458,7 +474,8 @@ def _charts(measurement: Measurement, scores: Histograms | None, spec: ModelSpec
         drawn = curves(scores)
         found["curves"] = None if drawn is None else asdict(drawn)
         found["curves_exact"] = statistics.ranks.are_exact
-        found["calibration"] = [asdict(part) for part in calibration(scores)]
+        bins = () if reliability is None else reliability.bins
+        found["calibration"] = [{**asdict(part), "interval": list(part.interval)} for part in bins]
         found["score_histogram"] = dict(
             zip(("negative", "positive"), score_histogram(scores), strict=True)
         )

@@ -17,7 +17,7 @@ from kfp_tabular.components.evaluation.report import metric_names
 HTML_FILE, MARKDOWN_FILE = "model_card.html", "model_card.md"
 
 _MOST_ROWS = 30
-_ASIDE = ("calibration", "blend")
+_ASIDE = ("calibration", "blend", "threshold_choice")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
 
@@ -126,7 +126,9 @@ def _model(document: Mapping[str, Any], spec: ModelSpec) -> Iterable[tuple[str, 
     if spec.classes:
         yield "classes", ", ".join(spec.classes[:_MOST_ROWS])
     if spec.decision_threshold is not None:
-        yield "decision threshold", f"{spec.decision_threshold:g}"
+        chosen = spec.hyperparameters.get("threshold_choice")
+        told = ", of the highest expected value on eval" if isinstance(chosen, Mapping) else ""
+        yield "decision threshold", f"{spec.decision_threshold:g}{told}"
     calibrated = spec.hyperparameters.get("calibration")
     if isinstance(calibrated, Mapping):
         yield "calibration", f"{calibrated.get('method')}, on {calibrated.get('rows')} eval rows"

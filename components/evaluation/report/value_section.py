@@ -13,6 +13,7 @@ _THOUSAND = 1000
 def value(document: Mapping[str, Any]) -> Iterable[Markup]:
     """Yield the profit by threshold, and that of the best threshold beside the model's own."""
     found = document["value"]
+    yield from _chosen(document)
     curve = found["curve"]
     lines = {
         name: [
@@ -50,6 +51,19 @@ def value(document: Mapping[str, Any]) -> Iterable[Markup]:
         f"these rows and so looks a little better than it is. Value of a row: {'; '.join(told)} "
         "(option outcome_values)."
         + (f" {left_out:,} rows without a value are left out." if left_out else "")
+    )
+
+
+def _chosen(document: Mapping[str, Any]) -> Iterable[Markup]:
+    choice = document.get("threshold_choice")
+    if choice is None:
+        return
+    same = choice["split"] == document["split"]
+    honest = "these rows, so its value here is too high" if same else "other rows than these"
+    yield html.paragraph(
+        f"Training chose the decision threshold {choice['threshold']:.4g} by value on the "
+        f"{choice['rows']:,} rows of split {choice['split']!r}: {honest}. There a threshold of "
+        f"{choice['as_good'][0]:.3g} to {choice['as_good'][1]:.3g} may be as good."
     )
 
 

@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
+from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
 from kfp_tabular.components.common.prediction.predicted_batches import PredictedBatch
 from kfp_tabular.components.common.processing import row_keys
+from kfp_tabular.components.common.statistics import bootstrap
 from kfp_tabular.components.evaluation import golden_selection
 from kfp_tabular.components.evaluation.counting import CountingPlan, EvaluationFold, align_classes
 from kfp_tabular.components.evaluation.golden_selection import GoldenSelection
-from kfp_tabular.components.evaluation.metrics import bootstrap, code_counts, ranking
+from kfp_tabular.components.evaluation.metrics import code_counts, ranking
 from kfp_tabular.components.evaluation.metrics.answer_sample import AnswerSample
 from kfp_tabular.components.evaluation.metrics.code_counts import CodeCounts, PlaceCounts
 from kfp_tabular.components.evaluation.metrics.measurement import MeasurementFold
 from kfp_tabular.components.evaluation.slices import Cut, Slicing
-from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 from tests import accumulator_laws
 
 INPUTS = (

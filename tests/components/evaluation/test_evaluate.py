@@ -372,8 +372,20 @@ def test_rows_of_an_entity_are_resampled_together(data, evaluated, export, tmp_p
     assert width(careful) == pytest.approx(width(single), rel=0.4)
     assert single["entities"] == {"count": 100, "repeat": False}
     assert careful["entities"] == {"count": 100, "repeat": True}
-    methods = {row["method"] for row in careful["comparison"]["metrics"]}
-    assert methods == {"cluster bootstrap"}
+    methods = {row["metric"]: row["method"] for row in careful["comparison"]["metrics"]}
+    assert methods.pop("auc") == "clustered DeLong"
+    assert set(methods.values()) == {"cluster bootstrap"}
+    # Each row thirty times says no more than each row once.
+    auc = [
+        next(row for row in found["comparison"]["metrics"] if row["metric"] == "auc")
+        for found in (single, careful)
+    ]
+    widths = [np.diff(row["interval"])[0] for row in auc]
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+    bins = [found["calibration"] for found in (fooled, careful)]
+    narrow, wide = (np.mean([np.ptp(part["interval"]) for part in each]) for each in bins)
+    assert wide > 3 * narrow
+    assert careful["metrics"]["ece"]["interval"][1] > careful["metrics"]["ece"]["value"]
     assert [each["code"] for each in single["findings"]].count("entities-once") == 1
 
 

@@ -26,6 +26,7 @@ class Rows:
         answers = random.random((2, rows, classes)).astype(np.float32)
         self.answers = [given / given.sum(1, keepdims=True) for given in answers]
         self.cells = random.integers(-1, 3, rows)
+        self.owners = random.integers(0, 9, rows).astype(np.uint64)
 
     def part(self, start, stop):
         part = slice(start, stop)
@@ -34,6 +35,7 @@ class Rows:
             self.labels[part],
             [given[part] for given in self.answers],
             [self.cells[part]],
+            self.owners[part],
         )
 
 
@@ -49,6 +51,7 @@ def seen(found):
         *found.scores,
         *found.cells,
         found.is_complete,
+        found.entities,
     ]
 
 
@@ -56,13 +59,17 @@ def seen(found):
 @given(data=st.data(), rows=st.integers(0, 80), seed=seeds, most=st.integers(1, 30))
 def test_any_cut_gives_the_same_paired_answers(task, classes, data, rows, seed, most):
     made = Rows(classes, rows, seed)
-    accumulator_laws.check(data, lambda: Paired(task, (0.4, 0.6), [3], most), rows, made.part, seen)
+
+    def make():
+        return Paired(task, (0.4, 0.6), [3], most, has_entities=seed % 2 == 0)
+
+    accumulator_laws.check(data, make, rows, made.part, seen)
 
 
 @given(rows=st.integers(0, 80), seed=seeds)
 def test_paired_answers_count_who_alone_is_right(rows, seed):
     made = Rows(2, rows, seed)
-    counts = PairedAnswers("binary", (0.4, 0.6), [3])
+    counts = PairedAnswers("binary", (0.4, 0.6), [3], has_entities=True)
     counts.add(*made.part(0, rows))
     found = counts.result()
     right = [
@@ -80,6 +87,12 @@ def test_paired_answers_count_who_alone_is_right(rows, seed):
         pairs = found.pairs(slicing, cell)
         expected = made.answers[0][chosen & (made.labels == 1), 1]
         assert sorted(pairs.positives[:, 0].tolist()) == sorted(expected.tolist())
+        owners = dict(zip(made.answers[0][:, 1].tolist(), made.owners.tolist(), strict=True))
+        for scores, keys in (
+            (pairs.positives, pairs.positive_entities),
+            (pairs.negatives, pairs.negative_entities),
+        ):
+            assert keys.tolist() == [owners[score] for score in scores[:, 0].tolist()]
 
 
 def test_few_sampled_rows_of_a_slice_give_no_pairs():

@@ -162,6 +162,70 @@ def test_delong(seed, negatives, positives, distinct):
     assert found == pytest.approx(by_definition(scores, positive), rel=1e-9, abs=1e-12)
 
 
+def obuchowskis(scores, positive, owners):
+    """The variance of the difference of two areas with clusters, as Obuchowski (1997) writes it."""
+    above = scores[positive][:, None, :] - scores[~positive][None, :, :]
+    won = (above > 0) + 0.5 * (above == 0)
+    area = won.mean((0, 1))
+    v10, v01 = won.mean(1), won.mean(0)
+    clusters = np.unique(owners)
+    total = len(clusters)
+    with_positives, with_negatives = (
+        len(np.unique(owners[side])) for side in (positive, ~positive)
+    )
+    rows, others = positive.sum(), (~positive).sum()
+    s10, s01, s11 = np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 2))
+    for cluster in clusters:
+        mine = owners[positive] == cluster
+        other = owners[~positive] == cluster
+        x = v10[mine].sum(0) - mine.sum() * area
+        y = v01[other].sum(0) - other.sum() * area
+        s10 += np.outer(x, x)
+        s01 += np.outer(y, y)
+        s11 += np.outer(x, y)
+    s10 *= with_positives / ((with_positives - 1) * rows)
+    s01 *= with_negatives / ((with_negatives - 1) * others)
+    s11 *= total / (total - 1)
+    covariance = s10 / rows + s01 / others + (s11 + s11.T) / (rows * others)
+    contrast = np.array([1, -1])
+    return math.sqrt(max(contrast @ covariance @ contrast, 0))
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(8, 120),
+    entities=st.integers(2, 40),
+    distinct=st.sampled_from([2, 5, 1000]),
+)
+def test_delong_with_clusters(seed, rows, entities, distinct):
+    random = np.random.default_rng(seed)
+    positive = np.arange(rows) % 3 == 0
+    owners = random.integers(0, entities, rows).astype(np.uint64)
+    scores = (random.integers(0, distinct, (rows, 2)) / distinct).astype(np.float32)
+    pairs = PairedScores(scores[~positive], scores[positive], owners[~positive], owners[positive])
+    found = delong.clustered_error(*histograms(scores, positive), pairs)
+    if min(len(np.unique(owners[side])) for side in (positive, ~positive)) < 2:
+        assert found is None
+        return
+    assert found[0] == pytest.approx(obuchowskis(scores, positive, owners), rel=1e-9, abs=1e-9)
+    assert found[1] == len(np.unique(owners))
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(4, 80))
+def test_clusters_of_one_row_are_delongs(seed, rows):
+    random = np.random.default_rng(seed)
+    positive = np.arange(rows) % 2 == 0
+    owners = random.permutation(rows).astype(np.uint64)
+    scores = random.random((rows, 2)).astype(np.float32)
+    pairs = PairedScores(scores[~positive], scores[positive], owners[~positive], owners[positive])
+    both = histograms(scores, positive)
+    error, _ = delong.clustered_error(*both, pairs)
+    assert error == pytest.approx(delong.standard_error(*both, pairs), rel=1e-9, abs=1e-12)
+    alone = PairedScores(pairs.negatives, pairs.positives)
+    assert delong.clustered_error(*both, alone) is None
+
+
 def test_a_sample_of_rows_gives_nearly_the_same_error():
     random = np.random.default_rng(0)
     positive = random.random(400_000) < 0.3

@@ -7,6 +7,7 @@ them; the bound allows three standard errors of that rate (1.5 points).
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.statistics import bootstrap
 from kfp_tabular.components.evaluation.comparison import delong, mcnemar, multiplicity
 from kfp_tabular.components.evaluation.comparison.delong import PairedScores
 from kfp_tabular.components.evaluation.comparison.differences import (
@@ -16,7 +17,6 @@ from kfp_tabular.components.evaluation.comparison.differences import (
     resampled,
 )
 from kfp_tabular.components.evaluation.comparison.mcnemar import Discordance
-from kfp_tabular.components.evaluation.metrics import bootstrap
 from kfp_tabular.components.evaluation.metrics.ranking import Histograms, roc_auc
 
 DRAWS = 2000
@@ -36,7 +36,7 @@ def scored(random, rows, skill, shared=0.9, share=0.3):
     return positive, scores
 
 
-def areas_differ(positive, scores):
+def areas_differ(positive, scores, owners=None):
     histograms = [
         Histograms(
             bins := np.unique(given).astype(np.float64),
@@ -47,8 +47,12 @@ def areas_differ(positive, scores):
     ]
     areas = [roc_auc(found.negatives, found.positives) for found in histograms]
     pairs = PairedScores(scores[:, ~positive].T, scores[:, positive].T)
-    error = delong.standard_error(*histograms, pairs)
-    return Studentized(DELONG, float(areas[0] - areas[1]), error, np.inf)
+    error, freedom = delong.standard_error(*histograms, pairs), np.inf
+    if owners is not None:
+        pairs = PairedScores(pairs.negatives, pairs.positives, owners[~positive], owners[positive])
+        error, entities = delong.clustered_error(*histograms, pairs)
+        freedom = entities - 1
+    return Studentized(DELONG, float(areas[0] - areas[1]), error, freedom)
 
 
 @pytest.mark.parametrize(("rows", "skill"), [(120, 1.0), (400, 2.0)])
@@ -61,6 +65,22 @@ def test_delong(rows, skill):
     assert rate([each.above(-0.02) for each in edge], LEVEL / 2) <= MOST - LEVEL / 2
     # It does not merely keep its level by never rejecting.
     assert rate([each.p_value() for each in found]) >= 0.03
+
+
+def test_delong_with_clusters_keeps_the_level_where_rows_alone_do_not():
+    random = np.random.default_rng(5)
+    by_entity, by_row = [], []
+    for _ in range(DRAWS):
+        owners = np.repeat(np.arange(60, dtype=np.uint64), 8)
+        # Some entities have rows of both classes.
+        share = random.beta(0.5, 1, 60)[owners.astype(int)]
+        positive = random.random(len(owners)) < share
+        scores = positive + random.normal(size=(2, 60))[:, owners.astype(int)]
+        scores = (scores + 0.5 * random.normal(size=scores.shape)).astype(np.float32)
+        by_entity.append(areas_differ(positive, scores, owners).p_value())
+        by_row.append(areas_differ(positive, scores).p_value())
+    assert 0.03 <= rate(by_entity) <= MOST
+    assert rate(by_row) > 0.2
 
 
 def test_mcnemar():

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.processing import row_keys
-from kfp_tabular.components.evaluation.metrics import binary, bootstrap, multiclass, regression
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.evaluation.metrics import binary, multiclass, regression
 from kfp_tabular.components.evaluation.metrics.binary import BinaryStatistics
 from kfp_tabular.components.evaluation.metrics.multiclass import MulticlassStatistics
-from kfp_tabular.components.evaluation.metrics.ranking import RankStatistics
 from kfp_tabular.components.evaluation.metrics.regression import (
     RegressionCharts,
     RegressionStatistics,
@@ -134,30 +134,6 @@ def test_models_are_compared_row_by_row():
     assert change.value == pytest.approx(ours.points["auc"] - theirs.points["auc"])
     assert np.diff(change.interval)[0] < np.diff(alone.interval)[0] / 10
     assert change.interval[0] <= change.value <= change.interval[1]
-
-
-def test_calibration_is_the_gap_between_what_is_said_and_what_happens():
-    random = np.random.default_rng(0)
-    chance = random.random(200_000).astype(np.float32)
-    labels = (random.random(len(chance)) < chance).astype(np.int64)
-    honest = np.stack([1 - chance, chance], axis=1)
-    boast = np.clip(chance + 0.1, 0, 1)
-    errors = []
-    for scores in (honest, np.stack([1 - boast, boast], axis=1)):
-        ranks = RankStatistics(1)
-        for part in np.array_split(np.arange(len(labels)), 5):
-            zeros = np.zeros(len(part), int)
-            ranks.add(zeros, zeros, labels[part] == 1, scores[part, 1])
-        found = ranks.histograms(0)
-        bins = binary.calibration(found)
-        assert sum(entry.rows for entry in bins) == len(labels)
-        assert np.sum(binary.score_histogram(found)) == len(labels)
-        if scores is honest:
-            counts = [entry.rows for entry in bins]
-            assert counts == pytest.approx([len(labels) / binary.CALIBRATION_BINS] * 15, abs=10)
-        errors.append(binary.calibration_error(bins))
-    assert errors[0] < 0.006
-    assert errors[1] == pytest.approx(0.095, abs=0.01)
 
 
 def multiclass_data(seed, rows=600, classes=4):

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.processing import row_keys
-from kfp_tabular.components.evaluation.metrics import bootstrap, ranking, score_keys
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.evaluation.metrics import ranking, score_keys
 from kfp_tabular.components.evaluation.metrics.ranking import (
     Histograms,
     RankStatistics,

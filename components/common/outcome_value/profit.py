@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kfp_tabular.components.common.processing import state as states
-from kfp_tabular.components.evaluation.metrics import bootstrap
-from kfp_tabular.components.evaluation.metrics.bootstrap import GROUPS, Floats, Ints
+from kfp_tabular.components.common.statistics import bootstrap
+from kfp_tabular.components.common.statistics.bootstrap import GROUPS, Floats, Ints
 
 _LOGITS = np.linspace(-10, 10, 401)
 _PERCENT = 100
@@ -157,7 +157,7 @@ class Profit:
         """Return the threshold with the highest profit; of equal ones the highest."""
         curve = self.curve()
         last = len(curve) - 1 - int(np.argmax(curve[::-1]))
-        return round(float(self.thresholds[last]), 7)
+        return _shortest(self.thresholds[last])
 
     def _mean(self, weights: Floats) -> Floats:
         by_bin = weights @ self.gains
@@ -214,11 +214,16 @@ def describe(found: Profit, weights: Floats, baseline: Profit | None = None) -> 
         "best": {"threshold": found.best(), **_figure(float(curve[best]), drawn[:, best])},
         "own": {"threshold": found.decision, **_figure(float(curve[own]), drawn[:, own])},
         "gain": _figure(float(curve[best] - curve[own]), drawn[:, best] - drawn[:, own]),
-        "as_good": [round(float(found.thresholds[at]), 7) for at in (good[0], good[-1])],
+        "as_good": [_shortest(found.thresholds[at]) for at in (good[0], good[-1])],
         "none": float(curve[-1]),
         "all": float(curve[0]),
         "change": change,
     }
+
+
+def _shortest(threshold: float) -> float:
+    """Return a threshold as the shortest number that is the same one to a model, in float32."""
+    return float(str(np.float32(threshold)))
 
 
 def _figure(value: float, replicates: Floats) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kfp_tabular.components.common.errors import UserError, closest
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
-from kfp_tabular.components.evaluation.value import expressions
-from kfp_tabular.components.evaluation.value.expressions import Expression
+from kfp_tabular.components.common.outcome_value import expressions
+from kfp_tabular.components.common.outcome_value.expressions import Expression
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 
 TRUE_POSITIVE, FALSE_POSITIVE = "true_positive", "false_positive"
 TRUE_NEGATIVE, FALSE_NEGATIVE = "true_negative", "false_negative"
@@ -73,7 +73,8 @@ class OutcomeValues:
             if name not in schema.names:
                 raise UserError(
                     f"outcome_values: the examples have no column {name!r}."
-                    f"{closest(name, schema.names)} A column in exclude is not read."
+                    f"{closest(name, schema.names)} A column in exclude is read if keep names it, "
+                    "too."
                 )
             kind = schema.field(name).type
             if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -21,7 +21,8 @@ GROUPS = 256
 
 CONFIDENCE = 0.95
 
-_DEFINED_SHARE = 0.9
+DEFINED_SHARE = 0.9
+"""A metric that is defined in fewer of the resamples has no interval."""
 
 
 def groups_of(keys: Keys) -> Ints:
@@ -65,7 +66,7 @@ def interval(replicates: npt.NDArray[Any]) -> tuple[float, float] | None:
         '2.5 to 97.5'
     """
     defined = replicates[np.isfinite(replicates)]
-    if not len(defined) or len(defined) < _DEFINED_SHARE * len(replicates):
+    if not len(defined) or len(defined) < DEFINED_SHARE * len(replicates):
         return None
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.evaluation.metrics.bootstrap import Floats
+from kfp_tabular.components.common.statistics.bootstrap import Floats
 
 _LONGEST = 1000
 _OPERATORS: Mapping[str, Callable[[Floats, Floats], Floats]] = {

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.processing import row_keys
-from kfp_tabular.components.evaluation.metrics import bootstrap
+from kfp_tabular.components.common.statistics import bootstrap
 
 
 def groups(start, rows, seed):

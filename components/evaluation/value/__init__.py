@@ -1,1 +1,0 @@
-"""What a binary model's answers are worth: the value of each outcome, and profit by threshold."""
