@@ -26,6 +26,9 @@ def ingest_data(
     max_rejected_fraction: float = 0.01,
     exclude: List[str] = [],
     keep: List[str] = [],
+    slice_columns: List[str] = [],
+    entity_columns: List[str] = [],
+    fairness_columns: List[str] = [],
     nested: Dict[str, str] = {},
     column_types: Dict[str, str] = {},
     column_formats: Dict[str, Any] = {},
@@ -82,9 +85,14 @@ def ingest_data(
         max_rejected_fraction: The task fails if a larger share of the rows is rejected, from 0 to
             1. Rows without a label are left out, too, but do not count.
         exclude: Columns that are not read, such as nested ones and those that the model must not
-            see. `split_keys`, `split_column` and `keep` are read all the same.
-        keep: Columns to read although `exclude` names them, or crosses of them (`a,b`), such as
-            the evaluation's `slice_columns`.
+            see. `split_keys`, `split_column`, `keep`, `slice_columns`, `entity_columns` and
+            `fairness_columns` are read all the same.
+        keep: Columns to read although `exclude` names them: the model does not see them, but the
+            evaluation does, for example in `outcome_values`.
+        slice_columns: Those of the evaluation, crosses (`a,b`) included: read although `exclude`
+            names them.
+        entity_columns: Those of the evaluation: read although `exclude` names them.
+        fairness_columns: Those of the evaluation: read although `exclude` names them.
         nested: How Parquet columns and TFRecord features with several values per row become
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or

@@ -194,12 +194,24 @@ class IngestionOptions:
     exclude: list[str] = option(
         [],
         """Columns that are not read, such as nested ones and those that the model must not see.
-        `split_keys`, `split_column` and `keep` are read all the same.""",
+        `split_keys`, `split_column`, `keep`, `slice_columns`, `entity_columns` and
+        `fairness_columns` are read all the same.""",
     )
     keep: list[str] = option(
         [],
-        """Columns to read although `exclude` names them, or crosses of them (`a,b`), such as the
-        evaluation's `slice_columns`.""",
+        """Columns to read although `exclude` names them: the model does not see them, but the
+        evaluation does, for example in `outcome_values`.""",
+    )
+    slice_columns: list[str] = option(
+        [],
+        """Those of the evaluation, crosses (`a,b`) included: read although `exclude` names
+        them.""",
+    )
+    entity_columns: list[str] = option(
+        [], "Those of the evaluation: read although `exclude` names them."
+    )
+    fairness_columns: list[str] = option(
+        [], "Those of the evaluation: read although `exclude` names them."
     )
     nested: dict[str, str] = option(
         {},

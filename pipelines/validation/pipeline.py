@@ -80,7 +80,8 @@ def validation_pipeline(
         split_time_format: The format of text in a time column, in `strptime` directives (`%d/%m/%Y
             %H:%M`). Empty: told from the rows. ISO 8601 is always read.
         exclude: Columns that are not read, such as nested ones and those that the model must not
-            see. `split_keys`, `split_column` and `keep` are read all the same.
+            see. `split_keys`, `split_column`, `keep`, `slice_columns`, `entity_columns` and
+            `fairness_columns` are read all the same.
         nested: How Parquet columns and TFRecord features with several values per row become
             columns, by column. `flatten`: a column per field (`address.city`), per position of a
             list (`scores_0`) or per key of a map (`settings.theme`). `bag`: lists of numbers or

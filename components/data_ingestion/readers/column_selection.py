@@ -18,11 +18,13 @@ class ColumnSelection:
         exclude: Columns that are not read.
         nested: How columns with several values per row become columns: `flatten` or `bag`.
         partitions: What the folders of a file say about its rows, by the file's URI.
+        carried: Excluded columns that are read for the evaluation, and are no features.
     """
 
     exclude: Collection[str] = frozenset()
     nested: Mapping[str, str] = field(default_factory=dict)
     partitions: Mapping[str, Partition] = field(default_factory=dict)
+    carried: Sequence[str] = ()
 
     def partition(self, file: InputFile, columns: Collection[str]) -> Partition:
         """Return what the folders of a file say, without columns that the file itself has."""
@@ -39,13 +41,22 @@ class ColumnSelection:
 
     @property
     def notes(self) -> list[Finding]:
-        """What to say about the columns that folders hold."""
+        """What to say about the columns that folders hold, and those that are only carried."""
         values: dict[str, set[str | None]] = {}
         for partition in self.partitions.values():
             for name, value in partition.items():
                 if name not in self.exclude:
                     values.setdefault(name, set()).add(value)
-        return [
+        carried = [
+            Finding(
+                "note",
+                "carried",
+                f"{', '.join(map(repr, self.carried))}: read for the evaluation only, because "
+                "exclude and an option of the evaluation name them; they are no features.",
+                option="exclude",
+            )
+        ]
+        return (carried if self.carried else []) + [
             Finding(
                 "note",
                 "partition-column",
@@ -67,7 +78,10 @@ class ColumnSelection:
         Raises:
             UserError: One does not exist.
         """
-        for argument, names in (("exclude", self.exclude), ("nested", self.nested)):
+        for argument, names in (
+            ("exclude", (*self.exclude, *self.carried)),
+            ("nested", self.nested),
+        ):
             for name in names:
                 if name not in columns:
                     raise UserError(
@@ -97,10 +111,18 @@ def select(options: IngestionOptions, files: Sequence[InputFile]) -> ColumnSelec
         if name in options.exclude:
             raise UserError(f"nested: column {name!r} is also in exclude. Remove one of them.")
     split = options.split
-    used = {*split.split_keys, split.split_column, *options.keep}
-    used.update(name.strip() for entry in options.keep for name in entry.split(","))
+    evaluated: set[str] = set()
+    for entry in (
+        *options.keep,
+        *options.slice_columns,
+        *options.entity_columns,
+        *options.fairness_columns,
+    ):
+        evaluated |= {entry, *(name.strip() for name in entry.split(","))}
+    used = {*split.split_keys, split.split_column, *evaluated}
     return ColumnSelection(
         frozenset(name for name in options.exclude if name not in used),
         dict(options.nested),
         partitions(options.data_uri, files),
+        tuple(name for name in dict.fromkeys(options.exclude) if name in evaluated),
     )
