@@ -17,6 +17,7 @@ from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import TASK_KINDS, TaskKind
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
 from kfp_tabular.components.common.processing import processing_settings
 from kfp_tabular.components.common.statistics.distance_thresholds import DistanceThresholds
 from kfp_tabular.components.common.training_job.job_settings import JobSettings
@@ -30,10 +31,10 @@ from kfp_tabular.components.deployment.options import KSERVE, DeploymentOptions
 from kfp_tabular.components.evaluation import blessing, fairness, slices
 from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.options import EvaluationOptions
-from kfp_tabular.components.evaluation.value.outcome_values import OutcomeValues
 from kfp_tabular.components.feature_engineering import task_resolution
 from kfp_tabular.components.feature_engineering.features import feature_config
 from kfp_tabular.components.feature_engineering.options import AUTO, TransformOptions
+from kfp_tabular.components.training import value_threshold
 from kfp_tabular.components.training.options import NO_CALIBRATION, TrainingOptions
 from kfp_tabular.components.training.train import check_placement
 from kfp_tabular.components.tuning.local import samplers
@@ -241,7 +242,8 @@ def _training(values: Values, known: _Known) -> None:
     if settings.calibration != NO_CALIBRATION and list(known.kinds) == ["regression"]:
         raise UserError("calibration: a regression model has no probabilities; leave it out.")
     threshold = TrainingOptions.decision_threshold
-    if "binary" not in known.kinds and settings.decision_threshold != threshold:
+    _for_any(known.kinds, lambda kind: value_threshold.parse(settings, kind))
+    if "binary" not in known.kinds and str(settings.decision_threshold) != threshold:
         raise UserError(
             f"decision_threshold: this is a {known.kinds[0]} task; only a binary model has a "
             "threshold. Leave it out."
@@ -280,6 +282,10 @@ def _evaluation(values: Values, known: _Known) -> None:
         lambda kind: fairness.parse_bounds(settings.fairness_thresholds, groups, kind),
     )
     _for_any(known.kinds, lambda kind: OutcomeValues.parse(settings.outcome_values, kind))
+    if known.examples is not None and "binary" in known.kinds:
+        outcomes = OutcomeValues.parse(settings.outcome_values, "binary")
+        if outcomes is not None:
+            outcomes.check(known.examples.schema)
     if known.columns is not None:
         entities.check(settings.entity_columns, known.columns)
 

@@ -18,7 +18,7 @@ def check_parameters(
     model_fn: str = "",
     hyperparameters: Dict[str, Any] = {},
     class_weights: str = "none",
-    decision_threshold: float = 0.5,
+    decision_threshold: str = "0.5",
     workers: int = 1,
     training_backend: str = "local",
     training_job: Dict[str, Any] = {},
@@ -59,7 +59,9 @@ def check_parameters(
             The probabilities of a balanced model are not calibrated.
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not.
+            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
+            highest expected value on the eval split, by `outcome_values`. Evaluate on another
+            split.
         workers: Worker processes that train together, the chief included. Each takes an equal share
             of the rows.
         training_backend: Where training runs: `local` (processes of this task), or as a job on the

@@ -51,7 +51,7 @@ class ParameterOptions:
     model_fn: str = _of(TUNING, "model_fn")
     hyperparameters: Mapping[str, Any] = _of(TUNING, "base_hyperparameters")
     class_weights: str = _of(TRAINING, "class_weights")
-    decision_threshold: float = _of(TRAINING, "decision_threshold")
+    decision_threshold: str = _of(TRAINING, "decision_threshold")
     workers: int = _of(TRAINING, "workers")
     training_backend: str = _of(TRAINING, "backend")
     training_job: Mapping[str, Any] = _of(TRAINING, "job")

@@ -17,6 +17,7 @@ def train_model(
     metrics: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
     hyperparameters: dsl.Input[dsl.Artifact] = None,
+    examples: dsl.Input[dsl.Dataset] = None,
     model_type: str = "auto",
     epochs: int = 0,
     train_steps: int = 0,
@@ -28,9 +29,10 @@ def train_model(
     model_fn: str = "",
     workers: int = 1,
     checkpoint_uri: str = "",
-    decision_threshold: float = 0.5,
+    decision_threshold: str = "0.5",
     calibration: str = "none",
     budget_seconds: int = 0,
+    outcome_values: Dict = {},  # type: ignore[type-arg]
     seed: int = 0,
     backend: str = "local",
     job: Dict = {},  # type: ignore[type-arg]
@@ -61,6 +63,8 @@ def train_model(
         hyperparameters: A JSON object of hyperparameters, as tune_hyperparameters writes it. It
             overrides `model_type`, `epochs`, `train_steps`, `batch_size`, `learning_rate` and
             `base_hyperparameters`.
+        examples: The raw examples, of which the transformed ones were made; only needed for
+            `decision_threshold` `value`.
         model_type: `auto` tries `trees` and a network and keeps the best on eval, or their `blend`;
             or `trees` (boosted), `blend`, `linear`, `dnn`, `wide_and_deep`, `dcn_v2`, `tabm`.
         epochs: Maximum number of passes over the train split. 0 chooses: 10, or on small data as
@@ -88,7 +92,9 @@ def train_model(
             `training_logs`, or one of the job's own. Removed once the model is written.
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not.
+            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
+            highest expected value on the eval split, by `outcome_values`. Evaluate on another
+            split.
         calibration: How probabilities are calibrated on the eval split, inside the exported model:
             `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
             function and needs about a thousand rows of each class. Evaluate on another split.
@@ -96,6 +102,10 @@ def train_model(
             together. One that would take more than its share is stopped and kept at its best state
             so far, which a finding reports; the result then depends on the machine. Choosing and
             writing the model come on top. 0 bounds the work by rules on rows and columns only.
+        outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
+            `true_negative` and `false_negative`: a number, or an expression of columns such as
+            `"0.1 * amount - 5"`. For the profit of each threshold, and for `decision_threshold`
+            `value`.
         seed: Seed of the initial weights, the row order and dropout. tune_hyperparameters seeds its
             search with it, too.
         backend: Where training runs: `local` (processes of this task), or as a job on the cluster:
@@ -110,9 +120,10 @@ def train_model(
     Raises:
         UserError: Exit code 2: an empty train split, a column that does not fit the transform
             graph, a label that is not encoded, an unknown hyperparameter or one out of range, a
-            decision threshold for a task that is not binary, a model function that cannot be
-            imported or returns an unsuitable model, trees with several workers, training that
-            diverges, an invalid `job`, or a permission that the task's account lacks.
+            decision threshold for a task that is not binary, `value` without `outcome_values`, a
+            model function that cannot be imported or returns an unsuitable model, trees with
+            several workers, training that diverges, an invalid `job`, or a permission that the
+            task's account lacks.
         JobFailedError: The job on the cluster failed; the message names the pod and the reason.
 
     Example:
@@ -138,6 +149,7 @@ def train_model(
             training_logs=Path(training_logs.path),
             report=Path(report.path),
             hyperparameters=Path(hyperparameters.path) if hyperparameters else None,
+            examples=Path(examples.path) if examples else None,
             uris=ArtifactUris(transformed_examples.uri, transform_graph.uri, model.uri),
         )
         result = train.run(request)

@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp_tabular.components.common.documents import at_least, one_of
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.outcome_value import OUTCOME_VALUES
 from kfp_tabular.components.common.training_options import BaseHyperparameters, LearningOptions
 
 NO_CALIBRATION, TEMPERATURE, ISOTONIC = "none", "temperature", "isotonic"
@@ -16,21 +17,30 @@ BACKENDS = (LOCAL, "tfjob", "trainjob")
 because every worker imports this module and none needs Kubernetes."""
 
 
-def _probability(value: float) -> None:
-    if not 0 < value < 1:
-        raise ValueError("expected a number between 0 and 1")
+VALUE = "value"
+"""The decision threshold that follows from what outcomes are worth."""
+
+
+def _threshold(value: str) -> None:
+    try:
+        number = 0.5 if value == VALUE else float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1:
+        raise ValueError(f"expected a number between 0 and 1, or {VALUE}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions(LearningOptions):
     """The arguments that every worker gets, beside the hyperparameters."""
 
-    decision_threshold: float = option(
-        0.5,
+    decision_threshold: str = option(
+        "0.5",
         """A binary model predicts the positive class, the second one, from this probability on,
         between 0 and 1. The endpoint uses it, and so do the evaluation's `precision`, `recall` and
-        `f1`; training and `auc` do not.""",
-        check=_probability,
+        `f1`; training and `auc` do not. `value`: the one with the highest expected value on the
+        eval split, by `outcome_values`. Evaluate on another split.""",
+        check=_threshold,
     )
     calibration: str = option(
         "none",
@@ -47,6 +57,11 @@ class WorkerOptions(LearningOptions):
         come on top. 0 bounds the work by rules on rows and columns only.""",
         check=at_least(0),
     )
+
+    @property
+    def threshold(self) -> float:
+        """The decision threshold of the model as it is exported first; 0.5 if value chooses it."""
+        return 0.5 if self.decision_threshold == VALUE else float(self.decision_threshold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +108,5 @@ class TrainingOptions(PlacementOptions, WorkerOptions, BaseHyperparameters):
         >>> TrainingOptions(epochs=3, workers=2).early_stopping_patience
         5
     """
+
+    outcome_values: Mapping[str, Any] = option({}, OUTCOME_VALUES)

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common import files, options
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.training_options import check_model_type
 from kfp_tabular.components.training import training_report
-from kfp_tabular.components.training.options import LOCAL, TrainingOptions
+from kfp_tabular.components.training.options import LOCAL, VALUE, TrainingOptions
 from kfp_tabular.components.training.training_record import TrainingRecord
 from kfp_tabular.components.training.training_request import TrainingRequest
 from kfp_tabular.components.training.worker_settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from kfp_tabular.components.training.value_threshold import ValueThreshold
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ def run(request: TrainingRequest) -> TrainingResult:
     options.check(request.options)
     settings = request.settings()
     check_placement(settings.hyperparameters, request.options)
+    threshold = _value_threshold(request)
     record = _train(request, settings)
+    if threshold is not None:
+        facts = {**record.facts, "threshold_choice": threshold.apply(request)}
+        record = replace(record, facts=facts)
+        record.save(request.training_logs)
     files.write_text(request.report, training_report.page(record))
     logs = lineage.record(
         request.training_logs,
@@ -54,6 +62,14 @@ def run(request: TrainingRequest) -> TrainingResult:
         metrics={name: value for name, value in record.metrics.items() if math.isfinite(value)},
         lineage={"model": lineage.read(request.model), "training_logs": logs},
     )
+
+
+def _value_threshold(request: TrainingRequest) -> "ValueThreshold | None":
+    if request.options.decision_threshold != VALUE:
+        return None
+    from kfp_tabular.components.training.value_threshold import ValueThreshold
+
+    return ValueThreshold.of(request)
 
 
 def check_placement(hyperparameters: Hyperparameters, given: TrainingOptions) -> None:

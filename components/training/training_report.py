@@ -29,7 +29,9 @@ def page(record: TrainingRecord) -> str:
     return html.page(
         f"Training: {facts['label']}",
         [
-            html.Section("Result", (html.facts(_key_figures(record)), _result(metrics))),
+            html.Section(
+                "Result", (html.facts(_key_figures(record)), _result(metrics), *_threshold(facts))
+            ),
             *leaderboard,
             html.Section("Learning curves", (*_trained(record), *_curves(record))),
             html.Section("Configuration", (_configuration(facts),), collapsed=True),
@@ -103,6 +105,20 @@ def _result(metrics: Mapping[str, float]) -> html.Markup:
         for name in names
     ]
     return html.table(("metric", "train", "eval"), rows, caption="Of the model that was kept")
+
+
+def _threshold(facts: Mapping[str, Any]) -> list[html.Markup]:
+    choice = facts.get("threshold_choice")
+    if choice is None:
+        return []
+    per_thousand = [html.format_number(1000 * choice[name]) for name in ("value", "gain")]
+    return [
+        html.paragraph(
+            f"Decision threshold {choice['threshold']:.4g}: worth most on the {choice['rows']:,} "
+            f"rows of split {choice['split']!r}, {per_thousand[0]} per 1,000 rows, which is "
+            f"{per_thousand[1]} more than at 0.5 (option decision_threshold)."
+        )
+    ]
 
 
 def _leaderboard(record: TrainingRecord) -> tuple[html.Markup, ...]:

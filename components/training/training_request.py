@@ -36,6 +36,7 @@ class TrainingRequest:
         training_logs: Directory to write the logs to.
         report: HTML file to write.
         hyperparameters: A hyperparameters document; it overrides those in the options.
+        examples: Directory of the raw examples, to choose a decision threshold by value.
         uris: Where the artifacts are for other pods; a job needs it.
     """
 
@@ -46,6 +47,7 @@ class TrainingRequest:
     training_logs: Path
     report: Path
     hyperparameters: Path | None = None
+    examples: Path | None = None
     uris: ArtifactUris | None = None
 
     def settings(self) -> WorkerSettings:

@@ -90,7 +90,7 @@ class WorkerSettings(WorkerOptions, LoopOptions):
             raise UserError(
                 "calibration: 'isotonic' is for two classes; use 'temperature' for more."
             )
-        if kind != "binary" and self.decision_threshold != WorkerOptions.decision_threshold:
+        if kind != "binary" and str(self.decision_threshold) != WorkerOptions.decision_threshold:
             raise UserError(
                 f"decision_threshold: this is a {kind} task; only a binary model has a threshold. "
                 "Leave it out."

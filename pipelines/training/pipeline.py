@@ -23,6 +23,7 @@ def training_pipeline(
     task: str = "auto",
     positive_class: str = "",
     exclude: list[str] = [],
+    keep: list[str] = [],
     data_format: str = "auto",
     split_method: str = "hash",
     split_fractions: dict[str, float] = {"train": 0.7, "eval": 0.15, "test": 0.15},
@@ -58,7 +59,7 @@ def training_pipeline(
     hyperparameters: dict[str, Any] = {},
     class_weights: str = "none",
     early_stopping_patience: int = 5,
-    decision_threshold: float = 0.5,
+    decision_threshold: str = "0.5",
     calibration: str = "none",
     training_budget_seconds: int = 0,
     workers: int = 1,
@@ -125,8 +126,10 @@ def training_pipeline(
         positive_class: The positive class of a binary task. Empty: the second of 0 and 1, no and
             yes, false and true and the like, the larger of two numbers, otherwise the rarer class.
         exclude: Columns that are not read, such as nested ones and those that are known only after
-            the label. Those in `split_keys`, `split_column` and `slice_columns` are read, but the
-            model does not see them.
+            the label. Those in `split_keys`, `split_column`, `keep`, `slice_columns`,
+            `entity_columns` and `fairness_columns` are read, but the model does not see them.
+        keep: Columns to read although `exclude` names them: the model does not see them, but the
+            evaluation does, for example in `outcome_values`.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         split_method: `hash`: by a hash of `split_keys`, the same on every machine and in any row
@@ -224,7 +227,9 @@ def training_pipeline(
             and `blend` hold out train rows; others do not stop early.
         decision_threshold: A binary model predicts the positive class, the second one, from this
             probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not.
+            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
+            highest expected value on the eval split, by `outcome_values`. Evaluate on another
+            split.
         calibration: How probabilities are calibrated on the eval split, inside the exported model:
             `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
             function and needs about a thousand rows of each class. Evaluate on another split.
@@ -320,7 +325,8 @@ def training_pipeline(
         false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
         outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
             `true_negative` and `false_negative`: a number, or an expression of columns such as
-            `"0.1 * amount - 5"`. For the profit of each threshold.
+            `"0.1 * amount - 5"`. For the profit of each threshold, and for `decision_threshold`
+            `value`.
         fairness_columns: Binary: columns whose values are groups, such as `sex`, between which the
             gaps of rates are measured. They are slice columns, too.
         fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
@@ -365,7 +371,10 @@ def training_pipeline(
         split_salt=split_salt,
         split_time_format=split_time_format,
         exclude=exclude,
-        keep=slice_columns,
+        keep=keep,
+        slice_columns=slice_columns,
+        entity_columns=entity_columns,
+        fairness_columns=fairness_columns,
         nested=nested,
         column_types=column_types,
         column_formats=column_formats,
@@ -442,6 +451,7 @@ def training_pipeline(
     )
     training = train_model(
         **transformed,
+        examples=examples,
         hyperparameters=tuning.outputs["hyperparameters"],
         class_weights=class_weights,
         early_stopping_patience=early_stopping_patience,
@@ -449,6 +459,7 @@ def training_pipeline(
         decision_threshold=decision_threshold,
         calibration=calibration,
         budget_seconds=training_budget_seconds,
+        outcome_values=outcome_values,
         workers=workers,
         backend=training_backend,
         job=training_job,

@@ -38,6 +38,8 @@ OWN_DESCRIPTIONS: Mapping[tuple[str, str], str] = {
     ("training", "exclude"): "Ingestion does not read them, and the model does not see them.",
     ("training", "model_name"): "Evaluation, registration and deployment use it differently.",
     ("training", "slice_columns"): "Ingestion reads them, and evaluation measures by them.",
+    ("training", "entity_columns"): "Ingestion reads them, and evaluation resamples by them.",
+    ("training", "fairness_columns"): "Ingestion reads them, and evaluation compares by them.",
     ("validation", "label"): "Both of its components describe what they do with the label.",
     ("training", "seed"): "Search and training draw other random numbers than the evaluation.",
 }

@@ -21,6 +21,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import column_format
 from kfp_tabular.components.training.input.packed_rows import ColumnLayout, pack
 from kfp_tabular.components.training.input.training_data import TrainingData
+from kfp_tabular.components.training.model import decision_threshold
 from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.model.model_context import CATEGORICAL, NUMERIC
 from kfp_tabular.components.training.model.predictor import predictions
@@ -95,7 +96,7 @@ def write(
     """
     import tensorflow as tf
 
-    task, layout, threshold = data.task, data.columns, settings.decision_threshold
+    task, layout, threshold = data.task, data.columns, settings.threshold
     graph = TransformGraph(settings.transform_graph, layout)
     names = input_names(feature.name for feature in graph.features)
     formats = column_format.read(settings.transform_graph)
@@ -126,7 +127,7 @@ def write(
         if task.kind == "regression":
             return {model_format.PREDICTION: data.label_scale.restored_tensor(values)}
         chosen = (
-            tf.cast(values[:, 1] >= threshold, tf.int32)
+            tf.cast(values[:, 1] >= decision_threshold.constant(threshold), tf.int32)
             if task.kind == "binary"
             else tf.argmax(values, axis=1)
         )

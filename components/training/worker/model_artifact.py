@@ -13,7 +13,7 @@ from kfp_tabular.components.training.model import saved_model
 from kfp_tabular.components.training.model.logits_model import LogitsModel
 from kfp_tabular.components.training.worker_settings import WorkerSettings
 
-_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow", "catboost")
+LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-transform", "numpy", "pyarrow", "catboost")
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def write(
             },
             rows=data.rows,
             seed=settings.seed,
-            libraries=_LIBRARIES,
+            libraries=LIBRARIES,
             extra={"training": settings.facts()},
         )
     _logger.info("model written in %.1f s: %s", time.monotonic() - started, output)

@@ -40,7 +40,7 @@ def test_the_signature_has_every_option_with_its_default():
         {"class_weights": "balanced"},
         {"early_stopping_patience": 7},
         {"model_fn": "a.b:c"},
-        {"decision_threshold": 0.25},
+        {"decision_threshold": "0.25"},
         {"seed": 9},
         {"learning_rate": 0.5},
         {"base_hyperparameters": {"dropout": 0.1}},
