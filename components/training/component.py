@@ -1,6 +1,6 @@
 """The interface of `train_model`."""
 
-from typing import Dict
+from typing import Any, Dict
 
 from kfp import dsl
 
@@ -32,7 +32,7 @@ def train_model(
     decision_threshold: str = "0.5",
     calibration: str = "none",
     budget_seconds: int = 0,
-    outcome_values: Dict = {},  # type: ignore[type-arg]
+    outcome_values: Dict[str, Any] = {},
     seed: int = 0,
     backend: str = "local",
     job: Dict = {},  # type: ignore[type-arg]
