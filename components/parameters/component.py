@@ -58,10 +58,8 @@ def check_parameters(
         class_weights: `none`, or `balanced`: all classes have the same total weight in the loss.
             The probabilities of a balanced model are not calibrated.
         decision_threshold: A binary model predicts the positive class, the second one, from this
-            probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
-            highest expected value on the eval split, by `outcome_values`. Evaluate on another
-            split.
+            probability on, between 0 and 1: at the endpoint and in the evaluation. `value`: the one
+            of highest value on the eval split, by `outcome_values`.
         workers: Worker processes that train together, the chief included. Each takes an equal share
             of the rows.
         training_backend: Where training runs: `local` (processes of this task), or as a job on the

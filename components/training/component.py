@@ -91,10 +91,8 @@ def train_model(
             volume. Workers on several machines must share it. Empty uses a directory in
             `training_logs`, or one of the job's own. Removed once the model is written.
         decision_threshold: A binary model predicts the positive class, the second one, from this
-            probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
-            highest expected value on the eval split, by `outcome_values`. Evaluate on another
-            split.
+            probability on, between 0 and 1: at the endpoint and in the evaluation. `value`: the one
+            of highest value on the eval split, by `outcome_values`.
         calibration: How probabilities are calibrated on the eval split, inside the exported model:
             `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
             function and needs about a thousand rows of each class. Evaluate on another split.

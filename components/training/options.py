@@ -37,9 +37,8 @@ class WorkerOptions(LearningOptions):
     decision_threshold: str = option(
         "0.5",
         """A binary model predicts the positive class, the second one, from this probability on,
-        between 0 and 1. The endpoint uses it, and so do the evaluation's `precision`, `recall` and
-        `f1`; training and `auc` do not. `value`: the one with the highest expected value on the
-        eval split, by `outcome_values`. Evaluate on another split.""",
+        between 0 and 1: at the endpoint and in the evaluation. `value`: the one of highest value on
+        the eval split, by `outcome_values`.""",
         check=_threshold,
     )
     calibration: str = option(

@@ -126,8 +126,8 @@ def training_pipeline(
         positive_class: The positive class of a binary task. Empty: the second of 0 and 1, no and
             yes, false and true and the like, the larger of two numbers, otherwise the rarer class.
         exclude: Columns that are not read, such as nested ones and those that are known only after
-            the label. Those in `split_keys`, `split_column`, `keep`, `slice_columns`,
-            `entity_columns` and `fairness_columns` are read, but the model does not see them.
+            the label. Those that options of the split or the evaluation name, or `keep`, are read,
+            but the model does not see them.
         keep: Columns to read although `exclude` names them: the model does not see them, but the
             evaluation does, for example in `outcome_values`.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
@@ -226,10 +226,8 @@ def training_pipeline(
             50 in all (25 for `tabm`), on at most 50,000 rows. Without an eval split `auto`, `trees`
             and `blend` hold out train rows; others do not stop early.
         decision_threshold: A binary model predicts the positive class, the second one, from this
-            probability on, between 0 and 1. The endpoint uses it, and so do the evaluation's
-            `precision`, `recall` and `f1`; training and `auc` do not. `value`: the one with the
-            highest expected value on the eval split, by `outcome_values`. Evaluate on another
-            split.
+            probability on, between 0 and 1: at the endpoint and in the evaluation. `value`: the one
+            of highest value on the eval split, by `outcome_values`.
         calibration: How probabilities are calibrated on the eval split, inside the exported model:
             `temperature` divides the logits, `isotonic` (two classes) maps them by a rising
             function and needs about a thousand rows of each class. Evaluate on another split.
