@@ -211,6 +211,8 @@ imports: $(VENVS)/tools/.ready package-tree
 typecheck: $(VENVS)/tools/.ready $(VENVS)/author/.ready package-tree
 	MYPYPATH=$(PACKAGE_TREE) $(VENVS)/tools/bin/mypy --config-file pyproject.toml \
 		--python-executable $(AUTHOR)/python -p kfp_tabular
+	MYPYPATH=$(PACKAGE_TREE):. $(VENVS)/tools/bin/mypy --config-file tests/benchmarks/mypy.ini \
+		--python-executable $(AUTHOR)/python -p tests.benchmarks
 
 # mypy and import-linter follow folders, not setup.cfg's package_dir: this is the package's shape.
 PACKAGE_TREE := build/package

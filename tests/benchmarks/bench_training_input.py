@@ -124,7 +124,12 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
     from kfp_tabular.components.training.model import ModelContext, architectures
 
     tensorflow = import_tensorflow()
-    hyperparameters = Hyperparameters(batch_size=arguments.batch_size, train_steps=arguments.steps)
+    hyperparameters = Hyperparameters(
+        model_type="dnn",
+        hidden_units="256,128",
+        batch_size=arguments.batch_size,
+        train_steps=arguments.steps,
+    )
     share = worker_share(Examples(arguments.single).require("train"))
     started = time.perf_counter()
     rows = sum(row_range.rows for row_range in share)
@@ -140,6 +145,7 @@ def _train(arguments: argparse.Namespace, reader: Reader) -> float:
         class_weights=None,
         schedule=schedule,
         local_replicas=1,
+        layout=LAYOUT,
     )
     with TrainingInput(reader, share, seed=0, row_bytes=LAYOUT.row_bytes) as stream:
         for start in range(0, arguments.steps, schedule.steps_per_call):

@@ -22,7 +22,8 @@ def _watch(folder: str) -> None:
     import _thread
 
     imports = os.open(f"{folder}/imports", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    load, main, pid = _frozen_importlib._find_and_load, _thread.get_ident(), os.getpid()
+    load = _frozen_importlib._find_and_load  # type: ignore[attr-defined]
+    main, pid = _thread.get_ident(), os.getpid()
     running = False
 
     def timed_load(name: str, importer: object) -> object:
@@ -36,7 +37,7 @@ def _watch(folder: str) -> None:
             running = False
             os.write(imports, f"{began} {time.time() - began} {name}\n".encode())
 
-    _frozen_importlib._find_and_load = timed_load
+    _frozen_importlib._find_and_load = timed_load  # type: ignore[attr-defined]
 
 
 if folder := os.environ.get("KFP_TABULAR_PROBE"):

@@ -1,7 +1,7 @@
 """The engine that spreads pieces over the executors of a Spark cluster.
 
 A task has a run of consecutive pieces, so many that each core has a few tasks. States are merged on
-the executors too, in the shape of a `MergeTree`, so the driver gets one, and the same pieces give
+the executors too, in the shape of a `MergeTree`, so the driver gets a few, and the same pieces give
 the same bytes on any cluster.
 """
 
@@ -14,6 +14,7 @@ from uuid import uuid4
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
+from kfp_tabular.components.common.processing.merge_tree import FAN_IN, MergeTree
 from kfp_tabular.components.common.processing.outcomes import Outcome
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.common.processing.spark.executor_tasks import (
@@ -64,15 +65,18 @@ class SparkEngine:
         task = PieceTask(Fold(factory, read), watch.events, self._attempts)
         states: RDD[Outcome[bytes]] = self._spread(parts).mapPartitions(FoldTask(task, of_a_run))
         left = len(parts)
-        while left > 1:
+        while left > FAN_IN:
             left = -(-left // STATES_PER_TASK)
             states = (
                 states.mapPartitions(keyed)
                 .partitionBy(left, merging_task)
                 .mapPartitions(Merge(factory))
             )
-        state: bytes = self._collect(states, watch)[0]
-        return factory().from_state(state).result()
+        tree = MergeTree[Batch, Result]()
+        collected: list[bytes] = self._collect(states, watch)
+        for state in collected:
+            tree.add(factory().from_state(state))
+        return (tree.total() or factory()).result()
 
     def map(
         self, pieces: Sequence[Piece], function: Callable[[Piece], Result], what: str = ""

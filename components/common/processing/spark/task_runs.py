@@ -1,7 +1,7 @@
 """How many pieces a task has.
 
-A task costs about 40 ms in Java and Python, and a piece takes a tenth of a second. So a small job
-has a few tasks for each core, which even out. Tasks of a large one are short enough to be repeated.
+A task costs about 40 ms in Java and Python, and a piece takes 20 to 200 ms. So a small job has two
+tasks or more for each core. Tasks of a large one are short enough to even out and to be repeated.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from kfp_tabular.components.common.processing.merge_tree import FAN_IN
 from kfp_tabular.components.common.processing.pieces import Piece, total_rows
 from kfp_tabular.components.common.processing.spark.executor_tasks import Run
 
-TASKS_PER_CORE = 4
+TASKS_PER_CORE = 2
 _MOST_ROWS = 2_000_000  # of a task with more than one piece
 _ROWS_OF_UNKNOWN = 500_000
 
@@ -50,7 +50,7 @@ def even_runs(pieces: Sequence[Piece], cores: int) -> list[Run]:
     Example:
         >>> pieces = [Piece("a", "bytes", at, at + 1) for at in range(13)]
         >>> [len(run) for run in even_runs(pieces, cores=2)]
-        [1, 2, 1, 2, 2, 1, 2, 2]
+        [3, 3, 3, 4]
     """
     count = min(len(pieces), _least_tasks(pieces, cores))
     numbered = _numbered(pieces)
