@@ -8,6 +8,7 @@
 - `tft-beam`: tf.Transform's `AnalyzeDataset` and `TransformDataset` of the CSV file, with z-scores
   and vocabularies, written as TFRecord, on Beam's direct runner.
 
+With `--prism`, the last two run on Beam's Prism.
 Imports and the start of Spark are counted on their own.
 """
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("kind", choices=["spark-summary", "spark-ml", "tfdv-beam", "tft-beam"])
     parser.add_argument("--data", type=Path, required=True, help="the CSV file")
     parser.add_argument("--folder", type=Path, required=True, help="where it writes")
-    parser.add_argument("--runner", nargs="*", default=[], help="options of Beam's pipeline")
+    parser.add_argument("--prism", help="path of the program prism")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     watch = Watch(os.getpid())
@@ -83,11 +84,14 @@ def _spark(arguments: argparse.Namespace) -> Callable[[], None]:
 def _beam(arguments: argparse.Namespace) -> Callable[[], None]:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    runner = arguments.runner or [
-        "--runner=DirectRunner",
-        f"--direct_num_workers={CORES}",
-        "--direct_running_mode=multi_processing",
-    ]
+    if arguments.prism:
+        runner = ["--runner=PrismRunner", f"--prism_location={arguments.prism}"]
+    else:
+        runner = [
+            "--runner=DirectRunner",
+            f"--direct_num_workers={CORES}",
+            "--direct_running_mode=multi_processing",
+        ]
     options = PipelineOptions(runner)
     if arguments.kind == "tft-beam":
         return _tft(arguments, options)

@@ -4,8 +4,9 @@
 
 The data is repeated to the sizes asked for. The same work on the same two cores, each in a process
 of its own (`fold_steps.py`, `alternative_steps.py`): statistics of a CSV file, and features of it.
-Our side reads the file too: ingestion is part of both. Seconds are without imports and the start of
-Spark's Java, which have a column of their own. CPU time is that of all processes.
+Our side reads the file too: ingestion is part of both. Beam is its direct runner, and Prism where
+`make prism` has built it. Seconds are without imports and the start of Spark's Java, which have a
+column of their own. CPU time is that of all processes.
 """
 
 import argparse
@@ -21,11 +22,14 @@ from tests.benchmarks.fold_runs import Side
 
 _STEPS = Path(__file__).with_name("alternative_steps.py")
 STATISTICS, FEATURES = "statistics", "features"
+_ON_PRISM = "-prism"
 ALTERNATIVES = {
     "spark-summary": (STATISTICS, "tensorflow"),
     "tfdv-beam": (STATISTICS, "tfdv"),
     "spark-ml": (FEATURES, "tensorflow"),
     "tft-beam": (FEATURES, "tensorflow"),
+    "tfdv-prism": (STATISTICS, "tfdv"),
+    "tft-prism": (FEATURES, "tensorflow"),
 }
 """What it makes, and the environment that it runs in."""
 
@@ -50,6 +54,9 @@ def main() -> None:
             rows = repeat_csv(arguments.data, copies, data)
             _ours(rows, data, work)
             for kind in arguments.kinds:
+                if kind.endswith(_ON_PRISM) and not _prism().exists():
+                    print(f"{kind}: no {_prism()}; make prism", flush=True)
+                    continue
                 made, environment = ALTERNATIVES[kind]
                 _print(rows, made, kind, _run(kind, environment, data, work / kind))
 
@@ -78,10 +85,17 @@ def _run(kind: str, environment: str, data: Path, folder: Path) -> dict[str, flo
     home = Environments(default_folder()).spark_home()
     if home is not None:
         variables.setdefault("SPARK_HOME", str(home))
-    command = [str(python), str(_STEPS), kind, "--data", str(data), "--folder", str(folder)]
+    what = kind.replace(_ON_PRISM, "-beam")
+    command = [str(python), str(_STEPS), what, "--data", str(data), "--folder", str(folder)]
+    if kind.endswith(_ON_PRISM):
+        command += ["--prism", str(_prism())]
     done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _prism() -> Path:
+    return default_folder() / "prism" / "bin" / "prism"
 
 
 def _print(rows: int, made: str, way: str, found: dict[str, float]) -> None:
