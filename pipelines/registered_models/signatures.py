@@ -1,14 +1,12 @@
 """Signatures of models, verified in the environment that can: `serving`."""
 
 import importlib.util
-import os
-import subprocess
 from pathlib import Path
 
 from kfp_tabular.components.common import images
 from kfp_tabular.components.common.artifacts import model_signature
-from kfp_tabular.components.common.errors import UserError, find_user_error
 from kfp_tabular.pipelines.environments.location import Environments
+from kfp_tabular.pipelines.environments.module_run import run_module
 
 _LIBRARY = "model_signing"
 _MODULE = "kfp_tabular.components.common.artifacts.model_signature"
@@ -26,22 +24,10 @@ def verify(directory: Path, public_key: Path) -> None:
 
     Raises:
         UserError: If it is not, or there is no such environment.
+        ModuleFailedError: If verifying failed in another way.
     """
     if importlib.util.find_spec(_LIBRARY) is not None:
         model_signature.verify(directory, public_key)
         return
     python = Environments.find().python(images.SERVING)
-    done = subprocess.run(
-        [str(python), "-m", _MODULE, str(directory.absolute()), str(public_key.absolute())],
-        env={**os.environ},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        message = find_user_error(lines)
-        if message:
-            raise UserError(message)
-        raise RuntimeError(f"{directory}: verifying failed: {lines[-1] if lines else 'no output'}")
+    run_module(python, _MODULE, [str(directory.absolute()), str(public_key.absolute())])
