@@ -55,7 +55,7 @@ def compile_pipeline(
         ('kfp-tabular-validation', True)
     """
     definition = registry.find(pipeline) if isinstance(pipeline, str) else pipeline
-    text = compile_text(definition, config)
+    text = compile_text(definition, config, open_to_users=True)
     document, platform = spec.documents(text)
     parameter_checks.check(document, {})
     workflow = estimate(document, platform)
@@ -68,7 +68,11 @@ def compile_pipeline(
 
 
 def compile_text(
-    definition: PipelineDefinition, config: PipelineConfig, arguments: Mapping[str, Any] = {}
+    definition: PipelineDefinition,
+    config: PipelineConfig,
+    arguments: Mapping[str, Any] = {},
+    *,
+    open_to_users: bool = False,
 ) -> str:
     """Return the compiled spec of a pipeline as YAML.
 
@@ -79,6 +83,8 @@ def compile_text(
         config: Its compile-time configuration.
         arguments: The parameters of its runs as far as they are known. A task is not cached where
             they name a model by an alias.
+        open_to_users: Whether runs may be started with other parameters, as in the UI of Kubeflow
+            Pipelines. A task is not cached then if a parameter could name a model by an alias.
 
     Raises:
         UserError: For a parameter that the pipeline does not have, a value that does not fit the
@@ -92,15 +98,20 @@ def compile_text(
         'label'? 'kfp-tabular params' lists the pipeline's parameters.
     """
     if config.check_parameters == AUTO:
-        text = _compiled(definition, replace(config, check_parameters=ALWAYS), arguments)
+        checked = replace(config, check_parameters=ALWAYS)
+        text = _compiled(definition, checked, arguments, open_to_users=open_to_users)
         if has_room(estimate(*spec.documents(text))):
             return text
         config = replace(config, check_parameters=NEVER)
-    return _compiled(definition, config, arguments)
+    return _compiled(definition, config, arguments, open_to_users=open_to_users)
 
 
 def _compiled(
-    definition: PipelineDefinition, config: PipelineConfig, arguments: Mapping[str, Any]
+    definition: PipelineDefinition,
+    config: PipelineConfig,
+    arguments: Mapping[str, Any],
+    *,
+    open_to_users: bool,
 ) -> str:
     from kfp import compiler
 
@@ -111,7 +122,10 @@ def _compiled(
             raise UserError(f"parameter {name!r}: a default cannot have null in it; leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "pipeline.yaml"
-        model_aliases.leave_uncached(built.pipeline_spec, {**defaults, **arguments})
+        known = {**defaults, **arguments}
+        if open_to_users:
+            known = model_aliases.any_given(built.pipeline_spec)
+        model_aliases.leave_uncached(built.pipeline_spec, known)
         _shorten_descriptions(built.pipeline_spec)
         lightweight_source.remove_docstrings(built.pipeline_spec)
         compiler.Compiler().compile(built, str(compiled), pipeline_parameters=defaults)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _REGISTRY = "tracking_uri"
 _ALIAS = "baseline"
 _URIS = ("baseline_model_uri", "model")
+_ANY = "models:/any@alias"
 
 
 def argument_with_alias(arguments: Mapping[str, Any]) -> str:
@@ -55,6 +56,11 @@ def leave_uncached(pipeline: "pipeline_spec_pb2.PipelineSpec", given: Mapping[st
     for task, arguments in _tasks(pipeline, pipeline.root, {**defaults, **given}):
         if argument_with_alias(arguments):
             task.caching_options.Clear()
+
+
+def any_given(pipeline: "pipeline_spec_pb2.PipelineSpec") -> dict[str, str]:
+    """Return parameters of which each names a model by an alias, as those of a run may."""
+    return dict.fromkeys(pipeline.root.input_definitions.parameters, _ANY)
 
 
 def _is_version(uri: str) -> bool:

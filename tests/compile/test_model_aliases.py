@@ -1,12 +1,13 @@
 """A task that names a model by an alias is not taken from the cache: the alias may have moved."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from kfp_tabular.pipelines import registry, spec
-from kfp_tabular.pipelines.compile import compile_text
+from kfp_tabular.pipelines.compile import compile_pipeline, compile_text
 from kfp_tabular.pipelines.configuration import PipelineConfig
 from kfp_tabular.pipelines.kubeflow.submission import SubmissionRequest, compiled
 from kfp_tabular.pipelines.local.task_memory import cacheable_tasks
@@ -29,6 +30,22 @@ def test_evaluation_with_an_alias_is_not_cached(where: str, baseline: str, is_ca
 
     assert ("evaluate-model" in cached(text)) is is_cached
     assert {"train-model", "ingest-data"} <= cached(text)
+
+
+def test_a_package_that_is_started_with_any_baseline_is_not_cached(tmp_path: Path) -> None:
+    """Whoever starts it in the UI may name an alias, and the package cannot tell."""
+    package = tmp_path / "training.yaml"
+    for locked, is_cached in (
+        ({}, False),
+        ({"baseline": ""}, False),
+        ({"baseline": "", "baseline_model_uri": ""}, True),
+        ({"baseline": "models:/taxi/3", "baseline_model_uri": ""}, True),
+        ({"baseline": "champion"}, False),
+    ):
+        compile_pipeline("training", PipelineConfig(locked=locked), package)
+        found = cached(package.read_text())
+        assert ("evaluate-model" in found) is is_cached, locked
+        assert {"train-model", "ingest-data"} <= found
 
 
 def test_batch_prediction_with_an_alias_is_not_cached() -> None:
