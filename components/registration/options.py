@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kfp_tabular.components.common.options import option
+from kfp_tabular.components.common.registry import model_uri
 from kfp_tabular.components.common.registry.address import TRACKING_URI
 
 
@@ -18,7 +19,9 @@ class RegistrationOptions:
     blessed: bool = option(
         True, "Whether evaluation has blessed the model. A model that is not is not registered."
     )
-    model_name: str = option("model", "The name of the registered model.")
+    model_name: str = option(
+        "model", "The name of the registered model.", check=model_uri.check_name
+    )
     tracking_uri: str = option("", TRACKING_URI)
     run_id: str = option(
         "",

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kfp_tabular.components.common.artifacts import lineage
-from kfp_tabular.components.common.registry.kubeflow_registry import SCHEME as KUBEFLOW
+from kfp_tabular.components.common.registry.kubeflow_api import SCHEME as KUBEFLOW
 from kfp_tabular.components.common.tracking import RunToRecord, open_tracker, run_artifacts
 from kfp_tabular.components.registration.options import RegistrationOptions
 

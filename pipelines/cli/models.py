@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfp_tabular.components.common.errors import USER_ERROR_PREFIX, UserError
+from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.tracking.address import without_credentials
 from kfp_tabular.pipelines.cli.options import FILE
 from kfp_tabular.pipelines.cli.tracking_options import store_option
 
@@ -31,8 +32,7 @@ class _Models(click.Group):
         try:
             return super().invoke(context)
         except RegistryAwayError as error:
-            click.echo(f"{USER_ERROR_PREFIX}{error}", err=True)
-            raise SystemExit(1) from error
+            raise UserError(f"{error}. Try again later, or name another --tracking-uri.") from error
 
 
 @click.group("models", cls=_Models)
@@ -55,7 +55,7 @@ def list_command(name: str, tracking_uri: str, as_json: bool) -> None:
         _print_json([_document(version, aliases) for version, aliases in found])
         return
     if not found:
-        click.echo(f"{registry.address}: no registered models", err=True)
+        click.echo(f"{without_credentials(registry.address)}: no registered models", err=True)
         return
     rows = [("model", "version", "alias", "metric", "task", "registered", "digest")]
     for version, aliases in found:
@@ -341,8 +341,13 @@ def _time(seconds: float) -> str:
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        # What a registry holds may be anyone's, and a terminal obeys control characters.
+        cells = (_plain(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def _plain(text: str) -> str:
+    return "".join(it if it.isprintable() else "\ufffd" for it in text)
 
 
 def _print_json(document: Any) -> None:

@@ -7,15 +7,17 @@ records, and are unique, so of two processes that append at once one tries again
 """
 
 import base64
+import binascii
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.errors import UserError, closest
+from kfp_tabular.components.common.registry.kubeflow_api import KubeflowApi
 from kfp_tabular.components.common.registry.port import (
     PROMOTIONS_SUFFIX,
     LogRecord,
@@ -25,19 +27,14 @@ from kfp_tabular.components.common.registry.port import (
     VersionDraft,
 )
 
-SCHEME = "model-registry+"
-"""Before `http://` or `https://` in an address."""
-
-_API = "/api/model_registry/v1"
 _ALIAS = "kfp_tabular.alias."
 _OURS = "kfp_tabular.model"
 _DIGEST = "kfp_tabular.digest"
 _PREFIX = "kfp_tabular."
 _LOCATIONS = "kfp_tabular.locations"
 _DOCUMENT = "kfp_tabular.document."
+_MINIO = "minio://"
 _ATTEMPTS = 20
-_PAGE = "100"
-_SECONDS = 30.0
 
 # Documents are kept as properties, so only what a rollback and a comparison need.
 _KEPT = ("golden.json", "evaluation.json", "MLmodel", "input_example.json", "model_pointer.json")
@@ -52,29 +49,26 @@ class KubeflowRegistry:
     """
 
     def __init__(self, address: str, token: str = "") -> None:
-        import urllib3
-
-        self._address = address.rstrip("/")
-        self._url = f"{self._address.removeprefix(SCHEME)}{_API}"
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        self._pool = urllib3.PoolManager(headers=headers, timeout=_SECONDS)
+        self._api = KubeflowApi(address, token)
 
     @property
     def address(self) -> str:
         """The address that it was opened with."""
-        return self._address
+        return self._api.address
 
     def names(self) -> list[str]:
         """Return the names of the models that this project registered."""
-        found = self._list("/registered_models")
+        found = self._api.list("/registered_models")
         return sorted(entry["name"] for entry in found if _OURS in _texts(entry))
 
     def versions(self, name: str) -> list[ModelVersion]:
         """Return the versions of a model, the newest first."""
-        found = self._list(f"/registered_models/{self._model(name)['id']}/versions")
-        ours = [_version(name, entry) for entry in found if _DIGEST in _texts(entry)]
+        found = self._api.list(f"/registered_models/{self._model(name)['id']}/versions")
+        ours = [
+            self._version(name, entry)
+            for entry in found
+            if _DIGEST in _texts(entry) and _is_number(entry)
+        ]
         return sorted(ours, key=lambda version: int(version.version), reverse=True)
 
     def version(self, name: str, number: str) -> ModelVersion:
@@ -112,29 +106,38 @@ class KubeflowRegistry:
         artifact = {
             "artifactType": "model-artifact",
             "name": f"{name}-{made['name']}",
-            "uri": draft.location,
+            "uri": _for_kserve(draft.location),
             "modelFormatName": "tensorflow",
             "modelFormatVersion": "2",
         }
-        self._call("POST", f"/model_versions/{made['id']}/artifacts", artifact)
-        return _version(name, made)
+        self._api.create(f"/model_versions/{made['id']}/artifacts", artifact)
+        return self._version(name, made)
 
     def locate(self, version: ModelVersion, uri: str) -> None:
         """Record that a directory holds a version, too."""
         entry = self._entry(version)
         places = json.dumps([uri, *version.locations])
         self._set("/model_versions", entry, {_LOCATIONS: places})
-        for artifact in self._list(f"/model_versions/{entry['id']}/artifacts"):
+        for artifact in self._api.list(f"/model_versions/{entry['id']}/artifacts"):
             if artifact.get("artifactType") == "model-artifact":
-                change = {"artifactType": "model-artifact", "uri": uri}
-                self._call("PATCH", f"/model_artifacts/{artifact['id']}", change)
+                change = {"artifactType": "model-artifact", "uri": _for_kserve(uri)}
+                self._api.change(f"/model_artifacts/{artifact['id']}", change)
 
     def documents(self, version: ModelVersion, folder: Path) -> Path:
         """Return a local directory with the documents of a version."""
-        for key, value in _texts(self._entry(version)).items():
-            if key.startswith(_DOCUMENT):
-                text = base64.b64decode(value).decode("utf-8")
-                files.write_text(folder / key.removeprefix(_DOCUMENT), text)
+        texts = _texts(self._entry(version))
+        # Only what `add` keeps: a name in the registry may be a path out of the folder.
+        for document in _KEPT:
+            encoded = texts.get(f"{_DOCUMENT}{document}")
+            if encoded is None:
+                continue
+            try:
+                text = base64.b64decode(encoded, validate=True).decode("utf-8")
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise UserError(
+                    f"{version.uri}: {document} in {self._api.shown} is damaged: {error}."
+                ) from error
+            files.write_text(folder / document, text)
         return folder
 
     def point(self, name: str, alias: str, number: str) -> None:
@@ -158,14 +161,15 @@ class KubeflowRegistry:
             return []
         records = [
             LogRecord(int(entry["name"]), int(entry["createTimeSinceEpoch"]) / 1000, _facts(entry))
-            for entry in self._list(f"/registered_models/{log['id']}/versions")
+            for entry in self._api.list(f"/registered_models/{log['id']}/versions")
+            if _is_number(entry)
         ]
         return sorted(records, key=lambda record: record.number)
 
     def mark(self, name: str, number: int, key: str, value: str) -> None:
         """Add a fact to a record of the log."""
         log = self._find(f"{name}{PROMOTIONS_SUFFIX}")
-        entries = [] if log is None else self._list(f"/registered_models/{log['id']}/versions")
+        entries = [] if log is None else self._api.list(f"/registered_models/{log['id']}/versions")
         for entry in entries:
             if entry["name"] == str(number):
                 self._set("/model_versions", entry, {f"{_PREFIX}{key}": value})
@@ -173,101 +177,81 @@ class KubeflowRegistry:
     def _numbered(self, model: Mapping[str, Any], properties: Mapping[str, str]) -> Any:
         """Create the next version of a model: its name is unique, so numbers have no holes."""
         for attempt in range(_ATTEMPTS):
-            found = self._list(f"/registered_models/{model['id']}/versions")
-            number = max((int(entry["name"]) for entry in found), default=0) + 1
-            made = self._call(
-                "POST",
+            found = self._api.list(f"/registered_models/{model['id']}/versions")
+            # Others may have registered versions with names of their own, such as v1.
+            numbers = [int(entry["name"]) for entry in found if _is_number(entry)]
+            made = self._api.create(
                 f"/registered_models/{model['id']}/versions",
                 {
-                    "name": str(number),
+                    "name": str(max(numbers, default=0) + 1),
                     "registeredModelId": model["id"],
                     "customProperties": _properties(properties),
                 },
-                taken=True,
             )
             if made is not None:
                 return made
             time.sleep(0.02 * attempt)
-        raise RegistryAwayError(f"{self._address}: others registered versions all the time.")
+        raise RegistryAwayError(f"{self._api.shown}: others registered versions all the time.")
 
     def _model(self, name: str) -> Any:
         found = self._find(name)
         if found is None:
             known = self.names()
             raise NotRegisteredError(
-                f"{name}: not a registered model in {self._address}; it has "
+                f"{name}: not a registered model in {self._api.shown}; it has "
                 f"{', '.join(known) or 'none'}.{closest(name, known)}"
             )
         return found
 
     def _find(self, name: str) -> Any:
         query = urlencode({"name": name}, quote_via=quote)
-        return self._call("GET", f"/registered_model?{query}", missing=True)
+        return self._api.find(f"/registered_model?{query}")
 
     def _created(self, name: str, properties: Mapping[str, str]) -> Any:
         found = self._find(name)
         if found is None:
             body = {"name": name, "customProperties": _properties(properties)}
-            found = self._call("POST", "/registered_models", body, taken=True) or self._find(name)
+            found = self._api.create("/registered_models", body) or self._find(name)
         return found
 
     def _entry(self, version: ModelVersion) -> Any:
-        for entry in self._list(f"/registered_models/{self._model(version.name)['id']}/versions"):
-            if entry["name"] == version.version:
-                return entry
-        raise UserError(f"{version.uri}: no such version.")
+        query = urlencode(
+            {"name": version.version, "parentResourceId": self._model(version.name)["id"]}
+        )
+        found = self._api.find(f"/model_version?{query}")
+        if found is None:
+            raise UserError(f"{version.uri}: no such version.")
+        return found
 
     def _set(self, path: str, entry: Mapping[str, Any], changes: Mapping[str, str]) -> None:
         # A PATCH replaces all custom properties.
         merged = {**entry.get("customProperties", {}), **_properties(changes)}
-        self._call("PATCH", f"{path}/{entry['id']}", {"customProperties": merged})
+        self._api.change(f"{path}/{entry['id']}", {"customProperties": merged})
 
-    def _list(self, path: str) -> list[Any]:
-        found: list[Any] = []
-        token = ""
-        while True:
-            query = {"pageSize": _PAGE} | ({"nextPageToken": token} if token else {})
-            page = self._call("GET", f"{path}?{urlencode(query)}")
-            found += page.get("items") or []
-            token = page.get("nextPageToken") or ""
-            if not token:
-                return found
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        missing: bool = False,
-        taken: bool = False,
-    ) -> Any:
-        """Call the registry; None for 404 if it may be missing, and 409 if it may be taken."""
-        import urllib3
-
+    def _version(self, name: str, entry: Mapping[str, Any]) -> ModelVersion:
+        texts = _texts(entry)
         try:
-            response = self._pool.request(
-                method, f"{self._url}{path}", body=None if body is None else json.dumps(body)
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise RegistryAwayError(f"{self._address}: no answer: {error}") from error
-        if response.status in (401, 403):
+            places = json.loads(texts.get(_LOCATIONS) or "[]")
+            if not isinstance(places, list) or not all(isinstance(uri, str) for uri in places):
+                raise ValueError("not a list of text")
+        except ValueError as error:
             raise UserError(
-                f"{self._address}: the registry refuses this login. Set MLFLOW_TRACKING_TOKEN to a "
-                "bearer token that it accepts."
-            )
-        # Older servers answer 400 where a name is taken.
-        is_taken = response.status == 409 or (
-            response.status == 400 and b"already exists" in response.data
+                f"models:/{name}/{entry['name']}: {_LOCATIONS} in {self._api.shown} is damaged: "
+                f"{error}."
+            ) from error
+        facts = {
+            key: value
+            for key, value in _facts(entry).items()
+            if key not in ("digest", "locations") and not key.startswith("document.")
+        }
+        return ModelVersion(
+            name=name,
+            version=entry["name"],
+            digest=texts[_DIGEST],
+            locations=tuple(places),
+            facts=facts,
+            created=int(entry.get("createTimeSinceEpoch", 0)) / 1000,
         )
-        if (response.status == 404 and missing) or (is_taken and taken):
-            return None
-        if response.status >= 500:
-            raise RegistryAwayError(f"{self._address}: status {response.status} for {path}")
-        if response.status >= 300:
-            text = response.data.decode("utf-8", "replace")[:300]
-            raise UserError(f"{self._address}: {method} {path}: {response.status}: {text}")
-        return json.loads(response.data or b"{}")
 
 
 def _properties(values: Mapping[str, str]) -> dict[str, Any]:
@@ -292,19 +276,15 @@ def _facts(entry: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _version(name: str, entry: Mapping[str, Any]) -> ModelVersion:
-    texts = _texts(entry)
-    places: Sequence[str] = json.loads(texts.get(_LOCATIONS) or "[]")
-    facts = {
-        key: value
-        for key, value in _facts(entry).items()
-        if key not in ("digest", "locations") and not key.startswith("document.")
-    }
-    return ModelVersion(
-        name=name,
-        version=entry["name"],
-        digest=texts[_DIGEST],
-        locations=tuple(places),
-        facts=facts,
-        created=int(entry.get("createTimeSinceEpoch", 0)) / 1000,
-    )
+def _is_number(entry: Mapping[str, Any]) -> bool:
+    return str(entry["name"]).isdecimal()
+
+
+def _for_kserve(uri: str) -> str:
+    """Return a location as KServe's storage initializer reads it, which the artifact names.
+
+    It downloads every object whose key begins like that: with a slash, not those of `model-2`, too.
+    """
+    if uri.startswith(_MINIO):
+        uri = f"s3://{uri.removeprefix(_MINIO)}"
+    return f"{uri.rstrip('/')}/" if uri.startswith(("s3://", "gs://")) else uri

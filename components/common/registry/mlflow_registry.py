@@ -6,6 +6,7 @@ promotions is a registered model of its own, `NAME.promotions`, whose versions a
 MLflow numbers versions without holes, by a unique key.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from kfp_tabular.components.common.registry.port import (
     RegistryAwayError,
     VersionDraft,
 )
+from kfp_tabular.components.common.tracking.address import without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -37,6 +39,9 @@ _LONGEST_TAG = 5000
 _PAGE = 200
 _ATTEMPTS = 8
 
+_GARBAGE = "not in a valid JSON format"
+_STATUS = re.compile(r"error code (\d{3})")
+
 
 class MlflowRegistry:
     """A registry in MLflow's store, on a server or in a file.
@@ -50,6 +55,7 @@ class MlflowRegistry:
     def __init__(self, client: "MlflowClient", address: str, artifacts: Path | None = None) -> None:
         self._client = client
         self._address = address
+        self._shown = without_credentials(address)
         self._artifacts = artifacts
 
     @property
@@ -67,7 +73,7 @@ class MlflowRegistry:
         """Return the versions of a model, the newest first."""
         self._model(name)
         with self._told():
-            found = _pages(self._client.search_model_versions, filter_string=f"name='{name}'")
+            found = _pages(self._client.search_model_versions, filter_string=_is_of(name))
         ours = [_version(entry) for entry in found if _DIGEST in entry.tags]
         return sorted(ours, key=lambda version: int(version.version), reverse=True)
 
@@ -156,7 +162,7 @@ class MlflowRegistry:
         """Return the log of a model's promotions."""
         log = f"{name}{PROMOTIONS_SUFFIX}"
         with self._told():
-            found = _pages(self._client.search_model_versions, filter_string=f"name='{log}'")
+            found = _pages(self._client.search_model_versions, filter_string=_is_of(log))
         records = [
             LogRecord(int(entry.version), entry.creation_timestamp / 1000, _facts(entry.tags))
             for entry in found
@@ -220,17 +226,16 @@ class MlflowRegistry:
         if found is None:
             known = self.names()
             if not known:
-                raise NotRegisteredError(
-                    f"{name}: not a registered model; {self._address} has none."
-                )
+                raise NotRegisteredError(f"{name}: not a registered model; {self._shown} has none.")
             listed = f" Registered are: {', '.join(known)}."
             raise NotRegisteredError(
-                f"{name}: not a registered model in {self._address}.{listed}{closest(name, known)}"
+                f"{name}: not a registered model in {self._shown}.{listed}{closest(name, known)}"
             )
         return found
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        from google.protobuf.json_format import Error as ProtoError
         from mlflow.exceptions import MlflowException
 
         try:
@@ -240,14 +245,26 @@ class MlflowRegistry:
             status = error.get_http_status_code()
             if status in (401, 403) or "error code 401" in text or "error code 403" in text:
                 raise UserError(
-                    f"{self._address}: the registry refuses this login. Set "
+                    f"{self._shown}: the registry refuses this login. Set "
                     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
                     "MLFLOW_TRACKING_TOKEN."
                 ) from error
             if "Max retries exceeded" in text or "failed with exception" in text:
                 cause = text.rpartition("Caused by ")[2].rstrip(")") or text
-                raise RegistryAwayError(f"{self._address}: no answer: {cause[:300]}") from error
-            raise
+                raise RegistryAwayError(f"{self._shown}: no answer: {cause[:300]}") from error
+            if _GARBAGE in text:
+                raise self._garbage(text) from error
+            code = _STATUS.search(text)
+            # MLflow reports a status that it does not know, such as 418, as an internal error.
+            if (int(code[1]) if code else status) >= 500:
+                raise RegistryAwayError(f"{self._shown}: {text[:300]}") from error
+            raise UserError(f"{self._shown}: the registry refuses this: {text[:300]}") from error
+        except (ValueError, ProtoError) as error:
+            raise self._garbage(" ".join(str(error).split())) from error
+
+    def _garbage(self, text: str) -> UserError:
+        """Return what is said of a page of a proxy, for instance, instead of JSON."""
+        return UserError(f"{self._shown}: not an answer of MLflow: {text[:300]}")
 
 
 def _pages(search: Any, **arguments: Any) -> list[Any]:
@@ -270,6 +287,11 @@ def _or_none(read: Any) -> Any:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def _is_of(name: str) -> str:
+    """Return the filter for the versions of a model; no model has a quote in its name."""
+    return "name='{}'".format(name.replace("'", "_"))
 
 
 def _folder(source: str) -> str:

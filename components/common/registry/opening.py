@@ -2,7 +2,8 @@
 
 import os
 
-from kfp_tabular.components.common.registry.kubeflow_registry import SCHEME, KubeflowRegistry
+from kfp_tabular.components.common.registry.kubeflow_api import SCHEME
+from kfp_tabular.components.common.registry.kubeflow_registry import KubeflowRegistry
 from kfp_tabular.components.common.registry.mlflow_registry import MlflowRegistry
 from kfp_tabular.components.common.registry.port import Registry
 from kfp_tabular.components.common.tracking import address, embedded_store, mlflow_client

@@ -7,7 +7,7 @@ from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.registry import model_uri, open_registry
-from kfp_tabular.components.common.registry.kubeflow_registry import SCHEME as KUBEFLOW
+from kfp_tabular.components.common.registry.kubeflow_api import SCHEME as KUBEFLOW
 from kfp_tabular.components.common.registry.port import RegistryAwayError
 from kfp_tabular.components.common.registry.resolving import version_of
 from kfp_tabular.components.common.storage.location import parse

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-API = "/api/model_registry/v1"
+API = "/api/model_registry/v1alpha3"
 TOKEN = "let-me-in"
 
 
@@ -37,6 +37,11 @@ def answer(state, method, path, query, body):
         if any(it["name"] == body["name"] for it in state.models.values()):
             return 409, {"message": "already exists"}
         return 201, state.make(state.models, body)
+    if path == "/model_version":
+        parent, name = query["parentResourceId"][0], query["name"][0]
+        own = [it for it in state.versions.values() if it["registeredModelId"] == parent]
+        found = [it for it in own if it["name"] == name]
+        return (200, found[0]) if found else (404, {"message": "not found"})
     match = re.fullmatch(r"/registered_models/(\d+)/versions", path)
     if match:
         own = [it for it in state.versions.values() if it["registeredModelId"] == match[1]]
