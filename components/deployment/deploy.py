@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping
 
 from kfp_tabular.components.common import options
 from kfp_tabular.components.common.registry import Registry
-from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
+from kfp_tabular.components.deployment.deployment_request import (
+    Deployment,
+    DeploymentRequest,
+    Tell,
+)
 from kfp_tabular.components.deployment.options import KSERVE, LOCAL
 from kfp_tabular.components.deployment.promoting import Cause, promoted
 
-Backend = Callable[[DeploymentRequest], Deployment]
+Backend = Callable[[DeploymentRequest, Tell], Deployment]
 """Verifies a model and makes it available. Changes nothing where it is available already."""
 
 
@@ -28,23 +32,21 @@ def run(
         RolloutError: If an endpoint was rolled back; see `kserve.backend.run` for more.
     """
     options.check(request.options)
-    with promoted(request, registry, cause) as told:
-        deployed = BACKENDS[request.options.backend](request)
-        told.location = deployed.model_uri
-    return deployed
+    with promoted(request, registry, cause) as tell:
+        return BACKENDS[request.options.backend](request, tell)
 
 
-def _local(request: DeploymentRequest) -> Deployment:
+def _local(request: DeploymentRequest, tell: Tell) -> Deployment:
     # The two backends run in different images, so each is imported only where it is used.
     from kfp_tabular.components.deployment.local import backend
 
-    return backend.run(request)
+    return backend.run(request, tell)
 
 
-def _kserve(request: DeploymentRequest) -> Deployment:
+def _kserve(request: DeploymentRequest, tell: Tell) -> Deployment:
     from kfp_tabular.components.deployment.kserve import backend
 
-    return backend.run(request)
+    return backend.run(request, tell=tell)
 
 
 BACKENDS: Mapping[str, Backend] = {LOCAL: _local, KSERVE: _kserve}

@@ -1,9 +1,17 @@
 """What a deployment takes and returns, for every backend alike."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kfp_tabular.components.deployment.options import DeploymentOptions
+
+Tell = Callable[[str], None]
+"""Takes the URI of the model's directory once it is in place, before an endpoint loads it."""
+
+
+def tell_nothing(_uri: str) -> None:
+    """Ignore where a model is."""
 
 
 @dataclass(frozen=True)

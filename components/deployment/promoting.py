@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.registry import Registry, open_registry, promotion, verify
+from kfp_tabular.components.common.registry import (
+    Registry,
+    open_registry,
+    promotion,
+    verify,
+    verify_listed,
+)
 from kfp_tabular.components.common.registry.port import ModelVersion
-from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
+from kfp_tabular.components.deployment.deployment_request import (
+    DeploymentRequest,
+    Tell,
+    tell_nothing,
+)
 from kfp_tabular.components.deployment.options import DeploymentOptions
 
 DEPLOYMENT = "deployment"
@@ -37,35 +47,30 @@ class Cause:
     expects: str | None = None
 
 
-class Deployed:
-    """What a rollout tells about where the model is afterwards.
-
-    Attributes:
-        location: URI of the directory that is served; empty if unknown.
-    """
-
-    location: str = ""
-
-
 @contextmanager
 def promoted(
     request: DeploymentRequest, registry: Registry | None = None, cause: Cause | None = None
-) -> Iterator[Deployed]:
+) -> Iterator[Tell]:
     """Make a registered version champion if the block, its rollout, succeeds.
 
-    Without a registered version, do nothing.
+    Without a registered version, check the model by its own list of digests only.
 
     Args:
         request: The deployment.
         registry: The registry; None opens the one that the options name.
         cause: Why; None for a run that was compared with the champion at its registration.
 
+    Yields:
+        Records where the model is, before the endpoint loads it: its storage initializer may ask
+        the registry.
+
     Raises:
         UserError: If the model's bytes are not those of the version, or the champion moved.
     """
-    options, deployed = request.options, Deployed()
+    options = request.options
     if not options.registered_version:
-        yield deployed
+        verify_listed(request.model)
+        yield tell_nothing
         return
     opened = open_registry(options.tracking_uri) if registry is None else registry
     if opened is None:
@@ -75,15 +80,19 @@ def promoted(
         )
     version = opened.version(options.model_name, options.registered_version)
     verify(request.model, version.digest)
+
+    def tell(uri: str) -> None:
+        if uri not in version.locations:
+            opened.locate(version, uri)
+
     why = cause or Cause(options.run_id, expects=version.facts.get("expects", ""))
     if why.reason == "run" and is_champion(opened, version):
         # A retry of this task: the endpoint is checked again, and the aliases stay.
-        yield deployed
+        yield tell
         return
     facts = {BY: why.by, REASON: why.reason, DEPLOYMENT: _repeatable(options)}
-    with promotion.rollout(opened, version, why.expects, facts) as held:
-        yield deployed
-        held.location = deployed.location
+    with promotion.rollout(opened, version, why.expects, facts):
+        yield tell
 
 
 def is_champion(registry: Registry, version: ModelVersion) -> bool:

@@ -5,7 +5,7 @@ turns `models:/NAME@champion` into that URI, `opened` into a directory whose byt
 `verify` checks a directory. `open_registry` opens the store: MLflow's, or Kubeflow's.
 """
 
-from kfp_tabular.components.common.registry.model_bytes import verify
+from kfp_tabular.components.common.registry.model_bytes import verify, verify_listed
 from kfp_tabular.components.common.registry.opening import open_registry
 from kfp_tabular.components.common.registry.port import (
     ModelVersion,
@@ -25,4 +25,5 @@ __all__ = [
     "opened",
     "resolve",
     "verify",
+    "verify_listed",
 ]

@@ -43,6 +43,28 @@ def verify(directory: Path, digest: str) -> None:
         raise UserError(f"{_difference(directory, found, digest)} {_REMEDY}")
 
 
+def verify_listed(directory: Path) -> None:
+    """Check that a model which no registry vouches for is as its own list of digests says.
+
+    That shows damage, but not a change by someone who also changed the list. A directory without a
+    list passes.
+
+    Args:
+        directory: The model's directory.
+
+    Raises:
+        UserError: If a file was changed, added or removed; the message names it.
+    """
+    listed = directory / file_digests.FILE_NAME
+    if not listed.is_file():
+        return
+    recorded = file_digests.parse(listed.read_bytes(), shown(listed))
+    found = lineage.digest_files(directory)
+    if found != recorded:
+        where = f"listed in {file_digests.FILE_NAME}"
+        raise UserError(f"{_first_difference(directory, found, recorded, where)} Restore it.")
+
+
 _REMEDY = "Restore it, or register the model anew."
 
 
@@ -59,13 +81,20 @@ def _difference(directory: Path, found: Mapping[str, str], digest: str) -> str:
             f"{shown(listed)}: it lists another content than the one that was registered "
             f"({digest}): this is another model, or the list was changed."
         )
+    return _first_difference(directory, found, recorded, "registered")
+
+
+def _first_difference(
+    directory: Path, found: Mapping[str, str], recorded: Mapping[str, str], how: str
+) -> str:
+    """Return what is wrong with the first file that differs; `how` digests were recorded."""
     for name, expected in recorded.items():
         if name not in found:
-            return f"{shown(directory / name)}: missing, although it was registered."
+            return f"{shown(directory / name)}: missing, although it was {how}."
         if found[name] != expected:
             return (
-                f"{shown(directory / name)}: its SHA-256 is not the one that was registered: the "
+                f"{shown(directory / name)}: its SHA-256 is not the one that was {how}: the "
                 "file was changed or damaged since."
             )
     added = next(name for name in sorted(found) if name not in recorded)
-    return f"{shown(directory / added)}: added since the model was registered."
+    return f"{shown(directory / added)}: added since the model was {how}."

@@ -16,6 +16,7 @@ from kfp_tabular.components.common.registry.port import (
     ModelVersion,
     NoChampionError,
     Registry,
+    RegistryAwayError,
 )
 from kfp_tabular.components.common.registry.promotion_log import Standing
 
@@ -39,13 +40,11 @@ class Rollout:
         version: What is rolled out.
         replaces: The champion that it will replace; empty for none.
         facts: What the promotion's record will hold; add to it inside the block.
-        location: Where the rollout put the model; empty if it stayed where it is.
     """
 
     version: ModelVersion
     replaces: str
     facts: dict[str, str] = field(default_factory=dict)
-    location: str = ""
 
 
 def standing(registry: Registry, name: str) -> Standing:
@@ -126,10 +125,12 @@ def rollout(
     except BaseException as error:
         # Also on SIGTERM and ctrl-C: the next rollout need not wait.
         reason = f"{type(error).__name__}: {error}"
-        registry.append(name, promotion_log.release(number, reason))
+        try:
+            registry.append(name, promotion_log.release(number, reason))
+        except RegistryAwayError as away:
+            # What failed the rollout is what counts.
+            _logger.warning("%s is held for up to %.0f s: %s", name, seconds, away)
         raise
-    if held.location and held.location not in version.locations:
-        registry.locate(version, held.location)
     registry.append(name, promotion_log.promote(number, held.facts))
     found = promotion_log.standing(registry.records(name))
     if found.champion != number:

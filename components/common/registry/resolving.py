@@ -17,6 +17,7 @@ from kfp_tabular.components.common.registry.port import (
     Registry,
 )
 from kfp_tabular.components.common.storage import local_copy
+from kfp_tabular.components.common.tracking.address import without_credentials
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,19 @@ def version_of(named: model_uri.ModelUri, registry: Registry) -> ModelVersion:
     if named.version:
         return registry.version(named.name, named.version)
     if named.alias == CHAMPION:
-        if named.name not in registry.names():
+        known = registry.names()
+        if named.name not in known:
+            where = without_credentials(registry.address)
             raise NoChampionError(
-                f"{named}: {named.name} is not registered in {registry.address}, so it has no "
-                f"champion yet.{closest(named.name, registry.names())}"
+                f"{named}: {named.name} is not registered in {where}, so it has no champion yet."
+                f"{closest(named.name, known)}"
             )
         return promotion.champion(registry, named.name)
     aliases = registry.aliases(named.name)
     if named.alias not in aliases:
-        known = ", ".join(sorted(aliases)) or "none"
+        listed = ", ".join(sorted(aliases)) or "none"
         raise UserError(
-            f"{named}: {named.name} has no alias {named.alias!r}; it has {known}."
+            f"{named}: {named.name} has no alias {named.alias!r}; it has {listed}."
             f"{closest(named.alias, {*aliases, *ALIASES})}"
         )
     return registry.version(named.name, aliases[named.alias])
@@ -107,7 +110,9 @@ def of_version(version: ModelVersion) -> ResolvedModel:
 
 @contextmanager
 def opened(model: ResolvedModel) -> Iterator[Path]:
-    """Make a model available as a local directory; a registered one is verified.
+    """Make a model available as a local directory, verified.
+
+    A registered one must have the digest of the registry, another one those of its own list.
 
     Args:
         model: What `resolve` returned.
@@ -116,10 +121,12 @@ def opened(model: ResolvedModel) -> Iterator[Path]:
         The directory, a copy if the model is on an object store. Do not write to it.
 
     Raises:
-        UserError: If it does not exist, or its bytes are not those that were registered; the
-            message names the file.
+        UserError: If it does not exist, or its bytes are not those that were recorded; the message
+            names the file.
     """
     with local_copy(model.uri) as path:
         if model.digest:
             model_bytes.verify(path, model.digest)
+        else:
+            model_bytes.verify_listed(path)
         yield path

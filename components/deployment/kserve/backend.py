@@ -12,7 +12,12 @@ from kfp_tabular.components.common.kubernetes import owner_reference
 from kfp_tabular.components.common.kubernetes.client.api import Api, connect
 from kfp_tabular.components.common.kubernetes.owner_reference import POD_NAME_VARIABLE
 from kfp_tabular.components.common.kubernetes.task_image import task_image
-from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
+from kfp_tabular.components.deployment.deployment_request import (
+    Deployment,
+    DeploymentRequest,
+    Tell,
+    tell_nothing,
+)
 from kfp_tabular.components.deployment.kserve import rollout_summary
 from kfp_tabular.components.deployment.kserve.resources import inference_service, model_location
 from kfp_tabular.components.deployment.kserve.resources.deployed_model import DeployedModel
@@ -28,7 +33,10 @@ _logger = logging.getLogger(__name__)
 
 
 def run(
-    request: DeploymentRequest, api: Api | None = None, timing: RolloutTiming | None = None
+    request: DeploymentRequest,
+    api: Api | None = None,
+    timing: RolloutTiming | None = None,
+    tell: Tell = tell_nothing,
 ) -> Deployment:
     """Roll a model out to an endpoint; change nothing if the endpoint serves it already.
 
@@ -36,6 +44,7 @@ def run(
         request: The model, and the options of the endpoint.
         api: Access to the cluster; None connects as the pod or the kubeconfig says.
         timing: Intervals and time limits; None for those that suit a real cluster.
+        tell: Takes the URI of the model's directory before the endpoint loads it.
 
     Raises:
         UserError: If an option or an artifact does not fit, a permission is missing, or the
@@ -54,12 +63,13 @@ def run(
     )
     _check_golden(golden, settings)
     prober = Prober(options.model_name, golden, model.spec, settings.verification, settings.access)
-    storage_uri = model_location.locate(request, model, settings)
+    location = model_location.locate(request, model, settings)
+    tell(location.directory)
     cluster = connect() if api is None else api
     spec = EndpointSpec(
         name=options.model_name,
         settings=settings,
-        storage_uri=storage_uri,
+        storage_uri=location.storage_uri,
         model_digest=model.digest,
         schema_digest=model.spec.schema_digest,
         run_id=options.run_id,

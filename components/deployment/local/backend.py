@@ -7,15 +7,24 @@ from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.location import parse
-from kfp_tabular.components.deployment.deployment_request import Deployment, DeploymentRequest
+from kfp_tabular.components.deployment.deployment_request import (
+    Deployment,
+    DeploymentRequest,
+    Tell,
+    tell_nothing,
+)
 from kfp_tabular.components.deployment.local import deployment_summary, model_repository
 from kfp_tabular.components.deployment.local.golden_check import largest_difference
 
 _logger = logging.getLogger(__name__)
 
 
-def run(request: DeploymentRequest) -> Deployment:
+def run(request: DeploymentRequest, tell: Tell = tell_nothing) -> Deployment:
     """Verify a model and publish it as the newest version of its repository.
+
+    Args:
+        request: The model.
+        tell: Takes the directory of the published model.
 
     Raises:
         UserError: If an option or an input does not fit.
@@ -47,6 +56,7 @@ def run(request: DeploymentRequest) -> Deployment:
     )
     state = "published" if published.is_new else "already published:"
     _logger.info("%s %s", state, published.path)
+    tell(str(published.path))
     page = deployment_summary.markdown(options.model_name, published, golden, difference)
     files.write_text(request.summary, page)
     return Deployment(str(published.path), str(published.version), published.is_new)

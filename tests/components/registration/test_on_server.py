@@ -69,8 +69,8 @@ def test_a_task_of_kubeflow_registers_into_the_run_that_kfp_has_opened(
     assert registry.aliases("taxi") == {"challenger": "1"}
     with pytest.raises(NoChampionError):
         resolve("models:/taxi@champion")
-    with promotion.rollout(registry, version, "", {"by": "test"}) as rollout:
-        rollout.location = str(request.model)
+    with promotion.rollout(registry, version, "", {"by": "test"}):
+        pass
     assert registry.aliases("taxi") == {"champion": "1"}
     with opened(resolve("models:/taxi@champion")) as path:
         assert path == request.model

@@ -3,12 +3,15 @@
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from kfp_tabular.components.common import files, storage
 from kfp_tabular.components.common.artifacts import lineage, model_signature
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.pods.volumes import Volume
+from kfp_tabular.components.common.registry.kubeflow_api import SCHEME as KUBEFLOW
 from kfp_tabular.components.common.storage import writability
 from kfp_tabular.components.common.storage.location import Location, parse
 from kfp_tabular.components.deployment.deployment_request import DeploymentRequest
@@ -17,18 +20,35 @@ from kfp_tabular.components.deployment.kserve.resources.service_settings import 
     TENSORFLOW,
     ServiceSettings,
 )
+from kfp_tabular.components.deployment.options import DeploymentOptions
 
 MODEL_REGISTRY = "model-registry://"
 """The scheme that the storage initializer of Kubeflow's Model Registry resolves."""
 
 _COMPLETE = "_complete.json"
+_REGISTRY_READS = ("s3://", "gs://", "https://", "http://")
 _KSERVE_SCHEMES = ("pvc://", "s3://", "gs://", "https://", "http://", "hf://", "oci://")
 
 _logger = logging.getLogger(__name__)
 
 
-def locate(request: DeploymentRequest, model: DeployedModel, settings: ServiceSettings) -> str:
-    """Return the model's URI for KServe; publish it first if there is a model repository.
+@dataclass(frozen=True)
+class ModelLocation:
+    """Where a model is.
+
+    Attributes:
+        storage_uri: What KServe loads.
+        directory: URI of the directory with the model's files, as tasks read it.
+    """
+
+    storage_uri: str
+    directory: str
+
+
+def locate(
+    request: DeploymentRequest, model: DeployedModel, settings: ServiceSettings
+) -> ModelLocation:
+    """Return where the model is; publish it first if there is a model repository.
 
     A published model is at `<repository>/<name>/<version>/<version>`: KServe loads the first
     version directory, and TensorFlow Serving looks in it for the second.
@@ -47,22 +67,50 @@ def locate(request: DeploymentRequest, model: DeployedModel, settings: ServiceSe
         >>> model = DeployedModel("sha256:0", ModelSpec("regression", "fare", (), None, (), ""))
         >>> uri = "minio://mlpipeline/run/model"
         >>> request = DeploymentRequest(Path("model"), Path("golden"), Path("summary.md"), uri)
-        >>> locate(request, model, ServiceSettings())
+        >>> locate(request, model, ServiceSettings()).storage_uri
         's3://mlpipeline/run/model'
     """
-    options = request.options
-    found = _located(request, model, settings)
-    if not settings.model_registry:
-        return found
-    if not options.registered_version:
+    if settings.model_registry:
+        uri = registry_uri(request.options)
+        found = _located(request, model, settings)
+        directory = storage_uri(found.directory, "model", settings.volumes)
+        if not directory.startswith(_REGISTRY_READS):
+            raise UserError(
+                f"service.model_registry: the model is at {directory}, and the storage initializer "
+                "of Kubeflow's Model Registry reads s3:// and gs:// only. Give a model_repository "
+                "there."
+            )
+        return ModelLocation(uri, found.directory)
+    return _located(request, model, settings)
+
+
+def registry_uri(options: DeploymentOptions) -> str:
+    """Return the URI that the storage initializer of Kubeflow's Model Registry resolves.
+
+    It names the registry's host: without, the initializer first looks for a host of the model's
+    name.
+
+    Raises:
+        UserError: If the model is not in such a registry.
+
+    Example:
+        >>> uri = "model-registry+http://registry.kubeflow:8080"
+        >>> registered = DeploymentOptions("", "taxi", registered_version="3", tracking_uri=uri)
+        >>> registry_uri(registered)
+        'model-registry://registry.kubeflow:8080/taxi/3'
+    """
+    if not options.registered_version or not options.tracking_uri.startswith(KUBEFLOW):
         raise UserError(
-            "service.model_registry: this model is not registered; deploy it with "
-            "registered_version and the tracking_uri of Kubeflow's Model Registry."
+            "service.model_registry: the model is not registered in Kubeflow's Model Registry; "
+            f"deploy it with registered_version, and {KUBEFLOW}http://HOST:PORT as tracking_uri."
         )
-    return f"{MODEL_REGISTRY}{options.model_name}/{options.registered_version}"
+    host = urlsplit(options.tracking_uri.removeprefix(KUBEFLOW)).netloc.rpartition("@")[2]
+    return f"{MODEL_REGISTRY}{host}/{options.model_name}/{options.registered_version}"
 
 
-def _located(request: DeploymentRequest, model: DeployedModel, settings: ServiceSettings) -> str:
+def _located(
+    request: DeploymentRequest, model: DeployedModel, settings: ServiceSettings
+) -> ModelLocation:
     options = request.options
     if not options.model_repository:
         if settings.runtime == TENSORFLOW:
@@ -74,14 +122,15 @@ def _located(request: DeploymentRequest, model: DeployedModel, settings: Service
         found = storage_uri(uri, "model", settings.volumes)
         if options.signing_key:
             _sign(request.model, uri, options.signing_key)
-        return found
+        return ModelLocation(found, uri)
     version = lineage.content_version(model.digest)
     folder = f"{options.model_repository.rstrip('/')}/{options.model_name}/{version}"
     found = storage_uri(folder, "model_repository", settings.volumes)
     _publish(request.model, folder, version, model.digest)
+    directory = f"{folder}/{version}"
     if options.signing_key:
-        _sign(request.model, f"{folder}/{version}", options.signing_key)
-    return found
+        _sign(request.model, directory, options.signing_key)
+    return ModelLocation(found, directory)
 
 
 def storage_uri(uri: str, what: str, volumes: Sequence[Volume]) -> str:

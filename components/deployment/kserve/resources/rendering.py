@@ -53,10 +53,13 @@ def render_inference_service(
             documents.label_name(namespace)
         except ValueError as error:
             raise UserError(f"{source}.namespace: {error}, found {namespace!r}.") from error
+    storage_uri = model_location.storage_uri(model_uri, f"{source}.model_uri", service.volumes)
+    if service.model_registry:
+        storage_uri = model_location.registry_uri(deployment)
     spec = EndpointSpec(
         name=deployment.model_name,
         settings=service,
-        storage_uri=model_location.storage_uri(model_uri, f"{source}.model_uri", service.volumes),
+        storage_uri=storage_uri,
         model_digest=model_digest or _UNKNOWN_DIGEST,
         schema_digest=schema_digest,
         run_id=deployment.run_id,

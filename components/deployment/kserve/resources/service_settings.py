@@ -206,8 +206,9 @@ class ServiceSettings(WorkloadSettings):
         public_key_secret: A Secret whose `public_key.pem` is the public key of `signing_key`: the
             endpoint loads no model that is not signed with it (runtimes `image` and
             `serving_runtime`).
-        model_registry: Whether `storageUri` is `model-registry://NAME/VERSION`, for clusters whose
-            KServe has the storage initializer of Kubeflow's Model Registry.
+        model_registry: Whether `storageUri` is `model-registry://HOST/NAME/VERSION`, for clusters
+            whose KServe has the storage initializer of Kubeflow's Model Registry; not for runtime
+            `tensorflow`.
         logger: KServe's payload logger; None for none.
         batcher: KServe's batcher; None for none. The project's own runtime batches by itself.
         timeout_seconds: Time limit of a request; None for KServe's default.
@@ -321,6 +322,11 @@ def _check_runtime(settings: ServiceSettings) -> None:
         raise ValueError(
             "public_key_secret does not apply to runtime tensorflow: TensorFlow Serving verifies "
             "no signatures"
+        )
+    if settings.runtime == TENSORFLOW and settings.model_registry:
+        raise ValueError(
+            "model_registry does not apply to runtime tensorflow: the registry names the model's "
+            "directory, and TensorFlow Serving needs a directory of versions"
         )
     if settings.runtime == TENSORFLOW and settings.batcher is not None:
         # It rejects NaN, and rounds the smallest int64 to a number beyond int64.

@@ -105,14 +105,6 @@ def test_a_champion_from_before_the_log_is_taken_over(registry, registered):
     assert dict(registry.aliases("taxi")) == {"champion": "2", "previous": "1"}
 
 
-def test_where_the_rollout_put_the_model_is_its_first_location(registry, registered, tmp_path):
-    first = registered("a")
-    with promotion.rollout(registry, first, "", {}) as held:
-        held.location = str(tmp_path / "repository" / "1")
-    found = registry.version("taxi", "1").locations
-    assert found == (str(tmp_path / "repository" / "1"), str(tmp_path / "model-a"))
-
-
 def test_two_processes_that_finish_together_do_not_both_promote(registry, registered, tmp_path):
     """Each of the two waits for the other before every promotion, and both expect the same."""
     rounds = 4

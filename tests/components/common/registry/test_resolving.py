@@ -32,7 +32,8 @@ def test_a_model_that_was_moved_is_found_at_its_other_location(registry, registe
     shutil.copytree(tmp_path / "model-a", tmp_path / "published")
     registry.locate(first, str(tmp_path / "published"))
     found = resolve("models:/taxi/1", registry)
-    assert found.uri == str(tmp_path / "published")
+    assert found.uri == str(tmp_path / "published"), "the newest"
+    assert found.elsewhere == (str(tmp_path / "model-a"),)
     shutil.rmtree(found.uri)
     found = resolve("models:/taxi/1", registry)
     assert found.uri == str(tmp_path / "model-a")

@@ -111,7 +111,7 @@ def _process(command: list[Any], **options: Any) -> Iterator[Any]:
 
 def _listening(process: Any, log: Path) -> int:
     """Wait until a serving process reports where it listens."""
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         for line in log.read_text().splitlines():
             _, found, address = line.partition("http://127.0.0.1:")

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import traceback
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ FAILED = 0
 """The port of a model that cannot be loaded."""
 
 MESSAGE = "RuntimeError: Failed to fetch model. No model found in s3://models/broken."
+
+_MODEL_REGISTRY = "model-registry://"
 
 LONGEST_TIMEOUT = 600
 """`max-revision-timeout-seconds` of Knative's config-defaults."""
@@ -188,7 +191,7 @@ class KServe:
             made = time.monotonic() - service.since >= self.revision_seconds
             if not service.revisions or (service.revisions[-1].template != template and made):
                 number = len(service.revisions) + 1
-                model = _storage_uri(item).rpartition("/")[2]
+                model = _resolved(_storage_uri(item)).rstrip("/").rpartition("/")[2]
                 service.revisions.append(
                     Revision(
                         f"{metadata['name']}-predictor-{number:05}",
@@ -509,6 +512,30 @@ def _refused(status: Object, refusal: str) -> Object:
         "deploymentMode": "Knative",
         "conditions": [*conditions, *others],
     }
+
+
+def _resolved(uri: str) -> str:
+    """Return what the storage initializer of Kubeflow's Model Registry downloads for a URI.
+
+    It asks as its `DownloadModel` does: for the model, its version, and the version's artifact.
+    """
+    if not uri.startswith(_MODEL_REGISTRY):
+        return uri
+    host, name, version = uri.removeprefix(_MODEL_REGISTRY).split("/")
+    root = f"http://{host}/api/model_registry/v1alpha3"
+
+    def get(path: str) -> Object:
+        with urllib.request.urlopen(f"{root}{path}", timeout=10) as response:
+            return dict(json.load(response))
+
+    model = get(f"/registered_model?name={name}")
+    found = get(f"/model_version?name={version}&parentResourceId={model['id']}")
+    order = "orderBy=CREATE_TIME&sortOrder=DESC"
+    artifact = get(f"/model_versions/{found['id']}/artifacts?{order}")["items"][0]
+    assert artifact["artifactType"] == "model-artifact"
+    place = str(artifact["uri"])
+    assert place.startswith(("s3://", "gs://", "https://", "http://")), place
+    return place
 
 
 def _storage_uri(item: Object) -> str:

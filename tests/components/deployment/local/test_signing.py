@@ -1,35 +1,14 @@
 """A model is signed when it is published, and verified when it is loaded."""
 
 import math
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from kfp_tabular.components.common.artifacts import model_signature
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.deployment.local import model_repository
 from kfp_tabular.serving.model.version_check import VersionCheck
-
-
-def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """Write a private and a public key in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub.pem"
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    return private, public
+from tests.components.deployment.signing_keys import make_keys
 
 
 @pytest.fixture

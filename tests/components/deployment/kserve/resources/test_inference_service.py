@@ -1,6 +1,7 @@
 """The resources, against KServe's own schema, unknown fields forbidden."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.kubernetes import names
-from kfp_tabular.components.deployment.kserve.resources import inference_service
+from kfp_tabular.components.deployment.kserve.resources import (
+    inference_service,
+    inference_service_spec,
+)
 from kfp_tabular.components.deployment.kserve.resources.inference_service import EndpointSpec
 from kfp_tabular.components.deployment.kserve.resources.rendering import (
     render_inference_service,
@@ -223,3 +227,27 @@ def test_what_is_rendered_is_what_would_be_made() -> None:
         render_inference_service(DeploymentOptions(service={"strategi": "canary"}), uri)
     with pytest.raises(UserError, match=r"deploy-model\.namespace: expected at most 63"):
         render_inference_service(options, uri, namespace="Team")
+
+
+@schemas.needed
+@pytest.mark.parametrize("runtime", ["image", "serving_runtime"])
+def test_a_model_of_kubeflows_registry_is_named_with_the_registrys_host(runtime: str) -> None:
+    options = DeploymentOptions(
+        model_name="taxi",
+        service={"model_registry": True, "runtime": runtime, "public_key_secret": "signing"},
+        registered_version="3",
+        tracking_uri="model-registry+https://ann:secret@registry.kubeflow:8080/",
+    )
+
+    rendered = render_inference_service(options, "s3://models/taxi")
+
+    assert schemas.problems(rendered) == []
+    uri = inference_service_spec.storage_uri(rendered)
+    assert uri == "model-registry://registry.kubeflow:8080/taxi/3"
+    assert ":secret@" not in json.dumps(rendered)
+    with pytest.raises(UserError, match="not registered in Kubeflow's Model Registry"):
+        render_inference_service(replace(options, registered_version=""), "s3://models/taxi")
+    with pytest.raises(UserError, match="not registered in Kubeflow's Model Registry"):
+        render_inference_service(
+            replace(options, tracking_uri="http://mlflow:5000"), "s3://models/taxi"
+        )

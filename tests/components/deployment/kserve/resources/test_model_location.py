@@ -65,7 +65,7 @@ def publish(artifact: Path, tmp_path: Path, **service: Any) -> str:
     volumes = [{"claim": "models", "mount_path": str(tmp_path)}]
     model = DeployedModel.load(artifact)
     settings = ServiceSettings.parse({"volumes": volumes, **service})
-    return locate(request(artifact, str(tmp_path / "r")), model, settings)
+    return locate(request(artifact, str(tmp_path / "r")), model, settings).storage_uri
 
 
 def test_a_published_model_has_the_layout_of_tensorflow_serving(

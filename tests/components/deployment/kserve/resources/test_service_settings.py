@@ -60,6 +60,7 @@ def test_a_variable_is_refused_without_showing_the_others(name: str) -> None:
         ({"runtime": "tensorflow", "runtime_version": "a b"}, "service.runtime_version"),
         ({"runtime": "tensorflow", "auth_secret": "keys"}, "TensorFlow Serving checks no keys"),
         ({"runtime": "tensorflow", "batcher": {}}, "missing numbers"),
+        ({"runtime": "tensorflow", "model_registry": True}, "needs a directory of versions"),
         ({"memory": "4"}, "service.memory: expected a size with its unit"),
         ({"cpu": "2", "cpu_limit": "1"}, "cpu_limit 1 is below cpu 2"),
         ({"env": {"STORAGE_URI": "x"}}, "STORAGE_URI is set by this backend"),
