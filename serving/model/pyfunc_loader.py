@@ -18,6 +18,7 @@ from kfp_tabular.serving.model.domain_rules import check_domains
 from kfp_tabular.serving.model.predictor import Predictor
 from kfp_tabular.serving.model.version_check import VersionCheck
 from kfp_tabular.serving.protocol import v1_json
+from kfp_tabular.serving.protocol.request_error import RequestError
 from kfp_tabular.serving.settings.server_settings import ModelSettings, ValuePolicies
 
 if TYPE_CHECKING:
@@ -48,17 +49,22 @@ class EndpointModel:
             regression model.
 
         Raises:
-            RequestError: For the first row that the endpoint would refuse; it names the feature.
+            MlflowException: For the first row that the endpoint would refuse; it names the feature.
+                `mlflow models serve` answers status 400 with the message.
         """
         del params
         import pandas as pd
+        from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 
         interface = self.predictor.interface
         rows = instances(model_input)
-        arrays = v1_json.decode({"instances": rows}, interface, max(len(rows), 1))
-        check_domains(arrays, self.predictor.rules, ValuePolicies(), _uncounted)
-        outputs = self.predictor.predict(arrays)
-        self.predictor.check(outputs)
+        try:
+            arrays = v1_json.decode({"instances": rows}, interface, max(len(rows), 1))
+            check_domains(arrays, self.predictor.rules, ValuePolicies(), _uncounted)
+            outputs = self.predictor.predict(arrays)
+            self.predictor.check(outputs)
+        except RequestError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
         answer = v1_json.encode(outputs, interface.spec, "")
         return pd.DataFrame(answer["predictions"])
 

@@ -65,8 +65,10 @@ def test_it_answers_as_the_endpoint(load, client, task):
 def test_it_refuses_what_the_endpoint_refuses(load, client, row, message):
     answer = client("binary").post(V1, json={"instances": [row]})
     assert answer.status_code == 400
-    with pytest.raises(RequestError, match=message):
+    refused = pytest.importorskip("mlflow").exceptions.MlflowException
+    with pytest.raises(refused, match=message) as error:
         load("binary").predict([row])
+    assert isinstance(error.value.__cause__, RequestError)
 
 
 def test_bytes_that_do_not_match_are_refused_with_the_file(load, model_directory, tmp_path):
