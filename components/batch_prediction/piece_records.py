@@ -4,7 +4,7 @@ A record is written after all that a piece writes, so a piece with a record is w
 looked for all the same: someone may have removed some.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class PieceResult:
 
 
 @dataclass(frozen=True)
-class RecordedMap:
-    """A map that records what it does, and does not do again what is recorded.
+class RecordedPieces:
+    """Makes results of pieces, records them, and does not make again what is recorded.
 
     Attributes:
         function: Makes a result of a piece, and writes its files.
@@ -61,23 +61,16 @@ class RecordedMap:
     destination: ShardDestination
     recorded: frozenset[int]
 
-    def __call__(self, piece: Piece) -> PieceResult:
-        """Return what was made of a piece, now or earlier."""
+    def __call__(self, piece: Piece) -> Iterator[PieceResult]:
+        """Yield what was made of a piece, now or earlier."""
         if piece.number in self.recorded:
             found = _read(self.destination, piece.number)
             if found is not None:
-                return found
+                yield found
+                return
         result = self.function(piece)
         _write(self.destination, result)
-        return result
-
-    def pack(self, result: PieceResult) -> bytes:
-        """Return a result as bytes."""
-        return _packed(result)
-
-    def unpack(self, packed: bytes) -> PieceResult:
-        """Return the result that `pack` was given."""
-        return _unpacked(packed)
+        yield result
 
 
 def recorded(destination: ShardDestination) -> frozenset[int]:

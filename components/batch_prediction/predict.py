@@ -3,8 +3,9 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,24 @@ from kfp_tabular.components.batch_prediction import (
     prediction_report,
     scored_rows,
 )
-from kfp_tabular.components.batch_prediction.drift import ColumnDrift, DriftFold, Training
+from kfp_tabular.components.batch_prediction.drift import ColumnDrift, Training
 from kfp_tabular.components.batch_prediction.options import (
     MISSING,
     REJECT,
     BatchPredictionOptions,
 )
-from kfp_tabular.components.batch_prediction.piece_records import RecordedMap
+from kfp_tabular.components.batch_prediction.piece_records import RecordedPieces
 from kfp_tabular.components.batch_prediction.predicted_columns import (
     ModelIdentity,
     OutputColumns,
 )
 from kfp_tabular.components.batch_prediction.score_piece import SPLIT, Checks, ScorePiece
-from kfp_tabular.components.batch_prediction.scored_rows import ScoredBatch, ScoredRows
+from kfp_tabular.components.batch_prediction.scored_pieces import ScoredPieces
+from kfp_tabular.components.batch_prediction.scored_rows import ScoredBatch
 from kfp_tabular.components.batch_prediction.scored_source import key_schema, open_scored
 from kfp_tabular.components.common import files, options, storage
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import ShardDestination, gather, record
-from kfp_tabular.components.common.artifacts.examples.piece_writer import Shards
 from kfp_tabular.components.common.artifacts.findings import Findings
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, read_schema
@@ -53,7 +54,6 @@ from kfp_tabular.components.data_ingestion.writing import rejected_rows
 _logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("pyarrow", "numpy", "tensorflow")
-_SECONDS_BETWEEN_MESSAGES = 10.0
 _MOST_REASONS = 5
 _MOST_LISTED_SOURCES = 50
 _LARGE_BYTES, _LARGE_ROWS = 24 << 20, 200_000
@@ -109,7 +109,7 @@ def run(
 
     Args:
         request: What to predict for, and where to write.
-        engine: Runs the map; None for threads of this process.
+        engine: Runs the fold; None for threads of this process.
         shards_uri: Where to write the shards of the predictions; empty for the predictions output.
 
     Raises:
@@ -147,10 +147,10 @@ def run(
             dataclasses.asdict(identity), sources, _what_counts(settings, trained), pieces
         )
         with attempts.opened(request.predictions, name, shards_uri) as destination:
-            work = _Work(
+            done = engine.fold(
                 pieces,
-                DriftFold(trained.columns),
-                RecordedMap(
+                partial(ScoredPieces, trained.columns),
+                RecordedPieces(
                     ScorePiece(
                         reader,
                         SentDirectory(str(model)),
@@ -165,14 +165,20 @@ def run(
                     destination,
                     piece_records.recorded(destination),
                 ),
+                what="predictions",
             )
-            gathered = gather(destination, output.schema, [SPLIT], work.run(engine))
-            facts = work.facts.result()
+            if done.earlier:
+                _logger.info(
+                    "%d of %d pieces were done by an earlier attempt", done.earlier, len(pieces)
+                )
+            facts = done.facts.result()
             _check(settings, facts)
-            drifted = drift.measured(work.drift.result(), trained)
+            pieces_shards = [{SPLIT: shards} for shards in done.shards.values()]
+            gathered = gather(destination, output.schema, [SPLIT], pieces_shards)
+            drifted = drift.measured(done.drift.result(), trained)
             _report(findings, facts, drifted)
             with files.atomic_directory(request.rejected_rows) as rejected:
-                rejected_rows.join(destination, work.with_rejected, rejected)
+                rejected_rows.join(destination, done.with_rejected, rejected)
                 rejected_lineage = lineage.record(
                     rejected, inputs={}, rows={"rejected": facts.rejected}, libraries=_LIBRARIES
                 )
@@ -205,45 +211,8 @@ def run(
         facts.rejected,
     )
     return BatchPredictionResult(
-        facts, drifted, identity, len(pieces), work.earlier, predictions_lineage, rejected_lineage
+        facts, drifted, identity, len(pieces), done.earlier, predictions_lineage, rejected_lineage
     )
-
-
-class _Work:
-    """The map over all pieces, and what comes of it."""
-
-    def __init__(self, pieces: Sequence[Piece], drift: DriftFold, function: RecordedMap) -> None:
-        self.facts = ScoredRows()
-        self.drift = drift
-        self.with_rejected: list[int] = []
-        self.earlier = 0
-        self._pieces = pieces
-        self._function = function
-
-    def run(self, engine: Engine) -> Iterator[Shards]:
-        started = said = time.monotonic()
-        for done, (piece, result) in enumerate(engine.map(self._pieces, self._function), start=1):
-            part = self.facts.from_state(result.facts)
-            if part.result().rejected:
-                self.with_rejected.append(piece.number)
-            self.facts.merge(part)
-            self.drift.merge(self.drift.from_state(result.drift))
-            self.earlier += result.is_earlier
-            yield {SPLIT: result.shards} if result.shards else {}
-            now = time.monotonic()
-            if now - said > _SECONDS_BETWEEN_MESSAGES:
-                said = now
-                _logger.info(
-                    "%d rows predicted in %.0f s, piece %d of %d",
-                    self.facts.result().predicted,
-                    now - started,
-                    done,
-                    len(self._pieces),
-                )
-        if self.earlier:
-            _logger.info(
-                "%d of %d pieces were done by an earlier attempt", self.earlier, len(self._pieces)
-            )
 
 
 def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> Checks:

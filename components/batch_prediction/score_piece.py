@@ -1,4 +1,4 @@
-"""The map that reads a piece, and writes its predictions as a shard."""
+"""Reads a piece, and writes its predictions as a shard."""
 
 import functools
 import threading

@@ -53,7 +53,9 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     return cut
 
 
-def request(data: Path, model: Path | str, folder: Path, **given: Any) -> BatchPredictionRequest:
+def request(
+    data: Path | str, model: Path | str, folder: Path, **given: Any
+) -> BatchPredictionRequest:
     """A request; one that rejects rows does not fail by default."""
     from kfp_tabular.components.common import options
 
@@ -67,18 +69,23 @@ def request(data: Path, model: Path | str, folder: Path, **given: Any) -> BatchP
 
 
 def predicted(
-    data: Path, model: Path | str, folder: Path, engine: Engine | None = None, **given: Any
+    data: Path | str,
+    model: Path | str,
+    folder: Path,
+    engine: Engine | None = None,
+    shards_uri: str = "",
+    **given: Any,
 ) -> dict[str, Any]:
     """Predict, and return the rows that were written, in order."""
-    result = predict.run(request(data, model, folder, **given), engine)
+    result = predict.run(request(data, model, folder, **given), engine, shards_uri)
     return outputs(folder) | {"facts": result.facts, "result": result}
 
 
 def outputs(folder: Path) -> dict[str, Any]:
     """Return what was written."""
-    shards = Examples(folder / "predictions").shards["predictions"]
+    batches = Examples(folder / "predictions").batches("predictions")
     return {
-        "rows": [row for shard in shards for row in pq.read_table(shard.uri).to_pylist()],
+        "rows": [row for batch in batches for row in batch.to_pylist()],
         "rejected": pq.read_table(folder / "rejected_rows" / "part-00000.parquet").to_pylist(),
         "findings": (folder / "predictions" / "_findings.json").read_text(),
     }
