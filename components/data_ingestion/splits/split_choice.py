@@ -1,14 +1,12 @@
 """Chooses the splitter. Where the split depends on all rows, it reads one column first."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import pyarrow as pa
 
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.data_ingestion.columns import (
@@ -31,7 +29,7 @@ from kfp_tabular.components.data_ingestion.readers.column_observer import Column
 from kfp_tabular.components.data_ingestion.readers.source import Reader, Source
 from kfp_tabular.components.data_ingestion.splits import split_names
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
-from kfp_tabular.components.data_ingestion.splits.column_folds import ColumnNames, TimeCuts
+from kfp_tabular.components.data_ingestion.splits.named_splits import ColumnNames
 from kfp_tabular.components.data_ingestion.splits.splitters import (
     ColumnSplitter,
     HashSplitter,
@@ -42,8 +40,12 @@ from kfp_tabular.components.data_ingestion.splits.splitting import (
     RowSplit,
     Splitting,
 )
-
-Found = TypeVar("Found")
+from kfp_tabular.components.data_ingestion.splits.time_cuts import (
+    CountedTimes,
+    TimeCounts,
+    Window,
+    time_cuts,
+)
 
 
 def check(options: SplitOptions) -> None:
@@ -125,42 +127,35 @@ def _by_time(
 ) -> TimeSplitter:
     column, time_format = options.split_column, options.split_time_format
     shares = split_names.parse_fractions(options.split_fractions)
-    times = partial(TimeCuts, column, time_format, tuple(shares.values()))
-    cuts = _folded(source, decider, column, engine, times)
+    pieces, read = source.pieces(engine), _column_reader(source, decider, column, engine)
+
+    def count(windows: Sequence[Window]) -> CountedTimes:
+        return engine.fold(pieces, partial(TimeCounts, column, time_format, windows), read)
+
+    cuts = time_cuts(count, list(shares.values()))
     if not cuts and len(shares) > 1:
         raise UserError(f"split_column: column {column!r} has no time in any row.")
     return TimeSplitter(tuple(shares), column, cuts, time_format)
 
 
 def _by_column(column: str, source: Source, decider: Decider, engine: Engine) -> ColumnSplitter:
-    names = _folded(source, decider, column, engine, partial(ColumnNames, column))
+    read = _column_reader(source, decider, column, engine)
+    names = engine.fold(source.pieces(engine), partial(ColumnNames, column), read)
     if not names:
         raise UserError(f"split_column: column {column!r} is empty in every row.")
     return ColumnSplitter(tuple(names), column)
 
 
-def _folded(
-    source: Source,
-    decider: Decider,
-    column: str,
-    engine: Engine,
-    factory: Callable[[], Accumulator[pa.Array, Found]],
-) -> Found:
-    """Read a column twice: to decide how to read it, and to fold its values.
-
-    Args:
-        source: The data.
-        decider: Decides how to read columns.
-        column: The column's name.
-        engine: Reads it.
-        factory: Makes an accumulator of values as in the examples.
-    """
+def _column_reader(source: Source, decider: Decider, column: str, engine: Engine) -> "ColumnReader":
+    """Return what reads a column, after reading it once to decide how."""
+    # A source reads pieces that it has made.
     pieces = source.pieces(engine)
     reader = source.reader([column])
-    shown = engine.fold(pieces, partial(EvidenceFold, [column]), ColumnObserver(reader, decider))
+    observe = ColumnObserver(reader, decider)
+    shown = engine.fold(pieces, partial(EvidenceFold, [column]), observe)
     decision = decider.decide(column, shown[column])
     column_decision.require_answers([decision])
-    return engine.fold(pieces, factory, ColumnReader(reader, decider, column, decision))
+    return ColumnReader(reader, decider, column, decision)
 
 
 @dataclass(frozen=True)

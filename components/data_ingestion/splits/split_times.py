@@ -1,6 +1,5 @@
-"""Times as numbers, and the times at which splits begin."""
+"""Times as numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,55 +9,6 @@ import pyarrow.compute as pc
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.values import arrays, time_fields
 from kfp_tabular.components.common.values.time_patterns import ISO, pattern_of
-from kfp_tabular.components.data_ingestion.splits.split_names import limits
-
-
-def time_cuts(
-    keys: "np.ndarray[Any, np.dtype[np.float64]]", shares: Sequence[float]
-) -> list[float]:
-    """Return the earliest time of each split but the first.
-
-    Args:
-        keys: The times of all rows; NaN where missing.
-        shares: The shares of the splits, earliest split first.
-
-    Returns:
-        For each split but the first, the time at its rank. Rows of the same time stay together, in
-        the later split.
-
-    Example:
-        >>> time_cuts(np.array([4.0, 1.0, 3.0, 2.0]), [0.5, 0.5])
-        [3.0]
-    """
-    known = keys[~np.isnan(keys)]
-    if not known.size:
-        return []
-    ranks = [min(int(limit * known.size), known.size - 1) for limit in limits(shares)[:-1]]
-    known.partition(ranks) if ranks else None
-    return [float(known[rank]) for rank in ranks]
-
-
-def weighted_cuts(
-    times: "np.ndarray[Any, np.dtype[np.float64]]",
-    counts: "np.ndarray[Any, np.dtype[np.int64]]",
-    shares: Sequence[float],
-) -> list[float]:
-    """Return what `time_cuts` does, from the distinct times and their rows.
-
-    Args:
-        times: The distinct times, ascending, none missing.
-        counts: The rows with each.
-        shares: The shares of the splits, earliest split first.
-
-    Example:
-        >>> weighted_cuts(np.array([1.0, 2.0]), np.array([3, 1]), [0.5, 0.5])
-        [1.0]
-    """
-    if not times.size:
-        return []
-    ends = np.cumsum(counts)
-    ranks = [min(int(limit * ends[-1]), int(ends[-1]) - 1) for limit in limits(shares)[:-1]]
-    return [float(times[np.searchsorted(ends, rank, side="right")]) for rank in ranks]
 
 
 def time_keys(

@@ -31,7 +31,7 @@ from kfp_tabular.components.data_ingestion.options import (
 from kfp_tabular.components.data_ingestion.readers import csv_source, source_pieces
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
 from kfp_tabular.components.data_ingestion.splits.chosen_split import ChosenSplit
-from kfp_tabular.components.data_ingestion.splits.column_folds import ColumnNames, TimeCuts
+from kfp_tabular.components.data_ingestion.splits.named_splits import ColumnNames
 from kfp_tabular.components.data_ingestion.splits.split_fold import SplitFold
 from kfp_tabular.components.data_ingestion.writing import passes
 from kfp_tabular.components.data_ingestion.writing.piece_fold import (
@@ -118,23 +118,6 @@ def test_split_evidence(data, values, by):
         ]
 
     accumulator_laws.check(data, SplitFold, len(values), batch, seen)
-
-
-@settings(deadline=None)
-@given(
-    data=st.data(),
-    values=st.lists(st.none() | st.integers(-5, 5) | st.floats(-1e3, 1e3), max_size=60),
-    shares=st.sampled_from([(1.0,), (0.5, 0.5), (0.7, 0.15, 0.15)]),
-)
-def test_time_cuts(data, values, shares):
-    array = pa.array([None if value is None else float(value) for value in values], pa.float64())
-    accumulator_laws.check(
-        data,
-        lambda: TimeCuts("at", "", shares),
-        len(array),
-        lambda start, stop: array[start:stop],
-        relative=0.0,
-    )
 
 
 @settings(deadline=None)

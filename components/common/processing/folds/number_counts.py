@@ -11,6 +11,8 @@ its numbers. With 16,384 bins that is about a thousandth for numbers spread over
 ten, and less for a narrow range.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,11 +23,27 @@ from kfp_tabular.components.common.processing import state as states
 MOST_BINS = 16_384
 
 _LOWEST = np.int64(-(2**63))
-_LOWEST_FINITE = np.int64(-0x7FEF_FFFF_FFFF_FFFF)  # the key of the lowest finite double
+_HIGHEST_FINITE = 0x7FEF_FFFF_FFFF_FFFF  # the key of the highest finite double
+_LOWEST_FINITE = -_HIGHEST_FINITE
 _PARTS = 4  # batches whose counts wait to be added up, as a multiple of the limit
 
 Numbers = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Which numbers a bin holds.
+
+    Attributes:
+        low: The lowest number that it may hold.
+        high: The highest.
+        before: How many of the numbers that were added are below it.
+    """
+
+    low: float
+    high: float
+    before: int
 
 
 class NumberCounts:
@@ -172,6 +190,28 @@ class NumberCounts:
         places = np.searchsorted(ends, np.maximum(np.asarray(ranks), 0), side="right")
         found: Numbers = self.values()[np.minimum(places, len(ends) - 1)]
         return found
+
+    def bin_at(self, rank: int) -> Bin:
+        """Return the bin of the number at a place of all doubles in order, from 0.
+
+        Example:
+            >>> counts = NumberCounts(most=2)
+            >>> counts.add(pa.array([1.0, 1.5, 2.0, 8.0]))
+            >>> counts.bin_at(1)
+            Bin(low=1.0, high=1.9999999999999998, before=0)
+        """
+        self._compact()
+        ends = np.cumsum(self._counts)
+        place = int(np.searchsorted(ends, rank, side="right"))
+        first = int(self._keys[place]) << self.dropped
+        keys = max(first, _LOWEST_FINITE), min(first + (1 << self.dropped) - 1, _HIGHEST_FINITE)
+        low, high = _numbers(np.array(keys, np.int64)).tolist()
+        return Bin(low, high, int(ends[place - 1]) if place else 0)
+
+    def below(self, number: float) -> int:
+        """Return how many of the doubles that were added are below one that begins a bin."""
+        self._compact()
+        return int(self._counts[self.values() < number].sum())
 
     @property
     def rows(self) -> int:

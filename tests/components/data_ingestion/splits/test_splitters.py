@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 from kfp_tabular.components.data_ingestion.splits.splitters import HashSplitter, TimeSplitter
+from kfp_tabular.components.data_ingestion.splits.time_cuts import TimeCounts, time_cuts
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=4)
 WEIGHTS = st.dictionaries(NAMES, st.floats(0.01, 100), min_size=1, max_size=5)
@@ -57,7 +58,9 @@ TIMES = st.lists(st.one_of(st.none(), st.integers(-50, 50)), min_size=1, max_siz
 def test_a_time_split_is_in_order_and_keeps_ties_together(times, weights):
     shares = split_names.parse_fractions(weights)
     values = pa.array(times, pa.int64())
-    cuts = split_times.time_cuts(split_times.time_keys(values, "t"), list(shares.values()))
+    counts = TimeCounts("t", "")
+    counts.add(values)
+    cuts = time_cuts(lambda _: counts.result(), list(shares.values()))
     known = [time for time in times if time is not None]
     if not known:
         assert cuts == []
