@@ -10,14 +10,15 @@ import pytest
 from hypothesis import settings
 
 from kfp_tabular.components.common.process.tensorflow import ENVIRONMENT
+from kfp_tabular.components.common.processing.beam import installation
 
 REFERENCE_DATA = "KFP_TABULAR_REFERENCE_DATA"
 
 os.environ.update(ENVIRONMENT)
+# A module that imports Beam may be collected before a test opens the engine.
+os.environ.update(installation.ENVIRONMENT)
 # Tests run tasks; those of the cache name a folder for it.
 os.environ["KFP_TABULAR_CACHE"] = "off"
-# Beam's gRPC has threads that crash in a process forked beside them, as pyspark forks Java.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 # Those of tracking name a store.
 os.environ["MLFLOW_TRACKING_URI"] = "none"
 

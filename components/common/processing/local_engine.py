@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
 from kfp_tabular.components.common.processing.ordered_threads import Window, threads
-from kfp_tabular.components.common.processing.pieces import Piece, total_rows
+from kfp_tabular.components.common.processing.pieces import Piece, amount, progress
 
 _SECONDS_BETWEEN_MESSAGES = 10.0
 
@@ -85,19 +85,14 @@ class LocalEngine:
             try:
                 for piece, result in window.map(function, pieces):
                     yield piece, result
-                    done += piece.rows
+                    done += 1
                     now = time.monotonic()
                     if what and now - said > _SECONDS_BETWEEN_MESSAGES:
                         said = now
-                        _logger.info(
-                            "%s: %d of %d rows in %.0f s",
-                            what,
-                            done,
-                            total_rows(pieces),
-                            now - started,
-                        )
+                        told = progress(pieces[:done], pieces)
+                        _logger.info("%s: %s in %.0f s", what, told, now - started)
             finally:
                 stopped.set()
         if what:
             seconds = time.monotonic() - started
-            _logger.info("%s: %d rows in %.1f s", what, total_rows(pieces), seconds)
+            _logger.info("%s: %s in %.1f s", what, amount(pieces), seconds)

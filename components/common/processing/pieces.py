@@ -87,6 +87,31 @@ def total_rows(pieces: Sequence[Piece]) -> int:
     return sum(piece.rows for piece in pieces)
 
 
+def amount(pieces: Sequence[Piece]) -> str:
+    """Return how many rows pieces have; where that is not known, how many pieces there are.
+
+    Example:
+        >>> amount([Piece("a.parquet", "row-groups", 0, 1, rows=9)])
+        '9 rows'
+        >>> amount([Piece("a.csv", "bytes", 0, 10)])
+        '1 pieces'
+    """
+    rows = total_rows(pieces)
+    return f"{rows} rows" if rows else f"{len(pieces)} pieces"
+
+
+def progress(done: Sequence[Piece], pieces: Sequence[Piece]) -> str:
+    """Return how many rows or pieces of all are done.
+
+    Example:
+        >>> parts = [Piece("a.parquet", "row-groups", at, at + 1, rows=9) for at in range(2)]
+        >>> progress(parts[:1], parts)
+        '9 of 18 rows'
+    """
+    found = total_rows(done) if total_rows(pieces) else len(done)
+    return f"{found} of {amount(pieces)}"
+
+
 def _continues(last: Piece, piece: Piece) -> bool:
     return (last.uri, last.kind, last.split, last.stop) == (
         piece.uri,

@@ -225,12 +225,16 @@ def _analyze(
     directory: Path,
     engine: Engine | None,
 ) -> None:
+    from kfp_tabular.components.common.processing.beam import installation
+    from kfp_tabular.components.common.processing.beam.worker_tasks import NotingErrors
+
+    installation.settle_environment()
     import apache_beam as beam
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tensorflow_transform import beam as tft_beam
     from tfx_bsl.tfxio import tensor_adapter
 
-    items = [
+    groups_read = [
         (shard, group)
         for shard in examples.require(TRAIN)
         for group in range(len(shard.row_groups))
@@ -244,15 +248,21 @@ def _analyze(
         representations[feature.name] = representation
     config = tensor_adapter.TensorAdapterConfig(read.schema, representations)
     runs = _beam_engine(engine)
-    with runs.folder() as folder:
-        with tft_beam.Context(temp_dir=folder), runs.pipeline() as pipeline:
+    with runs.exchange() as exchange:
+        folder = exchange.uri
+        with (
+            exchange.user_errors(),
+            tft_beam.Context(temp_dir=folder),
+            runs.pipeline() as pipeline,
+        ):
             # The graph's elements are names of row groups. Beam pickles and compresses elements,
             # which takes most of the time if they are the rows themselves.
+            items = list(enumerate(groups_read))
             groups = pipeline | "RowGroups" >> beam.Create(items, reshuffle=False)
             if runs is engine:
                 # Or one worker reads them all. Here, they stay in order, so sums are the same.
                 groups |= "Spread" >> beam.Reshuffle()
-            batches = groups | "ReadBatches" >> beam.FlatMap(read)
+            batches = groups | "ReadBatches" >> beam.FlatMap(NotingErrors(read, exchange))
             analyzed = (batches, config) | tft_beam.AnalyzeDataset(function)
             _ = analyzed | tft_beam.WriteTransformFn(f"{folder}/graph")
         # A worker has written it.

@@ -27,13 +27,13 @@ def test_a_function_of_the_user_is_analyzed_by_the_runner(beam_services, run, ta
     splits = {"train": table, "eval": table.slice(0, 40)}
     here = run(splits, preprocessing_fn=function)
     folders = []
-    original = BeamEngine.folder
+    original = BeamEngine.exchange
 
     def noted(self):
         folders.append(self.temp_location)
         return original(self)
 
-    monkeypatch.setattr(BeamEngine, "folder", noted)
+    monkeypatch.setattr(BeamEngine, "exchange", noted)
     with engines.opened(beam_services.document(), "transform-features") as opened:
         spread = run(splits, preprocessing_fn=function, engine=opened.engine)
 

@@ -15,6 +15,7 @@ from kfp_tabular.components.common.artifacts.examples.shard_file import (
     ShardFile,
     check_bytes,
     missing,
+    readable,
 )
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage import Folder, is_remote
@@ -118,8 +119,9 @@ class Examples:
                 raise UserError(f"{self.path}: no column {column!r}.{closest(column, names)}")
         wanted = [(shard, range(len(shard.row_groups))) for shard in self.require(split)]
         names_read = None if columns is None else list(columns)
-        for _, parquet in opened_in_turn(wanted, names_read):
-            yield from parquet.iter_batches(batch_size=batch_size, columns=names_read)
+        for shard, parquet in opened_in_turn(wanted, names_read):
+            with readable(shard.uri):
+                yield from parquet.iter_batches(batch_size=batch_size, columns=names_read)
 
 
 def located(found: manifest.Manifest, directory: Path) -> dict[str, list[ShardFile]]:

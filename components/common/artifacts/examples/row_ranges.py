@@ -13,6 +13,7 @@ from kfp_tabular.components.common.artifacts.examples.shard_file import (
     OpenParquet,
     ShardFile,
     open_shard,
+    readable,
 )
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import CONNECTIONS
@@ -114,8 +115,9 @@ def share_batches(
         for name in columns:
             if name not in parquet.schema_arrow.names:
                 raise MissingColumnError(shard, name)
-        for batch in _batches(parquet, by_shard[shard], columns, size):
-            yield shard, batch
+        with readable(shard.uri):
+            for batch in _batches(parquet, by_shard[shard], columns, size):
+                yield shard, batch
 
 
 def opened_in_turn(

@@ -73,7 +73,8 @@ class ShardFile:
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             opened = open_shard(self, threads)
             try:
-                yield opened.parquet
+                with readable(self.uri):
+                    yield opened.parquet
             finally:
                 opened.close()
 
@@ -182,9 +183,29 @@ def open_parquet(
         opened = OpenParquet(uri, source)
         try:
             opened.announce(groups, columns)
-            yield opened.parquet
+            with readable(uri):
+                yield opened.parquet
         finally:
             opened.close()
+
+
+@contextmanager
+def readable(uri: str) -> Iterator[None]:
+    """Name the file if the block finds that its pages are damaged.
+
+    Args:
+        uri: The file. What comes from a store was checked on the way, and its errors are others.
+
+    Raises:
+        UserError: Arrow cannot decode what it read.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Arrow's own; one of the system has a number.
+        if type(error) is not OSError or error.errno is not None or is_remote(uri):
+            raise
+        raise _not_parquet(uri, error) from error
 
 
 def _remote_file(folder: Folder, stored: StoredObject, threads: Executor) -> RemoteFile:

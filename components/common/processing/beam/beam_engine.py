@@ -30,7 +30,7 @@ from kfp_tabular.components.common.processing.beam.worker_tasks import (
     in_order,
 )
 from kfp_tabular.components.common.processing.engine import Batch, Read, Result
-from kfp_tabular.components.common.processing.pieces import Piece, total_rows
+from kfp_tabular.components.common.processing.pieces import Piece, amount, progress
 from kfp_tabular.components.common.processing.processing_settings import BeamSettings
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class BeamEngine:
         return self._settings.temp_location
 
     @contextmanager
-    def folder(self) -> Iterator[str]:
+    def exchange(self) -> Iterator[Exchange]:
         """Make a folder that the task and all workers share, and remove it afterwards."""
         with exchange.opened(self._settings.temp_location) as found:
-            yield found.uri
+            yield found
 
     @contextmanager
     def pipeline(self) -> "Iterator[beam.Pipeline]":
@@ -153,7 +153,7 @@ class BeamEngine:
             raise UserError(error)
         if what:
             seconds = time.monotonic() - started
-            _logger.info("%s: %d rows in %.1f s", what, total_rows(pieces), seconds)
+            _logger.info("%s: %s in %.1f s", what, amount(pieces), seconds)
         return found
 
 
@@ -169,9 +169,8 @@ def _progress(folder: Exchange, pieces: Sequence[Piece], what: str) -> Iterator[
         while not ended.wait(_SECONDS_BETWEEN_MESSAGES):
             # What fails here fails in the pipeline, too.
             with contextlib.suppress(OSError, UserError):
-                rows = sum(pieces[number].rows for number in folder.done())
-                seconds = time.monotonic() - started
-                _logger.info("%s: %d of %d rows in %.0f s", what, rows, total_rows(pieces), seconds)
+                told = progress([pieces[number] for number in folder.done()], pieces)
+                _logger.info("%s: %s in %.0f s", what, told, time.monotonic() - started)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

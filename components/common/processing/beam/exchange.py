@@ -63,9 +63,28 @@ class Exchange:
         found = states.unpack(self._read(_RESULT))
         return str(found["error"]), found["parts"]["part"].to_pylist()
 
-    def note_done(self, number: int, *, is_bad: bool) -> None:
-        """Tell the driver that a piece is done, and other workers if it is bad."""
-        self._write(f"{_ERRORS if is_bad else _DONE}/{number:010d}", b"-")
+    def note_done(self, number: int) -> None:
+        """Tell the driver that a piece is done."""
+        self._write(f"{_DONE}/{number:010d}", b"-")
+
+    def note_error(self, number: int, message: str) -> None:
+        """Tell the driver and other workers that a piece is bad."""
+        self._write(f"{_ERRORS}/{number:010d}", message.encode())
+
+    @contextmanager
+    def user_errors(self) -> Iterator[None]:
+        """Raise the first error that was noted, where the pipeline in the block failed.
+
+        Raises:
+            UserError: A worker has noted it.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            bad = self._numbers(_ERRORS)
+            if not bad:
+                raise
+            raise UserError(self._read(f"{_ERRORS}/{min(bad):010d}").decode()) from error
 
     def done(self) -> list[int]:
         """Return the numbers of the pieces that are done, without bad ones."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,26 @@ _SECONDS_TO_CONNECT = 10.0
 _JOB_ENDPOINT = "job_endpoint"
 
 
+ENVIRONMENT = {
+    # Threads of gRPC crash in a process that is forked beside them, as pyspark forks Java.
+    "GRPC_ENABLE_FORK_SUPPORT": "false",
+}
+"""Variables that must be set before Beam is used."""
+
+
+def settle_environment() -> None:
+    """Set what Beam's libraries need, unless the user has set it."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def require() -> None:
     """Check that Beam can be imported, and make it quiet.
 
     Raises:
         UserError: It cannot; the message names the way out.
     """
+    settle_environment()
     # It tells of each connection and each state.
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     if importlib.util.find_spec("apache_beam") is None:

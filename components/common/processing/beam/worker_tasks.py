@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from kfp_tabular.components.common.errors import UserError, storage_error
 from kfp_tabular.components.common.processing import results
 from kfp_tabular.components.common.processing.accumulator import Accumulator
 from kfp_tabular.components.common.processing.beam.exchange import Exchange
-from kfp_tabular.components.common.processing.engine import Read
+from kfp_tabular.components.common.processing.engine import Batch, Read
 from kfp_tabular.components.common.processing.merge_tree import MergeTree
 from kfp_tabular.components.common.processing.outcomes import not_found
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -28,6 +28,8 @@ STATES_PER_GROUP = 16
 `MergeTree`."""
 
 PIECES_PER_READ = 256
+
+Item = TypeVar("Item")
 
 Part = tuple[int, bytes, str]
 """What became of a piece, or of pieces together: the number, the result, and the message of a user
@@ -71,7 +73,10 @@ class PieceTask:
             return
         part = self._part(number, Piece.from_json(text))
         try:
-            self.exchange.note_done(number, is_bad=bool(part[2]))
+            if part[2]:
+                self.exchange.note_error(number, part[2])
+            else:
+                self.exchange.note_done(number)
         except FileNotFoundError:
             # The driver does not wait any more.
             return
@@ -92,6 +97,34 @@ class PieceTask:
             if told is None:
                 raise
             return number, b"", f"{socket.gethostname()}: {told}"
+
+
+@dataclass(frozen=True)
+class NotingErrors(Generic[Item, Batch]):
+    """Reads items in a pipeline that is not ours, and notes why one cannot be read.
+
+    Attributes:
+        read: Reads an item.
+        exchange: The folder of the pipeline.
+    """
+
+    read: Callable[[Item], Iterable[Batch]]
+    exchange: Exchange
+
+    def __call__(self, numbered: tuple[int, Item]) -> Iterator[Batch]:
+        """Yield the batches of an item.
+
+        Raises:
+            UserError: As it was raised; it is noted with the item's number.
+        """
+        number, item = numbered
+        try:
+            yield from self.read(item)
+        except UserError as error:
+            # The driver may have removed the folder.
+            with contextlib.suppress(FileNotFoundError):
+                self.exchange.note_error(number, str(error))
+            raise
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,10 @@ class Event:
 
     Attributes:
         number: The number of the piece.
-        rows: Its rows.
         error: The message of the user error that it ended with; empty for none.
     """
 
     number: int
-    rows: int
     error: str = ""
 
 
@@ -76,7 +74,7 @@ class PieceTask(Generic[Result]):
         for number, text in itertools.chain.from_iterable(partition):
             piece = Piece.from_json(text)
             outcome = self._outcome(number, piece)
-            self.events.add([Event(number, piece.rows, outcome.error)])
+            self.events.add([Event(number, outcome.error)])
             yield outcome
             if outcome.error:
                 break

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kfp_tabular.components.common.processing.pieces import Piece, total_rows
+from kfp_tabular.components.common.processing.pieces import Piece, amount, progress
 from kfp_tabular.components.common.processing.spark.executor_tasks import Event
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class JobWatch:
             thread.join()
         if self._what:
             seconds = time.monotonic() - started
-            _logger.info("%s: %d rows in %.1f s", self._what, total_rows(self._pieces), seconds)
+            _logger.info("%s: %s in %.1f s", self._what, amount(self._pieces), seconds)
 
     def _follow(self, group: str, ended: threading.Event) -> None:
         started = said = time.monotonic()
@@ -71,13 +71,8 @@ class JobWatch:
             now = time.monotonic()
             if self._what and now - said > _SECONDS_BETWEEN_MESSAGES:
                 said = now
-                _logger.info(
-                    "%s: %d of %d rows in %.0f s",
-                    self._what,
-                    sum(event.rows for event in events.values()),
-                    total_rows(self._pieces),
-                    now - started,
-                )
+                told = progress([self._pieces[number] for number in events], self._pieces)
+                _logger.info("%s: %s in %.0f s", self._what, told, now - started)
 
 
 def _is_decided(events: dict[int, Event]) -> bool:

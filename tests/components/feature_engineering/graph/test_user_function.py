@@ -102,6 +102,28 @@ def test_a_function_that_does_not_fit(run, table, function, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("damage", ["end", "pages"])
+def test_a_damaged_shard_is_named(run, table, monkeypatch, damage):
+    analyze, shards = user_function._analyze, []
+
+    def damaged(function, examples, *rest):
+        [shard] = examples.require("train")
+        content = bytearray(Path(shard.uri).read_bytes())
+        if damage == "end":
+            del content[-20:]
+        else:
+            content[4:400] = b"\xff" * 396
+        Path(shard.uri).write_bytes(content)
+        shards.append(shard)
+        analyze(function, examples, *rest)
+
+    monkeypatch.setattr(user_function, "_analyze", damaged)
+    with pytest.raises(UserError) as error:
+        run(table, preprocessing_fn=f"{MODULE}:good")
+    assert str(error.value).startswith(f"{shards[0]}: ")
+    assert "damaged" in str(error.value)
+
+
 def test_a_module_that_is_not_there():
     with pytest.raises(UserError, match="cannot import 'no_such_module'.*PYTHONPATH"):
         user_function.load("no_such_module:function")

@@ -139,8 +139,8 @@ def test_a_folder_that_is_closed_starts_nothing(
         folder.write_pieces(pieces(3))
         assert folder.read_pieces() == pieces(3)
         assert folder.starts(2)
-        folder.note_done(0, is_bad=False)
-        folder.note_done(1, is_bad=True)
+        folder.note_done(0)
+        folder.note_error(1, "a.csv: bad.")
         assert folder.done() == [0]
         assert [folder.starts(number) for number in range(3)] == [True, True, False]
         folder.write_result("bad", [])
