@@ -15,10 +15,12 @@ from kfp_tabular.components.common.explanation.attribution_columns import (
     attribution_schema,
 )
 from kfp_tabular.components.common.explanation.explainer import Explanations
+from kfp_tabular.components.common.prediction.column_decoder import Texts
 from kfp_tabular.components.common.prediction.prediction_columns import (
     prediction_columns,
     prediction_schema,
 )
+from kfp_tabular.components.common.values.arrays import from_texts
 
 MODEL_COLUMNS = ("model_name", "model_version", "model_digest")
 
@@ -81,7 +83,7 @@ class OutputColumns:
     def batch(
         self,
         columns: Mapping[str, pa.Array],
-        outputs: Mapping[str, "np.ndarray[Any, Any]"],
+        outputs: Mapping[str, "np.ndarray[Any, Any] | Texts"],
         explained: Explanations | None = None,
     ) -> pa.RecordBatch:
         """Return rows as they are written.
@@ -101,7 +103,7 @@ class OutputColumns:
             arrays += attribution_columns(self.spec, explained)
         if self.identity is not None:
             arrays += [
-                pa.repeat(pa.scalar(value, pa.string()), rows)
+                pa.repeat(from_texts([value])[0], rows)
                 for value in (self.identity.name, self.identity.version, self.identity.digest)
             ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

@@ -35,7 +35,11 @@ from kfp_tabular.components.common.explanation.explainer import (
     ExplanationSettings,
 )
 from kfp_tabular.components.common.prediction import saved_model
-from kfp_tabular.components.common.prediction.column_decoder import ColumnDecoder, DecodedColumns
+from kfp_tabular.components.common.prediction.column_decoder import (
+    ColumnDecoder,
+    DecodedColumns,
+    Texts,
+)
 from kfp_tabular.components.common.prediction.domain_rules import DomainRule
 from kfp_tabular.components.common.prediction.packed_columns import Columns, rows_of
 from kfp_tabular.components.common.prediction.predicted_batches import batch_rows
@@ -251,7 +255,9 @@ class _Scorer:
         return self.model.answers(columns)
 
 
-def _predicted(columns: Columns, rows: int, scorer: _Scorer) -> tuple[Outputs, dict[int, str]]:
+def _predicted(
+    columns: Columns, rows: int, scorer: _Scorer
+) -> "tuple[Mapping[str, np.ndarray[Any, Any] | Texts], dict[int, str]]":
     """Return the outputs for rows, without those that fail, and why those do."""
     failures: dict[int, str] = {}
     found: dict[str, list[np.ndarray[Any, Any]]] = {}
@@ -264,7 +270,13 @@ def _predicted(columns: Columns, rows: int, scorer: _Scorer) -> tuple[Outputs, d
                 found.setdefault(name, []).append(values)
     if not found:
         return _nothing(scorer.model), failures
-    return {name: np.concatenate(parts) for name, parts in found.items()}, failures
+    outputs: dict[str, np.ndarray[Any, Any] | Texts] = {
+        name: np.concatenate(parts) for name, parts in found.items()
+    }
+    if scorer.tables is not None and scorer.tables.classes:
+        codes = np.concatenate(found[CLASSES]).astype(np.int32, copy=False)
+        outputs[CLASSES] = Texts(codes, scorer.tables.classes)
+    return outputs, failures
 
 
 def _nothing(model: SavedModel) -> Outputs:

@@ -73,6 +73,9 @@ class Texts:
     codes: "np.ndarray[Any, np.dtype[np.int32]]"
     distinct: tuple[bytes, ...]
 
+    def __len__(self) -> int:
+        return len(self.codes)
+
     def whole(self) -> "np.ndarray[Any, Any]":
         """Return the text of each row, as `tf.constant` takes it."""
         found = np.empty(len(self.distinct), dtype=object)

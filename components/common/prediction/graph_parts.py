@@ -1,6 +1,6 @@
 """Parts of a SavedModel's graph: a signature without variables, and what lies between tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +78,22 @@ def _names(raw: Sequence[Any], spec: ModelSpec) -> dict[str, str]:
     return found
 
 
-def between(tf: Any, graph: Any, start: Sequence[Any], end: Sequence[Any]) -> Any:
-    """Return a function of some of a graph's tensors that returns others."""
+def between(
+    tf: Any,
+    graph: Any,
+    start: Sequence[Any],
+    end: Sequence[Any],
+    change: Callable[[Any], None] | None = None,
+) -> Any:
+    """Return a function of some of a graph's tensors that returns others.
+
+    Args:
+        tf: The TensorFlow module.
+        graph: The graph.
+        start: What the function takes.
+        end: What it returns.
+        change: Replaces operations in its definition by others that compute the same.
+    """
     names = {tensor.name for tensor in start}
     used, operations = _needed(end, names)
     definition = graph.as_graph_def()
@@ -92,6 +106,8 @@ def between(tf: Any, graph: Any, start: Sequence[Any], end: Sequence[Any]) -> An
         node.input.extend(kept)
     del definition.node[:]
     definition.node.extend(nodes)
+    if change is not None:
+        change(definition)
 
     def computed(*values: Any) -> Any:
         given = {tensor.name: value for tensor, value in zip(start, values, strict=True)}

@@ -13,6 +13,8 @@ from kfp_tabular.components.common.artifacts.model_document import (
     PROBABILITIES,
     ModelSpec,
 )
+from kfp_tabular.components.common.prediction.column_decoder import Texts
+from kfp_tabular.components.common.values import arrays
 
 PREDICTED = "prediction"
 
@@ -32,18 +34,28 @@ def prediction_schema(spec: ModelSpec) -> pa.Schema:
 
 
 def prediction_columns(
-    outputs: Mapping[str, "np.ndarray[Any, Any]"], spec: ModelSpec
+    outputs: Mapping[str, "np.ndarray[Any, Any] | Texts"], spec: ModelSpec
 ) -> dict[str, pa.Array]:
     """Return predictions by column, as `prediction_schema` describes them.
 
     Args:
-        outputs: The model's outputs by name.
+        outputs: The model's outputs by name; classes may be codes.
         spec: The model's description.
     """
     if spec.task == "regression":
-        return {PREDICTED: pa.array(outputs[PREDICTION].reshape(-1))}
-    probabilities = outputs[PROBABILITIES]
-    classes = pa.array(outputs[CLASSES].reshape(-1), pa.binary())
-    arrays = [pc.cast(classes, pa.string())]
-    arrays += [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-    return dict(zip(prediction_schema(spec).names, arrays, strict=True))
+        return {PREDICTED: _floats(outputs[PREDICTION])}
+    columns = [_classes(outputs[CLASSES])]
+    columns += map(_floats, np.asarray(outputs[PROBABILITIES]).T)
+    return dict(zip(prediction_schema(spec).names, columns, strict=True))
+
+
+def _classes(classes: "np.ndarray[Any, Any] | Texts") -> pa.StringArray:
+    if isinstance(classes, Texts):
+        names = arrays.from_texts([name.decode() for name in classes.distinct])
+        return names.take(arrays.from_integers(classes.codes))
+    return pc.cast(pa.array(classes.reshape(-1), pa.binary()), pa.string())
+
+
+def _floats(values: Any) -> pa.FloatArray:
+    values = np.ascontiguousarray(values, np.float32).reshape(-1)
+    return pa.Array.from_buffers(pa.float32(), len(values), [None, pa.py_buffer(values)])

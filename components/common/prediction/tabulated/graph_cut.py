@@ -98,11 +98,13 @@ class GraphCut:
         columns: The signature's inputs, in the order of their numbers.
         tensors: What the second part takes.
         blanks: Tensors of which only the shape counts, with that shape.
+        known: What is known of the graph's tensors, by name.
     """
 
     columns: Sequence[str]
     tensors: Sequence[CutTensor]
     blanks: Sequence[tuple[Any, Rows]]
+    known: Mapping[str, Known]
 
     @property
     def width(self) -> int:
@@ -156,6 +158,7 @@ def find(tf: Any, flat: FlatGraph, spec: ModelSpec, outputs: Sequence[Any]) -> G
         columns,
         [found[name] for name in sorted(found)],
         [blanks[name] for name in sorted(blanks) if name not in found],
+        known,
     )
 
 

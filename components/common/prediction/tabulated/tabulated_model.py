@@ -18,7 +18,7 @@ from kfp_tabular.components.common.prediction.column_decoder import Texts
 from kfp_tabular.components.common.prediction.graph_parts import UnclearInputsError
 from kfp_tabular.components.common.prediction.packed_columns import Columns, rows_of
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.common.prediction.tabulated import graph_cut
+from kfp_tabular.components.common.prediction.tabulated import graph_cut, member_products
 from kfp_tabular.components.common.prediction.tabulated.graph_cut import NotSeparableError
 from kfp_tabular.components.common.prediction.tabulated.value_tables import (
     UNKNOWN,
@@ -75,6 +75,10 @@ class TabulatedModel:
 
     Threads may share it.
 
+    Attributes:
+        plain: The model.
+        classes: The classes that are answered by their positions here; empty for their names.
+
     Args:
         model: The model. Nothing may predict with it meanwhile: functions of its graph are replaced
             by equal ones.
@@ -93,9 +97,9 @@ class TabulatedModel:
             raise NotSeparableError(str(error)) from error
         self._output = PREDICTION if spec.task == "regression" else PROBABILITIES
         targets = [flat.outputs[self._output]]
-        self._classes: Array | None = None
+        self.classes: tuple[bytes, ...] = ()
         if spec.task != "regression":
-            chosen, self._classes = _chosen(tf, flat.outputs[CLASSES])
+            chosen, self.classes = _chosen(tf, flat.outputs[CLASSES])
             targets.append(chosen)
         self._cut = graph_cut.find(tf, flat, spec, targets)
         origins = [each.origin for each in self._cut.tensors]
@@ -182,11 +186,8 @@ class TabulatedModel:
             part = np.ascontiguousarray(places[start : start + _ROWS])
             answers = self._answer(tables.tensor(tf), tf.constant(part))
             found.append([each.numpy() for each in answers])
-        answered = {self._output: np.concatenate([part[0] for part in found])}
-        if self._classes is not None:
-            chosen = np.concatenate([part[1] for part in found])
-            answered[CLASSES] = self._classes[chosen] if len(self._classes) else chosen
-        return answered
+        joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return dict(zip(self.plain.outputs, joined, strict=True))
 
     def _contributions(self, columns: Mapping[str, Array], counts: Sequence[int]) -> Array:
         """Return what the first values of each column contribute, column after column."""
@@ -213,7 +214,13 @@ class TabulatedModel:
         tf, cut = self._tensorflow, self._cut
         start = [each.tensor for each in cut.tensors]
         blanks = [tensor for tensor, _ in cut.blanks]
-        rest = graph_parts.between(tf, graph, [*start, *blanks], targets)
+        rest = graph_parts.between(
+            tf,
+            graph,
+            [*start, *blanks],
+            targets,
+            lambda definition: member_products.joined(tf, definition, cut.known),
+        )
         count = len(cut.columns)
         specs = [
             tf.TensorSpec([None, cut.width], tf.float32),
@@ -258,7 +265,7 @@ class TabulatedPiece:
         self._is_first = self._is_growing = True
 
     def answers(self, columns: Columns) -> dict[str, Array]:
-        """Predict for columns, as `SavedModel.answers` does.
+        """Predict for columns, as `SavedModel.answers` does, but for classes: see `classes`.
 
         Raises:
             ValueError: If the graph fails on a value, as a user's preprocessing function may.
@@ -287,15 +294,22 @@ class TabulatedPiece:
             for name in self._model.plain.outputs
         }
 
+    @property
+    def classes(self) -> tuple[bytes, ...]:
+        """The classes that are answered by their positions here; empty for their names."""
+        return self._model.classes
+
     def _plain(self, columns: Columns, rows: int) -> dict[str, Array]:
         model = self._model.plain
-        if rows <= _ROWS:
-            return model.answers(columns)
         parts = [
             model.answers(rows_of(columns, slice(start, min(start + _ROWS, rows))))
-            for start in range(0, rows, _ROWS)
+            for start in range(0, max(rows, 1), _ROWS)
         ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if self.classes:
+            position = {name: place for place, name in enumerate(self.classes)}
+            found[CLASSES] = np.array([position[name] for name in found[CLASSES]], np.int32)
+        return found
 
     def _add(self, codes: Sequence[Coded]) -> None:
         """Add the values of a block to those that are used, if there is room."""
@@ -369,7 +383,7 @@ def _merged(parts: Sequence[tuple[Array, Array]], rows: int) -> Array:
     return found
 
 
-def _chosen(tf: Any, classes: Any) -> tuple[Any, Array]:
+def _chosen(tf: Any, classes: Any) -> tuple[Any, tuple[bytes, ...]]:
     """Return the positions of the answered classes, and the classes; or texts, and nothing."""
     tensor = classes
     while tensor.op.type == "Identity":
@@ -380,6 +394,7 @@ def _chosen(tf: Any, classes: Any) -> tuple[Any, Array]:
             names = names.op.inputs[0]
         if names.op.type == "Const":
             value = tf.make_ndarray(names.op.get_attr("value"))
-            if value.ndim == 1:
-                return tensor.op.inputs[1], value.astype(object)
-    return classes, np.empty(0, object)
+            places = tensor.op.inputs[1]
+            if value.ndim == 1 and places.dtype.name in ("int32", "int64"):
+                return places, tuple(value.tolist())
+    return classes, ()

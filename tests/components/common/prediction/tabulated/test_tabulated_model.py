@@ -14,7 +14,7 @@ from kfp_tabular.components.common.prediction.tabulated.tabulated_model import (
     TabulatedModel,
     TabulatedPiece,
 )
-from tests.components.common.prediction.tabulated.conftest import columns
+from tests.components.common.prediction.tabulated.conftest import CLASSES, columns
 
 WEIGHTS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
 
@@ -46,6 +46,15 @@ def network(tf, raw):
     return tf.nn.relu(wide @ WEIGHTS) @ np.arange(9.0, dtype=np.float32).reshape(3, 3)
 
 
+def members(tf, raw):
+    """Members that share a first layer, and differ in what follows it."""
+    random = np.random.default_rng(3)
+    shared = network(tf, raw)[:, None, :]
+    apart = tf.nn.relu(shared * random.normal(size=(4, 3)).astype(np.float32))
+    weights = random.normal(size=(4, 3, 2)).astype(np.float32)
+    return tf.reduce_mean(tf.einsum("bmw,mwu->bmu", apart, weights), axis=1)
+
+
 def steps(tf, raw):
     """Conditions on columns, like those of a tree."""
     scores, flags, buckets, ids, known = scaled(tf, raw)
@@ -67,6 +76,11 @@ def mixed(tf, raw):
 
 def assert_same(found, wanted, **tolerance):
     assert set(found) == set(wanted)
+    if "classes" in found:
+        names = CLASSES["binary" if found["probabilities"].shape[1] == 2 else "multiclass"]
+        found = found | {
+            "classes": np.array([name.encode() for name in names], object)[found["classes"]]
+        }
     for name, values in found.items():
         if values.dtype == object:
             assert values.tolist() == wanted[name].tolist()
@@ -80,7 +94,7 @@ def models(saved):
     return {
         "multiclass": saved(network, "multiclass"),
         "regression": saved(steps),
-        "binary": saved(lambda tf, raw: network(tf, raw)[:, :2], "binary"),
+        "binary": saved(members, "binary"),
     }
 
 
