@@ -270,13 +270,13 @@ def _predicted(
                 found.setdefault(name, []).append(values)
     if not found:
         return _nothing(scorer.model), failures
-    outputs: dict[str, np.ndarray[Any, Any] | Texts] = {
+    joined: dict[str, np.ndarray[Any, Any] | Texts] = {
         name: np.concatenate(parts) for name, parts in found.items()
     }
     if scorer.tables is not None and scorer.tables.classes:
         codes = np.concatenate(found[CLASSES]).astype(np.int32, copy=False)
-        outputs[CLASSES] = Texts(codes, scorer.tables.classes)
-    return outputs, failures
+        joined[CLASSES] = Texts(codes, scorer.tables.classes)
+    return joined, failures
 
 
 def _nothing(model: SavedModel) -> Outputs:
