@@ -33,8 +33,8 @@ _ROWS = 4_096
 """Rows of a call. What a few layers take and return then stays in a processor's cache."""
 _MOST_BYTES = 48 << 20
 """The size of a piece's tables."""
-_MOST_DISTINCT = 0.6
-"""The share of a block's rows: with more different values, too few come again."""
+_ROWS_TO_JUDGE = 65_536
+"""A piece with more different values than rows, by then, goes on without tables."""
 _PACKET = 64
 
 
@@ -262,7 +262,8 @@ class TabulatedPiece:
         self._model = model
         self._tables = model.tables
         self._used = np.zeros(len(self._tables), np.bool_)
-        self._is_first = self._is_growing = True
+        self._is_growing = True
+        self._rows = 0
 
     def answers(self, columns: Columns) -> dict[str, Array]:
         """Predict for columns, as `SavedModel.answers` does, but for classes: see `classes`.
@@ -275,11 +276,9 @@ class TabulatedPiece:
         if not rows or not (self._is_growing or self._used.any()):
             return self._plain(columns, rows)
         codes = [coded(columns[name]) for name in self._model.columns]
-        if self._is_first:
-            self._is_first = False
-            self._is_growing = max(len(each.distinct) for each in codes) <= _MOST_DISTINCT * rows
         if self._is_growing:
             self._add(codes)
+            self._judge(rows)
         places = self._places(codes)
         known = (places != UNKNOWN).all(axis=1)
         if known.all():
@@ -337,6 +336,13 @@ class TabulatedPiece:
             ]
         for places in found:
             self._used[places] = True
+
+    def _judge(self, rows: int) -> None:
+        """Give the tables up if values do not come again."""
+        before, self._rows = self._rows, self._rows + rows
+        if before < _ROWS_TO_JUDGE <= self._rows and int(self._used.sum()) > self._rows:
+            self._is_growing = False
+            self._used[:] = False
 
     def _places(self, codes: Sequence[Coded]) -> Array:
         """Return where each row's values are in the tables: int32 `[rows, columns]`."""

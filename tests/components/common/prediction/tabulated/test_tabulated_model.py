@@ -179,12 +179,18 @@ def test_few_values_fit(models, monkeypatch):
         assert len(tables.tables) <= 80
 
 
-def test_values_that_do_not_repeat_are_not_tabulated(models):
-    tables = TabulatedModel(models["multiclass"])
+def test_values_that_do_not_repeat_are_not_tabulated(models, monkeypatch):
+    model = models["multiclass"]
+    tables = TabulatedModel(model)
+    monkeypatch.setattr(tabulated_model, "_ROWS_TO_JUDGE", 250)
     piece = TabulatedPiece(tables)
-    piece.answers(columns(100, 0) | {"Fare": np.arange(100, dtype=np.float32)})
-    piece.answers(columns(100, 1))
-    assert not len(tables.tables)
+    for start in (0, 100, 200, 300, 400):
+        own = np.arange(start, start + 100, dtype=np.float32)
+        given_columns = columns(100, start) | {"Fare": own}
+        answers = piece.answers(given_columns)
+        assert_same(answers, model.answers(given_columns), atol=1e-6, rtol=1e-6)
+    assert len(tables.tables) < 400
+    assert not piece._used.any()
 
 
 def test_a_piece_gets_the_same_whatever_came_before_and_beside(models):
