@@ -44,7 +44,7 @@ from kfp_tabular.components.common.prediction.domain_rules import build_rules
 from kfp_tabular.components.common.prediction.instances import InstanceError
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
-from kfp_tabular.components.common.processing.pieces import Piece, numbered, total_rows
+from kfp_tabular.components.common.processing.pieces import Piece, numbered
 from kfp_tabular.components.common.registry import opened, resolve
 from kfp_tabular.components.common.storage import InputFile
 from kfp_tabular.components.data_ingestion import input_choice
@@ -56,7 +56,7 @@ _logger = logging.getLogger(__name__)
 _LIBRARIES = ("pyarrow", "numpy", "tensorflow")
 _MOST_REASONS = 5
 _MOST_LISTED_SOURCES = 50
-_LARGE_BYTES, _LARGE_ROWS = 24 << 20, 200_000
+_LARGE_BYTES, _MANY_PIECES = 24 << 20, 3
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,9 @@ def _checks(settings: BatchPredictionOptions, model: Path, spec: ModelSpec) -> C
 def _is_large(found: Sequence[InputFile], pieces: Sequence[Piece]) -> bool:
     """Return whether there are so many rows that tables of values pay for their preparation."""
     size = sum(file.size for file in found)
-    return size >= _LARGE_BYTES or total_rows(pieces) >= _LARGE_ROWS
+    # Columnar files hold more rows than their size shows.
+    is_columnar = any(piece.kind == "row-groups" for piece in pieces)
+    return size >= _LARGE_BYTES or len(pieces) >= (2 if is_columnar else _MANY_PIECES)
 
 
 def _check_baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> None:

@@ -134,8 +134,9 @@ def test_many_rows_are_answered_by_tables(
     data = tmp_path / "rows.csv"
     data.write_text(as_csv(rows))
     small_pieces(2_000, 6_000)
+    monkeypatch.setattr(predict, "_MANY_PIECES", 1_000)
     called = predicted(data, plain_model, tmp_path / "called")
-    monkeypatch.setattr(predict, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(predict, "_MANY_PIECES", 3)
     answered = []
     monkeypatch.setattr(
         TabulatedModel,
