@@ -187,8 +187,11 @@ def _effective_rows(exact: _Bins, drawn: _Bins) -> Floats:
     independent = share * (1 - share) / exact.rows
     with np.errstate(invalid="ignore", divide="ignore"):
         counted = exact.rows * np.minimum(independent / spread, 1)
-    # Where all rows have one class, nothing shows the spread: each group counts as one row.
+    # Where all rows of a bin have one class, nothing shows the spread: that of the other bins
+    # counts, or each group is one row.
     same = np.minimum(groups, exact.rows).astype(np.float64)
+    if spread.sum() > 0:
+        same = exact.rows * min(float(independent.sum() / spread.sum()), 1.0)
     effective: Floats = np.maximum(np.where(spread > 0, counted, same), 1)
     return effective
 

@@ -41,7 +41,10 @@ def comparison(document: Mapping[str, Any]) -> Iterable[Markup]:
     entities = document["entities"]
     sampled = "Both models answer the same rows, and the tests are paired."
     if entities is not None and entities["repeat"]:
-        sampled += f" All rows of one of {entities['count']:,} entities are resampled together."
+        sampled += (
+            f" Rows of one of {entities['count']:,} entities depend on each other: they are resampled "
+            "together, and DeLong's variance is by entity."
+        )
     yield html.note(sampled)
     if found["slices"]:
         yield from _slices(found)

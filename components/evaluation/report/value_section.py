@@ -59,11 +59,12 @@ def _chosen(document: Mapping[str, Any]) -> Iterable[Markup]:
     if choice is None:
         return
     same = choice["split"] == document["split"]
-    honest = "these rows, so its value here is too high" if same else "other rows than these"
+    told = "These are the same rows, so it looks worth more here than it is. " if same else ""
+    low, high = choice["as_good"]
     yield html.paragraph(
-        f"Training chose the decision threshold {choice['threshold']:.4g} by value on the "
-        f"{choice['rows']:,} rows of split {choice['split']!r}: {honest}. There a threshold of "
-        f"{choice['as_good'][0]:.3g} to {choice['as_good'][1]:.3g} may be as good."
+        f"Training chose the decision threshold {choice['threshold']:.4g} by value, on the "
+        f"{choice['rows']:,} rows of split {choice['split']!r}. {told}There, thresholds from "
+        f"{low:.3g} to {high:.3g} may be as good."
     )
 
 

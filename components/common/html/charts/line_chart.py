@@ -12,6 +12,7 @@ _MARKED_POINTS = 60  # beyond, points with tooltips crowd the line and swell the
 _DRAWN_POINTS = 1200
 _LARGEST_COUNT = 1e15  # beyond, every number is whole
 _HEIGHT = 270.0
+_MARK_WIDTH = 60.0  # of the name of a mark
 
 SQUARE = 380.0
 """The width of a chart with equal axes, in pixels."""
@@ -115,12 +116,17 @@ def _levels(
 
 def _marks(marks: Mapping[str, float], plot: svg.Plot, scale: Scale) -> list[str]:
     parts = []
-    for name, value in marks.items():
+    before, row = -_MARK_WIDTH, 0
+    for name, value in sorted(marks.items(), key=lambda mark: mark[1]):
         x = scale(value)
+        # Names of neighbors are below each other.
+        row = row + 1 if x - before < _MARK_WIDTH else 0
+        before = x
         parts.append(f"<path class='dash' d='{svg.path([(x, plot.top), (x, plot.bottom)])}'/>")
         right = x > (plot.left + plot.right) / 2
         at, anchor = (x - 5, "end") if right else (x + 5, "start")
-        parts.append(svg.text(at, plot.top + 10, name, anchor=anchor, css="halo al"))
+        down = plot.top + 10 + 14 * row
+        parts.append(svg.text(at, down, name, anchor=anchor, css="halo al"))
     return parts
 
 

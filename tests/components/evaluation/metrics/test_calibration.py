@@ -128,6 +128,14 @@ def test_a_cluster_without_spread_counts_as_one_row():
     assert alone.interval == pytest.approx(calibration.wilson(0, 200))
     assert together.interval == pytest.approx(calibration.wilson(0, 4))
 
+    # Beside a bin whose rows are of one class each, in fours, it is the spread of that bin.
+    owners = np.arange(rows) // 4
+    mixed = np.random.default_rng(0).random(rows)[owners] < 0.5
+    ranks.add((zeros, 4 + owners, mixed, np.full(rows, 0.6, np.float32)))
+    first, second = measured(ranks, clustered=True).bins
+    assert second.interval[1] - second.interval[0] > 0.2
+    assert first.interval == pytest.approx(calibration.wilson(0, 200 / 4), rel=0.3)
+
 
 @pytest.mark.parametrize(("rows", "power"), [(600, 1.0), (3000, 1.1), (3000, 1.6)])
 def test_the_interval_contains_the_true_error(rows, power):
