@@ -42,8 +42,8 @@ def comparison(document: Mapping[str, Any]) -> Iterable[Markup]:
     sampled = "Both models answer the same rows, and the tests are paired."
     if entities is not None and entities["repeat"]:
         sampled += (
-            f" Rows of one of {entities['count']:,} entities depend on each other: they are resampled "
-            "together, and DeLong's variance is by entity."
+            f" Rows of one of {entities['count']:,} entities depend on each other: they are "
+            "resampled together, and DeLong's variance is by entity."
         )
     yield html.note(sampled)
     if found["slices"]:
