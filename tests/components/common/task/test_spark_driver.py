@@ -2,25 +2,36 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from kfp_tabular.components.common import storage
+from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.kubernetes.client.resource_kinds import SPARK_APPLICATION
 from kfp_tabular.components.common.processing.spark import installation
 from kfp_tabular.components.common.spark_task import spark_application
 from kfp_tabular.components.common.spark_task.task_request import TaskRequest
 from kfp_tabular.components.common.task import task_process
-from tests import spark_cluster
+from kfp_tabular.components.data_ingestion import ingest
+from kfp_tabular.components.data_ingestion.options import IngestionOptions
+from kfp_tabular.components.evaluation import evaluate
+from kfp_tabular.components.evaluation.options import EvaluationOptions
+from kfp_tabular.components.feature_engineering import transform
+from kfp_tabular.components.feature_engineering.options import TransformOptions
+from tests import accumulator_laws, spark_cluster
 from tests.cluster.clusters import Cluster
 from tests.cluster.operators import Job, Operator
 from tests.components.common.spark_task.flavours import SPARK_FLAVOUR, runs
+from tests.components.feature_engineering import conftest as transform_cases
 
 COMPONENTS = '''
 from pathlib import Path
@@ -51,6 +62,7 @@ def validate_data(
     return size > 0
 '''
 DOCUMENT = {"engine": "spark", "master": "k8s", "executor_cores": 1}
+EVALUATED = (*("metrics", "classification_metrics", "golden_examples", "evaluation", "report"),)
 RUN = "0b6a3c1e-7f0f-4b53-9e5b-2f1f3f0a9d11"
 
 
@@ -246,43 +258,133 @@ def test_a_document_that_does_not_fit_needs_no_cluster(module: str, tmp_path: Pa
     assert "unknown key 'memry'. Did you mean 'memory'?" in done.stdout
 
 
-def test_a_whole_task_with_spark(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on one machine: the driver's Spark gets what was submitted, here `local[2]`."""
+def on_spark(
+    cluster: Cluster,
+    folder: Path,
+    component: str,
+    inputs: Mapping[str, Path],
+    *outputs: str,
+    **given: Any,
+) -> Path:
+    """Run a task in a SparkApplication, whose Spark is `local[2]`; return where its outputs are.
+
+    Args:
+        cluster: The cluster.
+        folder: What the task and the driver mount.
+        component: The task's component.
+        inputs: Its input artifacts.
+        outputs: The names of its output artifacts.
+        given: Its arguments.
+    """
+    root = f"{folder}/k8s/{RUN}"
+    volume = {"claim": "a", "mount_path": str(folder)}
+    properties = "spark.master=local[2]\nspark.app.name=taxi\nspark.driver.host=127.0.0.1\n"
+    script = runs(lambda job, pod: drive(job, pod, folder, properties))
+    task = executor_input(
+        folder / "k8s",
+        {name: {"artifacts": [{"name": name, "uri": str(path)}]} for name, path in inputs.items()},
+        artifacts(f"{root}/out", *outputs),
+        processing={**DOCUMENT, "kubernetes": {"volumes": [volume]}},
+        **given,
+    )
+    with Operator(cluster, SPARK_FLAVOUR, script).working():
+        done = start(cluster, component, task)
+    assert done.returncode == 0, done.stdout
+    assert "Spark k8s: started in" in done.stdout
+    assert len(cluster.admin.list(SPARK_APPLICATION)) == 1
+    return Path(root, "out")
+
+
+@pytest.fixture
+def spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark's own files, or the test is skipped."""
     spark_cluster.require()
     monkeypatch.setenv(installation.SPARK_HOME, str(installation.spark_home()))
+
+
+@pytest.mark.usefixtures("spark")
+def test_an_ingestion_with_spark(cluster: Cluster, tmp_path: Path) -> None:
     source = tmp_path / "taxi.csv"
     rows = (f"{number},{number % 7 * 0.5},{'ab'[number % 3 > 0]}" for number in range(3000))
     source.write_text("\n".join(["id,fare,kind", *rows, ""]))
+    here = ingest.IngestionRequest(
+        IngestionOptions(str(source)),
+        *(tmp_path / "here" / name for name in ("examples", "rejected", "summary")),
+    )
+    ingest.run(here)
+
     component = "kfp_tabular.components.data_ingestion.component:ingest_data"
     names = ("examples", "rejected_rows", "outline", "summary")
-    found = {}
-    for engine, processing in (
-        ("local", {}),
-        (
-            "k8s",
-            {
-                **DOCUMENT,
-                "kubernetes": {"volumes": [{"claim": "a", "mount_path": str(tmp_path)}]},
-            },
-        ),
-    ):
-        root = f"{tmp_path}/{engine}/{RUN}"
-        given = executor_input(
-            tmp_path / engine,
-            {},
-            artifacts(f"{root}/out", *names),
-            data_uri=str(source),
-            processing=processing,
-        )
-        properties = "spark.master=local[2]\nspark.app.name=taxi\nspark.driver.host=127.0.0.1\n"
-        script = runs(lambda job, pod, text=properties: drive(job, pod, tmp_path, text))
-        with Operator(cluster, SPARK_FLAVOUR, script).working():
-            done = start(cluster, component, given)
-        assert done.returncode == 0, done.stdout
-        if engine == "k8s":
-            assert "Spark k8s: started in" in done.stdout
-        found[engine] = Examples(Path(root, "out", "examples"))
-    assert found["k8s"].manifest.digest == found["local"].manifest.digest
-    assert len(cluster.admin.list(SPARK_APPLICATION)) == 1
+    made = on_spark(cluster, tmp_path, component, {}, *names, data_uri=str(source))
+
+    found = [Examples(path).manifest for path in (made / "examples", here.examples)]
+    assert found[0] is not None and found[1] is not None
+    assert found[0].digest == found[1].digest
+
+
+@pytest.mark.usefixtures("spark")
+def test_a_transform_with_spark(cluster: Cluster, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "fare": [number % 7 * 0.5 for number in range(900)],
+            "kind": ["abc"[number % 3] for number in range(900)],
+            "y": [number % 2 for number in range(900)],
+        }
+    )
+    examples = transform_cases.write_examples(tmp_path / "examples", {"train": table})
+    schema = transform_cases.write_schema(tmp_path / "schema", transform_cases.schema_of(table))
+    here = transform.TransformRequest(
+        TransformOptions(label="y"),
+        examples,
+        schema,
+        *(tmp_path / "here" / name for name in ("graph", "transformed", "summary")),
+    )
+    transform.run(here)
+
+    component = "kfp_tabular.components.feature_engineering.component:transform_features"
+    names = ("transform_graph", "transformed_examples", "summary")
+    inputs = {"examples": examples, "schema": schema}
+    made = on_spark(cluster, tmp_path, component, inputs, *names, label="y")
+
+    graphs = [lineage.read(path)["digest"] for path in (made / names[0], here.transform_graph)]
+    assert graphs[0] == graphs[1]
+    rows = [
+        [row for batch in Examples(path).batches("train") for row in batch.to_pylist()]
+        for path in (made / names[1], here.transformed_examples)
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.usefixtures("spark")
+def test_an_evaluation_with_spark(
+    cluster: Cluster,
+    tmp_path: Path,
+    data: SimpleNamespace,
+    export: Callable[[], Path],
+) -> None:
+    rows = {"train": data.binary_rows(300, seed=3), "test": data.binary_rows(900)}
+    examples = data.write(tmp_path / "examples", **rows)
+    options = {"bootstrap_samples": 100, "slice_columns": ["kind"], "explanations": False}
+    here = evaluate.EvaluationRequest(
+        examples=examples,
+        model=export(),
+        evaluation=tmp_path / "here" / "evaluation",
+        golden_examples=tmp_path / "here" / "golden",
+        report=tmp_path / "here" / "report.html",
+        options=EvaluationOptions(**options),
+    )
+    evaluate.run(here)
+    # The driver mounts the folder, and no other.
+    shutil.copytree(export(), tmp_path / "model")
+
+    component = "kfp_tabular.components.evaluation.component:evaluate_model"
+    inputs = {"examples": examples, "model": tmp_path / "model"}
+    made = on_spark(cluster, tmp_path, component, inputs, *EVALUATED, **options)
+
+    documents = [
+        json.loads((path / evaluate.EVALUATION_FILE).read_text())
+        for path in (made / "evaluation", here.evaluation)
+    ]
+    accumulator_laws.assert_same(*documents, 1e-9, 1e-15)
+    assert (made / "golden_examples" / "golden.json").is_file()
+    assert (made / "report").stat().st_size > 1_000
