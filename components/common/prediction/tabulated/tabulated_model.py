@@ -276,6 +276,10 @@ class TabulatedPiece:
         if not rows or not (self._is_growing or self._used.any()):
             return self._plain(columns, rows)
         codes = [coded(columns[name]) for name in self._model.columns]
+        if not self._rows and sum(len(each.distinct) for each in codes) > rows:
+            # Not even added: that takes as long as answers.
+            self._is_growing = False
+            return self._plain(columns, rows)
         if self._is_growing:
             self._add(codes)
             self._judge(rows)
