@@ -5,6 +5,7 @@ values are averages, over orders of the features, of what each one adds when it 
 it. With few features all coalitions are evaluated, and there is nothing to estimate.
 """
 
+import functools
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
@@ -57,8 +58,9 @@ class Coalitions:
         return pairs.mean(axis=1), errors
 
 
+@functools.lru_cache(maxsize=2)
 def coalitions(features: int, orders: int, seed: int) -> Coalitions:
-    """Return the coalitions to evaluate.
+    """Return the coalitions to evaluate. They are shared: do not change them.
 
     Args:
         features: The number of features, at least 1.

@@ -63,6 +63,7 @@ class Explanations:
         errors: Standard errors of sampled Shapley values, `[rows, features]`; else 0.
         gaps: How far the sum is from `predicted` less `baseline`, `[rows]`.
         by_gradients: Whether a row's attributions are integrated gradients, `[rows]`.
+        declared: The features that have a value in the baseline; the others are missing there.
     """
 
     features: tuple[str, ...]
@@ -73,6 +74,7 @@ class Explanations:
     errors: Floats
     gaps: Floats
     by_gradients: npt.NDArray[np.bool_]
+    declared: tuple[str, ...] = ()
 
     @property
     def methods(self) -> list[str]:
@@ -165,7 +167,17 @@ class Explainer:
             errors[left] = np.where(same, 0.0, errors[left])
             gaps[left] = np.abs(values[left].sum(axis=1) - (predicted - base)[left])
         names = tuple(entry.name for entry in rows.inputs)
-        return Explanations(names, explained, predicted, base, values, errors, gaps, by_gradients)
+        return Explanations(
+            names,
+            explained,
+            predicted,
+            base,
+            values,
+            errors,
+            gaps,
+            by_gradients,
+            rows.declared(),
+        )
 
     def _coalitions(self, settings: ExplanationSettings) -> Coalitions:
         features = len(self.spec.inputs)
@@ -197,9 +209,10 @@ def _orders(features: int) -> int:
 
 def _has_trees(spec: ModelSpec) -> bool:
     """Return whether a model has trees, so that it is a function of steps."""
-    members = spec.hyperparameters.get("members")
-    names = members if isinstance(members, Mapping) else {}
-    return spec.hyperparameters.get("model_type") == _TREES or _TREES in names
+    blend = spec.hyperparameters.get("blend")
+    weights = blend.get("weights") if isinstance(blend, Mapping) else None
+    members = weights if isinstance(weights, Mapping) else {}
+    return spec.hyperparameters.get("model_type") == _TREES or _TREES in members
 
 
 def _smooth_part(tf: Any, signature: Any, spec: ModelSpec) -> SmoothPart | None:
@@ -222,4 +235,5 @@ def _joined(parts: list[Explanations]) -> Explanations:
         joined("errors"),
         joined("gaps"),
         joined("by_gradients"),
+        parts[0].declared,
     )

@@ -23,6 +23,8 @@ probabilities, a share of the larger prediction for regression."""
 _STEPS = (16, 64, 256, 1024)
 _BATCH_ROWS = 4_096
 _CELLS = 4_000_000
+_MOST_CELLS = 30_000_000
+"""Features times numbers at the cut. A row's parts take so many numbers of eight bytes."""
 _SAME = 1e-5
 
 
@@ -60,6 +62,8 @@ def path_gradients(
     features = len(rows.inputs)
     values = np.zeros((len(rows), features))
     gaps = np.full(len(rows), np.inf)
+    if features * part.width > _MOST_CELLS:
+        return PathGradients(values, gaps)
     size = max(1, _batch_rows(part) // (features + 2))
     for start in range(0, len(rows), size):
         block = np.arange(start, min(start + size, len(rows)))

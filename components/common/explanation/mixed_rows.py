@@ -74,6 +74,14 @@ class MixedRows:
                 found[entry.input] = np.where(masks[:, place], values[rows], base)
         return found
 
+    def declared(self) -> tuple[str, ...]:
+        """Return the names of the features that are not missing in the baseline."""
+        return tuple(
+            entry.name
+            for entry in self.inputs
+            if not _is_missing(self.base[entry.input][0], entry.missing)
+        )
+
     def differs(self) -> npt.NDArray[np.bool_]:
         """Return whether each value is another one than the baseline's, `[rows, features]`."""
         return np.stack([self._differs(entry.input) for entry in self.inputs], axis=1)
@@ -87,6 +95,12 @@ class MixedRows:
         if values.dtype.kind == "f":
             found &= ~(np.isnan(values) & np.isnan(base))
         return np.asarray(found)
+
+
+def _is_missing(value: Any, marker: float | int | str) -> bool:
+    if isinstance(marker, str):
+        return bool(value == marker.encode("utf-8"))
+    return bool(value == marker or value != value)  # noqa: PLR0124  NaN marks missing numbers
 
 
 def as_columns(

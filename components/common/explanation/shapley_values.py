@@ -13,6 +13,7 @@ Answer = Callable[[Columns], Floats]
 """Returns the model's answers `[rows, classes]` (regression: one column) for raw columns."""
 
 _BATCH_ROWS = 16_384
+_CELLS = 4_000_000
 
 
 def answers(
@@ -31,8 +32,9 @@ def answers(
     """
     count = len(coalitions.masks)
     found = np.empty(len(rows) * count)
-    for start in range(0, len(found), _BATCH_ROWS):
-        cells = np.arange(start, min(start + _BATCH_ROWS, len(found)))
+    size = max(1, min(_BATCH_ROWS, _CELLS // coalitions.masks.shape[1]))
+    for start in range(0, len(found), size):
+        cells = np.arange(start, min(start + size, len(found)))
         row, coalition = np.divmod(cells, count)
         given = answer(rows.mixed(row, coalitions.masks[coalition]))
         found[cells] = given[np.arange(len(cells)), outputs[row]]

@@ -8,7 +8,7 @@ from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 
 
 class UnclearInputsError(Exception):
-    """The graph's inputs cannot be told apart."""
+    """The graph's inputs cannot be told apart, or its variables not made constants."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,20 @@ def flattened(signature: Any, spec: ModelSpec) -> FlatGraph:
         spec: The model's description.
 
     Raises:
-        UnclearInputsError: If the inputs are not those of the description.
+        UnclearInputsError: If the inputs are not those of the description, or TensorFlow cannot make
+            constants of the variables.
     """
+    from tensorflow.errors import OpError
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
-    # Inlines the calls of functions, too.
-    flat = convert_variables_to_constants_v2(signature)
+    try:
+        # Inlines the calls of functions, too.
+        flat = convert_variables_to_constants_v2(signature)
+    except (KeyError, NotImplementedError, ValueError, OpError) as error:
+        # As for some resources and loops in models of users.
+        raise UnclearInputsError(f"the graph cannot be converted: {error}") from error
     captured = {
         inner.name: value
         for inner, value in zip(

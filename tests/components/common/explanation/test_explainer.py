@@ -201,7 +201,11 @@ def test_trees_get_shapley_values(made):
 
 
 @pytest.mark.parametrize(
-    "hyperparameters", [{"model_type": "trees"}, {"model_type": "blend", "members": {"trees": 0.5}}]
+    "hyperparameters",
+    [
+        {"model_type": "trees"},
+        {"model_type": "blend", "blend": {"weights": {"trees": 0.5, "tabm": 0.5}}},
+    ],
 )
 def test_trees_and_blends_with_trees_have_no_gradients(made, hyperparameters):
     assert not network(made, **hyperparameters).has_gradients
@@ -251,6 +255,78 @@ def test_sampled_values_add_up_and_repeat(made, seed):
     one = explained(explainer, chosen, **{name: values[3:4] for name, values in given.items()})
     np.testing.assert_allclose(one.values[0], found.values[3], atol=1e-6)
     np.testing.assert_allclose(one.errors[0], found.errors[3], atol=1e-6)
+
+
+def test_sampled_values_are_off_by_about_their_stated_error(made):
+    explainer, names = many(made)
+    random = np.random.default_rng(4)
+    given = {name: random.normal(size=40) for name in names}
+    zero = dict.fromkeys(names, 0.0)
+    exact = explained(explainer, ExplanationSettings(zero, orders=4096), **given)
+    assert not exact.errors.any()
+    found = explained(explainer, ExplanationSettings(zero, orders=64, seed=1), **given)
+    stated = found.errors > 0
+    assert stated.mean() > 0.3
+    off = np.abs(found.values - exact.values)
+    # 31 degrees of freedom; a step that no order passed has no error, and hardly a value.
+    assert np.quantile(off[stated] / found.errors[stated], 0.95) < 2.6
+    assert np.sqrt(np.mean((off[stated] / found.errors[stated]) ** 2)) < 1.4
+
+
+def test_lists_in_texts_are_explained(made):
+    tf = made.tf
+    table = tf.Variable(np.random.default_rng(3).normal(size=(20, 2)).astype("f4"))
+
+    def function(tf, raw):
+        words = tf.strings.split(raw["Shop"], sep=";")
+        ids = tf.strings.to_hash_bucket_fast(words, 20)
+        means = tf.reduce_mean(tf.gather(table, ids), axis=1)
+        known = tf.where(tf.math.is_nan(means), 0.0, means)
+        return tf.tanh(tf.reduce_sum(known, axis=1) * raw["a"])
+
+    explainer = made(function, (*made.numbers("a"), SHOP), variables=[table])
+    shops = [b"red;round", b"", b"a;b;c;d"]
+    found = explained(explainer, ExplanationSettings({"a": 0.5}), a=[1.0, 1.0, 2.0], Shop=shops)
+    change = found.predicted - found.baseline
+    allowed = 1e-3 * np.maximum(np.abs(found.predicted), np.abs(found.baseline)) + 1e-6
+    assert (np.abs(found.values.sum(axis=1) - change) <= allowed).all()
+    assert found.values[1, 1] == 0
+
+
+def test_what_is_declared_of_the_baseline_is_said(made):
+    explainer = network(made)
+    given = ExplanationSettings({"a": 1.0, "b": None, "shop": "x", "hour": 0})
+    assert explained(explainer, given, **rows(2)).declared == ("a", "shop", "hour")
+    assert explained(explainer, ExplanationSettings(), **rows(300)).declared == ()
+
+
+def test_exact_values_are_those_of_shap(made):
+    shap = pytest.importorskip("shap")
+    explainer = made(steps, made.numbers("a", "b", "c"), model_type="trees")
+    zero = ExplanationSettings({"a": 0.0, "b": 0.0, "c": 0.0})
+    given = np.random.default_rng(6).normal(size=(8, 3))
+    found = explained(explainer, zero, **dict(zip("abc", given.T, strict=True)))
+
+    def answers(table):
+        return explained(explainer, zero, **dict(zip("abc", table.T, strict=True))).predicted
+
+    oracle = shap.explainers.Exact(answers, shap.maskers.Independent(np.zeros((1, 3))))
+    np.testing.assert_allclose(found.values, oracle(given).values, atol=1e-6)
+
+
+def test_sampled_values_are_those_of_shap(made):
+    shap = pytest.importorskip("shap")
+    explainer, names = many(made)
+    zero = ExplanationSettings(dict.fromkeys(names, 0.0))
+    given = np.random.default_rng(8).normal(size=(4, len(names)))
+    found = explained(explainer, zero, **dict(zip(names, given.T, strict=True)))
+
+    def answers(table):
+        return explained(explainer, zero, **dict(zip(names, table.T, strict=True))).predicted
+
+    oracle = shap.explainers.Exact(answers, shap.maskers.Independent(np.zeros((1, len(names)))))
+    off = np.abs(found.values - oracle(given).values)
+    assert (off <= 4 * found.errors + 1e-5).mean() > 0.95
 
 
 def test_the_baseline_is_missing_where_nothing_is_declared(made):

@@ -22,6 +22,7 @@ from kfp_tabular.components.training.input.shuffling import TrainingInput
 from kfp_tabular.components.training.training_record import TrainingRecord
 from kfp_tabular.components.training.trees import fit as tree_fit
 from kfp_tabular.components.training.worker import training_process
+from tests import explained_models
 
 SMALL = {"epochs": 3, "tree_count": 60, "tree_depth": 4}
 KINDS = ("binary", "multiclass", "regression")
@@ -145,12 +146,14 @@ def test_trees_alone(made, inputs, tmp_path, kind):
     else:
         losses = [entry["eval_log_loss"] for entry in record.history]
         assert record.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-4)
+    explained_models.check(tmp_path / "model", rows)
 
 
-def test_a_blend_that_was_asked_for(inputs, tmp_path):
+def test_a_blend_that_was_asked_for(made, inputs, tmp_path):
     record = training_process.run(inputs["binary"].settings(tmp_path, model_type="blend", **SMALL))
     assert record.facts["kept"] == "blend"
     assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "blend"
+    explained_models.check(tmp_path / "model", made.raw_rows(100, 7))
 
 
 def without_eval(made, inputs, tmp_path, kind="binary", rows=None):
