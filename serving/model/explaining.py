@@ -21,6 +21,8 @@ from kfp_tabular.serving.protocol.request_error import RequestError
 from kfp_tabular.serving.protocol.v1_explanations import ExplanationRequest
 
 _MOST_WAITING = 8
+_MOST_PREDICTIONS = 131_072
+"""A request's rows take no more predictions: 32 rows of 4,096, or fewer rows of a wide model."""
 
 
 class Explaining:
@@ -50,6 +52,24 @@ class Explaining:
             return await loop.run_in_executor(self._thread, _explained, explainer, request)
         finally:
             self._waiting -= 1
+
+
+def check_effort(explainer: Explainer, request: ExplanationRequest) -> None:
+    """Check that a request's rows do not take more predictions than one may.
+
+    Raises:
+        RequestError: If they do.
+    """
+    rows = len(next(iter(request.arrays.values())))
+    each = explainer.evaluations(ExplanationSettings())
+    most = max(1, _MOST_PREDICTIONS // each)
+    if rows > most:
+        raise RequestError(
+            f"the request has {rows} rows, and explaining one takes {each} predictions of this "
+            f"model; this server explains {most} in a request; split the request.",
+            status=413,
+            reason="size",
+        )
 
 
 def _explained(explainer: Explainer, request: ExplanationRequest) -> Explanations:

@@ -12,11 +12,11 @@ from kserve.metrics import PREDICT_HIST_TIME, get_labels
 from kserve.model import BaseKServeModel
 
 from kfp_tabular.components.common.artifacts.model_document import CLASSES
-from kfp_tabular.components.common.explanation.explainer import Explanations
+from kfp_tabular.components.common.explanation.explainer import Explainer, Explanations
 from kfp_tabular.serving.metrics.bound_reports import RepeatedWarning
 from kfp_tabular.serving.metrics.instruments import Metrics, ModelIdentity
 from kfp_tabular.serving.model.domain_rules import check_domains
-from kfp_tabular.serving.model.explaining import Explaining
+from kfp_tabular.serving.model.explaining import Explaining, check_effort
 from kfp_tabular.serving.model.large_requests import Hold
 from kfp_tabular.serving.model.loaded_version import LoadedVersion
 from kfp_tabular.serving.model.overload import OverloadedError
@@ -207,7 +207,7 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
                 hold,
                 size,
                 _SMALL_BODY_BYTES,
-                partial(self._decode_explained, decode, loaded.predictor),
+                partial(self._decode_explained, decode, loaded.predictor, explainer),
             )
             try:
                 found = await self._explaining.explain(explainer, request)
@@ -239,9 +239,13 @@ class ServedModel(BaseKServeModel):  # type: ignore[misc]  # kserve has no types
         return arrays
 
     def _decode_explained(
-        self, decode: Callable[[ModelInterface], ExplanationRequest], predictor: Predictor
+        self,
+        decode: Callable[[ModelInterface], ExplanationRequest],
+        predictor: Predictor,
+        explainer: Explainer,
     ) -> ExplanationRequest:
         request = decode(self._interface(predictor))
+        check_effort(explainer, request)
         self._check_domains(request.arrays, predictor)
         return request
 

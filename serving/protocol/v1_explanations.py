@@ -69,7 +69,8 @@ def encode(found: Explanations, spec: ModelSpec, version: str) -> dict[str, Any]
         `explanations`, an object per instance: the `class` whose probability is explained (of a
         classifier), the model's `value` for it, that of the baseline, `attributions` by feature,
         which add up to the difference but for `gap`, and the `method`; for sampled Shapley values
-        their `standard_errors`.
+        their `standard_errors`. `baseline` names the features that have a value in the baseline
+        (`declared`) and those that are `missing` there, without values, which may be personal.
 
     Example:
         >>> import numpy as np
@@ -77,11 +78,13 @@ def encode(found: Explanations, spec: ModelSpec, version: str) -> dict[str, Any]
         >>> one = np.array([[2.5]])
         >>> found = Explanations(
         ...     ("km",), np.array([0]), np.array([9.5]), np.array([7.0]), one, one * 0,
-        ...     np.array([0.0]), np.array([True]),
+        ...     np.array([0.0]), np.array([True]), ("km",),
         ... )
         >>> encode(found, spec, "3")["explanations"]
         [{'value': 9.5, 'baseline_value': 7.0, 'attributions': {'km': 2.5},
         'method': 'integrated_gradients', 'gap': 0.0}]
+        >>> encode(found, spec, "3")["baseline"]
+        {'declared': ['km'], 'missing': []}
     """
     explanations = []
     for row, method in enumerate(found.methods):
@@ -97,4 +100,12 @@ def encode(found: Explanations, spec: ModelSpec, version: str) -> dict[str, Any]
         if errors.any():
             entry["standard_errors"] = dict(zip(found.features, errors.tolist(), strict=True))
         explanations.append(entry)
-    return {"explanations": explanations, "model_version": version}
+    declared = set(found.declared)
+    return {
+        "explanations": explanations,
+        "baseline": {
+            "declared": list(found.declared),
+            "missing": [name for name in found.features if name not in declared],
+        },
+        "model_version": version,
+    }

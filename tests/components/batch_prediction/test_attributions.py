@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.processing import engines
 from tests.components.batch_prediction.conftest import predicted
+from tests.components.batch_prediction.test_predict import as_csv, some_rows
 
 TEXT = """id,amount,kind,rooms,sold on
 a,50,flat,3,31/12/2023
@@ -56,6 +58,20 @@ def test_what_is_not_named_is_missing_in_the_baseline(data, regression, tmp_path
     assert [row["attribution_baseline"] for row in found["rows"]] == [250, 250, 250]
     expected = [[500, 0, 300, -250], [0, 1000, 0, 0], [-200, 0, 700, -250]]
     np.testing.assert_allclose([shares(row) for row in found["rows"]], expected, atol=0.5)
+
+
+def test_attributions_on_beam_are_those_of_threads(small_pieces, model, tmp_path):
+    small_pieces(2_000, 4_000)
+    data = tmp_path / "rows.csv"
+    data.write_text(as_csv(some_rows(300)))
+    here = explained(data, model, tmp_path / "here", attribution_baseline=BASELINE)
+    with engines.opened({"engine": "beam"}) as beam:
+        there = explained(
+            data, model, tmp_path / "there", engine=beam.engine, attribution_baseline=BASELINE
+        )
+    assert there["result"].pieces > 1
+    assert there["rows"] == here["rows"]
+    assert any(row["attribution_amount"] for row in here["rows"])
 
 
 def test_without_the_option_nothing_changes(data, model, tmp_path):

@@ -72,6 +72,72 @@ def test_a_bad_baseline_is_refused_without_its_value(client, baseline, said):
     assert SECRET not in answer.text
 
 
+def test_the_answer_says_what_the_baseline_declares(client):
+    found = explain(client, baseline={"hour": 3, "amount": None, "商户": "x"}).json()["baseline"]
+    assert found == {"declared": ["hour", "商户"], "missing": ["amount", "Straße & Nr.", "rate"]}
+    assert explain(client).json()["baseline"]["declared"] == []
+
+
+ONE = {"amount": 1, "商户": "x"}
+HOSTILE = {
+    "not JSON": (b"{", 400, "not valid JSON"),
+    "no bytes": (b"", 400, "not valid JSON"),
+    "a list": ([ONE], 400, "expected a JSON object with 'instances'"),
+    "no instances": ({"baseline": {}}, 400, "an object without 'instances'"),
+    "instances of text": ({"instances": "x"}, 400, "'instances': expected a list"),
+    "nothing": ({"instances": []}, 400, "'instances' is empty"),
+    "a row of numbers": ({"instances": [[1, 2]]}, 400, "instance 0: "),
+    "an unknown feature": ({"instances": [{**ONE, "amuont": 1}]}, 400, "instance 0: "),
+    "a missing feature": ({"instances": [{"amount": 1}]}, 400, "instance 0: "),
+    "the wrong type": ({"instances": [ONE, {**ONE, "hour": [SECRET]}]}, 400, "instance 1: "),
+    "a baseline of null": ({"instances": [ONE], "baseline": None}, 400, "'baseline': expected"),
+    "a nested baseline": (
+        {"instances": [ONE], "baseline": {"hour": {"a": SECRET}}},
+        400,
+        "baseline: feature 'hour'",
+    ),
+    "a row too many": ({"instances": [ONE] * 33}, 413, "33 rows, this server accepts 32"),
+    "many rows too many": ({"instances": [ONE] * 700}, 413, ""),
+    "many values": (b'{"instances": [' + b"[]," * 6000 + b"[]]}", 413, ""),
+    "a large body": ({"instances": [{**ONE, "商户": "x" * 30_000}]}, 413, ""),
+    "a deep baseline": (
+        b'{"instances": [], "baseline": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        400,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_a_request_that_cannot_be_explained_gets_one_short_line(client, body):
+    content, status, said = HOSTILE[body]
+    sent = {"content": content} if isinstance(content, bytes) else {"json": content}
+    answer = client("binary", explains=True).post(EXPLAIN, **sent)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert said in error
+    assert len(error) < 300
+    assert "\n" not in error
+    assert SECRET not in error
+
+
+def test_rows_of_a_wide_model_are_bounded_by_the_predictions_that_they_take():
+    from types import SimpleNamespace
+
+    from kfp_tabular.serving.model.explaining import check_effort
+    from kfp_tabular.serving.protocol.request_error import RequestError
+    from kfp_tabular.serving.protocol.v1_explanations import ExplanationRequest
+
+    wide = SimpleNamespace(evaluations=lambda _: 40_000)
+    check_effort(wide, ExplanationRequest({"a": [0] * 3}, {}))
+    with pytest.raises(RequestError, match="takes 40000 predictions .* explains 3 in a request"):
+        check_effort(wide, ExplanationRequest({"a": [0] * 4}, {}))
+    # The rows that are accepted by default are no more than a usual model's explanations take.
+    check_effort(
+        SimpleNamespace(evaluations=lambda _: 4096), ExplanationRequest({"a": [0] * 32}, {})
+    )
+
+
 def test_rows_are_bounded(client):
     answer = explain(client, instances=ROWS * 17)
     assert answer.status_code == 413
