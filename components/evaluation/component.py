@@ -17,6 +17,7 @@ def evaluate_model(
     golden_examples: dsl.Output[dsl.Artifact],
     evaluation: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
+    model_card: dsl.Output[dsl.HTML],
     baseline_model: dsl.Input[dsl.Model] = None,
     baseline: str = "",
     baseline_model_uri: str = "",
@@ -79,6 +80,9 @@ def evaluate_model(
             `deploy_model` compares the deployed model with them.
         evaluation: `evaluation.json` with all measurements, and the model card.
         report: A page with curves, slices, and why the model is blessed or not.
+        model_card: A page on the model for its users: what it is, what it was measured on, what it
+            relies on, one prediction explained, and its limits. `evaluation` has it as Markdown,
+            too.
         baseline_model: A model to compare with, on the same rows.
         baseline: The registered model to compare with: `champion` or another alias of
             `model_name`, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Without a champion yet,
@@ -107,7 +111,8 @@ def evaluate_model(
         max_slices: The most slices that are measured in all, the largest ones; 1 to 1000.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
         explanations: Whether to measure what the model has learned: the importance of its inputs,
-            and how its answers depend on the most important ones.
+            how its answers depend on the most important ones, and why it answers one row as it
+            does; the model card shows that row's values.
         explanation_rows: Rows on which importance is measured, a random sample; at most 100,000. 0
             chooses them, so that explaining costs a small share of evaluation; models with many
             inputs are then compared on fewer rows first.
@@ -127,7 +132,8 @@ def evaluate_model(
             {"max_gap": 0.1}}`, also with `column`.
         intended_use: What the model is for and what it is not for, as text for the model card.
         seed: Seed of the resampling and of the shuffles.
-        model_name: The registered model that an alias in `baseline` belongs to.
+        model_name: The model's name on its card, and the registered model that an alias in
+            `baseline` belongs to.
         tracking_uri: The registry of models: an MLflow server (`http://`), a file
             (`sqlite:///...`), Kubeflow's Model Registry (`model-registry+http://`), or `none`.
             Empty: that of `MLFLOW_TRACKING_URI`, or of the local run; on a cluster without it none.
@@ -163,6 +169,7 @@ def evaluate_model(
         golden_examples=Path(golden_examples.path),
         report=Path(report.path),
         baseline_model=None if baseline_model is None else Path(baseline_model.path),
+        card=Path(model_card.path),
         options=options.build(EvaluationOptions, locals()),
     )
     with reported_to_user(), engines.opened(processing, "evaluate-model") as opened:

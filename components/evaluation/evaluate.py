@@ -18,6 +18,7 @@ from kfp_tabular.components.common.artifacts.findings import Finding, Findings
 from kfp_tabular.components.common.artifacts.golden_examples import GoldenExamples
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation.explainer import Explainer
 from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
 from kfp_tabular.components.common.prediction import predicted_batches, saved_model
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
@@ -29,7 +30,7 @@ from kfp_tabular.components.evaluation import baseline, model_findings, slices
 from kfp_tabular.components.evaluation.blessing import Bounds
 from kfp_tabular.components.evaluation.comparison import entities
 from kfp_tabular.components.evaluation.counting import CountingPlan, EvaluationFold, count
-from kfp_tabular.components.evaluation.explanations import effort, explain
+from kfp_tabular.components.evaluation.explanations import effort, explain, worked_example
 from kfp_tabular.components.evaluation.explanations.model_answers import ModelAnswers
 from kfp_tabular.components.evaluation.explanations.row_sample import SampledRows
 from kfp_tabular.components.evaluation.explanations.thresholds import ErrorCosts
@@ -61,6 +62,7 @@ class EvaluationRequest:
         golden_examples: The directory to write `golden.json` into.
         report: The HTML page to write.
         baseline_model: Directory of a model artifact to compare with, or None.
+        card: The HTML page of the model card to write, besides that in `evaluation`; None for none.
         options: The arguments of the component.
     """
 
@@ -70,6 +72,7 @@ class EvaluationRequest:
     golden_examples: Path
     report: Path
     baseline_model: Path | None = None
+    card: Path | None = None
     options: EvaluationOptions = field(default_factory=EvaluationOptions)
 
 
@@ -142,6 +145,8 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
         reader = predicted_batches.reader(examples, paths, columns)
         # Loaded before threads start, which would load it once each.
         model = saved_model.loaded(request.model)
+        # Before threads predict, too: it replaces functions of the graph.
+        explainer = _explainer(model) if given.explanations else None
         tally = count(examples, split, reader, plan, engine, f"evaluated split {split!r}")
         document = evaluation_document.build(
             tally,
@@ -157,7 +162,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
         )
         if given.explanations:
             document |= _explained(
-                tally.explained, model, planned, given.seed, document["findings"]
+                tally.explained, model, explainer, planned, given.seed, document["findings"]
             )
         for entry in document["findings"]:
             found.add(Finding(**entry))
@@ -206,20 +211,32 @@ def choose_split(examples: Examples, split: str) -> str:
     )
 
 
+def _explainer(model: SavedModel) -> Explainer | None:
+    """Return what explains single predictions; None for a model with too many inputs."""
+    if len(model.spec.inputs) > worked_example.MOST_INPUTS:
+        return None
+    return Explainer(model.tensorflow, model.graph, model.spec)
+
+
 def _explained(
     rows: SampledRows,
     model: SavedModel,
+    explainer: Explainer | None,
     planned: effort.Effort,
     seed: int,
     findings: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what is explained of the model, and the findings with those that it adds."""
     started = time.monotonic()
-    explained = explain.explain(rows, model.spec, ModelAnswers(model), planned, seed)
+    predict = ModelAnswers(model)
+    explained = explain.explain(rows, model.spec, predict, planned, seed)
+    example = worked_example.make(rows, explainer, predict)
+    found = [*explained.findings, *example.findings]
     _logger.info("explained the model in %.1f s", time.monotonic() - started)
     return {
         **explained.document,
-        "findings": [*findings, *(asdict(finding) for finding in explained.findings)],
+        "example": example.document,
+        "findings": [*findings, *(asdict(finding) for finding in found)],
     }
 
 
@@ -247,12 +264,18 @@ def _train_metric(
 
 
 def _write_card(directory: Path, request: EvaluationRequest, document: Mapping[str, Any]) -> None:
-    spec = ModelSpec.load(request.model)
-    rows = lineage.read(request.model).get("rows", {})
-    title = f"Model card: {spec.label}"
-    parts = model_card.sections(document, spec, rows, request.options.intended_use)
-    files.write_text(directory / model_card.HTML_FILE, model_card.page(title, parts))
-    files.write_text(directory / model_card.MARKDOWN_FILE, model_card.markdown(title, parts))
+    card = model_card.build(
+        document,
+        ModelSpec.load(request.model),
+        rows=lineage.read(request.model).get("rows", {}),
+        model_name=request.options.model_name,
+        intended_use=request.options.intended_use,
+    )
+    page = card.page()
+    files.write_text(directory / model_card.HTML_FILE, page)
+    files.write_text(directory / model_card.MARKDOWN_FILE, card.markdown())
+    if request.card is not None:
+        files.write_text(request.card, page)
 
 
 def _write(

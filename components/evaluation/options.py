@@ -82,8 +82,9 @@ class EvaluationOptions:
     )
     explanations: bool = option(
         True,
-        """Whether to measure what the model has learned: the importance of its inputs, and how its
-        answers depend on the most important ones.""",
+        """Whether to measure what the model has learned: the importance of its inputs, how its
+        answers depend on the most important ones, and why it answers one row as it does; the model
+        card shows that row's values.""",
     )
     explanation_rows: int = option(
         0,
@@ -125,7 +126,9 @@ class EvaluationOptions:
     )
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
     model_name: str = option(
-        "model", "The registered model that an alias in `baseline` belongs to."
+        "model",
+        """The model's name on its card, and the registered model that an alias in `baseline`
+        belongs to.""",
     )
     tracking_uri: str = option("", TRACKING_URI)
     processing: Mapping[str, Any] = processing_option()

@@ -9,6 +9,7 @@ from kfp_tabular.components.common.tracking import Address, open_tracker, run_ar
 from kfp_tabular.components.common.tracking.patience import SECONDS
 from kfp_tabular.components.common.tracking.record import RunToRecord, Status
 from kfp_tabular.pipelines.local.execution.task_outputs import TaskOutputs
+from kfp_tabular.pipelines.local.report.run_pages import MODEL_CARD
 from kfp_tabular.pipelines.local.report.run_summary import RunStatus, RunSummary
 from kfp_tabular.pipelines.task_findings import TaskFinding
 
@@ -136,7 +137,12 @@ def _tags(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 def _pages(outputs: Mapping[str, TaskOutputs]) -> Iterator[tuple[str, Path]]:
     for task, found in outputs.items():
-        pages = [artifact for artifact in found.artifacts.values() if artifact.type == "HTML"]
+        pages = [
+            artifact
+            for artifact in found.artifacts.values()
+            # `gather` records the card, from the evaluation.
+            if artifact.type == "HTML" and artifact.name != MODEL_CARD
+        ]
         for page in pages:
             suffix = "" if len(pages) == 1 else f"-{page.name}"
             yield f"pages/{task}{suffix}.html", page.path

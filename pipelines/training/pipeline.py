@@ -312,7 +312,8 @@ def training_pipeline(
             Accepted findings become notes.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
         explanations: Whether to measure what the model has learned: the importance of its inputs,
-            and how its answers depend on the most important ones.
+            how its answers depend on the most important ones, and why it answers one row as it
+            does; the model card shows that row's values.
         explanation_rows: Rows on which importance is measured, a random sample; at most 100,000. 0
             chooses them, so that explaining costs a small share of evaluation; models with many
             inputs are then compared on fewer rows first.

@@ -17,6 +17,9 @@ LABEL_TRANSFORMS = ("none", "log", "rank")
 NETWORK_TYPES = ("linear", "dnn", "wide_and_deep", "dcn_v2", "tabm")
 """The model types that are trained by gradient descent."""
 
+AUTOMATIC = "automatic"
+"""What is shown instead of a value that training chooses."""
+
 AUTO, BLEND, TREES = "auto", "blend", "trees"
 AUTO_NETWORK = "tabm"
 """The network that `auto` and `blend` train."""
@@ -41,6 +44,20 @@ _LEFT_TO_TRAINING = frozenset(
     )
 )
 """Hyperparameters that training chooses if they are 0 or empty."""
+
+
+def shown(name: str, value: object) -> object:
+    """Return the value of a hyperparameter to show: `automatic` where training chooses it.
+
+    Args:
+        name: Its name; one that is unknown here keeps its value.
+        value: Its value, as `model.json` records it.
+
+    Example:
+        >>> shown("tree_count", 0), shown("l2", 0.0)
+        ('automatic', 0.0)
+    """
+    return AUTOMATIC if name in _LEFT_TO_TRAINING and not value else value
 
 
 def layer_widths(text: str) -> list[int]:
@@ -200,16 +217,13 @@ class Hyperparameters(BasicHyperparameters):
         )
 
     def described(self) -> dict[str, object]:
-        """Return the values to show by name: `chosen by training` where 0 or nothing leaves it so.
+        """Return the values to show by name: `automatic` where 0 or nothing leaves it to training.
 
         Example:
             >>> Hyperparameters(l2=0.0).described()["learning_rate"]
-            'chosen by training'
+            'automatic'
         """
-        return {
-            name: "chosen by training" if name in _LEFT_TO_TRAINING and not value else value
-            for name, value in asdict(self).items()
-        }
+        return {name: shown(name, value) for name, value in asdict(self).items()}
 
     def updated(self, values: Mapping[str, Any]) -> "Hyperparameters":
         """Return these hyperparameters with some replaced.

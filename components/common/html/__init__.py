@@ -34,6 +34,8 @@ from kfp_tabular.components.common.html.charts import (
     interval_bars,
     line_chart,
     parallel_coordinates,
+    signed,
+    waterfall,
 )
 from kfp_tabular.components.common.html.markup import (
     Figure,
@@ -82,6 +84,8 @@ __all__ = [
     "paragraph",
     "parallel_coordinates",
     "row",
+    "signed",
     "table",
+    "waterfall",
     "within_run",
 ]

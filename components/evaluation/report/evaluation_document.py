@@ -133,6 +133,10 @@ def build(
           `missing` (null, or `share` of the rows and `means`), `lines` of single rows for the
           first answer, `shares` of the categories, `histogram` (`edges`, `counts`) of the values
           along the grid, `other` (share of rows beyond the grid), `rows`
+        - `example`: null, or one row explained: its `label`, the `class` whose probability is
+          explained (null in regression), `value` and `baseline_value` (the model's answers to the
+          row and to a typical one), `method`, `gap`, and `features`, the strongest first: `name`,
+          `value`, `baseline`, `attribution` and its standard `error`
     """
     spec = tally.spec
     weights = bootstrap.weights(samples, seed)

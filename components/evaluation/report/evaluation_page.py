@@ -62,6 +62,7 @@ def _about(document: Mapping[str, Any]) -> Markup:
     left_out = document["rows_left_out"]
     rows = [
         ("model", document["model"]["digest"]),
+        ("its card", "the output model_card"),
         ("split", document["split"]),
         ("rows", document["rows"]),
         ("rows without a label, left out", left_out["without_label"]),

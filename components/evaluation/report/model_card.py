@@ -4,21 +4,33 @@ The parts follow Mitchell et al., "Model Cards for Model Reporting" (2019). Ever
 `evaluation.json`, `model.json` and the lineage; only the intended use is text of the user's own.
 """
 
+import datetime
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.artifacts import hyperparameters
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.common.html import Section
+from kfp_tabular.components.common.html import Markup, Section
+from kfp_tabular.components.common.values.time_text import PER_SECOND
 from kfp_tabular.components.evaluation.report import metric_names
 
 HTML_FILE, MARKDOWN_FILE = "model_card.html", "model_card.md"
 
 _MOST_ROWS = 30
+_DRAWN_INPUTS = 12
+_BAR_CELLS = 12
 _ASIDE = ("calibration", "blend", "threshold_choice")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_DAY = 86_400
+_FAR = 6e10  # seconds; about the years 70 and 3870
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
+_METHODS = {
+    "integrated_gradients": "integrated gradients",
+    "shapley_values": "Shapley values",
+}
 
 
 @dataclass(frozen=True)
@@ -30,28 +42,93 @@ class CardSection:
         texts: Its paragraphs.
         headers: The headers of its table.
         rows: The rows of its table; empty for none.
+        chart: The page's chart of the rows; the table is folded below it.
+        bars: A bar of text for each row, which Markdown has instead of the chart.
     """
 
     title: str
     texts: Sequence[str] = ()
     headers: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    chart: Markup | None = None
+    bars: Sequence[str] = ()
 
 
-def sections(
-    document: Mapping[str, Any], spec: ModelSpec, rows: Mapping[str, int], intended_use: str
-) -> list[CardSection]:
-    """Return the sections of the card.
+@dataclass(frozen=True)
+class ModelCard:
+    """A model card.
+
+    Attributes:
+        title: Its title, with the model's name.
+        subtitle: What the model predicts.
+        sections: Its sections.
+    """
+
+    title: str
+    subtitle: str
+    sections: Sequence[CardSection]
+
+    def page(self) -> str:
+        """Return the card as HTML."""
+        parts = [Section(part.title, tuple(_blocks(part))) for part in self.sections]
+        return html.page(self.title, parts, subtitle=self.subtitle)
+
+    def markdown(self) -> str:
+        r"""Return the card as Markdown.
+
+        Example:
+            >>> part = CardSection("Use", ["For *us*."], ("a", "b"), [("1", "x|y")])
+            >>> print(ModelCard("Card", "binary model", [part]).markdown())
+            # Card
+            <BLANKLINE>
+            binary model
+            <BLANKLINE>
+            ## Use
+            <BLANKLINE>
+            For \*us\*.
+            <BLANKLINE>
+            | a | b |
+            | --- | --- |
+            | 1 | x\|y |
+            <BLANKLINE>
+        """
+        lines = [f"# {_plain(self.title)}", "", _plain(self.subtitle), ""]
+        for part in self.sections:
+            lines += [f"## {_plain(part.title)}", ""]
+            for text in part.texts:
+                lines += [_plain(text), ""]
+            if part.rows:
+                bars = [[bar] for bar in part.bars] or [[] for _ in part.rows]
+                headers = [*part.headers, *([""] if part.bars else [])]
+                lines.append(_line(headers))
+                lines.append(_line(["---"] * len(headers), escape=False))
+                rows = zip(part.rows, bars, strict=True)
+                lines += [_line([*row, *bar]) for row, bar in rows]
+                lines.append("")
+        return "\n".join(lines)
+
+
+def build(
+    document: Mapping[str, Any],
+    spec: ModelSpec,
+    *,
+    rows: Mapping[str, int],
+    model_name: str,
+    intended_use: str,
+) -> ModelCard:
+    """Return the card of a model.
 
     Args:
         document: The content of `evaluation.json`.
         spec: The model's description.
         rows: The rows of the splits that it was trained on, from its lineage.
+        model_name: The model's name.
         intended_use: What the model is for, in the user's words.
     """
+    limits = [entry["message"] for entry in document["findings"]]
     found = [
         CardSection("Intended use", [intended_use or "Not stated (option intended_use)."]),
-        CardSection("Model", headers=("", ""), rows=list(_model(document, spec))),
+        CardSection("Model", headers=("", ""), rows=list(_model(document, spec, model_name))),
         CardSection("Data", headers=("", ""), rows=list(_data(document, rows))),
         CardSection(
             "Inputs",
@@ -65,61 +142,30 @@ def sections(
         _slices(document),
         _fairness(document),
         _importance(document),
+        _example(document, spec),
         CardSection("Verdict", [document["why"]]),
-        CardSection("Limits", [entry["message"] for entry in document["findings"]]),
+        CardSection("Limits", limits or ["The evaluation found nothing to warn of."]),
     ]
-    if not document["findings"]:
-        found[-1] = CardSection("Limits", ["The evaluation found nothing to warn of."])
-    return [section for section in found if section.texts or section.rows]
-
-
-def page(title: str, parts: Sequence[CardSection]) -> str:
-    """Return the card as HTML."""
-    return html.page(
-        title,
-        [
-            Section(
-                part.title,
-                (
-                    *(html.paragraph(text) for text in part.texts),
-                    *((html.table(part.headers, part.rows),) if part.rows else ()),
-                ),
-            )
-            for part in parts
-        ],
+    return ModelCard(
+        f"Model card: {model_name}",
+        f"predicts {spec.label}, {spec.task}",
+        [section for section in found if section.texts or section.rows],
     )
 
 
-def markdown(title: str, parts: Sequence[CardSection]) -> str:
-    r"""Return the card as Markdown.
-
-    Example:
-        >>> print(markdown("Card", [CardSection("Use", ["For *us*."], ("a", "b"), [("1", "x|y")])]))
-        # Card
-        <BLANKLINE>
-        ## Use
-        <BLANKLINE>
-        For \*us\*.
-        <BLANKLINE>
-        | a | b |
-        | --- | --- |
-        | 1 | x\|y |
-        <BLANKLINE>
-    """
-    lines = [f"# {_plain(title)}", ""]
-    for part in parts:
-        lines += [f"## {_plain(part.title)}", ""]
-        for text in part.texts:
-            lines += [_plain(text), ""]
-        if part.rows:
-            lines.append(_line(part.headers))
-            lines.append(_line(["---"] * len(part.headers), escape=False))
-            lines += [_line(row) for row in part.rows]
-            lines.append("")
-    return "\n".join(lines)
+def _blocks(part: CardSection) -> Iterable[Markup]:
+    yield from (html.paragraph(text) for text in part.texts)
+    if part.chart is not None:
+        yield part.chart
+    if part.rows:
+        table = html.table(part.headers, part.rows)
+        yield html.details("As a table", table) if part.chart is not None else table
 
 
-def _model(document: Mapping[str, Any], spec: ModelSpec) -> Iterable[tuple[str, str]]:
+def _model(
+    document: Mapping[str, Any], spec: ModelSpec, model_name: str
+) -> Iterable[tuple[str, str]]:
+    yield "name", model_name
     yield "digest", document["model"]["digest"]
     yield "task", spec.task
     yield "label", spec.label
@@ -135,7 +181,7 @@ def _model(document: Mapping[str, Any], spec: ModelSpec) -> Iterable[tuple[str, 
     yield "schema", spec.schema_digest
     for name, value in spec.hyperparameters.items():
         if name not in _ASIDE:
-            yield name, str(value)
+            yield name, str(hyperparameters.shown(name, value))
     for name, version in spec.versions.items():
         yield f"version of {name}", str(version)
 
@@ -198,15 +244,144 @@ def _fairness(document: Mapping[str, Any]) -> CardSection:
 
 
 def _importance(document: Mapping[str, Any]) -> CardSection:
-    rows = document.get("importance", [])[:_MOST_ROWS]
+    entries = document.get("importance", [])[:_MOST_ROWS]
+    title = "What the model relies on"
+    if not entries:
+        return CardSection(title)
+    drawn = entries[:_DRAWN_INPUTS]
+    score = metric_names.label(document["explained"]["score"])
+    chart = html.interval_bars(
+        [entry["name"] for entry in drawn],
+        [entry["mean"] for entry in drawn],
+        [entry["interval"] for entry in drawn],
+        x_label=f"increase of {score} when shuffled",
+        title="Importance over all rows, with 95% intervals",
+    )
+    most = max(entry["mean"] for entry in entries)
     return CardSection(
-        "What the model relies on",
-        headers=("Column", "Importance", "95% interval"),
+        title,
+        headers=("Column", f"Increase of {score} when shuffled", "95% interval"),
         rows=[
             (row["name"], *_figure({"value": row["mean"], "interval": row["interval"]}))
-            for row in rows
+            for row in entries
         ],
+        chart=chart,
+        bars=[_bar(entry["mean"], most) for entry in entries],
     )
+
+
+def _example(document: Mapping[str, Any], spec: ModelSpec) -> CardSection:
+    example = document.get("example")
+    title = "One prediction explained"
+    if not example:
+        return CardSection(title)
+    features = [_as_shown(entry, spec) for entry in example["features"]]
+    drawn, rest = features[:_DRAWN_INPUTS], features[_DRAWN_INPUTS:]
+    labels = [f"{entry['name']} = {entry['value']}" for entry in drawn]
+    changes = [entry["attribution"] for entry in drawn]
+    if rest:
+        labels.append(f"{len(rest)} others")
+        changes.append(sum(entry["attribution"] for entry in rest))
+    what = _explained(document, example)
+    chart = html.waterfall(
+        labels,
+        changes,
+        start=example["baseline_value"],
+        ends=("a typical row", "this row"),
+        x_label=what,
+        title="From a typical row to this one",
+    )
+    shown = features[:_MOST_ROWS]
+    sampled = any(entry["error"] for entry in shown)
+    most = max((abs(entry["attribution"]) for entry in shown), default=0.0)
+    return CardSection(
+        title,
+        _example_texts(document, example, what),
+        headers=(
+            "Column",
+            "This row",
+            "Typical row",
+            "Attribution",
+            *(["Standard error"] if sampled else []),
+        ),
+        rows=[
+            (
+                entry["name"],
+                entry["value"],
+                entry["baseline"],
+                html.signed(entry["attribution"]),
+                *([html.format_number(entry["error"])] if sampled else []),
+            )
+            for entry in shown
+        ],
+        chart=chart,
+        bars=[_bar(entry["attribution"], most) for entry in shown],
+    )
+
+
+def _explained(document: Mapping[str, Any], example: Mapping[str, Any]) -> str:
+    if example["class"] is None:
+        return f"predicted {document['label']}"
+    return f"probability of {document['label']} = {example['class']}"
+
+
+def _example_texts(document: Mapping[str, Any], example: Mapping[str, Any], what: str) -> list[str]:
+    value, base = (html.format_number(example[name]) for name in ("value", "baseline_value"))
+    label = example["label"]
+    actual = label if isinstance(label, str) else html.format_number(label)
+    method = _METHODS.get(example["method"], example["method"])
+    left = len(example["features"]) - _MOST_ROWS
+    return [
+        f"A row of split {document['split']}: the {what} is {value}; for a typical row (medians, "
+        f"most frequent values) it is {base}. The label of the row is {actual}.",
+        f"Each attribution is how far a column moved the answer from one to the other ({method}). "
+        "They explain the model, not the world: a column can stand in for another one that it "
+        "goes with.",
+        *([f"Not listed: {left} columns with smaller attributions."] if left > 0 else []),
+    ]
+
+
+def _as_shown(entry: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any]:
+    """Return the entry of a feature with its values as text."""
+    (given,) = (each for each in spec.inputs if each.name == entry["name"])
+    unit = given.format.time.unit if given.format and given.format.time else ""
+    values = {name: _value(entry[name], unit) for name in ("value", "baseline")}
+    return {**entry, **values}
+
+
+def _value(value: Any, unit: str) -> str:
+    """Return a raw value as text.
+
+    Args:
+        value: The value; None where it is missing.
+        unit: The unit of a point in time; empty for other values.
+
+    Example:
+        >>> _value(1385000000, "seconds"), _value(12345, ""), _value(None, "")
+        ('2013-11-21 02:13:20', '12345', 'missing')
+    """
+    if value is None:
+        return "missing"
+    if isinstance(value, str):
+        return value
+    if unit:
+        seconds = value * _DAY if unit == "days" else value / PER_SECOND[unit]
+        if abs(seconds) < _FAR:
+            moment = _EPOCH + datetime.timedelta(seconds=round(seconds))
+            return str(moment.replace(tzinfo=None))
+    # An id is not grouped.
+    return str(value) if isinstance(value, int) else html.format_number(value)
+
+
+def _bar(value: float, most: float) -> str:
+    """Return a bar of text, whose sign is its character.
+
+    Example:
+        >>> _bar(0.5, 1.0), _bar(-1.0, 1.0)
+        ('██████', '░░░░░░░░░░░░')
+    """
+    cells = round(_BAR_CELLS * abs(value) / most) if most > 0 else 0
+    return ("█" if value > 0 else "░") * cells
 
 
 def _figure(entry: Mapping[str, Any]) -> list[str]:

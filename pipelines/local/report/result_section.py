@@ -10,7 +10,7 @@ from kfp_tabular.components.common.artifacts.blessing_reason import without_verd
 from kfp_tabular.components.common.html import Markup
 from kfp_tabular.components.common.html.blocks import Tone
 from kfp_tabular.pipelines.local.report.artifact_links import ArtifactLink, target
-from kfp_tabular.pipelines.local.report.run_pages import RunPage
+from kfp_tabular.pipelines.local.report.run_pages import MODEL_CARD, RunPage
 from kfp_tabular.pipelines.local.report.run_summary import RunStatus, RunSummary, TaskRecord
 from kfp_tabular.pipelines.local.report.timing_bars import duration
 
@@ -63,7 +63,10 @@ def _last_lines(log: Path) -> list[str]:
 
 
 def result(
-    summary: RunSummary, artifacts: Mapping[str, Sequence[ArtifactLink]], home: Path
+    summary: RunSummary,
+    artifacts: Mapping[str, Sequence[ArtifactLink]],
+    pages: Sequence[RunPage],
+    home: Path,
 ) -> Iterator[Markup]:
     """Yield the verdict with its reason, the metrics beside the constant answer's, the model."""
     if summary.blessed is not None:
@@ -86,6 +89,10 @@ def result(
         model = Path(summary.model)
         shown = html.link(model, target(model, home)) if model.exists() else summary.model
         yield html.paragraph(Markup(f"Model: {html.escape(shown)}"))
+    cards = [page for page in pages if page.artifact == MODEL_CARD]
+    if cards:
+        links = (html.link("model card", page.target) for page in cards)
+        yield html.paragraph(Markup(f"What it is, and its limits: {', '.join(links)}"))
     if summary.blessed is False:
         yield html.paragraph("The model did not pass its evaluation, so it was not deployed.")
 

@@ -12,6 +12,8 @@ from kfp_tabular.pipelines.local.report import markdown
 from kfp_tabular.pipelines.local.report.artifact_links import ArtifactLink
 
 PAGES_FOLDER = "pages"
+MODEL_CARD = "model_card"
+"""The artifact of `evaluate_model` that is the model's card."""
 
 _HTML, _MARKDOWN = "HTML", "Markdown"
 
@@ -99,5 +101,5 @@ def _links(
     for page in pages:
         name = page.task.replace("-", " ").capitalize()
         if tasks.count(page.task) > 1:
-            name = f"{name}: {page.artifact}"
+            name = f"{name}: {page.artifact.replace('_', ' ')}"
         yield PageLink(name, f"{folder}{quote(page.file)}", page == current)

@@ -88,7 +88,7 @@ def _sections(
     failures = result_section.failures(summary.tasks, pages, home)
     if failures:
         yield Section("What went wrong", failures)
-    yield Section("Result", tuple(result_section.result(summary, artifacts, home)))
+    yield Section("Result", tuple(result_section.result(summary, artifacts, pages, home)))
     found = findings_page.section(
         summary.findings, [task_section.link_to(finding.task) for finding in summary.findings]
     )

@@ -1,5 +1,6 @@
 """The charts of importance and dependence: well-formed, escaped, and within their drawing."""
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -41,6 +42,26 @@ def test_bars_with_any_values_are_drawn(bars):
     root = drawing(chart)
     assert len(list(root.iter("rect"))) == len(bars)
     inside(root)
+
+
+@given(changes=st.lists(st.tuples(NAMES, NUMBERS), max_size=20), start=NUMBERS)
+def test_changes_with_any_values_are_drawn(changes, start):
+    labels, values = [name for name, _ in changes], [value for _, value in changes]
+    chart = html.waterfall(labels, values, start=start, ends=("from", "to"), x_label="answer")
+    root = drawing(chart)
+    bars = list(root.iter("rect"))
+    assert len(bars) == len(changes)
+    inside(root)
+    # Each bar begins where the one before it ended.
+    edges = [(float(bar.get("x")), float(bar.get("width"))) for bar in bars]
+    ends = [{x, x + width} for x, width in edges]
+    for first, second in itertools.pairwise(ends):
+        assert min(abs(one - other) for one in first for other in second) <= 1
+
+
+def test_changes_need_a_label_each():
+    with pytest.raises(ValueError, match="1 labels, 0 changes"):
+        html.waterfall(["a"], [], start=0, ends=("from", "to"), x_label="x")
 
 
 def test_bars_need_a_value_and_an_interval_each():

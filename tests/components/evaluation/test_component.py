@@ -19,6 +19,7 @@ def artifacts(data, export, tmp_path):
         "golden_examples": dsl.Artifact(uri=str(out / "golden_examples")),
         "evaluation": dsl.Artifact(uri=str(out / "evaluation")),
         "report": dsl.HTML(uri=str(out / "report")),
+        "model_card": dsl.HTML(uri=str(out / "model_card")),
     }
 
 
@@ -29,6 +30,7 @@ def test_outputs_are_what_the_kubeflow_ui_shows(artifacts):
         thresholds={"auc": {"min": 0.5, "slice": "kind", "min_rows": 10.0}},
         slice_columns=["kind"],
         bootstrap_samples=100,
+        model_name="houses",
     )
     assert blessed is True
     document = json.loads(Path(artifacts["evaluation"].path, "evaluation.json").read_text())
@@ -47,6 +49,9 @@ def test_outputs_are_what_the_kubeflow_ui_shows(artifacts):
     assert artifacts["evaluation"].metadata["rows"] == {"test": 500}
     assert artifacts["golden_examples"].metadata["digest"].startswith("sha256:")
     assert Path(artifacts["report"].path).read_text().startswith("<!doctype html>")
+    card = Path(artifacts["model_card"].path).read_text()
+    assert "<title>Model card: houses</title>" in card
+    assert card == Path(artifacts["evaluation"].path, "model_card.html").read_text()
 
 
 def test_bad_input_is_one_line_and_exit_code_2(artifacts, caplog):

@@ -336,7 +336,8 @@ def test_value_and_fairness(data, evaluated, export, tmp_path):
     assert "Profit by threshold" in page
     assert "Gaps between groups of kind" in page
     card = (tmp_path / "out" / "evaluation" / "model_card.md").read_text()
-    for title in ("Intended use", "Model", "Inputs", "Metrics", "Weakest slices", "Limits"):
+    titles = ("Intended use", "Model", "Inputs", "Metrics", "Weakest slices", "Limits")
+    for title in (*titles, "What the model relies on", "One prediction explained"):
         assert f"\n## {title}\n" in card
     assert "For \\*tests\\* only." in card
     assert "kind=house, big" in card

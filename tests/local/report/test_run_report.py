@@ -231,6 +231,19 @@ def test_the_pages_of_a_run_link_to_one_another_and_name_the_run(folder, spec):
     assert "href" not in source
 
 
+def test_the_card_of_the_model_is_linked_from_the_result_and_beside_the_evaluation(folder, spec):
+    shown = [
+        artifact(folder, "evaluate-model", "report", "HTML", html.page("Evaluation: y", [])),
+        artifact(folder, "evaluate-model", "model_card", "HTML", html.page("Model card: tx", [])),
+    ]
+    report = write(folder, spec, summary(folder), {"evaluate-model": shown})
+    card = "pages/evaluate-model.model_card.html"
+    assert f"<a href='{card}'>model card</a>" in report.source
+    assert "Evaluate model: model card" in report.text
+    evaluation = Page(folder / "pages" / "evaluate-model.report.html")
+    assert card.removeprefix("pages/") in evaluation.links
+
+
 def test_a_run_without_pages_has_no_navigation(folder, spec):
     assert "nav" not in write(folder, spec, summary(folder)).tags
 

@@ -11,6 +11,7 @@ from kfp_tabular.components.common.html.charts.histogram import histogram
 from kfp_tabular.components.common.html.charts.interval_bars import interval_bars
 from kfp_tabular.components.common.html.charts.line_chart import line_chart
 from kfp_tabular.components.common.html.charts.parallel import parallel_coordinates
+from kfp_tabular.components.common.html.charts.waterfall import signed, waterfall
 
 __all__ = [
     "DependenceLines",
@@ -22,4 +23,6 @@ __all__ = [
     "interval_bars",
     "line_chart",
     "parallel_coordinates",
+    "signed",
+    "waterfall",
 ]
