@@ -14,6 +14,9 @@ from kfp_tabular.components.common.explanation.explainer import (
 from kfp_tabular.components.common.explanation.mixed_rows import as_columns, baseline
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 
+TYPICAL = {"distance (km)": 2.0, "count": 3, "città": "Roma", "Count": 500_000}
+"""A typical row of the data of the training tests."""
+
 ROWS = 12
 COMPLETE = 1e-3
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kfp_tabular.components.common.artifacts.model_document import ModelInput
 from kfp_tabular.components.common.prediction.column_decoder import Texts
-from kfp_tabular.components.common.prediction.instances import Decoder
+from kfp_tabular.components.common.prediction.instances import Decoder, InstanceError
 from kfp_tabular.components.common.prediction.packed_columns import Columns, rows_of
 
 Baseline = Mapping[str, "np.ndarray[Any, Any]"]
@@ -17,21 +17,49 @@ Baseline = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 def baseline(inputs: Sequence[ModelInput], given: Mapping[str, Any]) -> Baseline:
-    """Return a baseline of raw values; what is not given is missing, also where it is required.
+    """Return a baseline of raw values; what is not given is missing.
+
+    A number that was never missing in training must be given: the model has no answer without it,
+    or one that means nothing. A missing text is one that training did not know.
 
     Args:
         inputs: The model's inputs.
         given: Raw values by feature name.
 
     Raises:
-        InstanceError: If a feature is unknown, or its value has the wrong type.
+        InstanceError: If a feature is unknown, its value has the wrong type, or a number that the
+            model requires has none.
 
     Example:
         >>> fare = ModelInput("fare", "float32", required=True, input="fare")
-        >>> baseline([fare], {}), baseline([fare], {"fare": 2.5})
-        ({'fare': array([nan], dtype=float32)}, {'fare': array([2.5], dtype=float32)})
+        >>> tips = ModelInput("tips", "float32", required=False, input="tips")
+        >>> baseline([fare, tips], {"fare": 2.5})
+        {'fare': array([2.5], dtype=float32), 'tips': array([nan], dtype=float32)}
+        >>> baseline([fare, tips], {})
+        Traceback (most recent call last):
+        ...
+        kfp_tabular.components.common.prediction.instances.InstanceError: instance 0: no value for
+        feature 'fare', which was never missing in training; name one for it.
     """
-    return Decoder([replace(entry, required=False) for entry in inputs]).tensors([given])
+    found = Decoder([replace(entry, required=False) for entry in inputs]).tensors([given])
+    absent = [
+        entry.name
+        for entry in inputs
+        if entry.required
+        and entry.dtype != "string"
+        and _is_missing(found[entry.input][0], entry.missing)
+    ]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise InstanceError(
+            f"no value for feature {absent[0]!r}{more}, which "
+            f"{'were' if more else 'was'} never missing in training; name one for "
+            f"{'each' if more else 'it'}.",
+            reason="missing",
+            feature=absent[0],
+            row=0,
+        )
+    return found
 
 
 @dataclass(frozen=True)

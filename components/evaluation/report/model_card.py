@@ -5,6 +5,7 @@ The parts follow Mitchell et al., "Model Cards for Model Reporting" (2019). Ever
 """
 
 import datetime
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class CardSection:
         rows: The rows of its table; empty for none.
         chart: The page's chart of the rows; the table is folded below it.
         bars: A bar of text for each row, which Markdown has instead of the chart.
+        code: The typical row as JSON, to copy.
     """
 
     title: str
@@ -52,6 +54,7 @@ class CardSection:
     rows: Sequence[Sequence[str]] = ()
     chart: Markup | None = None
     bars: Sequence[str] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,10 @@ class ModelCard:
                 rows = zip(part.rows, bars, strict=True)
                 lines += [_line([*row, *bar]) for row, bar in rows]
                 lines.append("")
+            if part.code:
+                # Longer than any run of backticks in it.
+                fence = max(["``", *re.findall("`+", part.code)], key=len) + "`"
+                lines += [fence, part.code, fence, ""]
         return "\n".join(lines)
 
 
@@ -160,6 +167,8 @@ def _blocks(part: CardSection) -> Iterable[Markup]:
     if part.rows:
         table = html.table(part.headers, part.rows)
         yield html.details("As a table", table) if part.chart is not None else table
+    if part.code:
+        yield html.details("The typical row as a baseline", html.code(part.code))
 
 
 def _model(
@@ -316,6 +325,14 @@ def _example(document: Mapping[str, Any], spec: ModelSpec) -> CardSection:
         ],
         chart=chart,
         bars=[_bar(entry["attribution"], most) for entry in shown],
+        code=json.dumps(
+            {
+                entry["name"]: entry["baseline"]
+                for entry in example["features"]
+                if entry["baseline"] is not None
+            },
+            ensure_ascii=False,
+        ),
     )
 
 
@@ -338,6 +355,7 @@ def _example_texts(document: Mapping[str, Any], example: Mapping[str, Any], what
         "They explain the model, not the world: a column can stand in for another one that it "
         "goes with.",
         *([f"Not listed: {left} columns with smaller attributions."] if left > 0 else []),
+        "The typical row is below, as a baseline for the endpoint and for batch predictions.",
     ]
 
 

@@ -56,16 +56,17 @@ def test_a_flood_of_explanations_leaves_predictions_and_probes_alone(server):
     assert server.memory_mb() < before + 300
     assert server.metric("kfp_tabular_pending_bytes") == 0
     # More rows than are explained at once are refused, also while none is.
-    status, answer = ask(server.address, {"instances": [ROW] * 33})
+    status, answer = ask(server.address, {"instances": [ROW] * 33, **baseline})
     assert (status, "33 rows" in answer["error"]) == (413, True)
 
 
 def test_a_client_that_hangs_up_does_not_stop_the_queue(server):
-    document = json.dumps({"instances": [ROW] * 32}).encode()
+    given = {"instances": [ROW] * 32, "baseline": {"amount": 1}}
+    document = json.dumps(given).encode()
     head = f"POST {EXPLAIN} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(document)}\r\n\r\n"
     for _ in range(4):
         with server.connect() as connection:
             connection.sendall(head.encode() + document)
     # They wait in the queue before this one, or are gone.
-    status, _ = ask(server.address, {"instances": [ROW]})
+    status, _ = ask(server.address, {**given, "instances": [ROW]})
     assert status == 200

@@ -8,7 +8,7 @@ from kfp_tabular.components.common.html.markup import Markup, format_number
 
 _ROW = 22.0
 _LONGEST = 30
-_FIGURE = 56.0
+_FIGURE = 64.0
 _DIRECTIONS = ("raises it", "lowers it")
 
 
@@ -89,7 +89,8 @@ def _bar(name: str, change: float, start: float, end: float, middle: float) -> l
     color = svg.color(0 if change >= 0 else 1)
     return [
         svg.rect(at, f"bar {color}", f"{name}: {signed(change)}"),
-        svg.text(high + 5, middle + 4, signed(change)),
+        # Two digits, so that it fits beside the bar; the tip has all.
+        svg.text(high + 5, middle + 4, signed(float(f"{change:.2g}"))),
     ]
 
 

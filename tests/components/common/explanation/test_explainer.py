@@ -265,12 +265,13 @@ def test_sampled_values_are_off_by_about_their_stated_error(made):
     exact = explained(explainer, ExplanationSettings(zero, orders=4096), **given)
     assert not exact.errors.any()
     found = explained(explainer, ExplanationSettings(zero, orders=64, seed=1), **given)
-    stated = found.errors > 0
-    assert stated.mean() > 0.3
-    off = np.abs(found.values - exact.values)
-    # 31 degrees of freedom; a step that no order passed has no error, and hardly a value.
-    assert np.quantile(off[stated] / found.errors[stated], 0.95) < 2.6
-    assert np.sqrt(np.mean((off[stated] / found.errors[stated]) ** 2)) < 1.4
+    # A step that hardly any order passes has an error near 0, and a share below this.
+    least = 0.02
+    missed = np.abs(found.values - exact.values) / np.maximum(found.errors, least)
+    # 31 degrees of freedom.
+    assert np.quantile(missed, 0.95) < 2.6
+    assert np.sqrt(np.mean(missed**2)) < 1.3
+    assert (found.errors > least).mean() > 0.2
 
 
 def test_lists_in_texts_are_explained(made):

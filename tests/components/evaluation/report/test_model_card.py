@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from kfp_tabular.components.common import html
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.values.column_format import ColumnFormat, TimeFormat
@@ -86,7 +87,7 @@ def built(**changes):
 
 
 def row(markdown, first):
-    (line,) = re.findall(rf"^\| {first} \|.*$", markdown, re.MULTILINE)
+    line = re.findall(rf"^\| {first} \|.*$", markdown, re.MULTILINE)[-1]
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
@@ -117,7 +118,10 @@ def test_a_prediction_is_explained_with_its_values_and_bars():
     assert row(markdown, "when")[1:4] == ["2013-11-21 02:13:20", "2013-11-22 02:13:20", "-0.2"]
     assert row(markdown, "when")[-1] == "░" * 3
     assert row(markdown, "area")[1:4] == ["missing", "12345", "0"]
+    baseline = '{"fare": 9.5, "when": 1385086400, "area": 12345}'
+    assert f"\n```\n{baseline}\n```\n" in markdown
     page = card.page()
+    assert html.escape(baseline) in page
     assert page.count("<rect") >= 5
     assert "fare = 12.25: +0.7" in page
     assert "this row" in page

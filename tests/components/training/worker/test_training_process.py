@@ -20,8 +20,6 @@ from kfp_tabular.components.training.model import (
 from kfp_tabular.components.training.worker import training_process
 from tests import explained_models
 
-TYPICAL = {"distance (km)": 2.0, "count": 3, "città": "Roma", "Count": 500_000}
-
 
 @pytest.fixture(scope="session")
 def trained(inputs, tmp_path_factory):
@@ -191,15 +189,17 @@ def test_the_same_seed_gives_the_same_model(inputs, trained, tmp_path):
 def test_every_architecture_learns_and_is_explained(made, inputs, tmp_path, changes):
     record = training_process.run(inputs["multiclass"].settings(tmp_path, **changes))
     assert record.metrics["eval_log_loss"] < 0.8
-    explained_models.check(tmp_path / "model", made.raw_rows(100, 7), TYPICAL)
+    explained_models.check(tmp_path / "model", made.raw_rows(100, 7), explained_models.TYPICAL)
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("given", ["nothing", "a typical row"])
+@pytest.mark.parametrize("given", ["numbers", "a typical row"])
 def test_predictions_of_each_task_are_explained(made, trained, kind, given):
     rows = made.raw_rows(100, 8)
     rows[made.DISTANCE][:2] = np.nan
-    baseline = {} if given == "nothing" else TYPICAL
+    # These columns have no answer for a missing number.
+    numbers = {"count": 3, "Count": 500_000}
+    baseline = numbers if given == "numbers" else explained_models.TYPICAL
     found = explained_models.check(trained[kind][0] / "model", rows, baseline)
     assert set(found.declared) == set(baseline)
 
@@ -221,7 +221,7 @@ def test_the_averaged_weights_of_tabm_are_kept_and_exported(made, inputs, tmp_pa
         kind, rows[inputs[kind].task.label], prediction
     ).items():
         assert record.metrics[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
-    explained_models.check(tmp_path / "model", rows)
+    explained_models.check(tmp_path / "model", rows, explained_models.TYPICAL)
 
 
 def test_balanced_classes_raise_the_rare_one(made, inputs, tmp_path):
@@ -335,7 +335,7 @@ def test_the_exported_model_is_calibrated(made, inputs, trained, tmp_path, metho
         np.testing.assert_allclose(ours[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-4)
     # The order of rows stays, but for ties.
     assert (np.diff(ours[np.argsort(raw), 1]) >= -1e-6).all()
-    explained_models.check(tmp_path / "model", made.raw_rows(100, 7), TYPICAL)
+    explained_models.check(tmp_path / "model", made.raw_rows(100, 7), explained_models.TYPICAL)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_your_own_model(made, inputs, my_models, tmp_path, function):
     probabilities = model.predict(tensors(model.spec, rows))["probabilities"].numpy()
     measured = prediction_metrics.multiclass(rows["grade"], probabilities)
     assert record.metrics["eval_log_loss"] == pytest.approx(measured["log_loss"], rel=1e-5)
-    explained_models.check(tmp_path / "model", rows, TYPICAL)
+    explained_models.check(tmp_path / "model", rows, explained_models.TYPICAL)
 
 
 @pytest.mark.parametrize(
