@@ -49,7 +49,7 @@ def check(directory, rows, given=None):
         allowed *= np.maximum(np.abs(found.predicted), np.abs(found.baseline))
     assert (np.abs(found.values.sum(axis=1) - change) <= allowed).all()
     assert (found.gaps <= allowed).all()
-    if has_trees(spec):
+    if has_steps(spec):
         assert set(found.methods) == {SHAPLEY_VALUES}
     else:
         assert INTEGRATED_GRADIENTS in found.methods
@@ -61,10 +61,12 @@ def check(directory, rows, given=None):
     return found
 
 
-def has_trees(spec):
+def has_steps(spec):
     """Whether a model's answers are a function of steps."""
     blend = spec.hyperparameters.get("blend", {})
-    return "trees" in (spec.hyperparameters["model_type"], *blend.get("weights", {}))
+    isotonic = spec.hyperparameters.get("calibration", {}).get("method") == "isotonic"
+    names = (spec.hyperparameters.get("model_type"), *blend.get("weights", {}))
+    return isotonic or "trees" in names
 
 
 def answered(model, arrays):

@@ -26,7 +26,7 @@ from kfp_tabular.components.common.prediction.packed_columns import Columns, pac
 INTEGRATED_GRADIENTS = "integrated_gradients"
 SHAPLEY_VALUES = "shapley_values"
 
-_TREES = "trees"
+_TREES, _ISOTONIC = "trees", "isotonic"
 _BATCH_ROWS = 256
 _MOST_ORDERS, _FEWEST_ORDERS, _PREDICTIONS = 64, 8, 4096
 
@@ -97,7 +97,7 @@ class Explainer:
         self.spec = spec
         self._tensorflow = tf
         signature = loaded.signatures[SERVING_SIGNATURE]
-        self._smooth = None if _has_trees(spec) else _smooth_part(tf, signature, spec)
+        self._smooth = None if _has_steps(spec) else _smooth_part(tf, signature, spec)
         self._call = pack_columns(tf, signature, spec.inputs)
         self._output = PREDICTION if spec.task == "regression" else PROBABILITIES
 
@@ -207,8 +207,11 @@ def _orders(features: int) -> int:
     return min(max(even, _FEWEST_ORDERS), _MOST_ORDERS)
 
 
-def _has_trees(spec: ModelSpec) -> bool:
-    """Return whether a model has trees, so that it is a function of steps."""
+def _has_steps(spec: ModelSpec) -> bool:
+    """Return whether a model's answers are steps, by trees or by isotonic calibration."""
+    calibration = spec.hyperparameters.get("calibration")
+    if isinstance(calibration, Mapping) and calibration.get("method") == _ISOTONIC:
+        return True
     blend = spec.hyperparameters.get("blend")
     weights = blend.get("weights") if isinstance(blend, Mapping) else None
     members = weights if isinstance(weights, Mapping) else {}

@@ -205,10 +205,15 @@ def test_trees_get_shapley_values(made):
     [
         {"model_type": "trees"},
         {"model_type": "blend", "blend": {"weights": {"trees": 0.5, "tabm": 0.5}}},
+        {"model_type": "dnn", "calibration": {"method": "isotonic"}},
     ],
 )
-def test_trees_and_blends_with_trees_have_no_gradients(made, hyperparameters):
+def test_models_of_steps_have_no_gradients(made, hyperparameters):
     assert not network(made, **hyperparameters).has_gradients
+
+
+def test_a_temperature_leaves_gradients(made):
+    assert network(made, calibration={"method": "temperature"}).has_gradients
 
 
 def test_a_function_of_steps_has_no_gradients_to_follow(made):
