@@ -72,6 +72,7 @@ ADDED_SINCE = {
         "false_negative_cost",
         "false_positive_cost",
         "intended_use",
+        "model_card",
         "model_name",
         "outcome_values",
         "processing",
