@@ -40,8 +40,8 @@ def flattened(signature: Any, spec: ModelSpec) -> FlatGraph:
         spec: The model's description.
 
     Raises:
-        UnclearInputsError: If the inputs are not those of the description, or TensorFlow cannot make
-            constants of the variables.
+        UnclearInputsError: If the inputs are not those of the description, or TensorFlow cannot
+            make constants of the variables.
     """
     from tensorflow.errors import OpError
     from tensorflow.python.framework.convert_to_constants import (
