@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kfp_tabular.components.common.artifacts import lineage
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.serving.model.batching import Batcher
+from kfp_tabular.serving.model.memory_release import release_memory
 from kfp_tabular.serving.model.model_repository import ModelVersion
 from kfp_tabular.serving.model.predictor import Predictor
 from kfp_tabular.serving.model.version_check import VersionCheck
@@ -110,6 +111,8 @@ class VersionLoader:
         digest = check.check(found.directory, begin + (self.settings.load_seconds or math.inf))
         predictor = Predictor.load(found.directory, explains=self.explains)
         predictor.warm_up([self.batches.batch_rows])
+        # What loading used, and more so preparing explanations.
+        release_memory()
         return LoadedVersion(
             version=found.version
             or lineage.content_version(digest or lineage.digest(found.directory)),
