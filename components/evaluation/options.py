@@ -39,9 +39,9 @@ class EvaluationOptions:
     )
     slice_columns: Sequence[str] = option(
         [],
-        """Columns of the examples, including excluded ones, for whose values the metrics are
-        measured as well; `"a,b"` crosses two columns. Numbers with more than 50 values are split at
-        their quartiles.""",
+        """Columns for whose values metrics are measured as well. Also excluded ones; `"a,b"`
+        crosses two columns. Numbers with more than 50 values are split at their
+        quartiles.""",
     )
     thresholds: Mapping[str, Any] = option(
         {},
@@ -57,8 +57,8 @@ class EvaluationOptions:
     )
     slice_correction: str = option(
         HOLM,
-        """How tests of changes in several slices allow for their number: `holm` bounds the chance
-        of any false alarm, `benjamini-hochberg` the share of false ones.""",
+        """How tests in several slices allow for their number. `holm` bounds the chance of any
+        false alarm, `benjamini-hochberg` the share of false ones.""",
         check=one_of(HOLM, BENJAMINI_HOCHBERG),
     )
     entity_columns: Sequence[str] = option(
@@ -74,7 +74,7 @@ class EvaluationOptions:
     )
     max_slices: int = option(
         100,
-        "The most slices that are measured in all, the largest ones; 1 to 1000.",
+        "The most slices to measure, the largest ones; 1 to 1000.",
         check=between(1, 1000),
     )
     bootstrap_samples: int = option(
@@ -82,48 +82,45 @@ class EvaluationOptions:
     )
     explanations: bool = option(
         True,
-        """Whether to measure what the model has learned: the importance of its inputs, how its
-        answers depend on the most important ones, and why it answers one row as it does; the model
-        card shows that row's values.""",
+        """Whether to explain the model. That is the importance of its inputs, how its answers
+        depend on the most important ones, and why it answers one row as it does; the
+        model card shows that row's values.""",
     )
     explanation_rows: int = option(
         0,
-        """Rows on which importance is measured, a random sample; at most 100,000. 0 chooses them,
-        so that explaining costs a small share of evaluation; models with many inputs are then
+        """Rows for importance, at most 100,000. A random sample; 0 chooses their number, so that
+        explaining costs a small share of evaluation; models with many inputs are then
         compared on fewer rows first.""",
         check=between(0, 100_000),
     )
     explanation_repetitions: int = option(
         3,
-        "How often each input is shuffled to measure its importance, 1 to 100.",
+        "Shuffles of each input, to measure its importance, 1 to 100.",
         check=between(1, 100),
     )
     false_positive_cost: float = option(
         1.0,
-        """Binary: what it costs to predict a row as positive that is not, in any unit; for the cost
-        of each threshold.""",
+        "Binary: the cost of a false positive, in any unit.",
         check=at_least(0),
     )
     false_negative_cost: float = option(
         1.0,
-        "Binary: what it costs to miss a positive row, in the same unit.",
+        "Binary: the cost of a false negative, in the same unit.",
         check=at_least(0),
     )
     outcome_values: Mapping[str, Any] = option({}, OUTCOME_VALUES)
     fairness_columns: Sequence[str] = option(
         [],
-        """Binary: columns whose values are groups, such as `sex`, between which the gaps of rates
+        """Binary: columns whose values are groups, such as `sex`. The gaps of rates between them
         are measured. They are slice columns, too.""",
     )
     fairness_thresholds: Mapping[str, Any] = option(
         {},
-        """The largest gaps for the blessing, by `selection_rate`, `true_positive_rate`,
+        """The largest gaps for the blessing. By `selection_rate`, `true_positive_rate`,
         `false_positive_rate` and `calibration`: `{"selection_rate": {"max_gap": 0.1}}`, also with
         `column`.""",
     )
-    intended_use: str = option(
-        "", "What the model is for and what it is not for, as text for the model card."
-    )
+    intended_use: str = option("", "What the model is for and what not, as text for its card.")
     seed: int = option(0, "Seed of the resampling and of the shuffles.")
     model_name: str = option(
         "model",

@@ -294,44 +294,42 @@ def training_pipeline(
             `Never` removes it, `LongRunning` keeps it, `FromVolume` keeps its state on a volume.
         retain_trials: For `katib`: keep the jobs of finished trials, to inspect their pods.
         evaluation_split: The split to evaluate on. Empty: `test` if it has rows, otherwise `eval`.
-        slice_columns: Columns of the examples, including excluded ones, for whose values the
-            metrics are measured as well; `"a,b"` crosses two columns. Numbers with more than 50
-            values are split at their quartiles.
+        slice_columns: Columns for whose values metrics are measured as well. Also excluded ones;
+            `"a,b"` crosses two columns. Numbers with more than 50 values are split at their
+            quartiles.
         thresholds: Bounds by metric: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`. With
             `"slice": "column"` each slice of that column must keep the bound, except slices with
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
         change_thresholds: Bounds by metric on the change from the baseline: `{"auc": {"min_change":
             -0.01}}`, also `max_change`, `slice`, `min_rows`, and margins of tests: `superior`,
             `non_inferior`, `not_worse`. Not checked without a baseline.
-        slice_correction: How tests of changes in several slices allow for their number: `holm`
-            bounds the chance of any false alarm, `benjamini-hochberg` the share of false ones.
+        slice_correction: How tests in several slices allow for their number. `holm` bounds the
+            chance of any false alarm, `benjamini-hochberg` the share of false ones.
         entity_columns: Columns that name what a row is about, such as a customer. If several rows
             are about the same one, intervals and tests resample all its rows together.
         accept: What is known and wanted: classes of which the model need not find any row, or codes
             of findings of the evaluation, such as `no-recall` (for all classes) or `calibration`.
             Accepted findings become notes.
         bootstrap_samples: Resamples for the intervals, 100 to 100,000.
-        explanations: Whether to measure what the model has learned: the importance of its inputs,
-            how its answers depend on the most important ones, and why it answers one row as it
-            does; the model card shows that row's values.
-        explanation_rows: Rows on which importance is measured, a random sample; at most 100,000. 0
-            chooses them, so that explaining costs a small share of evaluation; models with many
-            inputs are then compared on fewer rows first.
-        explanation_repetitions: How often each input is shuffled to measure its importance, 1 to
-            100.
-        false_positive_cost: Binary: what it costs to predict a row as positive that is not, in any
-            unit; for the cost of each threshold.
-        false_negative_cost: Binary: what it costs to miss a positive row, in the same unit.
-        outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
+        explanations: Whether to explain the model. That is the importance of its inputs, how its
+            answers depend on the most important ones, and why it answers one row as it does; the
+            model card shows that row's values.
+        explanation_rows: Rows for importance, at most 100,000. A random sample; 0 chooses their
+            number, so that explaining costs a small share of evaluation; models with many inputs
+            are then compared on fewer rows first.
+        explanation_repetitions: Shuffles of each input, to measure its importance, 1 to 100.
+        false_positive_cost: Binary: the cost of a false positive, in any unit.
+        false_negative_cost: Binary: the cost of a false negative, in the same unit.
+        outcome_values: Binary: what outcomes are worth. By `true_positive`, `false_positive`,
             `true_negative` and `false_negative`: a number, or an expression of columns such as
             `"0.1 * amount - 5"`. For the profit of each threshold, and for `decision_threshold`
             `value`.
-        fairness_columns: Binary: columns whose values are groups, such as `sex`, between which the
-            gaps of rates are measured. They are slice columns, too.
-        fairness_thresholds: The largest gaps for the blessing, by `selection_rate`,
+        fairness_columns: Binary: columns whose values are groups, such as `sex`. The gaps of rates
+            between them are measured. They are slice columns, too.
+        fairness_thresholds: The largest gaps for the blessing. By `selection_rate`,
             `true_positive_rate`, `false_positive_rate` and `calibration`: `{"selection_rate":
             {"max_gap": 0.1}}`, also with `column`.
-        intended_use: What the model is for and what it is not for, as text for the model card.
+        intended_use: What the model is for and what not, as text for its card.
         baseline: The registered model to compare with: `champion` or another alias of
             `model_name`, or `models:/NAME@ALIAS` or `models:/NAME/VERSION`. Without a champion yet,
             the trivial model alone. Empty: none.
