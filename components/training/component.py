@@ -100,7 +100,7 @@ def train_model(
             together. One that would take more than its share is stopped and kept at its best state
             so far, which a finding reports; the result then depends on the machine. Choosing and
             writing the model come on top. 0 bounds the work by rules on rows and columns only.
-        outcome_values: Binary: what outcomes are worth, by `true_positive`, `false_positive`,
+        outcome_values: Binary: what outcomes are worth. By `true_positive`, `false_positive`,
             `true_negative` and `false_negative`: a number, or an expression of columns such as
             `"0.1 * amount - 5"`. For the profit of each threshold, and for `decision_threshold`
             `value`.
