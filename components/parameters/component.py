@@ -93,9 +93,9 @@ def check_parameters(
             `eval_accuracy`. Empty: `eval_auc` for a binary task, `eval_log_loss` for a multiclass
             task, `eval_rmse` for regression.
         evaluation_split: The split to evaluate on. Empty: `test` if it has rows, otherwise `eval`.
-        slice_columns: Columns of the examples, including excluded ones, for whose values the
-            metrics are measured as well; `"a,b"` crosses two columns. Numbers with more than 50
-            values are split at their quartiles.
+        slice_columns: Columns for whose values metrics are measured as well. Also excluded ones;
+            `"a,b"` crosses two columns. Numbers with more than 50 values are split at their
+            quartiles.
         thresholds: Bounds by metric: `{"auc": {"min": 0.9}, "log_loss": {"max": 0.4}}`. With
             `"slice": "column"` each slice of that column must keep the bound, except slices with
             fewer than `"min_rows"` (100) rows. A list gives several bounds for one metric.
