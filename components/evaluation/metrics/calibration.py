@@ -119,7 +119,8 @@ def measure(
             strict=True,
         )
     ]
-    return Reliability(bins, Estimate(error(bins), _error_interval(exact, drawn, weights)))
+    value = error(bins)
+    return Reliability(bins, Estimate(value, _error_interval(value, exact, drawn, weights)))
 
 
 def error(bins: Sequence[CalibrationBin]) -> float:
@@ -196,7 +197,9 @@ def _effective_rows(exact: _Bins, drawn: _Bins) -> Floats:
     return effective
 
 
-def _error_interval(exact: _Bins, drawn: _Bins, weights: Floats) -> tuple[float, float] | None:
+def _error_interval(
+    value: float, exact: _Bins, drawn: _Bins, weights: Floats
+) -> tuple[float, float] | None:
     resampled = drawn.resampled(weights)
     total = resampled.rows.sum(1)
     if not (total > 0).mean() >= bootstrap.DEFINED_SHARE:
@@ -210,7 +213,6 @@ def _error_interval(exact: _Bins, drawn: _Bins, weights: Floats) -> tuple[float,
         noise = resampled.gaps() / resampled.rows - centers
     noise = np.where(np.isfinite(noise), noise, 0)
     own = exact.rows / exact.rows.sum()
-    value = float(own @ np.abs(gaps))
     tail = (1 - CONFIDENCE) / 2
     # What noise adds to gaps as observed, which are too large, and to gaps without their noise,
     # which are rather too small: the truth is between.
