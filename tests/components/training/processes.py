@@ -30,10 +30,13 @@ class Job:
         folder: Directory for the logs.
         flags: The worker program's flags.
         roles: Number of processes by role.
+        module: The program.
     """
 
-    def __init__(self, folder: Path, flags: Sequence[str], **roles: int) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, flags: Sequence[str], *, module: str = WORKER, **roles: int
+    ) -> None:
+        self._folder, self._module = folder, module
         self._flags = list(flags)
         ports = iter(free_ports(sum(roles.values())))
         self._cluster = {
@@ -49,7 +52,7 @@ class Job:
             config = {"cluster": self._cluster, "task": {"type": role, "index": index}}
             with self.log_file(role, index).open("ab") as log:
                 self._processes[role, index] = subprocess.Popen(
-                    [sys.executable, "-m", WORKER, *self._flags],
+                    [sys.executable, "-m", self._module, *self._flags],
                     env={**os.environ, "TF_CONFIG": json.dumps(config), **variables},
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -90,10 +93,10 @@ class Job:
 
 
 @contextmanager
-def job(folder: Path, flags: Sequence[str], **roles: int) -> Iterator[Job]:
+def job(folder: Path, flags: Sequence[str], *, module: str = WORKER, **roles: int) -> Iterator[Job]:
     """Yield a job whose processes do not outlive the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Job(folder, flags, **roles)
+    made = Job(folder, flags, module=module, **roles)
     try:
         yield made
     finally:
