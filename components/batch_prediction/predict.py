@@ -139,7 +139,8 @@ def run(
             identity if settings.model_columns else None,
             settings.attributions,
         )
-        _check_baseline(settings, spec)
+        if settings.attributions:
+            _check_baseline(settings, spec)
         output.check()
         trained = _training(settings, model, spec)
         sources = attempts.source_facts(found)

@@ -469,18 +469,22 @@ class TestLogs:
     def test_following(self, cluster: Cluster, admin: Client, running: str) -> None:
         cluster.logs.write(cluster.namespace, "p", "main", "one")
 
+        seen = threading.Event()
+
         def go_on() -> None:
-            time.sleep(0.5)
+            # The second line is written once the first one has arrived.
+            assert seen.wait(60)
             cluster.logs.write(cluster.namespace, "p", "main", "two")
-            time.sleep(0.5)
             cluster.logs.end(cluster.namespace, "p", "main")
 
-        threading.Thread(target=go_on).start()
-        began, times = time.monotonic(), []
-        for _ in admin.lines(f"{running}&follow=true"):
-            times.append(time.monotonic() - began)
-        assert len(times) == 2
-        assert times[0] < 0.5 <= times[1] < 0.9
+        writer = threading.Thread(target=go_on)
+        writer.start()
+        lines = []
+        for line in admin.lines(f"{running}&follow=true"):
+            lines.append(line)
+            seen.set()
+        writer.join()
+        assert len(lines) == 2
 
     def test_what_cannot_be_read(self, admin: Client, running: str) -> None:
         path = running.partition("?")[0]

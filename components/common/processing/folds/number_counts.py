@@ -198,7 +198,7 @@ class NumberCounts:
             >>> counts = NumberCounts(most=2)
             >>> counts.add(pa.array([1.0, 1.5, 2.0, 8.0]))
             >>> counts.bin_at(1)
-            Bin(low=1.0, high=1.9999999999999998, before=0)
+            Bin(low=0.125, high=1.9999999999999998, before=0)
         """
         self._compact()
         ends = np.cumsum(self._counts)

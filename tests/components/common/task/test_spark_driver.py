@@ -62,7 +62,10 @@ def validate_data(
     return size > 0
 '''
 DOCUMENT = {"engine": "spark", "master": "k8s", "executor_cores": 1}
-EVALUATED = (*("metrics", "classification_metrics", "golden_examples", "evaluation", "report"),)
+EVALUATED = (
+    *("metrics", "classification_metrics", "golden_examples"),
+    *("evaluation", "report", "model_card"),
+)
 RUN = "0b6a3c1e-7f0f-4b53-9e5b-2f1f3f0a9d11"
 
 
