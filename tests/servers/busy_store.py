@@ -21,7 +21,6 @@ class BusyStore(http.server.ThreadingHTTPServer):
 
     Attributes:
         refused: The number of requests that it has refused.
-        asked: Every other request: method, path, and the range of bytes or an empty text.
     """
 
     daemon_threads = True
@@ -30,7 +29,6 @@ class BusyStore(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(target).netloc
         self.refused = 0
-        self.asked: list[tuple[str, str, str]] = []
         self._seconds = seconds
         self._until = 0.0
 
@@ -67,7 +65,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.refused += 1
             self._answer(503, [], _BODY)
             return
-        self.server.asked.append((self.command, self.path, self.headers.get("Range", "")))
         store = http.client.HTTPConnection(self.server.target, timeout=60)
         try:
             store.request(self.command, self.path, body, dict(self.headers.items()))

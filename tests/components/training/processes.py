@@ -30,13 +30,10 @@ class Job:
         folder: Directory for the logs.
         flags: The worker program's flags.
         roles: Number of processes by role.
-        module: The program.
     """
 
-    def __init__(
-        self, folder: Path, flags: Sequence[str], *, module: str = WORKER, **roles: int
-    ) -> None:
-        self._folder, self._module = folder, module
+    def __init__(self, folder: Path, flags: Sequence[str], **roles: int) -> None:
+        self._folder = folder
         self._flags = list(flags)
         ports = iter(free_ports(sum(roles.values())))
         self._cluster = {
@@ -52,7 +49,7 @@ class Job:
             config = {"cluster": self._cluster, "task": {"type": role, "index": index}}
             with self.log_file(role, index).open("ab") as log:
                 self._processes[role, index] = subprocess.Popen(
-                    [sys.executable, "-m", self._module, *self._flags],
+                    [sys.executable, "-m", WORKER, *self._flags],
                     env={**os.environ, "TF_CONFIG": json.dumps(config), **variables},
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -93,10 +90,10 @@ class Job:
 
 
 @contextmanager
-def job(folder: Path, flags: Sequence[str], *, module: str = WORKER, **roles: int) -> Iterator[Job]:
+def job(folder: Path, flags: Sequence[str], **roles: int) -> Iterator[Job]:
     """Yield a job whose processes do not outlive the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Job(folder, flags, module=module, **roles)
+    made = Job(folder, flags, **roles)
     try:
         yield made
     finally:
