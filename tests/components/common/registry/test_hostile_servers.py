@@ -1,10 +1,9 @@
 """Servers that refuse, are away, or answer something else: one line each, and no traceback."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -12,6 +11,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.registry import open_registry, resolve
 from kfp_tabular.components.common.registry.kubeflow_api import API
 from kfp_tabular.components.common.registry.port import RegistryAwayError
+from tests.servers import loopback
 
 MLFLOW, KUBEFLOW = "", "model-registry+"
 PAGE = "<html><body>Welcome\nto the proxy</body></html>"
@@ -41,15 +41,8 @@ def answering(
 
         do_GET = do_POST = do_PATCH = answer
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with loopback.serving(Handler) as address:
+        yield f"http://{address}"
 
 
 READS: dict[str, Callable] = {
