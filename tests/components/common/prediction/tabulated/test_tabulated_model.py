@@ -14,7 +14,8 @@ from kfp_tabular.components.common.prediction.tabulated.tabulated_model import (
     TabulatedModel,
     TabulatedPiece,
 )
-from tests.components.common.prediction.tabulated.conftest import CLASSES, columns
+from tests.components.common.exported_function import CLASSES
+from tests.components.common.prediction.tabulated.conftest import columns
 
 WEIGHTS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
 
