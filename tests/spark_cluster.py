@@ -2,8 +2,11 @@
 
 import os
 import re
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +83,34 @@ class Cluster:
             for pid, parent in _parents().items()
             if parent == worker.pid and "CoarseGrainedExecutorBackend" in _command(pid)
         ]
+
+
+def kill_driver(
+    cluster: Cluster, script: str, arguments: Sequence[str], is_time: Callable[[], bool]
+) -> None:
+    """Run a script as a driver in a process of its own, and kill it in the middle.
+
+    Returns when its executors have ended.
+
+    Args:
+        cluster: Where it has executors.
+        script: Python.
+        arguments: Its arguments.
+        is_time: Whether to kill it.
+    """
+    command = [sys.executable, "-c", script, *arguments]
+    driver = subprocess.Popen(command, cwd=Path(__file__).parents[1])
+    try:
+        while not is_time():
+            assert driver.poll() is None
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        while any(cluster.executors(worker) for worker in cluster.workers):
+            time.sleep(0.1)
+    finally:
+        driver.kill()
+        driver.wait()
 
 
 @contextmanager

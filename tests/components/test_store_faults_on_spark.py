@@ -3,9 +3,6 @@
 import json
 import os
 import resource
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +30,7 @@ from kfp_tabular.components.data_ingestion import ingest
 from kfp_tabular.components.data_ingestion.options import IngestionOptions
 from kfp_tabular.components.data_ingestion.readers import csv_source, source_pieces
 from kfp_tabular.pipelines.artifacts import abandoned_shards
+from tests import spark_cluster
 from tests.servers import busy_store
 from tests.servers.stores import gcs, s3  # noqa: F401 - fixtures
 from tests.spark_cluster import Cluster
@@ -270,20 +268,11 @@ def test_what_a_killed_driver_leaves_is_pruned(
     there = Folder(f"{bucket}/shards")
     document = cluster.document(conf=environment())
     arguments = [json.dumps(document), source, str(tmp_path / "spread"), str(there)]
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *arguments], cwd=Path(__file__).parents[2]
-    )
-    try:
-        while not any("split=" in name for name in there.list()):
-            assert driver.poll() is None
-            time.sleep(0.1)
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-        while any(cluster.executors(worker) for worker in cluster.workers):
-            time.sleep(0.1)
-    finally:
-        driver.kill()
-        driver.wait()
+
+    def has_shards() -> bool:
+        return any("split=" in name for name in there.list())
+
+    spark_cluster.kill_driver(cluster, DRIVER, arguments, has_shards)
     assert not (tmp_path / "spread" / "examples").exists()
 
     with engines.opened(document) as opened:

@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +11,7 @@ import pytest
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import engines
 from kfp_tabular.components.common.storage import Folder, upload
+from tests import spark_cluster
 from tests.components.batch_prediction.conftest import predicted
 from tests.components.batch_prediction.test_predict import as_csv, some_rows
 from tests.components.test_store_faults_on_spark import LimitedEngine, environment
@@ -57,20 +54,11 @@ def test_faults(
     here = predicted(data, model, tmp_path / "here")
     document = cluster.document(conf=environment(), attempts=8, cores=2, executor_cores=1)
     arguments = [data, str(model), str(tmp_path / "there"), shards, json.dumps(document)]
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *arguments], cwd=Path(__file__).parents[3]
-    )
-    try:
-        while len([name for name in Folder(shards).list() if "_pieces/" in name]) < 2:
-            assert driver.poll() is None
-            time.sleep(0.05)
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-        while any(cluster.executors(worker) for worker in cluster.workers):
-            time.sleep(0.1)
-    finally:
-        driver.kill()
-        driver.wait()
+
+    def has_two_pieces() -> bool:
+        return len([name for name in Folder(shards).list() if "_pieces/" in name]) >= 2
+
+    spark_cluster.kill_driver(cluster, DRIVER, arguments, has_two_pieces)
     assert not (tmp_path / "there" / "predictions").exists()
 
     with busy_store.running(os.environ["AWS_ENDPOINT_URL"], seconds=10.0) as proxy:
