@@ -73,7 +73,7 @@ def standard_error(ours: Histograms, theirs: Histograms, scores: PairedScores) -
         return None
     variance = 0.0
     for side, rows in (("positive", scores.positives), ("negative", scores.negatives)):
-        difference = _placements(ours, rows[:, 0], side) - _placements(theirs, rows[:, 1], side)
+        difference = _differences(ours, theirs, rows, side)
         total = (ours.positives if side == "positive" else ours.negatives).sum()
         variance += float(difference.var(ddof=1)) / float(total)
     return float(np.sqrt(variance))
@@ -121,7 +121,7 @@ def clustered_error(
         counts.append(len(np.unique(own)))
         if counts[-1] < _FEWEST:
             return None
-        difference = _placements(ours, given[:, 0], side) - _placements(theirs, given[:, 1], side)
+        difference = _differences(ours, theirs, given, side)
         centered = (difference - difference.mean()) / len(difference)
         sums.append(np.bincount(own, centered, len(distinct)))
     variance = 2 * _correction(len(distinct)) * float(sums[0] @ sums[1])
@@ -133,6 +133,13 @@ def clustered_error(
 def _correction(entities: int) -> float:
     """Return the factor that makes a variance of so many sums unbiased."""
     return entities / (entities - 1)
+
+
+def _differences(
+    ours: Histograms, theirs: Histograms, rows: npt.NDArray[np.float32], side: str
+) -> Floats:
+    """Return the differences of the placements that two models give each row."""
+    return _placements(ours, rows[:, 0], side) - _placements(theirs, rows[:, 1], side)
 
 
 def _placements(found: Histograms, scores: npt.NDArray[np.float32], side: str) -> Floats:
