@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
+from kfp_tabular.components.common.processing.folds.number_counts import Bin
 from kfp_tabular.components.common.processing.pieces import Piece
 from kfp_tabular.components.data_ingestion.columns import (
     column_decision,
@@ -43,7 +44,6 @@ from kfp_tabular.components.data_ingestion.splits.splitting import (
 from kfp_tabular.components.data_ingestion.splits.time_cuts import (
     CountedTimes,
     TimeCounts,
-    Window,
     time_cuts,
 )
 
@@ -129,8 +129,8 @@ def _by_time(
     shares = split_names.parse_fractions(options.split_fractions)
     pieces, read = source.pieces(engine), _column_reader(source, decider, column, engine)
 
-    def count(windows: Sequence[Window]) -> CountedTimes:
-        return engine.fold(pieces, partial(TimeCounts, column, time_format, windows), read)
+    def count(ranges: Sequence[Bin]) -> CountedTimes:
+        return engine.fold(pieces, partial(TimeCounts, column, time_format, ranges), read)
 
     cuts = time_cuts(count, list(shares.values()))
     if not cuts and len(shares) > 1:

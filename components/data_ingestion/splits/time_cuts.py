@@ -5,35 +5,20 @@ that the cuts lie in are then read again, and counted by narrower bins, until ea
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from kfp_tabular.components.common.processing import state as states
-from kfp_tabular.components.common.processing.folds.number_counts import NumberCounts
+from kfp_tabular.components.common.processing.folds.number_counts import Bin, NumberCounts
 from kfp_tabular.components.data_ingestion.splits import split_names, split_times
 
 MOST_TIMES = 1 << 19
 """So many distinct times are counted one by one, in 8 MB. With more, times are read again."""
 
 _INFINITE = (-np.inf, np.inf)
-
-
-@dataclass(frozen=True)
-class Window:
-    """A range of times that a cut lies in.
-
-    Attributes:
-        low: The earliest time of the range.
-        high: The latest.
-        before: How many rows are earlier.
-    """
-
-    low: float
-    high: float
-    before: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class TimeCounts:
     Args:
         column: The column, for messages.
         time_format: The format of text, as for `split_times.time_keys`.
-        windows: The ranges; none for all times.
+        ranges: The ranges; none for all times.
         most: How many distinct times are counted one by one.
 
     Example:
@@ -74,19 +59,19 @@ class TimeCounts:
         self,
         column: str,
         time_format: str,
-        windows: Sequence[Window] = (),
+        ranges: Sequence[Bin] = (),
         most: int = MOST_TIMES,
     ) -> None:
         self._column, self._time_format = column, time_format
-        self._windows, self._most = windows, most
+        self._ranges, self._most = ranges, most
         self._finite = NumberCounts(most)
         self._infinite = [0, 0]
 
     def add(self, batch: pa.Array) -> None:
         """Add the values of a block."""
         times = split_times.time_keys(batch, self._column, self._time_format)
-        if self._windows:
-            times = times[_inside(times, self._windows)]
+        if self._ranges:
+            times = times[_inside(times, self._ranges)]
         for at, time in enumerate(_INFINITE):
             self._infinite[at] += int(np.count_nonzero(times == time))
         self._finite.add(pa.array(times[np.isfinite(times)]))
@@ -104,7 +89,7 @@ class TimeCounts:
 
     def from_state(self, state: bytes) -> "TimeCounts":
         """Return a fold of the same times with a state."""
-        found = TimeCounts(self._column, self._time_format, self._windows, self._most)
+        found = TimeCounts(self._column, self._time_format, self._ranges, self._most)
         parts = states.unpack(state)
         found._finite = self._finite.from_state(parts["finite"])
         found._infinite = parts["infinite"]
@@ -116,7 +101,7 @@ class TimeCounts:
 
 
 def time_cuts(
-    count: Callable[[Sequence[Window]], CountedTimes], shares: Sequence[float]
+    count: Callable[[Sequence[Bin]], CountedTimes], shares: Sequence[float]
 ) -> list[float]:
     """Return the earliest time of each split but the first; none where no row has a time.
 
@@ -129,8 +114,8 @@ def time_cuts(
         the later split.
 
     Example:
-        >>> def count(windows):
-        ...     times = TimeCounts("at", "", windows, most=2)
+        >>> def count(ranges):
+        ...     times = TimeCounts("at", "", ranges, most=2)
         ...     times.add(pa.array([4, 1, 3, 2, None]))
         ...     return times.result()
         >>> time_cuts(count, [0.5, 0.5])
@@ -143,26 +128,26 @@ def time_cuts(
     ranks = [min(int(limit * rows), rows - 1) for limit in split_names.limits(shares)[:-1]]
     first, last = found.infinite[0], rows - found.infinite[1]
     cuts = {rank: -np.inf if rank < first else np.inf for rank in ranks if not first <= rank < last}
-    windows = {rank: Window(-np.inf, np.inf, first) for rank in ranks if rank not in cuts}
-    while windows:
-        for rank, window in windows.items():
-            windows[rank] = _narrowed(window, rank, found.finite)
-        cuts |= {rank: window.low for rank, window in windows.items() if window.low == window.high}
-        windows = {rank: window for rank, window in windows.items() if rank not in cuts}
-        if windows:
-            found = count(sorted(set(windows.values()), key=lambda window: window.low))
+    ranges = {rank: Bin(-np.inf, np.inf, first) for rank in ranks if rank not in cuts}
+    while ranges:
+        for rank, each in ranges.items():
+            ranges[rank] = _narrowed(each, rank, found.finite)
+        cuts |= {rank: each.low for rank, each in ranges.items() if each.low == each.high}
+        ranges = {rank: each for rank, each in ranges.items() if rank not in cuts}
+        if ranges:
+            found = count(sorted(set(ranges.values()), key=lambda each: each.low))
     return [float(cuts[rank]) for rank in ranks]
 
 
-def _narrowed(window: Window, rank: int, found: NumberCounts) -> Window:
-    """Return the bin of the time at a rank of all rows, which is in a window."""
-    earlier = found.below(window.low)
-    held = found.bin_at(earlier + rank - window.before)
-    return Window(held.low, held.high, window.before + held.before - earlier)
+def _narrowed(outer: Bin, rank: int, found: NumberCounts) -> Bin:
+    """Return the bin of the time at a rank of all rows, which is in a wider one."""
+    earlier = found.below(outer.low)
+    held = found.bin_at(earlier + rank - outer.before)
+    return replace(held, before=outer.before + held.before - earlier)
 
 
-def _inside(times: "np.ndarray[Any, np.dtype[np.float64]]", windows: Sequence[Window]) -> Any:
+def _inside(times: "np.ndarray[Any, np.dtype[np.float64]]", ranges: Sequence[Bin]) -> Any:
     inside = np.zeros(len(times), np.bool_)
-    for window in windows:
-        inside |= (times >= window.low) & (times <= window.high)
+    for each in ranges:
+        inside |= (times >= each.low) & (times <= each.high)
     return inside

@@ -7,11 +7,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfp_tabular.components.common.processing.folds.number_counts import Bin
 from kfp_tabular.components.data_ingestion.splits import split_names
 from kfp_tabular.components.data_ingestion.splits.time_cuts import (
     CountedTimes,
     TimeCounts,
-    Window,
     time_cuts,
 )
 from tests import accumulator_laws
@@ -38,8 +38,8 @@ def in_order(values: Sequence[float | None], shares: Sequence[float]) -> list[fl
 @settings(deadline=None)
 @given(values=TIMES, shares=SHARES)
 def test_cuts_are_exact(values: list[float | None], shares: tuple[float, ...]) -> None:
-    def count(windows: Sequence[Window]) -> CountedTimes:
-        times = TimeCounts("at", "", windows, most=FEW)
+    def count(ranges: Sequence[Bin]) -> CountedTimes:
+        times = TimeCounts("at", "", ranges, most=FEW)
         times.add(doubles(values))
         return times.result()
 
@@ -50,15 +50,13 @@ def test_cuts_are_exact(values: list[float | None], shares: tuple[float, ...]) -
 @given(
     data=st.data(),
     values=TIMES,
-    windows=st.sampled_from([(), (Window(-2.0, 3.0, 0), Window(7.5, 1e200, 0))]),
+    ranges=st.sampled_from([(), (Bin(-2.0, 3.0, 0), Bin(7.5, 1e200, 0))]),
 )
-def test_counts(
-    data: st.DataObject, values: list[float | None], windows: tuple[Window, ...]
-) -> None:
+def test_counts(data: st.DataObject, values: list[float | None], ranges: tuple[Bin, ...]) -> None:
     array = doubles(values)
     accumulator_laws.check(
         data,
-        lambda: TimeCounts("at", "", windows, most=FEW),
+        lambda: TimeCounts("at", "", ranges, most=FEW),
         len(array),
         lambda start, stop: array[start:stop],
         lambda found: [found.finite.values(), found.finite.counts(), found.infinite, found.rows],
@@ -70,8 +68,8 @@ def test_many_times_are_read_again_and_few_are_not() -> None:
     times = 1.7e15 + np.random.default_rng(1).integers(0, 10**13, 20_000).astype(np.float64)
     asked: list[int] = []
 
-    def count(windows: Sequence[Window], most: int = 500) -> CountedTimes:
-        counts = TimeCounts("at", "", windows, most=most)
+    def count(ranges: Sequence[Bin], most: int = 500) -> CountedTimes:
+        counts = TimeCounts("at", "", ranges, most=most)
         counts.add(pa.array(times))
         found = counts.result()
         asked.append(len(found.finite))
@@ -82,5 +80,5 @@ def test_many_times_are_read_again_and_few_are_not() -> None:
     assert len(asked) == 2
     assert max(asked) <= 500
     asked.clear()
-    assert time_cuts(lambda windows: count(windows, 20_000), [0.7, 0.15, 0.15]) == expected
+    assert time_cuts(lambda ranges: count(ranges, 20_000), [0.7, 0.15, 0.15]) == expected
     assert len(asked) == 1
