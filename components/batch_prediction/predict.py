@@ -139,8 +139,7 @@ def run(
             identity if settings.model_columns else None,
             settings.attributions,
         )
-        if settings.attributions:
-            _check_baseline(settings, spec)
+        _check_baseline(settings, spec)
         output.check()
         trained = _training(settings, model, spec)
         sources = attempts.source_facts(found)
@@ -235,6 +234,13 @@ def _is_large(found: Sequence[InputFile], pieces: Sequence[Piece]) -> bool:
 
 
 def _check_baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> None:
+    if not settings.attributions:
+        if settings.attribution_baseline:
+            raise UserError(
+                "attribution_baseline: it is what attributions are measured from, and there are "
+                "none. Give attributions=true, too, or leave it out."
+            )
+        return
     try:
         mixed_rows.baseline(spec.inputs, settings.attribution_baseline)
     except InstanceError as error:

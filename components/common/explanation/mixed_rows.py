@@ -12,6 +12,8 @@ from kfp_tabular.components.common.prediction.column_decoder import Texts
 from kfp_tabular.components.common.prediction.instances import Decoder, InstanceError
 from kfp_tabular.components.common.prediction.packed_columns import Columns, rows_of
 
+_MOST_NAMED = 20
+
 Baseline = Mapping[str, "np.ndarray[Any, Any]"]
 """The baseline: an array of one value for each input, by `ModelInput.input`."""
 
@@ -50,11 +52,9 @@ def baseline(inputs: Sequence[ModelInput], given: Mapping[str, Any]) -> Baseline
         and _is_missing(found[entry.input][0], entry.missing)
     ]
     if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise InstanceError(
-            f"no value for feature {absent[0]!r}{more}, which "
-            f"{'were' if more else 'was'} never missing in training; name one for "
-            f"{'each' if more else 'it'}.",
+            f"no value for {_told(absent)} never missing in training; name one for "
+            f"{'each' if len(absent) > 1 else 'it'}.",
             reason="missing",
             feature=absent[0],
             row=0,
@@ -123,6 +123,21 @@ class MixedRows:
         if values.dtype.kind == "f":
             found &= ~(np.isnan(values) & np.isnan(base))
         return np.asarray(found)
+
+
+def _told(names: Sequence[str]) -> str:
+    """Return features in words.
+
+    Example:
+        >>> _told(["a"]), _told(["a", "b", "c"])
+        ("feature 'a', which was", "features 'a', 'b' and 'c', which were")
+    """
+    if len(names) == 1:
+        return f"feature {names[0]!r}, which was"
+    shown = [repr(name) for name in names[:_MOST_NAMED]]
+    if len(names) > _MOST_NAMED:
+        shown.append(f"{len(names) - _MOST_NAMED} more")
+    return f"features {', '.join(shown[:-1])} and {shown[-1]}, which were"
 
 
 def _is_missing(value: Any, marker: float | int | str) -> bool:

@@ -79,6 +79,11 @@ def test_without_the_option_nothing_changes(data, model, tmp_path):
     assert not [name for name in row if name.startswith("attribution")]
 
 
+def test_a_baseline_without_attributions_is_told(data, model, tmp_path):
+    with pytest.raises(UserError, match="attribution_baseline: it is what attributions are "):
+        predicted(data, model, tmp_path, attribution_baseline=BASELINE)
+
+
 def test_no_row_at_all_has_the_same_columns(data, model, tmp_path):
     data.write_text("id,amount,kind,rooms,sold on\na,free,flat,1,\n")
     explained(data, model, tmp_path)
