@@ -94,10 +94,11 @@ def amount(pieces: Sequence[Piece]) -> str:
         >>> amount([Piece("a.parquet", "row-groups", 0, 1, rows=9)])
         '9 rows'
         >>> amount([Piece("a.csv", "bytes", 0, 10)])
-        '1 pieces'
+        '1 piece'
     """
     rows = total_rows(pieces)
-    return f"{rows} rows" if rows else f"{len(pieces)} pieces"
+    found, unit = (rows, "row") if rows else (len(pieces), "piece")
+    return f"{found} {unit}" if found == 1 else f"{found} {unit}s"
 
 
 def progress(done: Sequence[Piece], pieces: Sequence[Piece]) -> str:
