@@ -12,6 +12,9 @@ SECONDS = 60.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _TRANSIENT = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED")
+# What the databases' drivers say when another process inserted the same row between MLflow's look
+# and its insert. MLflow calls it a bad request; the next try finds the row and updates it.
+_INSERTED_MEANWHILE = ("IntegrityError", "UniqueViolation", "DuplicateKey")
 
 
 class AwayError(Exception):
@@ -83,10 +86,15 @@ def one_line(error: BaseException) -> str:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Whether another try may succeed: the server is away, or its database is busy."""
+    """Whether another try may succeed.
+
+    The server is away, its database is busy, or another process recorded the same at once.
+    """
     code = getattr(error, "error_code", "")
     status = error.get_http_status_code() if hasattr(error, "get_http_status_code") else 500
     text = str(error)
     if "error code 401" in text or "error code 403" in text:
         return False
+    if any(name in text for name in _INSERTED_MEANWHILE):
+        return True
     return code in _TRANSIENT or status >= 500 or "failed with exception" in text

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.tracking import embedded_store, open_tracker
 from kfp_tabular.components.common.tracking.address import Address, embedded
-from kfp_tabular.components.common.tracking.mlflow_tracker import KEY_TAG
+from kfp_tabular.components.common.tracking.mlflow_tracker import DIGEST_TAG, KEY_TAG
 from kfp_tabular.components.common.tracking.record import RunToRecord
 
 
@@ -103,6 +105,31 @@ def test_a_store_that_cannot_be_written_is_said_and_fails_nothing(
     assert "KFP_TABULAR_HOME" in recorded.reason
     with pytest.raises(UserError, match="cannot be written"):
         tracker.client()
+
+
+def test_a_row_that_another_process_inserts_at_the_same_time_loses_nothing(
+    tmp_path: Path, run: RunToRecord
+) -> None:
+    tracker = open_tracker(embedded(tmp_path / "home"))
+    inserted = []
+
+    def insert_first(session: Session, *_: object) -> None:
+        """Take the place of a process that is faster by the time between a look and an insert."""
+        for row in session.new:
+            if getattr(row, "key", "") == DIGEST_TAG and not inserted:
+                values = (row.key, row.value, row.run_uuid)
+                with closing(sqlite3.connect(tmp_path / "home" / "mlflow.db")) as other, other:
+                    other.execute("INSERT INTO tags (key, value, run_uuid) VALUES (?,?,?)", values)
+                inserted.append(values)
+
+    event.listen(Session, "before_flush", insert_first)
+    try:
+        recorded = tracker.record(run)
+    finally:
+        event.remove(Session, "before_flush", insert_first)
+
+    assert len(inserted) == 1
+    assert (recorded.lost, recorded.reason) == ((), "")
 
 
 def _record(address: Address, run: RunToRecord) -> None:
