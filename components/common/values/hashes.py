@@ -52,12 +52,13 @@ def combine(hashed: Mapping[str, Hashes], salt: str = "") -> Hashes:
     """
     seed = hash_text(arrays.from_texts([salt]))[0]
     hashes = np.full(len(next(iter(hashed.values()))), seed, np.uint64)
+    high = np.empty_like(hashes)
     for name in sorted(hashed):
         # Each step is a bijection of the hash so far, so rows that differ in one column only
         # never collide.
         hashes ^= hashed[name]
         hashes *= _GOLDEN
-        hashes ^= hashes >> np.uint64(32)
+        hashes ^= np.right_shift(hashes, np.uint64(32), out=high)
     return mix(hashes)
 
 
@@ -105,8 +106,9 @@ def hash_values(values: pa.Array) -> Hashes:
     if pa.types.is_string(values.type):
         hashes = _hash_repeated(values) if _repeats(values) else hash_text(values)
     else:
-        # Adding zero turns -0.0 into 0.0.
-        hashes = (arrays.to_doubles(values) + 0.0).view(np.uint64)
+        doubles = arrays.to_doubles(values)
+        doubles += 0.0  # turns -0.0 into 0.0
+        hashes = doubles.view(np.uint64)
     if values.null_count:
         hashes[~arrays.to_valid(values)] = MISSING
     return hashes

@@ -50,7 +50,8 @@ class TimeNumbers:
         digits: What the numbers in the range of dates in digits show, read as text.
 
     Example:
-        >>> days = TimeNumbers.of(pa.array([20230101 + day for day in range(28)]))
+        >>> numbers = pa.array([20230101 + day for day in range(28)])
+        >>> days = TimeNumbers.of(numbers, counts=None, bounds=(20230101, 20230128))
         >>> days.decide("d").format
         TimeFormat(formats=('%Y%m%d',), unit='', canonical='%Y-%m-%d')
     """
@@ -62,14 +63,16 @@ class TimeNumbers:
     digits: TimeEvidence = field(default_factory=TimeEvidence)
 
     @classmethod
-    def of(cls, values: pa.Array, counts: Integers | None = None) -> "TimeNumbers":
+    def of(
+        cls, values: pa.Array, counts: Integers | None, bounds: tuple[int, int] | None
+    ) -> "TimeNumbers":
         """Return the evidence of some `int64` values; costs little where all are small.
 
         Args:
             values: The numbers.
             counts: The rows of each; None for one row each.
+            bounds: What `arrays.bounds` returns for the values.
         """
-        bounds = arrays.bounds(values)
         found = cls()
         if bounds is None:
             return found

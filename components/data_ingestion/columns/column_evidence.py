@@ -7,7 +7,6 @@ its size is bounded. `decide` reads it once it is complete.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from kfp_tabular.components.common.values.time_evidence import TimeEvidence
 from kfp_tabular.components.common.values.time_numbers import TimeNumbers
 from kfp_tabular.components.data_ingestion.columns import number_shapes
 from kfp_tabular.components.data_ingestion.columns.number_shapes import LONGEST, Shape
+from kfp_tabular.components.data_ingestion.columns.number_texts import NumberTexts
 
 MOST_TEXTS = 1_000
 """Up to this many distinct texts that are no numbers are counted one by one."""
@@ -186,8 +186,8 @@ class ColumnEvidence:
 
     def add_integers(self, values: pa.Array, counts: Integers | None = None) -> None:
         """Add plain integers, or stated ones, with the rows of each."""
-        self.time_numbers.merge(TimeNumbers.of(values, counts))
         bounds = arrays.bounds(values)
+        self.time_numbers.merge(TimeNumbers.of(values, counts, bounds))
         if bounds is None:
             return
         self._extend(*bounds)
@@ -275,9 +275,12 @@ def _plain_numbers(text: pa.StringArray, evidence: ColumnEvidence) -> tuple[bool
     Returns:
         Whether all values are plain numbers, and the values where all can be held.
     """
-    if arrays.has_letters(text) or has_leading_zero(text):
+    if arrays.has_letters(text):
         return False, None
-    present, points = len(text) - text.null_count, _points(text)
+    digits = NumberTexts(text)
+    if digits.has_leading_zero():
+        return False, None
+    present, points = len(text) - text.null_count, digits.points()
     integers = None if points else _cast(text, pa.int64())
     if integers is not None:
         evidence.integers = present
@@ -285,7 +288,7 @@ def _plain_numbers(text: pa.StringArray, evidence: ColumnEvidence) -> tuple[bool
         evidence.widest = max(len(str(evidence.low)), len(str(evidence.high)))
         return True, integers
     numbers = _cast(text, pa.float64())
-    if numbers is None or _longest(text) > LONGEST:
+    if numbers is None or digits.longest() > LONGEST:
         return False, None
     low, high = arrays.bounds(numbers) or (0, 0)
     if max(-low, high) >= _EXACT_DOUBLE:
@@ -299,10 +302,11 @@ def _plain_numbers(text: pa.StringArray, evidence: ColumnEvidence) -> tuple[bool
         evidence.beyond = int((doubles > reading.LARGEST).sum())
     evidence.decimals = points
     evidence.integers = present - evidence.decimals
-    evidence.groupable = int(_groupable(text).sum())
+    evidence.groupable = int(digits.groupable().sum())
     if evidence.integers and evidence.groupable == evidence.decimals:
-        evidence.widest = _longest(text.filter(pc.invert(pc.match_substring(text, "."))))
-    _count_versions(evidence, text)
+        whole = text.filter(pc.invert(pc.match_substring(text, ".")))
+        evidence.widest = NumberTexts(whole).longest()
+    _count_versions(evidence, digits)
     return True, None if evidence.beyond else numbers
 
 
@@ -317,7 +321,7 @@ def _count_texts(evidence: ColumnEvidence, text: pa.StringArray) -> None:
         padded = arrays.to_mask(pc.not_equal(trimmed, distinct))
         evidence.padded = int(counts[padded].sum())
         distinct, counts = _again(trimmed, counts)
-    filled = np.diff(_bytes(distinct)[0]) > 0
+    filled = NumberTexts(distinct).lengths() > 0
     if not filled.all():
         distinct, counts = distinct.filter(arrays.from_mask(filled)), counts[filled]
 
@@ -376,7 +380,7 @@ def _count_plain(evidence: ColumnEvidence, texts: pa.StringArray, counts: Intege
     whole = arrays.to_mask(pc.match_substring_regex(texts, _PLAIN_INTEGER))
     decimal = arrays.to_mask(pc.match_substring_regex(texts, _PLAIN_DECIMAL))
     if whole.any():
-        evidence.widest = _longest(texts.filter(arrays.from_mask(whole)))
+        evidence.widest = NumberTexts(texts.filter(arrays.from_mask(whole))).longest()
         values = _within_int64(texts.filter(arrays.from_mask(whole)))
         whole[whole] = arrays.to_valid(values)
         values = values.drop_null()
@@ -390,10 +394,11 @@ def _count_plain(evidence: ColumnEvidence, texts: pa.StringArray, counts: Intege
         evidence.integers += int(counts[whole].sum())
     if decimal.any():
         of_decimals = counts[decimal]
-        digits = texts.filter(arrays.from_mask(decimal))
+        decimals = texts.filter(arrays.from_mask(decimal))
+        digits = NumberTexts(decimals)
         evidence.decimals += int(of_decimals.sum())
-        evidence.groupable += int(of_decimals[_groupable(digits)].sum())
-        plain = pc.replace_substring_regex(digits, r"^\+", "")
+        evidence.groupable += int(of_decimals[digits.groupable()].sum())
+        plain = pc.replace_substring_regex(decimals, r"^\+", "")
         doubles = np.abs(arrays.to_doubles(pc.cast(plain, pa.float64())))
         evidence.beyond += int(of_decimals[doubles > reading.LARGEST].sum())
         _count_versions(evidence, digits, of_decimals)
@@ -401,11 +406,12 @@ def _count_plain(evidence: ColumnEvidence, texts: pa.StringArray, counts: Intege
 
 
 def _count_versions(
-    evidence: ColumnEvidence, text: pa.StringArray, counts: Integers | None = None
+    evidence: ColumnEvidence, digits: NumberTexts, counts: Integers | None = None
 ) -> None:
     """Add what plain numbers show of being version numbers (`1.9`, `1.10`)."""
+    text = digits.text
     some = pc.any(pc.match_substring_regex(text[:_PROBE], _NO_VERSION)).as_py()
-    parts = None if some else _version_parts(text)
+    parts = None if some else digits.version_parts()
     if parts is None:
         evidence.no_versions = True
         return
@@ -415,46 +421,6 @@ def _count_versions(
     evidence.trailing += int(weights[rows[trailing]].sum())
     if trailing.any():
         evidence.version = pc.min(text.take(arrays.from_integers(rows[trailing]))).as_py()
-
-
-def _groupable(text: pa.StringArray) -> Mask:
-    """Return a mask of the plain numbers in which a point may separate thousands (`1.234`)."""
-    offsets, data = _bytes(text)
-    found = np.zeros(len(text), np.bool_)
-    # A point that is the fourth byte from the end, perhaps of the value before.
-    rows = np.flatnonzero(data.take(offsets[1:] - 4, mode="clip") == ord("."))
-    rows = rows[offsets[1:][rows] - offsets[:-1][rows] >= 5]
-    starts, ends = offsets[:-1][rows], offsets[1:][rows]
-    signed = (data[starts] == ord("-")) | (data[starts] == ord("+"))
-    whole = ends - 4 - starts - signed
-    found[rows] = (whole >= 1) & (whole <= 3) & (data[starts + signed] != ord("0"))
-    return found
-
-
-def _version_parts(text: pa.StringArray) -> tuple[Integers, Mask, Mask] | None:
-    """Return the rows with a value, and masks of those like `1.9` and `1.10`.
-
-    None where a number with a point has a sign, four digits after the point, a zero there before
-    another digit (`1.05`), or two digits as prices have them (`2.50`): those are no version
-    numbers.
-    """
-    offsets, data = _bytes(text)
-    rows = np.flatnonzero(offsets[1:] > offsets[:-1])
-    starts, ends = offsets[:-1][rows], offsets[1:][rows]
-    last = [data[np.maximum(ends - back, starts)] for back in (1, 2, 3, 4)]
-    point = [
-        (byte == ord(".")) & (ends - back >= starts)
-        for back, byte in zip((1, 2, 3, 4), last, strict=True)
-    ]
-    zero = [byte == ord("0") for byte in last]
-    near = point[0] | point[1] | point[2] | point[3]
-    signed = (data[starts] == ord("-")) & near
-    price = point[2] & zero[0] & (last[1] > ord("3"))
-    if (signed | price | (point[2] & zero[1]) | (point[3] & zero[2])).any():
-        return None
-    if int(near.sum()) < _points(text):
-        return None
-    return rows, point[1] & ~zero[0], zero[0] & (point[2] | point[3])
 
 
 def _within_int64(texts: pa.StringArray) -> pa.Array:
@@ -475,25 +441,6 @@ def _again(texts: pa.StringArray, counts: Integers) -> tuple[pa.StringArray, Int
     return encoded.dictionary, totals.astype(np.int64)
 
 
-def _points(text: pa.StringArray) -> int:
-    offsets, data = _bytes(text)
-    return int(np.count_nonzero(data[offsets[0] : offsets[-1]] == ord(".")))
-
-
-def _longest(text: pa.StringArray) -> int:
-    offsets = _bytes(text)[0]
-    return int((offsets[1:] - offsets[:-1]).max(initial=0))
-
-
-def _bytes(text: pa.StringArray) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    """Return the offsets and bytes of texts."""
-    offsets_buffer, data_buffer = text.buffers()[1:3]
-    offsets = np.frombuffer(offsets_buffer, np.int32)[text.offset : text.offset + len(text) + 1]
-    # numpy takes bytes by 64-bit positions three times as fast.
-    positions = offsets.astype(np.intp)
-    return positions, np.frombuffer(data_buffer if data_buffer is not None else b"", np.uint8)
-
-
 def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
     # Arrow makes a message for each value that does not fit: 2 us, so look at a few values first.
     try:
@@ -503,32 +450,3 @@ def _cast(text: pa.StringArray, to: pa.DataType) -> pa.Array | None:
         return pc.cast(text, to)
     except pa.ArrowInvalid:
         return None
-
-
-def has_leading_zero(text: pa.StringArray) -> bool:
-    """Return whether a value starts with a zero that another digit (or an `x`) follows.
-
-    Args:
-        text: Values that parse as numbers.
-
-    Example:
-        >>> has_leading_zero(pa.array(["7", "-07"])), has_leading_zero(pa.array(["0", "0.5"]))
-        (True, False)
-    """
-    offsets, data = _bytes(text)
-    if not data.size:
-        return False
-    starts, ends = offsets[:-1], offsets[1:]
-    # The first byte of an empty value is that of the next one; `ends` tells them apart.
-    first = data.take(starts, mode="clip")
-    zeros = np.flatnonzero(first == ord("0"))
-    suspects, stop = starts[zeros], ends[zeros]
-    signed = np.flatnonzero((first == ord("-")) | (first == ord("+")))
-    if signed.size:
-        after = starts[signed] + 1
-        zeros = data.take(after, mode="clip") == ord("0")
-        suspects = np.concatenate([suspects, after[zeros]])
-        stop = np.concatenate([stop, ends[signed][zeros]])
-    suspects = suspects[stop - suspects > 1]
-    second = data[suspects + 1]
-    return bool(((second != ord(".")) & (second != ord("e")) & (second != ord("E"))).any())

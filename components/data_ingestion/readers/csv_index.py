@@ -193,7 +193,11 @@ def _lines(layout: FileLayout, stream: BinaryIO, start: int) -> tuple[bytes, int
         first = found
     if stop >= layout.size:
         return _read(stream, first, layout.size), first
-    data = _read(stream, first, stop + 1)
+    data = _read(stream, first, stop + _CHUNK_BYTES)
+    match = _LINE_END.search(data, stop - first)
+    # A line end that the data may show only half of is read again.
+    if match is not None and match.end() < min(len(data), layout.longest_row):
+        return data[: match.end()], first
     last = line_start(stream, stop, first + layout.longest_row)
     if last is not None:
         return data[: stop - first] + _read(stream, stop, last), first

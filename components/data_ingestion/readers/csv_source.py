@@ -443,6 +443,8 @@ class CsvBlock:
 
     def _without_undecodable(self) -> "_Decodable":
         data = self._data
+        if data.isascii():
+            return _Decodable(data, [])
         try:
             data.decode()
         except UnicodeDecodeError:
@@ -466,7 +468,8 @@ class CsvBlock:
                 return _Decodable(b"".join(good), left_out)
 
     def _split_fields(self, data: bytes) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
-        if not data.strip(b"\r\n"):
+        # Unlike `strip`, it copies nothing where the data starts with a row.
+        if not data.lstrip(b"\r\n"):
             return self._no_rows(), []
         ragged: list[pacsv.InvalidRow] = []
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kfp_tabular.components.common.values import arrays
+from kfp_tabular.components.common.values.arrays import Mask
 from kfp_tabular.components.common.values.hashes import (
     Hashes,
     mix,
@@ -49,14 +50,14 @@ class ValueSample:
             >>> sample.keys.tolist(), sample.counts.tolist(), sample.distinct, sample.is_exact
             ([7, 9], [2, 1], 2, True)
         """
-        found, counts = arrays.distinct(keys)
-        rows = len(keys)
         if without is not None:
-            at = int(np.searchsorted(found, without))
-            if at < len(found) and found[at] == without:
-                rows -= int(counts[at])
-                found, counts = np.delete(found, at), np.delete(counts, at)
-        return cls(found, counts, rows, expected).limited()
+            there = keys != without
+            keys = keys if there.all() else keys[there]
+        rows = len(keys)
+        if rows > expected:
+            # Before they are sorted, which takes the longest.
+            keys = keys[_are_sampled(keys, expected, rows)]
+        return cls(*arrays.distinct(keys), rows, expected)
 
     @classmethod
     def merge(cls, samples: "list[ValueSample]") -> "ValueSample":
@@ -88,6 +89,9 @@ class ValueSample:
         sample = ValueSample(self.keys, self.counts, self.rows, expected or self.expected)
         if sample.is_exact:
             return sample
-        bound = np.uint64(int(2**64 * (sample.expected / sample.rows)))
-        kept = mix(self.keys) < bound
+        kept = _are_sampled(self.keys, sample.expected, sample.rows)
         return ValueSample(self.keys[kept], self.counts[kept], sample.rows, sample.expected)
+
+
+def _are_sampled(keys: Hashes, expected: int, rows: int) -> Mask:
+    return mix(keys) < np.uint64(int(2**64 * (expected / rows)))

@@ -189,7 +189,10 @@ def cut(
     names = [name for name in prepared.columns if name != splitting.drops]
     batch = pa.RecordBatch.from_arrays([prepared.columns[name] for name in names], names)
     by_split = {
-        name: batch if len(rows) == batch.num_rows else batch.take(arrays.from_integers(rows))
+        # The rows are those of the block, so nothing checks them against its bounds.
+        name: batch
+        if len(rows) == batch.num_rows
+        else pc.take(batch, arrays.from_integers(rows), boundscheck=False)
         for name, rows in names_of(splits, splitting.names)
     }
     return SplitBlock(by_split, _label_facts(by_split, label))

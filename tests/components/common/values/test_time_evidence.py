@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfp_tabular.components.common.values import time_text
+from kfp_tabular.components.common.values import arrays, time_text
 from kfp_tabular.components.common.values.time_evidence import TimeEvidence
 from kfp_tabular.components.common.values.time_numbers import TimeNumbers
 
@@ -179,7 +179,8 @@ def test_other_texts_are_no_times(texts):
 
 
 def numbers(values):
-    return TimeNumbers.of(pa.array(values, pa.int64()))
+    array = pa.array(values, pa.int64())
+    return TimeNumbers.of(array, counts=None, bounds=arrays.bounds(array))
 
 
 def epochs(per_second=1):

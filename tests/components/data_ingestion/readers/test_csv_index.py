@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -58,12 +59,13 @@ def streamed(data, syntax, piece_bytes, longest):
     return rows_of(pieces, syntax)
 
 
-def indexed(folder: Path, data, syntax, block_bytes, longest):
+def indexed(folder: Path, data, syntax, block_bytes, longest, chunk_bytes=64 << 10):
     path = folder / "a.csv"
     path.write_bytes(data)
     file = LocalFile("a.csv", path)
     layout = FileLayout(file, syntax, 0, 1, len(data), block_bytes, longest)
-    (found,) = csv_index.index([layout], LocalEngine(2))
+    with mock.patch.object(csv_index, "_CHUNK_BYTES", chunk_bytes):
+        (found,) = csv_index.index([layout], LocalEngine(2))
     blocks = list(csv_index.read_blocks(file, found, range(len(found)), most=1 << 20))
     assert b"".join(block.data for block in blocks) == data
     return rows_of(blocks, syntax)
@@ -81,14 +83,17 @@ def folder(tmp_path_factory):
     block=st.integers(1, 40),
     size=st.integers(1, 40),
     longest=st.integers(40, 50) | st.just(1000),
+    chunk=st.sampled_from([1, 2, 7, 64 << 10]),
 )
-@example(b'\r"\n', RowSyntax(), 1, 1, 1000)
-@example(b'"a","aaa","aaaaa"\r\n"aa","aaa","aaa"""""\r\n""\r\n', RowSyntax(), 40, 1, 40)
-@example(b'a,"b\nc"\n"d', RowSyntax(), 3, 3, 1000)
-@example(b"aaaaaaaaaa\rb\r\nc\n\r\n", RowSyntax(), 2, 2, 40)
-def test_any_cut_finds_the_rows_and_lines_of_a_stream(folder, data, syntax, block, size, longest):
+@example(b'\r"\n', RowSyntax(), 1, 1, 1000, 64 << 10)
+@example(b'"a","aaa","aaaaa"\r\n"aa","aaa","aaa"""""\r\n""\r\n', RowSyntax(), 40, 1, 40, 64 << 10)
+@example(b'a,"b\nc"\n"d', RowSyntax(), 3, 3, 1000, 64 << 10)
+@example(b"aaaaaaaaaa\rb\r\nc\n\r\n", RowSyntax(), 2, 2, 40, 64 << 10)
+def test_any_cut_finds_the_rows_and_lines_of_a_stream(
+    folder, data, syntax, block, size, longest, chunk
+):
     expected = streamed(data, syntax, 1 << 20 if longest > 100 else size, longest)
-    assert indexed(folder, data, syntax, block, longest) == expected
+    assert indexed(folder, data, syntax, block, longest, chunk) == expected
     assert streamed(data, syntax, size, longest) == expected
 
 
