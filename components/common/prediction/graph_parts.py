@@ -43,10 +43,10 @@ def flattened(signature: Any, spec: ModelSpec) -> FlatGraph:
         UnclearInputsError: If the inputs are not those of the description, or TensorFlow cannot
             make constants of the variables.
     """
-    from tensorflow.errors import OpError
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
+    from tensorflow.python.framework.errors_impl import OpError
 
     try:
         # Inlines the calls of functions, too.
@@ -100,6 +100,9 @@ def between(
         end: What it returns.
         change: Replaces operations in its definition by others that compute the same.
     """
+    # Not by `tf.compat`, or `tf.errors` above: they import all of TensorFlow, which takes 1.5 s.
+    from tensorflow.python.eager.wrap_function import wrap_function
+
     names = {tensor.name for tensor in start}
     used, operations = _needed(end, names)
     definition = graph.as_graph_def()
@@ -127,7 +130,7 @@ def between(
         return [given[tensor.name] if tensor.name in names else next(rest) for tensor in end]
 
     signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in start]
-    return tf.compat.v1.wrap_function(computed, signature)
+    return wrap_function(computed, signature)
 
 
 def _needed(end: Sequence[Any], start: set[str]) -> tuple[set[str], set[str]]:

@@ -18,8 +18,12 @@ from kfp_tabular.components.common.prediction.column_decoder import Texts
 from kfp_tabular.components.common.prediction.graph_parts import UnclearInputsError
 from kfp_tabular.components.common.prediction.packed_columns import Columns, rows_of
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
-from kfp_tabular.components.common.prediction.tabulated import graph_cut, member_products
-from kfp_tabular.components.common.prediction.tabulated.graph_cut import NotSeparableError
+from kfp_tabular.components.common.prediction.tabulated import (
+    fused_layers,
+    graph_cut,
+    member_products,
+)
+from kfp_tabular.components.common.prediction.tabulated.cut_tensors import NotSeparableError
 from kfp_tabular.components.common.prediction.tabulated.value_tables import (
     UNKNOWN,
     Coded,
@@ -214,13 +218,12 @@ class TabulatedModel:
         tf, cut = self._tensorflow, self._cut
         start = [each.tensor for each in cut.tensors]
         blanks = [tensor for tensor, _ in cut.blanks]
-        rest = graph_parts.between(
-            tf,
-            graph,
-            [*start, *blanks],
-            targets,
-            lambda definition: member_products.joined(tf, definition, cut.known),
-        )
+
+        def change(definition: Any) -> None:
+            member_products.joined(tf, definition, cut.known)
+            fused_layers.moved(definition, {tensor.op.name for tensor in targets})
+
+        rest = graph_parts.between(tf, graph, [*start, *blanks], targets, change)
         count = len(cut.columns)
         specs = [
             tf.TensorSpec([None, cut.width], tf.float32),

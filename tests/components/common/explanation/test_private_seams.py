@@ -25,10 +25,13 @@ def test_a_graph_is_flat_after_freezing(tmp_path):
         "convert_to_constants.convert_variables_to_constants_v2 or FuncGraph.internal_captures",
         user="components/common/prediction/graph_parts.py",
     ):
+        from tensorflow.python.eager.wrap_function import wrap_function
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
         )
+        from tensorflow.python.framework.errors_impl import OpError
 
+        assert (wrap_function, OpError) == (tf.compat.v1.wrap_function, tf.errors.OpError)
         flat = convert_variables_to_constants_v2(signature)
         operations = {op.type for op in flat.graph.get_operations()}
         assert "MatMul" in operations
