@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfp_tabular.components.common.artifacts.examples import damaged_parquet
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.artifacts.manifest import Shard
 from kfp_tabular.components.common.processing import state as states
@@ -16,6 +17,7 @@ from kfp_tabular.components.common.values.hashes import hash_values, mix
 
 _Counts = np.ndarray[Any, np.dtype[np.int64]]
 
+_ROWS_PER_BATCH = 65_536
 _SLOT_BITS = 16
 
 
@@ -140,11 +142,13 @@ class LabelReader:
     label: str
 
     def __call__(self, piece: Piece) -> Iterator[pa.Array]:
-        """Yield the labels of each row group."""
+        """Yield the labels in batches."""
         groups = range(piece.start, piece.stop)
         with open_parquet(piece.uri, groups, [self.label]) as parquet:
-            for group in groups:
-                yield from parquet.read_row_group(group, [self.label])[self.label].chunks
+            for batch in damaged_parquet.batches(
+                parquet, piece.uri, _ROWS_PER_BATCH, groups, [self.label]
+            ):
+                yield batch.column(self.label)
 
 
 def pieces(root: str, shards: Mapping[str, Sequence[Shard]]) -> list[Piece]:

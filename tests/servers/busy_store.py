@@ -21,6 +21,7 @@ class BusyStore(http.server.ThreadingHTTPServer):
 
     Attributes:
         refused: The number of requests that it has refused.
+        reads: The others that read: path, and the range of bytes as the header has it, or empty.
     """
 
     daemon_threads = True
@@ -29,6 +30,7 @@ class BusyStore(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = urlsplit(target).netloc
         self.refused = 0
+        self.reads: list[tuple[str, str]] = []
         self._seconds = seconds
         self._until = 0.0
 
@@ -65,6 +67,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.refused += 1
             self._answer(503, [], _BODY)
             return
+        if self.command == "GET":
+            self.server.reads.append((self.path, self.headers.get("Range", "")))
         store = http.client.HTTPConnection(self.server.target, timeout=60)
         try:
             store.request(self.command, self.path, body, dict(self.headers.items()))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples import Examples, damaged_parquet
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.processing.accumulator import Rows
@@ -66,16 +66,16 @@ class PieceReader:
     batch_size: int
 
     def __call__(self, piece: Piece) -> Iterator[Rows]:
-        """Yield the rows of a piece in order."""
+        """Yield the rows of a piece in order.
+
+        Raises:
+            UserError: The file is missing, damaged, or not that of the manifest.
+        """
         first = piece.first_row
-        columns = None if self.columns is None else list(self.columns)
         groups = range(piece.start, piece.stop)
-        with open_parquet(piece.uri, groups, columns) as parquet:
-            for batch in parquet.iter_batches(
-                batch_size=self.batch_size,
-                row_groups=groups,
-                columns=columns,
-                use_threads=False,
+        with open_parquet(piece.uri, groups, self.columns, piece.rows) as parquet:
+            for batch in damaged_parquet.batches(
+                parquet, piece.uri, self.batch_size, groups, self.columns, use_threads=False
             ):
                 yield Rows(batch, first, piece.split)
                 first += batch.num_rows

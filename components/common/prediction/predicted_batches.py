@@ -14,6 +14,7 @@ from kfp_tabular.components.common.artifacts import example_pieces, model_docume
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.example_pieces import PieceReader
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.artifacts.examples.shard_file import check_rows
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError, closest
@@ -108,18 +109,21 @@ class PredictedReader:
         """Yield the rows of a piece, in order.
 
         Raises:
-            UserError: If a prediction is not finite, or its shape contradicts `model.json`.
+            UserError: If a prediction is not finite, or its shape contradicts `model.json`; if a
+                shard is damaged, or not that of the manifest.
         """
         models = [saved_model.loaded_from(model) for model in self.models]
         first = piece.first_row
         # Each row group by itself: which rows are predicted together does not depend on the pieces,
         # so that predictions are the same to the last bit.
         for group in range(piece.start, piece.stop):
-            part = replace(piece, start=group, stop=group + 1, first_row=first)
+            part = replace(piece, start=group, stop=group + 1, first_row=first, rows=0)
             for rows in self.rows(part):
                 first = rows.first + rows.batch.num_rows
                 for wanted in self._wanted(rows):
                     yield _predicted(wanted, models)
+        groups = range(piece.start, piece.stop)
+        check_rows(piece.uri, groups, first - piece.first_row, piece.rows)
 
     def pieces(self, examples: Examples, split: str) -> list[Piece]:
         """Cut a split into pieces; those without rows to predict for are left out."""

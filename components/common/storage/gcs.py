@@ -19,6 +19,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import (
     CHUNK_BYTES,
     CONNECTIONS,
+    ChangedError,
     MissingError,
     Part,
     StoredObject,
@@ -79,7 +80,7 @@ class GcsBucket:
                 start=start, end=end - 1, raw_download=True
             )
         if len(content) != end - start:
-            raise OSError(
+            raise ChangedError(
                 f"{_SCHEME}://{self._name}/{stored.key}: {len(content)} of {end - start} bytes; "
                 "the object changed while it was read."
             )

@@ -18,6 +18,10 @@ class MissingError(UserError):
     """The object does not exist; it may have been deleted since it was listed."""
 
 
+class ChangedError(OSError):
+    """The object changed while it was read, or the store sent less than it announced."""
+
+
 @dataclass(frozen=True)
 class StoredObject:
     """An object in a bucket.

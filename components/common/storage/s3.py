@@ -22,6 +22,7 @@ from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import (
     CHUNK_BYTES,
     CONNECTIONS,
+    ChangedError,
     MissingError,
     Part,
     StoredObject,
@@ -270,7 +271,7 @@ class S3Bucket:
             while chunk := body.read(_READ_BYTES):
                 position += target.write(chunk)
         if position != end:
-            raise OSError(
+            raise ChangedError(
                 f"{self._uri(stored.key)}: {position} of {end} bytes; the object changed "
                 "while it was read."
             )
@@ -291,7 +292,9 @@ class S3Bucket:
                     f"{self._uri(key)}: not found. Check the bucket and the path."
                 ) from error
             if code == "PreconditionFailed":
-                raise OSError(f"{self._uri(key)}: the object changed while it was read.") from error
+                raise ChangedError(
+                    f"{self._uri(key)}: the object changed while it was read."
+                ) from error
             if code in _DENIED:
                 raise UserError(self._denied(key)) from error
             raise

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples.damaged_parquet import one_line
 from kfp_tabular.components.common.artifacts.examples.shard_file import extents
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing.engine import Engine
@@ -291,7 +292,10 @@ def _readable(file: InputFile) -> Iterator[None]:
                 f"{file.uri}: a column of lists with a fixed size has missing values, which "
                 "pyarrow cannot read. Write it as lists of any size, or exclude it."
             ) from error
-        raise UserError(f"{file.uri}: the Parquet file is damaged: {error}") from error
+        raise UserError(
+            f"{file.uri}: the Parquet file is damaged: {one_line(error)}. Write it again, or leave "
+            "it out."
+        ) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts.examples import ShardDestination
+from kfp_tabular.components.common.artifacts.examples import ShardDestination, damaged_parquet
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.storage import is_remote
 from kfp_tabular.components.data_ingestion.readers.source import RejectedRow
@@ -99,9 +99,11 @@ def join(
     paths = [rejected_path(number) for number in numbers]
     with pq.ParquetWriter(Path(directory) / FILE_NAME, SCHEMA, compression="zstd") as writer:
         for path in paths:
-            with open_parquet(f"{destination.root}/{path}") as parquet:
+            uri = f"{destination.root}/{path}"
+            with open_parquet(uri) as parquet:
                 for group in range(parquet.num_row_groups):
-                    writer.write_table(parquet.read_row_group(group))
+                    read = damaged_parquet.batches(parquet, uri, _ROWS_PER_ROW_GROUP, [group], None)
+                    writer.write_table(pa.Table.from_batches(read, SCHEMA))
     destination.discard(paths)
     if not is_remote(destination.root):
         files.remove(Path(destination.root) / _FOLDER)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts.examples import ShardDestination
+from kfp_tabular.components.common.artifacts.examples.damaged_parquet import explained
 from kfp_tabular.components.common.artifacts.examples.shard_file import open_parquet
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -115,7 +116,8 @@ class RowsBefore:
             self.destination.put(file, f"{FOLDER}/{name}.parquet")
 
     def _read(self, name: str) -> RowCounts:
-        with open_parquet(f"{self.destination.root}/{FOLDER}/{name}.parquet") as parquet:
+        uri = f"{self.destination.root}/{FOLDER}/{name}.parquet"
+        with open_parquet(uri) as parquet, explained(uri):
             table = parquet.read()
         return RowCounts(
             *(np.asarray(table[column].to_numpy(), np.int64) for column in ("slots", "counts"))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kfp_tabular.components.common import storage
 from kfp_tabular.components.common.artifacts.dense_columns import dense_column
-from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile
+from kfp_tabular.components.common.artifacts.examples import Examples, ShardFile, damaged_parquet
 from kfp_tabular.components.common.artifacts.raw_features import RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError, closest
@@ -308,9 +308,8 @@ class ReadBatches:
         shard, group = item
         names = [feature.name for feature in self._features]
         with shard.open() as parquet:
-            for batch in parquet.iter_batches(
-                batch_size=batch_rows(len(names)), row_groups=[group], columns=names
-            ):
+            size = batch_rows(len(names))
+            for batch in damaged_parquet.batches(parquet, shard.uri, size, [group], names):
                 yield self._lists(batch)
 
     def _lists(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -9,13 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts import manifest
-from kfp_tabular.components.common.artifacts.examples import arrow_schema
+from kfp_tabular.components.common.artifacts.examples import arrow_schema, damaged_parquet
 from kfp_tabular.components.common.artifacts.examples.row_ranges import opened_in_turn
 from kfp_tabular.components.common.artifacts.examples.shard_file import (
     ShardFile,
     check_bytes,
     missing,
-    readable,
 )
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.storage import Folder, is_remote
@@ -120,8 +119,8 @@ class Examples:
         wanted = [(shard, range(len(shard.row_groups))) for shard in self.require(split)]
         names_read = None if columns is None else list(columns)
         for shard, parquet in opened_in_turn(wanted, names_read):
-            with readable(shard.uri):
-                yield from parquet.iter_batches(batch_size=batch_size, columns=names_read)
+            groups = range(parquet.num_row_groups)
+            yield from damaged_parquet.batches(parquet, shard.uri, batch_size, groups, names_read)
 
 
 def located(found: manifest.Manifest, directory: Path) -> dict[str, list[ShardFile]]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples import damaged_parquet
 from kfp_tabular.components.common.artifacts.examples.shard_file import (
     OpenParquet,
     ShardFile,
     open_shard,
-    readable,
 )
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.storage.object_store import CONNECTIONS
@@ -115,9 +115,8 @@ def share_batches(
         for name in columns:
             if name not in parquet.schema_arrow.names:
                 raise MissingColumnError(shard, name)
-        with readable(shard.uri):
-            for batch in _batches(parquet, by_shard[shard], columns, size):
-                yield shard, batch
+        for batch in _batches(parquet, by_shard[shard], columns, size):
+            yield shard, batch
 
 
 def opened_in_turn(
@@ -158,13 +157,14 @@ def opened_in_turn(
 def _batches(
     parquet: pq.ParquetFile, share: Sequence[RowRange], columns: Sequence[str], size: int
 ) -> Iterator[pa.RecordBatch]:
+    uri = share[0].shard.uri
     for whole, run in itertools.groupby(share, _is_whole):
         if whole:
             groups = [row_range.group for row_range in run]
-            yield from parquet.iter_batches(size, groups, list(columns))
+            yield from damaged_parquet.batches(parquet, uri, size, groups, columns)
             continue
         for row_range in run:
-            found = parquet.iter_batches(size, [row_range.group], list(columns))
+            found = damaged_parquet.batches(parquet, uri, size, [row_range.group], columns)
             yield from _cut(found, row_range.start, row_range.start + row_range.rows)
 
 

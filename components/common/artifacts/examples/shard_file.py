@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfp_tabular.components.common.artifacts.examples.damaged_parquet import (
+    REMEDY,
+    checksum_option,
+    explained,
+)
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.process import lean_imports
 from kfp_tabular.components.common.storage import Folder, is_remote
@@ -53,10 +58,8 @@ class ShardFile:
         Raises:
             UserError: The file is not Parquet.
         """
-        try:
+        with explained(str(path)):
             metadata = pq.read_metadata(path)
-        except pa.ArrowException as error:
-            raise _not_parquet(path, error) from error
         groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
         return cls(str(path), metadata.num_rows, path.stat().st_size, "", groups)
 
@@ -70,13 +73,11 @@ class ShardFile:
         Raises:
             UserError: The shard is missing, not Parquet, or other than the manifest says.
         """
-        with ThreadPoolExecutor(CONNECTIONS) as threads:
-            opened = open_shard(self, threads)
-            try:
-                with readable(self.uri):
-                    yield opened.parquet
-            finally:
-                opened.close()
+        with (
+            ThreadPoolExecutor(CONNECTIONS) as threads,
+            closing(open_shard(self, threads)) as opened,
+        ):
+            yield opened.parquet
 
 
 class OpenParquet:
@@ -96,15 +97,16 @@ class OpenParquet:
 
     def __init__(self, uri: str, source: RemoteFile | None) -> None:
         self._source = source
+        checks = checksum_option("page_checksum_verification")
         try:
-            if source is None:
-                self.parquet = pq.ParquetFile(uri, memory_map=True)
-            else:
-                # With pre_buffer, all row groups would be fetched before the first is decoded.
-                self.parquet = pq.ParquetFile(pa.PythonFile(source, mode="r"), pre_buffer=False)
-        except pa.ArrowException as error:
-            self._close_source()
-            raise _not_parquet(uri, error) from error
+            with explained(uri):
+                if source is None:
+                    self.parquet = pq.ParquetFile(uri, memory_map=True, **checks)
+                else:
+                    # With pre_buffer, all row groups would be fetched before the first is decoded.
+                    self.parquet = pq.ParquetFile(
+                        pa.PythonFile(source, mode="r"), pre_buffer=False, **checks
+                    )
         except BaseException:
             self._close_source()
             raise
@@ -152,24 +154,28 @@ def open_shard(shard: ShardFile, threads: Executor) -> OpenParquet:
         opened.close()
         raise UserError(
             f"{shard}: it has {sum(groups)} rows in {len(groups)} row groups, its manifest records "
-            f"{shard.rows} in {len(shard.row_groups)}. Run the task that wrote it again."
+            f"{shard.rows} in {len(shard.row_groups)}. {REMEDY}"
         )
     return opened
 
 
 @contextmanager
 def open_parquet(
-    uri: str, groups: Sequence[int] = (), columns: Sequence[str] | None = None
+    uri: str,
+    groups: Sequence[int] = (),
+    columns: Sequence[str] | None = None,
+    rows: int = 0,
 ) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file by its path or URI, without a manifest to compare it with.
 
     Args:
         uri: The file.
-        groups: Row groups of a file in a store that are fetched ahead.
+        groups: The row groups that are read; those of a file in a store are fetched ahead.
         columns: The columns of these that are fetched; None for all.
+        rows: The rows that these have by the manifest; 0 where that is not known.
 
     Raises:
-        UserError: The file is missing or not Parquet.
+        UserError: The file is missing, not Parquet, or has other rows.
     """
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         source = None
@@ -182,30 +188,17 @@ def open_parquet(
             source = _remote_file(folder, stored, threads)
         opened = OpenParquet(uri, source)
         try:
+            metadata = opened.parquet.metadata
+            counts = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+            if groups and max(groups) >= len(counts):
+                raise UserError(
+                    f"{uri}: it has {len(counts)} row groups, its manifest records more. {REMEDY}"
+                )
+            check_rows(uri, groups, sum(counts[n] for n in groups), rows)
             opened.announce(groups, columns)
-            with readable(uri):
-                yield opened.parquet
+            yield opened.parquet
         finally:
             opened.close()
-
-
-@contextmanager
-def readable(uri: str) -> Iterator[None]:
-    """Name the file if the block finds that its pages are damaged.
-
-    Args:
-        uri: The file. What comes from a store was checked on the way, and its errors are others.
-
-    Raises:
-        UserError: Arrow cannot decode what it read.
-    """
-    try:
-        yield
-    except OSError as error:
-        # Arrow's own; one of the system has a number.
-        if type(error) is not OSError or error.errno is not None or is_remote(uri):
-            raise
-        raise _not_parquet(uri, error) from error
 
 
 def _remote_file(folder: Folder, stored: StoredObject, threads: Executor) -> RemoteFile:
@@ -255,18 +248,29 @@ def check_bytes(shard: ShardFile, found: int) -> None:
     if found != shard.bytes:
         raise UserError(
             f"{shard}: it has {found} bytes, its manifest records {shard.bytes}: the file is "
-            "incomplete or was changed. Copy the artifact again, or run the task that wrote it "
-            "again."
+            f"incomplete or was changed. {REMEDY}"
+        )
+
+
+def check_rows(uri: str, groups: Sequence[int], found: int, expected: int) -> None:
+    """Check how many rows some row groups have.
+
+    Args:
+        uri: The file.
+        groups: The row groups.
+        found: Their rows.
+        expected: Their rows by the manifest; 0 where that is not known.
+
+    Raises:
+        UserError: They have others.
+    """
+    if expected and found != expected:
+        raise UserError(
+            f"{uri}: row groups {min(groups)} to {max(groups)} have {found} rows, its manifest "
+            f"records {expected}. {REMEDY}"
         )
 
 
 def missing(shard: ShardFile) -> UserError:
     """Return the error for a shard that is not there."""
-    return UserError(
-        f"{shard}: not found, but the manifest names it. Copy the artifact again, or run the task "
-        "that wrote it again."
-    )
-
-
-def _not_parquet(path: object, error: Exception) -> UserError:
-    return UserError(f"{path}: not a Parquet file, or a damaged one: {error}")
+    return UserError(f"{shard}: not found, but the manifest names it. {REMEDY}")

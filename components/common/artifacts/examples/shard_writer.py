@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts.examples.damaged_parquet import checksum_option
 from kfp_tabular.components.common.artifacts.manifest import Shard
 
 
@@ -46,6 +47,7 @@ class ShardWriter:
             schema,
             compression="zstd",
             use_dictionary=repetitive,
+            **checksum_option("write_page_checksum"),
             metadata_collector=self._footers,
         )
 

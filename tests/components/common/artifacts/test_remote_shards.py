@@ -1,12 +1,14 @@
 """Shards below another URI, in every kind of store, are read as those in the artifact."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from kfp_tabular.components.common.artifacts import lineage, manifest
+from kfp_tabular.components.common.artifacts import example_pieces, lineage, manifest
 from kfp_tabular.components.common.artifacts.examples import (
     Examples,
     ExamplesWriter,
@@ -105,11 +107,18 @@ def test_only_the_columns_that_are_read_are_fetched_once(elsewhere, monkeypatch)
     assert numbers * 0.9 < sum(end - start for _, start, end in fetched) < numbers + ends < size
 
 
-@pytest.mark.parametrize("change", ["missing", "shorter", "damaged"])
-def test_a_shard_that_is_not_the_one_recorded_is_named(elsewhere, change, tmp_path):
+@pytest.mark.parametrize("change", ["missing", "shorter", "damaged", "page"])
+def test_a_shard_that_is_not_the_one_recorded_is_named(elsewhere, whole, change, tmp_path):
     shard = elsewhere.require("train")[1]
     other = tmp_path / "other"
     other.write_bytes(bytes(shard.bytes - (change == "shorter")))
+    if change == "page":
+        content = bytearray(
+            (whole.path / "split=train" / shard.uri.rpartition("/")[2]).read_bytes()
+        )
+        footer = pq.read_metadata(pa.BufferReader(content)).row_group(3)
+        content[footer.column(1).data_page_offset + 100] ^= 1
+        other.write_bytes(content)
     if change != "missing":
         upload(other, shard.uri)
     elif shard.folder is not None:
@@ -120,7 +129,23 @@ def test_a_shard_that_is_not_the_one_recorded_is_named(elsewhere, change, tmp_pa
         "missing": "not found, but the manifest names it",
         "shorter": rf"it has {shard.bytes - 1} bytes, its manifest records {shard.bytes}",
         "damaged": "not a Parquet file",
+        "page": "row group 3 is damaged: .* Copy the artifact again",
     }[change]
     with pytest.raises(UserError, match=f"^{shard.uri}: {words}") as failure:
         list(Examples(elsewhere.path).batches("train"))
     assert "\n" not in str(failure.value)
+
+
+def test_a_shard_of_another_artifact_is_named(elsewhere, whole):
+    """A piece is opened without its manifest: what it says about the rows went along."""
+    shard = elsewhere.require("train")[1]
+    pieces = example_pieces.pieces(elsewhere, "train", rows=ROWS)
+    upload(Path(whole.require("eval")[0].uri), shard.uri)
+    read = example_pieces.reader(elsewhere, ["a"])
+    message = f"^{shard.uri}: it has 1 row groups, its manifest records more. Copy"
+    with pytest.raises(UserError, match=message):
+        [*read(pieces[0]), *read(pieces[1])]
+    one = dataclasses.replace(pieces[1], stop=1, rows=2_500)
+    message = f"^{shard.uri}: row groups 0 to 0 have 10 rows, its manifest records 2500. Copy"
+    with pytest.raises(UserError, match=message):
+        list(read(one))

@@ -1,11 +1,14 @@
 """Locations in an object store: parts of examples, checkpoints, outputs."""
 
+import os
 import tempfile
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from kfp_tabular.components.common.artifacts import lineage
@@ -25,6 +28,7 @@ from kfp_tabular.components.training.loop import checkpoint_storage
 from kfp_tabular.components.training.trees import fit as tree_fit
 from kfp_tabular.components.training.worker import outputs, training_process, workspace
 from kfp_tabular.components.training.worker_settings import WorkerArguments
+from tests.servers import busy_store
 from tests.servers.stores import s3  # noqa: F401 - a fixture
 
 LAYOUT = ColumnLayout("y", ("x",), ())
@@ -102,41 +106,76 @@ def test_the_stream_of_training_is_that_of_local_files(examples, requests, tmp_p
         np.testing.assert_array_equal(first, second)
 
 
-def test_two_workers_see_each_row_once_per_epoch(made, s3, tmp_path, monkeypatch):  # noqa: F811
+@pytest.fixture
+def watched(s3):  # noqa: F811
+    """Two proxies before the store, one for each worker."""
+    with ExitStack() as stack:
+        target = os.environ["AWS_ENDPOINT_URL"]
+        yield [stack.enter_context(busy_store.running(target, seconds=0)) for _ in range(2)]
+
+
+def test_two_workers_see_each_row_once_per_epoch(
+    made,
+    s3,  # noqa: F811
+    watched,
+    tmp_path,
+    monkeypatch,
+):
     """Rows of many row groups are mixed in the shuffle window, and nothing is copied to a disk."""
-    rows_, window = 6_000, 1_000
+    rows_, window = 48_000, 8_000
     columns = {"x": np.arange(rows_, dtype=np.float64), "y": np.arange(rows_) % 2}
-    made.write_examples(tmp_path / "examples", {"train": columns}, 200)
+    made.write_examples(tmp_path / "examples", {"train": columns}, 1_600)
     upload(tmp_path / "examples", f"{s3}/remote/epochs")
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    remote_examples.stage(Folder(f"{s3}/remote/epochs"), tmp_path / "staged")
-    shards = Examples(tmp_path / "staged").require("train")
-    shares = [parquet_reader.worker_share(shards, worker, 2) for worker in range(2)]
-    streams = [
-        TrainingInput(
-            parquet_reader.Reader(LAYOUT, BINARY),
-            share,
-            seed=1,
-            worker=worker,
-            buffer_rows=window,
-        )
-        for worker, share in enumerate(shares)
-    ]
+    # As if no shard fitted a request.
+    monkeypatch.setattr(shard_file, "_WHOLE_BYTES", 0)
+    streams = []
+    for worker, proxy in enumerate(watched):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        staged = tmp_path / "staged" / str(worker)
+        remote_examples.stage(Folder(f"{s3}/remote/epochs"), staged)
+        share = parquet_reader.worker_share(Examples(staged).require("train"), worker, 2)
+        reader = parquet_reader.Reader(LAYOUT, BINARY)
+        streams.append(TrainingInput(reader, share, seed=1, worker=worker, buffer_rows=window))
     orders = []
     for _ in range(3):
         epoch = [stream.take(rows_ // 2).numeric.ravel().astype(int) for stream in streams]
         np.testing.assert_array_equal(np.sort(np.concatenate(epoch)), np.arange(rows_))
         orders.append(np.concatenate(epoch))
         # A batch has rows of most row groups that are in the window.
-        assert len(np.unique(epoch[0][:64] // 200)) >= 4
+        assert len(np.unique(epoch[0][:64] // 1_600)) >= 4
     for stream in streams:
         stream.__exit__(None, None, None)
     assert not np.array_equal(orders[0], orders[1])
-    assert [path.name for path in tmp_path.glob("staged/**/*") if path.is_file()] == [
-        "_manifest.json"
-    ]
+    found = [path.name for path in tmp_path.glob("staged/**/*") if path.is_file()]
+    assert found == ["_manifest.json"] * 2
     assert list((tmp_path / "scratch").iterdir()) == []
+    # Each row group once per epoch, by one of the workers; at most one buffer is read ahead.
+    for number, group in enumerate(_row_groups(tmp_path / "examples")):
+        times = [_times_read(proxy, *group) for proxy in watched]
+        other = times.pop(0 if number >= 15 else 1)
+        assert other == 0, (number, times, other)
+        assert 3 <= times[0] <= 4, (number, times, other)
+
+
+def _row_groups(examples):
+    """Yield the shard of each row group, where its numbers start, and the size of the shard."""
+    for shard in Examples(examples).require("train"):
+        metadata = pq.read_metadata(shard.uri)
+        for group in range(metadata.num_row_groups):
+            ((start, _),) = shard_file.extents(metadata.row_group(group), ["x"])
+            yield Path(shard.uri).name, start, shard.bytes
+
+
+def _times_read(proxy, shard, start, size):
+    """Return how often a range was asked for, but for the footers, which Arrow reads with more."""
+    ranges = [
+        range(*map(int, part.removeprefix("bytes=").split("-")))
+        for path, part in proxy.reads
+        if path.partition("?")[0].endswith(f"/{shard}")
+    ]
+    return sum(start in asked and asked.stop < size - 1 for asked in ranges)
 
 
 def test_examples_without_a_manifest_are_fetched_whole(made, s3, tmp_path):  # noqa: F811
@@ -150,16 +189,20 @@ def test_examples_without_a_manifest_are_fetched_whole(made, s3, tmp_path):  # n
         assert Examples(staged).rows() == {"train": 5000}
 
 
-def test_a_shard_that_is_not_parquet_is_named_by_its_uri(examples, s3, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("damage", ["not a Parquet file", "row group 0 is damaged"])
+def test_a_damaged_shard_is_named_by_its_uri(examples, s3, tmp_path, damage):  # noqa: F811
     folder, _ = examples
     uri = f"{s3}/remote/broken"
     upload(folder, uri)
     shard = Examples(folder).require("train")[0]
     name = Path(shard.uri).relative_to(folder).as_posix()
-    (tmp_path / "zeros").write_bytes(bytes(shard.bytes))
+    content = bytearray(Path(shard.uri).read_bytes())
+    # Of the first pages, or all.
+    content[4:1000] = bytes(996)
+    (tmp_path / "zeros").write_bytes(content if "row group" in damage else bytes(shard.bytes))
     upload(tmp_path / "zeros", f"{uri}/{name}")
     with (
-        pytest.raises(UserError, match=rf"^{uri}/{name}: not a Parquet file"),
+        pytest.raises(UserError, match=rf"^{uri}/{name}: {damage}"),
         workspace.opened(WorkerArguments(uri, str(tmp_path))) as opened,
     ):
         examples_there = Examples(opened.settings.transformed_examples)
