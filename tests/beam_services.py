@@ -62,12 +62,17 @@ class Services:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Services]:
-    """Start the services, and stop them with everything that they started."""
+def running(folder: Path, python: str = sys.executable) -> Iterator[Services]:
+    """Start the services, and stop them with everything that they started.
+
+    Args:
+        folder: Where their processes write.
+        python: The interpreter; its Beam must be that of the task.
+    """
     # The pool starts `python`, with packages of this environment.
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(Path.cwd()),
         "TMPDIR": str(folder),
     }
@@ -81,7 +86,7 @@ def running(folder: Path) -> Iterator[Services]:
         ["-c", _POOL, str(folder / "threads.port"), "threads"],
     ]
     started = [
-        ChildProcess([sys.executable, *command], environment, log=folder / f"{name}.log")
+        ChildProcess([python, *command], environment, log=folder / f"{name}.log")
         for name, command in zip(names, commands, strict=True)
     ]
     try:

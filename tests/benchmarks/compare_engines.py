@@ -4,16 +4,21 @@
 
 Five tables: the data given, once and 20 times, the sample data, 300 columns, and a CSV file with
 all that is hard to cut: quoted line ends, a byte order mark, CRLF, blank lines at the end, rows
-with too many fields. Each runs with `kfp-tabular run` on one machine and on every engine named; the
-first difference ends the program with exit code 1. Equal to the byte: schema, anomalies, the rows
-of every split and their order, rejected rows with their lines, vocabularies, transformed rows, the
-digest of the transform graph. Equal to 1e-9: statistics, and the evaluation with all intervals.
-`standalone` starts a master and two workers, each a process of its own.
+with too many fields. Each runs with `kfp-tabular run` on one machine in the pieces that suit one,
+on one machine in at least seven pieces, and in these on every engine named. A difference ends the
+program with exit code 1. Equal to the byte: schema, anomalies, the rows of every split and their
+order, rejected rows with their lines, vocabularies, transformed rows, the digest of the transform
+graph. Equal to 1e-9: statistics, and the evaluation with all intervals. Other pieces have other row
+groups, in whose order training shuffles: between those, the evaluation is not compared.
+
+`standalone` starts a master and two workers of Spark, `portable` Beam's job service with a pool of
+external workers, each a process of its own.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,9 +34,13 @@ import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from kfp_tabular.components.common.artifacts.examples import Examples
+from kfp_tabular.components.common.processing import sigterm
 from kfp_tabular.components.common.processing.spark import installation
 from kfp_tabular.pipelines.environments.location import Environments, default_folder
-from tests import accumulator_laws, spark_cluster
+from tests import accumulator_laws, beam_services, spark_cluster
+
+_EVALUATION = "evaluation"
+_SMALL_CUTS = Path(__file__).parent / "small_cuts"
 
 RELATIVE = 1e-9
 # Means of nearly opposite numbers, and p-values of what cannot be told from nothing.
@@ -42,48 +51,108 @@ def main() -> None:
     """Run each table on each engine and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="Chicago taxi trips as CSV")
-    parser.add_argument("--engines", nargs="+", default=["standalone"], help="what to compare with")
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        default=["standalone", "portable"],
+        help="what to compare with: these, or documents `processing` as JSON",
+    )
     parser.add_argument("--tables", nargs="+", default=list(_TABLES), choices=list(_TABLES))
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="engines-") as name, contextlib.ExitStack() as stack:
+    with (
+        sigterm.ends_block(),
+        tempfile.TemporaryDirectory(prefix="engines-") as name,
+        contextlib.ExitStack() as stack,
+    ):
         folder = Path(name)
         documents = {each: _document(each, folder, stack) for each in arguments.engines}
-        for table in arguments.tables:
-            _compare(table, arguments.data, documents, folder)
+        equal = [_compare(table, arguments.data, documents, folder) for table in arguments.tables]
+    sys.exit(not all(equal))
 
 
 def _document(engine: str, folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
-    if engine != "standalone":
-        return json.loads(engine) if engine.startswith("{") else {"engine": engine}
+    if engine == "standalone":
+        return _standalone(folder / "cluster", stack)
+    if engine == "portable":
+        document = _portable(folder / "beam", "tensorflow", stack)
+        # The environments have different versions of Beam.
+        own = _portable(folder / "beam-tfdv", "tfdv", stack)
+        return {**document, "tasks": {"validate-data": own}}
+    return json.loads(engine) if engine.startswith("{") else {"engine": engine}
+
+
+def _standalone(folder: Path, stack: contextlib.ExitStack) -> dict[str, Any]:
     installation.require(Environments(default_folder()).spark_home())
-    (folder / "cluster").mkdir()
-    cluster = stack.enter_context(spark_cluster.running(folder / "cluster"))
+    folder.mkdir()
+    cluster = stack.enter_context(spark_cluster.running(folder))
     return cluster.document(executor_memory="600m")
 
 
-def _compare(table: str, data: Path, documents: dict[str, Any], folder: Path) -> None:
+def _portable(folder: Path, image: str, stack: contextlib.ExitStack) -> dict[str, Any]:
+    folder.mkdir()
+    python = str(Environments(default_folder()).python(image))
+    return stack.enter_context(beam_services.running(folder, python)).document()
+
+
+def _compare(table: str, data: Path, documents: dict[str, Any], folder: Path) -> bool:
     file = folder / f"{table}.csv"
     options = _TABLES[table](data, file)
-    expected = _run(file, options, {"engine": "local"}, folder / table / "local")
-    for engine, document in documents.items():
+    whole = folder / table / "whole"
+    expected = _run(file, options, {"engine": "local"}, whole, small_cuts=False)
+    rows = sum(len(value) for name, value in expected.items() if name.startswith("examples/"))
+    rejected = len(expected["rejected rows"])
+    print(f"{table}: {rows:,} rows in {_pieces(whole)} pieces, {rejected:,} rejected", flush=True)
+    equal = True
+    for number, (engine, document) in enumerate(
+        {"local": {"engine": "local"}, **documents}.items()
+    ):
         started = time.monotonic()
-        found = _run(file, options, document, folder / table / "other")
+        place = folder / table / f"{number}"
+        found = _run(file, options, document, place, small_cuts=True)
         seconds = time.monotonic() - started
-        for name, value in expected.items():
-            try:
-                accumulator_laws.assert_same(found[name], value, RELATIVE, ABSOLUTE)
-            except AssertionError as error:
-                sys.exit(f"{table} on {engine}: {name} differs: {error}")
-        rows = sum(len(value) for name, value in expected.items() if name.startswith("examples/"))
-        rejected = len(expected["rejected rows"])
+        differences = list(_differences(found, expected, is_same_cut=number > 0))
+        compared = len(expected) - (number == 0)
+        for difference in differences:
+            print(f"{table} on {engine}: {difference}", flush=True)
         print(
-            f"{table:8} {engine[:24]:24} {rows:9,} rows, {rejected:5,} rejected: "
-            f"{len(expected)} artifacts equal ({seconds:.0f} s)",
+            f"{table} on {engine[:24]}, {_pieces(place)} pieces: "
+            f"{compared - len(differences)} of {compared} are equal ({seconds:.0f} s)",
             flush=True,
         )
+        equal &= not differences
+        if number == 0:
+            expected = found
+    return equal
 
 
-def _run(data: Path, options: list[str], document: dict[str, Any], output: Path) -> dict[str, Any]:
+def _differences(
+    found: dict[str, Any], expected: dict[str, Any], *, is_same_cut: bool
+) -> Iterator[str]:
+    for name, value in expected.items():
+        if name == _EVALUATION and not is_same_cut:
+            continue
+        try:
+            accumulator_laws.assert_same(found[name], value, RELATIVE, ABSOLUTE)
+        except (AssertionError, KeyError) as error:
+            yield f"{name} differs: {error!r}"[:2000]
+    if more := sorted(found.keys() - expected.keys()):
+        yield f"there is also {', '.join(more)}"
+
+
+def _pieces(output: Path) -> int:
+    """Return how many pieces the source had: each makes a shard of the train split."""
+    (run,) = (output / "artifacts").iterdir()
+    return len(Examples(run / "ingest-data" / "examples").require("train"))
+
+
+def _run(
+    data: Path,
+    options: list[str],
+    document: dict[str, Any],
+    output: Path,
+    *,
+    small_cuts: bool,
+) -> dict[str, Any]:
     program = default_folder() / "author" / "bin" / "kfp-tabular"
     command = [program, "run", "--no-cache", "--data", data, *options, "--output", output]
     parameters = {
@@ -94,7 +163,14 @@ def _run(data: Path, options: list[str], document: dict[str, Any], output: Path)
     }
     for name, value in parameters.items():
         command += ["--param", f"{name}={value}"]
-    done = subprocess.run(list(map(str, command)), text=True, capture_output=True, check=False)
+    variables = {"PYTHONPATH": str(_SMALL_CUTS)} if small_cuts else {}
+    done = subprocess.run(
+        list(map(str, command)),
+        env={**os.environ, **variables},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode not in (0, 3):  # 3: the model is not blessed
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     (run,) = (output / "artifacts").iterdir()
@@ -124,7 +200,7 @@ def _seen(run: Path) -> dict[str, Any]:
     evaluation = json.loads((run / "evaluate-model" / "evaluation" / "evaluation.json").read_text())
     # The exported file differs between two runs on one machine, too; its predictions are compared.
     del evaluation["model"]["digest"]
-    found["evaluation"] = evaluation
+    found[_EVALUATION] = evaluation
     return found
 
 
