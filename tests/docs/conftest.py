@@ -2,51 +2,60 @@
 
 import csv
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.sandbox import FinishedRun
+from kfp_tabular.pipelines.environments.location import VARIABLE
+from tests import shared_interpreters
+from tests.docs.sandbox import VENVS, FinishedRun
 
 _TRIPS = """
 trip_id company payment_type trip_start_hour trip_miles fare zip text ordered row tips big_tipper
 """
 
 
-def _kfp_tabular(folder: Path, *arguments: str) -> None:
+def _kfp_tabular(folder: Path, venvs: Path, *arguments: str) -> str:
     program = Path(sys.executable).with_name("kfp-tabular")
     done = subprocess.run(
-        [str(program), *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of what guides refer to: `make demo`'s results, data, runs and a model."""
-    folder = tmp_path_factory.mktemp("docs") / "assets"
-    folder.mkdir()
-    _write_trips(folder / "trips.csv")
-    _write_customers(folder / "customers.csv")
-    program = Path(sys.executable).with_name("kfp-tabular")
-    done = subprocess.run(
-        [str(program), "demo", "--output", "demo"],
+        [str(program), *arguments],
         cwd=folder,
+        env={**os.environ, VARIABLE: str(venvs)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    (folder / "demo.log").write_text(done.stdout)
-    _kfp_tabular(folder, "sample-data", "--rows", "3000", "--output", "transactions.csv")
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def venvs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The environments of all pages' runs, which load their interpreters once."""
+    with shared_interpreters.environments(VENVS, tmp_path_factory.mktemp("interpreters")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory: pytest.TempPathFactory, venvs: Path) -> Path:
+    """A folder of what guides refer to: `make demo`'s results, data, runs and a model."""
+    folder = tmp_path_factory.mktemp("docs") / "assets"
+    folder.mkdir()
+    _write_trips(folder / "trips.csv")
+    _write_customers(folder / "customers.csv")
+    (folder / "demo.log").write_text(_kfp_tabular(folder, venvs, "demo", "--output", "demo"))
+    _kfp_tabular(folder, venvs, "sample-data", "--rows", "3000", "--output", "transactions.csv")
     _write_payments(folder / "transactions.csv", folder / "payments.csv")
     _kfp_tabular(
         folder,
+        venvs,
         *("run", "--data", "payments.csv", "--label", "is_fraud", "--output", "runs/payments"),
         *("--param", "model_name=fraud", "--param", "epochs=2"),
     )

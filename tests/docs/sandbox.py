@@ -81,7 +81,11 @@ class Sandbox:
 
     @classmethod
     def make(
-        cls, folder: Path, assets: Path, finished: dict[str, FinishedRun] | None = None
+        cls,
+        folder: Path,
+        assets: Path,
+        finished: dict[str, FinishedRun] | None = None,
+        venvs: Path = VENVS,
     ) -> "Sandbox":
         """Set up a folder with what the guides take for granted.
 
@@ -89,6 +93,7 @@ class Sandbox:
             folder: Where; it must not exist.
             assets: Files that every page gets; they are linked, not copied.
             finished: Runs that need not be repeated; new ones are added.
+            venvs: The environments of runs.
         """
         shutil.copytree(assets, folder, copy_function=os.link, symlinks=True)
         (folder / ".venvs").symlink_to(VENVS)
@@ -101,7 +106,7 @@ class Sandbox:
         environment = {
             **os.environ,
             "PATH": ":".join(path),
-            "KFP_TABULAR_VENVS": str(VENVS),
+            "KFP_TABULAR_VENVS": str(venvs),
             "DEMO_LOG": str(folder / "demo.log"),
             "HOME": str(folder),
             # Pages run what others have run, as readers do, who have a cache by default.

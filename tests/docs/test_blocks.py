@@ -66,9 +66,9 @@ def test_python_imports_and_calls_what_there_is() -> None:
 @pytest.mark.timeout(1200)
 @BY_PAGE
 def test_blocks_run(
-    name: str, assets: Path, finished: dict[str, FinishedRun], tmp_path: Path
+    name: str, assets: Path, finished: dict[str, FinishedRun], venvs: Path, tmp_path: Path
 ) -> None:
-    sandbox = Sandbox.make(tmp_path / "sandbox", assets, finished)
+    sandbox = Sandbox.make(tmp_path / "sandbox", assets, finished, venvs)
     try:
         sandbox.run_page(load(name))
     finally:

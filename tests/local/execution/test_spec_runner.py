@@ -22,6 +22,8 @@ from kfp_tabular.pipelines.local.virtual_environments.environment_runner import 
     VirtualEnvironmentRunner,
 )
 
+OWN_INTERPRETERS = True
+
 
 @dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
 def produce(data: dsl.Output[dsl.Dataset], number: int) -> bool:
