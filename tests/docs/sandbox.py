@@ -1,6 +1,7 @@
 """Runs a page's blocks, one after the other, in a folder of the page's own."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ VENVS = ROOT / ".venvs"
 _SMALLER = (
     (re.compile(r"\b(max_trials|epochs)=\d+"), r"\1=2"),
     (re.compile(r"--epochs=\d+"), "--epochs=1"),
+    (re.compile(r"sample-data --rows 20000"), "sample-data --rows 6000"),
 )
 """What a page shows at its real size, and a test runs small."""
 
@@ -141,8 +143,9 @@ class Sandbox:
                     self._run(block)
 
     @staticmethod
+    @functools.cache
     def _present() -> frozenset[str]:
-        """Return what blocks may need and this machine has."""
+        """Return what blocks may need and this machine has. It starts a JVM, so once is enough."""
         home = Environments(VENVS).spark_home()
         try:
             installation.require(home)

@@ -304,7 +304,7 @@ def test_a_run_is_at_hand_in_a_notebook(run: Run, tmp_path: Path) -> None:
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(run: Run, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    steps = ["--param", "train_steps=4000", "--param", "early_stopping_patience=0"]
+    steps = ["--param", "train_steps=1500", "--param", "early_stopping_patience=0"]
     command = [str(PROGRAM), "run", "--data", str(run.data), "--label", "is_fraud", *steps]
     command += ["--param", "model_type=wide_and_deep", "--output", str(output)]
     log = output / "logs" / "train-model.log"
