@@ -273,5 +273,5 @@ def test_sigint_ends_a_ready_server_cleanly(server):
     predict(server.url, ROW)
     code, seconds = server.stop(signal.SIGINT)
     assert code == 0, server.log
-    assert seconds < 10
+    assert seconds < 30
     assert "Traceback" not in server.log
