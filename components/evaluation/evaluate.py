@@ -22,6 +22,7 @@ from kfp_tabular.components.common.explanation.explainer import Explainer
 from kfp_tabular.components.common.outcome_value.outcome_values import OutcomeValues
 from kfp_tabular.components.common.prediction import predicted_batches, saved_model
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
+from kfp_tabular.components.common.process.tensorflow import use_one_thread_per_operation
 from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
@@ -143,6 +144,7 @@ def run(request: EvaluationRequest, engine: Engine | None = None) -> Evaluation:
         columns = [*given.entity_columns, *([] if values is None else values.columns())]
         columns += [cut.column for slicing in slicings for cut in slicing.cuts]
         reader = predicted_batches.reader(examples, paths, columns)
+        use_one_thread_per_operation()
         # Loaded before threads start, which would load it once each.
         model = saved_model.loaded(request.model)
         # Before threads predict, too: it replaces functions of the graph.

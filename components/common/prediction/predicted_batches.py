@@ -20,6 +20,7 @@ from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError, closest
 from kfp_tabular.components.common.prediction import label_encoding, saved_model
 from kfp_tabular.components.common.prediction.saved_model import Predictions, SavedModel
+from kfp_tabular.components.common.process.tensorflow import use_one_thread_per_operation
 from kfp_tabular.components.common.processing import row_keys
 from kfp_tabular.components.common.processing.accumulator import Rows
 from kfp_tabular.components.common.processing.pieces import Piece
@@ -112,6 +113,7 @@ class PredictedReader:
             UserError: If a prediction is not finite, or its shape contradicts `model.json`; if a
                 shard is damaged, or not that of the manifest.
         """
+        use_one_thread_per_operation()
         models = [saved_model.loaded_from(model) for model in self.models]
         first = piece.first_row
         # Each row group by itself: which rows are predicted together does not depend on the pieces,

@@ -83,8 +83,9 @@ def import_tensorflow_runtime() -> Any:
 def use_one_thread_per_operation() -> None:
     """Let each operation run in one thread, where work is divided among threads otherwise.
 
-    Two threads for an operation cost more than they save then. Without effect once TensorFlow has
-    run an operation.
+    Two threads for an operation cost more than they save then. And the last bits of a product of
+    matrices depend on how many there are, so machines with 1, 2 and 4 processors would differ.
+    Without effect once TensorFlow has run an operation.
     """
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 

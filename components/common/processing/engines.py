@@ -1,5 +1,6 @@
 """Opens the engine that a task's `processing` argument names."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from kfp_tabular.components.common.processing import processing_settings, sigter
 from kfp_tabular.components.common.processing.engine import Engine
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
 from kfp_tabular.components.common.processing.processing_settings import BeamSettings, LocalSettings
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,10 @@ def opened(document: Mapping[str, Any], task: str = "") -> Iterator[OpenedEngine
         from kfp_tabular.components.common.processing.beam import installation
 
         installation.require()
-        installation.require_job_service(settings)
+        installation.require_runner(settings)
         from kfp_tabular.components.common.processing.beam.beam_engine import BeamEngine
 
+        _logger.info("Beam %s: each fold and each map is a pipeline", settings.runner)
         with sigterm.ends_block():
             engine = BeamEngine(settings, f"kfp-tabular-{task}".rstrip("-"))
             yield OpenedEngine(engine, settings.shards_uri)

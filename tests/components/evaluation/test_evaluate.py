@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import pickle
 import shutil
 
@@ -10,7 +11,7 @@ from kfp_tabular.components.common.artifacts import example_pieces, findings
 from kfp_tabular.components.common.artifacts.dense_columns import dense_numpy
 from kfp_tabular.components.common.artifacts.examples import Examples
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.prediction import predicted_batches
+from kfp_tabular.components.common.prediction import predicted_batches, saved_model
 from kfp_tabular.components.common.prediction.instances import tensors
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 from kfp_tabular.components.common.processing.local_engine import LocalEngine
@@ -562,3 +563,22 @@ def test_models_of_another_task_cannot_be_the_baseline(evaluated, export):
         evaluated(model=export(), baseline_model=export(classes=("a", "b")))
     with pytest.raises(UserError, match="give one of the two"):
         evaluated(model=export(), baseline_model=export(), baseline_model_uri="/x")
+
+
+def test_predictions_do_not_depend_on_the_number_of_processors(evaluated, export, monkeypatch):
+    """Products of matrices end in other bits with other threads: each operation has one."""
+    # In a new process, TensorFlow reads it when it runs its first operation.
+    name = "TF_NUM_INTRAOP_THREADS"
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv(name)
+    set_when_loaded = []
+    loaded = saved_model.loaded
+
+    def noted(path):
+        set_when_loaded.append(os.environ.get(name))
+        return loaded(path)
+
+    monkeypatch.setattr(saved_model, "loaded", noted)
+    evaluated(model=export(), explanations=False)
+    assert set_when_loaded
+    assert set(set_when_loaded) == {"1"}

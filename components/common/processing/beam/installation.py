@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfp_tabular.components.common.errors import UserError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _SECONDS_TO_CONNECT = 10.0
-_JOB_ENDPOINT = "job_endpoint"
+_JOB_ENDPOINT, _PRISM_LOCATION = "job_endpoint", "prism_location"
 
 
 ENVIRONMENT = {
@@ -45,12 +46,19 @@ def require() -> None:
         )
 
 
-def require_job_service(settings: BeamSettings) -> None:
-    """Check that the job service answers, if the options name one.
+def require_runner(settings: BeamSettings) -> None:
+    """Check that the job service answers, or that Prism is there, if the options name one.
 
     Raises:
-        UserError: It does not.
+        UserError: It is not.
     """
+    prism = str(settings.options.get(_PRISM_LOCATION, ""))
+    # What Beam would download it from is none of this.
+    if prism and "://" not in prism and not Path(prism).is_file():
+        raise UserError(
+            f"processing.options.{_PRISM_LOCATION} {prism}: no such file. Build Prism with "
+            "`go install github.com/apache/beam/sdks/v2/go/cmd/prism`, and give its path."
+        )
     address = str(settings.options.get(_JOB_ENDPOINT, ""))
     if not address:
         return

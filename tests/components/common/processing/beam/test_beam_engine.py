@@ -81,6 +81,15 @@ def test_a_job_service_that_does_not_answer_is_a_user_error() -> None:
         pass
 
 
+def test_a_prism_that_is_not_there_is_a_user_error() -> None:
+    options = {"prism_location": "/nowhere/prism"}
+    with (
+        pytest.raises(UserError, match=r"prism_location /nowhere/prism: no such file\. Build"),
+        engines.opened({"engine": "beam", "runner": "PrismRunner", "options": options}),
+    ):
+        pass
+
+
 def test_an_option_that_beam_does_not_know_is_a_user_error() -> None:
     with (
         engines.opened({"engine": "beam", "options": {"regon": "x"}}) as opened,
