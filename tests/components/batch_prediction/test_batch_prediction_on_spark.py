@@ -20,6 +20,8 @@ from tests.servers import busy_store
 from tests.servers.stores import s3  # noqa: F401 - a fixture
 from tests.spark_cluster import Cluster
 
+BASELINE = {"amount": 10, "kind": "flat", "rooms": 1, "sold on": "01/01/2024"}
+
 DRIVER = """
 import json, sys
 from pathlib import Path
@@ -90,6 +92,17 @@ def test_faults(
             limited = LimitedEngine(opened.engine, "worker-1")
             full = predicted(data, model, tmp_path / "full", limited, f"{root}/full")
             assert (full["rows"], full["result"].earlier) == (here["rows"], 0)
+
+            few = tmp_path / "few.csv"
+            few.write_text(as_csv(some_rows(200)))
+            upload(few, f"{root}/few.csv")
+            given = {"attributions": True, "attribution_baseline": BASELINE}
+            local = predicted(f"{root}/few.csv", model, tmp_path / "few-here", **given)
+            spread = predicted(
+                f"{root}/few.csv", model, tmp_path / "few-there", opened.engine, **given
+            )
+            assert spread["rows"] == local["rows"]
+            assert any(row["attribution_amount"] for row in local["rows"])
 
 
 def damaged_parquet(path: Path) -> Path:
