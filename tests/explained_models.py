@@ -5,13 +5,14 @@ from math import factorial
 
 import numpy as np
 
+from kfp_tabular.components.common.explanation.chosen_baseline import choose
 from kfp_tabular.components.common.explanation.explainer import (
     INTEGRATED_GRADIENTS,
     SHAPLEY_VALUES,
     Explainer,
     ExplanationSettings,
 )
-from kfp_tabular.components.common.explanation.mixed_rows import as_columns, baseline
+from kfp_tabular.components.common.explanation.mixed_rows import as_columns
 from kfp_tabular.components.common.prediction.saved_model import SavedModel
 
 TYPICAL = {"distance (km)": 2.0, "count": 3, "città": "Roma", "Count": 500_000}
@@ -27,7 +28,7 @@ def check(directory, rows, given=None):
     Args:
         directory: The model.
         rows: Raw values by feature name.
-        given: The baseline; features that it leaves out are missing.
+        given: The baseline; features that it leaves out are as in the model's typical row.
 
     Returns:
         The explanations.
@@ -79,7 +80,7 @@ def answered(model, arrays):
 def worth(model, arrays, row, given, place):
     """Return the answers for all sets of features that take the row's values, by set."""
     inputs = model.spec.inputs
-    base = baseline(inputs, given)
+    base = choose(model.spec, given).values
     sets = [
         frozenset(chosen)
         for size in range(len(inputs) + 1)

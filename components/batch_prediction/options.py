@@ -50,8 +50,8 @@ class BatchPredictionOptions:
     )
     attribution_baseline: dict[str, Any] = option(
         {},
-        """What attributions are measured from: raw values by feature. Features that are not named
-        are missing there.""",
+        """What attributions are measured from: raw values by feature, null for missing. Features
+        that are not named are as in the model's typical row; with `"*": null` they are missing.""",
     )
     data_format: str = data_format_option()
     exclude: list[str] = option(

@@ -39,7 +39,7 @@ from kfp_tabular.components.common.artifacts.model_document import ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import SCHEMA_FILE, read_schema
 from kfp_tabular.components.common.artifacts.sent_directory import SentDirectory
 from kfp_tabular.components.common.errors import UserError
-from kfp_tabular.components.common.explanation import mixed_rows
+from kfp_tabular.components.common.explanation.chosen_baseline import ChosenBaseline, choose
 from kfp_tabular.components.common.prediction.domain_rules import build_rules
 from kfp_tabular.components.common.prediction.instances import InstanceError
 from kfp_tabular.components.common.processing.engine import Engine
@@ -139,7 +139,7 @@ def run(
             identity if settings.model_columns else None,
             settings.attributions,
         )
-        _check_baseline(settings, spec)
+        baseline = _baseline(settings, spec)
         output.check()
         trained = _training(settings, model, spec)
         sources = attempts.source_facts(found)
@@ -177,6 +177,8 @@ def run(
             gathered = gather(destination, output.schema, [SPLIT], pieces_shards)
             drifted = drift.measured(done.drift.result(), trained)
             _report(findings, facts, drifted)
+            if baseline is not None:
+                _report_baseline(findings, baseline)
             with files.atomic_directory(request.rejected_rows) as rejected:
                 rejected_rows.join(destination, done.with_rejected, rejected)
                 rejected_lineage = lineage.record(
@@ -195,6 +197,7 @@ def run(
                     "source_files": len(sources),
                     "rejected": facts.rejected,
                     "model": dataclasses.asdict(identity),
+                    **({} if baseline is None else {"attribution_baseline": baseline.document()}),
                 },
                 shards_uri=destination.shards_uri,
             )
@@ -233,16 +236,17 @@ def _is_large(found: Sequence[InputFile], pieces: Sequence[Piece]) -> bool:
     return size >= _LARGE_BYTES or len(pieces) >= (2 if is_columnar else _MANY_PIECES)
 
 
-def _check_baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> None:
+def _baseline(settings: BatchPredictionOptions, spec: ModelSpec) -> ChosenBaseline | None:
+    """Return what attributions are measured from; None if there are none."""
     if not settings.attributions:
         if settings.attribution_baseline:
             raise UserError(
                 "attribution_baseline: it is what attributions are measured from, and there are "
                 "none. Give attributions=true, too, or leave it out."
             )
-        return
+        return None
     try:
-        mixed_rows.baseline(spec.inputs, settings.attribution_baseline)
+        return choose(spec, settings.attribution_baseline)
     except InstanceError as error:
         raise UserError(f"attribution_baseline: {error.problem}") from error
 
@@ -328,6 +332,32 @@ def _report(findings: Findings, facts: ScoredBatch, drifted: Mapping[str, Column
             f"Above the threshold of drift, but with too few rows to tell it from chance: {named}.",
             option="drift_thresholds",
         )
+
+
+def _report_baseline(findings: Findings, baseline: ChosenBaseline) -> None:
+    parts = [
+        (baseline.declared, "given"),
+        (baseline.typical, "from the model's typical row"),
+        (baseline.missing, "missing"),
+    ]
+    told = "; ".join(f"{what}: {_named(names)}" for names, what in parts if names)
+    findings.note(
+        "attribution-baseline",
+        f"Attributions are measured from this baseline: {told}.",
+        option="attribution_baseline",
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first names, and how many there are more.
+
+    Example:
+        >>> _named(["a", "b"]), _named(list("abcdefg"))
+        ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
+    """
+    others = len(names) - _MOST_REASONS
+    shown = ", ".join(repr(name) for name in names[:_MOST_REASONS])
+    return f"{shown} and {others} more" if others > 0 else shown
 
 
 def _place(facts: ScoredBatch, reason: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kfp_tabular.components.common import files
 from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import typical_row as typical_row_file
 from kfp_tabular.components.common.artifacts.examples import (
     Examples,
     ShardDestination,
@@ -38,6 +39,7 @@ from kfp_tabular.components.feature_engineering.features import (
     feature_config,
     feature_plan,
     time_facts,
+    typical_row,
 )
 from kfp_tabular.components.feature_engineering.features.planned_features import (
     DroppedColumn,
@@ -132,6 +134,7 @@ def run(
         else:
             made = _from_plan(inputs, directory)
         task.save(directory)
+        typical_row_file.write(made.typical, directory)
         found.write(directory)
         shutil.copy(_schema_file(request.schema), directory / SCHEMA_FILE)
         if formats:
@@ -189,14 +192,16 @@ class _WrittenGraph:
     features: Sequence[RawFeature]
     outputs: Sequence[TransformedColumn]
     document: Mapping[str, Any]
+    typical: Mapping[str, Any]
 
 
 def _from_plan(inputs: _Inputs, directory: Path) -> _WrittenGraph:
-    plan = _plan(inputs)
+    plan, typical = _plan(inputs)
     plan_findings.add(plan, inputs.found)
     transform_graph.write(plan, inputs.task, directory)
     features = [feature.feature for feature in plan.features]
-    return _WrittenGraph(features, plan.outputs, transform_summary.derived(plan, inputs.task))
+    document = transform_summary.derived(plan, inputs.task)
+    return _WrittenGraph(features, plan.outputs, document, typical)
 
 
 def _from_function(inputs: _Inputs, directory: Path) -> _WrittenGraph:
@@ -214,10 +219,15 @@ def _from_function(inputs: _Inputs, directory: Path) -> _WrittenGraph:
     document = transform_summary.own(
         settings.preprocessing_fn, made, [*inputs.dropped, *unused], inputs.task
     )
-    return _WrittenGraph(made.features, made.outputs, document)
+    features = list(made.features)
+    facts = column_facts.collect(inputs.examples, features, engine=inputs.engine)
+    formats = column_format.read(inputs.examples.path)
+    typical = typical_row.of_features(features, facts, formats)
+    return _WrittenGraph(features, made.outputs, document, typical)
 
 
-def _plan(inputs: _Inputs) -> FeaturePlan:
+def _plan(inputs: _Inputs) -> tuple[FeaturePlan, Mapping[str, Any]]:
+    """Return what becomes of the columns, and their typical row."""
     settings = inputs.options
     names = [column.feature.name for column in inputs.candidates]
     configured = feature_config.parse(settings.feature_config, names)
@@ -250,7 +260,7 @@ def _plan(inputs: _Inputs) -> FeaturePlan:
     if not plan.features:
         why = "; ".join(f"{column.name!r}: {column.why}" for column in plan.dropped)
         raise UserError(f"{inputs.examples.path}: no feature is left. {why}")
-    return plan
+    return plan, typical_row.of_plan(plan, facts)
 
 
 def _with_times(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.model_document import ModelSpec
-from kfp_tabular.components.common.explanation import mixed_rows
+from kfp_tabular.components.common.explanation import chosen_baseline
 from kfp_tabular.components.common.explanation.explainer import Explanations
 from kfp_tabular.components.common.prediction import instances
 from kfp_tabular.serving.protocol import v1_json
@@ -21,7 +21,8 @@ class ExplanationRequest:
 
     Attributes:
         arrays: The rows, by the signature's input.
-        baseline: The raw values of the baseline, by feature name; others are missing.
+        baseline: The raw values of the baseline, by feature name; others are those of the model's
+            typical row.
     """
 
     arrays: Arrays
@@ -49,7 +50,7 @@ def decode(document: object, interface: ModelInterface, max_rows: int) -> Explan
         )
     taken = {name: value for name, value in given.items() if name not in interface.ignored}
     try:
-        mixed_rows.baseline(interface.spec.inputs, taken)
+        chosen_baseline.choose(interface.spec, taken)
     except instances.InstanceError as error:
         raise RequestError(
             f"{_BASELINE}: {error.problem}", reason=error.reason, feature=error.feature
@@ -69,22 +70,24 @@ def encode(found: Explanations, spec: ModelSpec, version: str) -> dict[str, Any]
         `explanations`, an object per instance: the `class` whose probability is explained (of a
         classifier), the model's `value` for it, that of the baseline, `attributions` by feature,
         which add up to the difference but for `gap`, and the `method`; for sampled Shapley values
-        their `standard_errors`. `baseline` names the features that have a value in the baseline
-        (`declared`) and those that are `missing` there, without values, which may be personal.
+        their `standard_errors`. `baseline` names the features whose value in the baseline is from
+        the request (`declared`), those of which it is from the model's typical row (`typical`), and
+        those that are `missing` there; without values, which may be personal.
 
     Example:
         >>> import numpy as np
+        >>> from kfp_tabular.components.common.explanation.chosen_baseline import ChosenBaseline
         >>> spec = ModelSpec("regression", "fare", (), None, (), "sha256:0")
         >>> one = np.array([[2.5]])
         >>> found = Explanations(
         ...     ("km",), np.array([0]), np.array([9.5]), np.array([7.0]), one, one * 0,
-        ...     np.array([0.0]), np.array([True]), ("km",),
+        ...     np.array([0.0]), np.array([True]), ChosenBaseline({}, ("km",), (), ()),
         ... )
         >>> encode(found, spec, "3")["explanations"]
         [{'value': 9.5, 'baseline_value': 7.0, 'attributions': {'km': 2.5},
         'method': 'integrated_gradients', 'gap': 0.0}]
         >>> encode(found, spec, "3")["baseline"]
-        {'declared': ['km'], 'missing': []}
+        {'declared': ['km'], 'typical': [], 'missing': []}
     """
     explanations = []
     for row, method in enumerate(found.methods):
@@ -100,12 +103,8 @@ def encode(found: Explanations, spec: ModelSpec, version: str) -> dict[str, Any]
         if errors.any():
             entry["standard_errors"] = dict(zip(found.features, errors.tolist(), strict=True))
         explanations.append(entry)
-    declared = set(found.declared)
     return {
         "explanations": explanations,
-        "baseline": {
-            "declared": list(found.declared),
-            "missing": [name for name in found.features if name not in declared],
-        },
+        "baseline": found.chosen.document(),
         "model_version": version,
     }

@@ -108,6 +108,7 @@ def build(directory: Path, task: TaskKind) -> Path:
         decision_threshold=0.5 if task == "binary" else None,
         inputs=INPUTS,
         schema_digest=digest_file(schema),
+        typical_row={"amount": 2, "商户": "x"} if task == "binary" else None,
     ).save(directory)
     file_digests.write(directory)
     return directory

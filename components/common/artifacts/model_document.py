@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_tabular.components.common import files
+from kfp_tabular.components.common.artifacts import typical_row
 from kfp_tabular.components.common.artifacts.raw_features import DType, RawFeature
 from kfp_tabular.components.common.artifacts.supervised_task import TaskKind
 from kfp_tabular.components.common.errors import UserError
@@ -75,6 +76,8 @@ class ModelSpec:
         schema_digest: Digest of the schema that the model was trained with, `sha256:<hex>`.
         versions: Versions of this package and of the libraries that the model was made with.
         hyperparameters: The hyperparameters of its training.
+        typical_row: A typical raw value by feature, from the train split; features that are
+            typically missing are left out. None for models of earlier versions.
     """
 
     task: TaskKind
@@ -85,6 +88,7 @@ class ModelSpec:
     schema_digest: str
     versions: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    typical_row: Mapping[str, Any] | None = None
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write `model.json` into the SavedModel's directory."""
@@ -96,6 +100,8 @@ class ModelSpec:
                     del entry[name]
                 else:
                     entry[name] = column_format.as_document(value)
+        if self.typical_row is None:
+            del document["typical_row"]
         text = json.dumps(document, indent=2, ensure_ascii=False)
         files.write_text(Path(directory) / FILE_NAME, text)
 
@@ -123,6 +129,7 @@ class ModelSpec:
                 schema_digest=fields["schema_digest"],
                 versions=fields["versions"],
                 hyperparameters=fields["hyperparameters"],
+                typical_row=_typical_row(fields),
             )
         except FileNotFoundError as error:
             raise UserError(
@@ -145,6 +152,16 @@ def _model_input(entry: Mapping[str, Any]) -> ModelInput:
         input=entry["input"],
         **formats,
     )
+
+
+def _typical_row(fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if "typical_row" not in fields:
+        return None
+    row = typical_row.checked(fields["typical_row"])
+    unknown = sorted(set(row).difference(entry["name"] for entry in fields["inputs"]))
+    if unknown:
+        raise ValueError(f"typical_row: {unknown[0]!r} is not a feature of the model")
+    return row
 
 
 def _check(fields: Mapping[str, Any]) -> None:

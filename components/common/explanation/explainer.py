@@ -14,12 +14,13 @@ from kfp_tabular.components.common.artifacts.model_document import (
     ModelSpec,
 )
 from kfp_tabular.components.common.explanation import shapley_values, smooth_part
+from kfp_tabular.components.common.explanation.chosen_baseline import ChosenBaseline, choose
 from kfp_tabular.components.common.explanation.coalitions import Coalitions, Floats, coalitions
 from kfp_tabular.components.common.explanation.integrated_gradients import (
     TOLERANCE,
     path_gradients,
 )
-from kfp_tabular.components.common.explanation.mixed_rows import MixedRows, baseline
+from kfp_tabular.components.common.explanation.mixed_rows import MixedRows
 from kfp_tabular.components.common.explanation.smooth_part import NotSmoothError, SmoothPart
 from kfp_tabular.components.common.prediction.packed_columns import Columns, pack_columns
 
@@ -36,8 +37,8 @@ class ExplanationSettings:
     """How predictions are explained.
 
     Attributes:
-        baseline: Raw values of the baseline, by feature name; features that are not given are
-            missing there.
+        baseline: Raw values of the baseline, by feature name, in place of those of the model's
+            typical row; see `chosen_baseline.choose`.
         orders: How many orders of the features sampled Shapley values draw: an even number, at
             least 4. 0: 64, or as many as take 4,096 predictions a row, but at least 8.
         seed: The seed of the draw. All rows have the same orders, so neither the other rows of a
@@ -63,7 +64,7 @@ class Explanations:
         errors: Standard errors of sampled Shapley values, `[rows, features]`; else 0.
         gaps: How far the sum is from `predicted` less `baseline`, `[rows]`.
         by_gradients: Whether a row's attributions are integrated gradients, `[rows]`.
-        declared: The features that have a value in the baseline; the others are missing there.
+        chosen: The baseline, and where its values are from.
     """
 
     features: tuple[str, ...]
@@ -74,7 +75,7 @@ class Explanations:
     errors: Floats
     gaps: Floats
     by_gradients: npt.NDArray[np.bool_]
-    declared: tuple[str, ...] = ()
+    chosen: ChosenBaseline
 
     @property
     def methods(self) -> list[str]:
@@ -126,14 +127,17 @@ class Explainer:
         """
         settings = settings or ExplanationSettings()
         inputs = self.spec.inputs
-        rows = MixedRows(inputs, columns, baseline(inputs, settings.baseline))
+        chosen = choose(self.spec, settings.baseline)
+        rows = MixedRows(inputs, columns, chosen.values)
         parts = [
-            self._explained(rows.part(slice(start, start + _BATCH_ROWS)), settings)
+            self._explained(rows.part(slice(start, start + _BATCH_ROWS)), settings, chosen)
             for start in range(0, len(rows), _BATCH_ROWS)
         ]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def _explained(self, rows: MixedRows, settings: ExplanationSettings) -> Explanations:
+    def _explained(
+        self, rows: MixedRows, settings: ExplanationSettings, chosen: ChosenBaseline
+    ) -> Explanations:
         count, features = len(rows), len(rows.inputs)
         ends = self._answer(
             rows.mixed(
@@ -176,7 +180,7 @@ class Explainer:
             errors,
             gaps,
             by_gradients,
-            rows.declared(),
+            chosen,
         )
 
     def _coalitions(self, settings: ExplanationSettings) -> Coalitions:
@@ -238,5 +242,5 @@ def _joined(parts: list[Explanations]) -> Explanations:
         joined("errors"),
         joined("gaps"),
         joined("by_gradients"),
-        parts[0].declared,
+        parts[0].chosen,
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from kfp_tabular.components.common.artifacts.findings import Finding
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.errors import UserError
+from kfp_tabular.components.common.explanation import typical_values
 from kfp_tabular.components.common.explanation.explainer import Explainer, ExplanationSettings
 from kfp_tabular.components.common.explanation.mixed_rows import as_columns
 from kfp_tabular.components.evaluation.explanations import feature_grid
@@ -36,7 +37,9 @@ class WorkedExample:
 
 
 def make(rows: SampledRows, explainer: Explainer | None, predict: Predict) -> WorkedExample:
-    """Explain the prediction of one row, measured from a typical row of the same sample.
+    """Explain the prediction of one row, measured from the model's typical row.
+
+    For models of earlier versions, which have none, it is that of the sampled rows.
 
     Args:
         rows: The sampled rows.
@@ -46,7 +49,8 @@ def make(rows: SampledRows, explainer: Explainer | None, predict: Predict) -> Wo
     if explainer is None:
         return _without(f"the model has more than {MOST_INPUTS} inputs")
     spec = explainer.spec
-    baseline = typical(rows, spec)
+    from_model = spec.typical_row is not None
+    baseline = typical(rows, spec) if spec.typical_row is None else dict(spec.typical_row)
     row = chosen(predict(rows.first(_CANDIDATES).inputs), spec)
     arrays = {name: values[row : row + 1] for name, values in rows.inputs.items()}
     try:
@@ -77,6 +81,7 @@ def make(rows: SampledRows, explainer: Explainer | None, predict: Predict) -> Wo
             "baseline_value": float(found.baseline[0]),
             "method": found.methods[0],
             "gap": float(found.gaps[0]),
+            "typical_of": "training" if from_model else "evaluation",
             "features": features,
         }
     )
@@ -97,15 +102,14 @@ def typical(rows: SampledRows, spec: ModelSpec) -> dict[str, Any]:
     for given in spec.inputs:
         values = rows.inputs[given.input]
         present = values[~feature_grid.is_missing(values, given)]
-        if 2 * len(present) <= len(values):
+        if typical_values.is_mostly_missing(len(present), len(values)):
             continue
-        if given.dtype == "string":
-            distinct, counts = np.unique(present, return_counts=True)
-            middle = distinct[[int(counts.argmax())]]
-        else:
-            place = (len(present) - 1) // 2
-            middle = np.partition(present, place)[[place]]
-        found[given.name] = _json(middle, given)
+        distinct, rows_of = np.unique(present, return_counts=True)
+        counts = dict(zip(distinct.tolist(), rows_of.tolist(), strict=True))
+        is_text = given.dtype == "string"
+        value = typical_values.most_frequent(counts) if is_text else typical_values.middle(counts)
+        if value is not None:
+            found[given.name] = typical_values.as_json(value, given.dtype)
     return found
 
 
@@ -133,13 +137,7 @@ def _json(values: npt.NDArray[Any], given: ModelInput) -> Any:
     """Return the one value of an array as JSON has it; None where it is missing."""
     if feature_grid.is_missing(values, given)[0]:
         return None
-    value = values[0]
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if given.dtype == "int64":
-        return int(value)
-    short = float(str(value))
-    return short if np.float32(short) == value else float(value)
+    return typical_values.as_json(values[0], given.dtype)
 
 
 def _without(why: str) -> WorkedExample:

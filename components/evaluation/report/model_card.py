@@ -33,6 +33,13 @@ _METHODS = {
     "shapley_values": "Shapley values",
 }
 
+_BASELINES = {
+    "training": "The typical row is below. The model holds it: it is the default baseline of the "
+    "endpoint and of batch predictions; a baseline of your own replaces single features.",
+    "evaluation": "The typical row is below, as a baseline for the endpoint and for batch "
+    "predictions; the model holds none.",
+}
+
 
 @dataclass(frozen=True)
 class CardSection:
@@ -348,14 +355,15 @@ def _example_texts(document: Mapping[str, Any], example: Mapping[str, Any], what
     actual = label if isinstance(label, str) else html.format_number(label)
     method = _METHODS.get(example["method"], example["method"])
     left = len(example["features"]) - _MOST_ROWS
+    data = example.get("typical_of", "evaluation")
     return [
         f"A row of split {document['split']}: the {what} is {value}; for a typical row (medians, "
-        f"most frequent values) it is {base}. The label of the row is {actual}.",
+        f"most frequent values of the {data} data) it is {base}. The label of the row is {actual}.",
         f"Each attribution is how far a column moved the answer from one to the other ({method}). "
         "They explain the model, not the world: a column can stand in for another one that it "
         "goes with.",
         *([f"Not listed: {left} columns with smaller attributions."] if left > 0 else []),
-        "The typical row is below, as a baseline for the endpoint and for batch predictions.",
+        _BASELINES[data],
     ]
 
 

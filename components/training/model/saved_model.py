@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kfp_tabular.components.common.artifacts import lineage
+from kfp_tabular.components.common.artifacts import lineage, typical_row
 from kfp_tabular.components.common.artifacts import model_document as model_format
 from kfp_tabular.components.common.artifacts.model_document import ModelInput, ModelSpec
 from kfp_tabular.components.common.artifacts.raw_features import (
@@ -173,6 +173,9 @@ def write(
             model_format.EXAMPLES_SIGNATURE: serving_examples,
         },
     )
+    typical = typical_row.read(settings.transform_graph)
+    if typical is not None:
+        typical = {name: value for name, value in typical.items() if name in names}
     schema = settings.transform_graph / SCHEMA_FILE
     spec = ModelSpec(
         task=task.kind,
@@ -183,6 +186,7 @@ def write(
         schema_digest=lineage.digest_file(schema),
         versions=lineage.versions(_LIBRARIES),
         hyperparameters={**asdict(settings.hyperparameters), **(chosen or {})},
+        typical_row=typical,
     )
     spec.save(directory)
     shutil.copyfile(schema, directory / SCHEMA_FILE)

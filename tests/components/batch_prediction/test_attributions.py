@@ -1,10 +1,12 @@
 """Attributions beside predictions."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from kfp_tabular.components.common.artifacts import findings
 from kfp_tabular.components.common.errors import UserError
 from kfp_tabular.components.common.processing import engines
 from tests.components.batch_prediction.conftest import predicted
@@ -104,3 +106,26 @@ def test_a_bad_baseline_is_one_line(data, model, tmp_path, baseline, said):
         explained(data, model, tmp_path, attribution_baseline=baseline)
     assert str(error.value).startswith(said)
     assert "\n" not in str(error.value)
+
+
+def test_the_models_typical_row_is_the_default_baseline_and_a_finding_names_it(
+    data, regression, tmp_path
+):
+    file = regression / "model.json"
+    document = json.loads(file.read_text())
+    document["typical_row"] = {"amount": 10, "kind": "flat", "rooms": 1}
+    copy = tmp_path / "model"
+    shutil.copytree(regression, copy)
+    (copy / "model.json").write_text(json.dumps(document))
+    found = explained(data, copy, tmp_path / "typical", attribution_baseline={"rooms": 3})
+    given = {"amount": 10, "kind": "flat", "rooms": 3}
+    same = explained(data, regression, tmp_path / "given", attribution_baseline=given)
+    for row, expected in zip(found["rows"], same["rows"], strict=True):
+        np.testing.assert_array_equal(shares(row), shares(expected))
+    notes = findings.read(tmp_path / "typical" / "predictions")
+    (note,) = [note for note in notes if note.code == "attribution-baseline"]
+    assert note.option == "attribution_baseline"
+    assert note.message.endswith(
+        "baseline: given: 'rooms'; from the model's typical row: 'amount', 'kind'; "
+        "missing: 'sold on'."
+    )

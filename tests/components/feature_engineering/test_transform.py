@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from kfp_tabular.components.common.artifacts import findings, lineage
+from kfp_tabular.components.common.artifacts import findings, lineage, typical_row
 from kfp_tabular.components.common.artifacts.supervised_task import Task
 from kfp_tabular.components.common.errors import UserError
 
@@ -472,3 +472,10 @@ def test_a_value_that_does_not_fit_its_schema(run):
     schema.feature[0].type = schema_pb2.FLOAT
     with pytest.raises(UserError, match="column 'x': string values do not fit"):
         run(table, schema)
+
+
+def test_the_graph_has_a_typical_row_without_identifiers(done):
+    row = typical_row.read(done.graph)
+    assert row["zone"] == "north"
+    assert set(row) == set(done.kinds) - {"driver", "city", "note", "tip"}
+    assert row["started"].startswith("20")

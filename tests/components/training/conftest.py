@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from kfp_tabular.components.common import files
-from kfp_tabular.components.common.artifacts import raw_features
+from kfp_tabular.components.common.artifacts import raw_features, typical_row
 from kfp_tabular.components.common.artifacts.examples import Examples, ExamplesWriter, record
 from kfp_tabular.components.common.artifacts.hyperparameters import Hyperparameters
 from kfp_tabular.components.common.artifacts.supervised_task import Task
@@ -22,6 +22,7 @@ from kfp_tabular.components.common.process.tensorflow import import_tensorflow
 from kfp_tabular.components.training.options import TrainingOptions
 from kfp_tabular.components.training.training_request import TrainingRequest
 from kfp_tabular.components.training.worker_settings import WorkerSettings
+from tests.explained_models import TYPICAL
 
 ROWS = {"train": 1500, "eval": 600, "test": 300}
 # Besides `count`, names that a signature cannot take as they are.
@@ -130,6 +131,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
         counts = np.bincount(columns["train"][label].astype(int)) if kind != "regression" else ()
         task = Task(kind, label, CLASSES[label], tuple(int(count) for count in counts))
         task.save(own)
+        typical_row.write(TYPICAL, own)
         found[kind] = Inputs(examples, own, task)
     # The interpreter's last collection of garbage crashes on what an analysis leaves behind.
     gc.collect()

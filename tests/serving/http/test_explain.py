@@ -80,6 +80,20 @@ def test_the_answer_says_what_the_baseline_declares(client):
     assert found["missing"] == ["Straße & Nr.", "rate"]
 
 
+def test_the_models_typical_row_is_the_default_baseline(client):
+    answer = explain(client, "binary", baseline={"hour": 3}).json()
+    assert answer["baseline"] == {
+        "declared": ["hour"],
+        "typical": ["amount", "商户"],
+        "missing": ["Straße & Nr.", "rate"],
+    }
+    whole = {"amount": 2, "商户": "x", "hour": 3, "*": None}
+    assert (
+        explain(client, "binary", baseline=whole).json()["explanations"] == answer["explanations"]
+    )
+    assert explain(client, "binary", baseline={"*": None}).status_code == 400
+
+
 @pytest.mark.parametrize("baseline", [{}, {"hour": 3}, {"amount": None}])
 def test_a_number_that_was_never_missing_needs_a_value_in_the_baseline(client, baseline):
     answer = explain(client, baseline=baseline)

@@ -146,14 +146,14 @@ def test_trees_alone(made, inputs, tmp_path, kind):
     else:
         losses = [entry["eval_log_loss"] for entry in record.history]
         assert record.metrics["eval_log_loss"] == pytest.approx(min(losses), rel=1e-4)
-    explained_models.check(tmp_path / "model", rows, explained_models.TYPICAL)
+    explained_models.check(tmp_path / "model", rows)
 
 
 def test_a_blend_that_was_asked_for(made, inputs, tmp_path):
     record = training_process.run(inputs["binary"].settings(tmp_path, model_type="blend", **SMALL))
     assert record.facts["kept"] == "blend"
     assert ModelSpec.load(tmp_path / "model").hyperparameters["model_type"] == "blend"
-    explained_models.check(tmp_path / "model", made.raw_rows(100, 7), explained_models.TYPICAL)
+    explained_models.check(tmp_path / "model", made.raw_rows(100, 7))
 
 
 def without_eval(made, inputs, tmp_path, kind="binary", rows=None):

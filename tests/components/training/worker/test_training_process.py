@@ -193,15 +193,18 @@ def test_every_architecture_learns_and_is_explained(made, inputs, tmp_path, chan
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("given", ["numbers", "a typical row"])
+@pytest.mark.parametrize("given", ["numbers", "a typical row", "nothing"])
 def test_predictions_of_each_task_are_explained(made, trained, kind, given):
     rows = made.raw_rows(100, 8)
     rows[made.DISTANCE][:2] = np.nan
     # These columns have no answer for a missing number.
-    numbers = {"count": 3, "Count": 500_000}
-    baseline = numbers if given == "numbers" else explained_models.TYPICAL
+    numbers = {"*": None, "count": 3, "Count": 500_000}
+    known = {"numbers": numbers, "a typical row": explained_models.TYPICAL, "nothing": {}}
+    baseline = known[given]
     found = explained_models.check(trained[kind][0] / "model", rows, baseline)
-    assert set(found.declared) == set(baseline)
+    typical = set() if baseline else set(explained_models.TYPICAL)
+    assert set(found.chosen.declared) == set(baseline) - {"*"}
+    assert set(found.chosen.typical) == typical
 
 
 @pytest.mark.parametrize("kind", ["binary", "regression"])
