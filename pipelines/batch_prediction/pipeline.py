@@ -52,8 +52,9 @@ def batch_prediction_pipeline(
         attributions: Whether to write how much each feature changed the prediction:
             `attribution_<feature>`, by integrated gradients where the model has gradients, else by
             Shapley values. It takes up to some thousand times as long as the predictions.
-        attribution_baseline: What attributions are measured from: raw values by feature. Features
-            that are not named are missing there.
+        attribution_baseline: What attributions are measured from: raw values by feature, null for
+            missing. Features that are not named are as in the model's typical row; with
+            `"*": null` they are missing.
         data_format: `csv`, `parquet`, `tfrecord` (of tf.Example), or `auto` to detect it from the
             content.
         exclude: Columns that are not read, such as nested ones that the model does not take.
