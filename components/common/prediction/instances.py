@@ -122,8 +122,11 @@ class Feature:
 
     def wrong(self, value: Any, row: int) -> "InstanceError":
         """Return the error for a value of the wrong type."""
+        is_bag = self.format is not None and self.format.kind == "bag"
+        found = "a list of other items" if is_bag and isinstance(value, list) else described(value)
+        wanted = spellings.expected(self.format) if self.format and is_bag else EXPECTED[self.dtype]
         return InstanceError(
-            f"feature {self.name!r}: expected {EXPECTED[self.dtype]}, found {described(value)}.",
+            f"feature {self.name!r}: expected {wanted}, found {found}.",
             reason="type",
             feature=self.name,
             row=row,

@@ -6,7 +6,7 @@ Ingestion decided the format of the feature's column; a text is read in it by th
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kfp_tabular.components.common.artifacts.raw_features import DType
@@ -146,13 +146,14 @@ def _bag_reader(given: ColumnFormat) -> Reader:
             if text in ("", *given.missing):
                 return None
             try:
-                items: Any = bags.read(text)
-            except (ValueError, RecursionError):
+                return written(bags.read(text))
+            except (ValueError, TypeError, RecursionError):
                 raise UnreadableError from None
-        else:
-            items = value
-        if not isinstance(items, list | tuple):
+        if not isinstance(value, list | tuple):
             raise TypeError
+        return written(value)
+
+    def written(items: Sequence[Any]) -> bytes:
         return bags.write([_item(item, number) for item in items]).encode()
 
     return read
