@@ -143,6 +143,7 @@ tbody tr:hover{background:var(--stripe)}
 tbody tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.wide{min-width:15em}
+@media (max-width:560px){td{max-width:26ch}}
 """
 
 _CHARTS = """

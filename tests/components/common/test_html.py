@@ -1,13 +1,15 @@
+import itertools
 import math
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common import html
+from kfp_tabular.components.common.html.charts import svg
 from kfp_tabular.components.common.html.charts.axes import fit, tick_label
 from kfp_tabular.components.common.html.charts.time_axis import TimeScale
 from kfp_tabular.components.common.html.style import DARK, LIGHT
@@ -387,3 +389,22 @@ def test_counts_have_ticks_at_whole_numbers_only():
     drawn = html.line_chart({"auc": [(0, 1), (1, 2), (2, 2)]}, x_label="trial", y_label="auc")
     assert ">0.5</text>" not in drawn
     assert re.findall(r">(\d)</text>", drawn[drawn.index("class='ax'") :])[:3] == ["0", "1", "2"]
+
+
+@given(
+    low=st.floats(-1e12, 1e12),
+    span=st.floats(1e-3, 1e12),
+    width=st.floats(60, 500),
+    ticks=st.integers(1, 9),
+)
+@example(low=17_031_100_000, span=900_000, width=120, ticks=4)
+def test_values_of_a_bottom_axis_do_not_run_into_each_other(low, span, width, ticks):
+    scale = fit([low, low + span], start=20, end=20 + width, rounded=False)
+    plot = svg.Plot(width=width + 40, height=50, left=20, top=5, right=20 + width, bottom=40)
+
+    drawn = "".join(svg.bottom_axis(plot, scale, ticks=ticks))
+
+    labels = re.findall(r"<text x='([0-9.]+)'[^>]*>([^<]*)</text>", drawn)
+    for (left, one), (right, other) in itertools.pairwise(labels):
+        assert float(right) - float(left) >= (svg.widest([one]) + svg.widest([other])) / 2 - 0.2
+    assert labels or not scale.ticks(ticks)

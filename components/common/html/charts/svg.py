@@ -1,5 +1,6 @@
 """The parts that all charts share: figure, axes and shapes."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,6 +171,9 @@ def bottom_axis(
 ) -> list[str]:
     """Return the horizontal axis with ticks, their values, and its label.
 
+    Of values that would run into each other, only every second one is written, every third and so
+    on.
+
     Args:
         plot: The area of the data.
         scale: The scale.
@@ -187,12 +191,17 @@ def bottom_axis(
     if whole:
         ticks = min(ticks, max(1, int(scale.high - scale.low)))
     parts = [f"<path class='ax' d='M{pixels(plot.left)} {pixels(y)}H{pixels(plot.right)}'/>"]
-    for value, written in scale.ticks(ticks):
-        if whole and abs(value - round(value)) > _WHOLE:
-            continue
-        x = scale(value)
+    shown = [
+        (scale(value), written)
+        for value, written in scale.ticks(ticks)
+        if not whole or abs(value - round(value)) <= _WHOLE
+    ]
+    gaps = [right - left for (left, _), (right, _) in itertools.pairwise(shown)]
+    every = math.ceil(widest(written for _, written in shown) / max(min(gaps), 1.0)) if gaps else 1
+    for number, (x, written) in enumerate(shown):
         parts.append(f"<path class='ax' d='M{pixels(x)} {pixels(y)}v4'/>")
-        parts.append(text(x, y + 16, written, anchor="middle"))
+        if number % every == 0:
+            parts.append(text(x, y + 16, written, anchor="middle"))
     if label:
         middle = (plot.left + plot.right) / 2
         parts.append(text(middle, y + 34, label, anchor="middle", css="al"))
