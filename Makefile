@@ -39,15 +39,18 @@ TESTS_author := tests/pipelines tests/compile tests/images tests/docs
 TESTS_launcher := tests/cluster $(addprefix $(COMPONENT_TESTS)/,common/kubernetes common/spark_task common/tracking common/training_job \
 	tuning/katib deployment/kserve destinations)
 TESTS_tensorflow := $(COMPONENT_TESTS) tests/benchmarks
+# Its workers often wait for each other, and for stores that are slow on purpose.
+TESTS_training := $(addprefix $(COMPONENT_TESTS)/,training tuning)
 TESTS_tfdv := $(addprefix $(COMPONENT_TESTS)/,data_validation common/statistics)
 TESTS_serving := $(COMPONENT_TESTS)/deployment tests/serving
 TESTS_local := tests/local
 # Where the images are built, with them: make test ALSO=images.
 TESTS_images := tests/images tests/local/containers/test_container_runner.py
 # The longest first: they run side by side.
-SUITES := author tensorflow local serving launcher tfdv
+SUITES := author tensorflow training local serving launcher tfdv
 ALSO ?=
 ENVIRONMENT_local := author
+ENVIRONMENT_training := tensorflow
 ENVIRONMENT_images := author
 VARIABLES_images = KFP_TABULAR_TEST_IMAGES=1 KFP_TABULAR_ENGINE=$(ENGINE_FOUND)
 OPTIONS_images := -m images
