@@ -33,7 +33,12 @@ def student_tail(value: float, freedom: float = math.inf) -> float:
     """
     if freedom > _LARGE or math.isinf(value):
         return normal_tail(value)
-    both = _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + value * value))
+    square = value * value
+    if square < 1:
+        # The share of a small square would vanish beside `freedom`.
+        both = 1 - _incomplete_beta(0.5, freedom / 2, square / (freedom + square))
+    else:
+        both = _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + square))
     return both / 2 if value >= 0 else 1 - both / 2
 
 
