@@ -57,18 +57,19 @@ def test_a_line_for_each_suite(clone: Path) -> None:
 def test_a_suite_that_fails_fails_the_whole_once_the_others_have_ended(
     clone: Path, jobs: int
 ) -> None:
-    for suite in ("tensorflow", "tfdv"):
+    # Environments of one suite each.
+    for suite in ("serving", "tfdv"):
         (clone / ".venvs" / suite / "bin/python").write_text(STAND_IN.format(broken="pytest"))
 
     done = make(clone, "test", f"JOBS={jobs}")
 
     assert done.returncode != 0
     passed = {line.split()[1].strip(":") for line in done.stdout.splitlines() if "passed" in line}
-    assert passed == suites() - {"tensorflow", "tfdv"}
+    assert passed == suites() - {"serving", "tfdv"}
     # What a failing suite has printed is shown, with its name.
-    assert "1 .venvs/tensorflow/bin/python -m pytest" in done.stdout
-    assert "FAILED: tensorflow\n" in done.stdout
-    assert "FAILED: tensorflow tfdv; see build/tests\n" in done.stderr
+    assert "1 .venvs/serving/bin/python -m pytest" in done.stdout
+    assert "FAILED: serving\n" in done.stdout
+    assert "FAILED: serving tfdv; see build/tests\n" in done.stderr
 
 
 def test_an_earlier_failure_is_forgotten(clone: Path) -> None:
