@@ -50,6 +50,9 @@ class Tables:
         numbers: What they contribute, `[values of all columns, width]`.
         first: The tables that these were grown from, where rows have the same places; None for
             none.
+
+    Attributes:
+        first: The same; of tables that were not grown from others, themselves.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Tables:
     ) -> None:
         self.known = known
         self.numbers = numbers
-        self.first = first or self
+        self.first = self if first is None else first
         self._tensor: Any = None
 
     def __len__(self) -> int:
@@ -146,11 +149,13 @@ class TabulatedModel:
             The tables, and which of their rows the piece has used.
 
         Raises:
-            NotSeparableError: If float32 does not hold what a value contributes.
-            ValueError: If the graph fails on a value.
+            NotSeparableError: If float32 does not hold what a value contributes, or the graph fails
+                on a value.
         """
         with self._growing:
-            if self._tables.first is tables.first:
+            # Tables of before values went are the piece's own: others have grown them differently.
+            is_shared = self._tables.first is tables.first
+            if is_shared:
                 tables = self._tables
             used = _extended(used, len(tables))
             new = _new_values(tables, codes)
@@ -160,7 +165,8 @@ class TabulatedModel:
                 new = _new_values(tables, codes)
             if any(map(len, new)):
                 tables = self._with_more(tables, new, codes)
-            self._tables = tables
+            if is_shared:
+                self._tables = tables
             return tables, _extended(used, len(tables))
 
     def _with_more(self, tables: Tables, new: Sequence[Array], codes: Sequence[Coded]) -> Tables:
@@ -198,7 +204,7 @@ class TabulatedModel:
         try:
             origins = self._front(columns)
         except self._tensorflow.errors.InvalidArgumentError as error:
-            raise ValueError(str(error)) from error
+            raise NotSeparableError(str(error)) from error
         flat = [each.flat(values) for each, values in zip(self._cut.tensors, origins, strict=True)]
         return np.concatenate(
             [
@@ -334,7 +340,7 @@ class TabulatedPiece:
         if any((places == UNKNOWN).any() for places in found):
             try:
                 self._tables, self._used = self._model.grown(self._tables, self._used, codes)
-            except (NotSeparableError, ValueError):
+            except NotSeparableError:
                 self._is_growing = False
                 return
             found = [

@@ -66,7 +66,8 @@ def test_a_feature_that_changes_nothing_gets_nothing(features, seed, orders):
     worth = np.repeat(half, 2)  # the first feature is the lowest bit
     design = coalitions(features, orders, seed)
     values, errors = design.shapley_values(answers(design, worth))
-    assert values[0, 0] == 0
+    # Of all coalitions, weighted answers are added up, to within their last digits.
+    assert abs(values[0, 0]) <= (1e-15 if design.is_exact else 0)
     assert errors[0, 0] == 0
 
 

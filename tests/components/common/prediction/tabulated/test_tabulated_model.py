@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kfp_tabular.components.common.prediction.packed_columns import rows_of
@@ -18,6 +18,9 @@ from tests.components.common.exported_function import CLASSES
 from tests.components.common.prediction.tabulated.conftest import columns
 
 WEIGHTS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+
+TURNS = (0, 1, 0, 2, 1, 0, 1, 0, 1, 2, 2, 0)
+"""Of pieces: the last one grows what the first one has left, and the first one goes on."""
 
 
 def scaled(tf, raw):
@@ -210,6 +213,31 @@ def test_a_piece_gets_the_same_whatever_came_before_and_beside(models):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda _: answered(shared), range(8)))
     assert together == [alone] * 8
+
+
+@pytest.mark.parametrize("room", [48 << 20, 4_000])
+@given(turns=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=24))
+@example(turns=[(place, place == 2 and at == 3) for at, place in enumerate(TURNS)])
+@settings(max_examples=15, deadline=None)
+def test_pieces_take_turns_in_any_order(models, room, turns):
+    """Tables grow from what another piece has left, and give up values that it needs no more."""
+    model = models["multiclass"]
+    blocks = [columns(150, seed, 20) for seed in range(5)]
+
+    def answered(piece, block):
+        return piece.answers(blocks[block])["probabilities"].tobytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tabulated_model, "_MOST_BYTES", room)
+        alone = TabulatedPiece(TabulatedModel(model))
+        expected = [answered(alone, block) for block in range(len(blocks))]
+        shared = TabulatedModel(model)
+        pieces, done = [TabulatedPiece(shared) for _ in range(3)], [0, 0, 0]
+        for turn, is_new in turns:
+            if is_new or done[turn] == len(blocks):
+                pieces[turn], done[turn] = TabulatedPiece(shared), 0
+            assert answered(pieces[turn], done[turn]) == expected[done[turn]]
+            done[turn] += 1
 
 
 def test_what_float32_does_not_hold(saved):
